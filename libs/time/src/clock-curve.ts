@@ -1,0 +1,77 @@
+/**
+ * The published clock. It is a curve, not a value: whoever disciplines the clock publishes it a few times a second, and
+ * whoever serves time evaluates it for each reply. True time is CLOCK_REALTIME plus a line through `base`; the error
+ * bound grows by formula, so a server that hears nothing more claims less and less, and nothing at all past `deadline`.
+ */
+import { shiftInPlace, type UnixTime } from "./timestamp.ts"
+
+/** The leap indicator, RFC 5905 §7.3. */
+export const Leap = { none: 0, insert: 1, delete: 2, unsynchronised: 3 } as const
+export type Leap = (typeof Leap)[keyof typeof Leap]
+
+/** How far the error bound of an undisciplined oscillator grows, RFC 5905 PHI: 15 ppm. */
+export const PHI = 15e-6
+
+/** Stratum 16 means unsynchronised inside the program; on the wire it is written as 0 (RFC 5905 §7.3). */
+export const STRATUM_UNSYNCHRONISED = 16
+
+export interface ClockCurve {
+  /** CLOCK_REALTIME when the curve was made. */
+  baseSeconds: number
+  baseNanoseconds: number
+  /** CLOCK_MONOTONIC at the same instant, seconds. Ages and the deadline are counted on it: nobody can step it. */
+  baseMonotonic: number
+  /** Correction of CLOCK_REALTIME at base, seconds. */
+  offset: number
+  /** Correction's slope, seconds per second. */
+  frequency: number
+  leap: Leap
+  /** 1 … 15, or 16 when unsynchronised. */
+  stratum: number
+  /** Reference identifier as 32 bits: an IPv4 address, a hash of an IPv6 address, or four characters (RFC 5905 §7.3). */
+  referenceId: number
+  /** When the clock was last set or corrected, Unix seconds and nanoseconds. */
+  referenceSeconds: number
+  referenceNanoseconds: number
+  /** Seconds, to the primary source. */
+  rootDelay: number
+  /** Seconds, at base. */
+  rootDispersion: number
+  /** Seconds per second, {@link PHI} unless the writer knows better. */
+  dispersionRate: number
+  /** CLOCK_MONOTONIC seconds past which nothing here may be served as good time. */
+  deadline: number
+}
+
+/** A curve that vouches for nothing: what a reader holds before it has read a page. */
+export const unsynchronisedCurve = (): ClockCurve => ({
+  baseSeconds: 0,
+  baseNanoseconds: 0,
+  baseMonotonic: 0,
+  offset: 0,
+  frequency: 0,
+  leap: Leap.unsynchronised,
+  stratum: STRATUM_UNSYNCHRONISED,
+  referenceId: 0,
+  referenceSeconds: 0,
+  referenceNanoseconds: 0,
+  rootDelay: 0,
+  rootDispersion: 0,
+  dispersionRate: PHI,
+  deadline: -Infinity
+})
+
+/** Turns a reading of CLOCK_REALTIME into served time, in place. Right for readings a little before or after base. */
+export const correctInPlace = (curve: ClockCurve, time: UnixTime): void => {
+  const age = time.seconds - curve.baseSeconds + (time.nanoseconds - curve.baseNanoseconds) / 1e9
+  const correction = curve.offset + curve.frequency * age
+  if (correction !== 0) shiftInPlace(time, correction)
+}
+
+/** Root dispersion in seconds at a reading of CLOCK_MONOTONIC (seconds). */
+export const rootDispersionAt = (curve: ClockCurve, monotonic: number): number =>
+  curve.rootDispersion + curve.dispersionRate * Math.max(0, monotonic - curve.baseMonotonic)
+
+/** Whether time may be served as good at this reading of CLOCK_MONOTONIC (seconds). */
+export const isSynchronised = (curve: ClockCurve, monotonic: number): boolean =>
+  monotonic <= curve.deadline && curve.leap !== Leap.unsynchronised && curve.stratum < STRATUM_UNSYNCHRONISED
