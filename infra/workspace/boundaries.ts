@@ -1,0 +1,163 @@
+/**
+ * The boundary check: imports run services → adapters → model → pure, and nowhere else (docs/architecture.md).
+ *
+ * It reads every TypeScript file of libs/, services/ and loadtest/ and fails on: an import against the direction, a
+ * relative import that leaves its package, a service importing a service, a package not declared in package.json, a
+ * forbidden word in a pure lib (node:, effect, timers, Date, Math.random), a cycle between modules, and when it found
+ * fewer modules than the tree should have: a check that looked at nothing is a failure.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { dirname, join, relative, resolve, sep } from "node:path"
+
+const root = resolve(import.meta.dirname, "../..")
+const scope = "@meridian/"
+
+const pure = ["time", "wire", "auth", "algorithms", "protocol"]
+const model = ["events", "config"]
+const adapters = ["event-log", "native-io", "observability"]
+
+/** What a lib may import of ours. Pure libs are listed one by one; a model sees pure libs, an adapter model and pure. */
+const mayImport: Record<string, readonly string[]> = {
+  time: [],
+  wire: ["time"],
+  auth: ["time", "wire"],
+  algorithms: ["time"],
+  protocol: ["time", "wire", "auth"],
+  events: ["time"],
+  config: ["time"],
+  "event-log": ["events", ...pure],
+  "native-io": pure,
+  observability: [],
+  testkit: [...pure, ...model, ...adapters]
+}
+const everyLib = [...pure, ...model, ...adapters]
+/** Packages from outside that a layer may use, beyond what its package.json must declare. */
+const outsideAllowed: Record<string, RegExp> = {
+  pure: /^@noble\/ciphers\//,
+  model: /^effect\//,
+  adapter: /^(?:effect\/|node:|@nats-io\/|@noble\/ciphers\/|pino$)/
+}
+const testOnly = /^(?:vitest|fast-check|@effect\/vitest|node:|effect|vite)/
+const impureWords = /\b(?:Date\.now|new Date\b|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|performance\.|process\.)/
+const minimumModules = 40
+
+interface Module {
+  readonly file: string
+  readonly imports: readonly string[]
+  readonly text: string
+}
+
+const problems: string[] = []
+const report = (file: string, what: string): void => void problems.push(`${relative(root, file)}: ${what}`)
+
+const walk = (folder: string): string[] =>
+  readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return ["node_modules", "build", "fixtures", "golden"].includes(entry.name) ? [] : walk(path)
+    return entry.name.endsWith(".ts") ? [path] : []
+  })
+
+const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[^:"'`])\/\/.*$/gm, "$1")
+
+const importPattern = /(?:^|[;\n])\s*(?:import|export)\s(?:[^"'`;]*?\sfrom\s*)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g
+
+const read = (file: string): Module => {
+  const text = withoutComments(readFileSync(file, "utf8"))
+  const imports = [...text.matchAll(importPattern)].map((match) => match[1] ?? match[2] ?? "")
+  return { file, imports, text }
+}
+
+const declared = (packageFolder: string): ReadonlySet<string> => {
+  const manifest = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as Record<string, Record<string, string>>
+  return new Set([...Object.keys(manifest["dependencies"] ?? {}), ...Object.keys(manifest["devDependencies"] ?? {})])
+}
+
+const packageOf = (specifier: string): string => {
+  const parts = specifier.split("/")
+  return specifier.startsWith("@") ? parts.slice(0, 2).join("/") : (parts[0] ?? "")
+}
+
+const layerOf = (lib: string): "pure" | "model" | "adapter" | "test" =>
+  pure.includes(lib) ? "pure" : model.includes(lib) ? "model" : adapters.includes(lib) ? "adapter" : "test"
+
+const checkModule = (module: Module, kind: "libs" | "services", name: string): void => {
+  const folder = join(root, kind, name)
+  const isTest = relative(folder, module.file).startsWith(`test${sep}`)
+  const isSource = relative(folder, module.file).startsWith(`src${sep}`)
+  const known = declared(folder)
+  const layer = kind === "libs" ? layerOf(name) : "service"
+  for (const specifier of module.imports) {
+    if (specifier.startsWith(".")) {
+      const target = resolve(dirname(module.file), specifier)
+      const inWorkspaceTools = target.startsWith(join(root, "infra") + sep) && !isSource
+      if (!target.startsWith(folder + sep) && !inWorkspaceTools)
+        report(module.file, `relative import ${specifier} leaves its package; import ${scope}… instead`)
+      continue
+    }
+    if (specifier.startsWith(scope)) {
+      const other = packageOf(specifier).slice(scope.length)
+      const isLib = existsSync(join(root, "libs", other))
+      if (!isLib) report(module.file, `${specifier}: no service may be imported`)
+      else if (other === "testkit" && !isTest && name !== "testkit") report(module.file, `${specifier}: only tests import testkit`)
+      else if (isTest) continue
+      else if (kind === "libs" && other !== name && !(mayImport[name] ?? []).includes(other))
+        report(module.file, `${specifier}: ${name} may import only ${(mayImport[name] ?? []).join(", ") || "nothing of ours"}`)
+      else if (kind === "services" && !everyLib.includes(other)) report(module.file, `${specifier}: not a lib`)
+      if (!isTest && other !== name && !known.has(scope + other)) report(module.file, `${scope}${other} is not declared in its package.json`)
+      continue
+    }
+    if (!isSource && testOnly.test(specifier)) continue
+    if (layer !== "service" && layer !== "test") {
+      const allowed = outsideAllowed[layer]
+      if (isSource && allowed !== undefined && !allowed.test(specifier))
+        report(module.file, `${specifier}: not allowed in the ${layer} layer`)
+    }
+    if (!specifier.startsWith("node:") && isSource && !known.has(packageOf(specifier)))
+      report(module.file, `${packageOf(specifier)} is not declared in its package.json`)
+  }
+  const impure = layer === "pure" && isSource ? impureWords.exec(module.text) : null
+  if (impure !== null) report(module.file, `${impure[0]}: pure code takes time and randomness as arguments`)
+}
+
+const resolveImport = (module: Module, specifier: string): string | undefined => {
+  if (specifier.startsWith(".")) return resolve(dirname(module.file), specifier)
+  if (!specifier.startsWith(scope)) return undefined
+  const [, lib, ...rest] = specifier.split("/")
+  return join(root, "libs", lib ?? "", "src", `${rest.join("/")}.ts`)
+}
+
+const checkCycles = (modules: readonly Module[]): void => {
+  const byFile = new Map(modules.map((module) => [module.file, module]))
+  const done = new Set<string>()
+  const visit = (module: Module, path: readonly string[]): void => {
+    if (done.has(module.file)) return
+    const start = path.indexOf(module.file)
+    if (start >= 0) {
+      report(module.file, `import cycle: ${[...path.slice(start), module.file].map((file) => relative(root, file)).join(" → ")}`)
+      return
+    }
+    for (const specifier of module.imports) {
+      const next = byFile.get(resolveImport(module, specifier) ?? "")
+      if (next !== undefined) visit(next, [...path, module.file])
+    }
+    done.add(module.file)
+  }
+  for (const module of modules) visit(module, [])
+}
+
+const modules: Module[] = []
+for (const kind of ["libs", "services"] as const)
+  for (const name of readdirSync(join(root, kind)).filter((entry) => statSync(join(root, kind, entry)).isDirectory()))
+    for (const file of walk(join(root, kind, name))) {
+      const module = read(file)
+      modules.push(module)
+      checkModule(module, kind, name)
+    }
+checkCycles(modules)
+const imports = modules.reduce((sum, module) => sum + module.imports.length, 0)
+if (modules.length < minimumModules || imports < modules.length)
+  problems.push(`only ${modules.length} modules with ${imports} imports were found; at least ${minimumModules} are expected`)
+
+for (const problem of problems) console.error(`boundaries: ${problem}`)
+console.log(`boundaries: ${modules.length} modules, ${imports} imports, ${problems.length} problems`)
+process.exitCode = problems.length === 0 ? 0 : 1

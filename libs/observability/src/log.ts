@@ -1,0 +1,82 @@
+/**
+ * Logging: one pino instance a process, reached through Effect's logger. JSON lines to a file or, without one, to
+ * standard error; on a terminal each line is one readable sentence instead. Key material never reaches a log: callers
+ * log identifiers, and the redaction below is a second belt.
+ */
+import * as Cause from "effect/Cause"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import { pino } from "pino"
+
+const LEVELS = {
+  All: "trace",
+  Trace: "trace",
+  Debug: "debug",
+  Info: "info",
+  Warn: "warn",
+  Error: "error",
+  Fatal: "fatal",
+  None: "silent"
+} as const
+
+export interface LogOptions {
+  /** Which service speaks: "supervisor", "worker". */
+  readonly service: string
+  readonly level: "debug" | "info" | "warn" | "error"
+  /** A file to append to; it is reopened by {@link Log.reopen}. Undefined means standard error. */
+  readonly file: string | undefined
+  /** Readable lines in place of JSON; ignored when there is a file. */
+  readonly readable: boolean
+  readonly colours: boolean
+}
+
+export interface Log {
+  readonly layer: Layer.Layer<never>
+  /** Opens the file anew, for logrotate's rename followed by SIGHUP. */
+  readonly reopen: () => void
+}
+
+const COLOUR: Record<string, string> = { warn: "\u001b[33m", error: "\u001b[31m", fatal: "\u001b[31m", debug: "\u001b[2m" }
+const HIDDEN = new Set(["level", "time", "service", "msg"])
+
+/** One JSON log line as a sentence: `12:00:01 warn  worker 0 exited  signal=SIGKILL`. */
+export const readableLine = (line: string, colours: boolean): string => {
+  const entry = JSON.parse(line) as Record<string, unknown>
+  const level = String(entry["level"])
+  const rest = Object.entries(entry)
+    .filter(([name]) => !HIDDEN.has(name))
+    .map(([name, value]) => `  ${name}=${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+  const text = `${String(entry["time"]).slice(11, 19)} ${level.padEnd(5)} ${String(entry["msg"])}${rest.join("")}`
+  const colour = colours ? COLOUR[level] : undefined
+  return colour === undefined ? `${text}\n` : `${colour}${text}\u001b[0m\n`
+}
+
+/** Makes the process's log. Opening the file throws when its folder is missing or may not be written. */
+export const openLog = (options: LogOptions): Log => {
+  const target = pino.destination({ dest: options.file ?? 2, sync: true, append: true, mkdir: false })
+  const readable = options.readable && options.file === undefined
+  const stream = readable
+    ? { write: (line: string) => void target.write(readableLine(line, options.colours)) }
+    : target
+  const log = pino(
+    {
+      level: options.level,
+      base: { service: options.service },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: ["key", "secret", "*.key", "*.secret"], censor: "[redacted]" }
+    },
+    stream
+  )
+  const logger = Logger.make<unknown, void>(({ message, logLevel, cause, fiber }) => {
+    const fields: Record<string, unknown> = { ...fiber.getRef(References.CurrentLogAnnotations) }
+    const text: string[] = []
+    for (const part of Array.isArray(message) ? message : [message])
+      if (typeof part === "object" && part !== null) Object.assign(fields, part)
+      else text.push(String(part))
+    if (cause.reasons.length > 0) fields["cause"] = Cause.pretty(cause)
+    log[LEVELS[logLevel]](fields, text.join(" "))
+  })
+  return { layer: Logger.layer([logger]), reopen: () => (options.file === undefined ? undefined : target.reopen()) }
+}

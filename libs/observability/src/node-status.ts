@@ -1,0 +1,55 @@
+/** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
+import type { WorkerCounters } from "./worker-report.ts"
+
+/** starting: not reading yet · running · draining: a successor reads already · waiting: crashed, back-off runs · stopped */
+export type WorkerState = "starting" | "running" | "draining" | "waiting" | "stopped"
+
+export interface WorkerStatus extends WorkerCounters {
+  readonly index: number
+  /** undefined while no process runs */
+  readonly pid: number | undefined
+  readonly state: WorkerState
+  readonly restarts: number
+  /** bytes, of the process that runs now */
+  readonly rss: number
+  readonly heapUsed: number
+  /** over the last second */
+  readonly receivedPerSecond: number
+  readonly repliedPerSecond: number
+}
+
+export interface ClockStatus {
+  readonly source: "local-reference"
+  readonly synchronised: boolean
+  readonly stratum: number
+  /** 0 none · 1 insert · 2 delete · 3 unsynchronised */
+  readonly leap: number
+  readonly referenceId: string
+  /** seconds */
+  readonly rootDelay: number
+  readonly rootDispersion: number
+  /** correction of the system clock as served, seconds */
+  readonly offset: number
+  /** ppm */
+  readonly frequency: number
+}
+
+export interface NodeStatus {
+  readonly node: string
+  readonly version: string
+  readonly pid: number
+  /** seconds */
+  readonly uptime: number
+  /** ADDRESS:PORT as bound */
+  readonly listening: readonly string[]
+  readonly io: "native" | "fallback"
+  readonly state: string
+  readonly clock: ClockStatus
+  readonly workers: readonly WorkerStatus[]
+  readonly totals: WorkerCounters & { readonly receivedPerSecond: number; readonly repliedPerSecond: number }
+}
+
+/** The control socket's name in the state directory. */
+export const CONTROL_SOCKET_NAME = "control.sock"
+/** sun_path holds 108 bytes with its final zero. */
+export const LONGEST_SOCKET_PATH = 107

@@ -1,0 +1,110 @@
+/**
+ * What a worker tells its supervisor each second, and the messages between the two. Counts are totals since the worker
+ * started and only grow; rates are the reader's business.
+ */
+
+/** Upper bounds of the batch-size histogram's bins: 1, 2–3, 4–7, … 64. */
+export const BATCH_SIZE_BINS = [1, 3, 7, 15, 31, 63, 64] as const
+
+export interface WorkerCounters {
+  /** Datagrams read. Equals replied + dropped + unsent. */
+  readonly received: number
+  /** Replies the kernel took. */
+  readonly replied: number
+  /** Replies the kernel refused (full send queue, unreachable). */
+  readonly unsent: number
+  /** By reason, see libs/protocol outcome.ts; reasons with replies are in `served`. */
+  readonly dropped: Readonly<Record<string, number>>
+  readonly served: Readonly<Record<string, number>>
+  /** Datagrams the kernel dropped because the receive queue was full (SO_RXQ_OVFL), since the socket was opened. */
+  readonly overflow: number
+  /** How many receive calls returned how many datagrams; bins end at {@link BATCH_SIZE_BINS}. */
+  readonly batchSizes: readonly number[]
+}
+
+export interface WorkerReport {
+  readonly type: "report"
+  readonly counters: WorkerCounters
+  /** bytes */
+  readonly rss: number
+  /** bytes */
+  readonly heapUsed: number
+  /** whether the clock page was good at the last look */
+  readonly synchronised: boolean
+}
+
+/** The worker reads its sockets from now on. */
+export interface WorkerReady {
+  readonly type: "ready"
+}
+
+/** The worker stopped reading, its last counters inside; it exits by itself. */
+export interface WorkerDrained {
+  readonly type: "drained"
+  readonly report: WorkerReport
+}
+
+export type FromWorker = WorkerReady | WorkerReport | WorkerDrained
+
+/** Answer what waits, stop reading, report, exit. */
+export interface Drain {
+  readonly type: "drain"
+}
+export type ToWorker = Drain
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isCounts = (value: unknown): boolean =>
+  isRecord(value) && Object.values(value).every((count) => Number.isFinite(count))
+
+const isReport = (value: unknown): value is WorkerReport => {
+  if (!isRecord(value) || value["type"] !== "report" || !isRecord(value["counters"])) return false
+  const { received, replied, unsent, overflow, batchSizes, dropped, served } = value["counters"]
+  return (
+    [received, replied, unsent, overflow, value["rss"], value["heapUsed"]].every((count) => Number.isFinite(count)) &&
+    Array.isArray(batchSizes) &&
+    isCounts(dropped) &&
+    isCounts(served)
+  )
+}
+
+/** Reads a message from a worker; undefined when it is none of ours. */
+export const parseFromWorker = (message: unknown): FromWorker | undefined => {
+  if (!isRecord(message)) return undefined
+  if (message["type"] === "ready") return { type: "ready" }
+  if (isReport(message)) return message
+  if (message["type"] === "drained" && isReport(message["report"])) return { type: "drained", report: message["report"] }
+  return undefined
+}
+
+/** Reads a message from the supervisor; undefined when it is none of ours. */
+export const parseToWorker = (message: unknown): ToWorker | undefined =>
+  isRecord(message) && message["type"] === "drain" ? { type: "drain" } : undefined
+
+export const noCounters: WorkerCounters = {
+  received: 0,
+  replied: 0,
+  unsent: 0,
+  dropped: {},
+  served: {},
+  overflow: 0,
+  batchSizes: BATCH_SIZE_BINS.map(() => 0)
+}
+
+const addCounts = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> => {
+  const sum: Record<string, number> = { ...a }
+  for (const [reason, count] of Object.entries(b)) sum[reason] = (sum[reason] ?? 0) + count
+  return sum
+}
+
+/** Sums two sets of counters, reason by reason. `overflow` belongs to a socket, not to a process: the greater one stands. */
+export const addCounters = (a: WorkerCounters, b: WorkerCounters): WorkerCounters => ({
+  received: a.received + b.received,
+  replied: a.replied + b.replied,
+  unsent: a.unsent + b.unsent,
+  dropped: addCounts(a.dropped, b.dropped),
+  served: addCounts(a.served, b.served),
+  overflow: Math.max(a.overflow, b.overflow),
+  batchSizes: a.batchSizes.map((count, bin) => count + (b.batchSizes[bin] ?? 0))
+})

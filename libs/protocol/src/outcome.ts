@@ -1,0 +1,62 @@
+/**
+ * What became of a request. Every way a packet can go has one name and, in the worker, one counter under that name.
+ * Outcomes are made once: the packet path compares and returns references and allocates nothing.
+ */
+
+/** A reply of `replyLength` bytes stands where the request stood. */
+export interface Respond {
+  readonly _tag: "Respond"
+  readonly reason: RespondReason
+  readonly index: number
+}
+
+/** No reply; count it. */
+export interface Ignore {
+  readonly _tag: "Ignore"
+  readonly reason: IgnoreReason
+  readonly index: number
+}
+
+/** Another part of the program answers, later and by itself. */
+export interface Delegate {
+  readonly _tag: "Delegate"
+  readonly reason: DelegateReason
+  readonly index: number
+}
+
+export type Outcome = Respond | Ignore | Delegate
+
+export const respondReasons = ["served", "served-unsynchronised"] as const
+export type RespondReason = (typeof respondReasons)[number]
+
+export const ignoreReasons = [
+  /** fewer bytes than a header, zero included */
+  "short",
+  /** longer than any NTP packet this server reads */
+  "long",
+  /** version 0 or above 4 */
+  "version",
+  /** a mode that asks nothing of a server: server, passive, broadcast, or mode 0 of version 2 and later */
+  "mode",
+  /** a trailer that is neither extension fields nor a MAC */
+  "malformed",
+  /** four bytes after the header: the sender could not verify an earlier packet of ours, which we never sent unasked */
+  "crypto-nak",
+  /** a MAC under a key this server does not have */
+  "unknown-key",
+  /** mode 6 or 7, and nothing here answers them */
+  "control"
+] as const
+export type IgnoreReason = (typeof ignoreReasons)[number]
+
+export const delegateReasons = [] as const
+export type DelegateReason = (typeof delegateReasons)[number]
+
+/** Every reason in the order of `Outcome.index`: the layout of the workers' counters. */
+export const outcomeReasons: readonly string[] = [...respondReasons, ...ignoreReasons, ...delegateReasons]
+
+/** The outcome that stands for a reason; the same object every time. */
+export const respond = (reason: RespondReason): Respond =>
+  Object.freeze({ _tag: "Respond", reason, index: outcomeReasons.indexOf(reason) })
+export const ignore = (reason: IgnoreReason): Ignore =>
+  Object.freeze({ _tag: "Ignore", reason, index: outcomeReasons.indexOf(reason) })

@@ -1,0 +1,166 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { NtpServer } from "@meridian/protocol/server"
+import { outcomeReasons } from "@meridian/protocol/outcome"
+import { type ClockCurve, Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { fromUnix, ntpTimestamp } from "@meridian/time/timestamp"
+import { decodeHeader, encodeHeader, flagsOf, type NtpHeader } from "@meridian/wire/ntp"
+
+const NOW = 1_795_000_000
+const goodCurve: ClockCurve = {
+  ...unsynchronisedCurve(),
+  baseSeconds: NOW,
+  baseMonotonic: 100,
+  leap: Leap.insert,
+  stratum: 3,
+  referenceId: 0x0a0b0c0d,
+  referenceSeconds: NOW - 10,
+  rootDelay: 0.25,
+  rootDispersion: 0.5,
+  dispersionRate: 0,
+  deadline: 110
+}
+
+const request = (change: Partial<NtpHeader>): Uint8Array => {
+  const zero = ntpTimestamp(0, 0)
+  return encodeHeader({
+    leap: 0,
+    version: 4,
+    mode: 3,
+    stratum: 0,
+    poll: 6,
+    precision: 0x20,
+    rootDelay: 0,
+    rootDispersion: 0,
+    referenceId: 0,
+    reference: zero,
+    origin: zero,
+    receive: zero,
+    transmit: ntpTimestamp(0x01234567, 0x89abcdef),
+    ...change
+  })
+}
+
+const ask = (bytes: Uint8Array, curve: ClockCurve = goodCurve, sourcePort = 40_000, monotonic = 105) => {
+  const server = new NtpServer(curve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+  const slot = new Uint8Array(2048)
+  slot.set(bytes.subarray(0, 2048))
+  server.beginBatch(NOW, 500_000_000, monotonic)
+  const outcome = server.handle(new DataView(slot.buffer), 0, bytes.length, NOW, 250_000_000, sourcePort)
+  const reply = outcome._tag === "Respond" ? slot.slice(0, server.replyLength) : undefined
+  return { outcome, reply, header: reply === undefined ? undefined : (decodeHeader(reply) as NtpHeader) }
+}
+
+describe("a client's request", () => {
+  it("is answered with the clock as published", () => {
+    const { outcome, header } = ask(request({}))
+    expect(outcome.reason).toBe("served")
+    expect(header).toEqual({
+      leap: 1,
+      version: 4,
+      mode: 4,
+      stratum: 3,
+      poll: 6,
+      precision: -24,
+      rootDelay: 0x4000,
+      rootDispersion: 0x8000,
+      referenceId: 0x0a0b0c0d,
+      reference: fromUnix({ seconds: NOW - 10, nanoseconds: 0 }),
+      origin: ntpTimestamp(0x01234567, 0x89abcdef),
+      receive: fromUnix({ seconds: NOW, nanoseconds: 250_000_000 }),
+      transmit: fromUnix({ seconds: NOW, nanoseconds: 500_000_000 })
+    })
+  })
+  it.each([1, 2, 3, 4])("of version %d gets that version", (version) => {
+    expect(ask(request({ version })).header).toMatchObject({ version, mode: 4 })
+  })
+  it.each([
+    [1, 3],
+    [3, 3],
+    [10, 10],
+    [-6, 3]
+  ])("with poll %d gets poll %d", (poll, expected) => expect(ask(request({ poll })).header?.poll).toBe(expected))
+  it("is corrected by the published line", () => {
+    const { header } = ask(request({}), { ...goodCurve, offset: -0.75, frequency: 0.5 })
+    expect(header?.receive).toBe(fromUnix({ seconds: NOW - 1, nanoseconds: 625_000_000 }))
+    expect(header?.transmit).toBe(fromUnix({ seconds: NOW, nanoseconds: 0 }))
+  })
+  it("gets era 1 after 2036", () => {
+    const server = new NtpServer({ ...goodCurve, baseSeconds: 2_085_978_500 }, { precision: -24, minimumPoll: 0, longestRequest: 2048 })
+    const slot = request({})
+    server.beginBatch(2_085_978_500, 0, 105)
+    server.handle(new DataView(slot.buffer), 0, 48, 2_085_978_500, 0, 1)
+    expect((decodeHeader(slot) as NtpHeader).transmit).toBe(ntpTimestamp(4, 0))
+  })
+})
+
+describe("other requests", () => {
+  it("symmetric active gets symmetric passive", () => expect(ask(request({ mode: 1 })).header?.mode).toBe(2))
+  it("version 1 without a mode is a client's, unless it comes from the NTP port", () => {
+    expect(ask(request({ version: 1, mode: 0 })).header).toMatchObject({ version: 1, mode: 4 })
+    expect(ask(request({ version: 1, mode: 0 }), goodCurve, 123).outcome.reason).toBe("mode")
+    expect(ask(request({ version: 2, mode: 0 })).outcome.reason).toBe("mode")
+  })
+  it.each([
+    ["an empty datagram", new Uint8Array(0), "short"],
+    ["47 bytes", request({}).subarray(0, 47), "short"],
+    ["65 507 bytes", new Uint8Array(65_507), "long"],
+    ["version 0", request({ version: 0 }), "version"],
+    ["version 5", request({ version: 5 }), "version"],
+    ["a reflected reply", request({ mode: 4 }), "mode"],
+    ["symmetric passive", request({ mode: 2 }), "mode"],
+    ["a broadcast", request({ mode: 5 }), "mode"],
+    ["a control query", request({ mode: 6 }), "control"],
+    ["a private query", request({ mode: 7 }), "control"],
+    ["a crypto-NAK", new Uint8Array([...request({}), 0, 0, 0, 0]), "crypto-nak"],
+    ["a MAC", new Uint8Array([...request({}), ...Array<number>(20).fill(1)]), "unknown-key"],
+    ["a torn extension field", new Uint8Array([...request({}), ...Array<number>(28).fill(255)]), "malformed"]
+  ])("%s is dropped and named", (_name, bytes, reason) => {
+    const { outcome, reply } = ask(bytes)
+    expect(outcome).toMatchObject({ _tag: "Ignore", reason })
+    expect(reply).toBeUndefined()
+  })
+  it("an unknown extension field is not answered, its packet is, with 48 bytes", () => {
+    const { outcome, reply } = ask(new Uint8Array([...request({}), 0xf0, 1, 0, 28, ...Array<number>(24).fill(7)]))
+    expect(outcome.reason).toBe("served")
+    expect(reply).toHaveLength(48)
+  })
+})
+
+describe("a server that may not vouch for its clock", () => {
+  it.each([
+    ["past the page's deadline", goodCurve, 110.5],
+    ["before any page", unsynchronisedCurve(), 105],
+    ["at stratum 16", { ...goodCurve, stratum: 16 }, 105]
+  ])("%s says LI 3, stratum 0", (_name, curve, monotonic) => {
+    const { outcome, header } = ask(request({}), curve, 40_000, monotonic)
+    expect(outcome.reason).toBe("served-unsynchronised")
+    expect(header).toMatchObject({ leap: 3, stratum: 0, referenceId: 0x494e4954 })
+  })
+})
+
+describe("any datagram", () => {
+  it("has a named outcome, and no reply is longer than its request", () => {
+    const server = new NtpServer({ ...goodCurve }, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+    const slot = new Uint8Array(2048)
+    const view = new DataView(slot.buffer)
+    const datagram = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc
+        .tuple(fc.integer({ min: 0, max: 255 }), fc.uint8Array({ minLength: 47, maxLength: 150 }))
+        .map(([flags, rest]) => Uint8Array.from([flags, ...rest])),
+      fc.constant(Uint8Array.from([flagsOf(0, 4, 3), ...Array<number>(47).fill(0)]))
+    )
+    fc.assert(
+      fc.property(datagram, fc.integer({ min: 0, max: 65_535 }), (bytes, port) => {
+        slot.fill(0)
+        slot.set(bytes)
+        server.beginBatch(NOW, 1, 105)
+        const outcome = server.handle(view, 0, bytes.length, NOW, 0, port)
+        expect(outcomeReasons[outcome.index]).toBe(outcome.reason)
+        if (outcome._tag === "Respond") expect(server.replyLength).toBeLessThanOrEqual(bytes.length)
+      }),
+      { numRuns: 5000 }
+    )
+  })
+})

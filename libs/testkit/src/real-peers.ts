@@ -1,0 +1,95 @@
+/**
+ * Starts the real peers that infra/peers/fetch.ts unpacked: each as one command line. Every one runs without CAP_SYS_TIME, so nothing
+ * a test does can touch this machine's clock; chronyd gets -x from its callers besides.
+ */
+import { existsSync } from "node:fs"
+import { join, resolve } from "node:path"
+
+/** Where the packages were unpacked: env PEERS, or .meridian/peers below the checkout. */
+export const peersFolder = (): string =>
+  process.env["PEERS"] ?? join(resolve(import.meta.dirname, "../../.."), ".meridian/peers")
+
+export type PeerName =
+  | "chronyd-4.3"
+  | "chronyc-4.3"
+  | "chronyd-4.6"
+  | "chronyc-4.6"
+  | "chronyd-newest"
+  | "chronyc-newest"
+  | "ntpsec-ntpd"
+  | "ntpsec-ntpq"
+  | "ntpsec-ntpdig"
+  | "classic-ntpd"
+  | "classic-ntpq"
+  | "classic-sntp"
+  | "nats-server-2.9"
+  | "nats-server-2.10"
+  | "nats-server-newest"
+
+/** A program with the arguments that come before its own, and its environment. */
+export interface PeerCommand {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+  /** The file whose absence means that this peer was not fetched. */
+  readonly program: string
+}
+
+interface Place {
+  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid"
+  readonly program: string
+  /** how: with the machine's own libc, with the suite's own, or as a Python script */
+  readonly how: "system" | "own-libc" | "python"
+  readonly before?: readonly string[]
+}
+
+const PLACES: Record<PeerName, Place> = {
+  "chronyd-4.3": { suite: "bookworm", program: "usr/sbin/chronyd", how: "system", before: ["-u", "root"] },
+  "chronyc-4.3": { suite: "bookworm", program: "usr/bin/chronyc", how: "system" },
+  "chronyd-4.6": { suite: "trixie", program: "usr/sbin/chronyd", how: "own-libc", before: ["-u", "root", "-F", "0"] },
+  "chronyc-4.6": { suite: "trixie", program: "usr/bin/chronyc", how: "own-libc" },
+  "chronyd-newest": { suite: "sid", program: "usr/sbin/chronyd", how: "own-libc", before: ["-u", "root", "-F", "0"] },
+  "chronyc-newest": { suite: "sid", program: "usr/bin/chronyc", how: "own-libc", before: ["-u", "root"] },
+  "ntpsec-ntpd": { suite: "bookworm", program: "usr/sbin/ntpd", how: "system" },
+  "ntpsec-ntpq": { suite: "bookworm", program: "usr/bin/ntpq", how: "python" },
+  "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
+  "classic-ntpd": { suite: "bullseye", program: "usr/sbin/ntpd", how: "system" },
+  "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
+  "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },
+  "nats-server-2.9": { suite: "bookworm", program: "usr/sbin/nats-server", how: "system" },
+  "nats-server-2.10": { suite: "trixie", program: "usr/sbin/nats-server", how: "own-libc" },
+  "nats-server-newest": { suite: "sid", program: "usr/sbin/nats-server", how: "own-libc" }
+}
+
+const LIBRARIES = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as Record<string, string>
+const LOADERS = { x64: "ld-linux-x86-64.so.2", arm64: "ld-linux-aarch64.so.1" } as Record<string, string>
+const WITHOUT_CLOCK = ["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"]
+
+/** The command line of a peer; undefined when it was not fetched. */
+export const peer = (name: PeerName): PeerCommand | undefined => {
+  const { suite, program, how, before = [] } = PLACES[name]
+  const folder = join(peersFolder(), suite)
+  const path = join(folder, program)
+  const libraries = join(folder, "usr/lib", LIBRARIES[process.arch] ?? "")
+  if (!existsSync(path)) return undefined
+  const base = { command: "setpriv", program: path }
+  if (how === "own-libc") {
+    const loader = join(libraries, LOADERS[process.arch] ?? "")
+    return { ...base, args: [...WITHOUT_CLOCK, loader, "--library-path", libraries, path, ...before], env: process.env }
+  }
+  const env = { ...process.env, LD_LIBRARY_PATH: how === "python" ? `${join(libraries, "ntp")}:${libraries}` : libraries }
+  if (how === "system") return { ...base, args: [...WITHOUT_CLOCK, path, ...before], env }
+  return {
+    ...base,
+    args: [...WITHOUT_CLOCK, "/usr/bin/python3", path],
+    env: { ...env, PYTHONPATH: join(folder, "usr/lib/python3/dist-packages") }
+  }
+}
+
+/** Whether all of these were fetched; otherwise says on standard error which suite is skipped and why. */
+export const peersAvailable = (suite: string, names: readonly PeerName[]): boolean => {
+  const missing = names.filter((name) => peer(name) === undefined)
+  if (missing.length > 0)
+    process.stderr.write(`${suite}: skipped, ${missing.join(", ")} not found below ${peersFolder()} (node infra/peers/fetch.ts)\n`)
+  return missing.length === 0
+}

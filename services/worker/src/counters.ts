@@ -1,0 +1,40 @@
+/** The worker's counters: plain numbers in typed arrays, one per named outcome, turned into a report once a second. */
+import { BATCH_SIZE_BINS, type WorkerCounters } from "@meridian/observability/worker-report"
+import { outcomeReasons, respondReasons } from "@meridian/protocol/outcome"
+
+export class Counters {
+  /** Indexed by Outcome.index. Doubles: exact to 2^53 packets. */
+  readonly outcomes = new Float64Array(outcomeReasons.length)
+  private readonly bins = new Float64Array(BATCH_SIZE_BINS.length)
+  private received = 0
+  private replied = 0
+  private answered = 0
+
+  /** Counts one batch: datagrams read, replies written, replies the kernel took. */
+  batch(read: number, written: number, sent: number): void {
+    const bin = 31 - Math.clz32(read)
+    this.bins[bin] = (this.bins[bin] ?? 0) + 1
+    this.received += read
+    this.answered += written
+    this.replied += sent
+  }
+
+  /** @param overflow datagrams lost in the kernel's receive queues, all sockets of this worker */
+  snapshot(overflow: number): WorkerCounters {
+    const served: Record<string, number> = {}
+    const dropped: Record<string, number> = {}
+    outcomeReasons.forEach((reason, index) => {
+      const counts = (respondReasons as readonly string[]).includes(reason) ? served : dropped
+      counts[reason] = this.outcomes[index] ?? 0
+    })
+    return {
+      received: this.received,
+      replied: this.replied,
+      unsent: this.answered - this.replied,
+      served,
+      dropped,
+      overflow,
+      batchSizes: [...this.bins]
+    }
+  }
+}

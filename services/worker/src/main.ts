@@ -1,0 +1,98 @@
+/**
+ * A worker: adopts the sockets its supervisor opened, maps the clock page, answers NTP until told to drain.
+ *
+ * Arguments: --clock-page FD --sockets FD[,FD…] --precision LOG2 --minimum-poll LOG2. In fallback mode, where descriptors
+ * cannot be handed over, --bind ADDRESS,PORT (repeatable) opens SO_REUSEPORT sockets of its own.
+ */
+import { parseArgs } from "node:util"
+import { openClockPageReader } from "@meridian/native-io/clock-page"
+import { measurePrecision, readMonotonicSeconds } from "@meridian/native-io/system-clock"
+import { SLOT_BYTES, type UdpSocket } from "@meridian/native-io/udp"
+import { adoptSocket, bindSocket } from "@meridian/native-io/udp-open"
+import { type FromWorker, parseToWorker, type WorkerReport } from "@meridian/observability/worker-report"
+import { NtpServer } from "@meridian/protocol/server"
+import { isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { Counters } from "./counters.ts"
+import { serveWaiting } from "./serve.ts"
+
+const REPORT_INTERVAL_MS = 1_000
+/** How long a starting worker waits for a good clock page before it serves as an unsynchronised server. */
+const CLOCK_WAIT_MS = 2_000
+/** A drain answers what waits, for at most this long: under a flood the queue never empties. */
+const DRAIN_LIMIT_SECONDS = 1
+
+const { values } = parseArgs({
+  options: {
+    "clock-page": { type: "string" },
+    sockets: { type: "string", default: "" },
+    bind: { type: "string", multiple: true, default: [] },
+    "minimum-poll": { type: "string", default: "0" }
+  }
+})
+
+const openSockets = async (): Promise<readonly UdpSocket[]> => {
+  const adopted = values.sockets.split(",").filter((text) => text !== "")
+  const bound = values.bind.map((text) => {
+    const at = text.lastIndexOf(",")
+    return { address: text.slice(0, at), port: Number(text.slice(at + 1)) }
+  })
+  return Promise.all([...adopted.map((text) => adoptSocket(Number(text))), ...bound.map((where) => bindSocket(where))])
+}
+
+const send = (message: FromWorker): void => {
+  if (process.connected) process.send?.(message)
+}
+
+const sockets = await openSockets()
+const clock = openClockPageReader(Number(values["clock-page"]))
+const counters = new Counters()
+const server = new NtpServer(unsynchronisedCurve(), {
+  precision: measurePrecision(),
+  minimumPoll: Number(values["minimum-poll"]),
+  longestRequest: SLOT_BYTES
+})
+
+const report = (): WorkerReport => {
+  const memory = process.memoryUsage()
+  const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
+  return {
+    type: "report",
+    counters: counters.snapshot(overflow),
+    rss: memory.rss,
+    heapUsed: memory.heapUsed,
+    synchronised: isSynchronised(server.curve, readMonotonicSeconds())
+  }
+}
+
+const start = (): void => {
+  for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, clock, counters))
+  setInterval(() => send(report()), REPORT_INTERVAL_MS)
+  send({ type: "ready" })
+}
+
+const waitForClock = (waitedMs: number): void => {
+  const good = clock.readInto(server.curve) && isSynchronised(server.curve, readMonotonicSeconds())
+  if (good || waitedMs >= CLOCK_WAIT_MS) start()
+  else setTimeout(() => waitForClock(waitedMs + 5), 5)
+}
+
+const drain = (): void => {
+  const until = readMonotonicSeconds() + DRAIN_LIMIT_SECONDS
+  for (const socket of sockets) {
+    socket.pause()
+    while (serveWaiting(socket, server, clock, counters) > 0 && readMonotonicSeconds() < until);
+  }
+  const done = (): never => process.exit(0)
+  if (process.send === undefined || !process.connected) done()
+  else process.send({ type: "drained", report: report() } satisfies FromWorker, undefined, undefined, done)
+}
+
+process.on("message", (message) => {
+  if (parseToWorker(message)?.type === "drain") drain()
+})
+// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+waitForClock(0)
