@@ -25,7 +25,10 @@ const missing = needed.filter((program) => !onPath(program))
 if (missing.length > 0) {
   console.error(`peers: ${missing.join(", ")} not found: the tests with real peers will be skipped`)
 } else {
-  if (!existsSync(join(target, "bookworm/.complete"))) console.error("peers: fetching real NTP peers from Debian, about 25 s …")
-  const result = spawnSync("bash", [join(import.meta.dirname, "fetch-debian.sh"), target], { stdio: ["ignore", "inherit", "inherit"] })
+  if (!existsSync(join(target, "bookworm/.complete")))
+    console.error("peers: fetching real NTP peers from Debian, about 25 s …")
+  const result = spawnSync("bash", [join(import.meta.dirname, "fetch-debian.sh"), target], {
+    stdio: ["ignore", "inherit", "inherit"]
+  })
   if (result.status !== 0) console.error("peers: could not fetch them: the tests with real peers will be skipped")
 }

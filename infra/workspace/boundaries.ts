@@ -26,7 +26,7 @@ const mayImport: Record<string, readonly string[]> = {
   events: ["time"],
   config: ["time"],
   "event-log": ["events", ...pure],
-  "native-io": pure,
+  "native-io": ["config", ...pure],
   observability: [],
   testkit: [...pure, ...model, ...adapters]
 }
@@ -38,7 +38,8 @@ const outsideAllowed: Record<string, RegExp> = {
   adapter: /^(?:effect\/|node:|@nats-io\/|@noble\/ciphers\/|pino$)/
 }
 const testOnly = /^(?:vitest|fast-check|@effect\/vitest|node:|effect|vite)/
-const impureWords = /\b(?:Date\.now|new Date\b|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|performance\.|process\.)/
+const impureWords =
+  /\b(?:Date\.now|new Date\b|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|performance\.|process\.)/
 const minimumModules = 40
 
 interface Module {
@@ -53,13 +54,16 @@ const report = (file: string, what: string): void => void problems.push(`${relat
 const walk = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) return ["node_modules", "build", "fixtures", "golden"].includes(entry.name) ? [] : walk(path)
+    if (entry.isDirectory())
+      return ["node_modules", "build", "fixtures", "golden"].includes(entry.name) ? [] : walk(path)
     return entry.name.endsWith(".ts") ? [path] : []
   })
 
-const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[^:"'`])\/\/.*$/gm, "$1")
+const withoutComments = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[^:"'`])\/\/.*$/gm, "$1")
 
-const importPattern = /(?:^|[;\n])\s*(?:import|export)\s(?:[^"'`;]*?\sfrom\s*)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g
+const importPattern =
+  /(?:^|[;\n])\s*(?:import|export)\s(?:[^"'`;]*?\sfrom\s*)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g
 
 const read = (file: string): Module => {
   const text = withoutComments(readFileSync(file, "utf8"))
@@ -68,7 +72,10 @@ const read = (file: string): Module => {
 }
 
 const declared = (packageFolder: string): ReadonlySet<string> => {
-  const manifest = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as Record<string, Record<string, string>>
+  const manifest = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as Record<
+    string,
+    Record<string, string>
+  >
   return new Set([...Object.keys(manifest["dependencies"] ?? {}), ...Object.keys(manifest["devDependencies"] ?? {})])
 }
 
@@ -98,12 +105,17 @@ const checkModule = (module: Module, kind: "libs" | "services", name: string): v
       const other = packageOf(specifier).slice(scope.length)
       const isLib = existsSync(join(root, "libs", other))
       if (!isLib) report(module.file, `${specifier}: no service may be imported`)
-      else if (other === "testkit" && !isTest && name !== "testkit") report(module.file, `${specifier}: only tests import testkit`)
+      else if (other === "testkit" && !isTest && name !== "testkit")
+        report(module.file, `${specifier}: only tests import testkit`)
       else if (isTest) continue
       else if (kind === "libs" && other !== name && !(mayImport[name] ?? []).includes(other))
-        report(module.file, `${specifier}: ${name} may import only ${(mayImport[name] ?? []).join(", ") || "nothing of ours"}`)
+        report(
+          module.file,
+          `${specifier}: ${name} may import only ${(mayImport[name] ?? []).join(", ") || "nothing of ours"}`
+        )
       else if (kind === "services" && !everyLib.includes(other)) report(module.file, `${specifier}: not a lib`)
-      if (!isTest && other !== name && !known.has(scope + other)) report(module.file, `${scope}${other} is not declared in its package.json`)
+      if (!isTest && other !== name && !known.has(scope + other))
+        report(module.file, `${scope}${other} is not declared in its package.json`)
       continue
     }
     if (!isSource && testOnly.test(specifier)) continue
@@ -133,7 +145,10 @@ const checkCycles = (modules: readonly Module[]): void => {
     if (done.has(module.file)) return
     const start = path.indexOf(module.file)
     if (start >= 0) {
-      report(module.file, `import cycle: ${[...path.slice(start), module.file].map((file) => relative(root, file)).join(" → ")}`)
+      report(
+        module.file,
+        `import cycle: ${[...path.slice(start), module.file].map((file) => relative(root, file)).join(" → ")}`
+      )
       return
     }
     for (const specifier of module.imports) {
@@ -156,7 +171,9 @@ for (const kind of ["libs", "services"] as const)
 checkCycles(modules)
 const imports = modules.reduce((sum, module) => sum + module.imports.length, 0)
 if (modules.length < minimumModules || imports < modules.length)
-  problems.push(`only ${modules.length} modules with ${imports} imports were found; at least ${minimumModules} are expected`)
+  problems.push(
+    `only ${modules.length} modules with ${imports} imports were found; at least ${minimumModules} are expected`
+  )
 
 for (const problem of problems) console.error(`boundaries: ${problem}`)
 console.log(`boundaries: ${modules.length} modules, ${imports} imports, ${problems.length} problems`)

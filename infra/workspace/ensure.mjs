@@ -1,14 +1,32 @@
 // Runs on the system's Node (20 or newer) before node_modules exists: plain JavaScript, no imports but node:.
-import { existsSync, statSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { spawnSync } from "node:child_process"
+import { resolve } from "node:path"
 
-const installed = "node_modules/.package-lock.json"
-const stale =
-  !existsSync(installed) ||
-  !existsSync("node_modules/.bin/node") ||
-  statSync("package-lock.json").mtimeMs > statSync(installed).mtimeMs + 1
-if (stale) {
-  process.stderr.write("meridian: installing (npm ci), about ten seconds …\n")
-  const result = spawnSync("npm", ["ci", "--loglevel=error", "--no-fund", "--no-audit"], { stdio: ["ignore", "inherit", "inherit"] })
-  if (result.status !== 0) process.exit(result.status ?? 1)
+/**
+ * Has Node strip and compile every service's modules once, so that no process of the first start loads the TypeScript
+ * stripper. Each program ends by itself without its arguments; what it says is of no interest.
+ */
+const warmCompileCache = () => {
+  const env = { ...process.env, NODE_COMPILE_CACHE: resolve("node_modules/.cache/meridian") }
+  const node = resolve("node_modules/.bin/node")
+  for (const service of ["cli", "supervisor", "worker", "discipline"])
+    spawnSync(node, [`services/${service}/src/main.ts`, "--help"], { stdio: "ignore", timeout: 10_000, env })
 }
+
+// What was installed is known by the lockfile's digest, not by file times: a checkout touches those.
+const mark = "node_modules/.meridian-installed"
+const lock = createHash("sha256").update(readFileSync("package-lock.json")).digest("hex")
+const installed = existsSync("node_modules/.bin/node") && existsSync(mark) && readFileSync(mark, "utf8").trim() === lock
+if (!installed) {
+  process.stderr.write("meridian: installing (npm ci), about ten seconds …\n")
+  const result = spawnSync("npm", ["ci", "--loglevel=error", "--no-fund", "--no-audit"], {
+    stdio: ["ignore", "inherit", "inherit"]
+  })
+  if (result.status !== 0) process.exit(result.status ?? 1)
+  warmCompileCache()
+  writeFileSync(mark, `${lock}\n`)
+}
+// Compiles the C addon when its sources changed; without a compiler it says so and Meridian runs on its fallback.
+await import("../../libs/native-io/build.mjs")

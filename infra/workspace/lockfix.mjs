@@ -11,10 +11,20 @@ for (const [name, version] of optionalOf) {
   const path = `node_modules/${name}`
   if (packages[path] !== undefined || !/^[0-9]/.test(version)) continue
   const words = name.split(/[/-]/)
-  const os = ["linux", "darwin", "win32", "freebsd", "android", "openharmony", "aix", "sunos"].find((word) => words.includes(word))
-  const cpu = ["x64", "arm64", "arm", "ia32", "riscv64", "s390x", "ppc64", "loong64"].find((word) => words.includes(word))
+  const os = ["linux", "darwin", "win32", "freebsd", "android", "openharmony", "aix", "sunos"].find((word) =>
+    words.includes(word)
+  )
+  const cpu = ["x64", "arm64", "arm", "ia32", "riscv64", "s390x", "ppc64", "loong64"].find((word) =>
+    words.includes(word)
+  )
   const libc = words.includes("musl") ? ["musl"] : words.includes("gnu") ? ["glibc"] : undefined
-  packages[path] = { version, ...(cpu && { cpu: [cpu] }), ...(libc && { libc }), ...(os && { os: [os] }), optional: true }
+  packages[path] = {
+    version,
+    ...(cpu && { cpu: [cpu] }),
+    ...(libc && { libc }),
+    ...(os && { os: [os] }),
+    optional: true
+  }
   added += 1
 }
 lock.packages = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -37,7 +37,12 @@ export interface Log {
   readonly reopen: () => void
 }
 
-const COLOUR: Record<string, string> = { warn: "\u001b[33m", error: "\u001b[31m", fatal: "\u001b[31m", debug: "\u001b[2m" }
+const COLOUR: Record<string, string> = {
+  warn: "\u001b[33m",
+  error: "\u001b[31m",
+  fatal: "\u001b[31m",
+  debug: "\u001b[2m"
+}
 const HIDDEN = new Set(["level", "time", "service", "msg"])
 
 /** One JSON log line as a sentence: `12:00:01 warn  worker 0 exited  signal=SIGKILL`. */
@@ -46,7 +51,7 @@ export const readableLine = (line: string, colours: boolean): string => {
   const level = String(entry["level"])
   const rest = Object.entries(entry)
     .filter(([name]) => !HIDDEN.has(name))
-    .map(([name, value]) => `  ${name}=${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .map(([name, value]) => `  ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
   const text = `${String(entry["time"]).slice(11, 19)} ${level.padEnd(5)} ${String(entry["msg"])}${rest.join("")}`
   const colour = colours ? COLOUR[level] : undefined
   return colour === undefined ? `${text}\n` : `${colour}${text}\u001b[0m\n`
@@ -56,9 +61,7 @@ export const readableLine = (line: string, colours: boolean): string => {
 export const openLog = (options: LogOptions): Log => {
   const target = pino.destination({ dest: options.file ?? 2, sync: true, append: true, mkdir: false })
   const readable = options.readable && options.file === undefined
-  const stream = readable
-    ? { write: (line: string) => void target.write(readableLine(line, options.colours)) }
-    : target
+  const stream = readable ? { write: (line: string) => void target.write(readableLine(line, options.colours)) } : target
   const log = pino(
     {
       level: options.level,

@@ -74,7 +74,8 @@ export const parseFromWorker = (message: unknown): FromWorker | undefined => {
   if (!isRecord(message)) return undefined
   if (message["type"] === "ready") return { type: "ready" }
   if (isReport(message)) return message
-  if (message["type"] === "drained" && isReport(message["report"])) return { type: "drained", report: message["report"] }
+  if (message["type"] === "drained" && isReport(message["report"]))
+    return { type: "drained", report: message["report"] }
   return undefined
 }
 
@@ -92,7 +93,10 @@ export const noCounters: WorkerCounters = {
   batchSizes: BATCH_SIZE_BINS.map(() => 0)
 }
 
-const addCounts = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> => {
+const addCounts = (
+  a: Readonly<Record<string, number>>,
+  b: Readonly<Record<string, number>>
+): Record<string, number> => {
   const sum: Record<string, number> = { ...a }
   for (const [reason, count] of Object.entries(b)) sum[reason] = (sum[reason] ?? 0) + count
   return sum

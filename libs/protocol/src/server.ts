@@ -121,7 +121,13 @@ export class NtpServer {
   }
 
   /** Turns the request at `offset` into its reply: the client's transmit timestamp becomes the origin, the rest is ours. */
-  private writeReply(view: DataView, offset: number, versionAndMode: number, seconds: number, nanoseconds: number): void {
+  private writeReply(
+    view: DataView,
+    offset: number,
+    versionAndMode: number,
+    seconds: number,
+    nanoseconds: number
+  ): void {
     const nanos = this.correctedNanoseconds(seconds, nanoseconds)
     const carry = Math.floor(nanos / 1e9)
     view.setUint8(offset + Offset.flags, this.leapBits | versionAndMode)

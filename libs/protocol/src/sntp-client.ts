@@ -60,10 +60,12 @@ export class ReplyRefused {
 
 const refusal = (reply: NtpHeader, length: number, version: number, nonce: NtpTimestamp): ReplyRefused | undefined => {
   if (length < HEADER_BYTES) return new ReplyRefused("short", `expected ${HEADER_BYTES} bytes, found ${length}`)
-  if (reply.mode !== Mode.server) return new ReplyRefused("mode", `expected a server's reply (mode 4), found mode ${reply.mode}`)
+  if (reply.mode !== Mode.server)
+    return new ReplyRefused("mode", `expected a server's reply (mode 4), found mode ${reply.mode}`)
   if (reply.version !== version)
     return new ReplyRefused("version", `expected version ${version} as asked, found ${reply.version}`)
-  if (reply.origin !== nonce) return new ReplyRefused("origin", "the reply's origin timestamp is not the one that was sent")
+  if (reply.origin !== nonce)
+    return new ReplyRefused("origin", "the reply's origin timestamp is not the one that was sent")
   const kiss = reply.stratum === 0 && reply.leap === 3 ? referenceIdText(reply.referenceId) : undefined
   if (kiss === "RATE" || kiss === "DENY" || kiss === "RSTR")
     return new ReplyRefused("kiss", `the server sent a kiss-o'-death: ${kiss}`)

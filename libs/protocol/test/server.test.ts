@@ -86,7 +86,10 @@ describe("a client's request", () => {
     expect(header?.transmit).toBe(fromUnix({ seconds: NOW, nanoseconds: 0 }))
   })
   it("gets era 1 after 2036", () => {
-    const server = new NtpServer({ ...goodCurve, baseSeconds: 2_085_978_500 }, { precision: -24, minimumPoll: 0, longestRequest: 2048 })
+    const server = new NtpServer(
+      { ...goodCurve, baseSeconds: 2_085_978_500 },
+      { precision: -24, minimumPoll: 0, longestRequest: 2048 }
+    )
     const slot = request({})
     server.beginBatch(2_085_978_500, 0, 105)
     server.handle(new DataView(slot.buffer), 0, 48, 2_085_978_500, 0, 1)
@@ -158,7 +161,7 @@ describe("any datagram", () => {
         server.beginBatch(NOW, 1, 105)
         const outcome = server.handle(view, 0, bytes.length, NOW, 0, port)
         expect(outcomeReasons[outcome.index]).toBe(outcome.reason)
-        if (outcome._tag === "Respond") expect(server.replyLength).toBeLessThanOrEqual(bytes.length)
+        expect(outcome._tag === "Respond" ? server.replyLength : 0).toBeLessThanOrEqual(bytes.length)
       }),
       { numRuns: 5000 }
     )

@@ -77,7 +77,10 @@ export const peer = (name: PeerName): PeerCommand | undefined => {
     const loader = join(libraries, LOADERS[process.arch] ?? "")
     return { ...base, args: [...WITHOUT_CLOCK, loader, "--library-path", libraries, path, ...before], env: process.env }
   }
-  const env = { ...process.env, LD_LIBRARY_PATH: how === "python" ? `${join(libraries, "ntp")}:${libraries}` : libraries }
+  const env = {
+    ...process.env,
+    LD_LIBRARY_PATH: how === "python" ? `${join(libraries, "ntp")}:${libraries}` : libraries
+  }
   if (how === "system") return { ...base, args: [...WITHOUT_CLOCK, path, ...before], env }
   return {
     ...base,
@@ -90,6 +93,25 @@ export const peer = (name: PeerName): PeerCommand | undefined => {
 export const peersAvailable = (suite: string, names: readonly PeerName[]): boolean => {
   const missing = names.filter((name) => peer(name) === undefined)
   if (missing.length > 0)
-    process.stderr.write(`${suite}: skipped, ${missing.join(", ")} not found below ${peersFolder()} (node infra/peers/fetch.ts)\n`)
+    process.stderr.write(
+      `${suite}: skipped, ${missing.join(", ")} not found below ${peersFolder()} (node infra/peers/fetch.ts)\n`
+    )
   return missing.length === 0
+}
+
+/**
+ * NTPsec's ntpdig with another destination port: it has no option for one, so its name look-up is handed the port instead of 123.
+ * Everything else is the client as packaged.
+ */
+export const ntpdigOnPort = (port: number): PeerCommand | undefined => {
+  const found = peer("ntpsec-ntpdig")
+  if (found === undefined) return undefined
+  const redirect = [
+    "import socket, sys",
+    "look_up = socket.getaddrinfo",
+    `socket.getaddrinfo = lambda host, port, *a, **k: look_up(host, ${port} if port == 123 else port, *a, **k)`,
+    "program = sys.argv[1]; sys.argv = sys.argv[1:]",
+    "exec(compile(open(program).read(), program, 'exec'), {'__name__': '__main__', '__file__': program})"
+  ].join("\n")
+  return { ...found, args: [...found.args.slice(0, -1), "-c", redirect, found.program] }
 }

@@ -81,7 +81,8 @@ export class ShortPacket {
   }
 }
 
-const readTimestamp = (view: DataView, at: number): NtpTimestamp => ntpTimestamp(view.getUint32(at), view.getUint32(at + 4))
+const readTimestamp = (view: DataView, at: number): NtpTimestamp =>
+  ntpTimestamp(view.getUint32(at), view.getUint32(at + 4))
 
 /** Reads a header; what follows it is for `trailer.ts`. Never throws: too few bytes give {@link ShortPacket}. */
 export const decodeHeader = (bytes: Uint8Array): NtpHeader | ShortPacket => {

@@ -80,7 +80,9 @@ export const scanTrailer = (
   }
   const left = end - at
   if (left === 0) return TrailerShape.plain
-  return left === 4 || left === 20 || left === LONGEST_V4_MAC ? takeMac(out, at, left, LONGEST_V4_MAC) : TrailerShape.malformed
+  return left === 4 || left === 20 || left === LONGEST_V4_MAC
+    ? takeMac(out, at, left, LONGEST_V4_MAC)
+    : TrailerShape.malformed
 }
 
 const takeMac = (out: Trailer, at: number, size: number, longest: number): TrailerShape => {

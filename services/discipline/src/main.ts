@@ -6,20 +6,34 @@
  */
 import { parseArgs } from "node:util"
 import { openClockPageWriter } from "@meridian/native-io/clock-page"
-import { readClocks } from "@meridian/native-io/system-clock"
+import { disableNative } from "@meridian/native-io/native"
+import { systemClock } from "@meridian/native-io/system-clock"
 import { localReferenceCurve } from "./local-reference.ts"
 
 const PUBLISH_INTERVAL_MS = 250
 
-const { values } = parseArgs({ options: { "clock-page": { type: "string" }, stratum: { type: "string", default: "10" } } })
+const { values } = parseArgs({
+  options: {
+    help: { type: "boolean", default: false },
+    "clock-page": { type: "string" },
+    stratum: { type: "string", default: "10" }
+  }
+})
+if (values.help || values["clock-page"] === undefined) {
+  process.stderr.write("meridian discipline: started by the supervisor (`meridian up`), which names the clock page\n")
+  process.exit(2)
+}
 
-const page = openClockPageWriter(values["clock-page"] ?? "")
+if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
+
+const page = openClockPageWriter(values["clock-page"])
 const stratum = Number(values.stratum)
-const clocks = new Float64Array(3)
+const clock = systemClock()
+const time = { seconds: 0, nanoseconds: 0 }
 
 const publish = (): void => {
-  readClocks(clocks)
-  page.write(localReferenceCurve(stratum, clocks[0]!, clocks[1]!, clocks[2]!))
+  clock.wall.read(time)
+  page.write(localReferenceCurve(stratum, time.seconds, time.nanoseconds, clock.monotonic.seconds()))
 }
 
 publish()

@@ -38,7 +38,9 @@ export const openControlSocket = async (stateDirectory: string, status: () => No
       `the control socket's path ${path} has ${path.length} characters, a Unix socket takes at most ${LONGEST_SOCKET_PATH}; choose a shorter --state DIR`
     )
   if (await answers(path))
-    throw new StateDirectoryTaken(`a node already runs with the state directory ${stateDirectory}; stop it or give this one another --state DIR`)
+    throw new StateDirectoryTaken(
+      `a node already runs with the state directory ${stateDirectory}; stop it or give this one another --state DIR`
+    )
   rmSync(path, { force: true })
   const server = createServer((asked, response) => {
     const found = asked.method === "GET" && asked.url === "/status"

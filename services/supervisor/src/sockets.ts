@@ -1,6 +1,8 @@
 /** Opens the node's listening sockets: for every address one SO_REUSEPORT socket a worker, all held by the supervisor. */
 import { createSocket } from "node:dgram"
-import { bindUdpDescriptor, UdpBindError } from "@meridian/native-io/udp-native"
+import { once } from "node:events"
+import { udpBindError } from "@meridian/native-io/udp"
+import { bindUdpDescriptor } from "@meridian/native-io/udp-native"
 import type { WorkerSockets } from "./worker-slot.ts"
 
 export interface ListenPlan {
@@ -11,39 +13,38 @@ export interface ListenPlan {
 }
 
 /**
- * Refuses a port that anybody listens on. SO_REUSEPORT would let a second node share it silently, so each address is
- * first bound without that option, for a moment.
- * @throws UdpBindError
+ * Refuses a port that anybody holds: without the addon each worker binds for itself, and SO_REUSEPORT would let two nodes
+ * share a port in silence.
  */
 const assertFree = async (address: string, port: number): Promise<void> => {
-  const probe = createSocket({ type: address.includes(":") ? "udp6" : "udp4", ipv6Only: true })
+  const probe = createSocket(address.includes(":") ? { type: "udp6", ipv6Only: true } : { type: "udp4" })
   try {
-    await new Promise<void>((resolve, reject) => {
-      probe.once("error", reject)
-      probe.bind({ address, port, exclusive: true }, resolve)
-    })
+    probe.bind({ address, port, exclusive: true })
+    await once(probe, "listening")
   } catch (error) {
-    throw new UdpBindError(address, port, (error as NodeJS.ErrnoException).code ?? "EUNKNOWN")
+    throw udpBindError((error as NodeJS.ErrnoException).code ?? "UNKNOWN", address, port)
   } finally {
     probe.close()
   }
 }
 
 /**
- * The sockets of each worker, by worker index.
+ * The sockets of each worker, by worker index. The first worker's are bound so that a port held by anybody else is an
+ * error; the others then share it.
  * @throws UdpBindError with what to do about it
  */
 export const openSockets = async (plan: ListenPlan): Promise<readonly WorkerSockets[]> => {
-  for (const address of plan.addresses) await assertFree(address, plan.port)
+  const { addresses, port } = plan
   const workers = Array.from({ length: plan.workers }, (_, index) => index)
-  if (!plan.native) return workers.map(() => ({ _tag: "bind", addresses: plan.addresses, port: plan.port }))
-  return workers.map(() => ({
-    _tag: "descriptors",
-    descriptors: plan.addresses.map((address) => bindUdpDescriptor({ address, port: plan.port }))
-  }))
+  if (plan.native)
+    return workers.map((index) => ({
+      _tag: "descriptors",
+      descriptors: addresses.map((address) => bindUdpDescriptor({ address, port, exclusive: index === 0 }))
+    }))
+  for (const address of addresses) await assertFree(address, port)
+  return workers.map(() => ({ _tag: "bind", addresses, port }))
 }
 
 /** ADDRESS:PORT as people and tools write it. */
 export const formatListen = (address: string, port: number): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
-

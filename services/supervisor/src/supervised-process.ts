@@ -66,7 +66,9 @@ export class SupervisedProcess {
   /** Succeeds when the process that fills the place is ready for the first time; fails with a sentence when it never is. */
   get firstReady(): Effect.Effect<void, string> {
     return Effect.suspend(() =>
-      this.current === undefined ? Effect.fail(`${this.plan.name} was not started`) : awaitReady(this.current)
+      this.current === undefined
+        ? Effect.fail(`${this.plan.name} was not started`)
+        : Effect.mapError(awaitReady(this.current), (why) => `${this.plan.name} did not start: ${why}`)
     )
   }
 
@@ -87,7 +89,9 @@ export class SupervisedProcess {
       failures = Date.now() - running.startedAt > HEALTHY_AFTER_MS ? 1 : failures + 1
       this.restarts += 1
       this.waiting = true
-      yield* Effect.logWarning(`${this.plan.name} ended by itself (${why}), starting another in ${backoffMs(failures)} ms`)
+      yield* Effect.logWarning(
+        `${this.plan.name} ended by itself (${why}), starting another in ${backoffMs(failures)} ms`
+      )
       yield* Effect.sleep(backoffMs(failures))
       this.waiting = false
       this.current = this.start()
@@ -106,7 +110,8 @@ export class SupervisedProcess {
     const successor = this.start()
     const ready = yield* Effect.result(awaitReady(successor))
     if (ready._tag === "Success") this.current = successor
-    else yield* Effect.logError(`${this.plan.name}: the successor failed, the old process stays`, { why: ready.failure })
+    else
+      yield* Effect.logError(`${this.plan.name}: the successor failed, the old process stays`, { why: ready.failure })
     yield* this.end(ready._tag === "Success" ? predecessor : successor)
     this.replacement = undefined
     yield* Deferred.succeed(replaced, undefined)

@@ -6,7 +6,8 @@
  */
 import { parseArgs } from "node:util"
 import { openClockPageReader } from "@meridian/native-io/clock-page"
-import { measurePrecision, readMonotonicSeconds } from "@meridian/native-io/system-clock"
+import { disableNative } from "@meridian/native-io/native"
+import { systemClock } from "@meridian/native-io/system-clock"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/native-io/udp"
 import { adoptSocket, bindSocket } from "@meridian/native-io/udp-open"
 import { type FromWorker, parseToWorker, type WorkerReport } from "@meridian/observability/worker-report"
@@ -23,6 +24,7 @@ const DRAIN_LIMIT_SECONDS = 1
 
 const { values } = parseArgs({
   options: {
+    help: { type: "boolean", default: false },
     "clock-page": { type: "string" },
     sockets: { type: "string", default: "" },
     bind: { type: "string", multiple: true, default: [] },
@@ -30,13 +32,21 @@ const { values } = parseArgs({
   }
 })
 
+if (values.help || values["clock-page"] === undefined) {
+  process.stderr.write(
+    "meridian worker: started by the supervisor (`meridian up`), which hands it a clock page and sockets\n"
+  )
+  process.exit(2)
+}
+if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
+
 const openSockets = async (): Promise<readonly UdpSocket[]> => {
   const adopted = values.sockets.split(",").filter((text) => text !== "")
   const bound = values.bind.map((text) => {
     const at = text.lastIndexOf(",")
     return { address: text.slice(0, at), port: Number(text.slice(at + 1)) }
   })
-  return Promise.all([...adopted.map((text) => adoptSocket(Number(text))), ...bound.map((where) => bindSocket(where))])
+  return [...adopted.map((text) => adoptSocket(Number(text))), ...(await Promise.all(bound.map(bindSocket)))]
 }
 
 const send = (message: FromWorker): void => {
@@ -44,10 +54,11 @@ const send = (message: FromWorker): void => {
 }
 
 const sockets = await openSockets()
+const systemTime = systemClock()
 const clock = openClockPageReader(Number(values["clock-page"]))
 const counters = new Counters()
 const server = new NtpServer(unsynchronisedCurve(), {
-  precision: measurePrecision(),
+  precision: systemTime.measurePrecision(),
   minimumPoll: Number(values["minimum-poll"]),
   longestRequest: SLOT_BYTES
 })
@@ -60,7 +71,7 @@ const report = (): WorkerReport => {
     counters: counters.snapshot(overflow),
     rss: memory.rss,
     heapUsed: memory.heapUsed,
-    synchronised: isSynchronised(server.curve, readMonotonicSeconds())
+    synchronised: isSynchronised(server.curve, systemTime.monotonic.seconds())
   }
 }
 
@@ -71,16 +82,17 @@ const start = (): void => {
 }
 
 const waitForClock = (waitedMs: number): void => {
-  const good = clock.readInto(server.curve) && isSynchronised(server.curve, readMonotonicSeconds())
+  const good = clock.readInto(server.curve) && isSynchronised(server.curve, systemTime.monotonic.seconds())
   if (good || waitedMs >= CLOCK_WAIT_MS) start()
   else setTimeout(() => waitForClock(waitedMs + 5), 5)
 }
 
 const drain = (): void => {
-  const until = readMonotonicSeconds() + DRAIN_LIMIT_SECONDS
+  const until = systemTime.monotonic.seconds() + DRAIN_LIMIT_SECONDS
   for (const socket of sockets) {
+    while (serveWaiting(socket, server, clock, counters) > 0 && systemTime.monotonic.seconds() < until);
+    // What arrives from here on waits in the kernel for whoever reads this descriptor next.
     socket.pause()
-    while (serveWaiting(socket, server, clock, counters) > 0 && readMonotonicSeconds() < until);
   }
   const done = (): never => process.exit(0)
   if (process.send === undefined || !process.connected) done()

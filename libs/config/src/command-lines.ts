@@ -1,0 +1,81 @@
+/** The command lines of `meridian`. Flags that override a directive take its type and its meaning from the table. */
+import type { IpAddress } from "./address.ts"
+import {
+  type Directive,
+  listenDirective,
+  portDirective,
+  stateDirectoryDirective,
+  userDirective,
+  workersDirective
+} from "./directives.ts"
+import { defineFlags, listFlag, switchFlag, type FlagValues, valueFlag } from "./flags.ts"
+import type { Overrides } from "./settings.ts"
+import { path, wholeNumber } from "./value-types.ts"
+
+const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node.")
+const json = switchFlag("Prints JSON for machines.")
+
+/** A flag says what its directive says. */
+const meaningOf = (directive: Directive): string => `${directive.meaning} Default: ${directive.default}.`
+
+export const upCommand = defineFlags({
+  command: "meridian up",
+  meaning:
+    "Starts the node: opens the sockets, then starts and watches the services. A flag beats the file, the file beats the default.",
+  flags: {
+    port: valueFlag(portDirective.operands.port.type, meaningOf(portDirective)),
+    listen: listFlag(listenDirective.operands.address.type, meaningOf(listenDirective)),
+    workers: valueFlag(workersDirective.operands.count.type, meaningOf(workersDirective)),
+    state: valueFlag(stateDirectoryDirective.operands.directory.type, meaningOf(stateDirectoryDirective)),
+    user: valueFlag(userDirective.operands.user.type, meaningOf(userDirective)),
+    stratum: valueFlag(
+      wholeNumber("N", 1, 15),
+      "Stratum that the local reference (this machine's clock) is served with. Default: 10."
+    ),
+    config: valueFlag(path("FILE"), "Configuration file in the language of ntp.conf(5). Default: none.")
+  }
+})
+
+/** What the flags of `up` set, in the shape that the settings take. An address given twice counts once. */
+export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrides => {
+  const byText = new Map<string, IpAddress>()
+  for (const address of values.listen.flat()) byText.set(address.text, address)
+  return {
+    port: values.port,
+    listen: byText.size === 0 ? undefined : [...byText.values()],
+    workers: values.workers,
+    stateDirectory: values.state,
+    user: values.user,
+    stratum: values.stratum
+  }
+}
+
+export const statusCommand = defineFlags({
+  command: "meridian status",
+  meaning: "Asks a running node how it does.",
+  flags: { state, json }
+})
+
+export const queryCommand = defineFlags({
+  command: "meridian query",
+  meaning: "Asks an NTP server for the time and prints offset, delay, stratum, reference id and root distance.",
+  flags: {
+    count: valueFlag(wholeNumber("N", 1, 1000), "Requests to send, one a second. Default 1."),
+    version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default 4."),
+    json
+  },
+  positional: {
+    name: "HOST[:PORT]",
+    meaning: "Server to ask: a name, an IPv4 address or [IPv6]; the port is 123 unless given.",
+    least: 1,
+    most: 1
+  }
+})
+
+export const configCheckCommand = defineFlags({
+  command: "meridian config check",
+  meaning:
+    "Reads a configuration file, reports what is wrong with it and shows every effective setting with its origin.",
+  flags: { json },
+  positional: { name: "FILE", meaning: "Configuration file to check.", least: 1, most: 1 }
+})

@@ -1,0 +1,156 @@
+/**
+ * A configuration file, with the files it includes, to statements and diagnostics. A bad line does not stop the reading:
+ * every line is looked at and every error is reported. Files are read by the caller's function, so this stays pure.
+ */
+import { errorAt, quoted, type Diagnostic, type Location } from "./diagnostic.ts"
+import { includeDirective } from "./directives.ts"
+import { lex } from "./lexer.ts"
+import { readStatement, statementsOf, type Statement } from "./statement.ts"
+
+/** Include files may be nested to this depth (ntp.conf(5)); the first file is at depth 0. */
+export const MAX_INCLUDE_DEPTH = 5
+
+/** Files and bytes one configuration may have in all, so that includes of includes cannot grow without bound. */
+export const MAX_FILES = 200
+export const MAX_TOTAL_BYTES = 4 * 1_048_576
+
+/** What lies at a path: a file's bytes, or the names of a directory's entries. */
+export type ReadResult =
+  | { readonly ok: true; readonly bytes: Uint8Array }
+  | { readonly ok: true; readonly entries: readonly string[] }
+  /** Why it could not be read, for a person: "no such file", "permission denied". */
+  | { readonly ok: false; readonly reason: string }
+
+/**
+ * Reads a file or lists a directory. `path` is already resolved against the including file `from` (undefined for the
+ * first file). Must not throw.
+ */
+export type ReadFile = (path: string, from: string | undefined) => ReadResult
+
+export interface Configuration {
+  /** In the order of the text, included files in place of their line. */
+  readonly statements: readonly Statement[]
+  /** In the order of the text. */
+  readonly diagnostics: readonly Diagnostic[]
+  /** Every file read, the first one first. */
+  readonly files: readonly string[]
+}
+
+/** Reads `path` and all that it includes. Never throws; what cannot be read is a diagnostic. */
+export const parseConfiguration = (path: string, readFile: ReadFile): Configuration => {
+  const reader = new ConfigurationReader(readFile)
+  reader.read(path, undefined, [])
+  return reader.result()
+}
+
+/** Reads a text that is not in a file, under the name `file`; its includes go through `readFile` if given. */
+export const parseText = (file: string, text: string, readFile: ReadFile = refuseIncludes): Configuration =>
+  parseConfiguration(file, (path, from) =>
+    from === undefined ? { ok: true, bytes: new TextEncoder().encode(text) } : readFile(path, from)
+  )
+
+const refuseIncludes: ReadFile = () => ({ ok: false, reason: "no files can be included here" })
+
+/** `path` as seen from the file `from`: relative to its directory, with `.` and `..` taken out as far as text allows. */
+export const resolveInclude = (path: string, from: string): string => {
+  const joined = path.startsWith("/") ? path : from.slice(0, from.lastIndexOf("/") + 1) + path
+  const parts: string[] = []
+  for (const part of joined.split("/")) {
+    if (part === "" || part === ".") continue
+    if (part === ".." && parts.length > 0 && parts.at(-1) !== "..") parts.pop()
+    else if (part !== ".." || !joined.startsWith("/")) parts.push(part)
+  }
+  return (joined.startsWith("/") ? "/" : "") + parts.join("/")
+}
+
+class ConfigurationReader {
+  readonly #readFile: ReadFile
+  readonly #statements: Statement[] = []
+  readonly #diagnostics: Diagnostic[] = []
+  readonly #files: string[] = []
+  #bytes = 0
+
+  constructor(readFile: ReadFile) {
+    this.#readFile = readFile
+  }
+
+  result(): Configuration {
+    return { statements: this.#statements, diagnostics: this.#diagnostics, files: this.#files }
+  }
+
+  /** `stack` holds the files whose include led here, outermost first; `includedAt` is the last of those lines. */
+  read(path: string, includedAt: Location | undefined, stack: readonly string[]): void {
+    const where = includedAt ?? { file: path, line: 1, column: 1, length: 1, lineText: "" }
+    const problem = this.#problemWith(path, stack)
+    if (problem !== undefined) {
+      this.#diagnostics.push(errorAt(where, problem))
+      return
+    }
+    const result = this.#readFile(path, includedAt?.file)
+    if (!result.ok) {
+      this.#diagnostics.push(errorAt(where, `${quoted(path)} cannot be read: ${result.reason}`))
+    } else if ("entries" in result) {
+      this.#readDirectory(path, result.entries, includedAt, stack)
+    } else {
+      this.#readBytes(path, result.bytes, where, stack)
+    }
+  }
+
+  #problemWith(path: string, stack: readonly string[]): string | undefined {
+    if (stack.includes(path))
+      return `${quoted(path)} includes itself (${[...stack, path].map(quoted).join(" → ")}); take one of the lines out`
+    if (stack.length > MAX_INCLUDE_DEPTH)
+      return `${quoted(path)} is nested too deep, expected at most ${MAX_INCLUDE_DEPTH} levels of includefile`
+    if (this.#files.length >= MAX_FILES)
+      return `${quoted(path)} is one file too many, expected at most ${MAX_FILES} in one configuration`
+    return undefined
+  }
+
+  /** As NTPsec: the entries that end in .conf, in the order of their names. */
+  #readDirectory(
+    path: string,
+    entries: readonly string[],
+    includedAt: Location | undefined,
+    stack: readonly string[]
+  ): void {
+    if (includedAt === undefined) {
+      const where = { file: path, line: 1, column: 1, length: 1, lineText: "" }
+      this.#diagnostics.push(errorAt(where, `${quoted(path)} is a directory, expected a configuration file`))
+      return
+    }
+    const directory = path.endsWith("/") ? path : `${path}/`
+    const names = entries.filter((entry) => entry.endsWith(".conf") && !entry.startsWith(".")).toSorted()
+    for (const name of names) this.read(directory + name, includedAt, stack)
+  }
+
+  #readBytes(path: string, bytes: Uint8Array, where: Location, stack: readonly string[]): void {
+    this.#files.push(path)
+    this.#bytes += bytes.length
+    if (this.#bytes > MAX_TOTAL_BYTES) {
+      this.#diagnostics.push(
+        errorAt(where, `${quoted(path)} makes the configuration larger than ${MAX_TOTAL_BYTES} bytes in all`)
+      )
+      return
+    }
+    const { lines, diagnostics } = lex(path, bytes)
+    let next = 0
+    for (const line of lines) {
+      // The lexer's errors come in between, so that a reader meets all of them in the order of the text.
+      for (; (diagnostics[next]?.line ?? Infinity) < line.end.line; next++) this.#diagnostics.push(diagnostics[next]!)
+      const { statement, diagnostics: found } = readStatement(line)
+      for (const one of found) this.#diagnostics.push(one)
+      if (statement !== undefined) this.#add(statement, [...stack, path])
+    }
+    for (; next < diagnostics.length; next++) this.#diagnostics.push(diagnostics[next]!)
+  }
+
+  #add(statement: Statement, stack: readonly string[]): void {
+    const [include] = statementsOf([statement], includeDirective)
+    if (include === undefined) {
+      this.#statements.push(statement)
+      return
+    }
+    const { file } = include.values
+    this.read(resolveInclude(file, include.location.file), include.places.get("file") ?? include.location, stack)
+  }
+}

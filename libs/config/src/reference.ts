@@ -1,0 +1,54 @@
+/** The reference of the configuration language, made from the table of directives: Markdown for docs, text for a terminal. */
+import { DIRECTIVES, syntaxOf, type Directive } from "./directives.ts"
+import { wrap } from "./flags.ts"
+import { KNOWN_WORDS } from "./known-words.ts"
+
+const PAGE_WIDTH = 100
+
+/** What a reader is told about a directive, behind its syntax and meaning. */
+const factsOf = (directive: Directive): readonly (readonly [string, string])[] => [
+  ...(directive.aliases.length === 0 ? [] : [["Also written", directive.aliases.join(", ")] as const]),
+  ["Default", directive.default],
+  ...(directive.flag === undefined ? [] : [["Flag", `--${directive.flag}`] as const]),
+  ["Several lines", directive.repeatable ? "each adds to the others" : "the last one counts"],
+  ["Takes effect", directive.reload === "reload" ? "at a reload (SIGHUP)" : "at the next start"],
+  ["Documented in", directive.documented]
+]
+
+const unactedNote =
+  "Known from NTPsec or the classic ntpd and accepted with a warning; a line that begins with one has no effect yet."
+
+/** The reference as Markdown, one section a directive. */
+export const renderReferenceMarkdown = (): string => {
+  const sections = DIRECTIVES.map((directive) => {
+    const facts = factsOf(directive).map(([name, value]) => `- ${name}: ${escapeMarkdown(value)}`)
+    const parts = [`## ${directive.name}`, "", "```", ...wrap(syntaxOf(directive), PAGE_WIDTH), "```", ""]
+    return [...parts, escapeMarkdown(directive.meaning), "", ...facts, ""].join("\n")
+  })
+  const words = KNOWN_WORDS.map(({ name, documented }) => `- \`${name}\` (${documented})`)
+  return [
+    "# Configuration directives",
+    "",
+    ...sections,
+    "## Words without effect yet",
+    "",
+    unactedNote,
+    "",
+    ...words,
+    ""
+  ].join("\n")
+}
+
+const escapeMarkdown = (text: string): string => text.replaceAll(/[*_<>[\]|]/g, "\\$&")
+
+/** The reference as plain text of at most 100 columns, long operand lists aside. */
+export const renderReferenceText = (): string => {
+  const sections = DIRECTIVES.flatMap((directive) => [
+    ...wrap(syntaxOf(directive), PAGE_WIDTH - 4).map((line, index) => (index === 0 ? line : `    ${line}`)),
+    ...wrap(directive.meaning, PAGE_WIDTH - 4).map((line) => `    ${line}`),
+    ...factsOf(directive).map(([name, value]) => `    ${name}: ${value}`),
+    ""
+  ])
+  const words = wrap(KNOWN_WORDS.map(({ name }) => name).join(" "), PAGE_WIDTH - 4).map((line) => `    ${line}`)
+  return [...sections, ...wrap(unactedNote, PAGE_WIDTH), ...words, ""].join("\n")
+}

@@ -1,0 +1,218 @@
+/**
+ * The settings a node runs with: the default, beaten by the file, beaten by the command line. Every value carries where
+ * it came from. Lines are evaluated by category, as in ntp.conf(5), not in their order: a `fudge` may stand before its
+ * `server`, and of two `port` lines the last one counts.
+ */
+import type { IpAddress } from "./address.ts"
+import { errorAt, isError, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
+import {
+  DIRECTIVES,
+  fudgeDirective,
+  logfileDirective,
+  portDirective,
+  serverDirective,
+  stateDirectoryDirective,
+  userDirective,
+  workersDirective,
+  MAX_WORKERS,
+  type Directive
+} from "./directives.ts"
+import { listenPlan, type InterfaceAddress } from "./listen.ts"
+import { statementsOf, type Statement } from "./statement.ts"
+import { WILDCARDS } from "./value-types.ts"
+
+/** Where a value came from. */
+export type Origin =
+  | { readonly kind: "default" }
+  | { readonly kind: "file"; readonly file: string; readonly line: number; readonly column: number }
+  | { readonly kind: "flag"; readonly flag: string }
+
+export interface Sourced<T> {
+  readonly value: T
+  readonly origin: Origin
+}
+
+export interface LocalReference {
+  /** The stratum it is served with, 1 to 15. */
+  readonly stratum: number
+}
+
+export interface Settings {
+  /** UDP port. */
+  readonly port: Sourced<number>
+  /** At least one address, no duplicates. */
+  readonly listen: readonly Sourced<IpAddress>[]
+  readonly workers: Sourced<number>
+  /** Undefined: the caller chooses. As written; a relative path is relative to the working directory. */
+  readonly stateDirectory: Sourced<string | undefined>
+  /** `NAME[:GROUP]`; undefined: stay who you are. */
+  readonly user: Sourced<string | undefined>
+  /** Undefined: standard error. */
+  readonly logfile: Sourced<string | undefined>
+  readonly localReference: Sourced<LocalReference>
+}
+
+/** What the command line may set. */
+export interface Overrides {
+  readonly port?: number | undefined
+  readonly listen?: readonly IpAddress[] | undefined
+  readonly workers?: number | undefined
+  readonly stateDirectory?: string | undefined
+  readonly user?: string | undefined
+  readonly stratum?: number | undefined
+}
+
+/** What defaults depend on. */
+export interface Machine {
+  /** Processor cores, at least 1. */
+  readonly cores: number
+  /** The addresses of its network interfaces, for `interface` rules. */
+  readonly interfaces: readonly InterfaceAddress[]
+}
+
+export interface EffectiveSettings {
+  /** To be used only when no diagnostic is an error. */
+  readonly settings: Settings
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+export const DEFAULT_PORT = 11123
+export const DEFAULT_STRATUM = 10
+
+/** The driver of the local clock (type 1), unit 0. */
+const LOCAL_REFERENCE = "127.127.1.0"
+
+const DEFAULT: Origin = { kind: "default" }
+
+/** Folds the statements of a configuration and the command line into settings, with the checks that need more than one line. */
+export const effectiveSettings = (
+  statements: readonly Statement[],
+  overrides: Overrides,
+  machine: Machine
+): EffectiveSettings => {
+  const plan = listenPlan(statements, machine.interfaces)
+  const reference = localReference(statements)
+  const listenFromFile = plan.addresses?.map(({ address, location }) => fromFile(address, location))
+  const cores = Math.min(Math.max(1, Math.trunc(machine.cores) || 1), MAX_WORKERS)
+
+  const settings: Settings = {
+    port: choose(overrides.port, "port", lastOf(statements, portDirective, "port"), DEFAULT_PORT),
+    listen:
+      overrides.listen?.map((address) => fromFlag(address, "listen")) ??
+      (listenFromFile === undefined || listenFromFile.length === 0 ? WILDCARDS.map(fromDefault) : listenFromFile),
+    workers: choose(overrides.workers, "workers", lastOf(statements, workersDirective, "count"), cores),
+    stateDirectory: choose(
+      overrides.stateDirectory,
+      "state",
+      lastOf(statements, stateDirectoryDirective, "directory"),
+      undefined
+    ),
+    user: choose(overrides.user, "user", lastOf(statements, userDirective, "user"), undefined),
+    logfile: choose(undefined, "", lastOf(statements, logfileDirective, "file"), undefined),
+    localReference: choose(
+      overrides.stratum === undefined ? undefined : { stratum: overrides.stratum },
+      "stratum",
+      reference.value,
+      { stratum: DEFAULT_STRATUM }
+    )
+  }
+  // A flag that replaces the addresses also makes errors about the replaced lines beside the point.
+  const listenDiagnostics =
+    overrides.listen === undefined ? plan.diagnostics : plan.diagnostics.filter((one) => !isError(one))
+  return {
+    settings,
+    diagnostics: [...repeated(statements), ...listenDiagnostics, ...reference.diagnostics]
+  }
+}
+
+const fromDefault = <T>(value: T): Sourced<T> => ({ value, origin: DEFAULT })
+const fromFlag = <T>(value: T, flag: string): Sourced<T> => ({ value, origin: { kind: "flag", flag } })
+const fromFile = <T>(value: T, { file, line, column }: Location): Sourced<T> => ({
+  value,
+  origin: { kind: "file", file, line, column }
+})
+
+/** The flag beats the file, the file beats the default. */
+const choose = <T>(flagged: T | undefined, flag: string, filed: Sourced<T> | undefined, otherwise: T): Sourced<T> =>
+  flagged === undefined ? (filed ?? fromDefault(otherwise)) : fromFlag(flagged, flag)
+
+const lastOf = <D extends Directive, K extends keyof Statement<D>["values"]>(
+  statements: readonly Statement[],
+  directive: D,
+  name: K
+): Sourced<Statement<D>["values"][K]> | undefined => {
+  const last = statementsOf(statements, directive).at(-1)
+  return last === undefined ? undefined : fromFile(last.values[name], last.location)
+}
+
+/** A directive that may stand once, standing twice: the last line counts, as in ntpd, and the earlier ones are named. */
+const repeated = (statements: readonly Statement[]): Diagnostic[] =>
+  DIRECTIVES.filter(({ repeatable }) => !repeatable).flatMap((directive) => {
+    const all = statementsOf(statements, directive)
+    const last = all.at(-1)
+    return all.slice(0, -1).map(({ location }) => {
+      const winner = `${last?.location.file}:${last?.location.line}`
+      return warningAt(location, `'${directive.name}' is given again at ${winner}; this line has no effect`)
+    })
+  })
+
+/** `server 127.127.1.0` with its `fudge`; other servers and clocks get a warning that they are not acted on yet. */
+const localReference = (statements: readonly Statement[]) => {
+  const diagnostics: Diagnostic[] = []
+  let server: Statement<typeof serverDirective> | undefined
+  for (const statement of statementsOf(statements, serverDirective)) {
+    if (statement.values.host === LOCAL_REFERENCE) {
+      server = statement
+      diagnostics.push(...optionsWithoutEffect(statement, new Set(["family", "host"])))
+    } else diagnostics.push(unactedServer(statement))
+  }
+  let value = server === undefined ? undefined : fromFile<LocalReference>({ stratum: DEFAULT_STRATUM }, server.location)
+  for (const statement of statementsOf(statements, fudgeDirective)) {
+    const { clock, stratum } = statement.values
+    diagnostics.push(...fudgeProblems(statement, server !== undefined))
+    if (clock === LOCAL_REFERENCE && stratum !== undefined) value = fromFile({ stratum }, statement.location)
+  }
+  return { value, diagnostics }
+}
+
+const unactedServer = ({ values: { host }, location, places }: Statement<typeof serverDirective>): Diagnostic => {
+  const where = places.get("host") ?? location
+  const what = isClockAddress(host)
+    ? `the reference clock ${host} is known but not acted on yet; only ${LOCAL_REFERENCE}, the local reference, is`
+    : "servers are known but not asked yet"
+  return warningAt(where, `${what}; this line has no effect`)
+}
+
+/** 127.127.T.U: driver type T, unit U. */
+const isClockAddress = (host: string): boolean => {
+  const parts = /^127\.127\.(\d{1,3})\.(\d{1,3})$/.exec(host)
+  return parts !== null && Number(parts[1]) <= 255 && Number(parts[2]) <= 255
+}
+
+const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: boolean): Diagnostic[] => {
+  const { values, location, places } = statement
+  const { clock, stratum } = values
+  const where = places.get("clock") ?? location
+  if (!isClockAddress(clock)) {
+    return [errorAt(where, `found ${quoted(clock)}, expected a reference clock's address such as ${LOCAL_REFERENCE}`)]
+  }
+  if (clock !== LOCAL_REFERENCE) {
+    return [warningAt(where, `the reference clock ${clock} is known but not acted on yet; this line has no effect`)]
+  }
+  if (!hasServer) {
+    return [errorAt(where, `'fudge ${clock}' has no server to apply to; add the line: server ${clock}`)]
+  }
+  if (stratum === 0) {
+    return [errorAt(places.get("stratum") ?? location, "found stratum 0, expected a whole number from 1 to 15")]
+  }
+  return optionsWithoutEffect(statement, new Set(["clock", "stratum"]))
+}
+
+/** What else is given to the local reference, which has no filter, no poll interval and no flags yet. */
+const optionsWithoutEffect = ({ location, places }: Statement, actedOn: ReadonlySet<string>): Diagnostic[] => {
+  const names = [...places.keys()].filter((name) => !actedOn.has(name))
+  const [first] = names
+  if (first === undefined) return []
+  const list = names.map((name) => `'${name}'`).join(", ")
+  return [warningAt(places.get(first) ?? location, `the local reference does not act on ${list}; it has no effect`)]
+}

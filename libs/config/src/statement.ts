@@ -1,0 +1,197 @@
+/** One line's tokens, read by the row of its first word: typed values, or located diagnostics. */
+import { errorAt, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
+import { directiveWords, findDirective, syntaxOf, type Directive, type Operand, type Option } from "./directives.ts"
+import { findKnownWord, KNOWN_WORDS } from "./known-words.ts"
+import { describeToken, type Token, type TokenLine } from "./lexer.ts"
+import { nearestWord } from "./nearest.ts"
+import type { ValueType } from "./value-types.ts"
+
+type OperandValue<O> =
+  O extends Operand<infer T, infer Count>
+    ? Count extends "one"
+      ? T
+      : Count extends "optional"
+        ? T | undefined
+        : readonly T[]
+    : never
+
+type OptionValue<P> = P extends ValueType<infer T> ? T | undefined : true | undefined
+
+/** The values of a row's operands and options by name; an option or optional operand that was not given is undefined. */
+export type ValuesOf<D extends Directive> = {
+  readonly [K in keyof D["operands"]]: OperandValue<D["operands"][K]>
+} & {
+  readonly [K in keyof D["options"]]: OptionValue<D["options"][K]>
+}
+
+export interface Statement<D extends Directive = Directive> {
+  readonly directive: D
+  readonly values: ValuesOf<D>
+  /** The keyword's place. */
+  readonly location: Location
+  /** The place of each value that was given, by the name of its operand or option. */
+  readonly places: ReadonlyMap<string, Location>
+}
+
+/** The statements of one row, in file order, with their values' types. */
+export const statementsOf = <D extends Directive>(statements: readonly Statement[], directive: D): Statement<D>[] =>
+  statements.filter((statement): statement is Statement<D> => (statement.directive as Directive) === directive)
+
+export interface ReadLine {
+  /** Absent where the line has an error, or has no effect. */
+  readonly statement?: Statement
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+/** Reads one line. Never throws; a line with an error gives no statement. */
+export const readStatement = (line: TokenLine): ReadLine => {
+  const keyword = line.tokens[0]
+  if (keyword === undefined) return { diagnostics: [] }
+  const directive = keyword.kind === "word" ? findDirective(keyword.text) : undefined
+  return directive === undefined
+    ? { diagnostics: [unreadWord(keyword)] }
+    : new LineReader(line, keyword, directive).read()
+}
+
+const FIRST_WORDS: readonly string[] = [...directiveWords(), ...KNOWN_WORDS.map((word) => word.name)]
+
+/** A first word without a row: known to other daemons (a warning), or to nobody (an error). */
+const unreadWord = (keyword: Token): Diagnostic => {
+  if (keyword.kind !== "word") {
+    return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive's name at the start of the line`)
+  }
+  const known = findKnownWord(keyword.text)
+  if (known !== undefined) {
+    const caution = known.caution === undefined ? "" : `; ${known.caution}`
+    return warningAt(keyword, `'${known.name}' is known but not acted on yet; this line has no effect${caution}`)
+  }
+  const near = nearestWord(keyword.text, FIRST_WORDS)
+  return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)
+}
+
+const didYouMean = (near: string | undefined): string => (near === undefined ? "" : `; did you mean '${near}'?`)
+
+class LineReader {
+  readonly #line: TokenLine
+  readonly #keyword: Token
+  readonly #directive: Directive
+  readonly #diagnostics: Diagnostic[] = []
+  readonly #values: Record<string, unknown> = {}
+  readonly #places = new Map<string, Location>()
+  #next = 1
+
+  constructor(line: TokenLine, keyword: Token, directive: Directive) {
+    this.#line = line
+    this.#keyword = keyword
+    this.#directive = directive
+  }
+
+  read(): ReadLine {
+    // The first structural error ends the line: what follows it cannot be told apart any more.
+    const isWhole = this.#readOperands() && this.#readOptions()
+    if (!isWhole || this.#diagnostics.some(({ severity }) => severity === "error"))
+      return { diagnostics: this.#diagnostics }
+    const statement: Statement = {
+      directive: this.#directive,
+      values: this.#values,
+      location: this.#keyword,
+      places: this.#places
+    }
+    return { statement, diagnostics: this.#diagnostics }
+  }
+
+  #readOperands(): boolean {
+    return Object.entries(this.#directive.operands).every(([name, { type, count }]) => {
+      if (count === "one") return this.#readOne(name, type)
+      if (count === "optional") return this.#readOptional(name, type)
+      return this.#readRest(name, type)
+    })
+  }
+
+  #readOne(name: string, type: ValueType<unknown>): boolean {
+    const token = this.#take()
+    if (token === undefined) return this.#missing(`${name} of '${this.#directive.name}'`, type)
+    this.#keep(name, token, this.#valueOf(token, type))
+    return true
+  }
+
+  #readOptional(name: string, type: ValueType<unknown>): boolean {
+    const token = this.#line.tokens[this.#next]
+    if (token === undefined) return true
+    const parsed = type.parse(token.text)
+    if (parsed.ok) {
+      this.#next += 1
+      this.#keep(name, token, parsed.value)
+    }
+    return true
+  }
+
+  #readRest(name: string, type: ValueType<unknown>): boolean {
+    const values: unknown[] = []
+    const first = this.#line.tokens[this.#next]
+    if (first === undefined) return this.#missing(`${name} of '${this.#directive.name}'`, type)
+    for (let token = this.#take(); token !== undefined; token = this.#take()) values.push(this.#valueOf(token, type))
+    this.#keep(name, first, values)
+    return true
+  }
+
+  #readOptions(): boolean {
+    const { options } = this.#directive
+    for (let token = this.#take(); token !== undefined; token = this.#take()) {
+      const option: Option | undefined =
+        token.kind === "word" && Object.hasOwn(options, token.text) ? options[token.text] : undefined
+      if (option === undefined) return this.#unknownOption(token)
+      if (this.#places.has(token.text)) {
+        this.#diagnostics.push(warningAt(token, `'${token.text}' is given twice on this line; the last one counts`))
+      }
+      if (option === "switch") {
+        this.#keep(token.text, token, true)
+        continue
+      }
+      const argument = this.#take()
+      if (argument === undefined) return this.#missing(`the value of '${token.text}'`, option)
+      this.#keep(token.text, argument, this.#valueOf(argument, option))
+    }
+    return true
+  }
+
+  #unknownOption(token: Token): boolean {
+    const names = Object.keys(this.#directive.options)
+    const expected =
+      names.length === 0 ? "the end of the line" : `the end of the line or an option of '${this.#directive.name}'`
+    this.#diagnostics.push(
+      errorAt(token, `found ${describeToken(token)}, expected ${expected}${didYouMean(nearestWord(token.text, names))}`)
+    )
+    return false
+  }
+
+  #missing(what: string, type: ValueType<unknown>): boolean {
+    const syntax = syntaxOf(this.#directive).join(" ")
+    const usage = syntax.length > 60 ? "" : `; write: ${syntax}`
+    this.#diagnostics.push(
+      errorAt(this.#line.end, `found the end of the line, expected ${what}: ${type.expected}${usage}`)
+    )
+    return false
+  }
+
+  /** The token's value; reports and gives undefined where it is none, and the rest of the line is still checked. */
+  #valueOf(token: Token, type: ValueType<unknown>): unknown {
+    const parsed = type.parse(token.text)
+    if (parsed.ok) return parsed.value
+    const near =
+      parsed.advice === undefined ? didYouMean(nearestWord(token.text, type.words ?? [])) : `; ${parsed.advice}`
+    this.#diagnostics.push(errorAt(token, `found ${describeToken(token)}, expected ${type.expected}${near}`))
+    return undefined
+  }
+
+  #take(): Token | undefined {
+    const token = this.#line.tokens[this.#next]
+    if (token !== undefined) this.#next += 1
+    return token
+  }
+
+  #keep(name: string, place: Location, value: unknown): void {
+    this.#values[name] = value
+    this.#places.set(name, place)
+  }
+}

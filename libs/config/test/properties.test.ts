@@ -1,0 +1,171 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { formatDiagnostic } from "@meridian/config/diagnostic"
+import { DIRECTIVES } from "@meridian/config/directives"
+import { lex } from "@meridian/config/lexer"
+import { loadSettings, type Loaded } from "@meridian/config/load"
+import { renderSettings } from "@meridian/config/rendering"
+import type { Settings } from "@meridian/config/settings"
+
+const MACHINE = { cores: 2, interfaces: [] }
+
+const load = (bytes: Uint8Array): Loaded =>
+  loadSettings({
+    file: "f",
+    readFile: (_, from) => (from === undefined ? { ok: true, bytes } : { ok: false, reason: "no such file" }),
+    overrides: {},
+    machine: MACHINE
+  })
+
+/** The lines of a text as the lexer counts them; a byte order mark is not part of the first. */
+const linesOf = (text: string): string[] =>
+  text
+    .replace(/^\uFEFF/, "")
+    .split("\n")
+    .map((line) => line.replace(/\r$/, ""))
+
+/** Words that lead the parser astray more often than random letters. */
+const fragment = fc.constantFrom(
+  ...DIRECTIVES.flatMap(({ name, options }) => [name, ...Object.keys(options)]),
+  "restrict",
+  "prot",
+  "1",
+  "-4",
+  "123",
+  "99999",
+  "127.127.1.0",
+  "::1",
+  "1.2.3.4/8",
+  "*",
+  '"',
+  '"a b"',
+  "(",
+  "(1 ... 2)",
+  "#",
+  " ",
+  " ",
+  "\t",
+  "\n",
+  "\n",
+  "\r\n",
+  "\0",
+  "é",
+  "日本",
+  "\u00A0",
+  "\u202E"
+)
+const anyText = fc.oneof(
+  fc
+    .array(fc.oneof(fragment, fc.constant(" "), fc.string({ unit: "binary", maxLength: 4 })), { maxLength: 60 })
+    .map((all) => all.join("")),
+  fc.string({ unit: "binary", maxLength: 300 })
+)
+
+describe("any text at all", () => {
+  it("is read without an exception, and every diagnostic lies inside it and prints", () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        // Lone surrogates become U+FFFD in UTF-8.
+        const lines = linesOf(text.toWellFormed())
+        for (const diagnostic of load(new TextEncoder().encode(text)).diagnostics) {
+          const line = lines[diagnostic.line - 1]
+          expect(line).toBeDefined()
+          const length = Array.from(line!).length
+          expect(diagnostic.lineText).toBe(line)
+          expect(diagnostic.column).toBeGreaterThanOrEqual(1)
+          // One behind the end is where something missing would have stood.
+          expect(diagnostic.column).toBeLessThanOrEqual(length + 1)
+          expect(diagnostic.column - 1 + diagnostic.length).toBeLessThanOrEqual(Math.max(length, diagnostic.column))
+          expect(formatDiagnostic(diagnostic).replaceAll("\n", "")).not.toMatch(/\p{Cc}|\p{Cf}/u)
+        }
+      }),
+      { numRuns: 1500 }
+    )
+  })
+
+  it("of bytes is read without an exception", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        for (const diagnostic of load(bytes).diagnostics) {
+          expect(diagnostic.column).toBeLessThanOrEqual(Array.from(diagnostic.lineText).length + 1)
+          formatDiagnostic(diagnostic)
+        }
+      }),
+      { numRuns: 1500 }
+    )
+  })
+
+  it("gives tokens whose places hold their text", () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        for (const { tokens } of lex("f", new TextEncoder().encode(text)).lines) {
+          for (const token of tokens) {
+            const there = Array.from(token.lineText)
+              .slice(token.column - 1, token.column - 1 + token.length)
+              .join("")
+            expect(there).toBe(
+              token.kind === "word" ? token.text : token.kind === "string" ? `"${token.text}"` : `(${token.text})`
+            )
+          }
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
+describe("rendered settings", () => {
+  const ipv4 = fc.ipV4()
+  const ipv6 = fc.ipV6().filter((text) => !/^(::ffff|fe[89ab])|\./i.test(text) && !text.startsWith("0"))
+  const writable = fc
+    .string({ unit: "grapheme", minLength: 1, maxLength: 40 })
+    .filter((text) => !/["\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(text))
+  const name = fc.stringMatching(/^[a-z_][a-z0-9_-]{0,20}$/)
+  const file = fc.record(
+    {
+      port: fc.integer({ min: 1, max: 65535 }),
+      listen: fc.uniqueArray(fc.oneof(ipv4, ipv6, fc.constant("*")), { maxLength: 5 }),
+      workers: fc.integer({ min: 1, max: 256 }),
+      user: fc.oneof(
+        name,
+        fc.tuple(name, name).map((both) => both.join(":"))
+      ),
+      statedir: writable,
+      logfile: writable,
+      stratum: fc.integer({ min: 1, max: 15 })
+    },
+    { requiredKeys: [] }
+  )
+
+  /** The values without their origins. */
+  const values = (settings: Settings) =>
+    Object.entries(settings).map(([key, value]) => [
+      key,
+      Array.isArray(value) ? value.map((one) => one.value) : value.value
+    ])
+
+  it("give the same settings when they are read", () => {
+    fc.assert(
+      fc.property(file, (chosen) => {
+        const { port, listen, workers, user, statedir, logfile, stratum } = chosen
+        const text = [
+          ...(port === undefined ? [] : [`port ${port}`]),
+          ...(listen ?? []).map((one) => `listen ${one}`),
+          ...(workers === undefined ? [] : [`workers ${workers}`]),
+          ...(user === undefined ? [] : [`user ${user}`]),
+          ...(statedir === undefined ? [] : [`statedir "${statedir}"`]),
+          ...(logfile === undefined ? [] : [`logfile "${logfile}"`]),
+          ...(stratum === undefined ? [] : [`fudge 127.127.1.0 stratum ${stratum}`, "server 127.127.1.0"])
+        ].join("\n")
+        const first = load(new TextEncoder().encode(text))
+        expect(first.diagnostics.filter(({ severity }) => severity === "error")).toEqual([])
+        const second = load(new TextEncoder().encode(renderSettings(first.settings)))
+        expect(second.diagnostics).toEqual([])
+        expect(values(second.settings)).toEqual(values(first.settings))
+        expect(second.settings.stateDirectory.value).toBe(statedir)
+        expect(second.settings.port.value).toBe(port ?? 11123)
+      }),
+      { numRuns: 300 }
+    )
+  })
+})

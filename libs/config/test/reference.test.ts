@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest"
+import { DIRECTIVES, findDirective } from "@meridian/config/directives"
+import { findKnownWord, KNOWN_WORDS } from "@meridian/config/known-words"
+import { editDistance, nearestWord } from "@meridian/config/nearest"
+import { renderReferenceMarkdown, renderReferenceText } from "@meridian/config/reference"
+
+describe("the table", () => {
+  it("has each word once, and none that is also called without effect", () => {
+    const words = [
+      ...DIRECTIVES.flatMap(({ name, aliases }) => [name, ...aliases]),
+      ...KNOWN_WORDS.map(({ name }) => name)
+    ]
+    expect(new Set(words).size).toBe(words.length)
+    for (const { name } of DIRECTIVES) {
+      expect(findDirective(name)?.name).toBe(name)
+      expect(findKnownWord(name)).toBeUndefined()
+    }
+  })
+
+  it("names operands and options apart, explains in one sentence and says where it is documented", () => {
+    for (const { operands, options, meaning, documented } of DIRECTIVES) {
+      const names = [...Object.keys(operands), ...Object.keys(options)]
+      expect(new Set(names).size).toBe(names.length)
+      expect(meaning).toMatch(/^[A-Z].*[^.]\.$/)
+      expect(documented).not.toBe("")
+    }
+  })
+})
+
+describe("the reference", () => {
+  it("shows every directive and every word without effect", () => {
+    const markdown = renderReferenceMarkdown()
+    const text = renderReferenceText()
+    for (const { name, flag } of DIRECTIVES) {
+      expect(markdown).toContain(`\n## ${name}\n`)
+      expect(text).toMatch(new RegExp(`^${name} `, "m"))
+      expect(markdown.includes(`- Flag: --${flag}\n`)).toBe(flag !== undefined)
+    }
+    for (const { name } of KNOWN_WORDS) expect(markdown).toContain(`- \`${name}\``)
+    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
+  })
+
+  it("shows a directive whole", () => {
+    expect(renderReferenceText()).toContain(
+      [
+        "workers N",
+        "    Worker processes that answer requests, each on sockets of its own.",
+        "    Default: the number of processor cores",
+        "    Flag: --workers",
+        "    Several lines: the last one counts",
+        "    Takes effect: at the next start",
+        "    Documented in: Meridian",
+        ""
+      ].join("\n")
+    )
+  })
+})
+
+describe("spelling help", () => {
+  it.each([
+    ["", "", 0],
+    ["abc", "", 3],
+    ["kitten", "sitting", 3],
+    ["prot", "port", 1],
+    ["ab", "ba", 1],
+    ["ca", "abc", 3]
+  ])("%j to %j is %i edits", (a, b, edits) => {
+    expect(editDistance(a, b)).toBe(edits)
+    expect(editDistance(b, a)).toBe(edits)
+  })
+
+  it.each([
+    ["lsten", "listen"],
+    ["LISTEN", "listen"],
+    ["listne", "listen"],
+    ["workres", "workers"],
+    ["xyz", undefined],
+    ["p", undefined],
+    ["listen".repeat(10), undefined]
+  ])("%s is near %s", (word, near) => {
+    expect(nearestWord(word, ["port", "listen", "workers"])).toBe(near)
+  })
+})

@@ -1,0 +1,238 @@
+import { describe, expect, it } from "vitest"
+import { parseAddress } from "@meridian/config/address"
+import { checkReport, loadSettings } from "@meridian/config/load"
+import { parseText } from "@meridian/config/parse"
+import { describeOrigin, describeSettings, quoteWord, renderSettings } from "@meridian/config/rendering"
+import { effectiveSettings, type Machine, type Overrides } from "@meridian/config/settings"
+
+const address = (text: string) => {
+  const parsed = parseAddress(text)
+  if (parsed === undefined) throw new Error(text)
+  return parsed
+}
+
+const machine: Machine = {
+  cores: 3,
+  interfaces: [
+    ["lo", "127.0.0.1"],
+    ["lo", "::1"],
+    ["eth0", "192.0.2.1"],
+    ["eth0", "2001:db8::1"],
+    ["eth1", "10.0.0.1"]
+  ].map(([name, text]) => ({ name: name!, address: address(text!) }))
+}
+
+const settle = (text: string, overrides: Overrides = {}) => {
+  const { statements, diagnostics } = parseText("f", text)
+  const effective = effectiveSettings(statements, overrides, machine)
+  return { ...effective, diagnostics: [...diagnostics, ...effective.diagnostics] }
+}
+
+/** Settings as `directive value (origin)`. */
+const table = (text: string, overrides: Overrides = {}) =>
+  describeSettings(settle(text, overrides).settings).map(
+    ({ directive, value, origin }) => `${directive} ${value} (${describeOrigin(origin)})`
+  )
+
+const problems = (text: string, overrides: Overrides = {}) =>
+  settle(text, overrides).diagnostics.map(
+    ({ severity, line, column, message }) => `${severity} ${line}:${column} ${message}`
+  )
+
+const listens = (text: string) => settle(text).settings.listen.map(({ value }) => value.text)
+
+describe("effective settings", () => {
+  it("are the defaults without a file and without flags", () => {
+    expect(table("")).toEqual([
+      "port 11123 (default)",
+      "listen 0.0.0.0 (default)",
+      "listen :: (default)",
+      "workers 3 (default)",
+      "user undefined (default)",
+      "statedir undefined (default)",
+      "logfile undefined (default)",
+      "server 127.127.1.0 (default)",
+      "fudge 127.127.1.0 stratum 10 (default)"
+    ])
+  })
+
+  it("let the file beat the default and a flag beat the file", () => {
+    const file =
+      "port 123\nworkers 2\n listen 10.0.0.1\nuser ntp\nstatedir /a\nlogfile /l\nfudge 127.127.1.0 stratum 4\nserver 127.127.1.0"
+    expect(table(file)).toEqual([
+      "port 123 (f:1:1)",
+      "listen 10.0.0.1 (f:3:2)",
+      "workers 2 (f:2:1)",
+      "user ntp (f:4:1)",
+      "statedir /a (f:5:1)",
+      "logfile /l (f:6:1)",
+      "server 127.127.1.0 (f:7:1)",
+      "fudge 127.127.1.0 stratum 4 (f:7:1)"
+    ])
+    const flags = { port: 9, listen: [address("::1")], workers: 1, user: "u", stateDirectory: "/b", stratum: 1 }
+    expect(table(file, flags)).toEqual([
+      "port 9 (--port)",
+      "listen ::1 (--listen)",
+      "workers 1 (--workers)",
+      "user u (--user)",
+      "statedir /b (--state)",
+      "logfile /l (f:6:1)",
+      "server 127.127.1.0 (--stratum)",
+      "fudge 127.127.1.0 stratum 1 (--stratum)"
+    ])
+  })
+
+  it.each([
+    ["port 1\nport 2", ["warning 1:1 'port' is given again at f:2; this line has no effect"]],
+    ["listen ::1\nlisten 0:0::1", ["warning 2:8 ::1 is listened on already (f:1); this line has no effect"]],
+    [
+      "fudge 127.127.1.0 stratum 5",
+      ["error 1:7 'fudge 127.127.1.0' has no server to apply to; add the line: server 127.127.1.0"]
+    ],
+    [
+      "server 127.127.1.0\nfudge 127.127.1.0 stratum 0",
+      ["error 2:27 found stratum 0, expected a whole number from 1 to 15"]
+    ],
+    [
+      "fudge 10.0.0.1 stratum 5",
+      ["error 1:7 found '10.0.0.1', expected a reference clock's address such as 127.127.1.0"]
+    ],
+    [
+      "fudge 127.127.28.0 refid GPS",
+      ["warning 1:7 the reference clock 127.127.28.0 is known but not acted on yet; this line has no effect"]
+    ],
+    [
+      "server 127.127.28.0",
+      [
+        "warning 1:8 the reference clock 127.127.28.0 is known but not acted on yet; only 127.127.1.0, the local reference, is; this line has no effect"
+      ]
+    ],
+    ["server ntp.example iburst", ["warning 1:8 servers are known but not asked yet; this line has no effect"]],
+    [
+      "server 127.127.1.0 prefer minpoll 4",
+      ["warning 1:20 the local reference does not act on 'prefer', 'minpoll'; it has no effect"]
+    ],
+    [
+      "fudge 127.127.1.0 stratum 3 refid LOCL\nserver 127.127.1.0",
+      ["warning 1:35 the local reference does not act on 'refid'; it has no effect"]
+    ],
+    [
+      "interface listen wlan0",
+      ["error 1:18 this machine has no interface 'wlan0' with an address now; there are lo, eth0, eth1"]
+    ],
+    [
+      "interface drop eth0",
+      ["warning 1:1 'interface drop' is taken as 'interface ignore': the address is not opened at all"]
+    ],
+    [
+      "interface ignore all\nnic ignore ipv4\nnic ignore ipv6",
+      ["error 3:1 these interface rules leave no address to answer on; add 'interface listen ADDRESS'"]
+    ]
+  ])("check across lines: %j", (text, expected) => {
+    expect(problems(text)).toEqual(expected)
+  })
+
+  it("bounds the addresses", () => {
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, n) => `listen 10.0.${n >> 8}.${n & 255}\n`).join("")
+    expect(settle(many(1024)).settings.listen).toHaveLength(1024)
+    expect(problems(many(1025))).toEqual([
+      "error 1025:1 found more than 1024 'listen' lines, expected at most that many"
+    ])
+  })
+
+  it("drops errors about addresses that a flag replaces", () => {
+    expect(problems("interface listen wlan0", { listen: [address("::1")] })).toEqual([])
+  })
+
+  it("keeps workers sane on any machine", () => {
+    const workers = (cores: number) => effectiveSettings([], {}, { cores, interfaces: [] }).settings.workers.value
+    expect([0, -1, Number.NaN, 1.9, 8, 5000].map(workers)).toEqual([1, 1, 1, 1, 8, 256])
+  })
+})
+
+describe("interface rules, as ntpd has them", () => {
+  it.each([
+    ["interface listen 192.0.2.1", ["127.0.0.1", "::1", "192.0.2.1"]],
+    ["interface ignore wildcard", ["127.0.0.1", "::1"]],
+    ["interface listen all", ["127.0.0.1", "::1", "192.0.2.1", "2001:db8::1", "10.0.0.1"]],
+    ["interface listen all\ninterface ignore eth0", ["127.0.0.1", "::1", "10.0.0.1"]],
+    ["interface ignore eth0\ninterface listen all", ["127.0.0.1", "::1", "192.0.2.1", "2001:db8::1", "10.0.0.1"]],
+    ["interface listen all\ninterface ignore ipv6", ["127.0.0.1", "192.0.2.1", "10.0.0.1"]],
+    ["interface ignore 127.0.0.1\ninterface listen 10.0.0.0/8", ["::1", "10.0.0.1"]],
+    ["interface listen wildcard\ninterface ignore 127.0.0.0/8\ninterface ignore ::1", ["0.0.0.0", "::"]],
+    ["interface listen 198.51.100.7", ["127.0.0.1", "::1", "198.51.100.7"]],
+    ["listen 10.0.0.1", ["10.0.0.1"]],
+    ["listen *", ["0.0.0.0", "::"]],
+    ["listen 10.0.0.1\ninterface listen 10.0.0.1", ["10.0.0.1", "127.0.0.1", "::1"]]
+  ])("%j", (text, expected) => {
+    expect(listens(text)).toEqual(expected)
+    expect(settle(text).diagnostics).toEqual([])
+  })
+})
+
+describe("rendering", () => {
+  it("shows every value with its origin, as lines of an ntp.conf", () => {
+    expect(renderSettings(settle('statedir "/my state"\nport 9').settings)).toBe(
+      [
+        "port 9                        # f:2:1",
+        "listen 0.0.0.0                # default",
+        "listen ::                     # default",
+        "workers 3                     # default",
+        "# user is not set             # default",
+        'statedir "/my state"          # f:1:1',
+        "# logfile is not set          # default",
+        "server 127.127.1.0            # default",
+        "fudge 127.127.1.0 stratum 10  # default",
+        ""
+      ].join("\n")
+    )
+  })
+
+  it.each([
+    ["/plain/path-1.conf", "/plain/path-1.conf"],
+    ["a b", '"a b"'],
+    ["a#b", '"a#b"'],
+    ["(a)", '"(a)"'],
+    ["é", '"é"']
+  ])("quotes %s where it must", (word, expected) => {
+    expect(quoteWord(word)).toBe(expected)
+  })
+})
+
+describe("loadSettings", () => {
+  const load = (text: string) =>
+    loadSettings({
+      file: "f",
+      readFile: () => ({ ok: true, bytes: new TextEncoder().encode(text) }),
+      overrides: { workers: 1 },
+      machine
+    })
+
+  it("is usable with warnings and not with errors", () => {
+    expect(load("restrict default").usable).toBe(true)
+    expect(load("prot 1").usable).toBe(false)
+    expect(load("fudge 127.127.1.0 stratum 1").usable).toBe(false)
+  })
+
+  it("works without a file", () => {
+    const readFile = () => expect.fail("nothing is to be read")
+    const loaded = loadSettings({ file: undefined, readFile, overrides: {}, machine })
+    expect([loaded.usable, loaded.files, loaded.settings.port.value]).toEqual([true, [], 11123])
+  })
+
+  it("reports as plain data", () => {
+    const report = checkReport(load("port 5\nkeys /k"))
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report)
+    expect(report).toMatchObject({
+      ok: true,
+      files: ["f"],
+      diagnostics: [{ severity: "warning", file: "f", line: 2, column: 1 }],
+      settings: expect.arrayContaining([
+        { directive: "port", value: "5", origin: "f:1:1" },
+        { directive: "workers", value: "1", origin: "--workers" },
+        { directive: "user", value: null, origin: "default" }
+      ])
+    })
+  })
+})

@@ -1,0 +1,71 @@
+/** A steady stream of requests from many source ports, each answer checked and matched: for tests that must lose nothing. */
+import { createSocket, type Socket } from "node:dgram"
+import { once } from "node:events"
+import { setTimeout } from "node:timers/promises"
+import { clientRequest } from "@meridian/protocol/sntp-client"
+import { type NtpTimestamp, ntpTimestamp } from "@meridian/time/timestamp"
+import { decodeHeader } from "@meridian/wire/ntp"
+
+export interface LoadPlan {
+  readonly port: number
+  readonly address?: string
+  readonly sources: number
+  /** Requests a second, all sources together. */
+  readonly rate: number
+}
+
+export interface LoadResult {
+  readonly sent: number
+  readonly answered: number
+  /** Answers that matched no question of ours, or did not come from a server. */
+  readonly wrong: number
+  /** Requests without an answer, as indexes in the order of sending. */
+  readonly lost: readonly number[]
+}
+
+export interface RunningLoad {
+  /** Stops sending, waits for what is under way (at most `graceMs`), and counts. */
+  readonly finish: (graceMs?: number) => Promise<LoadResult>
+}
+
+const TICK_MS = 5
+/** Nobody forgets a load that runs on: it ends by itself after this many requests. */
+const MOST_REQUESTS = 200_000
+
+export const startLoad = async (plan: LoadPlan): Promise<RunningLoad> => {
+  const waiting = new Map<NtpTimestamp, number>()
+  let sent = 0
+  let answered = 0
+  let wrong = 0
+  const address = plan.address ?? "127.0.0.1"
+  const sockets: Socket[] = []
+  for (let source = 0; source < plan.sources; source += 1) {
+    const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", recvBufferSize: 1 << 20 })
+    socket.on("error", () => {})
+    socket.on("message", (bytes) => {
+      const reply = decodeHeader(bytes)
+      if ("_tag" in reply || reply.mode !== 4 || !waiting.delete(reply.origin)) wrong += 1
+      else answered += 1
+    })
+    socket.connect(plan.port, address)
+    await once(socket, "connect")
+    sockets.push(socket)
+  }
+  const startedAt = performance.now()
+  const timer = setInterval(() => {
+    const due = Math.min(((performance.now() - startedAt) / 1000) * plan.rate, MOST_REQUESTS)
+    for (; sent < due; sent += 1) {
+      const nonce = ntpTimestamp(0x5eed0000, sent + 1)
+      waiting.set(nonce, sent)
+      sockets[sent % sockets.length]?.send(clientRequest(4, nonce))
+    }
+  }, TICK_MS)
+  return {
+    finish: async (graceMs = 1_500) => {
+      clearInterval(timer)
+      for (let waited = 0; waiting.size > 0 && waited < graceMs; waited += 20) await setTimeout(20)
+      for (const socket of sockets) socket.close()
+      return { sent, answered, wrong, lost: [...waiting.values()] }
+    }
+  }
+}

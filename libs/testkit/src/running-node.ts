@@ -1,0 +1,120 @@
+/** Starts a real node the way a user does, in a state directory and on a port of its own, and ends it again. */
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { createSocket } from "node:dgram"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { setTimeout } from "node:timers/promises"
+
+const root = resolve(import.meta.dirname, "../../..")
+const cli = join(root, "services/cli/bin/meridian.mjs")
+
+/** A child does not inherit what vitest needs for itself. */
+const cleanEnvironment = (extra: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
+  const { NODE_OPTIONS: _options, VITEST: _vitest, NODE_ENV: _env, ...rest } = process.env
+  return { ...rest, ...extra }
+}
+
+export interface Finished {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `meridian …` to its end. */
+export const meridian = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> =>
+  new Promise((done) => {
+    execFile(
+      process.execPath,
+      [cli, ...args],
+      { env: cleanEnvironment(env), timeout: 20_000 },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === "number" ? error.code : null
+        done({ code, stdout, stderr })
+      }
+    )
+  })
+
+/** A UDP port that nobody uses at this moment, on all addresses. */
+export const freePort = async (): Promise<number> => {
+  const probe = createSocket("udp6")
+  probe.bind(0)
+  await once(probe, "listening")
+  const { port } = probe.address()
+  probe.close()
+  return port
+}
+
+export interface RunningNode {
+  readonly port: number
+  readonly state: string
+  /** The supervisor. */
+  readonly process: ChildProcess
+  readonly stdout: () => string
+  readonly stderr: () => string
+  /** `meridian status --json` as it stands now. */
+  readonly status: () => Promise<Record<string, unknown> & { readonly workers: readonly WorkerView[] }>
+  /** Ends it (SIGTERM unless told otherwise) if it still runs, removes its state; returns its exit code. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>
+}
+
+export interface WorkerView {
+  readonly index: number
+  readonly pid: number
+  readonly state: string
+  readonly received: number
+  readonly replied: number
+  readonly restarts: number
+  readonly rss: number
+  readonly dropped: Readonly<Record<string, number>>
+}
+
+export interface NodeOptions {
+  readonly args?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  /** Used again after a crash; otherwise a fresh one is made and removed. */
+  readonly state?: string
+  readonly port?: number
+}
+
+/** Starts `meridian up`; succeeds when the first screen is there. Throws with the output when it is not. */
+export const startNode = async (options: NodeOptions = {}): Promise<RunningNode> => {
+  const port = options.port ?? (await freePort())
+  const state = options.state ?? mkdtempSync(join(tmpdir(), "meridian-node-"))
+  const child = spawn(
+    process.execPath,
+    [cli, "up", "--port", String(port), "--state", state, ...(options.args ?? [])],
+    {
+      env: cleanEnvironment(options.env ?? {}),
+      stdio: ["ignore", "pipe", "pipe"]
+    }
+  )
+  const exited = once(child, "exit")
+  let stdout = ""
+  let stderr = ""
+  child.stdout.on("data", (chunk: Buffer) => void (stdout += chunk.toString()))
+  child.stderr.on("data", (chunk: Buffer) => void (stderr += chunk.toString()))
+  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal)
+      await Promise.race([exited, setTimeout(8_000).then(() => child.kill("SIGKILL"))])
+      await exited
+    }
+    rmSync(state, { recursive: true, force: true })
+    return child.exitCode
+  }
+  for (let waited = 0; !stdout.includes("Try next"); waited += 20) {
+    if (child.exitCode !== null || child.signalCode !== null || waited > 15_000) {
+      await stop()
+      throw new Error(`the node did not start (exit code ${child.exitCode})\n${stdout}\n${stderr}`)
+    }
+    await setTimeout(20)
+  }
+  const status: RunningNode["status"] = async () => {
+    const { code, stdout: text, stderr: why } = await meridian(["status", "--state", state, "--json"])
+    if (code !== 0) throw new Error(`status failed: ${why}`)
+    return JSON.parse(text) as Awaited<ReturnType<RunningNode["status"]>>
+  }
+  return { port, state, process: child, stdout: () => stdout, stderr: () => stderr, status, stop }
+}

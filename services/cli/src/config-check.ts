@@ -1,0 +1,51 @@
+/** `meridian config check FILE [--json]` and `meridian config reference`. Exit codes: 0 usable, 2 not. */
+import { availableParallelism } from "node:os"
+import { configCheckCommand } from "@meridian/config/command-lines"
+import { formatDiagnostics, isError } from "@meridian/config/diagnostic"
+import { parseFlags, renderHelp } from "@meridian/config/flags"
+import { parseConfiguration } from "@meridian/config/parse"
+import { renderReferenceText } from "@meridian/config/reference"
+import { describeOrigin, describeSettings } from "@meridian/config/rendering"
+import { effectiveSettings } from "@meridian/config/settings"
+import { machineAddresses, readConfigurationFile } from "@meridian/native-io/configuration-files"
+
+export const checkConfiguration = (args: readonly string[]): number => {
+  const [verb, ...rest] = args
+  if (verb === "reference") {
+    process.stdout.write(renderReferenceText())
+    return 0
+  }
+  if (verb !== "check") {
+    process.stderr.write("meridian config: expected `meridian config check FILE` or `meridian config reference`\n")
+    return 2
+  }
+  const parsed = parseFlags(configCheckCommand, rest)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian config check: ${parsed.error.message}\n`)
+    return 2
+  }
+  if (parsed.value.help) {
+    process.stdout.write(renderHelp(configCheckCommand))
+    return 0
+  }
+  const file = parsed.value.positionals[0] ?? ""
+  const configuration = parseConfiguration(file, readConfigurationFile)
+  const folded = effectiveSettings(
+    configuration.statements,
+    {},
+    { cores: availableParallelism(), interfaces: machineAddresses() }
+  )
+  const diagnostics = [...configuration.diagnostics, ...folded.diagnostics]
+  const usable = !diagnostics.some(isError)
+  const settings = usable ? describeSettings(folded.settings) : []
+  if (parsed.value.values.json) {
+    process.stdout.write(`${JSON.stringify({ file, usable, diagnostics, settings }, null, 2)}\n`)
+    return usable ? 0 : 2
+  }
+  const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
+  if (diagnostics.length > 0) process.stderr.write(formatDiagnostics(diagnostics, { colour }))
+  for (const { directive, value, origin } of settings)
+    process.stdout.write(`${directive.padEnd(10)} ${(value ?? "(not set)").padEnd(30)} ${describeOrigin(origin)}\n`)
+  if (!usable) process.stderr.write(`meridian: ${file} cannot be used\n`)
+  return usable ? 0 : 2
+}

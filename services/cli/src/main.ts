@@ -1,0 +1,43 @@
+/** The `meridian` command: finds the subcommand, runs it, turns what went wrong into one line and an exit code. */
+import { resolve } from "node:path"
+import { nearestWord } from "@meridian/config/nearest"
+import manifest from "../package.json" with { type: "json" }
+import { checkConfiguration } from "./config-check.ts"
+import { overview } from "./help.ts"
+import { runQuery } from "./query-command.ts"
+import { runStatus } from "./status-command.ts"
+
+const programRoot = resolve(import.meta.dirname, "../../..")
+const [command = "help", ...args] = process.argv.slice(2)
+
+/** `up` is the supervisor's own program: this process becomes it, so that signals and exit codes are the node's own. */
+const becomeSupervisor = (): never => {
+  const program = resolve(programRoot, "services/supervisor/src/main.ts")
+  return process.execve!(
+    process.execPath,
+    [process.execPath, "--max-semi-space-size=1", "--disable-warning=ExperimentalWarning", program, ...args],
+    Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  )
+}
+
+const unknown = (): number => {
+  const near = nearestWord(command, Object.keys(commands))
+  const hint = near === undefined ? "`meridian help` lists the commands" : `did you mean \`meridian ${near}\`?`
+  process.stderr.write(`meridian: no command ${JSON.stringify(command)}; ${hint}\n`)
+  return 2
+}
+
+const commands: Record<string, () => number | Promise<number>> = {
+  up: becomeSupervisor,
+  status: () => runStatus(programRoot, args),
+  query: () => runQuery(args),
+  config: () => checkConfiguration(args),
+  version: () => {
+    process.stdout.write(`meridian ${manifest.version} (Node ${process.versions.node})\n`)
+    return 0
+  },
+  help: () => overview(args)
+}
+const aliases: Record<string, string> = { "--help": "help", "-h": "help", "--version": "version", "-V": "version" }
+
+process.exitCode = await (commands[aliases[command] ?? command] ?? unknown)()

@@ -1,0 +1,108 @@
+/** `meridian status`: asks the running node over its control socket and shows the answer to people. */
+import { request } from "node:http"
+import { join } from "node:path"
+import { CONTROL_SOCKET_NAME, type NodeStatus } from "@meridian/observability/node-status"
+
+/** The node did not answer: why and what to do, in one line. */
+export class NodeUnreachable {
+  readonly _tag = "NodeUnreachable"
+  readonly message: string
+  constructor(message: string) {
+    this.message = message
+  }
+}
+
+const why = (code: string | undefined, stateDirectory: string): string =>
+  code === "ENOENT" || code === "ECONNREFUSED"
+    ? `no node runs with the state directory ${stateDirectory}; start one with \`meridian up\` or name another with --state DIR`
+    : code === "EACCES"
+      ? `the control socket in ${stateDirectory} may not be opened by this user; ask as the node's own user`
+      : `the node in ${stateDirectory} did not answer: ${code ?? "unknown error"}`
+
+/** GET on the node's control socket; the answer as JSON. */
+export const fetchStatus = (stateDirectory: string): Promise<NodeStatus | NodeUnreachable> =>
+  new Promise((resolve) => {
+    const asking = request(
+      { socketPath: join(stateDirectory, CONTROL_SOCKET_NAME), path: "/status", timeout: 5_000 },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on("data", (chunk: Buffer) => chunks.push(chunk))
+        response.on("end", () => {
+          try {
+            resolve(JSON.parse(Buffer.concat(chunks).toString("utf8")) as NodeStatus)
+          } catch {
+            resolve(new NodeUnreachable(`the node in ${stateDirectory} answered something that is not JSON`))
+          }
+        })
+      }
+    )
+    asking.on("timeout", () => asking.destroy(Object.assign(new Error("timeout"), { code: "no answer within 5 s" })))
+    asking.on("error", (error: NodeJS.ErrnoException) => resolve(new NodeUnreachable(why(error.code, stateDirectory))))
+    asking.end()
+  })
+
+const duration = (seconds: number): string => {
+  const whole = Math.floor(seconds)
+  const parts = [
+    [Math.floor(whole / 86_400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"]
+  ] as const
+  const first = parts.findIndex(([count]) => count > 0)
+  return first < 0
+    ? "0 s"
+    : parts
+        .slice(first, first + 2)
+        .map(([count, unit]) => `${count} ${unit}`)
+        .join(" ")
+}
+
+const table = (rows: readonly (readonly string[])[]): string => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)))
+  return rows.map((row) => `  ${row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("  ")}`).join("\n")
+}
+
+const dropText = (dropped: Readonly<Record<string, number>>): string => {
+  const seen = Object.entries(dropped).filter(([, count]) => count > 0)
+  return seen.length === 0 ? "none" : seen.map(([reason, count]) => `${reason} ${count}`).join(", ")
+}
+
+/** The status as one screen. */
+export const formatStatus = (status: NodeStatus): string => {
+  const { clock, totals } = status
+  const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0)
+  const head = ["worker", "pid", "state", "recv/s", "sent/s", "received", "replied", "dropped", "overflow", "RSS MB"]
+  const rows = status.workers.map((worker) => [
+    String(worker.index),
+    String(worker.pid ?? "-"),
+    worker.state,
+    String(worker.receivedPerSecond),
+    String(worker.repliedPerSecond),
+    String(worker.received),
+    String(worker.replied),
+    String(sum(worker.dropped)),
+    String(worker.overflow),
+    (worker.rss / 2 ** 20).toFixed(1)
+  ])
+  const last = [
+    "total",
+    "",
+    "",
+    String(totals.receivedPerSecond),
+    String(totals.repliedPerSecond),
+    String(totals.received),
+    String(totals.replied),
+    String(sum(totals.dropped)),
+    String(totals.overflow),
+    (status.workers.reduce((bytes, worker) => bytes + worker.rss, 0) / 2 ** 20).toFixed(1)
+  ]
+  return [
+    `node ${status.node}  Meridian ${status.version}  pid ${status.pid}  up ${duration(status.uptime)}  ${status.io} I/O`,
+    `listening ${status.listening.join("  ")}`,
+    `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}  root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
+    table([head, ...rows, last]),
+    `dropped   ${dropText(totals.dropped)}`,
+    ""
+  ].join("\n")
+}

@@ -1,0 +1,49 @@
+/** The first screen: what runs, where it listens, where its state lives, what to try next. */
+
+export interface Screen {
+  readonly version: string
+  readonly listening: readonly string[]
+  readonly workers: number
+  readonly io: "native" | "fallback"
+  /** Why the fallback is used; undefined with the addon. */
+  readonly ioReason: string | undefined
+  readonly stratum: number
+  readonly stateDirectory: string
+  /** --state DIR as the next commands need it, empty for the default directory */
+  readonly stateFlag: string
+  readonly port: number
+  readonly user: string | undefined
+  readonly root: boolean
+}
+
+const row = (name: string, value: string): string => `  ${name.padEnd(10)} ${value}`
+
+export const firstScreen = (screen: Screen): string => {
+  const notes = [
+    ...(screen.io === "fallback"
+      ? [
+          `the C addon is not in use (${screen.ioReason ?? "unknown reason"}): slower, and time stamps are taken in user space`
+        ]
+      : []),
+    ...(screen.root && screen.user === undefined
+      ? ["running as root; --user NAME gives the privilege up after the sockets are open"]
+      : [])
+  ]
+  const first = screen.listening[0] ?? ""
+  const target = first.startsWith("[") ? `[::1]:${screen.port}` : `127.0.0.1:${screen.port}`
+  return [
+    `Meridian ${screen.version} serves NTP`,
+    row("addresses", screen.listening.map((address) => `udp ${address}`).join("  ")),
+    row("workers", `${screen.workers}, one SO_REUSEPORT socket each for every address (${screen.io})`),
+    row("clock", `this system's own clock as a local reference, stratum ${screen.stratum}: no upstream is asked`),
+    row("state", screen.stateDirectory),
+    ...notes.map((note) => row("note", note)),
+    "",
+    "Try next",
+    `  npx meridian query ${target}`,
+    `  npx meridian status${screen.stateFlag}`,
+    `  chronyd -Q -x 'server 127.0.0.1 port ${screen.port} iburst'`,
+    "Ctrl-C ends it.",
+    ""
+  ].join("\n")
+}

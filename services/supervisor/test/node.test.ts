@@ -1,0 +1,267 @@
+/** The node as a whole: start, signals, crashes, refusals. Real processes, real sockets on loopback. */
+import { createSocket } from "node:dgram"
+import { once } from "node:events"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout } from "node:timers/promises"
+import { startLoad } from "@meridian/testkit/ntp-load"
+import { freePort, meridian, type NodeOptions, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { afterEach, describe, expect, it } from "vitest"
+
+const running: RunningNode[] = []
+const start = async (options: NodeOptions = {}): Promise<RunningNode> => {
+  const node = await startNode(options)
+  running.push(node)
+  return node
+}
+afterEach(async () => {
+  for (const node of running.splice(0)) await node.stop()
+})
+
+/** Asks until the condition holds: for what happens "soon" without saying when. */
+const eventually = async <A>(what: () => Promise<A>, holds: (value: A) => boolean, limitMs = 8_000): Promise<A> => {
+  const until = performance.now() + limitMs
+  for (;;) {
+    const value = await what()
+    if (holds(value) || performance.now() > until) return value
+    await setTimeout(50)
+  }
+}
+const alive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")
+  } catch {
+    return false
+  }
+}
+const pidsOf = async (node: RunningNode): Promise<readonly number[]> =>
+  (await node.status()).workers.map((worker) => worker.pid)
+
+describe("a node", () => {
+  it("says on one screen what it serves, answers on IPv4 and IPv6, ends on SIGTERM with 0", async () => {
+    const node = await start({ args: ["--workers", "2"] })
+    expect(node.stdout()).toContain(`udp 0.0.0.0:${node.port}  udp [::]:${node.port}`)
+    expect(node.stdout()).toContain("stratum 10")
+    for (const host of [`127.0.0.1:${node.port}`, `[::1]:${node.port}`]) {
+      const { code, stdout } = await meridian(["query", host, "--json"])
+      expect(code).toBe(0)
+      const [answer] = (JSON.parse(stdout) as { answers: readonly Record<string, number>[] }).answers
+      expect(answer).toMatchObject({ stratum: 10, leap: 0, synchronised: true, referenceId: "127.127.1.0" })
+      expect(Math.abs(answer?.["offset"] ?? 1)).toBeLessThan(0.05)
+    }
+    expect(await node.stop("SIGTERM")).toBe(0)
+  })
+
+  it("ends on SIGINT with 0 and leaves no process", async () => {
+    const node = await start({ args: ["--workers", "2"] })
+    const pids = await pidsOf(node)
+    expect(await node.stop("SIGINT")).toBe(0)
+    expect(pids.filter(alive)).toEqual([])
+  })
+
+  it("reports workers whose counts add up, drops by reason included", async () => {
+    const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })
+    const load = await startLoad({ port: node.port, sources: 64, rate: 2_000 })
+    const odd = createSocket("udp4")
+    for (const bytes of [new Uint8Array(0), new Uint8Array(47), new Uint8Array(48).fill(0x24), new Uint8Array(9_000)])
+      odd.send(bytes, node.port, "127.0.0.1")
+    await setTimeout(1_500)
+    const done = await load.finish()
+    odd.close()
+    expect(done).toMatchObject({ answered: done.sent, wrong: 0, lost: [] })
+    const status = await eventually(
+      node.status,
+      ({ totals }) => (totals as { received: number }).received >= done.sent + 4
+    )
+    const totals = status["totals"] as { received: number; replied: number; dropped: Record<string, number> }
+    expect(totals.received).toBe(done.sent + 4)
+    expect(totals.replied).toBe(done.sent)
+    expect(totals.dropped).toMatchObject({ short: 2, long: 1, mode: 1 })
+    for (const key of ["received", "replied"] as const)
+      expect(status.workers.reduce((sum, worker) => sum + worker[key], 0)).toBe(totals[key])
+    expect(Math.min(...status.workers.map((worker) => worker.received))).toBeGreaterThan(0)
+  })
+
+  it("replaces its workers on SIGHUP under load without losing a request", async () => {
+    const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })
+    const before = await pidsOf(node)
+    const load = await startLoad({ port: node.port, sources: 64, rate: 4_000 })
+    await setTimeout(300)
+    node.process.kill("SIGHUP")
+    const after = await eventually(
+      () => pidsOf(node),
+      (pids) => pids.every((pid) => !before.includes(pid)) && !before.some(alive)
+    )
+    await setTimeout(200)
+    const done = await load.finish()
+    expect(after.filter((pid) => before.includes(pid))).toEqual([])
+    expect(before.filter(alive)).toEqual([])
+    expect(done.lost).toEqual([])
+    expect(done.wrong).toBe(0)
+    expect(done.sent).toBeGreaterThan(1_000)
+    const totals = (
+      await eventually(node.status, (status) => (status["totals"] as { replied: number }).replied >= done.sent)
+    )["totals"]
+    expect(totals).toMatchObject({ received: done.sent, replied: done.sent })
+  })
+
+  it("has a killed worker back, and its successor answers what waited in the socket", async () => {
+    const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })
+    const [victim = 0, other = 0] = await pidsOf(node)
+    const load = await startLoad({ port: node.port, sources: 64, rate: 1_000 })
+    await setTimeout(300)
+    process.kill(victim, "SIGKILL")
+    const back = await eventually(node.status, ({ workers }) =>
+      workers.every((worker) => worker.state === "running" && worker.pid !== victim)
+    )
+    expect(back.workers[0]).toMatchObject({ index: 0, state: "running", restarts: 1 })
+    expect(back.workers[0]?.pid).not.toBe(victim)
+    expect(back.workers[1]?.pid).toBe(other)
+    const done = await load.finish(3_000)
+    // At most the batch that the killed process had read and not yet answered is gone with it.
+    expect(done.lost.length).toBeLessThanOrEqual(64)
+    expect(node.stderr()).toContain("ended by itself (SIGKILL)")
+  })
+
+  it("keeps answering through its other workers while one is held back, and restarts the clock's process", async () => {
+    const node = await start({ args: ["--workers", "1", "--listen", "127.0.0.1"] })
+    const children = readFileSync(`/proc/${node.process.pid}/task/${node.process.pid}/children`, "utf8")
+      .trim()
+      .split(" ")
+      .map(Number)
+    const clock = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("discipline")) ?? 0
+    process.kill(clock, "SIGKILL")
+    const found = await eventually(
+      () => Promise.resolve(node.stderr()),
+      (text) => text.includes("clock ended by itself")
+    )
+    expect(found).toContain("clock ended by itself (SIGKILL)")
+    expect((await meridian(["query", `127.0.0.1:${node.port}`])).code).toBe(0)
+  })
+
+  it("says that it is unsynchronised when the clock page passed its deadline", async () => {
+    const node = await start({ args: ["--workers", "1", "--listen", "127.0.0.1"] })
+    const children = readFileSync(`/proc/${node.process.pid}/task/${node.process.pid}/children`, "utf8")
+      .trim()
+      .split(" ")
+      .map(Number)
+    const clock = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("discipline")) ?? 0
+    process.kill(clock, "SIGSTOP")
+    const ask = async () =>
+      JSON.parse((await meridian(["query", `127.0.0.1:${node.port}`, "--json"])).stdout) as {
+        answers: readonly { leap: number; stratum: number }[]
+      }
+    const stale = await eventually(ask, ({ answers }) => answers[0]?.leap === 3, 12_000)
+    expect(stale.answers[0]).toMatchObject({ leap: 3, stratum: 0 })
+    process.kill(clock, "SIGCONT")
+    const fresh = await eventually(ask, ({ answers }) => answers[0]?.leap === 0)
+    expect(fresh.answers[0]).toMatchObject({ leap: 0, stratum: 10 })
+  })
+
+  it("leaves no worker behind when its supervisor is killed, and starts again in the same place", async () => {
+    const state = mkdtempSync(join(tmpdir(), "meridian-again-"))
+    const node = await start({ args: ["--workers", "2"], state })
+    const pids = await pidsOf(node)
+    node.process.kill("SIGKILL")
+    await once(node.process, "exit")
+    await eventually(
+      () => Promise.resolve(pids.filter(alive)),
+      (left) => left.length === 0
+    )
+    expect(pids.filter(alive)).toEqual([])
+    expect(existsSync(join(state, "control.sock"))).toBe(true)
+    const again = await start({ args: ["--workers", "2"], state, port: node.port })
+    expect((await meridian(["query", `127.0.0.1:${again.port}`])).code).toBe(0)
+  })
+})
+
+describe("a node without the addon", () => {
+  it("serves through the fallback and says so", async () => {
+    const node = await start({ args: ["--workers", "2"], env: { MERIDIAN_NATIVE: "off" } })
+    expect(node.stdout()).toContain("the C addon is not in use")
+    expect((await meridian(["query", `[::1]:${node.port}`])).code).toBe(0)
+    expect(await node.status()).toMatchObject({ io: "fallback" })
+  })
+})
+
+describe("what cannot work is refused in one line", () => {
+  const oneLine = (text: string): void => {
+    expect(text.trim().split("\n")).toHaveLength(1)
+    expect(text).not.toMatch(/\n\s+at /)
+  }
+
+  it("a port in use", async () => {
+    const node = await start({ args: ["--listen", "127.0.0.1"] })
+    const { code, stderr } = await meridian([
+      "up",
+      "--port",
+      String(node.port),
+      "--listen",
+      "127.0.0.1",
+      "--state",
+      `${node.state}-b`
+    ])
+    rmSync(`${node.state}-b`, { recursive: true, force: true })
+    expect(code).toBe(1)
+    expect(stderr).toContain(String(node.port))
+    expect(stderr).toContain("in use")
+    oneLine(stderr)
+  })
+  it("a state directory in use", async () => {
+    const node = await start()
+    const { code, stderr } = await meridian(["up", "--port", String(await freePort()), "--state", node.state])
+    expect(code).toBe(1)
+    expect(stderr).toContain("a node already runs with the state directory")
+    oneLine(stderr)
+  })
+  it.each([
+    [["up", "--prot", "1"], 2, "did you mean '--port'?"],
+    [["up", "--port", "99999"], 2, "--port"],
+    [["up", "--listen", "300.1.1.1"], 2, "300.1.1.1"],
+    [["up", "--workers", "0"], 2, "--workers"],
+    [["up", "--user", "nobody-of-that-name"], 1, "nobody-of-that-name"],
+    [["up", "--listen", "192.0.2.1", "--state", join(tmpdir(), `meridian-refused-${process.pid}`)], 1, "192.0.2.1"],
+    [["stats"], 2, "did you mean `meridian status`?"],
+    [["status", "--state", join(tmpdir(), "meridian-no-such-node")], 1, "no node runs"],
+    [["query", "127.0.0.1:0"], 2, "port"],
+    [["query", "--version", "5", "127.0.0.1"], 2, "--version"]
+  ])("%j", async (args, code, text) => {
+    const finished = await meridian(args)
+    rmSync(join(tmpdir(), `meridian-refused-${process.pid}`), { recursive: true, force: true })
+    expect(finished.code).toBe(code)
+    expect(finished.stderr).toContain(text)
+    oneLine(finished.stderr)
+  })
+  it("a broken configuration, with the place and a caret", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "meridian-conf-"))
+    const file = join(folder, "ntp.conf")
+    writeFileSync(file, "# a node\nport 11999\nwrokers 2\n")
+    const { code, stderr } = await meridian(["up", "--config", file])
+    rmSync(folder, { recursive: true })
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${file}:3:1`)
+    expect(stderr).toContain("workers")
+    expect(stderr).toMatch(/^\s*\S*\s*\^+/m)
+    expect(stderr).not.toMatch(/\n\s+at /)
+  })
+})
+
+describe("a configuration file", () => {
+  it("is beaten by a flag and beats the default", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "meridian-conf-"))
+    const file = join(folder, "ntp.conf")
+    writeFileSync(
+      file,
+      `port 1\nworkers 1\nlisten 127.0.0.1\nserver 127.127.1.0\nfudge 127.127.1.0 stratum 7\nlogfile ${folder}/node.log\n`
+    )
+    const node = await start({ args: ["--config", file] })
+    const status = await node.status()
+    expect(status).toMatchObject({ listening: [`127.0.0.1:${node.port}`], clock: { stratum: 7 } })
+    expect(status.workers).toHaveLength(1)
+    await node.stop()
+    expect(readFileSync(join(folder, "node.log"), "utf8")).toContain("drained and ended")
+    rmSync(folder, { recursive: true })
+  })
+})
