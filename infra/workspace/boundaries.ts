@@ -9,7 +9,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, relative, resolve, sep } from "node:path"
 
-const root = resolve(import.meta.dirname, "../..")
+const root = resolve(process.argv[2] ?? join(import.meta.dirname, "../.."))
 const scope = "@meridian/"
 
 const pure = ["time", "wire", "auth", "algorithms", "protocol"]

@@ -1,4 +1,7 @@
 import { defineProject, mergeConfig } from "vitest/config"
 import shared from "../../infra/workspace/vitest.shared.ts"
 
-export default mergeConfig(shared, defineProject({ test: { name: "@meridian/native-io" } }))
+export default mergeConfig(
+  shared,
+  defineProject({ test: { name: "@meridian/native-io", globalSetup: "./test/build-addon.ts" } })
+)

@@ -1,0 +1,38 @@
+/* What the parts of the addon have in common: Node-API calls that throw on failure, and how each part is registered. */
+#ifndef MERIDIAN_ADDON_H
+#define MERIDIAN_ADDON_H
+
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each part adds its functions and classes to `exports`. */
+void register_udp(napi_env env, napi_value exports);
+void register_clock(napi_env env, napi_value exports);
+void register_clock_page(napi_env env, napi_value exports);
+void register_aead(napi_env env, napi_value exports);
+
+/* Throws an Error whose message is `what` and the kernel's words, and whose `code` is the errno's name (EADDRINUSE, …). */
+void throw_errno(napi_env env, const char *what, int error);
+
+/* Throws a TypeError. Always returns NULL, so that a method can `return throw_type(...)`. */
+napi_value throw_type(napi_env env, const char *message);
+
+/* Adds a named function to an object. */
+void export_function(napi_env env, napi_value exports, const char *name, napi_callback function);
+
+/* Adds a class with `count` methods. */
+void export_class(napi_env env, napi_value exports, const char *name, napi_callback constructor, size_t count,
+                  const napi_property_descriptor *methods);
+
+/* Sets a number property. */
+void set_number(napi_env env, napi_value object, const char *name, double value);
+
+/* Reads up to `wanted` arguments and `this`; missing ones are undefined. Returns the object `this` wraps, or NULL. */
+void *unwrap_call(napi_env env, napi_callback_info info, size_t wanted, napi_value *arguments, napi_value *this_value);
+
+/* The bytes of a Uint8Array or Float64Array argument, NULL if it is not one of that type or is shorter than `least`. */
+void *typed_array(napi_env env, napi_value value, napi_typedarray_type type, size_t least);
+
+#endif

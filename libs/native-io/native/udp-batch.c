@@ -1,0 +1,287 @@
+/* recvmmsg and sendmmsg over preallocated slots. See udp-batch.h for what each function promises. */
+#include "udp-batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
+
+enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
+
+static int set_flag(int descriptor, int level, int name, int value) {
+  return setsockopt(descriptor, level, name, &value, sizeof value);
+}
+
+/* The FORCE variant passes the system's limit but needs CAP_NET_ADMIN; failing both, the default stays. */
+static void set_buffer(int descriptor, int forced, int plain, int bytes) {
+  if (set_flag(descriptor, SOL_SOCKET, forced, bytes) != 0) set_flag(descriptor, SOL_SOCKET, plain, bytes);
+}
+
+/* What a reader needs on the descriptor. An earlier holder may have set something else. */
+static int set_reader_options(int descriptor, int family) {
+  int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) return -errno;
+  if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) return -errno;
+  if (set_flag(descriptor, SOL_SOCKET, SO_TIMESTAMPNS, 1) != 0) return -errno;
+  if (set_flag(descriptor, level, family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 1) != 0) return -errno;
+  if (set_flag(descriptor, level, family == AF_INET ? IP_RECVERR : IPV6_RECVERR, 0) != 0) return -errno;
+  set_flag(descriptor, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  return 0;
+}
+
+/* Sharing is switched on before bind to join whoever shares the port, after it to be refused by them. */
+static int bind_options(int descriptor, const struct udp_bind *options) {
+  int family = options->address.ss_family;
+  if (family == AF_INET6 && set_flag(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 1) != 0) return -errno;
+  if (!options->exclusive && set_flag(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) != 0) return -errno;
+  int failure = set_reader_options(descriptor, family);
+  if (failure != 0) return failure;
+  if (options->receive_buffer_bytes > 0)
+    set_buffer(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, options->receive_buffer_bytes);
+  set_buffer(descriptor, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER_BYTES);
+  if (bind(descriptor, (const struct sockaddr *)&options->address, options->address_length) != 0) return -errno;
+  if (options->exclusive && set_flag(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) != 0) return -errno;
+  return 0;
+}
+
+int udp_open(const struct udp_bind *options) {
+  int descriptor = socket(options->address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (descriptor < 0) return -errno;
+  int failure = bind_options(descriptor, options);
+  if (failure == 0) return descriptor;
+  close(descriptor);
+  return failure;
+}
+
+/* True where replies can leave from no other address than the one bound. That address goes into every slot. */
+static bool note_fixed_source(struct udp_batch *batch, const struct sockaddr_storage *bound) {
+  const struct sockaddr_in *four = (const struct sockaddr_in *)bound;
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)bound;
+  const void *address = batch->family == AF_INET ? (const void *)&four->sin_addr : (const void *)&six->sin6_addr;
+  size_t length = batch->family == AF_INET ? 4 : 16;
+  if (batch->family == AF_INET) {
+    uint32_t host = ntohl(four->sin_addr.s_addr);
+    if (host == INADDR_ANY || host == INADDR_BROADCAST || IN_MULTICAST(host)) return false;
+  } else if (IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr) || IN6_IS_ADDR_MULTICAST(&six->sin6_addr)) {
+    return false;
+  }
+  for (int slot = 0; slot < BATCH_CAPACITY; slot++) memcpy(batch->block.local_addresses[slot], address, length);
+  return true;
+}
+
+static void prepare_messages(struct udp_batch *batch) {
+  socklen_t address_length = batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  for (int slot = 0; slot < BATCH_CAPACITY; slot++) {
+    batch->receive_vectors[slot] = (struct iovec){batch->block.bytes[slot], SLOT_BYTES};
+    batch->send_vectors[slot] = (struct iovec){batch->block.bytes[slot], 0};
+    batch->receive_messages[slot].msg_hdr = (struct msghdr){
+        .msg_name = batch->block.addresses[slot],
+        .msg_namelen = address_length,
+        .msg_iov = &batch->receive_vectors[slot],
+        .msg_iovlen = 1,
+        .msg_control = batch->receive_control[slot],
+        .msg_controllen = RECEIVE_CONTROL_BYTES,
+    };
+    batch->send_messages[slot].msg_hdr = (struct msghdr){.msg_namelen = address_length, .msg_iovlen = 1};
+  }
+}
+
+int udp_adopt(struct udp_batch *batch, int descriptor) {
+  struct sockaddr_storage bound;
+  socklen_t length = sizeof bound;
+  int type = 0, protocol = 0;
+  socklen_t option_length = sizeof type;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &option_length) != 0) return -errno;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL, &protocol, &option_length) != 0) return -errno;
+  if (getsockname(descriptor, (struct sockaddr *)&bound, &length) != 0) return -errno;
+  if (type != SOCK_DGRAM || protocol != IPPROTO_UDP) return -EPROTOTYPE;
+  if (bound.ss_family != AF_INET && bound.ss_family != AF_INET6) return -EAFNOSUPPORT;
+  in_port_t port =
+      bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port : ((struct sockaddr_in6 *)&bound)->sin6_port;
+  if (port == 0) return -EDESTADDRREQ;
+  int failure = set_reader_options(descriptor, bound.ss_family);
+  if (failure != 0) return failure;
+  batch->descriptor = descriptor;
+  batch->family = bound.ss_family;
+  batch->port = ntohs(port);
+  batch->fixed_source = note_fixed_source(batch, &bound);
+  if (batch->fixed_source)
+    set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
+             batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
+  prepare_messages(batch);
+  return 0;
+}
+
+/* SO_RXQ_OVFL is 32 bits and wraps. It is taken only forwards: SO_MEMINFO may already have reported a later count. */
+static void note_overflows(struct udp_batch *batch, uint32_t count) {
+  int32_t more = (int32_t)(count - (uint32_t)batch->overflows);
+  if (more > 0) batch->overflows += (uint32_t)more;
+}
+
+static bool is_link_local4(const void *address) {
+  const uint8_t *bytes = address;
+  return bytes[0] == 169 && bytes[1] == 254;
+}
+
+/* Where the reply has to leave from: the address that was asked, or (asked by multicast) the kernel's choice. */
+static void note_destination4(struct udp_batch *batch, int slot, const struct in_pktinfo *packet) {
+  memcpy(batch->block.local_addresses[slot], &packet->ipi_spec_dst, 4);
+  const struct sockaddr_in *source = (const struct sockaddr_in *)batch->block.addresses[slot];
+  bool bound_to_link = is_link_local4(&packet->ipi_spec_dst) || is_link_local4(&source->sin_addr);
+  batch->interfaces[slot] = bound_to_link ? (uint32_t)packet->ipi_ifindex : 0;
+}
+
+static void note_destination6(struct udp_batch *batch, int slot, const struct in6_pktinfo *packet) {
+  bool multicast = IN6_IS_ADDR_MULTICAST(&packet->ipi6_addr);
+  if (multicast)
+    memset(batch->block.local_addresses[slot], 0, 16);
+  else
+    memcpy(batch->block.local_addresses[slot], &packet->ipi6_addr, 16);
+  const struct sockaddr_in6 *source = (const struct sockaddr_in6 *)batch->block.addresses[slot];
+  bool bound_to_link =
+      multicast || IN6_IS_ADDR_LINKLOCAL(&packet->ipi6_addr) || IN6_IS_ADDR_LINKLOCAL(&source->sin6_addr);
+  batch->interfaces[slot] = bound_to_link ? packet->ipi6_ifindex : 0;
+}
+
+/* Reads one message's control data. Without a kernel timestamp the arrival is the moment of reading. */
+static void note_control(struct udp_batch *batch, int slot, struct msghdr *header) {
+  struct timespec arrival = {(time_t)batch->block.now[0], (long)batch->block.now[1]};
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item != NULL; item = CMSG_NXTHDR(header, item)) {
+    if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_TIMESTAMPNS) {
+      memcpy(&arrival, CMSG_DATA(item), sizeof arrival);
+    } else if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SO_RXQ_OVFL) {
+      uint32_t count;
+      memcpy(&count, CMSG_DATA(item), sizeof count);
+      note_overflows(batch, count);
+    } else if (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_PKTINFO) {
+      struct in_pktinfo packet;
+      memcpy(&packet, CMSG_DATA(item), sizeof packet);
+      note_destination4(batch, slot, &packet);
+    } else if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO) {
+      struct in6_pktinfo packet;
+      memcpy(&packet, CMSG_DATA(item), sizeof packet);
+      note_destination6(batch, slot, &packet);
+    }
+  }
+  batch->block.arrival_seconds[slot] = (double)arrival.tv_sec;
+  batch->block.arrival_nanoseconds[slot] = (double)arrival.tv_nsec;
+}
+
+static void read_clocks(struct udp_block *block) {
+  struct timespec realtime, monotonic;
+  clock_gettime(CLOCK_REALTIME, &realtime);
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  block->now[0] = (double)realtime.tv_sec;
+  block->now[1] = (double)realtime.tv_nsec;
+  block->now[2] = (double)monotonic.tv_sec + (double)monotonic.tv_nsec / 1e9;
+}
+
+/* A pending error (a peer's ICMP) is reported in place of a datagram and is gone when read: try again, a few times. */
+static int receive_messages(struct udp_batch *batch) {
+  for (int attempt = 0; attempt < RECEIVE_ATTEMPTS; attempt++) {
+    int count = recvmmsg(batch->descriptor, batch->receive_messages, BATCH_CAPACITY, MSG_DONTWAIT | MSG_TRUNC, NULL);
+    if (count >= 0) return count;
+    if (errno == EAGAIN) return 0;
+    if (errno != EINTR) batch->receive_errors++;
+  }
+  return 0;
+}
+
+int udp_receive(struct udp_batch *batch) {
+  if (batch->descriptor < 0) return 0;
+  socklen_t address_length = batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  int count = receive_messages(batch);
+  read_clocks(&batch->block);
+  for (int slot = 0; slot < count; slot++) {
+    struct msghdr *header = &batch->receive_messages[slot].msg_hdr;
+    batch->block.request_lengths[slot] = batch->receive_messages[slot].msg_len;
+    note_control(batch, slot, header);
+    header->msg_namelen = address_length;
+    header->msg_controllen = RECEIVE_CONTROL_BYTES;
+    header->msg_flags = 0;
+  }
+  return count;
+}
+
+/* Tells the kernel which address (and, on a link, which interface) a reply leaves from; nothing where it needs none. */
+static void set_source(struct udp_batch *batch, int slot, struct msghdr *header) {
+  static const uint8_t nowhere[LOCAL_ADDRESS_STRIDE] = {0};
+  const uint8_t *local = batch->block.local_addresses[slot];
+  size_t length = batch->family == AF_INET ? 4 : 16;
+  header->msg_control = NULL;
+  header->msg_controllen = 0;
+  if (batch->fixed_source || (batch->interfaces[slot] == 0 && memcmp(local, nowhere, length) == 0)) return;
+  struct cmsghdr *item = (struct cmsghdr *)batch->send_control[slot];
+  if (batch->family == AF_INET) {
+    struct in_pktinfo packet = {.ipi_ifindex = (int)batch->interfaces[slot]};
+    memcpy(&packet.ipi_spec_dst, local, 4);
+    *item = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof packet), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
+    memcpy(CMSG_DATA(item), &packet, sizeof packet);
+    header->msg_controllen = CMSG_SPACE(sizeof packet);
+  } else {
+    struct in6_pktinfo packet = {.ipi6_ifindex = batch->interfaces[slot]};
+    memcpy(&packet.ipi6_addr, local, 16);
+    *item = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof packet), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
+    memcpy(CMSG_DATA(item), &packet, sizeof packet);
+    header->msg_controllen = CMSG_SPACE(sizeof packet);
+  }
+  header->msg_control = item;
+}
+
+int udp_send(struct udp_batch *batch, int count) {
+  int ready = 0, done = 0, sent = 0;
+  if (batch->descriptor < 0) return 0;
+  if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
+  for (int slot = 0; slot < count; slot++) {
+    uint32_t length = batch->block.reply_lengths[slot];
+    if (length == 0) continue;
+    if (length > SLOT_BYTES) {
+      batch->send_errors++;
+      continue;
+    }
+    struct msghdr *header = &batch->send_messages[ready++].msg_hdr;
+    batch->send_vectors[slot].iov_len = length;
+    header->msg_name = batch->block.addresses[slot];
+    header->msg_iov = &batch->send_vectors[slot];
+    set_source(batch, slot, header);
+  }
+  /* sendmmsg stops at a message that fails. That one is dropped and the rest are tried: each turn gets one further. */
+  while (done < ready) {
+    int taken = sendmmsg(batch->descriptor, batch->send_messages + done, (unsigned)(ready - done), MSG_DONTWAIT);
+    if (taken > 0) {
+      sent += taken;
+      done += taken;
+    } else {
+      batch->send_errors++;
+      done++;
+    }
+  }
+  return sent;
+}
+
+uint64_t udp_overflows(struct udp_batch *batch) {
+  uint32_t memory[SK_MEMINFO_VARS];
+  socklen_t length = sizeof memory;
+  /* The control message comes only with the next datagram; SO_MEMINFO knows the count already. */
+  if (batch->descriptor >= 0 && getsockopt(batch->descriptor, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 &&
+      length > SK_MEMINFO_DROPS * sizeof *memory)
+    note_overflows(batch, memory[SK_MEMINFO_DROPS]);
+  return batch->overflows;
+}
+
+void udp_clear_errors(struct udp_batch *batch) {
+  int error;
+  socklen_t length = sizeof error;
+  uint8_t control[512];
+  struct msghdr message = {.msg_control = control};
+  getsockopt(batch->descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+  for (int drained = 0; drained < BATCH_CAPACITY; drained++) {
+    message.msg_controllen = sizeof control;
+    if (recvmsg(batch->descriptor, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+  }
+}

@@ -1,0 +1,77 @@
+/* A UDP socket that receives and sends in batches. Kernel calls only; udp.c puts it into JavaScript's hands. */
+#ifndef MERIDIAN_UDP_BATCH_H
+#define MERIDIAN_UDP_BATCH_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+  SLOT_BYTES = 2048,
+  SLOT_STRIDE = 2112,
+  BATCH_CAPACITY = 64,
+  ADDRESS_STRIDE = 28,
+  LOCAL_ADDRESS_STRIDE = 16,
+  RECEIVE_CONTROL_BYTES = 128,
+  SEND_CONTROL_BYTES = 48
+};
+
+/* The memory that JavaScript sees as one ArrayBuffer. */
+struct udp_block {
+  uint8_t bytes[BATCH_CAPACITY][SLOT_STRIDE];
+  double arrival_seconds[BATCH_CAPACITY];
+  double arrival_nanoseconds[BATCH_CAPACITY];
+  double now[3];
+  uint32_t request_lengths[BATCH_CAPACITY];
+  uint32_t reply_lengths[BATCH_CAPACITY];
+  uint8_t addresses[BATCH_CAPACITY][ADDRESS_STRIDE];
+  uint8_t local_addresses[BATCH_CAPACITY][LOCAL_ADDRESS_STRIDE];
+};
+
+struct udp_batch {
+  int descriptor; /* -1 once closed */
+  int family;     /* AF_INET or AF_INET6 */
+  int port;
+  bool fixed_source; /* bound to one unicast address: the kernel needs no telling where replies leave from */
+  uint64_t overflows;
+  uint64_t receive_errors;
+  uint64_t send_errors;
+  uint32_t interfaces[BATCH_CAPACITY]; /* interface a reply must leave by, 0 for whichever the routes say */
+  struct mmsghdr receive_messages[BATCH_CAPACITY];
+  struct mmsghdr send_messages[BATCH_CAPACITY];
+  struct iovec receive_vectors[BATCH_CAPACITY];
+  struct iovec send_vectors[BATCH_CAPACITY];
+  _Alignas(struct cmsghdr) uint8_t receive_control[BATCH_CAPACITY][RECEIVE_CONTROL_BYTES];
+  _Alignas(struct cmsghdr) uint8_t send_control[BATCH_CAPACITY][SEND_CONTROL_BYTES];
+  _Alignas(64) struct udp_block block;
+};
+
+/* How to bind. `exclusive` fails with EADDRINUSE where anyone holds the port, and shares it only afterwards. */
+struct udp_bind {
+  struct sockaddr_storage address;
+  socklen_t address_length;
+  bool exclusive;
+  int receive_buffer_bytes; /* 0 leaves the system's default */
+};
+
+/* Opens, sets every option and binds. Returns the descriptor, or -errno. */
+int udp_open(const struct udp_bind *options);
+
+/* Takes over a bound UDP descriptor and sets every option on it again. Returns 0, or -errno and leaves it alone. */
+int udp_adopt(struct udp_batch *batch, int descriptor);
+
+/* Takes up to BATCH_CAPACITY datagrams without blocking. Returns how many. */
+int udp_receive(struct udp_batch *batch);
+
+/* Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took. */
+int udp_send(struct udp_batch *batch, int count);
+
+/* Datagrams the kernel dropped on a full receive queue since the socket was made. */
+uint64_t udp_overflows(struct udp_batch *batch);
+
+/* Clears a pending error and the error queue, so that the socket polls as readable only when datagrams wait. */
+void udp_clear_errors(struct udp_batch *batch);
+
+#endif

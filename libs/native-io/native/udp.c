@@ -1,0 +1,325 @@
+/*
+ * UdpHandle: a udp_batch in JavaScript's hands. Its memory is one ArrayBuffer, and readiness comes from the event loop.
+ *
+ * Lifetime: the struct is freed when the last of three lets go of it: the JavaScript object, the ArrayBuffer, and libuv.
+ * References into JavaScript are dropped when the handle closes, so that nothing of V8 is touched after that.
+ */
+#include "addon.h"
+#include "udp-batch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+struct udp_handle {
+  struct udp_batch batch;
+  uv_poll_t poll;
+  bool polling;     /* the poll handle exists */
+  bool in_callback; /* JavaScript is running below on_readable */
+  int holders;
+  napi_env env;
+  napi_ref self;     /* keeps the object alive while it is being polled */
+  napi_ref callback; /* NULL when not polled */
+  napi_async_context context;
+  napi_async_cleanup_hook_handle cleanup;
+};
+
+static void let_go(struct udp_handle *handle) {
+  if (--handle->holders == 0) free(handle);
+}
+
+static void drop_references(struct udp_handle *handle) {
+  if (handle->callback != NULL) napi_delete_reference(handle->env, handle->callback);
+  if (handle->self != NULL) napi_delete_reference(handle->env, handle->self);
+  if (handle->context != NULL) napi_async_destroy(handle->env, handle->context);
+  handle->callback = NULL;
+  handle->self = NULL;
+  handle->context = NULL;
+}
+
+static void on_closed(uv_handle_t *poll) {
+  struct udp_handle *handle = poll->data;
+  if (handle->cleanup != NULL) napi_remove_async_cleanup_hook(handle->cleanup);
+  let_go(handle);
+}
+
+/* Safe to call any number of times, also from inside the callback. */
+static void close_handle(struct udp_handle *handle) {
+  if (handle->batch.descriptor < 0) return;
+  udp_overflows(&handle->batch); /* the last count outlives the descriptor */
+  if (handle->polling) uv_close((uv_handle_t *)&handle->poll, on_closed);
+  close(handle->batch.descriptor);
+  handle->batch.descriptor = -1;
+  if (!handle->in_callback) drop_references(handle);
+}
+
+/* The environment is going away (process end or worker thread end): it waits for on_closed. */
+static void on_environment_end(napi_async_cleanup_hook_handle hook, void *data) {
+  (void)hook;
+  close_handle(data);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+/* libuv stops watching a descriptor with a pending error (POLLERR). Clear the error and watch again. */
+static bool resume_after_error(struct udp_handle *handle) {
+  udp_clear_errors(&handle->batch);
+  handle->batch.receive_errors++;
+  return uv_poll_start(&handle->poll, UV_READABLE, on_readable) == 0;
+}
+
+static void call_back(struct udp_handle *handle) {
+  napi_env env = handle->env;
+  napi_value self, callback, error;
+  if (napi_get_reference_value(env, handle->self, &self) != napi_ok) return;
+  if (napi_get_reference_value(env, handle->callback, &callback) != napi_ok) return;
+  handle->in_callback = true;
+  napi_status called = napi_make_callback(env, handle->context, self, callback, 0, NULL, NULL);
+  handle->in_callback = false;
+  if (handle->batch.descriptor < 0) drop_references(handle);
+  /* As if it had been thrown by any other event's listener: uncaughtException, and if nobody listens the process ends. */
+  if (called == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  struct udp_handle *handle = poll->data;
+  napi_handle_scope scope;
+  (void)events;
+  if (status < 0 && !resume_after_error(handle)) return;
+  if (handle->callback == NULL || napi_open_handle_scope(handle->env, &scope) != napi_ok) return;
+  handle->holders++; /* the callback may close the handle and lose its last reference */
+  call_back(handle);
+  napi_close_handle_scope(handle->env, scope);
+  let_go(handle);
+}
+
+static void finalize_object(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  close_handle(data);
+  let_go(data);
+}
+
+static void finalize_block(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)data;
+  let_go(hint);
+}
+
+/* new UdpHandle(descriptor): takes over a bound descriptor. On failure it throws and the descriptor stays open. */
+static napi_value construct(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument, self, block;
+  int32_t descriptor;
+  struct udp_handle *handle;
+  if (napi_get_cb_info(env, info, &count, &argument, &self, NULL) != napi_ok) return NULL;
+  if (napi_get_value_int32(env, argument, &descriptor) != napi_ok) return throw_type(env, "UdpHandle expects a descriptor");
+  if (posix_memalign((void **)&handle, 4096, sizeof *handle) != 0) return throw_errno(env, "UDP buffer", ENOMEM), NULL;
+  memset(handle, 0, sizeof *handle);
+  handle->batch.descriptor = -1;
+  handle->env = env;
+  handle->holders = 1;
+  int failure = udp_adopt(&handle->batch, descriptor);
+  if (failure != 0) return free(handle), throw_errno(env, "cannot use the descriptor as a UDP socket", -failure), NULL;
+  if (napi_wrap(env, self, handle, finalize_object, NULL, NULL) != napi_ok) return free(handle), NULL;
+  handle->holders++;
+  if (napi_create_external_arraybuffer(env, &handle->batch.block, sizeof handle->batch.block, finalize_block, handle,
+                                       &block) != napi_ok) {
+    handle->holders--;
+    handle->batch.descriptor = -1;
+    return throw_errno(env, "UDP buffer", ENOMEM), NULL;
+  }
+  napi_set_named_property(env, self, "block", block);
+  set_number(env, self, "family", handle->batch.family == AF_INET ? 4 : 6);
+  set_number(env, self, "port", handle->batch.port);
+  return self;
+}
+
+static napi_value receive(napi_env env, napi_callback_info info) {
+  napi_value result;
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  if (handle == NULL) return NULL;
+  return napi_create_int32(env, udp_receive(&handle->batch), &result) == napi_ok ? result : NULL;
+}
+
+static napi_value send_replies(napi_env env, napi_callback_info info) {
+  napi_value argument, result;
+  int32_t count;
+  struct udp_handle *handle = unwrap_call(env, info, 1, &argument, NULL);
+  if (handle == NULL) return NULL;
+  if (napi_get_value_int32(env, argument, &count) != napi_ok) return throw_type(env, "send expects a count");
+  return napi_create_int32(env, udp_send(&handle->batch, count), &result) == napi_ok ? result : NULL;
+}
+
+static napi_value counter(napi_env env, uint64_t value) {
+  napi_value result;
+  return napi_create_double(env, (double)value, &result) == napi_ok ? result : NULL;
+}
+
+static napi_value overflows(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  return handle == NULL ? NULL : counter(env, udp_overflows(&handle->batch));
+}
+
+static napi_value send_errors(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  return handle == NULL ? NULL : counter(env, handle->batch.send_errors);
+}
+
+static napi_value receive_errors(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  return handle == NULL ? NULL : counter(env, handle->batch.receive_errors);
+}
+
+/* Makes the poll handle on first use, with a hook that closes it when the environment ends. Returns 0 or a uv error. */
+static int start_polling(struct udp_handle *handle) {
+  uv_loop_t *loop;
+  if (!handle->polling) {
+    if (napi_get_uv_event_loop(handle->env, &loop) != napi_ok) return UV_EINVAL;
+    int failure = uv_poll_init(loop, &handle->poll, handle->batch.descriptor);
+    if (failure != 0) return failure;
+    handle->poll.data = handle;
+    handle->polling = true;
+    handle->holders++;
+    napi_add_async_cleanup_hook(handle->env, on_environment_end, handle, &handle->cleanup);
+  }
+  return uv_poll_start(&handle->poll, UV_READABLE, on_readable);
+}
+
+/* onReadable(callback): calls back, on the event loop, whenever datagrams wait. A second call replaces the callback. */
+static napi_value on_readable_method(napi_env env, napi_callback_info info) {
+  napi_value argument, self, name;
+  napi_valuetype type;
+  struct udp_handle *handle = unwrap_call(env, info, 1, &argument, &self);
+  if (handle == NULL) return NULL;
+  if (napi_typeof(env, argument, &type) != napi_ok || type != napi_function)
+    return throw_type(env, "onReadable expects a function");
+  if (handle->batch.descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
+  if (handle->context == NULL) {
+    napi_create_string_utf8(env, "meridian:udp", NAPI_AUTO_LENGTH, &name);
+    if (napi_async_init(env, self, name, &handle->context) != napi_ok) return NULL;
+  }
+  if (handle->self == NULL && napi_create_reference(env, self, 1, &handle->self) != napi_ok) return NULL;
+  if (handle->callback != NULL) napi_delete_reference(env, handle->callback);
+  handle->callback = NULL;
+  if (napi_create_reference(env, argument, 1, &handle->callback) != napi_ok) return NULL;
+  int failure = start_polling(handle);
+  if (failure != 0) throw_errno(env, "cannot watch the UDP socket", -failure);
+  return NULL;
+}
+
+static napi_value pause_polling(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  if (handle == NULL || handle->batch.descriptor < 0) return NULL;
+  if (handle->polling) uv_poll_stop(&handle->poll);
+  return NULL;
+}
+
+static napi_value close_method(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  if (handle != NULL) close_handle(handle);
+  return NULL;
+}
+
+/* "192.0.2.1", "2001:db8::1", "fe80::1%eth0" or "fe80::1%2", with a port in host order. Returns 0 or an errno. */
+static int parse_address(const char *text, uint16_t port, struct udp_bind *options) {
+  struct sockaddr_in *four = (struct sockaddr_in *)&options->address;
+  struct sockaddr_in6 *six = (struct sockaddr_in6 *)&options->address;
+  char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+  if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons(port);
+    options->address_length = sizeof *four;
+    return 0;
+  }
+  strncpy(host, text, sizeof host - 1);
+  host[sizeof host - 1] = 0;
+  char *zone = strchr(host, '%');
+  if (zone != NULL) *zone++ = 0;
+  if (inet_pton(AF_INET6, host, &six->sin6_addr) != 1) return EINVAL;
+  if (zone != NULL) {
+    six->sin6_scope_id = if_nametoindex(zone);
+    if (six->sin6_scope_id == 0) six->sin6_scope_id = (uint32_t)strtoul(zone, NULL, 10);
+    if (six->sin6_scope_id == 0) return ENODEV;
+  }
+  six->sin6_family = AF_INET6;
+  six->sin6_port = htons(port);
+  options->address_length = sizeof *six;
+  return 0;
+}
+
+/* udpBind(address, port, exclusive, receiveBufferBytes): the descriptor of a bound socket. */
+static napi_value udp_bind_function(napi_env env, napi_callback_info info) {
+  size_t count = 4, length;
+  napi_value arguments[4], result;
+  char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+  uint32_t port;
+  struct udp_bind options = {0};
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
+  if (napi_get_value_string_utf8(env, arguments[0], text, sizeof text, &length) != napi_ok ||
+      napi_get_value_uint32(env, arguments[1], &port) != napi_ok || port > UINT16_MAX ||
+      napi_get_value_bool(env, arguments[2], &options.exclusive) != napi_ok ||
+      napi_get_value_int32(env, arguments[3], &options.receive_buffer_bytes) != napi_ok)
+    return throw_type(env, "udpBind expects (address, port, exclusive, receiveBufferBytes)");
+  int error = parse_address(text, (uint16_t)port, &options);
+  if (error != 0) return throw_errno(env, "address", error), NULL;
+  int descriptor = udp_open(&options);
+  if (descriptor < 0) return throw_errno(env, "bind", -descriptor), NULL;
+  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
+  return close(descriptor), NULL;
+}
+
+/* duplicateDescriptor(descriptor): a second descriptor of the same socket, closed on exec. */
+static napi_value duplicate_descriptor(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument, result;
+  int32_t descriptor;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
+  if (napi_get_value_int32(env, argument, &descriptor) != napi_ok)
+    return throw_type(env, "duplicateDescriptor expects a descriptor");
+  int duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  if (duplicate < 0) return throw_errno(env, "duplicate", errno), NULL;
+  return napi_create_int32(env, duplicate, &result) == napi_ok ? result : NULL;
+}
+
+static void export_layout(napi_env env, napi_value exports) {
+  napi_value layout;
+  if (napi_create_object(env, &layout) != napi_ok) return;
+  set_number(env, layout, "slotBytes", SLOT_BYTES);
+  set_number(env, layout, "slotStride", SLOT_STRIDE);
+  set_number(env, layout, "batchCapacity", BATCH_CAPACITY);
+  set_number(env, layout, "addressStride", ADDRESS_STRIDE);
+  set_number(env, layout, "localAddressStride", LOCAL_ADDRESS_STRIDE);
+  set_number(env, layout, "bytes", offsetof(struct udp_block, bytes));
+  set_number(env, layout, "arrivalSeconds", offsetof(struct udp_block, arrival_seconds));
+  set_number(env, layout, "arrivalNanoseconds", offsetof(struct udp_block, arrival_nanoseconds));
+  set_number(env, layout, "now", offsetof(struct udp_block, now));
+  set_number(env, layout, "requestLengths", offsetof(struct udp_block, request_lengths));
+  set_number(env, layout, "replyLengths", offsetof(struct udp_block, reply_lengths));
+  set_number(env, layout, "addresses", offsetof(struct udp_block, addresses));
+  set_number(env, layout, "localAddresses", offsetof(struct udp_block, local_addresses));
+  napi_set_named_property(env, exports, "udpLayout", layout);
+}
+
+void register_udp(napi_env env, napi_value exports) {
+  const napi_property_descriptor methods[] = {
+      {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
+      {"send", NULL, send_replies, NULL, NULL, NULL, napi_default_method, NULL},
+      {"overflows", NULL, overflows, NULL, NULL, NULL, napi_default_method, NULL},
+      {"sendErrors", NULL, send_errors, NULL, NULL, NULL, napi_default_method, NULL},
+      {"receiveErrors", NULL, receive_errors, NULL, NULL, NULL, napi_default_method, NULL},
+      {"onReadable", NULL, on_readable_method, NULL, NULL, NULL, napi_default_method, NULL},
+      {"pause", NULL, pause_polling, NULL, NULL, NULL, napi_default_method, NULL},
+      {"close", NULL, close_method, NULL, NULL, NULL, napi_default_method, NULL},
+  };
+  export_class(env, exports, "UdpHandle", construct, sizeof methods / sizeof *methods, methods);
+  export_function(env, exports, "udpBind", udp_bind_function);
+  export_function(env, exports, "duplicateDescriptor", duplicate_descriptor);
+  export_layout(env, exports);
+}

@@ -1,0 +1,97 @@
+/** What only the kernel can do: the address asked, arrival stamps from before the read, and failing messages. */
+import { fork } from "node:child_process"
+import { once } from "node:events"
+import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { afterEach, describe, expect, it } from "vitest"
+import { adoptUdp, bindUdpDescriptor } from "../src/udp-native.ts"
+import { ADDRESS_STRIDE, BATCH_CAPACITY, LOCAL_ADDRESS_STRIDE, udpBindError, type UdpSocket } from "../src/udp.ts"
+import { echo, openClient, take, until } from "./udp-client.ts"
+
+const cleanups: Array<() => void> = []
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup()
+})
+
+const open = (address: string): UdpSocket => {
+  const socket = adoptUdp(bindUdpDescriptor({ address, port: 0 }))
+  cleanups.push(socket.close)
+  return socket
+}
+
+const client = async () => {
+  const opened = await openClient(4)
+  cleanups.push(opened.close)
+  return opened
+}
+
+describe("native UDP socket", () => {
+  it("replies from the address that was asked", async () => {
+    const socket = open("0.0.0.0")
+    const peer = await client()
+    echo(socket)
+    const asked = ["127.0.0.2", "127.0.0.77", "127.0.0.1", "127.3.2.1"]
+    for (const address of asked) await peer.send(new Uint8Array(48), socket.port, address)
+    await until(() => peer.answers.length === asked.length)
+    expect(peer.answers.map((answer) => answer.source.address)).toEqual(asked)
+  })
+
+  it("tells which address was asked", async () => {
+    const socket = open("0.0.0.0")
+    const peer = await client()
+    await peer.send(new Uint8Array(48), socket.port, "127.0.0.9")
+    await take(socket, 1)
+    expect([...socket.localAddresses.subarray(0, 4)]).toEqual([127, 0, 0, 9])
+    const fixed = open("127.0.0.5")
+    const last = (BATCH_CAPACITY - 1) * LOCAL_ADDRESS_STRIDE
+    expect([...fixed.localAddresses.subarray(last, last + 4)]).toEqual([127, 0, 0, 5])
+  })
+
+  it("stamps arrivals in the kernel, however late they are read", async () => {
+    const socket = open("127.0.0.1")
+    const peer = await client()
+    await peer.send(new Uint8Array(48), socket.port, "127.0.0.1")
+    await sleep(50)
+    const [first] = await take(socket, 1)
+    expect(first!.now - first!.arrival).toBeGreaterThan(0.03)
+  })
+
+  it("sends the replies after one that fails", async () => {
+    const socket = open("127.0.0.1")
+    const peers = await Promise.all([client(), client(), client(), client()])
+    for (const peer of peers) await peer.send(new Uint8Array(48), socket.port, "127.0.0.1")
+    await sleep(20)
+    expect(socket.receive()).toBe(4)
+    socket.replyLengths.fill(48, 0, 4)
+    /** Port 0 cannot be sent to, and an address family of 0 is none. */
+    socket.addresses.fill(0, 2, 4)
+    socket.addresses.fill(0, 2 * ADDRESS_STRIDE, 3 * ADDRESS_STRIDE)
+    expect(socket.send(4)).toBe(2)
+    expect(socket.sendErrors()).toBe(2)
+    await until(() => peers[1]!.answers.length + peers[3]!.answers.length === 2)
+    expect(peers.map((peer) => peer.answers.length)).toEqual([0, 1, 0, 1])
+  })
+
+  it("takes a count beyond a batch for a batch, and one below zero for none", () => {
+    const socket = open("127.0.0.1")
+    socket.replyLengths.fill(0)
+    expect(socket.send(1000)).toBe(0)
+    expect(socket.send(-1)).toBe(0)
+  })
+
+  it("says what to do about a privileged port", () => {
+    expect(udpBindError("EACCES", "0.0.0.0", 123).message).toMatch(/port 123.*EACCES.*root or CAP_NET_BIND_SERVICE/)
+  })
+})
+
+describe.each(["native", "fallback"])("a throwing callback (%s)", (kind) => {
+  it("reaches uncaughtException, leaves the socket working, and the process ends by itself after close", async () => {
+    const script = fileURLToPath(new URL("throwing-callback.ts", import.meta.url))
+    const child = fork(script, [kind], { stdio: ["ignore", "ignore", "inherit", "ipc"] })
+    const reports: Array<unknown> = []
+    child.on("message", (message) => reports.push(message))
+    const [code] = (await once(child, "exit")) as [number]
+    expect(reports).toEqual([{ thrown: ["first", "second"], answered: 1 }])
+    expect(code).toBe(0)
+  })
+})
