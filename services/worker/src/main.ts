@@ -46,7 +46,7 @@ const openSockets = async (): Promise<readonly UdpSocket[]> => {
     const at = text.lastIndexOf(",")
     return { address: text.slice(0, at), port: Number(text.slice(at + 1)) }
   })
-  return [...adopted.map((text) => adoptSocket(Number(text))), ...(await Promise.all(bound.map(bindSocket)))]
+  return Promise.all([...adopted.map((text) => adoptSocket(Number(text))), ...bound.map(bindSocket)])
 }
 
 const send = (message: FromWorker): void => {

@@ -1,0 +1,129 @@
+/**
+ * The AEAD port on @noble/ciphers: the reference that native code is checked against, and the fallback where there is no
+ * native code. Its AES uses tables in memory, so unlike the native one it does not promise constant time.
+ */
+import { aessiv, gcmsiv } from "@noble/ciphers/aes.js"
+import {
+  type Aead,
+  type AeadBatch,
+  type AeadParameters,
+  aeadParameters,
+  AeadId,
+  CHAINED,
+  isNonceLength,
+  JOB_AD_AT,
+  JOB_AD_LENGTH,
+  JOB_AEAD,
+  JOB_CIPHERTEXT_AT,
+  JOB_FLAGS,
+  JOB_KEY_AT,
+  JOB_NONCE_AT,
+  JOB_NONCE_LENGTH,
+  JOB_PLAINTEXT_AT,
+  JOB_PLAINTEXT_LENGTH,
+  JOB_STATUS,
+  JOB_STRIDE,
+  PLAINTEXT_IN_SECRETS,
+  SEAL
+} from "./aead.ts"
+
+const requireLength = (what: string, found: number, expected: number): void => {
+  if (found !== expected) throw new RangeError(`expected ${what} of ${expected} bytes, found ${found}`)
+}
+
+const requireRoom = (out: Uint8Array, needed: number): void => {
+  if (out.length < needed) throw new RangeError(`expected room for ${needed} bytes, found ${out.length}`)
+}
+
+const nobleAead = (parameters: AeadParameters): Aead => {
+  const cipher = (key: Uint8Array, nonce: Uint8Array, ad: Uint8Array) =>
+    parameters.tagFirst ? aessiv(key, ad, nonce) : gcmsiv(key, nonce, ad)
+
+  const seal: Aead["seal"] = (key, nonce, ad, plaintext, out) => {
+    requireLength("a key", key.length, parameters.keyBytes)
+    requireRoom(out, plaintext.length + parameters.tagBytes)
+    if (!isNonceLength(parameters, nonce.length))
+      throw new RangeError(`${parameters.name} takes no nonce of ${nonce.length} bytes`)
+    out.set(cipher(key, nonce, ad).encrypt(plaintext))
+  }
+
+  const open: Aead["open"] = (key, nonce, ad, ciphertext, out) => {
+    requireLength("a key", key.length, parameters.keyBytes)
+    const plaintextLength = ciphertext.length - parameters.tagBytes
+    if (plaintextLength < 0) return false
+    requireRoom(out, plaintextLength)
+    if (!isNonceLength(parameters, nonce.length)) {
+      out.fill(0, 0, plaintextLength)
+      return false
+    }
+    const plaintext = decrypted(() => cipher(key, nonce, ad).decrypt(ciphertext))
+    if (plaintext === undefined) out.fill(0, 0, plaintextLength)
+    else out.set(plaintext)
+    return plaintext !== undefined
+  }
+
+  return { ...parameters, seal, open }
+}
+
+/** noble reports a tag that does not verify by throwing. Lengths were checked before, so nothing else can be meant. */
+const decrypted = (decrypt: () => Uint8Array): Uint8Array | undefined => {
+  try {
+    return decrypt()
+  } catch {
+    return undefined
+  }
+}
+
+/** The reference implementation of each algorithm, by {@link AeadId}. */
+export const nobleAeads: ReadonlyMap<AeadId, Aead> = new Map(
+  Object.values(AeadId).flatMap((id) => {
+    const parameters = aeadParameters(id)
+    return parameters === undefined ? [] : [[id, nobleAead(parameters)] as const]
+  })
+)
+
+/** An {@link AeadBatch} over separate {@link Aead}s: allocates views per job, which the native one does not. */
+export const batchOver = (kind: AeadBatch["kind"], aeads: ReadonlyMap<number, Aead>): AeadBatch => ({
+  kind,
+  run: (jobs, count, packets, secrets) => {
+    let previous: boolean = true
+    for (let index = 0; index < count; index += 1) {
+      const job = jobs.subarray(index * JOB_STRIDE, (index + 1) * JOB_STRIDE)
+      const skipped: boolean = (at(job, JOB_FLAGS) & CHAINED) !== 0 && !previous
+      previous = !skipped && runJob(job, aeads, packets, secrets)
+      job[JOB_STATUS] = previous ? 1 : 0
+    }
+  }
+})
+
+/** The reference batch. */
+export const nobleBatch: AeadBatch = batchOver("reference", nobleAeads)
+
+const runJob = (
+  job: Int32Array,
+  aeads: ReadonlyMap<number, Aead>,
+  packets: Uint8Array,
+  secrets: Uint8Array
+): boolean => {
+  const aead = aeads.get(at(job, JOB_AEAD))
+  if (aead === undefined) throw new RangeError(`no AEAD ${at(job, JOB_AEAD)} in this batch`)
+  const flags = at(job, JOB_FLAGS)
+  const key = range(secrets, at(job, JOB_KEY_AT), aead.keyBytes)
+  const nonce = range(packets, at(job, JOB_NONCE_AT), at(job, JOB_NONCE_LENGTH))
+  const ad = range(packets, at(job, JOB_AD_AT), at(job, JOB_AD_LENGTH))
+  const plaintextLength = at(job, JOB_PLAINTEXT_LENGTH)
+  const plaintexts = (flags & PLAINTEXT_IN_SECRETS) === 0 ? packets : secrets
+  const plaintext = range(plaintexts, at(job, JOB_PLAINTEXT_AT), plaintextLength)
+  const ciphertext = range(packets, at(job, JOB_CIPHERTEXT_AT), plaintextLength + aead.tagBytes)
+  if ((flags & SEAL) === 0) return aead.open(key, nonce, ad, ciphertext, plaintext)
+  aead.seal(key, nonce, ad, plaintext, ciphertext)
+  return true
+}
+
+const at = (job: Int32Array, position: number): number => job[position] ?? 0
+
+const range = (bytes: Uint8Array, start: number, length: number): Uint8Array => {
+  if (start < 0 || length < 0 || start + length > bytes.length)
+    throw new RangeError(`a job names bytes ${start} … ${start + length} of a buffer of ${bytes.length}`)
+  return bytes.subarray(start, start + length)
+}

@@ -1,0 +1,111 @@
+/**
+ * The cookie: all that the server remembers of a client, kept by the client (RFC 8915 §6). Big-endian:
+ *
+ * | bytes | |
+ * | --- | --- |
+ * | 0 | version, 1 |
+ * | 1 | AEAD the client negotiated, an {@link AeadId} |
+ * | 2 … 5 | generation of the master key |
+ * | 6 … 15 | nonce |
+ * | 16 … | AES-SIV-CMAC-256 under the master key of C2S ‖ S2C: 16 bytes of tag and the two keys encrypted |
+ *
+ * Bytes 0 to 5 are the associated data. A cookie has one length per AEAD for ever: clients size their requests by it and
+ * old ones refuse cookies of another length. SIV takes a nonce of any length and stays safe when one repeats; all a
+ * repeat would show is that two cookies belong to one client, and ten random bytes make that out of reach. They also make
+ * the cookie 96 bytes (64 with AES-128-GCM-SIV), as short as chrony's.
+ */
+import { type Aead, AeadId, type AeadParameters, aeadParameters } from "./aead.ts"
+import { type Generation, type KeyRing, MASTER_KEY_BYTES, type Refusal } from "./key-ring.ts"
+
+export const COOKIE_VERSION = 1
+/** The algorithm that seals cookies, whatever the client negotiated. */
+export const COOKIE_AEAD: AeadId = AeadId.sivCmac256
+
+/** Byte offsets within a cookie. */
+export const CookieOffset = { version: 0, aead: 1, generation: 2, nonce: 6, sealed: 16 } as const
+export const COOKIE_NONCE_BYTES = 10
+/** Bytes of associated data, from the cookie's start. */
+export const COOKIE_AD_BYTES = 6
+
+const COOKIE_TAG_BYTES = 16
+
+/** The whole length of a cookie for a client's AEAD, bytes. A multiple of 4, so that no extension field is padded. */
+export const cookieLength = (aead: AeadParameters): number => CookieOffset.sealed + COOKIE_TAG_BYTES + 2 * aead.keyBytes
+
+/** What a client negotiated: two keys of the AEAD's length (RFC 8915 §5.1). */
+export interface SessionKeys {
+  readonly aead: AeadParameters
+  readonly c2s: Uint8Array
+  readonly s2c: Uint8Array
+}
+
+/** Why a cookie does not open. `malformed`: not one of ours; `forged`: ours in shape, but the tag does not verify. */
+export type CookieRefusal = "malformed" | "forged" | Refusal
+
+/**
+ * The AEAD of the cookie at `offset`, undefined when those bytes are no cookie of ours: wrong version, an AEAD that is
+ * unknown, or another length than that AEAD's. Nothing is verified yet.
+ */
+export const cookieAead = (view: DataView, offset: number, length: number): AeadParameters | undefined => {
+  if (length < CookieOffset.sealed || view.getUint8(offset + CookieOffset.version) !== COOKIE_VERSION) return undefined
+  const aead = aeadParameters(view.getUint8(offset + CookieOffset.aead))
+  return aead !== undefined && cookieLength(aead) === length ? aead : undefined
+}
+
+/** The generation named in the cookie at `offset`. */
+export const cookieGeneration = (view: DataView, offset: number): number =>
+  view.getUint32(offset + CookieOffset.generation)
+
+/** Writes a cookie's associated data; the nonce and the sealed part are the caller's. */
+export const writeCookieHeader = (view: DataView, offset: number, aead: AeadParameters, generation: number): void => {
+  view.setUint8(offset + CookieOffset.version, COOKIE_VERSION)
+  view.setUint8(offset + CookieOffset.aead, aead.id)
+  view.setUint32(offset + CookieOffset.generation, generation)
+}
+
+/**
+ * A fresh cookie, for key exchange; the packet path seals its cookies in batches (nts-server.ts).
+ * @param sealing an implementation of {@link COOKIE_AEAD}
+ * @param nonce {@link COOKIE_NONCE_BYTES} random bytes
+ */
+export const sealCookie = (
+  sealing: Aead,
+  generation: Generation,
+  keys: SessionKeys,
+  nonce: Uint8Array
+): Uint8Array<ArrayBuffer> => {
+  if (nonce.length !== COOKIE_NONCE_BYTES)
+    throw new RangeError(`expected a nonce of ${COOKIE_NONCE_BYTES} bytes, found ${nonce.length}`)
+  if (keys.c2s.length !== keys.aead.keyBytes || keys.s2c.length !== keys.aead.keyBytes)
+    throw new RangeError(`expected keys of ${keys.aead.keyBytes} bytes for ${keys.aead.name}`)
+  const cookie = new Uint8Array(cookieLength(keys.aead))
+  writeCookieHeader(new DataView(cookie.buffer), 0, keys.aead, generation.id)
+  cookie.set(nonce, CookieOffset.nonce)
+  const secrets = new Uint8Array(2 * keys.aead.keyBytes)
+  secrets.set(keys.c2s)
+  secrets.set(keys.s2c, keys.aead.keyBytes)
+  const ad = cookie.subarray(0, COOKIE_AD_BYTES)
+  sealing.seal(generation.key.subarray(0, MASTER_KEY_BYTES), nonce, ad, secrets, cookie.subarray(CookieOffset.sealed))
+  secrets.fill(0)
+  return cookie
+}
+
+/** Opens one cookie at a moment (Unix seconds). Never throws on bad bytes. */
+export const openCookie = (
+  sealing: Aead,
+  ring: KeyRing,
+  cookie: Uint8Array,
+  now: number
+): SessionKeys | CookieRefusal => {
+  const view = new DataView(cookie.buffer, cookie.byteOffset, cookie.byteLength)
+  const aead = cookieAead(view, 0, cookie.length)
+  if (aead === undefined) return "malformed"
+  const generation = ring.accept(cookieGeneration(view, 0), now)
+  if (typeof generation === "string") return generation
+  const secrets = new Uint8Array(2 * aead.keyBytes)
+  const nonce = cookie.subarray(CookieOffset.nonce, CookieOffset.sealed)
+  const ad = cookie.subarray(0, COOKIE_AD_BYTES)
+  return sealing.open(generation.key, nonce, ad, cookie.subarray(CookieOffset.sealed), secrets)
+    ? { aead, c2s: secrets.slice(0, aead.keyBytes), s2c: secrets.slice(aead.keyBytes) }
+    : "forged"
+}

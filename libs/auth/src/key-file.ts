@@ -1,0 +1,194 @@
+/**
+ * The key file, ntp.keys(5) as NTPsec reads it: one key a line, `keyno type key`, in any order, `#` starting a comment
+ * anywhere. A key of up to 20 characters is taken as it stands; a longer one is hexadecimal. A bad line is reported with
+ * its place and loses no other line. What NTPsec accepts with a remark in its log is accepted here with a warning.
+ *
+ * No report quotes a word of the file: in a line whose columns are mixed up any of them may be the secret.
+ */
+import {
+  InvalidKey,
+  isKeyId,
+  type KeyRange,
+  KeyTable,
+  MAXIMUM_KEY_BYTES,
+  MAXIMUM_KEY_ID,
+  SymmetricKey
+} from "./key-table.ts"
+import { type MacAlgorithm, type MacAlgorithmName, macAlgorithm, macAlgorithmNames } from "./mac-algorithms.ts"
+
+/** Keys of at most this many characters are text, longer ones hexadecimal. */
+const LONGEST_TEXT_KEY = 20
+/** NTPsec reads lines into a buffer of this size and would take the rest of a longer one for another line. */
+const LONGEST_LINE = 511
+
+/** Something about one line of a key file. `error`: the line gave no key. `warning`: it did, but perhaps not the one meant. */
+export class KeyFileProblem {
+  readonly _tag = "KeyFileProblem"
+  readonly severity: "error" | "warning"
+  readonly file: string
+  /** from 1 */
+  readonly line: number
+  readonly reason: string
+
+  constructor(severity: "error" | "warning", file: string, line: number, reason: string) {
+    this.severity = severity
+    this.file = file
+    this.line = line
+    this.reason = reason
+  }
+
+  /** `file:line: reason`, as compilers write it. */
+  get message(): string {
+    return `${this.file}:${this.line}: ${this.reason}`
+  }
+}
+
+export interface KeyFile {
+  /** The keys of all good lines, none trusted yet. */
+  readonly table: KeyTable
+  /** In the order of the lines. */
+  readonly problems: readonly KeyFileProblem[]
+}
+
+/** Reads the text of a key file; `file` is its name in reports. Never throws. */
+export const parseKeyFile = (text: string, file: string): KeyFile => {
+  const keys = new Map<number, SymmetricKey>()
+  const problems: KeyFileProblem[] = []
+  text.split("\n").forEach((line, index) => {
+    const report = (severity: "error" | "warning", reason: string): void =>
+      void problems.push(new KeyFileProblem(severity, file, index + 1, reason))
+    const key = parseLine(line, report)
+    if (key === undefined) return
+    if (keys.has(key.id)) report("warning", `key ${key.id} was given before; this line replaces it`)
+    keys.set(key.id, key)
+  })
+  return { table: KeyTable.of(keys.values()), problems }
+}
+
+type Report = (severity: "error" | "warning", reason: string) => void
+
+const parseLine = (line: string, report: Report): SymmetricKey | undefined => {
+  const [idWord, typeWord, keyWord, extra] = words(line)
+  if (idWord === undefined) return undefined
+  const fail = (reason: string): undefined => {
+    report("error", reason)
+    return undefined
+  }
+  if (line.length > LONGEST_LINE)
+    return fail(`expected at most ${LONGEST_LINE} characters in a line, found ${line.length}`)
+  const id = /^\d+$/.test(idWord) ? Number(idWord) : Number.NaN
+  if (!isKeyId(id)) return fail(`expected a key number from 1 to ${MAXIMUM_KEY_ID} as the first word`)
+  if (typeWord === undefined) return fail(`key ${id}: expected a type and a key after the number, found neither`)
+  const algorithm = macAlgorithm(typeWord)
+  if (algorithm === undefined)
+    return fail(`key ${id}: the second word is no type known here; known are AES, ${macAlgorithmNames.join(", ")}`)
+  if (keyWord === undefined) return fail(`key ${id}: expected a key after the type, found none`)
+  if (algorithm.name === "MD5" && !/^MD5?$/i.test(typeWord))
+    report("warning", `key ${id}: the type is unknown and taken for MD5, because it begins with M`)
+  if (extra !== undefined) report("warning", `key ${id}: what follows the key is ignored`)
+  const bytes = keyBytes(id, keyWord, report)
+  return bytes === undefined ? undefined : makeKey(id, algorithm, bytes, report)
+}
+
+/** The words before a comment. A `#` ends the line even inside a word, so no key can contain one. */
+const words = (line: string): readonly string[] =>
+  (line.split("#", 1)[0] ?? "").split(/[ \t\r]+/).filter((word) => word !== "")
+
+const keyBytes = (id: number, word: string, report: Report): Uint8Array | undefined => {
+  if (word.length <= LONGEST_TEXT_KEY) {
+    if (/^[\x21-\x7e]+$/.test(word)) return Uint8Array.from(word, (character) => character.charCodeAt(0))
+    report("error", `key ${id}: expected printable ASCII characters in a key of up to ${LONGEST_TEXT_KEY} characters`)
+    return undefined
+  }
+  if (!/^[0-9a-f]+$/i.test(word)) {
+    report(
+      "error",
+      `key ${id}: a key of more than ${LONGEST_TEXT_KEY} characters is hexadecimal, found another character`
+    )
+    return undefined
+  }
+  if (word.length > 2 * MAXIMUM_KEY_BYTES)
+    report("warning", `key ${id}: ${word.length} hexadecimal digits are cut to ${2 * MAXIMUM_KEY_BYTES}`)
+  else if (word.length % 2 === 1)
+    report("warning", `key ${id}: ${word.length} hexadecimal digits are an odd number; the last is ignored`)
+  const length = Math.min(Math.floor(word.length / 2), MAXIMUM_KEY_BYTES)
+  return Uint8Array.from({ length }, (_, index) => Number.parseInt(word.slice(2 * index, 2 * index + 2), 16))
+}
+
+/** Ciphers need keys of one length: NTPsec cuts longer keys and fills shorter ones up with zeros. */
+const makeKey = (id: number, algorithm: MacAlgorithm, bytes: Uint8Array, report: Report): SymmetricKey => {
+  const expected = algorithm.keyBytes ?? bytes.length
+  if (bytes.length === expected) return new SymmetricKey(id, algorithm, bytes)
+  const change = bytes.length > expected ? "cut" : "filled up with zeros"
+  report("warning", `key ${id}: ${algorithm.name} takes ${expected} bytes; a key of ${bytes.length} was ${change}`)
+  const fitted = new Uint8Array(expected)
+  fitted.set(bytes.subarray(0, expected))
+  return new SymmetricKey(id, algorithm, fitted)
+}
+
+/** The text of a table, one line a key, which reads back as the same table. Throws InvalidKey for a key that no text gives. */
+export const formatKeyFile = (table: KeyTable): string =>
+  table.keys.map((key) => `${String(key.id).padStart(2)} ${typeName(key.algorithm)} ${keyText(key)}\n`).join("")
+
+/**
+ * The same keys as chrony reads them: it calls ciphers AES128 and AES256, knows no type AES, and
+ * takes hexadecimal only when it is marked as such. Keys of types that chrony does not have (AES-192 and others) are left out.
+ */
+export const formatChronyKeyFile = (table: KeyTable): string =>
+  table.keys
+    .flatMap((key) => {
+      const type = chronyTypes[key.algorithm.name]
+      return type === undefined ? [] : `${key.id} ${type} HEX:${hexadecimal(key.secret)}\n`
+    })
+    .join("")
+
+const chronyTypes: Partial<Record<MacAlgorithmName, string>> = {
+  MD5: "MD5",
+  SHA1: "SHA1",
+  SHA256: "SHA256",
+  SHA384: "SHA384",
+  SHA512: "SHA512",
+  "SHA3-224": "SHA3-224",
+  "SHA3-256": "SHA3-256",
+  "SHA3-384": "SHA3-384",
+  "SHA3-512": "SHA3-512",
+  "AES-128": "AES128",
+  "AES-256": "AES256"
+}
+
+/** Two digits a byte, in small letters. */
+export const hexadecimal = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+
+/** AES-128 is written as every version of NTPsec reads it. */
+const typeName = (algorithm: MacAlgorithm): string => (algorithm.name === "AES-128" ? "AES" : algorithm.name)
+
+const keyText = ({ id, secret }: SymmetricKey): string => {
+  const text = String.fromCharCode(...secret)
+  if (text.length <= LONGEST_TEXT_KEY && /^[\x21\x22\x24-\x7e]+$/.test(text)) return text
+  const hex = hexadecimal(secret)
+  if (hex.length > LONGEST_TEXT_KEY) return hex
+  // Ten bytes make twenty digits, which would be read as text; one digit more is ignored by every reader.
+  if (hex.length === LONGEST_TEXT_KEY) return `${hex}0`
+  throw new InvalidKey(`key ${id}: ${secret.length} bytes that are no printable text cannot be written; 10 or more can`)
+}
+
+/** What a trustedkey line means, and what about it was not understood. */
+export interface TrustedKeys {
+  readonly ranges: readonly KeyRange[]
+  readonly problems: readonly string[]
+}
+
+/** Reads the arguments of trustedkey: key ids and ranges `(low ... high)`, in any number. Never throws. */
+export const parseTrustedKeys = (text: string): TrustedKeys => {
+  const ranges: KeyRange[] = []
+  const problems: string[] = []
+  for (const [token, low, high, single] of text.matchAll(
+    /\(\s*(\d+)\s*\.\.\.\s*(\d+)\s*\)|(?<![^\s)])(\d+)(?![^\s(])|[^\s]+/g
+  )) {
+    const range = { first: Number(low ?? single), last: Number(high ?? single) }
+    if (isKeyId(range.first) && isKeyId(range.last) && range.first <= range.last) ranges.push(range)
+    else problems.push(`expected a key number from 1 to ${MAXIMUM_KEY_ID} or a range (low ... high), found ${token}`)
+  }
+  return { ranges, problems }
+}

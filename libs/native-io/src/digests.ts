@@ -1,0 +1,40 @@
+/** The digests of symmetric keys on node:crypto. MD5 and SHA-1 are here because deployed NTP keys are of these types. */
+import { createHash, getHashes, hash } from "node:crypto"
+import { nobleCmac } from "@meridian/auth/cmac-noble"
+import type { DigestPort } from "@meridian/auth/mac"
+import type { MacAlgorithmName } from "@meridian/auth/mac-algorithms"
+
+/** OpenSSL's names where they are not the key file's. */
+const opensslNames: Partial<Record<MacAlgorithmName, string>> = {
+  "SHA512-224": "sha512-224",
+  "SHA512-256": "sha512-256",
+  BLAKE2S256: "blake2s256",
+  BLAKE2B512: "blake2b512"
+}
+
+const opensslName = (algorithm: MacAlgorithmName): string => opensslNames[algorithm] ?? algorithm.toLowerCase()
+
+const isCmac = (algorithm: MacAlgorithmName): boolean => algorithm.startsWith("AES-")
+
+/** A port with a buffer of its own for key ‖ message; messages are NTP packets, of at most `longestMessage` bytes. */
+export const nodeDigests = (longestMessage = 2048): DigestPort => {
+  const available = new Set(getHashes())
+  const joined = new Uint8Array(64 + longestMessage)
+  return {
+    supports: (algorithm) => isCmac(algorithm) || available.has(opensslName(algorithm)),
+    digest: (algorithm, key, bytes, offset, length, out) => {
+      if (isCmac(algorithm)) return nobleCmac(key, bytes, offset, length, out)
+      const message = bytes.subarray(offset, offset + length)
+      if (key.length + length > joined.length) {
+        const digest = createHash(opensslName(algorithm)).update(key).update(message).digest()
+        out.set(digest)
+        return digest.length
+      }
+      joined.set(key)
+      joined.set(message, key.length)
+      const digest = hash(opensslName(algorithm), joined.subarray(0, key.length + length), "buffer")
+      out.set(digest)
+      return digest.length
+    }
+  }
+}
