@@ -16,14 +16,17 @@ const opensslName = (algorithm: MacAlgorithmName): string => opensslNames[algori
 
 const isCmac = (algorithm: MacAlgorithmName): boolean => algorithm.startsWith("AES-")
 
-/** A port with a buffer of its own for key ‖ message; messages are NTP packets, of at most `longestMessage` bytes. */
-export const nodeDigests = (longestMessage = 2048): DigestPort => {
+/**
+ * A port with a buffer of its own for key ‖ message; messages are NTP packets, of at most `longestMessage` bytes.
+ * @param cmac AES-CMAC: the addon's where there is one
+ */
+export const nodeDigests = (cmac: typeof nobleCmac = nobleCmac, longestMessage = 2048): DigestPort => {
   const available = new Set(getHashes())
   const joined = new Uint8Array(64 + longestMessage)
   return {
     supports: (algorithm) => isCmac(algorithm) || available.has(opensslName(algorithm)),
     digest: (algorithm, key, bytes, offset, length, out) => {
-      if (isCmac(algorithm)) return nobleCmac(key, bytes, offset, length, out)
+      if (isCmac(algorithm)) return cmac(key, bytes, offset, length, out)
       const message = bytes.subarray(offset, offset + length)
       if (key.length + length > joined.length) {
         const digest = createHash(opensslName(algorithm)).update(key).update(message).digest()

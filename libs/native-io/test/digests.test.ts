@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { type MacAlgorithmName, macAlgorithmNames, macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { nodeDigests } from "../src/digests.ts"
 
-const port = nodeDigests(200)
+const port = nodeDigests(undefined, 200)
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
 const digestOf = (name: MacAlgorithmName, key: Uint8Array, message: Uint8Array): string => {

@@ -24,9 +24,27 @@ export interface Delegate {
   readonly index: number
 }
 
+/** An NTS request that was taken in: {@link NtpServer.finish} decides it with the rest of its batch. Never counted. */
+export interface Pending {
+  readonly _tag: "Pending"
+  readonly reason: "pending"
+  readonly index: -1
+}
+
 export type Outcome = Respond | Ignore | Delegate
 
-export const respondReasons = ["served", "served-unsynchronised"] as const
+export const respondReasons = [
+  "served",
+  "served-unsynchronised",
+  /** under a symmetric key, with a MAC of the same key */
+  "served-keyed",
+  /** NTS, authenticated and with fresh cookies */
+  "served-nts",
+  /** a bad MAC, answered with a crypto-NAK where that is configured */
+  "crypto-nak-sent",
+  /** an NTS request whose cookie or tag does not verify, answered with the kiss NTSN */
+  "nts-nak-sent"
+] as const
 export type RespondReason = (typeof respondReasons)[number]
 
 export const ignoreReasons = [
@@ -44,6 +62,16 @@ export const ignoreReasons = [
   "crypto-nak",
   /** a MAC under a key this server does not have */
   "unknown-key",
+  /** a MAC under a key that no trustedkey names */
+  "untrusted-key",
+  /** a MAC that does not verify, or of a length its key cannot have */
+  "bad-mac",
+  /** NTS extension fields that RFC 8915 does not allow */
+  "nts-malformed",
+  /** an NTS request where this server has no master keys */
+  "nts-not-served",
+  /** an NTS request that failed when the second's kisses were spent */
+  "nts-nak-limited",
   /** mode 6 or 7, and nothing here answers them */
   "control"
 ] as const
@@ -58,5 +86,6 @@ export const outcomeReasons: readonly string[] = [...respondReasons, ...ignoreRe
 /** The outcome that stands for a reason; the same object every time. */
 export const respond = (reason: RespondReason): Respond =>
   Object.freeze({ _tag: "Respond", reason, index: outcomeReasons.indexOf(reason) })
+export const pending: Pending = Object.freeze({ _tag: "Pending", reason: "pending", index: -1 })
 export const ignore = (reason: IgnoreReason): Ignore =>
   Object.freeze({ _tag: "Ignore", reason, index: outcomeReasons.indexOf(reason) })

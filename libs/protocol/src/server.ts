@@ -1,20 +1,30 @@
 /**
- * The server's side of NTP (RFC 5905 §9.2, §14 for stateless service): a request's bytes in, a reply's bytes out in the same place,
- * and the name of what happened. No clock is read here, nothing is awaited, nothing is allocated.
+ * The server's side of NTP (RFC 5905 §9.2, §14): a batch of requests in, replies in the same places out, and the name of what happened
+ * to each. No clock is read here, nothing is awaited, nothing is allocated per packet.
  *
- * A shell calls {@link NtpServer.beginBatch} with the clocks' readings after it received, then {@link NtpServer.handle}
- * for each datagram. Clients get the version they spoke; modes 1 and 3 are answered in 2 and 4, and version 1's mode 0 in
- * mode 4 (RFC 1059 had no mode field; such clients are told from servers by their port).
+ * A shell calls {@link NtpServer.beginBatch} with the clocks' readings after it received, {@link NtpServer.handle} for
+ * each datagram, and {@link NtpServer.finish} for each that came out pending: NTS requests are decided together, in two
+ * calls of the AEAD implementation a batch.
+ *
+ * Clients get the version they spoke; modes 1 and 3 are answered in 2 and 4, and version 1's mode 0 in mode 4 (RFC 1059
+ * had no mode field; such clients are told from servers by their port).
  */
-import { type ClockCurve, isSynchronised, rootDispersionAt, Leap } from "@meridian/time/clock-curve"
+import type { SymmetricMacs } from "@meridian/auth/mac"
+import { writeCryptoNak } from "@meridian/auth/mac"
+import type { NtsServer } from "@meridian/auth/nts-server"
+import { type ClockCurve, isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
 import { secondsToShort } from "@meridian/time/short"
 import { ntpFraction, ntpSeconds } from "@meridian/time/timestamp"
 import { HEADER_BYTES, HIGHEST_VERSION, LOWEST_VERSION, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
 import { newTrailer, scanTrailer, type Trailer, TrailerShape } from "@meridian/wire/trailer"
-import { ignore, type Outcome, respond } from "./outcome.ts"
+import { ignore, type Outcome, type Pending, pending, respond } from "./outcome.ts"
 
 const served = respond("served")
 const servedUnsynchronised = respond("served-unsynchronised")
+const servedKeyed = respond("served-keyed")
+const servedNts = respond("served-nts")
+const cryptoNakSent = respond("crypto-nak-sent")
+const ntsNakSent = respond("nts-nak-sent")
 const short = ignore("short")
 const long = ignore("long")
 const badVersion = ignore("version")
@@ -22,6 +32,11 @@ const badMode = ignore("mode")
 const malformed = ignore("malformed")
 const cryptoNak = ignore("crypto-nak")
 const unknownKey = ignore("unknown-key")
+const untrustedKey = ignore("untrusted-key")
+const badMac = ignore("bad-mac")
+const ntsMalformed = ignore("nts-malformed")
+const ntsNotServed = ignore("nts-not-served")
+const ntsNakLimited = ignore("nts-nak-limited")
 const control = ignore("control")
 
 /** The port NTP servers speak from. A version 1 packet without a mode is a client's unless it comes from here. */
@@ -29,6 +44,9 @@ const NTP_PORT = 123
 
 /** The kiss code of a server whose clock was never set (RFC 5905 §7.4): INIT. */
 const REFERENCE_INIT = 0x494e4954
+
+/** NTS kisses a second. They are unauthenticated answers: enough for a fleet that lost its keys, too few for a reflector. */
+const NTS_NAKS_PER_SECOND = 1_000
 
 export interface ServerOptions {
   /** log2 seconds of the clock's precision as served, -128 … 127 */
@@ -39,14 +57,30 @@ export interface ServerOptions {
   readonly longestRequest: number
 }
 
+/** What a server needs to answer authenticated requests; replaced as a whole, between batches. */
+export interface Authentication {
+  /** Symmetric keys. */
+  readonly macs: SymmetricMacs
+  /** Answer a MAC that does not verify with a crypto-NAK, as classic ntpd does; silence otherwise, as NTPsec. */
+  readonly sendCryptoNak: boolean
+  readonly nts: NtsServer
+  /** Whether there are master keys. */
+  readonly servesNts: boolean
+}
+
 export class NtpServer {
   /** The clock as last published. Whoever reads the clock page writes into this object. */
   readonly curve: ClockCurve
-  /** Length of the reply that the last {@link handle} wrote. */
+  /** Length of the reply that {@link handle} or {@link finish} wrote last. */
   replyLength = 0
+  /** Without it every MAC is of an unknown key, and NTS fields are unknown fields. */
+  authentication: Authentication | undefined
 
   private readonly options: ServerOptions
   private readonly trailer: Trailer = newTrailer()
+  private bytes: Uint8Array = new Uint8Array(0)
+  private view: DataView = new DataView(new ArrayBuffer(0))
+  private now = 0
   private synchronised = false
   private leapBits = 0
   private stratum = 0
@@ -57,6 +91,9 @@ export class NtpServer {
   private referenceFraction = 0
   private transmitSeconds = 0
   private transmitFraction = 0
+  private ntsPhase: "none" | "admitting" | "verified" = "none"
+  private naks = NTS_NAKS_PER_SECOND
+  private naksCountedAt = 0
 
   constructor(curve: ClockCurve, options: ServerOptions) {
     this.curve = curve
@@ -64,13 +101,19 @@ export class NtpServer {
   }
 
   /**
-   * Evaluates the clock curve for the replies that follow.
+   * Takes up a batch and evaluates the clock curve for its replies.
+   * @param bytes the batch buffer
+   * @param view the same buffer
    * @param seconds CLOCK_REALTIME, whole Unix seconds
    * @param nanoseconds its nanoseconds
    * @param monotonic CLOCK_MONOTONIC, seconds
    */
-  beginBatch(seconds: number, nanoseconds: number, monotonic: number): void {
+  beginBatch(bytes: Uint8Array, view: DataView, seconds: number, nanoseconds: number, monotonic: number): void {
     const curve = this.curve
+    this.endBatch()
+    this.bytes = bytes
+    this.view = view
+    this.now = seconds
     this.synchronised = isSynchronised(curve, monotonic)
     this.leapBits = (this.synchronised ? curve.leap : Leap.unsynchronised) << 6
     this.stratum = this.synchronised ? curve.stratum : 0
@@ -83,51 +126,117 @@ export class NtpServer {
     const carry = Math.floor(nanos / 1e9)
     this.transmitSeconds = ntpSeconds(seconds + carry)
     this.transmitFraction = ntpFraction(nanos - carry * 1e9)
+    if (monotonic - this.naksCountedAt >= 1) {
+      this.naksCountedAt = monotonic
+      this.naks = NTS_NAKS_PER_SECOND
+    }
   }
 
   /**
-   * Answers one datagram in place.
-   * @param view the batch buffer
-   * @param offset where the datagram starts
+   * Answers one datagram in place, or takes an NTS request in.
+   * @param slot the datagram's number in the batch
+   * @param offset where it starts
    * @param length its length as it was sent, which may be more than was kept
    * @param arrivalSeconds kernel receive timestamp (CLOCK_REALTIME), whole Unix seconds
    * @param arrivalNanoseconds its nanoseconds
    * @param sourcePort the sender's UDP port
    */
   handle(
-    view: DataView,
+    slot: number,
     offset: number,
     length: number,
     arrivalSeconds: number,
     arrivalNanoseconds: number,
     sourcePort: number
-  ): Outcome {
+  ): Outcome | Pending {
     if (length < HEADER_BYTES) return short
     if (length > this.options.longestRequest) return long
-    const flags = view.getUint8(offset + Offset.flags)
+    const flags = this.view.getUint8(offset + Offset.flags)
     const version = versionOf(flags)
     if (version < LOWEST_VERSION || version > HIGHEST_VERSION) return badVersion
     const replyMode = replyModeFor(modeOf(flags), version, sourcePort)
     if (replyMode === Mode.control) return control
     if (replyMode === Mode.reserved) return badMode
+    const versionAndMode = (version << 3) | replyMode
     if (length !== HEADER_BYTES) {
-      const shape = scanTrailer(view, offset, length, version, this.trailer)
+      const shape = scanTrailer(this.view, offset, length, version, this.trailer)
       if (shape === TrailerShape.malformed) return malformed
       if (shape === TrailerShape.cryptoNak) return cryptoNak
-      if (shape === TrailerShape.mac) return unknownKey
+      if (shape === TrailerShape.mac)
+        return this.answerKeyed(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+      const nts = this.trailer.fieldCount > 0 ? this.admitNts(slot, offset, length) : undefined
+      if (nts !== undefined) return nts
     }
-    this.writeReply(view, offset, (version << 3) | replyMode, arrivalSeconds, arrivalNanoseconds)
+    this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
     return this.synchronised ? served : servedUnsynchronised
   }
 
-  /** Turns the request at `offset` into its reply: the client's transmit timestamp becomes the origin, the rest is ours. */
-  private writeReply(
-    view: DataView,
-    offset: number,
-    versionAndMode: number,
-    seconds: number,
-    nanoseconds: number
-  ): void {
+  /** Decides a pending request, and answers it. The replies' bytes are final after {@link endBatch}. */
+  finish(slot: number, offset: number, arrivalSeconds: number, arrivalNanoseconds: number): Outcome {
+    const { nts } = this.authentication as Authentication
+    if (this.ntsPhase === "admitting") {
+      nts.verify()
+      this.ntsPhase = "verified"
+    }
+    const verified = nts.verdict(slot) === "verified"
+    if (!verified && this.naks === 0) return ntsNakLimited
+    const flags = this.view.getUint8(offset + Offset.flags)
+    const versionAndMode = (versionOf(flags) << 3) | replyModeFor(modeOf(flags), versionOf(flags), NTP_PORT)
+    this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+    if (verified) {
+      this.replyLength = nts.reply(slot)
+      return servedNts
+    }
+    this.naks -= 1
+    this.replyLength = nts.nak(slot)
+    return ntsNakSent
+  }
+
+  /** Seals the batch's NTS replies. To be called after the last {@link finish}, before they are sent. */
+  endBatch(): void {
+    if (this.ntsPhase === "none") return
+    this.authentication?.nts.seal()
+    this.ntsPhase = "none"
+  }
+
+  /** Pending, a refusal, or undefined for a request whose fields are none of NTS's: that one is served plainly. */
+  private admitNts(slot: number, offset: number, length: number): Outcome | Pending | undefined {
+    if (this.authentication === undefined) return undefined
+    const { nts, servesNts } = this.authentication
+    if (this.ntsPhase === "none") {
+      nts.begin(this.bytes, this.view, this.now)
+      this.ntsPhase = "admitting"
+    }
+    const verdict = nts.admit(slot, offset, length, this.trailer)
+    if (verdict === "absent") return undefined
+    if (verdict === "malformed") return ntsMalformed
+    return servesNts ? pending : ntsNotServed
+  }
+
+  /** Answers a request that ends in a MAC: under the same key when it verifies, with as long a digest. */
+  private answerKeyed(offset: number, versionAndMode: number, seconds: number, nanoseconds: number): Outcome {
+    if (this.authentication === undefined) return unknownKey
+    const { macs, sendCryptoNak } = this.authentication
+    const { macOffset, macLength } = this.trailer
+    const verdict = macs.verify(this.view, this.bytes, offset, macOffset, macLength)
+    if (verdict === "verified") {
+      const key = macs.keys.get(this.view.getUint32(macOffset))
+      if (key === undefined) return unknownKey
+      this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
+      this.replyLength = HEADER_BYTES + macs.append(this.view, this.bytes, offset, HEADER_BYTES, key, macLength)
+      return servedKeyed
+    }
+    if (sendCryptoNak) {
+      this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
+      this.replyLength = writeCryptoNak(this.view, offset)
+      return cryptoNakSent
+    }
+    return verdict === "unknown-key" ? unknownKey : verdict === "untrusted-key" ? untrustedKey : badMac
+  }
+
+  /** Turns the request at `offset` into its reply's header: the client's transmit timestamp becomes the origin, the rest is ours. */
+  private writeHeader(offset: number, versionAndMode: number, seconds: number, nanoseconds: number): void {
+    const { view } = this
     const nanos = this.correctedNanoseconds(seconds, nanoseconds)
     const carry = Math.floor(nanos / 1e9)
     view.setUint8(offset + Offset.flags, this.leapBits | versionAndMode)

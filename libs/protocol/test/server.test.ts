@@ -45,8 +45,8 @@ const ask = (bytes: Uint8Array, curve: ClockCurve = goodCurve, sourcePort = 40_0
   const server = new NtpServer(curve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
   const slot = new Uint8Array(2048)
   slot.set(bytes.subarray(0, 2048))
-  server.beginBatch(NOW, 500_000_000, monotonic)
-  const outcome = server.handle(new DataView(slot.buffer), 0, bytes.length, NOW, 250_000_000, sourcePort)
+  server.beginBatch(slot, new DataView(slot.buffer), NOW, 500_000_000, monotonic)
+  const outcome = server.handle(0, 0, bytes.length, NOW, 250_000_000, sourcePort)
   const reply = outcome._tag === "Respond" ? slot.slice(0, server.replyLength) : undefined
   return { outcome, reply, header: reply === undefined ? undefined : (decodeHeader(reply) as NtpHeader) }
 }
@@ -91,8 +91,8 @@ describe("a client's request", () => {
       { precision: -24, minimumPoll: 0, longestRequest: 2048 }
     )
     const slot = request({})
-    server.beginBatch(2_085_978_500, 0, 105)
-    server.handle(new DataView(slot.buffer), 0, 48, 2_085_978_500, 0, 1)
+    server.beginBatch(slot, new DataView(slot.buffer), 2_085_978_500, 0, 105)
+    server.handle(0, 0, 48, 2_085_978_500, 0, 1)
     expect((decodeHeader(slot) as NtpHeader).transmit).toBe(ntpTimestamp(4, 0))
   })
 })
@@ -146,7 +146,6 @@ describe("any datagram", () => {
   it("has a named outcome, and no reply is longer than its request", () => {
     const server = new NtpServer({ ...goodCurve }, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
     const slot = new Uint8Array(2048)
-    const view = new DataView(slot.buffer)
     const datagram = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc
@@ -158,8 +157,8 @@ describe("any datagram", () => {
       fc.property(datagram, fc.integer({ min: 0, max: 65_535 }), (bytes, port) => {
         slot.fill(0)
         slot.set(bytes)
-        server.beginBatch(NOW, 1, 105)
-        const outcome = server.handle(view, 0, bytes.length, NOW, 0, port)
+        server.beginBatch(slot, new DataView(slot.buffer), NOW, 1, 105)
+        const outcome = server.handle(0, 0, bytes.length, NOW, 0, port)
         expect(outcomeReasons[outcome.index]).toBe(outcome.reason)
         expect(outcome._tag === "Respond" ? server.replyLength : 0).toBeLessThanOrEqual(bytes.length)
       }),

@@ -1,10 +1,11 @@
 /**
  * A worker: adopts the sockets its supervisor opened, maps the clock page, answers NTP until told to drain.
  *
- * Arguments: --clock-page FD --sockets FD[,FD…] --precision LOG2 --minimum-poll LOG2. In fallback mode, where descriptors
+ * Arguments: --clock-page FD --sockets FD[,FD…] --minimum-poll LOG2 --await-keys. In fallback mode, where descriptors
  * cannot be handed over, --bind ADDRESS,PORT (repeatable) opens SO_REUSEPORT sockets of its own.
  */
 import { parseArgs } from "node:util"
+import { type ParsedKeys, parseServingKeys } from "@meridian/auth/serving-keys"
 import { openClockPageReader } from "@meridian/native-io/clock-page"
 import { disableNative } from "@meridian/native-io/native"
 import { systemClock } from "@meridian/native-io/system-clock"
@@ -17,8 +18,8 @@ import { Counters } from "./counters.ts"
 import { serveWaiting } from "./serve.ts"
 
 const REPORT_INTERVAL_MS = 1_000
-/** How long a starting worker waits for a good clock page before it serves as an unsynchronised server. */
-const CLOCK_WAIT_MS = 2_000
+/** How long a starting worker waits for a good clock page, and for keys where it is to have some, before it serves without. */
+const START_WAIT_MS = 2_000
 /** A drain answers what waits, for at most this long: under a flood the queue never empties. */
 const DRAIN_LIMIT_SECONDS = 1
 
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     help: { type: "boolean", default: false },
     "clock-page": { type: "string" },
     sockets: { type: "string", default: "" },
+    "await-keys": { type: "boolean", default: false },
     bind: { type: "string", multiple: true, default: [] },
     "minimum-poll": { type: "string", default: "0" }
   }
@@ -81,10 +83,17 @@ const start = (): void => {
   send({ type: "ready" })
 }
 
-const waitForClock = (waitedMs: number): void => {
+const whenPrepared = (waitedMs: number): void => {
   const good = clock.readInto(server.curve) && isSynchronised(server.curve, systemTime.monotonic.seconds())
-  if (good || waitedMs >= CLOCK_WAIT_MS) start()
-  else setTimeout(() => waitForClock(waitedMs + 5), 5)
+  const keyed = server.authentication !== undefined || !values["await-keys"]
+  if ((good && keyed) || waitedMs >= START_WAIT_MS) start()
+  else setTimeout(() => whenPrepared(waitedMs + 5), 5)
+}
+
+/** Puts new keys in the place of the old, between two batches: one assignment. */
+const takeKeys = async (keys: ParsedKeys): Promise<void> => {
+  const { authenticationWith } = await import("./authentication.ts")
+  server.authentication = authenticationWith(keys)
 }
 
 const drain = (): void => {
@@ -100,11 +109,13 @@ const drain = (): void => {
 }
 
 process.on("message", (message) => {
-  if (parseToWorker(message)?.type === "drain") drain()
+  const keys = parseServingKeys(message)
+  if (keys !== undefined) void takeKeys(keys)
+  else if (parseToWorker(message)?.type === "drain") drain()
 })
 // A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
 process.on("disconnect", () => process.exit(0))
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
-waitForClock(0)
+whenPrepared(0)

@@ -11,6 +11,7 @@ import {
   SLOT_STRIDE,
   type UdpSocket
 } from "@meridian/native-io/udp"
+import type { Outcome } from "@meridian/protocol/outcome"
 import type { NtpServer } from "@meridian/protocol/server"
 import type { ClockCurve } from "@meridian/time/clock-curve"
 import type { Counters } from "./counters.ts"
@@ -43,27 +44,59 @@ export const serveWaiting = (socket: UdpSocket, server: NtpServer, clock: ClockS
 }
 
 const answer = (socket: UdpSocket, count: number, server: NtpServer, counters: Counters): number => {
-  const { view, now, addresses, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
-  const outcomes = counters.outcomes
+  const { bytes, view, now, addresses, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
   let written = 0
-  server.beginBatch(now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!, now[NOW_MONOTONIC_SECONDS]!)
+  let pending = 0
+  server.beginBatch(
+    bytes,
+    view,
+    now[NOW_REALTIME_SECONDS]!,
+    now[NOW_REALTIME_NANOSECONDS]!,
+    now[NOW_MONOTONIC_SECONDS]!
+  )
   for (let slot = 0; slot < count; slot += 1) {
     const portAt = slot * ADDRESS_STRIDE + PORT_OFFSET
     const outcome = server.handle(
-      view,
+      slot,
       slot * SLOT_STRIDE,
       requestLengths[slot]!,
       arrivalSeconds[slot]!,
       arrivalNanoseconds[slot]!,
       (addresses[portAt]! << 8) | addresses[portAt + 1]!
     )
-    outcomes[outcome.index]! += 1
-    if (outcome._tag === "Respond") {
-      // The last belt: whatever went wrong above, no reply leaves that is longer than its request.
-      const length = Math.min(server.replyLength, requestLengths[slot]!)
-      replyLengths[slot] = length
-      written += 1
-    } else replyLengths[slot] = 0
+    if (outcome._tag === "Pending") {
+      replyLengths[slot] = PENDING
+      pending += 1
+    } else written += settle(socket, slot, outcome, server, counters)
   }
+  if (pending > 0) written += finishPending(socket, count, server, counters)
   return written
+}
+
+/** Marks the slots whose outcome the end of the batch decides. No reply is as long. */
+const PENDING = 0xffffffff
+
+const finishPending = (socket: UdpSocket, count: number, server: NtpServer, counters: Counters): number => {
+  const { replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
+  let written = 0
+  for (let slot = 0; slot < count; slot += 1) {
+    if (replyLengths[slot] !== PENDING) continue
+    const outcome = server.finish(slot, slot * SLOT_STRIDE, arrivalSeconds[slot]!, arrivalNanoseconds[slot]!)
+    written += settle(socket, slot, outcome, server, counters)
+  }
+  server.endBatch()
+  return written
+}
+
+/** Counts an outcome and notes the reply's length. Returns 1 for a reply, 0 for none. */
+const settle = (socket: UdpSocket, slot: number, outcome: Outcome, server: NtpServer, counters: Counters): number => {
+  counters.outcomes[outcome.index]! += 1
+  if (outcome._tag !== "Respond") {
+    socket.replyLengths[slot] = 0
+    return 0
+  }
+  // The last belt: whatever went wrong above, no reply leaves that is longer than its request.
+  const length = server.replyLength <= socket.requestLengths[slot]! ? server.replyLength : 0
+  socket.replyLengths[slot] = length
+  return length > 0 ? 1 : 0
 }

@@ -1,0 +1,197 @@
+/** The server with keys: symmetric MACs and NTS, alone and mixed in one batch with plain requests and forgeries. */
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { AeadId } from "@meridian/auth/aead"
+import { nobleAeads, nobleBatch } from "@meridian/auth/aead-noble"
+import { nobleCmac } from "@meridian/auth/cmac-noble"
+import { COOKIE_AEAD, sealCookie } from "@meridian/auth/cookie"
+import { KeyRing } from "@meridian/auth/key-ring"
+import { KeyTable, SymmetricKey } from "@meridian/auth/key-table"
+import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
+import { macAlgorithms } from "@meridian/auth/mac-algorithms"
+import { NtsAssociation } from "@meridian/auth/nts-client"
+import { NtsServer } from "@meridian/auth/nts-server"
+import { clientRequest } from "@meridian/protocol/sntp-client"
+import { NtpServer } from "@meridian/protocol/server"
+import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { ntpTimestamp } from "@meridian/time/timestamp"
+import { decodeHeader } from "@meridian/wire/ntp"
+
+const NOW = 1_795_000_000
+const SLOT = 2048
+const SLOTS = 8
+
+const digests: DigestPort = {
+  supports: (name) => name.startsWith("AES"),
+  digest: (_name, key, bytes, offset, length, out) => nobleCmac(key, bytes, offset, length, out)
+}
+const key = new SymmetricKey(7, macAlgorithms["AES-128"], new Uint8Array(16).fill(0x77))
+const untrusted = new SymmetricKey(8, macAlgorithms["AES-128"], new Uint8Array(16).fill(0x88))
+const generation = {
+  id: 5,
+  key: new Uint8Array(32).fill(5),
+  activation: NOW - 100,
+  retirement: NOW + 100,
+  revoked: false
+}
+
+let drawn = 1
+const fillRandom = (bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = (drawn = (drawn * 75 + 74) % 65_537) & 255
+}
+
+const makeServer = (sendCryptoNak = false): NtpServer => {
+  const curve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
+  const server = new NtpServer(curve, { precision: -24, minimumPoll: 0, longestRequest: SLOT })
+  const nts = new NtsServer({ batch: nobleBatch, fillRandom, slots: SLOTS })
+  nts.useRing(KeyRing.of([generation]))
+  const table = KeyTable.of([key, untrusted]).withTrusted([{ first: 7, last: 7 }])
+  server.authentication = { macs: new SymmetricMacs(digests, table), sendCryptoNak, nts, servesNts: true }
+  return server
+}
+
+const association = (): NtsAssociation => {
+  const aead = nobleAeads.get(AeadId.sivCmac256)!
+  const cookieAead = nobleAeads.get(COOKIE_AEAD)!
+  const c2s = new Uint8Array(32).fill(0xc2)
+  const s2c = new Uint8Array(32).fill(0x2c)
+  const nonce = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+  return new NtsAssociation(aead, {
+    c2s,
+    s2c,
+    cookies: [sealCookie(cookieAead, generation, { aead, c2s, s2c }, nonce)]
+  })
+}
+
+const keyed = (under: SymmetricKey, id = under.id): Uint8Array => {
+  const packet = new Uint8Array(48 + 20)
+  packet.set(clientRequest(4, ntpTimestamp(1, 2)))
+  const view = new DataView(packet.buffer)
+  new SymmetricMacs(digests, KeyTable.empty).append(view, packet, 0, 48, under)
+  view.setUint32(48, id)
+  return packet
+}
+
+/** Runs one batch as the worker does; the outcome's name and the reply of each. */
+const serve = (server: NtpServer, requests: readonly Uint8Array[]) => {
+  const bytes = new Uint8Array(SLOT * SLOTS)
+  const view = new DataView(bytes.buffer)
+  requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
+  server.beginBatch(bytes, view, NOW, 0, 10)
+  const outcomes = requests.map((request, slot) => {
+    const outcome = server.handle(slot, slot * SLOT, request.length, NOW, 0, 40_000)
+    return { outcome, length: server.replyLength }
+  })
+  const settled = outcomes.map(({ outcome, length }, slot) => {
+    if (outcome._tag !== "Pending") return { outcome, length }
+    return { outcome: server.finish(slot, slot * SLOT, NOW, 0), length: server.replyLength }
+  })
+  server.endBatch()
+  return settled.map(({ outcome, length }, slot) => ({
+    reason: outcome.reason,
+    reply: outcome._tag === "Respond" ? bytes.slice(slot * SLOT, slot * SLOT + length) : undefined
+  }))
+}
+
+describe("symmetric keys", () => {
+  it("answers under the request's key, with a MAC that verifies", () => {
+    const [answer] = serve(makeServer(), [keyed(key)])
+    expect(answer?.reason).toBe("served-keyed")
+    expect(answer?.reply).toHaveLength(68)
+    const reply = answer!.reply!
+    const macs = new SymmetricMacs(digests, KeyTable.of([key]).withTrusted([{ first: 1, last: 9 }]))
+    expect(macs.verify(new DataView(reply.buffer), reply, 0, 48, 20)).toBe("verified")
+    expect(decodeHeader(reply)).toMatchObject({ mode: 4, stratum: 2, origin: ntpTimestamp(1, 2) })
+  })
+  it.each([
+    ["a key nobody has", keyed(key, 99), "unknown-key"],
+    ["a key that is not trusted", keyed(untrusted), "untrusted-key"],
+    ["another key's digest", keyed(untrusted, 7), "bad-mac"]
+  ])("%s is dropped, or answered with a crypto-NAK where that is wished", (_name, request, reason) => {
+    expect(serve(makeServer(), [request])).toEqual([{ reason, reply: undefined }])
+    const [nak] = serve(makeServer(true), [request])
+    expect(nak?.reason).toBe("crypto-nak-sent")
+    expect(nak?.reply?.slice(48)).toEqual(new Uint8Array(4))
+  })
+})
+
+describe("NTS", () => {
+  const header = clientRequest(4, ntpTimestamp(9, 9))
+
+  it("answers authentically with as many cookies as were asked for", () => {
+    const client = association()
+    const request = client.request(header, fillRandom)!
+    const [answer] = serve(makeServer(), [request])
+    expect(answer?.reason).toBe("served-nts")
+    expect(answer!.reply!.length).toBeLessThanOrEqual(request.length)
+    expect(client.accept(answer!.reply!)).toEqual({ _tag: "Authentic", newCookies: 8 })
+    expect(decodeHeader(answer!.reply!)).toMatchObject({ stratum: 2, leap: 0 })
+  })
+  it("decides a mixed batch slot by slot", () => {
+    const client = association()
+    const good = client.request(header, fillRandom)!
+    const forged = association().request(header, fillRandom)!.with(-1, 0xff)
+    const identifierAlone = new Uint8Array(48 + 36)
+    identifierAlone.set(header)
+    new DataView(identifierAlone.buffer).setUint32(48, 0x01040024)
+    const answers = serve(makeServer(), [header, forged, keyed(key), good, identifierAlone])
+    expect(answers.map(({ reason }) => reason)).toEqual([
+      "served",
+      "nts-nak-sent",
+      "served-keyed",
+      "served-nts",
+      "served"
+    ])
+    expect(client.accept(answers[3]!.reply!)).toMatchObject({ _tag: "Authentic" })
+  })
+  it("is not held up by a batch that ended with NTS fields and nothing pending", () => {
+    const server = makeServer()
+    server.authentication = { ...server.authentication!, servesNts: false }
+    expect(serve(server, [association().request(header, fillRandom)!])[0]?.reason).toBe("nts-not-served")
+    server.authentication = { ...server.authentication, servesNts: true }
+    const client = association()
+    const [answer] = serve(server, [client.request(header, fillRandom)!])
+    expect(client.accept(answer!.reply!)).toMatchObject({ _tag: "Authentic" })
+  })
+  it("sends a NAK that the client understands, at most a thousand a second", () => {
+    const server = makeServer()
+    server.authentication!.nts.useRing(KeyRing.of([{ ...generation, id: 6 }]))
+    const client = association()
+    const [nak] = serve(server, [client.request(header, fillRandom)!])
+    expect(nak?.reason).toBe("nts-nak-sent")
+    expect(client.accept(nak!.reply!)).toEqual({ _tag: "Nak" })
+    const reasons = Array.from(
+      { length: 1_000 },
+      () => serve(server, [association().request(header, fillRandom)!])[0]?.reason
+    )
+    expect(reasons.filter((reason) => reason === "nts-nak-sent")).toHaveLength(999)
+    expect(reasons.at(-1)).toBe("nts-nak-limited")
+  })
+})
+
+describe("any request with a trailer", () => {
+  it("has an outcome, and no reply is longer than it", () => {
+    const server = makeServer(true)
+    const field = fc
+      .tuple(
+        fc.constantFrom(0x0104, 0x0204, 0x0304, 0x0404, 0xf323),
+        fc.integer({ min: 4, max: 40 }),
+        fc.uint8Array({ minLength: 160, maxLength: 160 })
+      )
+      .map(([type, words, body]) => {
+        const bytes = body.slice(0, words * 4)
+        new DataView(bytes.buffer).setUint32(0, (type << 16) | bytes.length)
+        return [...bytes]
+      })
+    fc.assert(
+      fc.property(fc.array(field, { maxLength: 5 }), fc.uint8Array({ maxLength: 28 }), (fields, tail) => {
+        const request = Uint8Array.from([...header(), ...fields.flat(), ...tail])
+        const [answer] = serve(server, [request])
+        expect(answer!.reply?.length ?? 0).toBeLessThanOrEqual(request.length)
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
+const header = (): Uint8Array => clientRequest(4, ntpTimestamp(4, 4))

@@ -1,0 +1,121 @@
+/**
+ * npm run bench -- [NAME …] [--json FILE] [--rounds N] [--seconds S] [--requests N] [--address A] [--servers A,B] [--self-check]
+ *
+ * Measures Meridian beside real peers and a C floor, in one run and on one core layout. README.md says what each figure
+ * means. Exit code: 0 measured (whether or not targets are met), 1 a measurement failed, 2 a wrong command line.
+ */
+import { writeFileSync } from "node:fs"
+import { parseArgs } from "node:util"
+import { alloc, memory, startup, workers } from "./node-benches.ts"
+import { plain } from "./plain.ts"
+import type { BenchOptions, BenchResult } from "./results.ts"
+import { leaveNothingBehind } from "./children.ts"
+import { allowedCores, coreLayout, machineFacts } from "./process-figures.ts"
+import { selfCheck } from "./self-check.ts"
+import { missing, type ServerName, serverNames } from "./servers.ts"
+import { table } from "./table.ts"
+
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
+  plain,
+  workers,
+  memory,
+  startup,
+  alloc
+}
+
+/** Run when no name is given; `alloc` takes minutes and is asked for by name. */
+const QUICK = ["plain", "workers", "memory", "startup"]
+
+class CommandLineError extends Error {
+  readonly _tag = "CommandLineError"
+}
+
+const integer = (flag: string, text: string, least: number, most: number): number => {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw new CommandLineError(`expected a whole number from ${least} to ${most} after --${flag}, found "${text}"`)
+}
+
+const oneOf = <A extends string>(what: string, known: readonly A[], text: string): A => {
+  const found = known.find((each) => each === text)
+  if (found !== undefined) return found
+  throw new CommandLineError(`expected ${what} to be one of ${known.join(", ")}, found "${text}"`)
+}
+
+const parse = () => {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: "string" },
+        rounds: { type: "string", default: "5" },
+        seconds: { type: "string", default: "2" },
+        requests: { type: "string", default: "10000000" },
+        address: { type: "string", default: "127.0.0.1" },
+        servers: { type: "string", default: serverNames.join(",") },
+        "self-check": { type: "boolean", default: false }
+      }
+    })
+  } catch (error) {
+    throw new CommandLineError((error as Error).message.split(". ")[0], { cause: error })
+  }
+}
+
+/** Progress goes to the error output: over itself on a terminal, as lines elsewhere. */
+const progress = (line: string): void => {
+  process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
+}
+
+const endProgress = (): void => {
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K")
+}
+
+const main = async (): Promise<void> => {
+  const { values, positionals } = parse()
+  const layout = coreLayout(allowedCores())
+  const names = (positionals.length > 0 ? positionals : QUICK).map((name) =>
+    oneOf("a bench", Object.keys(BENCHES), name)
+  )
+  const options: BenchOptions = {
+    layout,
+    address: oneOf("--address", ["127.0.0.1", "::1"], values.address),
+    rounds: integer("rounds", values.rounds, 1, 100),
+    seconds: integer("seconds", values.seconds, 1, 60),
+    requests: integer("requests", values.requests, 1000, 1_000_000_000),
+    servers: values.servers.split(",").map((name): ServerName => oneOf("--servers", serverNames, name)),
+    progress
+  }
+  if (values["self-check"]) return selfCheck(layout.generator)
+
+  const facts = machineFacts()
+  console.log(`${facts.processor}, ${facts.cores} cores, Linux ${facts.kernel}, Node ${facts.node}, ${facts.date}`)
+  for (const line of layout.words) console.log(line)
+  console.log(
+    `figures: median (smallest–largest) of ${options.rounds} interleaved rounds; ratios are taken round by round\n`
+  )
+  const results: BenchResult[] = []
+  for (const name of names) {
+    const reason = name === "plain" ? undefined : missing("meridian")
+    if (reason !== undefined) {
+      console.log(`${name}: skipped, Meridian cannot be started: ${reason}\n`)
+      continue
+    }
+    const result = await BENCHES[name]?.(options)
+    endProgress()
+    if (result === undefined) continue
+    results.push(result)
+    console.log(`${table(result)}\n`)
+    if (values.json !== undefined)
+      writeFileSync(values.json, `${JSON.stringify({ machine: facts, layout, results }, null, 2)}\n`)
+  }
+}
+
+leaveNothingBehind()
+try {
+  await main()
+} catch (error) {
+  endProgress()
+  console.error(`bench: ${(error as Error).message}`)
+  // At once: a generator that still runs would otherwise keep this process until its time is over.
+  process.exit(error instanceof CommandLineError ? 2 : 1)
+}

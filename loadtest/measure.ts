@@ -1,0 +1,147 @@
+/** One measurement at a time: the generator runs against one server, and the server's CPU time is read before and after. */
+import { compiled, launchAndRead } from "./children.ts"
+import { cpuTime } from "./process-figures.ts"
+import type { RunningServer } from "./servers.ts"
+
+/** What generator/udpload.c prints. */
+export interface GeneratorReport {
+  readonly seconds: number
+  readonly sent: number
+  readonly answered: number
+  readonly lost: number
+  readonly refused: number
+  readonly offeredPerSecond: number
+  readonly answeredPerSecond: number
+  /** Answers that broke a rule; late ones are in `lost` only. */
+  readonly wrong: number
+  readonly faults: Readonly<Record<string, number>>
+  readonly latencyMicroseconds: {
+    readonly p50: number
+    readonly p90: number
+    readonly p99: number
+    readonly p999: number
+    readonly max: number
+  }
+  readonly mostBehindMicroseconds: number
+  readonly generatorCpuSeconds: number
+}
+
+export type Load =
+  | { readonly mode: "closed"; readonly seconds: number; readonly count?: number }
+  | { readonly mode: "open"; readonly rate: number; readonly seconds: number; readonly timeoutMilliseconds?: number }
+
+const loadFlags = (load: Load): readonly string[] => {
+  const seconds = ["--mode", load.mode, "--seconds", String(load.seconds)]
+  if (load.mode === "closed") return load.count === undefined ? seconds : [...seconds, "--count", String(load.count)]
+  const rate = ["--rate", String(Math.round(load.rate))]
+  const timeout = load.timeoutMilliseconds === undefined ? [] : ["--timeout-ms", String(load.timeoutMilliseconds)]
+  return [...seconds, ...rate, ...timeout]
+}
+
+/** Runs the generator on its core until it ends by itself and returns its report. */
+export const generate = async (
+  address: string,
+  port: number,
+  flags: readonly string[],
+  core: number
+): Promise<GeneratorReport> => {
+  const program = compiled("generator/udpload.c")
+  const text = await launchAndRead(
+    { command: program, args: ["--target", address, "--port", String(port), ...flags] },
+    [core]
+  )
+  return JSON.parse(text) as GeneratorReport
+}
+
+/** One run of the generator and what it cost the server. */
+export interface Sample {
+  readonly report: GeneratorReport
+  /** User and system time of all processes of the server for each correct reply, µs. */
+  readonly cpuMicroseconds: number
+  /** The same for the processes that answer packets, µs. */
+  readonly workerCpuMicroseconds: number
+  /** CPU time of the server per second of load: 1 is one full core. */
+  readonly busy: number
+  /** Share of the time that the server was ready to run but something else had its core. */
+  readonly disturbed: number
+}
+
+/**
+ * Puts one load on a server.
+ * @throws Error when an answer was wrong, or none came: figures of a server that answers wrongly mean nothing.
+ */
+export const sample = async (server: RunningServer, load: Load, core: number): Promise<Sample> => {
+  const pids = server.pids()
+  const workers = server.workerPids()
+  const before = cpuTime(pids)
+  const workersBefore = cpuTime(workers)
+  const report = await generate(server.address, server.port, loadFlags(load), core)
+  const after = cpuTime(pids)
+  const workersAfter = cpuTime(workers)
+  if (report.wrong > 0) {
+    const faults = Object.entries(report.faults).filter(([, count]) => count > 0)
+    throw new Error(
+      `${server.label} gave ${report.wrong} wrong answers of ${report.answered + report.wrong} (${faults.map(([name, count]) => `${name}: ${count}`).join(", ")})`
+    )
+  }
+  if (report.answered === 0) throw new Error(`${server.label} answered none of ${report.sent} requests`)
+  return {
+    report,
+    cpuMicroseconds: ((after.used - before.used) / report.answered) * 1e6,
+    workerCpuMicroseconds: ((workersAfter.used - workersBefore.used) / report.answered) * 1e6,
+    busy: (after.used - before.used) / report.seconds,
+    disturbed: (after.waited - before.waited) / report.seconds
+  }
+}
+
+const MOST_LOSS = 0.001
+const SEARCH_STEPS = 7
+const SEARCH_SECONDS = 1
+/** An answer later than this counts as lost in the search, so that a deep queue does not pass for speed. */
+const SEARCH_TIMEOUT_MILLISECONDS = 50
+/** The generator must have sent this share of what it was to send, or the step says nothing about the server. */
+const LEAST_OFFERED = 0.98
+
+export interface HighestRate {
+  /** Requests per second answered with a loss under 0.1 %. */
+  readonly ratePerSecond: number
+  /** True when the generator could not send faster, so the server may be able to do more. */
+  readonly generatorLimited: boolean
+}
+
+/**
+ * Searches by halving between 0 and 1.3 times the rate of the closed loop, seven steps, each tried twice before it counts
+ * as failed. The result is exact to 1 % of the closed loop's rate.
+ */
+export const highestRate = async (
+  server: RunningServer,
+  closedLoopRate: number,
+  core: number
+): Promise<HighestRate> => {
+  let passed = 0
+  let generatorLimited = false
+  let low = 0
+  let high = closedLoopRate * 1.3
+  for (let step = 0; step < SEARCH_STEPS; step++) {
+    const rate = (low + high) / 2
+    let good = false
+    let offered = false
+    for (let attempt = 0; attempt < 2 && !good; attempt++) {
+      const load = {
+        mode: "open",
+        rate,
+        seconds: SEARCH_SECONDS,
+        timeoutMilliseconds: SEARCH_TIMEOUT_MILLISECONDS
+      } as const
+      const { report } = await sample(server, load, core)
+      const kept = report.lost < report.sent * MOST_LOSS
+      if (kept && report.offeredPerSecond >= rate * LEAST_OFFERED) good = true
+      if (kept && !good) offered = true
+      if (kept) passed = Math.max(passed, report.answeredPerSecond)
+    }
+    if (good) low = rate
+    else high = rate
+    if (!good) generatorLimited = offered
+  }
+  return { ratePerSecond: passed, generatorLimited }
+}

@@ -1,0 +1,100 @@
+/** The shape of a bench's result, and what all benches share: servers that are stopped again, and interleaved rounds. */
+import type { CoreLayout } from "./process-figures.ts"
+import type { RunningServer, ServerName } from "./servers.ts"
+import { type Summary, summary } from "./statistics.ts"
+
+/** One figure for some of the servers, by their labels. */
+export interface Figure {
+  readonly name: string
+  readonly digits: number
+  readonly of: Readonly<Record<string, Summary>>
+}
+
+/** A figure that has a target. */
+export interface Check {
+  readonly name: string
+  readonly found: Summary
+  readonly digits: number
+  readonly target: string
+  readonly met: boolean
+}
+
+export interface BenchResult {
+  readonly name: string
+  readonly title: string
+  readonly figures: readonly Figure[]
+  readonly checks: readonly Check[]
+  readonly notes: readonly string[]
+}
+
+export interface BenchOptions {
+  readonly layout: CoreLayout
+  readonly address: string
+  readonly rounds: number
+  /** Length of one measurement in seconds. */
+  readonly seconds: number
+  /** Requests of the allocation bench. */
+  readonly requests: number
+  readonly servers: readonly ServerName[]
+  readonly progress: (line: string) => void
+}
+
+/** A figure whose median must not lie above `limit`. */
+export const atMost = (name: string, found: Summary, limit: number, digits: number, unit = ""): Check => ({
+  name,
+  found,
+  digits,
+  target: `at most ${limit}${unit}`,
+  met: found.median <= limit
+})
+
+/** A figure without a target, shown beside those that have one. */
+export const compared = (name: string, found: Summary, digits: number): Check => ({
+  name,
+  found,
+  digits,
+  target: "(for comparison)",
+  met: true
+})
+
+/** Length of the closed loop that every server gets before its first measurement, so that compilers have done their work. */
+export const WARM_UP_SECONDS = 3
+
+/** Runs `measure` for every server in turn, `rounds` times over: A B C, A B C, … */
+export const interleaved = async <A>(
+  servers: readonly RunningServer[],
+  rounds: number,
+  measure: (server: RunningServer, round: number) => Promise<A>
+): Promise<ReadonlyMap<RunningServer, readonly A[]>> => {
+  const results = new Map<RunningServer, A[]>(servers.map((server) => [server, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const server of servers) results.get(server)?.push(await measure(server, round))
+  }
+  return results
+}
+
+/** Summarises one value of every server's samples. */
+export const figure = <A>(
+  name: string,
+  digits: number,
+  results: ReadonlyMap<RunningServer, readonly A[]>,
+  value: (sample: A) => number
+): Figure => ({
+  name,
+  digits,
+  of: Object.fromEntries([...results].map(([server, samples]) => [server.label, summary(samples.map(value))]))
+})
+
+/** Starts servers one after another, and stops those that were started whatever happens. */
+export const withServers = async <A>(
+  starting: readonly (() => Promise<RunningServer>)[],
+  body: (servers: readonly RunningServer[]) => Promise<A>
+): Promise<A> => {
+  const servers: RunningServer[] = []
+  try {
+    for (const startOne of starting) servers.push(await startOne())
+    return await body(servers)
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()))
+  }
+}

@@ -1,0 +1,123 @@
+/** One certificate and its key: read, checked, described. */
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { errnoName } from "@meridian/native-io/native"
+import type { CertificateStatus } from "@meridian/observability/nts-ke-report"
+
+/** Paths of PEM files: the certificate followed by its intermediates, and the private key, unencrypted. */
+export interface CertificateFiles {
+  readonly certificate: string
+  readonly key: string
+}
+
+export interface LoadedCertificate {
+  readonly files: CertificateFiles
+  /** The files' text. */
+  readonly chain: string
+  readonly key: string
+  readonly status: CertificateStatus
+  /** What an operator should know though the certificate is used: that it is out of date. */
+  readonly warning: string | undefined
+  /** Whether it is for this DNS name; "by wildcard" includes names that match literally. */
+  readonly covers: (name: string, how: "literally" | "by wildcard") => boolean
+}
+
+/** Files that cannot be a server's certificate and key. */
+export class CertificateError extends Error {
+  readonly _tag = "CertificateError"
+  readonly files: CertificateFiles
+
+  constructor(files: CertificateFiles, what: string) {
+    super(what)
+    this.files = files
+  }
+}
+
+/**
+ * Reads and checks a pair.
+ * @param now Unix seconds, for the dates
+ * @throws CertificateError, which names the file, what was found, and what to do
+ */
+export const readCertificate = (files: CertificateFiles, now: number): LoadedCertificate => {
+  const chain = readText(files, "certificate")
+  const keyText = readText(files, "key")
+  const parsed = parseChain(files, chain)
+  const [certificate] = parsed
+  if (certificate === undefined)
+    throw new CertificateError(
+      files,
+      `expected a PEM certificate in ${files.certificate}, found none: give the chain, the server's own first`
+    )
+  if (!certificate.checkPrivateKey(parseKey(files, keyText)))
+    throw new CertificateError(
+      files,
+      `expected the key in ${files.key} to belong to the certificate in ${files.certificate}, found another: put the matching pair in place`
+    )
+  return {
+    files,
+    chain,
+    key: keyText,
+    status: {
+      names: subjectNames(certificate),
+      notAfter: certificate.validToDate.getTime() / 1000,
+      fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase()
+    },
+    warning: dateWarning(files, certificate, now),
+    covers: (name, how) =>
+      certificate.checkHost(name, { subject: "never", wildcards: how === "by wildcard" }) !== undefined
+  }
+}
+
+const readText = (files: CertificateFiles, which: keyof CertificateFiles): string => {
+  try {
+    return readFileSync(files[which], "utf8")
+  } catch (error) {
+    throw new CertificateError(
+      files,
+      `expected to read the ${which} from ${files[which]}, found ${errnoName(error)}: check the path and who may read it`
+    )
+  }
+}
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
+/** All of the chain is parsed, so that a broken intermediate is found here and not by a client. */
+const parseChain = (files: CertificateFiles, text: string): readonly X509Certificate[] =>
+  (text.match(PEM_CERTIFICATE) ?? []).map((pem, index) => {
+    try {
+      return new X509Certificate(pem)
+    } catch {
+      throw new CertificateError(
+        files,
+        `expected PEM certificates in ${files.certificate}, found one that cannot be read (number ${index + 1}): replace the file`
+      )
+    }
+  })
+
+/** The error of a key that cannot be read is not passed on: it could quote the file. */
+const parseKey = (files: CertificateFiles, text: string): KeyObject => {
+  try {
+    return createPrivateKey(text)
+  } catch {
+    throw new CertificateError(
+      files,
+      `expected an unencrypted PEM private key in ${files.key}, found something else: replace the file`
+    )
+  }
+}
+
+/** The DNS names and addresses of the subject alternative name. */
+const subjectNames = (certificate: X509Certificate): readonly string[] =>
+  (certificate.subjectAltName ?? "")
+    .split(", ")
+    .map((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1])
+    .filter((name) => name !== undefined)
+
+const dateWarning = (files: CertificateFiles, certificate: X509Certificate, now: number): string | undefined => {
+  const { validFromDate, validToDate } = certificate
+  if (now * 1000 >= validToDate.getTime())
+    return `the certificate in ${files.certificate} expired on ${validToDate.toISOString()}: clients will refuse it, renew it`
+  if (now * 1000 < validFromDate.getTime())
+    return `the certificate in ${files.certificate} is valid only from ${validFromDate.toISOString()}: clients will refuse it, check the date and this machine's clock`
+  return undefined
+}

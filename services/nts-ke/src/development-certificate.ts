@@ -1,0 +1,143 @@
+/**
+ * A certificate to try NTS with when none is configured: signed by nobody but itself, for this machine's names, and
+ * saying so in its subject. Clients accept it only when they are given the file.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { isIP } from "node:net"
+import { join } from "node:path"
+import { errnoName } from "@meridian/native-io/native"
+import { writeAddress } from "@meridian/native-io/socket-address"
+import { type CertificateFiles, readCertificate } from "./certificates.ts"
+import {
+  bitString,
+  booleanTrue,
+  explicit,
+  implicit,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  time,
+  utf8String
+} from "./der.ts"
+
+export const DEVELOPMENT_SUBJECT = "Meridian development certificate - not for production"
+
+const DAY = 86_400
+const VALID_DAYS = 365
+/** It is made anew when so little is left that it could run out while in use. */
+const RENEW_DAYS = 30
+
+/**
+ * The development certificate of a state directory: the one that is there, or a new one. The key file has mode 0600 and
+ * stays the same when the certificate is made anew. Several processes may ask at the same time; they end up with one key.
+ * @param folder made if it is missing
+ * @param host this machine's name; left out of the certificate when it is no DNS name
+ * @param now Unix seconds
+ * @throws the file system's error, CertificateError when a key file is there that cannot be read
+ */
+export const developmentCertificate = (folder: string, host: string, now: number): CertificateFiles => {
+  const files = {
+    certificate: join(folder, "nts-development-certificate.pem"),
+    key: join(folder, "nts-development-key.pem")
+  }
+  const names = ["localhost", ...(isDnsName(host) && host !== "localhost" ? [host] : []), "127.0.0.1", "::1"]
+  mkdirSync(folder, { recursive: true })
+  if (isFresh(files, names, now)) return files
+  makeKey(files.key)
+  const pem = selfSigned(createPrivateKey(readFileSync(files.key)), names, now)
+  // Renamed into its place: nobody reads half a file, and of two writers either certificate fits the one key.
+  const partial = `${files.certificate}.${process.pid}`
+  writeFileSync(partial, pem, { mode: 0o644 })
+  renameSync(partial, files.certificate)
+  return files
+}
+
+const isFresh = (files: CertificateFiles, names: readonly string[], now: number): boolean => {
+  try {
+    const { status } = readCertificate(files, now)
+    const known = names.every((name) => isIP(name) === 6 || status.names.includes(name))
+    return known && status.notAfter - now > RENEW_DAYS * DAY
+  } catch {
+    return false
+  }
+}
+
+/** Leaves a key that is there alone. A link, unlike a rename, never replaces what another process put there first. */
+const makeKey = (path: string): void => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+  const partial = `${path}.${process.pid}`
+  writeFileSync(partial, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 })
+  try {
+    linkSync(partial, path)
+  } catch (error) {
+    if (errnoName(error) !== "EEXIST") throw error
+  } finally {
+    rmSync(partial)
+  }
+}
+
+const isDnsName = (name: string): boolean =>
+  name.length <= 253 &&
+  isIP(name) === 0 &&
+  /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i.test(name)
+
+const OID = {
+  ecdsaWithSha256: "1.2.840.10045.4.3.2",
+  commonName: "2.5.4.3",
+  subjectAlternativeName: "2.5.29.17",
+  basicConstraints: "2.5.29.19",
+  keyUsage: "2.5.29.15",
+  extendedKeyUsage: "2.5.29.37",
+  serverAuthentication: "1.3.6.1.5.5.7.3.1"
+} as const
+
+/**
+ * A self-signed X.509 certificate (RFC 5280 §4.1) for a TLS server, PEM.
+ * @param key of the curve P-256
+ * @param names DNS names and numeric addresses
+ * @param now Unix seconds; it is valid from a day earlier, because a client that asks for the time may be slow
+ */
+export const selfSigned = (key: KeyObject, names: readonly string[], now: number): string => {
+  const algorithm = sequence(objectIdentifier(OID.ecdsaWithSha256))
+  const name = sequence(set(sequence(objectIdentifier(OID.commonName), utf8String(DEVELOPMENT_SUBJECT))))
+  const toBeSigned = sequence(
+    explicit(0, integer(Uint8Array.of(2))),
+    integer(randomBytes(16)),
+    algorithm,
+    name,
+    sequence(time(now - DAY), time(now + VALID_DAYS * DAY)),
+    name,
+    createPublicKey(key).export({ type: "spki", format: "der" }),
+    explicit(3, sequence(...extensions(names)))
+  )
+  const der = sequence(toBeSigned, algorithm, bitString(sign("sha256", toBeSigned, key)))
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? []
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n")
+}
+
+const extensions = (names: readonly string[]): readonly Uint8Array[] => [
+  extension(OID.subjectAlternativeName, sequence(...names.map(generalName))),
+  // No certification authority: whoever trusts this file trusts this one server and nothing it could sign.
+  extension(OID.basicConstraints, sequence(), "critical"),
+  // digitalSignature, the first of the bits.
+  extension(OID.keyUsage, bitString(Uint8Array.of(0x80), 7), "critical"),
+  extension(OID.extendedKeyUsage, sequence(objectIdentifier(OID.serverAuthentication)))
+]
+
+const extension = (identifier: string, value: Uint8Array, critical?: "critical"): Uint8Array =>
+  sequence(objectIdentifier(identifier), ...(critical === undefined ? [] : [booleanTrue]), octetString(value))
+
+/** dNSName is [2], iPAddress [7]. */
+const generalName = (name: string): Uint8Array => {
+  const family = isIP(name)
+  if (family === 0) return implicit(2, Buffer.from(name, "ascii"))
+  const address = new Uint8Array(family === 4 ? 4 : 16)
+  writeAddress(address, 0, name)
+  return implicit(7, address)
+}

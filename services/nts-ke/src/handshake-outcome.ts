@@ -1,0 +1,26 @@
+/** Why a TLS handshake failed, from the error node:tls gives. */
+import { errnoName } from "@meridian/native-io/native"
+import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
+
+const OUTCOMES: Readonly<Record<string, ConnectionOutcome>> = {
+  ERR_TLS_HANDSHAKE_TIMEOUT: "handshake-timeout",
+  ERR_SSL_NO_APPLICATION_PROTOCOL: "other-alpn",
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "tls-version",
+  ERR_SSL_VERSION_TOO_LOW: "tls-version",
+  ERR_SSL_HTTP_REQUEST: "not-tls",
+  ERR_SSL_HTTPS_PROXY_REQUEST: "not-tls",
+  ERR_SSL_WRONG_VERSION_NUMBER: "not-tls",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "not-tls",
+  ERR_SSL_RECORD_LENGTH_MISMATCH: "not-tls",
+  ERR_SSL_UNEXPECTED_MESSAGE: "not-tls",
+  ECONNRESET: "closed-in-handshake",
+  EPIPE: "closed-in-handshake"
+}
+
+/** Never keeps the error: its text may hold what the client sent. */
+export const handshakeOutcome = (error: unknown): ConnectionOutcome => {
+  const code = errnoName(error)
+  // Of OpenSSL's errors, those that tell of an alert which the client sent: it does not like our certificate, mostly.
+  if (/^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_/.test(code)) return "client-alert"
+  return OUTCOMES[code] ?? "handshake-failed"
+}

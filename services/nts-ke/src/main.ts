@@ -1,0 +1,129 @@
+/**
+ * An NTS-KE process: listens on the sockets its supervisor opened, answers NTS key establishment (RFC 8915 §4), seals
+ * cookies with the master keys it is told, until told to drain. Arguments: see arguments.ts or --help.
+ */
+import { COOKIE_AEAD } from "@meridian/auth/cookie"
+import { InvalidKeyRing, KeyRing } from "@meridian/auth/key-ring"
+import { aeadProvider } from "@meridian/native-io/aead"
+import { disableNative } from "@meridian/native-io/native"
+import { type FromNtsKe, type KeysMessage, type NtsKeReport, parseToNtsKe } from "@meridian/observability/nts-ke-report"
+import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
+import { CertificateStore } from "./certificate-store.ts"
+import { NtsKeListener } from "./listener.ts"
+
+const REPORT_INTERVAL_MS = 1_000
+/** How long a starting process waits for its keys; without them it could only refuse. */
+const KEYS_WAIT_MS = 2_000
+
+const fail = (message: string, status: 1 | 2): never => {
+  process.stderr.write(`meridian nts-ke: ${message}\n`)
+  process.exit(status)
+}
+
+const explain = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const readArguments = (): Arguments => {
+  try {
+    const parsed = parseArguments(process.argv.slice(2))
+    if (parsed !== undefined) return parsed
+  } catch (error) {
+    return fail(explain(error), 2)
+  }
+  process.stderr.write(USAGE)
+  return process.exit(2)
+}
+
+const send = (message: FromNtsKe): void => {
+  if (process.connected) process.send?.(message)
+}
+
+/** Without a supervisor, standard error is all there is. */
+const warn = (message: string): void => {
+  if (process.connected) send({ type: "warning", message })
+  else process.stderr.write(`meridian nts-ke: ${message}\n`)
+}
+
+if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
+const settings = readArguments()
+if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
+
+const sealing = aeadProvider().aeads.get(COOKIE_AEAD) ?? fail("no implementation of the AEAD that seals cookies", 1)
+const store: CertificateStore = new CertificateStore(settings.certificates, {
+  onChange: (certificates) => listener.useCertificates(certificates),
+  onWarning: warn
+})
+
+const openListener = (): NtsKeListener => {
+  if (store.current.length === 0) return fail("no certificate can be used; see the warnings before", 1)
+  const { tls, admission, exchangeSeconds, aeads, timeServer } = settings
+  try {
+    return new NtsKeListener(store.current, { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing } })
+  } catch (error) {
+    return fail(`TLS cannot be set up with these cipher suites, curves and certificates: ${explain(error)}`, 1)
+  }
+}
+const listener = openListener()
+
+const report = (): NtsKeReport => {
+  const memory = process.memoryUsage()
+  return {
+    type: "report",
+    counters: listener.counters.snapshot(),
+    open: listener.open,
+    rss: memory.rss,
+    heapUsed: memory.heapUsed,
+    certificates: store.current.map(({ status }) => status)
+  }
+}
+
+let started = false
+const start = async (): Promise<void> => {
+  if (started) return
+  started = true
+  try {
+    for (const door of settings.doors) await listener.listen(door)
+  } catch (error) {
+    fail(`cannot listen: ${explain(error)}`, 1)
+  }
+  store.watch()
+  setInterval(() => send(report()), REPORT_INTERVAL_MS)
+  send({ type: "ready" })
+}
+
+const takeKeys = ({ generations }: KeysMessage): void => {
+  try {
+    listener.keys = KeyRing.of(generations)
+  } catch (error) {
+    if (!(error instanceof InvalidKeyRing)) throw error
+    warn(`the new master keys cannot be used, the old ones stay: ${error.message}`)
+  }
+  void start()
+}
+
+const drain = async (): Promise<never> => {
+  store.close()
+  await listener.drain()
+  const done = (): never => process.exit(0)
+  if (process.send === undefined || !process.connected) return done()
+  process.send({ type: "drained", report: report() } satisfies FromNtsKe, undefined, undefined, done)
+  return new Promise(() => {})
+}
+
+process.on("message", (raw) => {
+  const message = parseToNtsKe(raw)
+  switch (message?.type) {
+    case "keys":
+      return takeKeys(message)
+    case "reload":
+      return store.reload()
+    case "drain":
+      return void drain()
+    case undefined:
+  }
+})
+// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+setTimeout(() => void start(), KEYS_WAIT_MS)

@@ -1,0 +1,31 @@
+/**
+ * What the worker needs beyond plain NTP. Loaded when the first keys arrive: a node without keys does not carry the
+ * ciphers' memory.
+ */
+import { randomFillSync } from "node:crypto"
+import { SymmetricMacs } from "@meridian/auth/mac"
+import { NtsServer } from "@meridian/auth/nts-server"
+import type { ParsedKeys } from "@meridian/auth/serving-keys"
+import { aeadProvider } from "@meridian/native-io/aead"
+import { nodeDigests } from "@meridian/native-io/digests"
+import { BATCH_CAPACITY } from "@meridian/native-io/udp"
+import type { Authentication } from "@meridian/protocol/server"
+
+const provider = aeadProvider()
+const digests = nodeDigests(provider.cmac)
+const nts = new NtsServer({
+  batch: provider.batch,
+  fillRandom: (bytes) => void randomFillSync(bytes),
+  slots: BATCH_CAPACITY
+})
+
+/** Takes these keys into use; what the server held before is gone. To be called between batches. */
+export const authenticationWith = (keys: ParsedKeys): Authentication => {
+  nts.useRing(keys.ring)
+  return {
+    macs: new SymmetricMacs(digests, keys.table),
+    sendCryptoNak: keys.sendCryptoNak,
+    nts,
+    servesNts: keys.ring.generations.length > 0
+  }
+}
