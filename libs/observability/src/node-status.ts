@@ -1,4 +1,5 @@
 /** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
+import type { CertificateStatus, NtsKeCounters } from "./nts-ke-report.ts"
 import type { WorkerCounters } from "./worker-report.ts"
 
 /** starting: not reading yet · running · draining: a successor reads already · waiting: crashed, back-off runs · stopped */
@@ -16,6 +17,28 @@ export interface WorkerStatus extends WorkerCounters {
   /** over the last second */
   readonly receivedPerSecond: number
   readonly repliedPerSecond: number
+}
+
+export interface NtsKeStatus extends NtsKeCounters {
+  readonly index: number
+  readonly pid: number | undefined
+  readonly state: WorkerState
+  readonly restarts: number
+  /** connections open now */
+  readonly open: number
+  /** bytes */
+  readonly rss: number
+  readonly certificates: readonly CertificateStatus[]
+}
+
+/** Which keys the node serves with. Never the keys. */
+export interface KeyStatus {
+  readonly masterKeyGenerations: readonly {
+    readonly id: number
+    readonly activation: number
+    readonly retirement: number
+  }[]
+  readonly symmetricKeyIds: readonly number[]
 }
 
 export interface ClockStatus {
@@ -46,6 +69,9 @@ export interface NodeStatus {
   readonly state: string
   readonly clock: ClockStatus
   readonly workers: readonly WorkerStatus[]
+  /** Empty where NTS is not served. */
+  readonly ntsKe: readonly NtsKeStatus[]
+  readonly keys: KeyStatus
   readonly totals: WorkerCounters & { readonly receivedPerSecond: number; readonly repliedPerSecond: number }
 }
 

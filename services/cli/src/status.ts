@@ -28,6 +28,8 @@ export const fetchStatus = (stateDirectory: string): Promise<NodeStatus | NodeUn
         const chunks: Buffer[] = []
         response.on("data", (chunk: Buffer) => chunks.push(chunk))
         response.on("end", () => {
+          if (response.statusCode !== 200)
+            return resolve(new NodeUnreachable(`the node in ${stateDirectory} is starting; ask again in a moment`))
           try {
             resolve(JSON.parse(Buffer.concat(chunks).toString("utf8")) as NodeStatus)
           } catch {

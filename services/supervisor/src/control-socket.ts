@@ -16,6 +16,13 @@ export class StateDirectoryTaken {
   }
 }
 
+/** @param status undefined while the node is starting */
+const answerTo = (method: string | undefined, url: string | undefined, status: () => NodeStatus | undefined) => {
+  if (method !== "GET" || url !== "/status") return [404, { error: "no such resource; expected GET /status" }] as const
+  const now = status()
+  return now === undefined ? ([503, { error: "the node is starting; ask again" }] as const) : ([200, now] as const)
+}
+
 const answers = (path: string): Promise<boolean> =>
   new Promise((resolve) => {
     const asking = request({ socketPath: path, path: "/status", timeout: 2_000 }, (response) => {
@@ -31,7 +38,10 @@ const answers = (path: string): Promise<boolean> =>
  * Opens the control socket, taking over one that a killed node left behind.
  * @throws StateDirectoryTaken
  */
-export const openControlSocket = async (stateDirectory: string, status: () => NodeStatus): Promise<Server> => {
+export const openControlSocket = async (
+  stateDirectory: string,
+  status: () => NodeStatus | undefined
+): Promise<Server> => {
   const path = join(stateDirectory, CONTROL_SOCKET_NAME)
   if (path.length > LONGEST_SOCKET_PATH)
     throw new StateDirectoryTaken(
@@ -43,9 +53,9 @@ export const openControlSocket = async (stateDirectory: string, status: () => No
     )
   rmSync(path, { force: true })
   const server = createServer((asked, response) => {
-    const found = asked.method === "GET" && asked.url === "/status"
-    response.writeHead(found ? 200 : 404, { "content-type": "application/json" })
-    response.end(`${JSON.stringify(found ? status() : { error: `no such resource; expected GET /status` })}\n`)
+    const [code, body] = answerTo(asked.method, asked.url, status)
+    response.writeHead(code, { "content-type": "application/json" })
+    response.end(`${JSON.stringify(body)}\n`)
   })
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject)

@@ -78,9 +78,13 @@ const planOf = (settings: Settings): NodePlan => {
       stratum: settings.localReference.value.stratum,
       identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
       native: native.addon !== undefined,
+      keyFile: undefined,
+      sendCryptoNak: false,
+      nts: undefined,
       programs: {
         worker: resolve(programRoot, "services/worker/src/main.ts"),
-        discipline: resolve(programRoot, "services/discipline/src/main.ts")
+        discipline: resolve(programRoot, "services/discipline/src/main.ts"),
+        ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts")
       }
     }
   } catch (error) {
@@ -127,7 +131,7 @@ const program = Effect.gen(function* () {
     if (signal === "SIGHUP") {
       log.reopen()
       yield* Effect.logInfo("replacing the workers one by one (SIGHUP)")
-      yield* node.replaceWorkers
+      yield* node.reload
       yield* Effect.logInfo("the workers are replaced")
       continue
     }

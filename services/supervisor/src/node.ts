@@ -1,8 +1,7 @@
 /**
- * The node: sockets, clock page, the clock's process, the workers, the control socket; what signals do to them. Everything is
+ * The node: sockets, clock page, the processes and their keys, the control socket; what signals do to them. Everything is
  * acquired in one scope and given back in reverse order.
  */
-import { spawn } from "node:child_process"
 import { mkdirSync, openSync, rmSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -10,14 +9,15 @@ import { openClockPageReader, openClockPageWriter } from "@meridian/native-io/cl
 import { systemClock } from "@meridian/native-io/system-clock"
 import type { NodeStatus } from "@meridian/observability/node-status"
 import { addCounters, noCounters } from "@meridian/observability/worker-report"
-import { isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
-import { formatReferenceId } from "@meridian/wire/reference-id"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import { clockPlace, clockStatus } from "./clock-place.ts"
 import { openControlSocket } from "./control-socket.ts"
+import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
+import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { dropPrivilege, type Identity } from "./privilege.ts"
-import { formatListen, openSockets } from "./sockets.ts"
-import { SupervisedProcess } from "./supervised-process.ts"
+import { formatListen, openListeners, openSockets } from "./sockets.ts"
 import { WorkerSlot } from "./worker-slot.ts"
 
 export interface NodePlan {
@@ -31,14 +31,26 @@ export interface NodePlan {
   readonly identity: Identity | undefined
   /** Whether the addon is there; without it each worker binds its own sockets. */
   readonly native: boolean
-  readonly programs: { readonly worker: string; readonly discipline: string }
+  readonly keyFile: KeyFilePlan | undefined
+  readonly sendCryptoNak: boolean
+  /** NTS key establishment; undefined where it is not served. */
+  readonly nts: NtsPlan | undefined
+  readonly programs: { readonly worker: string; readonly discipline: string; readonly ntsKe: string }
+}
+
+export interface NtsPlan {
+  /** TCP */
+  readonly port: number
+  readonly processes: number
+  /** For the service's command line: certificates, TLS versions, what it tells clients. */
+  readonly arguments: readonly string[]
 }
 
 export interface RunningNode {
   readonly status: () => NodeStatus
-  /** Replaces the workers one by one; each successor reads before its predecessor stops. */
-  readonly replaceWorkers: Effect.Effect<void>
-  /** Has every worker answer what waits, then ends them and the clock. */
+  /** Replaces the workers one by one; each successor reads before its predecessor stops. Key files and certificates are read again. */
+  readonly reload: Effect.Effect<void>
+  /** Has every process finish what it holds, then ends them and the clock. */
   readonly drain: Effect.Effect<void>
 }
 
@@ -57,100 +69,110 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
     }
   })
 
-const clockProcess = (plan: NodePlan, page: string): SupervisedProcess =>
-  new SupervisedProcess({
-    name: "clock",
-    spawn: () =>
-      spawn(
-        process.execPath,
-        [
-          "--max-semi-space-size=1",
-          "--v8-pool-size=1",
-          plan.programs.discipline,
-          "--clock-page",
-          page,
-          "--stratum",
-          String(plan.stratum)
-        ],
-        { stdio: ["ignore", "inherit", "inherit", "ipc"] }
-      ),
-    onMessage: (_pid, message) => (message as { type?: unknown } | null)?.type === "ready",
-    onExit: () => {},
-    askToEnd: (child) => void child.kill("SIGTERM")
-  })
+/** Begins with an empty page: what an earlier run published is nothing to vouch for. */
+const freshClockPage = (path: string): number => {
+  rmSync(path, { force: true })
+  openClockPageWriter(path).close()
+  return openSync(path, "r")
+}
 
 /** Starts everything; succeeds when every worker reads its sockets. */
 export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { monotonic: elapsed } = systemClock()
-    const startedAt = elapsed.seconds()
+    const { monotonic } = systemClock()
+    const startedAt = monotonic.seconds()
+    const log = yield* FiberSet.makeRuntime<never>()
+    /** Filled in when everything runs; a question that comes earlier is told to wait. */
+    const started: { status?: () => NodeStatus } = {}
+    const warn = (message: string): void => void log(Effect.logWarning(message))
+
     yield* attempt(() => mkdirSync(plan.stateDirectory, { recursive: true, mode: 0o755 }))
-    const running: { status: () => NodeStatus } = { status: () => status() }
-    const control = yield* attempt(() => openControlSocket(plan.stateDirectory, () => running.status()))
+    const control = yield* attempt(() => openControlSocket(plan.stateDirectory, () => started.status?.()))
     yield* Effect.addFinalizer(() => Effect.sync(() => void control.close()))
     const sockets = yield* attempt(() => openSockets(plan))
-
-    // Begin with an empty page: what an earlier run published is nothing to vouch for.
+    const listeners =
+      plan.nts === undefined
+        ? []
+        : yield* attempt(() => openListeners(plan.addresses, plan.native, plan.nts as NtsPlan))
     const page = join(plan.stateDirectory, "clock.page")
-    const pageDescriptor = yield* attempt(() => {
-      rmSync(page, { force: true })
-      openClockPageWriter(page).close()
-      return openSync(page, "r")
+    const clockPage = yield* attempt(() => freshClockPage(page))
+    const reader = openClockPageReader(clockPage)
+    if (plan.identity !== undefined) yield* attempt(() => dropPrivilege(plan.identity as Identity, plan.stateDirectory))
+
+    const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
+      for (const place of [...workers, ...ntsKe]) place.process.broadcast(keys)
     })
-    if (plan.identity !== undefined) {
-      const identity = plan.identity
-      yield* attempt(() => dropPrivilege(identity, plan.stateDirectory))
-    }
-
-    const clock = clockProcess(plan, page)
-    const slots = sockets.map(
-      (own, index) => new WorkerSlot({ index, program: plan.programs.worker, clockPage: pageDescriptor, sockets: own })
+    const keys = () => board.keys
+    const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
+    const workers: readonly WorkerSlot[] = sockets.map(
+      (own, index) =>
+        new WorkerSlot({
+          index,
+          program: plan.programs.worker,
+          clockPage,
+          sockets: own,
+          keys: hasKeys ? keys : undefined
+        })
     )
-    const places = [clock, ...slots.map((slot) => slot.process)]
-    for (const place of places) yield* Effect.forkScoped(place.begin())
-    yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
-      Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
+    const ntsKe: readonly NtsKeSlot[] = listeners.map(
+      (own, index) =>
+        new NtsKeSlot({
+          index,
+          program: plan.programs.ntsKe,
+          arguments: plan.nts?.arguments ?? [],
+          sockets: own,
+          keys,
+          warn
+        })
     )
+    for (const problem of board.readFile()) warn(problem)
 
-    const reader = openClockPageReader(pageDescriptor)
-    const curve = unsynchronisedCurve()
+    const clock = clockPlace({ program: plan.programs.discipline, page, stratum: plan.stratum })
+    const places = [clock, ...workers.map((slot) => slot.process), ...ntsKe.map((slot) => slot.process)]
     const status = (): NodeStatus => {
-      reader.readInto(curve)
-      const monotonic = elapsed.seconds()
-      const workers = slots.map((slot) => slot.status())
-      const synchronised = isSynchronised(curve, monotonic)
+      const own = workers.map((slot) => slot.status())
+      const board = keys()
       return {
         node: hostname(),
         version: plan.version,
         pid: process.pid,
-        uptime: monotonic - startedAt,
+        uptime: monotonic.seconds() - startedAt,
         listening: plan.addresses.map((address) => formatListen(address, plan.port)),
         io: plan.native ? "native" : "fallback",
         state: plan.stateDirectory,
-        clock: {
-          source: "local-reference",
-          synchronised,
-          stratum: synchronised ? curve.stratum : 16,
-          leap: synchronised ? curve.leap : 3,
-          referenceId: formatReferenceId(curve.referenceId, curve.stratum),
-          rootDelay: curve.rootDelay,
-          rootDispersion: rootDispersionAt(curve, monotonic),
-          offset: curve.offset,
-          frequency: curve.frequency * 1e6
+        clock: clockStatus(reader, monotonic.seconds()),
+        workers: own,
+        ntsKe: ntsKe.map((slot) => slot.status()),
+        keys: {
+          masterKeyGenerations: board.generations.map(({ id, activation, retirement }) => ({
+            id,
+            activation,
+            retirement
+          })),
+          symmetricKeyIds: board.symmetric.map(({ id }) => id)
         },
-        workers,
         totals: {
-          ...slots.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters),
-          overflow: workers.reduce((sum, worker) => sum + worker.overflow, 0),
-          receivedPerSecond: workers.reduce((sum, worker) => sum + worker.receivedPerSecond, 0),
-          repliedPerSecond: workers.reduce((sum, worker) => sum + worker.repliedPerSecond, 0)
+          ...workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters),
+          overflow: own.reduce((sum, worker) => sum + worker.overflow, 0),
+          receivedPerSecond: own.reduce((sum, worker) => sum + worker.receivedPerSecond, 0),
+          repliedPerSecond: own.reduce((sum, worker) => sum + worker.repliedPerSecond, 0)
         }
       }
     }
+    for (const place of places) yield* Effect.forkScoped(place.begin())
+    yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
+      Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
+    )
+    started.status = status
+    const serving = [...workers, ...ntsKe].map((slot) => slot.process)
     return {
       status,
-      replaceWorkers: Effect.forEach(slots, (slot) => slot.process.replace, { discard: true }),
-      drain: Effect.forEach(slots, (slot) => slot.process.stop, { concurrency: "unbounded", discard: true }).pipe(
+      reload: Effect.gen(function* () {
+        for (const problem of board.readFile()) yield* Effect.logWarning(problem)
+        for (const slot of ntsKe) slot.process.broadcast({ type: "reload" })
+        yield* Effect.forEach(workers, (slot) => slot.process.replace, { discard: true })
+      }),
+      drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
         Effect.andThen(clock.stop)
       )
     }

@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { udpBindError } from "@meridian/native-io/udp"
 import { bindUdpDescriptor } from "@meridian/native-io/udp-native"
+import { tcpListen } from "@meridian/native-io/tcp-listen"
 import type { WorkerSockets } from "./worker-slot.ts"
 
 export interface ListenPlan {
@@ -48,3 +49,23 @@ export const openSockets = async (plan: ListenPlan): Promise<readonly WorkerSock
 /** ADDRESS:PORT as people and tools write it. */
 export const formatListen = (address: string, port: number): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
+
+/** Listening TCP sockets of each NTS-KE process: every process its own, sharing the port. */
+export type ListenerSockets =
+  | { readonly _tag: "descriptors"; readonly descriptors: readonly number[] }
+  | { readonly _tag: "bind"; readonly addresses: readonly string[]; readonly port: number }
+
+/** @throws TcpListenError with what to do about it */
+export const openListeners = (
+  addresses: readonly string[],
+  native: boolean,
+  plan: { readonly port: number; readonly processes: number }
+): readonly ListenerSockets[] => {
+  const { port } = plan
+  const processes = Array.from({ length: plan.processes }, (_, index) => index)
+  if (!native) return processes.map(() => ({ _tag: "bind", addresses, port }))
+  return processes.map((index) => ({
+    _tag: "descriptors",
+    descriptors: addresses.map((address) => tcpListen({ address, port, exclusive: index === 0 }))
+  }))
+}

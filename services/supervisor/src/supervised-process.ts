@@ -2,7 +2,7 @@
  * One place in the node that a process fills: start it, restart it with back-off when it dies, put a successor in its
  * place without a gap, stop it. What the process does is the caller's business.
  */
-import type { ChildProcess } from "node:child_process"
+import type { ChildProcess, Serializable } from "node:child_process"
 import type { WorkerState } from "@meridian/observability/node-status"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -48,6 +48,7 @@ export class SupervisedProcess {
   private ending = false
   private waiting = false
   private readonly plan: ProcessPlan
+  private readonly children = new Set<ChildProcess>()
 
   constructor(plan: ProcessPlan) {
     this.plan = plan
@@ -61,6 +62,11 @@ export class SupervisedProcess {
     if (this.ending) return "stopped"
     if (this.waiting || this.current === undefined) return "waiting"
     return Deferred.isDoneUnsafe(this.current.ready) ? "running" : "starting"
+  }
+
+  /** Sends a message to every process that fills this place now: during a replacement there are two. */
+  broadcast(message: Serializable): void {
+    for (const child of this.children) if (child.connected) child.send(message, () => {})
   }
 
   /** Succeeds when the process that fills the place is ready for the first time; fails with a sentence when it never is. */
@@ -139,6 +145,7 @@ export class SupervisedProcess {
 
   private start(): Running {
     const child = this.plan.spawn()
+    this.children.add(child)
     const running: Running = {
       child,
       pid: child.pid ?? 0,
@@ -150,6 +157,7 @@ export class SupervisedProcess {
       if (this.plan.onMessage(running.pid, message)) Deferred.doneUnsafe(running.ready, Effect.void)
     })
     const gone = (why: string): void => {
+      this.children.delete(child)
       if (Deferred.doneUnsafe(running.exited, Effect.succeed(why))) this.plan.onExit(running.pid)
     }
     // "close", not "exit": the last messages of a process may arrive after it is gone.

@@ -1,5 +1,6 @@
 /** A worker's place: its process, its sockets, and counters that outlive the processes that filled it. */
 import { type ChildProcess, spawn } from "node:child_process"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { WorkerStatus } from "@meridian/observability/node-status"
 import {
   addCounters,
@@ -23,6 +24,8 @@ export interface WorkerLaunch {
   /** The clock page, open for reading. */
   readonly clockPage: number
   readonly sockets: WorkerSockets
+  /** The keys as they stand, for a process that starts; undefined where the node has none to give. */
+  readonly keys: (() => ServingKeys) | undefined
 }
 
 /** The descriptors a child finds after standard in, out, error and the message channel. */
@@ -47,11 +50,20 @@ const spawnWorker = (launch: WorkerLaunch): ChildProcess => {
     sockets._tag === "descriptors"
       ? ["--sockets", numbers.join(",")]
       : sockets.addresses.flatMap((address) => ["--bind", `${address},${sockets.port}`])
-  return spawn(
+  const child = spawn(
     process.execPath,
-    [...NODE_FLAGS, launch.program, "--clock-page", String(FIRST_PASSED_DESCRIPTOR), ...where],
-    { stdio: ["ignore", "inherit", "inherit", "ipc", launch.clockPage, ...descriptors] }
+    [
+      ...NODE_FLAGS,
+      launch.program,
+      "--clock-page",
+      String(FIRST_PASSED_DESCRIPTOR),
+      ...(launch.keys === undefined ? [] : ["--await-keys"]),
+      ...where
+    ],
+    { stdio: ["ignore", "inherit", "inherit", "ipc", launch.clockPage, ...descriptors], serialization: "advanced" }
   )
+  if (launch.keys !== undefined) child.send(launch.keys(), () => {})
+  return child
 }
 
 interface Seen {

@@ -7,12 +7,12 @@ import { SymmetricMacs } from "@meridian/auth/mac"
 import { NtsServer } from "@meridian/auth/nts-server"
 import type { ParsedKeys } from "@meridian/auth/serving-keys"
 import { aeadProvider } from "@meridian/native-io/aead"
-import { nodeDigests } from "@meridian/native-io/digests"
+import { installedDigests } from "@meridian/native-io/digests-native"
 import { BATCH_CAPACITY } from "@meridian/native-io/udp"
 import type { Authentication } from "@meridian/protocol/server"
 
 const provider = aeadProvider()
-const digests = nodeDigests(provider.cmac)
+const digests = installedDigests(provider.cmac)
 const nts = new NtsServer({
   batch: provider.batch,
   fillRandom: (bytes) => void randomFillSync(bytes),
