@@ -1,4 +1,5 @@
 /** The node as a whole: start, signals, crashes, refusals. Real processes, real sockets on loopback. */
+import { execFileSync } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -174,6 +175,23 @@ describe("a node", () => {
     expect(existsSync(join(state, "control.sock"))).toBe(true)
     const again = await start({ args: ["--workers", "2"], state, port: node.port })
     expect((await meridian(["query", `127.0.0.1:${again.port}`])).code).toBe(0)
+  })
+})
+
+describe.runIf(process.getuid?.() === 0)("a node started as root", () => {
+  it("gives its privilege up once the sockets are open, and still replaces its workers", async () => {
+    const node = await start({ args: ["--workers", "1", "--listen", "127.0.0.1", "--user", "nobody"] })
+    const uidOf = (pid: number): string => /^Uid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? ""
+    const nobody = execFileSync("id", ["-u", "nobody"], { encoding: "utf8" }).trim()
+    const [worker = 0] = await pidsOf(node)
+    for (const pid of [node.process.pid ?? 0, worker]) expect(uidOf(pid).split(/\s+/)).toEqual([nobody, nobody, nobody, nobody])
+    node.process.kill("SIGHUP")
+    const after = await eventually(
+      () => pidsOf(node),
+      (pids) => pids[0] !== worker
+    )
+    expect(after[0]).not.toBe(worker)
+    expect((await meridian(["query", `127.0.0.1:${node.port}`])).code).toBe(0)
   })
 })
 
