@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { lookup } from "node:dns/promises"
+import { isIPv6 } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { systemClock } from "@meridian/native-io/system-clock"
 import { clientRequest, measure, type Measurement, ReplyRefused } from "@meridian/protocol/sntp-client"
@@ -31,8 +32,7 @@ export class QueryFailed {
 /** HOST, HOST:PORT, [V6] or [V6]:PORT; a bare IPv6 address needs no brackets. Undefined when the port is no port. */
 export const parseTarget = (text: string, defaultPort: number): { host: string; port: number } | undefined => {
   const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? /^([^:]+)(?::(\d+))?$/.exec(text)
-  if (match === null)
-    return text.includes(":") && !/[^0-9a-fA-F:.%\w]/.test(text) ? { host: text, port: defaultPort } : undefined
+  if (match === null) return isIPv6(text) ? { host: text, port: defaultPort } : undefined
   const port = match[2] === undefined ? defaultPort : Number(match[2])
   return port >= 1 && port <= 65_535 ? { host: match[1] ?? "", port } : undefined
 }

@@ -1,0 +1,302 @@
+/**
+ * The log in a NATS JetStream stream: the cluster's. One message a commit, one NATS subject an aggregate.
+ *
+ * One winner per version rests on two locks. The message id is `<subject>:<version>`, so a rival for the same version is
+ * answered as a duplicate, and that answer is never taken for success without looking at what is stored. The expected
+ * last sequence of the subject does the same for writers that come after the window of duplicates. Servers before 2.10
+ * let several racers past the second lock in replicated streams; the first one holds there too.
+ *
+ * The client buffers nothing across a disconnect: an append is sent again with its message id until it is acknowledged
+ * or its deadline has passed.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import {
+  DiscardPolicy,
+  jetstream,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StoredMsg
+} from "@nats-io/jetstream"
+import { nanos, type NatsConnection } from "@nats-io/nats-core"
+import { setTimeout as sleep } from "node:timers/promises"
+import { claimOf, type Commit, type CommitClaim, type Inspect } from "./commit.ts"
+import { type CommitStore, overStore } from "./commit-store.ts"
+import { serverAtLeast } from "./connect.ts"
+import { type Appended, EventLog, LogFull, LogUnavailable, type SubjectStatus, VersionConflict } from "./event-log.ts"
+import { jetstreamReader, type LastOf, type NextOf, storedMessage } from "./jetstream-read.ts"
+import { snapshotMemory, type SnapshotStore } from "./snapshot-file.ts"
+
+export interface JetStreamOptions {
+  readonly connection: NatsConnection
+  /** Name of the stream. */
+  readonly stream: string
+  /** What subjects begin with in NATS: `meridian` makes `meridian.keys.nts`. */
+  readonly prefix: string
+  /** Copies of the stream: 1, or 3 in a cluster. */
+  readonly replicas: number
+  /** Longest the stream may grow, bytes. */
+  readonly maxBytes: number
+  /** Whether to create or update the stream; needs the permission. Others find it or fail. */
+  readonly manage: boolean
+  /** How long an append is repeated before it fails, 15 s by default: a SIGKILLed stream leader takes up to 8 s to replace. */
+  readonly deadlineMs?: number
+  /** Where snapshots go; a directory of this machine in production, memory when absent. */
+  readonly snapshots?: SnapshotStore
+  readonly inspect?: Inspect
+}
+
+const DEADLINE_MS = 15_000
+const ATTEMPT_MS = 2_500
+const PAUSE_MS = 100
+/** How long the server knows a message id; longer than any append is repeated. */
+const DUPLICATE_WINDOW_MS = 120_000
+
+const MESSAGE_ID = "Nats-Msg-Id"
+const messageId = (subject: string, version: number): string => `${subject}:${version}`
+
+/** JetStream API error codes that the client has no names for. */
+const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
+const ID_IN_PROCESS = 10158
+const NO_ROOM = new Set([10023, 10025, 10047, 10077, 10110, 10120, 10122])
+const STREAM_NAME_IN_USE = 10058
+
+/** The aggregate's head as far as this process knows. */
+interface Head {
+  readonly version: number
+  /** Stream sequence of the subject's last message, 0 for none. */
+  readonly seq: number
+}
+
+const apiCode = (error: unknown): number => (error instanceof JetStreamApiError ? error.code : 0)
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** A store over a stream. Rejects with LogUnavailable where the stream is not there and cannot be made. */
+export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitStore> => {
+  const { connection, stream, prefix } = options
+  const manager = await openStream(options)
+  const client = jetstream(connection, { timeout: ATTEMPT_MS })
+  const snapshots = options.snapshots ?? snapshotMemory()
+  const heads = new Map<string, Head>()
+  const reader = jetstreamReader(connection, client, manager, stream, prefix)
+
+  const stored = (query: NextOf | LastOf): Promise<StoredMsg | null> => storedMessage(manager, stream, query)
+
+  /**
+   * The head as the stream's leader knows it. A message that no log has stored (it has no id of ours) or that lays no claim
+   * to a version is looked past, or anyone who may publish there could take a subject back to an old version.
+   */
+  const readHead = async (subject: string): Promise<Head> => {
+    const last = await stored({ last_by_subj: `${prefix}.${subject}` })
+    if (last === null) return { version: 0, seq: 0 }
+    const claim = claimOf(subject, last.string())
+    if (claim !== undefined && last.header.get(MESSAGE_ID) === messageId(subject, claim.first))
+      return { version: claim.last, seq: last.seq }
+    let version = 0
+    for await (const { commits } of reader.read({ from: 1, only: { subject } }))
+      for (const commit of commits) version = Math.max(version, claimOf(subject, commit.body)?.last ?? 0)
+    return { version, seq: last.seq }
+  }
+
+  /** What is stored of a version, if anything: from the given sequence on. */
+  const findVersion = async (
+    subject: string,
+    first: number,
+    from: number
+  ): Promise<(CommitClaim & { readonly seq: number }) | undefined> => {
+    for (let seq = from; ;) {
+      const message = await stored({ seq, next_by_subj: `${prefix}.${subject}` })
+      if (message === null) return undefined
+      const claim = claimOf(subject, message.string())
+      if (claim !== undefined && claim.first >= first)
+        return claim.first === first ? { ...claim, seq: message.seq } : undefined
+      seq = message.seq + 1
+    }
+  }
+
+  /** The outcome where something may be stored at the version: ours, a rival's, or nothing yet. */
+  const settle = async (commit: Commit, from: number): Promise<Appended | undefined> => {
+    const head = await readHead(commit.subject)
+    heads.set(commit.subject, head)
+    if (head.version < commit.first) {
+      if (head.version === commit.first - 1) return undefined
+      throw new VersionConflict({ subject: commit.subject, expected: commit.first - 1, actual: head.version })
+    }
+    const found = await findVersion(commit.subject, commit.first, from)
+    if (found?.id === commit.id) return { seq: found.seq, version: found.last, duplicate: true }
+    throw new VersionConflict({ subject: commit.subject, expected: commit.first - 1, actual: head.version })
+  }
+
+  const publish = async (commit: Commit, head: Head, timeout: number): Promise<Appended | undefined> => {
+    const ack = await client.publish(`${prefix}.${commit.subject}`, commit.body, {
+      msgID: messageId(commit.subject, commit.first),
+      timeout,
+      expect: { streamName: stream, lastSubjectSequence: head.seq }
+    })
+    if (ack.duplicate) return settle(commit, Math.max(1, head.seq))
+    heads.set(commit.subject, { version: commit.last, seq: ack.seq })
+    return { seq: ack.seq, version: commit.last, duplicate: false }
+  }
+
+  const append = async (commit: Commit): Promise<Appended> => {
+    const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
+    let sent = false
+    for (let pause = 0; ; pause = PAUSE_MS) {
+      if (pause > 0) await sleep(pause)
+      const left = deadline - performance.now()
+      try {
+        let head = heads.get(commit.subject)
+        if (head?.version !== commit.first - 1) {
+          const outcome = await settle(commit, 1)
+          if (outcome !== undefined) return outcome
+          head = heads.get(commit.subject) as Head
+        }
+        sent = true
+        const outcome = await publish(commit, head, Math.max(1, Math.min(ATTEMPT_MS, left)))
+        if (outcome !== undefined) return outcome
+      } catch (error) {
+        if (error instanceof VersionConflict) throw error
+        if (NO_ROOM.has(apiCode(error))) throw new LogFull({ detail: textOf(error) })
+        if (WRONG_LAST_SEQUENCE.has(apiCode(error))) {
+          heads.delete(commit.subject)
+          const outcome = await settle(commit, 1).catch((reason: unknown) => {
+            if (reason instanceof VersionConflict) throw reason
+          })
+          if (outcome !== undefined) return outcome
+        } else if (apiCode(error) !== ID_IN_PROCESS && !isPassing(error))
+          throw new LogUnavailable({ detail: textOf(error), uncertain: sent, cause: error })
+        if (performance.now() + PAUSE_MS >= deadline)
+          throw new LogUnavailable({
+            detail: `no acknowledgement in time: ${textOf(error)}`,
+            uncertain: sent,
+            cause: error
+          })
+      }
+      if (performance.now() + PAUSE_MS >= deadline)
+        throw new LogUnavailable({ detail: "no acknowledgement in time", uncertain: sent })
+    }
+  }
+
+  const subjectStatus = async (subject: string): Promise<SubjectStatus | undefined> => {
+    const head = await readHead(subject)
+    const first = await stored({ seq: 1, next_by_subj: `${prefix}.${subject}` })
+    const claim = first === null ? undefined : claimOf(subject, first.string())
+    if (first === null) return undefined
+    return { subject, firstSeq: first.seq, firstVersion: claim?.first ?? 1, version: head.version }
+  }
+
+  const subjectNames = async (filter: string): Promise<ReadonlyArray<string>> => {
+    const info = await manager.streams.info(stream, { subjects_filter: filter })
+    return Object.keys(info.state.subjects ?? {}).map((it) => it.slice(prefix.length + 1))
+  }
+
+  return {
+    adapter: "jetstream",
+    warnings: warningsOf(options),
+    append,
+    read: reader.read,
+    tail: reader.tail,
+    version: async (subject) => (await readHead(subject)).version,
+    saveSnapshot: snapshots.save,
+    loadSnapshot: snapshots.load,
+    retain: async ({ storedBefore, keepPerSubject }) => {
+      let gone = 0
+      for (const subject of await subjectNames(`${prefix}.clock.*`)) {
+        const filter = `${prefix}.${subject}`
+        gone += (await manager.streams.purge(stream, { filter, keep: keepPerSubject })).purged
+        const [first, last] = await Promise.all([
+          stored({ seq: 1, next_by_subj: filter }),
+          stored({ last_by_subj: filter })
+        ])
+        if (first === null || last === null || first.time.getTime() >= storedBefore) continue
+        const young = last.time.getTime() < storedBefore ? last.seq : await reader.firstSince(subject, storedBefore)
+        const seq = Math.min(last.seq, young ?? 1)
+        if (seq > first.seq) gone += (await manager.streams.purge(stream, { filter, seq })).purged
+      }
+      return gone
+    },
+    subjects: async () => {
+      const { state } = await manager.streams.info(stream)
+      const all = await Promise.all((await subjectNames(`${prefix}.>`)).map(subjectStatus))
+      return { lastSeq: state.last_seq, subjects: all.filter((it) => it !== undefined) }
+    }
+  }
+}
+
+/** Faults that pass: elections, restarts, lost connections. The client calls a missing leader "not enabled". */
+const isPassing = (error: unknown): boolean => {
+  const name = error instanceof Error ? error.name : ""
+  if (error instanceof JetStreamApiError) return error.status === 503 || error.code === 10008 || error.code === 10009
+  return !["PermissionViolationError", "ClosedConnectionError", "InvalidArgumentError", "InvalidSubjectError"].includes(
+    name
+  )
+}
+
+const warningsOf = ({ connection, replicas, maxBytes }: JetStreamOptions): ReadonlyArray<string> => {
+  const version = connection.info?.version ?? "unknown"
+  const old = !serverAtLeast(connection, 2, 10)
+  return [
+    ...(old
+      ? [
+          `nats-server ${version} is older than 2.10: its optimistic locks do not hold in replicated streams, so only ` +
+            `message ids guard the versions, and leases in key-value buckets are not safe to update by several. Upgrade`
+        ]
+      : []),
+    ...(replicas === 1 ? ["the stream has one copy: the log ends with its server's disk"] : []),
+    ...(maxBytes <= 0 ? ["the stream has no size limit"] : [])
+  ]
+}
+
+/** Finds the stream, or makes it as it should be. */
+const openStream = async (options: JetStreamOptions): Promise<JetStreamManager> => {
+  const { connection, stream, prefix, replicas, maxBytes } = options
+  const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
+  const config = {
+    name: stream,
+    subjects: [`${prefix}.>`],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    num_replicas: replicas,
+    max_bytes: maxBytes,
+    duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+    deny_delete: true,
+    allow_direct: true
+  }
+  for (;;) {
+    try {
+      const manager = await jetstreamManager(connection, { timeout: ATTEMPT_MS })
+      if (options.manage)
+        await manager.streams.add(config).catch((error: unknown) => {
+          if (apiCode(error) !== STREAM_NAME_IN_USE) throw error
+          return manager.streams.update(stream, config)
+        })
+      else await manager.streams.info(stream)
+      return manager
+    } catch (error) {
+      if (performance.now() + PAUSE_MS >= deadline || (apiCode(error) !== 0 && !isPassing(error)))
+        throw new LogUnavailable({ detail: `stream ${stream}: ${textOf(error)}`, uncertain: false, cause: error })
+      await sleep(PAUSE_MS)
+    }
+  }
+}
+
+/** A log in a stream. The connection is the caller's to close. Says at the start what an operator should know. */
+export const jetstreamEventLog = (options: JetStreamOptions): Layer.Layer<EventLog, LogUnavailable> =>
+  Layer.effect(
+    EventLog,
+    Effect.gen(function* () {
+      const store = yield* Effect.tryPromise({
+        try: () => jetstreamStore(options),
+        catch: (error) =>
+          error instanceof LogUnavailable
+            ? error
+            : new LogUnavailable({ detail: textOf(error), uncertain: false, cause: error })
+      })
+      for (const warning of store.warnings) yield* Effect.logWarning(warning)
+      return overStore(store, options.inspect)
+    })
+  )

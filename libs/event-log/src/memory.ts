@@ -1,0 +1,106 @@
+/** The log in memory: for tests and the simulator. Gone with the process. */
+import * as Layer from "effect/Layer"
+import { BatchQueue } from "./batch-queue.ts"
+import type { Commit, Inspect, RawCommit } from "./commit.ts"
+import { type CommitStore, overStore, type RawBatch, wants } from "./commit-store.ts"
+import { EventLog, type ReadOptions, type Snapshot, type SubjectStatus, VersionConflict } from "./event-log.ts"
+
+const BATCH = 1_000
+
+interface Held extends RawCommit {
+  readonly commit: Commit
+  readonly storedAt: number
+}
+
+/** `clock` gives the time commits are stored at, milliseconds since 1970. */
+export const memoryStore = (
+  clock: () => number = Date.now
+): CommitStore & { readonly inject: (subject: string, body: string) => void } => {
+  let commits: Array<Held> = []
+  let lastSeq = 0
+  const snapshots = new Map<string, Snapshot>()
+  const tails = new Set<BatchQueue<RawCommit>>()
+  const ofSubject = (subject: string): Array<Held> => commits.filter((it) => it.subject === subject)
+  const version = (subject: string): number => commits.findLast((it) => it.subject === subject)?.commit.last ?? 0
+  const store = (commit: Commit): number => {
+    const held = { seq: (lastSeq += 1), subject: commit.subject, body: commit.body, commit, storedAt: clock() }
+    commits.push(held)
+    for (const tail of tails) {
+      tail.push(held)
+      tail.markCaughtUp()
+    }
+    return held.seq
+  }
+  return {
+    adapter: "memory",
+    warnings: ["the log is in memory and ends with this process"],
+    append: async (commit) => {
+      const actual = version(commit.subject)
+      if (actual === commit.first - 1) return { seq: store(commit), version: commit.last, duplicate: false }
+      const there = commits.find((it) => it.subject === commit.subject && it.commit.first === commit.first)
+      if (there?.commit.id === commit.id) return { seq: there.seq, version: there.commit.last, duplicate: true }
+      throw new VersionConflict({ subject: commit.subject, expected: commit.first - 1, actual })
+    },
+    read: async function* ({ from, only }: ReadOptions): AsyncGenerator<RawBatch> {
+      const wanted = commits.filter((it) => it.seq >= from && wants(only, it.subject))
+      for (let at = 0; at < wanted.length; at += BATCH)
+        yield { commits: wanted.slice(at, at + BATCH), caughtUp: at + BATCH >= wanted.length }
+    },
+    tail: ({ from, only }) => {
+      const queue = new BatchQueue<RawCommit>()
+      for (const held of commits) if (held.seq >= from) queue.push(held)
+      queue.markCaughtUp()
+      tails.add(queue)
+      return iterable(queue, only, () => tails.delete(queue))
+    },
+    version: async (subject) => version(subject),
+    saveSnapshot: async (name, snapshot) => void snapshots.set(name, snapshot),
+    loadSnapshot: async (name) => snapshots.get(name),
+    retain: async ({ storedBefore, keepPerSubject }) => {
+      const gone = new Set<Held>()
+      for (const subject of new Set(commits.map((it) => it.subject).filter((it) => it.startsWith("clock."))))
+        ofSubject(subject)
+          .toReversed()
+          .forEach((it, age) => age > 0 && (age >= keepPerSubject || it.storedAt < storedBefore) && gone.add(it))
+      commits = commits.filter((it) => !gone.has(it))
+      return gone.size
+    },
+    subjects: async () => ({
+      lastSeq,
+      subjects: [...new Set(commits.map((it) => it.subject))].map((subject): SubjectStatus => {
+        const first = commits.find((it) => it.subject === subject) as Held
+        return { subject, firstSeq: first.seq, firstVersion: first.commit.first, version: version(subject) }
+      })
+    }),
+    inject: (subject, body) => {
+      const last = version(subject)
+      store({ subject, first: last, last, id: "", body })
+    }
+  }
+}
+
+/** A queue of raw commits as the stores hand them out; `close` runs when the reader leaves. */
+export const iterable = (
+  queue: BatchQueue<RawCommit>,
+  only: ReadOptions["only"],
+  close: () => unknown,
+  take: () => ReturnType<BatchQueue<RawCommit>["take"]> = () => queue.take()
+): AsyncIterable<RawBatch> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: async () => {
+      const batch = await take()
+      if (batch === undefined) return { done: true, value: undefined }
+      const commits = only === undefined ? batch.items : batch.items.filter((it) => wants(only, it.subject))
+      return { done: false, value: { commits, caughtUp: batch.caughtUp } }
+    },
+    return: async () => {
+      await close()
+      queue.end()
+      return { done: true, value: undefined }
+    }
+  })
+})
+
+/** A log that ends with the process. */
+export const memoryEventLog = (inspect?: Inspect): Layer.Layer<EventLog> =>
+  Layer.sync(EventLog, () => overStore(memoryStore(), inspect))

@@ -1,0 +1,191 @@
+/**
+ * The key shelf in a JetStream stream of its own, one subject a slot. Deleting or purging in JetStream, and a key-value
+ * bucket's history, only unlink a message: its bytes stay in the block on disk. Here every message that goes is erased
+ * with the server's secure delete, which overwrites the record in its block before it is unlinked.
+ *
+ * That reaches the stream's blocks. In a cluster the servers also keep a log of proposals (Raft), and there the bytes stay
+ * until the servers compact it. So a replicated shelf belongs in memory (`storage: "memory"`, the default for more than
+ * one copy), where neither blocks nor proposals touch a disk, and the leader lays the live keys in again should all
+ * servers ever go at once; on disk only with encryption at rest, and then a warning says so.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import {
+  DiscardPolicy,
+  jetstream,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StoredMsg
+} from "@nats-io/jetstream"
+import type { NatsConnection } from "@nats-io/nats-core"
+import { setTimeout as sleep } from "node:timers/promises"
+import { storedMessage } from "./jetstream-read.ts"
+import {
+  KeyShelf,
+  overShelf,
+  sameKey,
+  type ShelfStore,
+  ShelfUnavailable,
+  SlotTaken,
+  type WrappedKey
+} from "./key-shelf.ts"
+
+export interface ShelfOptions {
+  readonly connection: NatsConnection
+  readonly stream: string
+  /** What subjects begin with; must not overlap the log's. */
+  readonly prefix: string
+  readonly replicas: number
+  readonly storage?: "memory" | "file"
+  /** Whether to create the stream; needs the permission. */
+  readonly manage: boolean
+  /** How long a write is repeated before it fails, 15 s by default. */
+  readonly deadlineMs?: number
+}
+
+const ATTEMPT_MS = 2_500
+const PAUSE_MS = 100
+const DEADLINE_MS = 15_000
+const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
+const FINGERPRINT_LENGTH = 16
+const MAX_BYTES = 16 * 1024 * 1024
+
+const codeOf = (error: unknown): number => (error instanceof JetStreamApiError ? error.code : 0)
+
+/** A record is the fingerprint's 16 characters and the box. */
+const encode = ({ under, box }: WrappedKey): Uint8Array => Buffer.concat([Buffer.from(under, "latin1"), box])
+
+const decode = (data: Uint8Array): WrappedKey => ({
+  under: Buffer.from(data.subarray(0, FINGERPRINT_LENGTH)).toString("latin1"),
+  box: new Uint8Array(data.subarray(FINGERPRINT_LENGTH))
+})
+
+/** A shelf in a stream. Rejects with ShelfUnavailable where the stream is not there and cannot be made. */
+export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore> => {
+  const { connection, stream, prefix, replicas } = options
+  const storage = options.storage ?? (replicas > 1 ? "memory" : "file")
+  const deadlineMs = options.deadlineMs ?? DEADLINE_MS
+  const manager = await repeat(deadlineMs, () => openStream(options, storage))
+  const client = jetstream(connection, { timeout: ATTEMPT_MS })
+  const last = (slot: string): Promise<StoredMsg | null> =>
+    storedMessage(manager, stream, { last_by_subj: `${prefix}.${slot}` })
+  const publish = (slot: string, key: WrappedKey, after: number): Promise<unknown> =>
+    client.publish(`${prefix}.${slot}`, encode(key), {
+      expect: { streamName: stream, lastSubjectSequence: after }
+    })
+  /** Overwrites and unlinks the slot's messages below a sequence. */
+  const erase = async (slot: string, below: number): Promise<void> => {
+    for (;;) {
+      const message = await storedMessage(manager, stream, { seq: 1, next_by_subj: `${prefix}.${slot}` })
+      if (message === null || message.seq >= below) return
+      await manager.streams.deleteMessage(stream, message.seq, true)
+    }
+  }
+  const slots = async (): Promise<ReadonlyArray<string>> => {
+    const info = await manager.streams.info(stream, { subjects_filter: `${prefix}.>` })
+    return Object.keys(info.state.subjects ?? {}).map((it) => it.slice(prefix.length + 1))
+  }
+
+  return {
+    warnings: warningsOf(storage, replicas),
+    put: (slot, key) =>
+      repeat(deadlineMs, async () => {
+        try {
+          await publish(slot, key, 0)
+        } catch (error) {
+          if (!WRONG_LAST_SEQUENCE.has(codeOf(error))) throw error
+          const there = await last(slot)
+          if (there !== null && !sameKey(decode(there.data), key)) throw new SlotTaken({ slot })
+          if (there === null) throw error
+        }
+      }),
+    get: async (slot) => {
+      const message = await last(slot)
+      return message === null ? undefined : decode(message.data)
+    },
+    rewrap: (slot, from, key) =>
+      repeat(deadlineMs, async () => {
+        const there = await last(slot)
+        if (there === null) return false
+        const mine = sameKey(decode(there.data), key)
+        if (!mine && decode(there.data).under !== from) return false
+        if (!mine) await publish(slot, key, there.seq)
+        const newest = await last(slot)
+        await erase(slot, newest?.seq ?? 0)
+        return true
+      }),
+    shred: (slot) => repeat(deadlineMs, () => erase(slot, Infinity)),
+    list: async () => {
+      const found = await Promise.all(
+        (await slots()).map(async (slot) => {
+          const message = await last(slot)
+          // A change of wrapping that was cut short leaves the old record below the new one.
+          if (message !== null) await erase(slot, message.seq)
+          return message === null ? [] : [{ slot, under: decode(message.data).under }]
+        })
+      )
+      return found.flat()
+    }
+  }
+}
+
+const warningsOf = (storage: "memory" | "file", replicas: number): ReadonlyArray<string> => {
+  if (storage === "memory")
+    return replicas === 1 ? ["the key shelf ends with its one server: keys are then minted anew"] : []
+  return replicas === 1
+    ? []
+    : ["the key shelf is replicated on disk: shredded keys stay in the servers' Raft logs until those are compacted"]
+}
+
+const openStream = async (options: ShelfOptions, storage: "memory" | "file"): Promise<JetStreamManager> => {
+  const manager = await jetstreamManager(options.connection, { timeout: ATTEMPT_MS })
+  if (!options.manage) {
+    await manager.streams.info(options.stream)
+    return manager
+  }
+  await manager.streams.add({
+    name: options.stream,
+    subjects: [`${options.prefix}.>`],
+    storage: storage === "memory" ? StorageType.Memory : StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    num_replicas: options.replicas,
+    max_bytes: MAX_BYTES,
+    // Answers from any replica could come after the shredding.
+    allow_direct: false
+  })
+  return manager
+}
+
+/** Tries until it succeeds, is refused for good, or the deadline has passed. */
+const repeat = async <A>(deadlineMs: number, run: () => Promise<A>): Promise<A> => {
+  const deadline = performance.now() + deadlineMs
+  for (;;) {
+    try {
+      return await run()
+    } catch (error) {
+      const final =
+        error instanceof SlotTaken || (error instanceof JetStreamApiError && error.status < 500 && error.status !== 408)
+      if (final || performance.now() + PAUSE_MS >= deadline) throw error
+      await sleep(PAUSE_MS)
+    }
+  }
+}
+
+/** A shelf in a stream. The connection is the caller's to close. */
+export const jetstreamKeyShelf = (options: ShelfOptions): Layer.Layer<KeyShelf, ShelfUnavailable> =>
+  Layer.effect(
+    KeyShelf,
+    Effect.gen(function* () {
+      const store = yield* Effect.tryPromise({
+        try: () => jetstreamShelf(options),
+        catch: (cause) =>
+          new ShelfUnavailable({ detail: cause instanceof Error ? cause.message : String(cause), cause })
+      })
+      for (const warning of store.warnings) yield* Effect.logWarning(warning)
+      return overShelf(store)
+    })
+  )

@@ -1,0 +1,133 @@
+/**
+ * The key shelf in an SQLite file. What is shredded must leave no bytes behind, and SQLite leaves them in three places:
+ * in freed cells (`secure_delete` overwrites them), in a write-ahead log (there is none here) and in the rollback journal,
+ * which holds pages as they were. The journal is therefore kept as a file and overwritten with zeros, under the exclusive
+ * lock, after every change. What the disk itself keeps (a copy-on-write file system, a drive's spare blocks, backups) is
+ * beyond any program's reach.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+import {
+  KeyShelf,
+  overShelf,
+  sameKey,
+  type ShelfStore,
+  ShelfUnavailable,
+  SlotTaken,
+  type WrappedKey
+} from "./key-shelf.ts"
+
+/** "MerK" in the file's header. */
+const APPLICATION_ID = 0x4d65_724b
+
+const SCHEMA = "CREATE TABLE IF NOT EXISTS slots (slot TEXT PRIMARY KEY, under TEXT NOT NULL, box BLOB NOT NULL) STRICT"
+
+/** A shelf in a file, readable by its owner alone. Throws ShelfUnavailable where the file cannot be used. */
+export const sqliteShelf = (file: string, busyMs = 5_000): ShelfStore & { readonly close: () => void } => {
+  const db = opened(file, busyMs)
+  const select = db.prepare("SELECT under, box FROM slots WHERE slot = ?")
+  const insert = db.prepare("INSERT INTO slots (slot, under, box) VALUES (?, ?, ?)")
+  const remove = db.prepare("DELETE FROM slots WHERE slot = ?")
+  const all = db.prepare("SELECT slot, under FROM slots ORDER BY slot")
+
+  const get = (slot: string): WrappedKey | undefined => {
+    const row = select.get(slot)
+    return row === undefined ? undefined : { under: String(row["under"]), box: row["box"] as Uint8Array }
+  }
+  const change = <A>(run: () => A): A => {
+    db.exec("BEGIN EXCLUSIVE")
+    try {
+      const result = run()
+      db.exec("COMMIT")
+      return result
+    } catch (error) {
+      if (db.isTransaction) db.exec("ROLLBACK")
+      throw error
+    } finally {
+      eraseJournal()
+    }
+  }
+  /** The lock keeps out other processes, whose journal it would otherwise be. */
+  const eraseJournal = (): void => {
+    db.exec("BEGIN EXCLUSIVE")
+    try {
+      overwrite(`${file}-journal`)
+    } finally {
+      db.exec("ROLLBACK")
+    }
+  }
+  // What a crash between a commit and its erasure has left.
+  eraseJournal()
+
+  return {
+    warnings: [],
+    put: async (slot, key) =>
+      change(() => {
+        const there = get(slot)
+        if (there === undefined) insert.run(slot, key.under, key.box)
+        else if (!sameKey(there, key)) throw new SlotTaken({ slot })
+      }),
+    get: async (slot) => get(slot),
+    rewrap: async (slot, from, key) =>
+      change(() => {
+        if (get(slot)?.under !== from) return false
+        remove.run(slot)
+        insert.run(slot, key.under, key.box)
+        return true
+      }),
+    shred: async (slot) => void change(() => remove.run(slot)),
+    list: async () => all.all().map((row) => ({ slot: String(row["slot"]), under: String(row["under"]) })),
+    close: () => {
+      if (db.isOpen) db.close()
+    }
+  }
+}
+
+const opened = (file: string, busyMs: number): DatabaseSync => {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(file, { timeout: busyMs })
+    const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]
+    const id = db.prepare("PRAGMA application_id").get()?.["application_id"]
+    if (tables !== 0 && id !== APPLICATION_ID) throw new Error("it is another program's database")
+    chmodSync(file, 0o600)
+    db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_mode = PERSIST; PRAGMA synchronous = EXTRA;
+      PRAGMA temp_store = MEMORY; ${SCHEMA}; PRAGMA application_id = ${APPLICATION_ID}`)
+    return db
+  } catch (cause) {
+    db?.close()
+    throw new ShelfUnavailable({ detail: `${file}: ${cause instanceof Error ? cause.message : String(cause)}`, cause })
+  }
+}
+
+/** Overwrites a file's bytes with zeros where they lie, and waits for the disk. */
+const overwrite = (file: string): void => {
+  if (!existsSync(file)) return
+  const descriptor = openSync(file, constants.O_RDWR)
+  try {
+    const zeros = new Uint8Array(fstatSync(descriptor).size)
+    for (let at = 0; at < zeros.length;) at += writeSync(descriptor, zeros, at, zeros.length - at, at)
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** A shelf in a file, closed with its scope. */
+export const sqliteKeyShelf = (file: string): Layer.Layer<KeyShelf, ShelfUnavailable> =>
+  Layer.effect(
+    KeyShelf,
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.try({
+          try: () => sqliteShelf(file),
+          catch: (error) =>
+            error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: String(error) })
+        }),
+        (store) => Effect.sync(() => store.close())
+      ),
+      overShelf
+    )
+  )

@@ -1,0 +1,57 @@
+/**
+ * Snapshots as files, for logs that are elsewhere: a node whose NATS is out of reach starts from what lies here. Written
+ * beside and renamed, so that a crash leaves the old one or the new one; checked by a sum when read.
+ */
+import { hash } from "node:crypto"
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises"
+import { join } from "node:path"
+import type { Snapshot } from "./event-log.ts"
+
+/** SHA-256 of a text, hexadecimal. Finds damage, not forgery. */
+export const checksum = (text: string): string => hash("sha256", text)
+
+export interface SnapshotStore {
+  readonly save: (name: string, snapshot: Snapshot) => Promise<void>
+  /** Undefined where there is none or it is damaged. */
+  readonly load: (name: string) => Promise<Snapshot | undefined>
+}
+
+/** Snapshots in a directory, one file `<name>.snapshot` each: a line of JSON about the state, then the state. */
+export const snapshotFiles = (directory: string): SnapshotStore => ({
+  save: async (name, { seq, format, state }) => {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const path = join(directory, `${name}.snapshot`)
+    const fresh = `${path}.new`
+    const file = await open(fresh, "w", 0o600)
+    try {
+      await file.writeFile(`${JSON.stringify({ seq, format, sum: checksum(state) })}\n${state}`)
+      await file.sync()
+    } catch (error) {
+      await rm(fresh, { force: true })
+      throw error
+    } finally {
+      await file.close()
+    }
+    await rename(fresh, path)
+  },
+  load: async (name) => {
+    const text = await readFile(join(directory, `${name}.snapshot`), "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return ""
+      throw error
+    })
+    const end = text.indexOf("\n")
+    const state = text.slice(end + 1)
+    try {
+      const { seq, format, sum } = JSON.parse(text.slice(0, end)) as { seq: number; format: number; sum: string }
+      return sum === checksum(state) ? { seq, format, state } : undefined
+    } catch {
+      return undefined
+    }
+  }
+})
+
+/** Snapshots that end with the process. */
+export const snapshotMemory = (): SnapshotStore => {
+  const held = new Map<string, Snapshot>()
+  return { save: async (name, snapshot) => void held.set(name, snapshot), load: async (name) => held.get(name) }
+}

@@ -1,0 +1,318 @@
+/**
+ * The log in an SQLite file: the embedded default of a single machine. One row a commit, write-ahead log, one statement
+ * an append, so that a crash leaves either the whole commit or none of it. Several processes may have the file open; one
+ * that waits for news hears its own appends at once and those of others within {@link SqliteOptions.pollMs}.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { chmodSync } from "node:fs"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
+import { type CommitStore, overStore, type RawBatch, wants } from "./commit-store.ts"
+import type { Inspect, RawCommit } from "./commit.ts"
+import {
+  type Appended,
+  EventLog,
+  LogFull,
+  LogUnavailable,
+  type ReadOptions,
+  type Snapshot,
+  type SubjectStatus,
+  VersionConflict
+} from "./event-log.ts"
+import { checksum } from "./snapshot-file.ts"
+
+export interface SqliteOptions {
+  /** Created where absent, readable by its owner alone. */
+  readonly file: string
+  /**
+   * `full` (the default): an acknowledged append survives a power cut. `normal`: it survives a crash of the process, a
+   * power cut may take the last ones; several times faster on a disk that is slow to flush.
+   */
+  readonly durability?: "full" | "normal"
+  /** Longest the file may grow, bytes; unlimited when absent. */
+  readonly maxBytes?: number
+  /** How often to look for appends by other processes, 50 ms by default. */
+  readonly pollMs?: number
+  /** How long to wait for another process's append, 5 s by default. */
+  readonly busyMs?: number
+  readonly inspect?: Inspect
+}
+
+/** "MerE" in the file's header: tells our files from others. */
+const APPLICATION_ID = 0x4d65_7245
+const FORMAT = 1
+const BATCH = 2_000
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS commits (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  subject TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  stored INTEGER NOT NULL,
+  body TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS commits_by_version ON commits (subject, first);
+CREATE TABLE IF NOT EXISTS snapshots (
+  name TEXT PRIMARY KEY, seq INTEGER NOT NULL, format INTEGER NOT NULL, sum TEXT NOT NULL, state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;`
+
+const APPEND = `
+INSERT INTO commits (subject, first, last, id, stored, body)
+SELECT :subject, :first, :last, :id, :stored, :body
+WHERE coalesce((SELECT last FROM commits WHERE subject = :subject ORDER BY first DESC LIMIT 1), 0) = :first - 1`
+
+const RETAIN = `
+DELETE FROM commits WHERE subject = :subject
+  AND first < (SELECT max(first) FROM commits WHERE subject = :subject)
+  AND (stored < :before OR first < (SELECT min(first) FROM
+    (SELECT first FROM commits WHERE subject = :subject ORDER BY first DESC LIMIT :keep)))`
+
+const SUBJECTS = `
+SELECT subject, min(seq) AS firstSeq, min(first) AS firstVersion, max(last) AS version FROM commits GROUP BY subject`
+
+const FULL = 13
+const BUSY = 5
+const LOCKED = 6
+const CORRUPT = 11
+const NOT_A_DATABASE = 26
+
+/** SQLite's error in the log's terms. */
+const translate = (error: unknown): LogFull | LogUnavailable => {
+  const code = (error as { readonly errcode?: number }).errcode ?? 0
+  const text = error instanceof Error ? error.message : String(error)
+  switch (code & 0xff) {
+    case FULL:
+      return new LogFull({ detail: text })
+    case BUSY:
+    case LOCKED:
+      return new LogUnavailable({ detail: `another process holds the file: ${text}`, uncertain: false, cause: error })
+    case CORRUPT:
+    case NOT_A_DATABASE:
+      return new LogUnavailable({
+        detail: `the file is damaged or not a log (${text}): move it away and restore the last backup`,
+        uncertain: false,
+        cause: error
+      })
+    default:
+      return new LogUnavailable({ detail: text, uncertain: false, cause: error })
+  }
+}
+
+const guarded = <A>(run: () => A): A => {
+  try {
+    return run()
+  } catch (error) {
+    throw error instanceof VersionConflict || error instanceof LogUnavailable ? error : translate(error)
+  }
+}
+
+/** Opens the file and brings it to the current format. Throws LogUnavailable or LogFull. */
+const open = (options: SqliteOptions): DatabaseSync =>
+  guarded(() => {
+    const db = new DatabaseSync(options.file, { timeout: options.busyMs ?? 5_000 })
+    try {
+      const id = pragma(db, "application_id")
+      const format = pragma(db, "user_version")
+      const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]
+      if (tables !== 0 && id !== APPLICATION_ID) throw unusable(options.file, "it is another program's database")
+      if (format > FORMAT)
+        throw unusable(options.file, `it has format ${format}, this release knows ${FORMAT}: upgrade`)
+      if (options.file !== ":memory:") chmodSync(options.file, 0o600)
+      db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${options.durability === "normal" ? "NORMAL" : "FULL"}`)
+      db.exec(
+        `BEGIN IMMEDIATE; ${SCHEMA}; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT}; COMMIT`
+      )
+      if (options.maxBytes !== undefined)
+        db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pragma(db, "page_size")))}`)
+      return db
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  })
+
+const pragma = (db: DatabaseSync, name: string): number => Number(db.prepare(`PRAGMA ${name}`).get()?.[name])
+
+const unusable = (file: string, why: string): LogUnavailable =>
+  new LogUnavailable({ detail: `${file} cannot be used: ${why}`, uncertain: false })
+
+/** A store over an open file; `close` ends it. `clock`: milliseconds since 1970, for retention. */
+export const sqliteStore = (
+  options: SqliteOptions,
+  clock: () => number = Date.now
+): CommitStore & { readonly close: () => void } => {
+  const db = open(options)
+  const tails = new Set<() => void>()
+  const prepared = new Map<string, StatementSync>()
+  const sql = (text: string): StatementSync => {
+    let statement = prepared.get(text)
+    if (statement === undefined) prepared.set(text, (statement = db.prepare(text)))
+    return statement
+  }
+  const version = (subject: string): number =>
+    Number(sql("SELECT last FROM commits WHERE subject = ? ORDER BY first DESC LIMIT 1").get(subject)?.["last"] ?? 0)
+  const rows = (from: number, through: number): ReadonlyArray<RawCommit> =>
+    sql("SELECT seq, subject, body FROM commits WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?").all(
+      from,
+      through,
+      BATCH
+    ) as ReadonlyArray<unknown> as ReadonlyArray<RawCommit>
+  const lastSeq = (): number =>
+    Number(sql("SELECT seq FROM sqlite_sequence WHERE name = 'commits'").get()?.["seq"] ?? 0)
+  const select = (commits: ReadonlyArray<RawCommit>, only: ReadOptions["only"]): ReadonlyArray<RawCommit> =>
+    only === undefined ? commits : commits.filter((it) => wants(only, it.subject))
+
+  return {
+    adapter: "sqlite",
+    warnings: options.durability === "normal" ? ["durability is normal: a power cut may take the last appends"] : [],
+    append: async (commit): Promise<Appended> =>
+      guarded(() => {
+        const { subject, first, last, id, body } = commit
+        const result = sql(APPEND).run({ subject, first, last, id, stored: clock(), body })
+        if (result.changes !== 0) {
+          for (const wake of tails) wake()
+          return { seq: Number(result.lastInsertRowid), version: last, duplicate: false }
+        }
+        const there = sql("SELECT seq, last, id FROM commits WHERE subject = ? AND first = ?").get(subject, first)
+        if (there?.["id"] === id) return { seq: Number(there["seq"]), version: Number(there["last"]), duplicate: true }
+        throw new VersionConflict({ subject, expected: first - 1, actual: version(subject) })
+      }),
+    read: async function* ({ from, only }: ReadOptions): AsyncGenerator<RawBatch> {
+      const end = guarded(lastSeq)
+      for (let next = from; next <= end;) {
+        const commits = guarded(() => rows(next, end))
+        next = (commits.at(-1)?.seq ?? end) + 1
+        const caughtUp = commits.length < BATCH || next > end
+        yield { commits: select(commits, only), caughtUp }
+        if (caughtUp) return
+      }
+    },
+    tail: ({ from, only }) =>
+      new Tail(db, tails, options.pollMs ?? 50, from, (at) => {
+        const commits = guarded(() => rows(at, Number.MAX_SAFE_INTEGER))
+        return {
+          commits: select(commits, only),
+          caughtUp: commits.length < BATCH,
+          next: (commits.at(-1)?.seq ?? at - 1) + 1
+        }
+      }),
+    version: async (subject) => guarded(() => version(subject)),
+    saveSnapshot: async (name, { seq, format, state }) =>
+      guarded(() => {
+        sql("INSERT OR REPLACE INTO snapshots (name, seq, format, sum, state) VALUES (?, ?, ?, ?, ?)").run(
+          name,
+          seq,
+          format,
+          checksum(state),
+          state
+        )
+      }),
+    loadSnapshot: async (name) =>
+      guarded(() => {
+        const row = sql("SELECT seq, format, sum, state FROM snapshots WHERE name = ?").get(name)
+        if (row === undefined || checksum(String(row["state"])) !== row["sum"]) return undefined
+        return { seq: row["seq"], format: row["format"], state: row["state"] } as Snapshot
+      }),
+    retain: async ({ storedBefore, keepPerSubject }) =>
+      guarded(() => {
+        const subjects = sql("SELECT DISTINCT subject FROM commits WHERE subject GLOB 'clock.*'").all()
+        return subjects.reduce((gone, { subject }) => {
+          const result = sql(RETAIN).run({ subject: subject ?? "", before: storedBefore, keep: keepPerSubject })
+          return gone + Number(result.changes)
+        }, 0)
+      }),
+    subjects: async () =>
+      guarded(() => ({
+        lastSeq: lastSeq(),
+        subjects: sql(SUBJECTS).all() as ReadonlyArray<unknown> as ReadonlyArray<SubjectStatus>
+      })),
+    close: () => {
+      for (const wake of tails) wake()
+      tails.clear()
+      if (db.isOpen) db.close()
+    }
+  }
+}
+
+interface Page extends RawBatch {
+  readonly next: number
+}
+
+/** Pages through the log, then waits: for an append of this process, or for `data_version` to tell of another's. */
+class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
+  readonly #db: DatabaseSync
+  readonly #tails: Set<() => void>
+  readonly #pollMs: number
+  readonly #page: (from: number) => Page
+  #from: number
+  #first = true
+  #ended = false
+  #dataVersion = -1
+
+  constructor(db: DatabaseSync, tails: Set<() => void>, pollMs: number, from: number, page: (from: number) => Page) {
+    this.#db = db
+    this.#tails = tails
+    this.#pollMs = pollMs
+    this.#from = from
+    this.#page = page
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<RawBatch>> {
+    while (!this.#ended && this.#db.isOpen) {
+      this.#dataVersion = pragma(this.#db, "data_version")
+      const page = this.#page(this.#from)
+      const news = page.next > this.#from || this.#first
+      this.#first = false
+      this.#from = page.next
+      if (news) return { done: false, value: page }
+      await this.#change()
+    }
+    return { done: true, value: undefined }
+  }
+
+  return(): Promise<IteratorResult<RawBatch>> {
+    this.#ended = true
+    this.#wake?.()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  #wake: (() => void) | undefined
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearInterval(timer)
+        this.#tails.delete(wake)
+        this.#wake = undefined
+        resolve()
+      }
+      const timer = setInterval(() => {
+        if (!this.#db.isOpen || pragma(this.#db, "data_version") !== this.#dataVersion) wake()
+      }, this.#pollMs)
+      this.#tails.add(wake)
+      this.#wake = wake
+    })
+  }
+}
+
+/** A log in a file, closed with its scope. */
+export const sqliteEventLog = (options: SqliteOptions): Layer.Layer<EventLog, LogUnavailable | LogFull> =>
+  Layer.effect(
+    EventLog,
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.try({
+          try: () => sqliteStore(options),
+          catch: (error) => (error instanceof LogFull || error instanceof LogUnavailable ? error : translate(error))
+        }),
+        (store) => Effect.sync(() => store.close())
+      ),
+      (store) => overStore(store, options.inspect)
+    )
+  )

@@ -1,0 +1,3 @@
+import { jetstreamSuite } from "./jetstream-suite.ts"
+
+jetstreamSuite("2.10")

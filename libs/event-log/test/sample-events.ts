@@ -1,0 +1,53 @@
+/** Events of the real aggregates, made short. */
+import type { AnyEvent } from "@meridian/events/catalogue"
+import type { ClockEvent } from "@meridian/events/clock"
+import type { NtsKeysEvent } from "@meridian/events/nts-keys-events"
+import type { PolicyEvent } from "@meridian/events/policy"
+import type { SealedKey } from "@meridian/events/sealed-key"
+
+const envelope = (subject: string, version: number, id: string) => ({
+  schema: 1,
+  id,
+  time: "2026-11-21T12:00:00.000Z",
+  node: "node-a",
+  cause: "cause-1",
+  subject,
+  version
+})
+
+/** An event of a node's clock. */
+export const clockEvent = (node: string, version: number, id = `${node}-${version}`): ClockEvent => ({
+  type: "SourceReachabilityChanged",
+  ...envelope(`clock.${node}`, version, id),
+  data: { source: "192.0.2.1", reachable: version % 2 === 1, reach: 1 }
+})
+
+export const policyEvent = (version: number, id = `policy-${version}`): PolicyEvent => ({
+  type: "PolicyChanged",
+  ...envelope("policy", version, id),
+  data: { changes: { ntsAcceptPast: 3 } }
+})
+
+export const takeOver = (version: number, id = `keys-${version}`): NtsKeysEvent => ({
+  type: "NtsLeaderTookOver",
+  ...envelope("keys.nts", version, id),
+  data: { term: version, leader: "node-a" }
+})
+
+export const published = (version: number, generation: number, sealed: SealedKey): NtsKeysEvent => ({
+  type: "NtsGenerationPublished",
+  ...envelope("keys.nts", version, `published-${version}`),
+  data: {
+    generation,
+    aead: 15,
+    notBefore: "2026-11-21T12:00:00.000Z",
+    activation: "2026-11-22T12:00:00.000Z",
+    retirement: "2026-12-03T12:00:00.000Z",
+    predecessorUntil: "2026-12-02T12:00:00.000Z",
+    sealed
+  }
+})
+
+/** A run of clock events from a version on. */
+export const clockEvents = (node: string, from: number, count: number): ReadonlyArray<AnyEvent> =>
+  Array.from({ length: count }, (_, index) => clockEvent(node, from + index))

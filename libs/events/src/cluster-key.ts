@@ -1,0 +1,116 @@
+/**
+ * The cluster key: which key the shelf's data keys are wrapped under, and the change from one to the next. The key is
+ * never here, only its fingerprint. A change is resumable: each slot of the shelf says which key wraps it, so whoever
+ * leads goes on with the slots that still name the old one, and the change ends when none does.
+ */
+import * as Schema from "effect/Schema"
+import {
+  type AggregateState,
+  type CommandContext,
+  type Decider,
+  type Decision,
+  defineEvent,
+  Draft,
+  EventRejected,
+  type EventOf,
+  fromIso,
+  refuse
+} from "./event.ts"
+
+export const CLUSTER_KEY_SUBJECT = "keys.cluster"
+
+const FINGERPRINT = /^[0-9a-f]{16}$/
+
+/** 16 hexadecimal digits that tell one cluster key from another and nothing about it. */
+export const Fingerprint = Schema.String.check(Schema.isPattern(FINGERPRINT))
+
+/** The cluster has its first key. */
+export const ClusterKeyIntroduced = defineEvent("ClusterKeyIntroduced", Schema.Struct({ key: Fingerprint }))
+
+/** Slots are being wrapped anew. Until the change is complete a node needs both keys. */
+export const ClusterKeyChangeStarted = defineEvent(
+  "ClusterKeyChangeStarted",
+  Schema.Struct({ from: Fingerprint, to: Fingerprint })
+)
+
+/** Every slot is wrapped under the new key; the old one opens nothing any more and may be destroyed. */
+export const ClusterKeyChanged = defineEvent("ClusterKeyChanged", Schema.Struct({ key: Fingerprint }))
+
+export const clusterKeyDefinitions = [ClusterKeyIntroduced, ClusterKeyChangeStarted, ClusterKeyChanged] as const
+
+export type ClusterKeyEvent = EventOf<(typeof clusterKeyDefinitions)[number]>
+
+export interface ClusterKeyState extends AggregateState {
+  readonly current: string | null
+  /** The key being changed to. */
+  readonly changingTo: string | null
+  /** Keys that were current once. They do not come back. */
+  readonly former: ReadonlyArray<string>
+}
+
+export const clusterKeyInitial: ClusterKeyState = { version: 0, latest: 0, current: null, changingTo: null, former: [] }
+
+export type ClusterKeyCommand =
+  | { readonly _tag: "Introduce"; readonly key: string }
+  | { readonly _tag: "StartChange"; readonly to: string }
+  /** `remaining` are the slots still wrapped under the old key. */
+  | { readonly _tag: "FinishChange"; readonly remaining: number }
+
+/** Refused: `malformed`, `already-introduced`, `no-cluster-key`, `former-key`, `under-way`, `not-started`, `not-done`. */
+export const decide = (
+  state: ClusterKeyState,
+  command: ClusterKeyCommand,
+  context: CommandContext
+): Decision<ClusterKeyEvent> => {
+  const draft: Draft<ClusterKeyState, ClusterKeyEvent> = new Draft(evolve, state, CLUSTER_KEY_SUBJECT, context)
+  const wanted = command._tag === "Introduce" ? command.key : command._tag === "StartChange" ? command.to : undefined
+  if (wanted !== undefined && !FINGERPRINT.test(wanted)) return refuse("malformed", "a fingerprint is 16 hex digits")
+  switch (command._tag) {
+    case "Introduce":
+      if (state.current === command.key) break
+      if (state.current !== null)
+        return refuse("already-introduced", `the cluster's key is ${state.current}: give this node that key`)
+      draft.emit(ClusterKeyIntroduced, { key: command.key })
+      break
+    case "StartChange":
+      if (state.current === null) return refuse("no-cluster-key", "there is no cluster key to change: introduce one")
+      if (state.changingTo === command.to) break
+      if (state.changingTo !== null)
+        return refuse("under-way", `the change to ${state.changingTo} is not complete: finish it first`)
+      if (command.to === state.current || state.former.includes(command.to))
+        return refuse("former-key", `key ${command.to} is or was the cluster's: make a new one`)
+      draft.emit(ClusterKeyChangeStarted, { from: state.current, to: command.to })
+      break
+    case "FinishChange":
+      if (state.changingTo === null) return refuse("not-started", "no change of the cluster key is under way")
+      if (command.remaining > 0)
+        return refuse("not-done", `${command.remaining} slots are still wrapped under ${state.current}: wrap them anew`)
+      draft.emit(ClusterKeyChanged, { key: state.changingTo })
+      break
+  }
+  return draft.accept()
+}
+
+/** Folds one event. Rejected: a change that does not start from the current key or was not started. */
+export const evolve = (state: ClusterKeyState, event: ClusterKeyEvent): ClusterKeyState | EventRejected => {
+  if (event.version <= state.version) return state
+  const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)) }
+  switch (event.type) {
+    case "ClusterKeyIntroduced":
+      return state.current === null
+        ? { ...base, current: event.data.key }
+        : new EventRejected(`the cluster's key is already ${state.current}`)
+    case "ClusterKeyChangeStarted": {
+      const { from, to } = event.data
+      if (from !== state.current || state.changingTo !== null || to === from || state.former.includes(to))
+        return new EventRejected(`the cluster's key cannot change from ${from} to ${to}`)
+      return { ...base, changingTo: to }
+    }
+    case "ClusterKeyChanged":
+      return state.current !== null && event.data.key === state.changingTo
+        ? { ...base, current: event.data.key, changingTo: null, former: [...state.former, state.current] }
+        : new EventRejected(`no change to ${event.data.key} is under way`)
+  }
+}
+
+export const clusterKey = { decide, evolve } satisfies Decider<ClusterKeyState, ClusterKeyCommand, ClusterKeyEvent>

@@ -1,0 +1,188 @@
+/**
+ * A node of the cluster, one aggregate each: that it exists, what it runs, whether it may serve, and whether an operator
+ * has drained it. Heartbeats are kept for ever like all else here, so their rate is bounded; what changes is told at once.
+ */
+import * as Schema from "effect/Schema"
+import {
+  type AggregateState,
+  type CommandContext,
+  type Decider,
+  type Decision,
+  defineEvent,
+  Draft,
+  EventRejected,
+  type EventOf,
+  fromIso,
+  isNodeName,
+  Reason,
+  refuse
+} from "./event.ts"
+
+/** The subject of a node's own events. */
+export const memberSubject = (node: string): string => `members.${node}`
+
+const Version = Schema.String.check(Schema.isPattern(/^[0-9A-Za-z.+-]{1,64}$/))
+const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))
+const Generation = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+
+/** A node started: at its first start ever, and again at each one after. */
+export const MemberRegistered = defineEvent("MemberRegistered", Schema.Struct({ version: Version, workers: Count }))
+
+/** How a node is. */
+export const MemberHealth = Schema.Struct({
+  /** Workers that answer. */
+  workers: Count,
+  synchronised: Schema.Boolean,
+  /** Highest NTS generation and symmetric set the node holds, 0 for none. */
+  ntsGeneration: Generation,
+  symmetricSet: Generation
+})
+export type MemberHealth = typeof MemberHealth.Type
+
+export const MemberHeartbeat = defineEvent("MemberHeartbeat", Schema.Struct({ health: MemberHealth }))
+
+/** The node may be sent traffic. */
+export const MemberReady = defineEvent("MemberReady", Schema.Struct({}))
+
+/** The node asks not to be sent traffic: a key generation it lacks, a clock that is off. */
+export const MemberUnready = defineEvent("MemberUnready", Schema.Struct({ reason: Reason }))
+
+/** An operator takes the node out; it stays out over restarts. */
+export const MemberDrained = defineEvent("MemberDrained", Schema.Struct({ reason: Reason }))
+export const MemberUndrained = defineEvent("MemberUndrained", Schema.Struct({}))
+
+export const membersDefinitions = [
+  MemberRegistered,
+  MemberHeartbeat,
+  MemberReady,
+  MemberUnready,
+  MemberDrained,
+  MemberUndrained
+] as const
+
+export type MemberEvent = EventOf<(typeof membersDefinitions)[number]>
+
+export interface MemberState extends AggregateState {
+  readonly node: string
+  /** Absent until it registers. */
+  readonly release: string | null
+  readonly workers: number
+  readonly health: MemberHealth | null
+  /** When it last said anything itself, milliseconds since 1970. */
+  readonly heardAt: number
+  readonly ready: boolean
+  /** Why it is not ready; empty when it is. */
+  readonly reason: string
+  readonly drained: boolean
+}
+
+/** A node of which nothing is known. */
+export const memberInitial = (node: string): MemberState => ({
+  version: 0,
+  latest: 0,
+  node,
+  release: null,
+  workers: 0,
+  health: null,
+  heardAt: 0,
+  ready: false,
+  reason: "not started",
+  drained: false
+})
+
+/** Least time between two heartbeats that say the same, milliseconds. */
+export const HEARTBEAT_FLOOR_MS = 10_000
+
+/** Least time between two heartbeats whatever they say, milliseconds. */
+export const HEARTBEAT_CHANGE_FLOOR_MS = 1_000
+
+/** Whether the node has been heard within `silenceMs`. */
+export const isLive = (state: MemberState, now: number, silenceMs: number): boolean =>
+  state.release !== null && now - state.heardAt <= silenceMs
+
+/** Whether traffic may be sent to the node. */
+export const isServing = (state: MemberState): boolean => state.ready && !state.drained
+
+export type MemberCommand =
+  | { readonly _tag: "Register"; readonly version: string; readonly workers: number }
+  | { readonly _tag: "Heartbeat"; readonly health: MemberHealth }
+  | { readonly _tag: "SetReady" }
+  | { readonly _tag: "SetUnready"; readonly reason: string }
+  | { readonly _tag: "Drain"; readonly reason: string }
+  | { readonly _tag: "Undrain" }
+
+/**
+ * Refused: `bad-name`, `unknown-member` (it has never registered). A heartbeat that comes too soon, and a command for
+ * what already is, are accepted with no events.
+ */
+export const decide = (state: MemberState, command: MemberCommand, context: CommandContext): Decision<MemberEvent> => {
+  if (!isNodeName(state.node)) return refuse("bad-name", "a node's name is a-z, 0-9 and inner hyphens, at most 63")
+  if (state.release === null && command._tag !== "Register")
+    return refuse("unknown-member", `node ${state.node} has never registered: check the name`)
+  const draft: Draft<MemberState, MemberEvent> = new Draft(evolve, state, memberSubject(state.node), context)
+  switch (command._tag) {
+    case "Register":
+      draft.emit(MemberRegistered, { version: command.version, workers: command.workers })
+      break
+    case "Heartbeat": {
+      const floor = sameHealth(state.health, command.health) ? HEARTBEAT_FLOOR_MS : HEARTBEAT_CHANGE_FLOOR_MS
+      if (state.health === null || draft.at - state.heardAt >= floor)
+        draft.emit(MemberHeartbeat, { health: command.health })
+      break
+    }
+    case "SetReady":
+      if (!state.ready) draft.emit(MemberReady, {})
+      break
+    case "SetUnready":
+      if (state.ready || state.reason !== command.reason) draft.emit(MemberUnready, { reason: command.reason })
+      break
+    case "Drain":
+      if (!state.drained) draft.emit(MemberDrained, { reason: command.reason })
+      break
+    case "Undrain":
+      if (state.drained) draft.emit(MemberUndrained, {})
+      break
+  }
+  return draft.accept()
+}
+
+const sameHealth = (a: MemberHealth | null, b: MemberHealth): boolean =>
+  a !== null &&
+  a.workers === b.workers &&
+  a.synchronised === b.synchronised &&
+  a.ntsGeneration === b.ntsGeneration &&
+  a.symmetricSet === b.symmetricSet
+
+/** Folds one event. Rejected: another node's, and any before the first registration. */
+export const evolve = (state: MemberState, event: MemberEvent): MemberState | EventRejected => {
+  if (event.version <= state.version) return state
+  if (event.subject !== memberSubject(state.node)) return new EventRejected(`the event is of ${event.subject}`)
+  if (state.release === null && event.type !== "MemberRegistered")
+    return new EventRejected(`node ${state.node} has not registered`)
+  const latest = Math.max(state.latest, fromIso(event.time))
+  const base = { ...state, version: event.version, latest }
+  switch (event.type) {
+    case "MemberRegistered":
+      return {
+        ...base,
+        heardAt: latest,
+        release: event.data.version,
+        workers: event.data.workers,
+        health: null,
+        ready: false,
+        reason: "starting"
+      }
+    case "MemberHeartbeat":
+      return { ...base, heardAt: latest, health: event.data.health }
+    case "MemberReady":
+      return { ...base, heardAt: latest, ready: true, reason: "" }
+    case "MemberUnready":
+      return { ...base, heardAt: latest, ready: false, reason: event.data.reason }
+    case "MemberDrained":
+      return { ...base, drained: true }
+    case "MemberUndrained":
+      return { ...base, drained: false }
+  }
+}
+
+export const member = { decide, evolve } satisfies Decider<MemberState, MemberCommand, MemberEvent>

@@ -1,0 +1,400 @@
+/**
+ * The NTS master keys (RFC 8915 §6): generations of the key that cookies are sealed with.
+ *
+ * A generation is published a full rotation before it is needed, becomes active by time alone (so nodes go on with the
+ * log out of reach), and opens cookies until it retires. Numbers are given out once, in order. A number below the next
+ * one that is not live is retired or revoked, and stays so: there is no event that brings it back, and no clock either,
+ * since states only look forward from the greatest time they have seen.
+ */
+import {
+  type AggregateState,
+  type CommandContext,
+  type Decider,
+  type Decision,
+  Draft,
+  effectiveNow,
+  EventRejected,
+  type EventOf,
+  fromIso,
+  refuse,
+  type Refused,
+  toIso
+} from "./event.ts"
+import {
+  type MasterKeyAead,
+  NTS_KEYS_SUBJECT,
+  NtsGenerationActivated,
+  NtsGenerationBroughtForward,
+  NtsGenerationPublished,
+  NtsGenerationRetired,
+  NtsGenerationRevoked,
+  type NtsKeysEvent,
+  NtsLeaderTookOver
+} from "./nts-keys-events.ts"
+import type { SealedKey } from "./sealed-key.ts"
+
+/** A generation that is neither retired nor revoked. Times in milliseconds since 1970. */
+export interface NtsGeneration {
+  readonly generation: number
+  readonly aead: typeof MasterKeyAead.Type
+  readonly notBefore: number
+  readonly activation: number
+  readonly retirement: number
+  readonly sealed: SealedKey
+  /** Id of the event that published it. */
+  readonly publishedBy: string
+}
+
+/** What became of a generation that is live no more. */
+export interface NtsTombstone {
+  readonly generation: number
+  readonly end: "retired" | "revoked"
+  readonly at: number
+  readonly reason: string
+  /** Id of the event that ended it. */
+  readonly endedBy: string
+}
+
+/** Tombstones kept in the state for lists; older ones are in the log. */
+export const TOMBSTONES_KEPT = 32
+export interface NtsKeysState extends AggregateState {
+  /** Lease revision of the last leader, 0 before the first. */
+  readonly term: number
+  readonly leader: string | null
+  /** The number the next generation will have. */
+  readonly next: number
+  /** Lowest number that may be active. */
+  readonly floor: number
+  /** Last generation recorded as active, 0 for none. */
+  readonly activated: number
+  /** Ascending by number and by activation. */
+  readonly live: ReadonlyArray<NtsGeneration>
+  readonly tombstones: ReadonlyArray<NtsTombstone>
+}
+
+export const ntsKeysInitial: NtsKeysState = {
+  version: 0,
+  latest: 0,
+  term: 0,
+  leader: null,
+  next: 1,
+  floor: 1,
+  activated: 0,
+  live: [],
+  tombstones: []
+}
+
+/**
+ * The state with `now` noted as seen. A node that calls this whenever it looks, with a clock that it trusts, keeps what
+ * it has activated or let go even if that clock is stepped back before the next event.
+ */
+export const witness = <State extends AggregateState>(state: State, now: number): State =>
+  now > state.latest ? { ...state, latest: now } : state
+
+/** The generation that new cookies are sealed with, if any is fit for it. */
+export const activeGeneration = (state: NtsKeysState, now: number): NtsGeneration | undefined => {
+  const at = effectiveNow(state, now)
+  return state.live.findLast((it) => it.activation <= at && it.generation >= state.floor)
+}
+
+/** The generations whose cookies are opened: the active one, those published ahead, those past but not yet retired. */
+export const acceptedGenerations = (state: NtsKeysState, now: number): ReadonlyArray<NtsGeneration> => {
+  const at = effectiveNow(state, now)
+  const active = activeGeneration(state, now)
+  return state.live.filter((it) => it === active || (at >= it.notBefore && at < it.retirement))
+}
+
+/** Generations published and not yet active. */
+export const pendingGenerations = (state: NtsKeysState, now: number): ReadonlyArray<NtsGeneration> => {
+  const at = effectiveNow(state, now)
+  return state.live.filter((it) => it.generation >= state.floor && it.activation > at)
+}
+
+/** Where a number stands. Anything below `next` that is not live has ended, even if its tombstone is no longer kept. */
+export const generationStatus = (
+  state: NtsKeysState,
+  generation: number,
+  now: number
+): "unknown" | "pending" | "active" | "past" | "ended" => {
+  if (generation >= state.next || generation < 1) return "unknown"
+  if (!state.live.some((it) => it.generation === generation)) return "ended"
+  const active = activeGeneration(state, now)
+  if (active?.generation === generation) return "active"
+  return pendingGenerations(state, now).some((it) => it.generation === generation) ? "pending" : "past"
+}
+
+/** How generations follow each other; from the cluster's policy. */
+export interface NtsKeysPlan {
+  readonly aead: typeof MasterKeyAead.Type
+  readonly rotationMs: number
+  readonly acceptPast: number
+  readonly acceptFuture: number
+  /** From the decision to an activation that was not planned: time for the event to reach every node. */
+  readonly leadMs: number
+}
+
+/** A freshly minted key, its data key already on the shelf. */
+export interface SuppliedKey {
+  readonly generation: number
+  readonly sealed: SealedKey
+}
+
+export type NtsKeysCommand =
+  | { readonly _tag: "TakeOver"; readonly term: number; readonly leader: string }
+  /** Does what time has made due. */
+  | { readonly _tag: "Tick"; readonly term: number; readonly plan: NtsKeysPlan; readonly supply: Supply }
+  /** `laggards` are live nodes that do not hold the generation to be activated. */
+  | {
+      readonly _tag: "Rotate"
+      readonly term: number
+      readonly plan: NtsKeysPlan
+      readonly supply: Supply
+      readonly laggards: ReadonlyArray<string>
+    }
+  | {
+      readonly _tag: "Revoke"
+      readonly term: number
+      readonly plan: NtsKeysPlan
+      readonly supply: Supply
+      readonly generation: number
+      readonly reason: string
+    }
+type Supply = ReadonlyArray<SuppliedKey>
+
+type NtsDraft = Draft<NtsKeysState, NtsKeysEvent>
+
+/**
+ * The events that carry the command out. Refused: `fenced` (another leader took over since), `not-leader` (no takeover
+ * under this term yet), `key-missing` (see {@link generationsNeeded}), `unknown-generation`, `already-ended`, `under-way`
+ * (an activation is due within the lead), `not-everywhere` (a live node lacks the key).
+ */
+export const decide = (
+  state: NtsKeysState,
+  command: NtsKeysCommand,
+  context: CommandContext
+): Decision<NtsKeysEvent> => {
+  const fenced = checkTerm(state, command)
+  if (fenced !== undefined) return fenced
+  const draft: NtsDraft = new Draft(evolve, state, NTS_KEYS_SUBJECT, context)
+  if (command._tag === "TakeOver") {
+    if (command.term > state.term) draft.emit(NtsLeaderTookOver, { term: command.term, leader: command.leader })
+    return draft.accept()
+  }
+  const refused =
+    command._tag === "Rotate"
+      ? bringForward(draft, command.plan, command.laggards)
+      : command._tag === "Revoke"
+        ? revoke(draft, command.plan, command.generation, command.reason)
+        : undefined
+  if (refused !== undefined) return refused
+  const missing = publishAhead(draft, command.plan, command.supply)
+  activateDue(draft)
+  retireDue(draft, command.plan)
+  return missing === undefined
+    ? draft.accept()
+    : refuse("key-missing", `the key of generation ${missing} is needed with this command: mint it and retry`)
+}
+
+/** The numbers of the generations that must be minted and supplied with a command. Empty also where it is refused. */
+export const generationsNeeded = (
+  state: NtsKeysState,
+  command: Exclude<NtsKeysCommand, { readonly _tag: "TakeOver" }>,
+  context: CommandContext
+): ReadonlyArray<number> => {
+  const placeholder: SealedKey = { slot: "nts.0.none", box: "A".repeat(64) }
+  const most = state.live.length + command.plan.acceptFuture + 2
+  const supply = Array.from({ length: most }, (_, index) => ({ generation: state.next + index, sealed: placeholder }))
+  const decision = decide(state, { ...command, supply }, context)
+  return decision._tag === "Refused"
+    ? []
+    : decision.events.flatMap((event) => (event.type === "NtsGenerationPublished" ? [event.data.generation] : []))
+}
+
+const checkTerm = (state: NtsKeysState, command: NtsKeysCommand): Refused | undefined => {
+  if (command.term < state.term)
+    return refuse("fenced", `term ${command.term} is over: ${state.leader} leads with term ${state.term}; step down`)
+  if (command.term > state.term && command._tag !== "TakeOver")
+    return refuse(
+      "not-leader",
+      `term ${command.term} has not taken over (the log is at ${state.term}): take over first`
+    )
+  return undefined
+}
+
+const bringForward = (draft: NtsDraft, plan: NtsKeysPlan, laggards: ReadonlyArray<string>): Refused | undefined => {
+  const [first] = pendingGenerations(draft.state, draft.at)
+  if (first === undefined) return undefined
+  if (first.activation <= draft.at + plan.leadMs)
+    return refuse(
+      "under-way",
+      `generation ${first.generation} becomes active at ${toIso(first.activation)}: wait for it`
+    )
+  if (laggards.length > 0)
+    return refuse(
+      "not-everywhere",
+      `generation ${first.generation} is not yet on ${laggards.join(", ")}: wait or drain`
+    )
+  forward(draft, first, draft.at + plan.leadMs, plan, "rotate")
+  return undefined
+}
+
+const revoke = (draft: NtsDraft, plan: NtsKeysPlan, generation: number, reason: string): Refused | undefined => {
+  const status = generationStatus(draft.state, generation, draft.at)
+  if (status === "unknown")
+    return refuse("unknown-generation", `there is no generation ${generation}; the last is ${draft.state.next - 1}`)
+  if (status === "ended") return refuse("already-ended", `generation ${generation} has been retired or revoked before`)
+  draft.emit(NtsGenerationRevoked, { generation, reason })
+  const [first] = pendingGenerations(draft.state, draft.at)
+  if (status === "active" && first !== undefined) forward(draft, first, draft.at, plan, "revoke")
+  return undefined
+}
+
+const forward = (
+  draft: NtsDraft,
+  { generation }: NtsGeneration,
+  activation: number,
+  plan: NtsKeysPlan,
+  reason: "rotate" | "revoke"
+): void =>
+  draft.emit(NtsGenerationBroughtForward, {
+    generation,
+    activation: toIso(activation),
+    retirement: toIso(activation + plan.rotationMs * (1 + plan.acceptPast)),
+    reason
+  })
+
+const activateDue = (draft: NtsDraft): void => {
+  const active = activeGeneration(draft.state, draft.at)
+  if (active !== undefined && active.generation > draft.state.activated)
+    draft.emit(NtsGenerationActivated, { generation: active.generation })
+}
+
+/** Publishes until the policy's number of generations waits. Returns the first number for which no key was supplied. */
+const publishAhead = (draft: NtsDraft, plan: NtsKeysPlan, supply: Supply): number | undefined => {
+  const usable = (): ReadonlyArray<NtsGeneration> => draft.state.live.filter((it) => it.generation >= draft.state.floor)
+  const waiting = (): number => usable().filter((it) => it.activation > draft.at + plan.leadMs).length
+  while (usable().length === 0 || waiting() < plan.acceptFuture) {
+    const generation = draft.state.next
+    const sealed = supply.find((it) => it.generation === generation)?.sealed
+    if (sealed === undefined) return generation
+    const activation = nextActivation(draft, plan, usable().at(-1))
+    draft.emit(NtsGenerationPublished, {
+      generation,
+      aead: plan.aead,
+      notBefore: toIso(draft.at),
+      activation: toIso(activation),
+      retirement: toIso(activation + plan.rotationMs * (1 + plan.acceptPast)),
+      predecessorUntil: toIso(activation + plan.rotationMs * plan.acceptPast),
+      sealed
+    })
+  }
+  return undefined
+}
+
+/** A full rotation after the last one and after now; at once where nothing else could be used. */
+const nextActivation = (draft: NtsDraft, plan: NtsKeysPlan, last: NtsGeneration | undefined): number => {
+  if (last !== undefined) return Math.max(last.activation, draft.at) + plan.rotationMs
+  return draft.state.next === 1 ? draft.at : draft.at + plan.leadMs
+}
+
+const retireDue = (draft: NtsDraft, plan: NtsKeysPlan): void => {
+  const active = activeGeneration(draft.state, draft.at)
+  const past = draft.state.live.filter((it) => it !== active && it.activation <= draft.at)
+  const surplus = past.length - plan.acceptPast
+  past.forEach(({ generation, retirement }, index) => {
+    if (draft.at >= retirement) draft.emit(NtsGenerationRetired, { generation, reason: "expired" })
+    else if (index < surplus) draft.emit(NtsGenerationRetired, { generation, reason: "limit" })
+  })
+}
+
+/** Folds one event. Rejected: numbers out of order, anything about a generation that has ended, an older term. */
+export const evolve = (state: NtsKeysState, event: NtsKeysEvent): NtsKeysState | EventRejected => {
+  if (event.version <= state.version) return state
+  const time = fromIso(event.time)
+  const base = { ...state, version: event.version, latest: Math.max(state.latest, time) }
+  switch (event.type) {
+    case "NtsLeaderTookOver":
+      return event.data.term > state.term
+        ? { ...base, term: event.data.term, leader: event.data.leader }
+        : new EventRejected(`term ${event.data.term} is not above ${state.term}`)
+    case "NtsGenerationPublished":
+      return published(state, base, event)
+    case "NtsGenerationBroughtForward":
+      return broughtForward(state, base, event.data, base.latest)
+    case "NtsGenerationActivated": {
+      const { generation } = event.data
+      const due = state.live.some((it) => it.generation === generation && it.activation <= base.latest)
+      if (!due || generation < state.floor)
+        return new EventRejected(`generation ${generation} cannot become active now`)
+      return { ...base, floor: generation, activated: generation }
+    }
+    case "NtsGenerationRetired": {
+      const { generation, reason } = event.data
+      if (activeGeneration(state, base.latest)?.generation === generation)
+        return new EventRejected(`generation ${generation} is active and cannot retire`)
+      return ended(state, base, event, { generation, end: "retired", reason })
+    }
+    case "NtsGenerationRevoked": {
+      const { generation, reason } = event.data
+      const floor = activeGeneration(state, base.latest)?.generation === generation ? generation + 1 : state.floor
+      return ended(state, { ...base, floor }, event, { generation, end: "revoked", reason })
+    }
+  }
+}
+
+const published = (
+  state: NtsKeysState,
+  base: NtsKeysState,
+  { id, data }: EventOf<typeof NtsGenerationPublished>
+): NtsKeysState | EventRejected => {
+  const { generation, aead, sealed } = data
+  const [notBefore, activation, retirement] = [
+    fromIso(data.notBefore),
+    fromIso(data.activation),
+    fromIso(data.retirement)
+  ]
+  const last = state.live.at(-1)
+  if (generation !== state.next)
+    return new EventRejected(`generation ${generation} published where ${state.next} was expected`)
+  if (notBefore > activation || activation >= retirement || activation < (last?.activation ?? 0))
+    return new EventRejected(`generation ${generation} has its times out of order`)
+  const until = fromIso(data.predecessorUntil)
+  const before = state.live.map((it) => (it === last ? { ...it, retirement: Math.max(it.retirement, until) } : it))
+  const added = { generation, aead, notBefore, activation, retirement, sealed, publishedBy: id }
+  return { ...base, next: generation + 1, live: [...before, added] }
+}
+
+const broughtForward = (
+  state: NtsKeysState,
+  base: NtsKeysState,
+  data: EventOf<typeof NtsGenerationBroughtForward>["data"],
+  at: number
+): NtsKeysState | EventRejected => {
+  const index = state.live.findIndex((it) => it.generation === data.generation)
+  const found = state.live[index]
+  const [activation, retirement] = [fromIso(data.activation), fromIso(data.retirement)]
+  if (found === undefined || found.generation < state.floor || found.activation <= at)
+    return new EventRejected(`generation ${data.generation} is not waiting`)
+  if (
+    activation > found.activation ||
+    activation >= retirement ||
+    activation < (state.live[index - 1]?.activation ?? 0)
+  )
+    return new EventRejected(`generation ${data.generation} cannot be brought forward to ${data.activation}`)
+  return { ...base, live: state.live.with(index, { ...found, activation, retirement }) }
+}
+
+const ended = (
+  state: NtsKeysState,
+  base: NtsKeysState,
+  event: NtsKeysEvent,
+  end: Pick<NtsTombstone, "generation" | "end" | "reason">
+): NtsKeysState | EventRejected => {
+  if (!state.live.some((it) => it.generation === end.generation))
+    return new EventRejected(`generation ${end.generation} is not live`)
+  const live = state.live.filter((it) => it.generation !== end.generation)
+  const tombstone = { ...end, at: fromIso(event.time), endedBy: event.id }
+  return { ...base, live, tombstones: [...state.tombstones, tombstone].slice(-TOMBSTONES_KEPT) }
+}
+
+export const ntsKeys = { decide, evolve } satisfies Decider<NtsKeysState, NtsKeysCommand, NtsKeysEvent>

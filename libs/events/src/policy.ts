@@ -1,0 +1,133 @@
+/**
+ * What the cluster's nodes share as configuration: how keys rotate, how long clock events are kept, when a silent node
+ * counts as gone. A change is checked as a whole, so that no two settings ever contradict each other.
+ */
+import * as Schema from "effect/Schema"
+import {
+  type AggregateState,
+  type CommandContext,
+  type Decider,
+  type Decision,
+  defineEvent,
+  Draft,
+  EventRejected,
+  type EventOf,
+  fromIso,
+  Milliseconds,
+  refuse
+} from "./event.ts"
+import { MasterKeyAead } from "./nts-keys-events.ts"
+
+export const POLICY_SUBJECT = "policy"
+
+const Generations = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 64 }))
+
+const fields = {
+  ntsAead: MasterKeyAead,
+  ntsRotationMs: Milliseconds,
+  /** Generations that still open cookies after their time, and those published ahead. */
+  ntsAcceptPast: Generations,
+  ntsAcceptFuture: Generations,
+  /** From a rotation on command to its activation. */
+  ntsLeadMs: Milliseconds,
+  /** 0: symmetric keys rotate only on command. */
+  symmetricRotationMs: Milliseconds,
+  symmetricAnnounceMs: Milliseconds,
+  symmetricGraceMs: Milliseconds,
+  /** Clock events older than this, or more than this many of one node, are dropped from the log. */
+  clockRetentionMs: Milliseconds,
+  clockRetentionCount: Schema.Int.check(Schema.isBetween({ minimum: 100, maximum: 100_000_000 })),
+  /** A node not heard for this long is not waited for. */
+  memberSilenceMs: Milliseconds
+}
+
+export const PolicySettings = Schema.Struct(fields)
+export type PolicySettings = typeof PolicySettings.Type
+
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+
+/** What holds until a policy event says otherwise. */
+export const defaultPolicy: PolicySettings = {
+  ntsAead: 15,
+  ntsRotationMs: DAY,
+  ntsAcceptPast: 10,
+  ntsAcceptFuture: 1,
+  ntsLeadMs: 10_000,
+  symmetricRotationMs: 0,
+  symmetricAnnounceMs: 7 * DAY,
+  symmetricGraceMs: 30 * DAY,
+  clockRetentionMs: 90 * DAY,
+  clockRetentionCount: 1_000_000,
+  memberSilenceMs: 45_000
+}
+
+/** Only what changes is in the event. */
+export const PolicyChanged = defineEvent(
+  "PolicyChanged",
+  Schema.Struct({
+    changes: Schema.Struct({
+      ntsAead: Schema.optionalKey(fields.ntsAead),
+      ntsRotationMs: Schema.optionalKey(fields.ntsRotationMs),
+      ntsAcceptPast: Schema.optionalKey(fields.ntsAcceptPast),
+      ntsAcceptFuture: Schema.optionalKey(fields.ntsAcceptFuture),
+      ntsLeadMs: Schema.optionalKey(fields.ntsLeadMs),
+      symmetricRotationMs: Schema.optionalKey(fields.symmetricRotationMs),
+      symmetricAnnounceMs: Schema.optionalKey(fields.symmetricAnnounceMs),
+      symmetricGraceMs: Schema.optionalKey(fields.symmetricGraceMs),
+      clockRetentionMs: Schema.optionalKey(fields.clockRetentionMs),
+      clockRetentionCount: Schema.optionalKey(fields.clockRetentionCount),
+      memberSilenceMs: Schema.optionalKey(fields.memberSilenceMs)
+    })
+  })
+)
+
+export const policyDefinitions = [PolicyChanged] as const
+
+export type PolicyEvent = EventOf<(typeof policyDefinitions)[number]>
+export type PolicyChanges = PolicyEvent["data"]["changes"]
+
+export interface PolicyState extends AggregateState {
+  readonly settings: PolicySettings
+}
+
+export const policyInitial: PolicyState = { version: 0, latest: 0, settings: defaultPolicy }
+
+export type PolicyCommand = { readonly _tag: "Change"; readonly changes: PolicyChanges }
+
+const isSettings = Schema.is(PolicySettings)
+
+/** Why the settings contradict each other, or undefined. */
+export const contradiction = (settings: PolicySettings): string | undefined => {
+  if (!isSettings(settings)) return "a setting is out of its range"
+  if (settings.ntsRotationMs < 1_000) return "ntsRotationMs must be at least 1000"
+  if (settings.ntsLeadMs * 2 > settings.ntsRotationMs) return "ntsLeadMs must be at most half of ntsRotationMs"
+  if (settings.symmetricRotationMs !== 0 && settings.symmetricAnnounceMs > settings.symmetricRotationMs)
+    return "symmetricAnnounceMs must not be above symmetricRotationMs"
+  if (settings.memberSilenceMs < 20_000) return "memberSilenceMs must be at least 20000, two heartbeats"
+  return undefined
+}
+
+/** Refused: `contradiction`. Settings that already hold give no event. */
+export const decide = (state: PolicyState, command: PolicyCommand, context: CommandContext): Decision<PolicyEvent> => {
+  const draft: Draft<PolicyState, PolicyEvent> = new Draft(evolve, state, POLICY_SUBJECT, context)
+  const differing = Object.entries(command.changes).filter(
+    ([name, value]) => value !== state.settings[name as keyof PolicySettings]
+  )
+  const changes = Object.fromEntries(differing) as PolicyChanges
+  const why = contradiction({ ...state.settings, ...changes })
+  if (why !== undefined) return refuse("contradiction", why)
+  if (differing.length > 0) draft.emit(PolicyChanged, { changes })
+  return draft.accept()
+}
+
+/** Folds one event. Rejected: settings that contradict each other. */
+export const evolve = (state: PolicyState, event: PolicyEvent): PolicyState | EventRejected => {
+  if (event.version <= state.version) return state
+  const settings = { ...state.settings, ...event.data.changes }
+  const why = contradiction(settings)
+  if (why !== undefined) return new EventRejected(why)
+  return { version: event.version, latest: Math.max(state.latest, fromIso(event.time)), settings }
+}
+
+export const policy = { decide, evolve } satisfies Decider<PolicyState, PolicyCommand, PolicyEvent>

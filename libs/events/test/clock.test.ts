@@ -1,0 +1,98 @@
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { clock, type ClockCommand, clockInitial, clockSubject, SOURCES_KEPT } from "@meridian/events/clock"
+import { at, foldsWell, Story } from "./aggregates.ts"
+
+const measurement = {
+  source: "192.0.2.1",
+  stratum: 2,
+  reach: 255,
+  offset: 1e-4,
+  delay: 0.01,
+  dispersion: 1e-3,
+  jitter: 1e-5
+}
+const choose = (peer: string): ClockCommand => ({
+  _tag: "ChoosePeer",
+  peer,
+  reason: "least distance",
+  measurements: [measurement]
+})
+const reach = (source: string, reachable: boolean): ClockCommand => ({
+  _tag: "SetReachability",
+  source,
+  reachable,
+  reach: reachable ? 1 : 0
+})
+const holdover: ClockCommand = { _tag: "EnterHoldover", rootDispersion: 0.01, reason: "none left", measurements: [] }
+const begun = () => new Story(clock, clockInitial("node-a"))
+
+describe("a node's clock", () => {
+  it("tells of a system peer when it changes, with the one before and what was measured", () => {
+    const story = begun()
+    expect(story.when(choose("192.0.2.1"), at(0))).toEqual(["SystemPeerChosen"])
+    expect(story.when(choose("192.0.2.1"), at(1))).toEqual([])
+    story.when(choose("192.0.2.2"), at(2))
+    expect(story.events.at(-1)?.data).toMatchObject({ previous: "192.0.2.1", measurements: [measurement] })
+    expect(story.state).toMatchObject({ peer: "192.0.2.2", decidedBy: story.events.at(-1)?.id })
+  })
+
+  it("enters holdover once, and leaves it with the next peer, the same one too", () => {
+    const story = begun()
+    story.when(choose("192.0.2.1"), at(0))
+    expect(story.when(holdover, at(1))).toEqual(["HoldoverEntered"])
+    expect(story.when(holdover, at(2))).toEqual([])
+    expect(story.events.at(-1)?.data).toMatchObject({ lastPeer: "192.0.2.1" })
+    expect(story.when(choose("192.0.2.1"), at(3))).toEqual(["SystemPeerChosen"])
+    expect(story.state).toMatchObject({ holdover: false, peer: "192.0.2.1" })
+  })
+
+  it("tells of reachability when it changes, for a bounded number of sources", () => {
+    const story = begun()
+    expect(story.when(reach("a", false), at(0))).toEqual([])
+    expect(story.when(reach("a", true), at(0))).toEqual(["SourceReachabilityChanged"])
+    expect(story.when(reach("a", true), at(1))).toEqual([])
+    expect(story.when(reach("a", false), at(2))).toEqual(["SourceReachabilityChanged"])
+    for (let index = 0; index < SOURCES_KEPT; index++) story.when(reach(`s${index}`, true), at(3))
+    expect(story.refused(reach("one-more", true), at(4))).toBe("too-many-sources")
+  })
+
+  it("tells of steps and leap seconds", () => {
+    const story = begun()
+    story.when({ _tag: "Step", offset: -1.5, reason: "threshold", measurements: [] }, at(0))
+    const armed = { _tag: "ArmLeap", leap: "insert", at: "2027-01-01T00:00:00.000Z", source: "a" } as const
+    expect(story.when(armed, at(1))).toEqual(["LeapArmed"])
+    expect(story.when(armed, at(2))).toEqual([])
+    expect(story.refused({ ...armed, at: null }, at(3))).toBe("leap-without-date")
+    expect(story.when({ ...armed, leap: "none", at: null }, at(3))).toEqual(["LeapArmed"])
+    expect(story.state).toMatchObject({ steps: 1, lastStep: -1.5, leap: "none" })
+  })
+
+  it("belongs to its node alone", () => {
+    const story = begun()
+    story.when(choose("a"), at(0))
+    const other = { source: "a", reachable: true, reach: 1 }
+    expect(story.rejected("SourceReachabilityChanged", other, { subject: clockSubject("node-b") })).toContain(
+      "clock.node-b"
+    )
+    expect(new Story(clock, clockInitial("not a name")).refused(holdover, at(0))).toBe("bad-name")
+  })
+
+  it("folds the same whatever the history and wherever it is cut", () => {
+    const command = fc.oneof(
+      fc.constantFrom("a", "b", "c").map(choose),
+      fc.tuple(fc.constantFrom("a", "b"), fc.boolean()).map(([source, reachable]) => reach(source, reachable)),
+      fc.constant(holdover),
+      fc.constant<ClockCommand>({ _tag: "Step", offset: 1, reason: "x", measurements: [] })
+    )
+    fc.assert(
+      fc.property(fc.array(fc.tuple(command, fc.integer({ min: -5, max: 5 }))), fc.nat(50), (history, cut) => {
+        const story = begun()
+        let hours = 0
+        for (const [wanted, step] of history) story.when(wanted, at((hours += step)))
+        foldsWell(clock, clockInitial("node-a"), story.events, Math.min(cut, story.events.length))
+        expect(story.state.version).toBe(story.events.length)
+      })
+    )
+  })
+})
