@@ -1,4 +1,11 @@
-/** The text of the file that ntpkeygen makes: ten AES-128 keys as printable text and ten as hexadecimal. */
+/**
+ * The text of the file that ntpkeygen makes: ten AES-128 keys as printable text and ten as hexadecimal.
+ *
+ * No type word for AES-128 is known to both NTPsec (AES, AES-128, AES128CMAC) and chrony (AES128), and both skip a line of
+ * a type they do not know, with a remark in their log. So the text keys stand there twice, for chrony first: of two lines
+ * with one number NTPsec's ntpq and ntpdig take the last, whether they know its type or not. The hexadecimal keys
+ * cannot be told to chrony in such a file: it wants them as HEX:…, a word that ends ntpq and ntpdig with an exception.
+ */
 import { hexadecimal } from "./key-file.ts"
 import { KeyTable, SymmetricKey } from "./key-table.ts"
 import { macAlgorithms } from "./mac-algorithms.ts"
@@ -13,7 +20,7 @@ const LAST_CHARACTER = 0x7e
 export interface KeyFileOrder {
   /** The host's name, as gethostname(2) gives it. */
   readonly host: string
-  /** Whole seconds that make the name unique. */
+  /** When it is made, in whole NTP seconds (since 1900-01-01): the page of ntpkeygen(8) calls it so. */
   readonly filestamp: number
   /** The date as asctime(3) writes it, for the second line. */
   readonly date: string
@@ -35,12 +42,19 @@ export const generateKeyFile = (order: KeyFileOrder): GeneratedKeyFile => {
   const texts = Array.from({ length: KEYS_OF_EACH_KIND }, () => printableKey(order.fillRandom))
   const binaries = Array.from({ length: KEYS_OF_EACH_KIND }, () => binaryKey(order.fillRandom))
   const written = [...texts.map((key) => String.fromCharCode(...key)), ...binaries.map(hexadecimal)]
-  const lines = written.map((key, index) => `${String(index + 1).padStart(2)} AES ${key}\n`)
+  const lines = (type: string, keys: readonly string[]): string =>
+    keys.map((key, index) => `${String(index + 1).padStart(2)} ${type} ${key}\n`).join("")
   const keys = [...texts, ...binaries].map((key, index) => new SymmetricKey(index + 1, macAlgorithms["AES-128"], key))
   return {
     name,
     link: "ntp.keys",
-    text: `# ${name}\n# ${order.date}\n${lines.join("")}`,
+    text: [
+      `# ${name}\n# ${order.date}\n`,
+      `# Keys 1 to ${KEYS_OF_EACH_KIND} in chrony's spelling; it skips the lines with AES, others skip those with AES128.\n`,
+      lines("AES128", written.slice(0, KEYS_OF_EACH_KIND)),
+      `# All keys in the spelling of ntp.keys(5).\n`,
+      lines("AES", written)
+    ].join(""),
     table: KeyTable.of(keys)
   }
 }

@@ -107,6 +107,8 @@ export class NtsServer {
   private ring = KeyRing.empty
   private active: Generation | undefined
   private now = 0
+  /** Slots below this may have been admitted since begin; a batch is often one packet, and then only its slot is touched. */
+  private used = 0
   private packets: Uint8Array = new Uint8Array(0)
   private view: DataView = new DataView(new ArrayBuffer(0))
 
@@ -150,6 +152,7 @@ export class NtsServer {
   /** Takes in the version 4 request at `offset`, whose trailer has been scanned. `pending` is decided by verify. */
   admit(slotIndex: number, offset: number, length: number, trailer: Trailer): NtsVerdict {
     const slot = this.slot(slotIndex)
+    this.used = Math.max(this.used, slotIndex + 1)
     slot.offset = offset
     slot.length = length
     slot.verdict = this.prepare(slot, slotIndex, trailer)
@@ -159,7 +162,10 @@ export class NtsServer {
   /** Decides every pending request, in one call of the AEAD implementation. */
   verify(): void {
     this.jobs.run(this.batch, this.packets, this.secrets)
-    for (const slot of this.slots) if (slot.verdict === "pending") slot.verdict = this.decide(slot)
+    for (let index = 0; index < this.used; index += 1) {
+      const slot = this.slot(index)
+      if (slot.verdict === "pending") slot.verdict = this.decide(slot)
+    }
   }
 
   verdict(slotIndex: number): NtsVerdict {
@@ -225,12 +231,13 @@ export class NtsServer {
   /** Seals the replies, in one call of the AEAD implementation, and forgets the clients' keys and every slot. */
   seal(): void {
     this.jobs.run(this.batch, this.packets, this.secrets)
-    this.secrets.fill(0, SLOTS_AT)
     this.forgetSlots()
   }
 
   private forgetSlots(): void {
-    for (const slot of this.slots) slot.verdict = "absent"
+    for (let index = 0; index < this.used; index += 1) this.slot(index).verdict = "absent"
+    this.secrets.fill(0, SLOTS_AT, secretsAt(this.used))
+    this.used = 0
   }
 
   private prepare(slot: Slot, slotIndex: number, trailer: Trailer): NtsVerdict {

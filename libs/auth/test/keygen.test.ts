@@ -8,27 +8,34 @@ const counting = (start: number): ((bytes: Uint8Array) => void) => {
     for (let index = 0; index < bytes.length; index += 1, next = (next + 97) & 255) bytes[index] = next
   }
 }
-const order = { host: "whimsy", filestamp: 1795185289, date: "Sat Nov 21 12:00:08 2026" }
+const order = { host: "whimsy", filestamp: 4004174089, date: "Sat Nov 21 12:00:08 2026" }
 
 describe("the file of ntpkeygen", () => {
   const file = generateKeyFile({ ...order, fillRandom: counting(3) })
 
   it("is named after host and time and says so in its first line", () => {
-    expect(file.name).toBe("ntpkey_AES_whimsy.1795185289")
+    expect(file.name).toBe("ntpkey_AES_whimsy.4004174089")
     expect(file.link).toBe("ntp.keys")
-    expect(file.text.split("\n").slice(0, 2)).toEqual(["# ntpkey_AES_whimsy.1795185289", "# Sat Nov 21 12:00:08 2026"])
+    expect(file.text.split("\n").slice(0, 2)).toEqual(["# ntpkey_AES_whimsy.4004174089", "# Sat Nov 21 12:00:08 2026"])
   })
 
   it("has ten keys as text and ten as hexadecimal, all of 16 bytes", () => {
-    const lines = file.text.trimEnd().split("\n").slice(2)
+    const lines = file.text.trimEnd().split("\n").slice(14)
     expect(lines).toHaveLength(20)
     for (const line of lines.slice(0, 10)) expect(line).toMatch(/^ [1-9] AES [$-~]{16}$|^10 AES [$-~]{16}$/)
     for (const line of lines.slice(10)) expect(line).toMatch(/^(?:1[1-9]|20) AES [0-9a-f]{32}$/)
   })
 
-  it("reads back without a remark, as the keys it reports", () => {
+  it("has the text keys in chrony's spelling before NTPsec's, so that the last line of a number is NTPsec's", () => {
+    const lines = file.text.split("\n")
+    expect(lines[2]).toMatch(/^# /)
+    expect(lines[13]).toMatch(/^# /)
+    expect(lines.slice(3, 13)).toEqual(lines.slice(14, 24).map((line) => line.replace(" AES ", " AES128 ")))
+  })
+
+  it("reads back as the keys it reports, with no remark but that keys 1 to 10 stand there twice", () => {
     const read = parseKeyFile(file.text, file.name)
-    expect(read.problems).toEqual([])
+    expect(read.problems.filter(({ severity, line }) => severity === "error" || line < 15 || line > 24)).toEqual([])
     expect(read.table.keys.map(({ secret }) => [...secret])).toEqual(file.table.keys.map(({ secret }) => [...secret]))
     expect(new Set(read.table.keys.map(({ secret }) => secret.join())).size).toBe(20)
   })

@@ -1,7 +1,8 @@
 /** The command lines of `meridian`. Flags that override a directive take its type and its meaning from the table. */
 import type { IpAddress } from "./address.ts"
+import { ntsDirective } from "./authentication-directives.ts"
+import type { Directive } from "./directive.ts"
 import {
-  type Directive,
   listenDirective,
   portDirective,
   stateDirectoryDirective,
@@ -9,6 +10,7 @@ import {
   workersDirective
 } from "./directives.ts"
 import { defineFlags, listFlag, switchFlag, type FlagValues, valueFlag } from "./flags.ts"
+import { DEFAULT_NTS_KE_PORT } from "./authentication-settings.ts"
 import type { Overrides } from "./settings.ts"
 import { path, wholeNumber } from "./value-types.ts"
 
@@ -32,6 +34,12 @@ export const upCommand = defineFlags({
       wholeNumber("N", 1, 15),
       "Stratum that the local reference (this machine's clock) is served with. Default: 10."
     ),
+    nts: switchFlag("Serves NTS; without a configured certificate one for development is made. Default: off."),
+    "no-nts": switchFlag("Does not serve NTS, whatever the file says."),
+    "nts-port": valueFlag(
+      ntsDirective.options.port,
+      `TCP port of the NTS key exchange. Default: ${DEFAULT_NTS_KE_PORT}.`
+    ),
     config: valueFlag(path("FILE"), "Configuration file in the language of ntp.conf(5). Default: none.")
   }
 })
@@ -46,7 +54,9 @@ export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrid
     workers: values.workers,
     stateDirectory: values.state,
     user: values.user,
-    stratum: values.stratum
+    stratum: values.stratum,
+    nts: values["no-nts"] ? false : values.nts || undefined,
+    ntsPort: values["nts-port"]
   }
 }
 

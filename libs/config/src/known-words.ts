@@ -31,11 +31,10 @@ const cautions: ReadonlyMap<string, string> = new Map([
 export const KNOWN_WORDS: readonly KnownWord[] = [
   ...words(
     "NTPsec and ntp",
-    `broadcastdelay calldelay controlkey disable driftfile enable end filegen keys leapfile leapsmearinterval logconfig
-     mdnstries mru ntpsigndsocket peer phone pidfile pool requestkey reset restrict rlimit saveconfigdir setvar
-     statistics statsdir tick tinker tos trustedkey unconfig unpeer`
+    `broadcastdelay calldelay end logconfig mdnstries mru ntpsigndsocket phone pidfile reset restrict rlimit
+     saveconfigdir setvar tick unconfig`
   ),
-  ...words("NTPsec", "dscp extra limit nts refclock unrestrict"),
+  ...words("NTPsec", "dscp limit unrestrict"),
   ...words(
     "ntp",
     `authenticate automax broadcast broadcastclient crypto device discard ident keysdir manycastclient manycastserver

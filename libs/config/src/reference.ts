@@ -1,5 +1,6 @@
 /** The reference of the configuration language, made from the table of directives: Markdown for docs, text for a terminal. */
-import { DIRECTIVES, syntaxOf, type Directive } from "./directives.ts"
+import { syntaxOf, type Directive } from "./directive.ts"
+import { DIRECTIVES } from "./directives.ts"
 import { wrap } from "./flags.ts"
 import { KNOWN_WORDS } from "./known-words.ts"
 
@@ -9,9 +10,10 @@ const PAGE_WIDTH = 100
 const factsOf = (directive: Directive): readonly (readonly [string, string])[] => [
   ...(directive.aliases.length === 0 ? [] : [["Also written", directive.aliases.join(", ")] as const]),
   ["Default", directive.default],
-  ...(directive.flag === undefined ? [] : [["Flag", `--${directive.flag}`] as const]),
+  ...(directive.flags.length === 0 ? [] : [["Flag", directive.flags.map((flag) => `--${flag}`).join(", ")] as const]),
   ["Several lines", directive.repeatable ? "each adds to the others" : "the last one counts"],
   ["Takes effect", directive.reload === "reload" ? "at a reload (SIGHUP)" : "at the next start"],
+  ...(directive.actedOn === false ? [["Effect", "none yet; a line is checked and gets a warning"] as const] : []),
   ["Documented in", directive.documented]
 ]
 
@@ -46,7 +48,9 @@ export const renderReferenceText = (): string => {
   const sections = DIRECTIVES.flatMap((directive) => [
     ...wrap(syntaxOf(directive), PAGE_WIDTH - 4).map((line, index) => (index === 0 ? line : `    ${line}`)),
     ...wrap(directive.meaning, PAGE_WIDTH - 4).map((line) => `    ${line}`),
-    ...factsOf(directive).map(([name, value]) => `    ${name}: ${value}`),
+    ...factsOf(directive).flatMap(([name, value]) =>
+      wrap(`${name}: ${value}`, PAGE_WIDTH - 6).map((line, index) => (index === 0 ? `    ${line}` : `      ${line}`))
+    ),
     ""
   ])
   const words = wrap(KNOWN_WORDS.map(({ name }) => name).join(" "), PAGE_WIDTH - 4).map((line) => `    ${line}`)

@@ -1,9 +1,11 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
-import type { Origin, Settings, Sourced } from "./settings.ts"
+import { aeadId, keyRange } from "./authentication-types.ts"
+import type { Settings } from "./settings.ts"
+import type { Origin, Sourced } from "./sourced.ts"
 
 /** One effective setting. */
 export interface SettingLine {
-  /** The directive's name; the same name comes several times where there are several values. */
+  /** The directive's name, of `nts` and `extra` with their option's; the same name comes several times where there are several values. */
   readonly directive: string
   /** The operands as they stand in a file; undefined where nothing is set and the caller chooses. */
   readonly value: string | undefined
@@ -19,8 +21,35 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),
   line("server", settings.localReference, () => "127.127.1.0"),
-  line("fudge", settings.localReference, ({ stratum }) => `127.127.1.0 stratum ${stratum}`)
+  line("fudge", settings.localReference, ({ stratum }) => `127.127.1.0 stratum ${stratum}`),
+  line("keys", settings.keys.file, quoteWord),
+  ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),
+  line("controlkey", settings.keys.controlKey, String),
+  line("cryptonak", settings.cryptoNak, onOrOff),
+  ...describeNts(settings.nts),
+  ...settings.extraPorts.map((port) => line("extra port", port, String))
 ]
+
+/** `nts enable` or `nts disable` comes last, because a certificate before it would switch on. */
+const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
+  ...nts.certificates.map((pair) =>
+    line("nts", pair, ({ cert, key }) => `cert ${quoteWord(cert)} key ${quoteWord(key)}`)
+  ),
+  line("nts ca", nts.ca, quoteWord),
+  line("nts cookie", nts.cookieFile, quoteWord),
+  ...nts.aeads.map((id) => line("nts aead", id, (number) => aeadId.write(number))),
+  line("nts mintls", nts.minTls, String),
+  line("nts maxtls", nts.maxTls, String),
+  line("nts port", nts.port, String),
+  line("nts tlsciphersuites", nts.cipherSuites, quoteWord),
+  line("nts tlsecdhcurves", nts.curves, quoteWord),
+  ...(nts.serverCipherPreference.value
+    ? [line("nts", nts.serverCipherPreference, () => "tlscipherserverpreference")]
+    : []),
+  line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
+]
+
+const onOrOff = (value: boolean): string => (value ? "on" : "off")
 
 const line = <T>(
   directive: string,

@@ -4,40 +4,35 @@
  * `server`, and of two `port` lines the last one counts.
  */
 import type { IpAddress } from "./address.ts"
-import { errorAt, isError, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
+import {
+  authenticationSettings,
+  type AuthenticationOverrides,
+  type AuthenticationSettings
+} from "./authentication-settings.ts"
+import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
-  fudgeDirective,
   logfileDirective,
   portDirective,
-  serverDirective,
   stateDirectoryDirective,
   userDirective,
   workersDirective,
-  MAX_WORKERS,
-  type Directive
+  MAX_WORKERS
 } from "./directives.ts"
+import { disciplineSettings, type DisciplineSettings } from "./discipline-settings.ts"
 import { listenPlan, type InterfaceAddress } from "./listen.ts"
+import { clockOfAddress, LOCAL_REFERENCE, sourcesSettings, type SourcesSettings } from "./source-settings.ts"
+import { fudgeDirective, serverDirective } from "./source-directives.ts"
+import { choose, fromDefault, fromFile, fromFlag, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 import { WILDCARDS } from "./value-types.ts"
-
-/** Where a value came from. */
-export type Origin =
-  | { readonly kind: "default" }
-  | { readonly kind: "file"; readonly file: string; readonly line: number; readonly column: number }
-  | { readonly kind: "flag"; readonly flag: string }
-
-export interface Sourced<T> {
-  readonly value: T
-  readonly origin: Origin
-}
 
 export interface LocalReference {
   /** The stratum it is served with, 1 to 15. */
   readonly stratum: number
 }
 
-export interface Settings {
+export interface Settings extends AuthenticationSettings, SourcesSettings {
   /** UDP port. */
   readonly port: Sourced<number>
   /** At least one address, no duplicates. */
@@ -50,10 +45,11 @@ export interface Settings {
   /** Undefined: standard error. */
   readonly logfile: Sourced<string | undefined>
   readonly localReference: Sourced<LocalReference>
+  readonly discipline: DisciplineSettings
 }
 
 /** What the command line may set. */
-export interface Overrides {
+export interface Overrides extends AuthenticationOverrides {
   readonly port?: number | undefined
   readonly listen?: readonly IpAddress[] | undefined
   readonly workers?: number | undefined
@@ -79,11 +75,6 @@ export interface EffectiveSettings {
 export const DEFAULT_PORT = 11123
 export const DEFAULT_STRATUM = 10
 
-/** The driver of the local clock (type 1), unit 0. */
-const LOCAL_REFERENCE = "127.127.1.0"
-
-const DEFAULT: Origin = { kind: "default" }
-
 /** Folds the statements of a configuration and the command line into settings, with the checks that need more than one line. */
 export const effectiveSettings = (
   statements: readonly Statement[],
@@ -95,8 +86,14 @@ export const effectiveSettings = (
   const listenFromFile = plan.addresses?.map(({ address, location }) => fromFile(address, location))
   const cores = Math.min(Math.max(1, Math.trunc(machine.cores) || 1), MAX_WORKERS)
 
+  const port = choose(overrides.port, "port", lastOf(statements, portDirective, "port"), DEFAULT_PORT)
+  const authentication = authenticationSettings(statements, overrides, port.value)
+
+  const sources = sourcesSettings(statements)
+  const discipline = disciplineSettings(statements)
+
   const settings: Settings = {
-    port: choose(overrides.port, "port", lastOf(statements, portDirective, "port"), DEFAULT_PORT),
+    port,
     listen:
       overrides.listen?.map((address) => fromFlag(address, "listen")) ??
       (listenFromFile === undefined || listenFromFile.length === 0 ? WILDCARDS.map(fromDefault) : listenFromFile),
@@ -114,35 +111,25 @@ export const effectiveSettings = (
       "stratum",
       reference.value,
       { stratum: DEFAULT_STRATUM }
-    )
+    ),
+    ...authentication.value,
+    ...sources.value,
+    discipline: discipline.value
   }
   // A flag that replaces the addresses also makes errors about the replaced lines beside the point.
   const listenDiagnostics =
     overrides.listen === undefined ? plan.diagnostics : plan.diagnostics.filter((one) => !isError(one))
   return {
     settings,
-    diagnostics: [...repeated(statements), ...listenDiagnostics, ...reference.diagnostics]
+    diagnostics: [
+      ...repeated(statements),
+      ...listenDiagnostics,
+      ...reference.diagnostics,
+      ...authentication.diagnostics,
+      ...sources.diagnostics,
+      ...discipline.diagnostics
+    ]
   }
-}
-
-const fromDefault = <T>(value: T): Sourced<T> => ({ value, origin: DEFAULT })
-const fromFlag = <T>(value: T, flag: string): Sourced<T> => ({ value, origin: { kind: "flag", flag } })
-const fromFile = <T>(value: T, { file, line, column }: Location): Sourced<T> => ({
-  value,
-  origin: { kind: "file", file, line, column }
-})
-
-/** The flag beats the file, the file beats the default. */
-const choose = <T>(flagged: T | undefined, flag: string, filed: Sourced<T> | undefined, otherwise: T): Sourced<T> =>
-  flagged === undefined ? (filed ?? fromDefault(otherwise)) : fromFlag(flagged, flag)
-
-const lastOf = <D extends Directive, K extends keyof Statement<D>["values"]>(
-  statements: readonly Statement[],
-  directive: D,
-  name: K
-): Sourced<Statement<D>["values"][K]> | undefined => {
-  const last = statementsOf(statements, directive).at(-1)
-  return last === undefined ? undefined : fromFile(last.values[name], last.location)
 }
 
 /** A directive that may stand once, standing twice: the last line counts, as in ntpd, and the earlier ones are named. */
@@ -177,23 +164,18 @@ const localReference = (statements: readonly Statement[]) => {
 
 const unactedServer = ({ values: { host }, location, places }: Statement<typeof serverDirective>): Diagnostic => {
   const where = places.get("host") ?? location
-  const what = isClockAddress(host)
-    ? `the reference clock ${host} is known but not acted on yet; only ${LOCAL_REFERENCE}, the local reference, is`
-    : "servers are known but not asked yet"
+  const what =
+    clockOfAddress(host) !== undefined
+      ? `the reference clock ${host} is known but not acted on yet; only ${LOCAL_REFERENCE}, the local reference, is`
+      : "servers are known but not asked yet"
   return warningAt(where, `${what}; this line has no effect`)
-}
-
-/** 127.127.T.U: driver type T, unit U. */
-const isClockAddress = (host: string): boolean => {
-  const parts = /^127\.127\.(\d{1,3})\.(\d{1,3})$/.exec(host)
-  return parts !== null && Number(parts[1]) <= 255 && Number(parts[2]) <= 255
 }
 
 const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: boolean): Diagnostic[] => {
   const { values, location, places } = statement
   const { clock, stratum } = values
   const where = places.get("clock") ?? location
-  if (!isClockAddress(clock)) {
+  if (clockOfAddress(clock) === undefined) {
     return [errorAt(where, `found ${quoted(clock)}, expected a reference clock's address such as ${LOCAL_REFERENCE}`)]
   }
   if (clock !== LOCAL_REFERENCE) {

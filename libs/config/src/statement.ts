@@ -1,10 +1,11 @@
 /** One line's tokens, read by the row of its first word: typed values, or located diagnostics. */
 import { errorAt, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
-import { directiveWords, findDirective, syntaxOf, type Directive, type Operand, type Option } from "./directives.ts"
+import { syntaxOf, type Directive, type Operand, type Option } from "./directive.ts"
+import { directiveWords, findDirective } from "./directives.ts"
 import { findKnownWord, KNOWN_WORDS } from "./known-words.ts"
 import { describeToken, type Token, type TokenLine } from "./lexer.ts"
 import { nearestWord } from "./nearest.ts"
-import type { ValueType } from "./value-types.ts"
+import { refused, type Parsed, type ValueType } from "./value-types.ts"
 
 type OperandValue<O> =
   O extends Operand<infer T, infer Count>
@@ -63,13 +64,20 @@ const unreadWord = (keyword: Token): Diagnostic => {
   const known = findKnownWord(keyword.text)
   if (known !== undefined) {
     const caution = known.caution === undefined ? "" : `; ${known.caution}`
-    return warningAt(keyword, `'${known.name}' is known but not acted on yet; this line has no effect${caution}`)
+    return warningAt(keyword, `${withoutEffect(known.name)}${caution}`)
   }
   const near = nearestWord(keyword.text, FIRST_WORDS)
   return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)
 }
 
+const withoutEffect = (word: string): string => `'${word}' is known but not acted on yet; this line has no effect`
+
 const didYouMean = (near: string | undefined): string => (near === undefined ? "" : `; did you mean '${near}'?`)
+
+const parseToken = (token: Token, type: ValueType<unknown>): Parsed<unknown> => {
+  if (token.kind !== "group") return type.parse(token.text)
+  return type.takesGroups === undefined ? refused : type.parse(`(${token.text})`)
+}
 
 class LineReader {
   readonly #line: TokenLine
@@ -88,9 +96,12 @@ class LineReader {
 
   read(): ReadLine {
     // The first structural error ends the line: what follows it cannot be told apart any more.
-    const isWhole = this.#readOperands() && this.#readOptions()
+    const isWhole = this.#readOperands() && this.#readOptions() && this.#hasOption()
     if (!isWhole || this.#diagnostics.some(({ severity }) => severity === "error"))
       return { diagnostics: this.#diagnostics }
+    if (this.#directive.actedOn === false) {
+      this.#diagnostics.push(warningAt(this.#keyword, withoutEffect(this.#keyword.text)))
+    }
     const statement: Statement = {
       directive: this.#directive,
       values: this.#values,
@@ -118,7 +129,7 @@ class LineReader {
   #readOptional(name: string, type: ValueType<unknown>): boolean {
     const token = this.#line.tokens[this.#next]
     if (token === undefined) return true
-    const parsed = type.parse(token.text)
+    const parsed = parseToken(token, type)
     if (parsed.ok) {
       this.#next += 1
       this.#keep(name, token, parsed.value)
@@ -155,6 +166,15 @@ class LineReader {
     return true
   }
 
+  #hasOption(): boolean {
+    if (!this.#directive.needsOption || this.#places.size > Object.keys(this.#directive.operands).length) return true
+    const names = Object.keys(this.#directive.options).join(", ")
+    this.#diagnostics.push(
+      errorAt(this.#line.end, `found the end of the line, expected an option of '${this.#directive.name}': ${names}`)
+    )
+    return false
+  }
+
   #unknownOption(token: Token): boolean {
     const names = Object.keys(this.#directive.options)
     const expected =
@@ -176,7 +196,7 @@ class LineReader {
 
   /** The token's value; reports and gives undefined where it is none, and the rest of the line is still checked. */
   #valueOf(token: Token, type: ValueType<unknown>): unknown {
-    const parsed = type.parse(token.text)
+    const parsed = parseToken(token, type)
     if (parsed.ok) return parsed.value
     const near =
       parsed.advice === undefined ? didYouMean(nearestWord(token.text, type.words ?? [])) : `; ${parsed.advice}`

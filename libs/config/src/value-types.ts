@@ -25,13 +25,15 @@ export interface ValueType<out T> {
   readonly expected: string
   /** The words it accepts where it is a choice, for spelling help. */
   readonly words?: readonly string[]
+  /** Takes groups in parentheses, which parse then gets with their parentheses. Other types refuse them. */
+  readonly takesGroups?: true
   parse(text: string): Parsed<T>
   /** Text that parses back to the value; not quoted yet. The value must be one of this type's. */
   write(value: unknown): string
 }
 
-const accepted = <T>(value: T): Accepted<T> => ({ ok: true, value })
-const refused: Refused = { ok: false }
+export const accepted = <T>(value: T): Accepted<T> => ({ ok: true, value })
+export const refused: Refused = { ok: false }
 
 /** A whole number in decimal, from `least` to `most`. */
 export const wholeNumber = (syntax: string, least: number, most: number): ValueType<number> => ({
@@ -84,9 +86,9 @@ const isWritable = (value: string): boolean =>
 /** The longest path Linux takes (PATH_MAX without the final NUL). */
 const LONGEST_PATH = 4095
 
-export const path = (syntax: "FILE" | "DIR"): ValueType<string> => ({
+export const path = (syntax: "FILE" | "DIR" | "PATH"): ValueType<string> => ({
   syntax,
-  expected: syntax === "DIR" ? "a directory's path" : "a file's path",
+  expected: { FILE: "a file's path", DIR: "a directory's path", PATH: "a file's or a directory's path" }[syntax],
   parse: (value) => {
     if (value === "") return refused
     if (!isWritable(value))
@@ -100,6 +102,13 @@ export const path = (syntax: "FILE" | "DIR"): ValueType<string> => ({
   },
   write: String
 })
+
+/** A file's path, or "" for none. */
+export const pathOrNone: ValueType<string | undefined> = {
+  ...path("FILE"),
+  parse: (value) => (value === "" ? accepted(undefined) : path("FILE").parse(value)),
+  write: (value) => (typeof value === "string" ? value : "")
+}
 
 /** The port of RFC 5905 §7.2 is 123; 0 would let the kernel choose, and nobody could find the server then. */
 export const port: ValueType<number> = wholeNumber("PORT", 1, 65535)

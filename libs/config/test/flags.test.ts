@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { configCheckCommand, queryCommand, statusCommand, upCommand, upOverrides } from "@meridian/config/command-lines"
 import { DIRECTIVES } from "@meridian/config/directives"
-import { type CommandLine, parseFlags, renderHelp, UsageError } from "@meridian/config/flags"
+import { type CommandLine, type Flag, parseFlags, renderHelp, UsageError } from "@meridian/config/flags"
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "")
 
@@ -36,14 +36,27 @@ describe("meridian up", () => {
   })
 
   it("has every flag that a directive names, and each says what its directive says", () => {
-    const named = DIRECTIVES.flatMap(({ flag }) => (flag === undefined ? [] : [flag]))
+    const named = DIRECTIVES.flatMap(({ flags }) => flags)
     expect(new Set([...named, "config"])).toEqual(new Set(Object.keys(upCommand.flags)))
+    // These set one value of a directive that has several, so they speak for themselves.
+    const ofTheirOwn = new Set(["stratum", "nts", "no-nts", "nts-port"])
     for (const directive of DIRECTIVES) {
-      if (directive.flag === undefined || directive.flag === "stratum") continue
-      const flag = upCommand.flags[directive.flag as keyof typeof upCommand.flags]
-      expect(flag.meaning).toContain(directive.meaning)
-      expect(flag.type).toBe(Object.values(directive.operands)[0]?.type)
+      for (const name of directive.flags.filter((one) => !ofTheirOwn.has(one))) {
+        const flag: Flag = upCommand.flags[name as keyof typeof upCommand.flags]
+        expect(flag.meaning).toContain(directive.meaning)
+        expect(flag.kind === "switch" ? undefined : flag.type).toBe(Object.values(directive.operands)[0]?.type)
+      }
     }
+  })
+
+  it("switches NTS on, off, or leaves it to the file", () => {
+    expect(["", "--nts", "--no-nts", "--nts --no-nts"].map((line) => overridesOf(line).nts)).toEqual([
+      undefined,
+      true,
+      false,
+      false
+    ])
+    expect(overridesOf("--nts-port 4461").ntsPort).toBe(4461)
   })
 
   it.each([

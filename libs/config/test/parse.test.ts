@@ -1,13 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
-import {
-  fudgeDirective,
-  listenDirective,
-  portDirective,
-  serverDirective,
-  userDirective
-} from "@meridian/config/directives"
+import { listenDirective, portDirective, userDirective } from "@meridian/config/directives"
 import { parseConfiguration, parseText, type ReadFile, resolveInclude } from "@meridian/config/parse"
+import { fudgeDirective, serverDirective } from "@meridian/config/source-directives"
 import { statementsOf } from "@meridian/config/statement"
 
 /** What a compiler would print for a text. */

@@ -5,7 +5,6 @@ import { DIRECTIVES } from "@meridian/config/directives"
 import { lex } from "@meridian/config/lexer"
 import { loadSettings, type Loaded } from "@meridian/config/load"
 import { renderSettings } from "@meridian/config/rendering"
-import type { Settings } from "@meridian/config/settings"
 
 const MACHINE = { cores: 2, interfaces: [] }
 
@@ -132,22 +131,39 @@ describe("rendered settings", () => {
       ),
       statedir: writable,
       logfile: writable,
-      stratum: fc.integer({ min: 1, max: 15 })
+      stratum: fc.integer({ min: 1, max: 15 }),
+      keys: writable,
+      trusted: fc.uniqueArray(
+        fc.tuple(fc.integer({ min: 1, max: 65535 }), fc.integer({ min: 0, max: 9 })).map(([first, more]) => ({
+          first,
+          last: Math.min(65535, first + more)
+        })),
+        { minLength: 1, maxLength: 4 }
+      ),
+      cryptonak: fc.constantFrom("on", "off"),
+      certificates: fc.array(fc.tuple(writable, writable), { minLength: 1, maxLength: 3 }),
+      ntsSwitch: fc.constantFrom("enable", "disable"),
+      aeads: fc.uniqueArray(fc.constantFrom(15, 16, 17, 30), { minLength: 1 }),
+      ntsPort: fc.integer({ min: 1000, max: 1999 }),
+      curves: fc.constantFrom("X25519:P-256", "P-384"),
+      extraPorts: fc.uniqueArray(fc.integer({ min: 2000, max: 2999 }), { maxLength: 5 })
     },
     { requiredKeys: [] }
   )
 
-  /** The values without their origins. */
-  const values = (settings: Settings) =>
-    Object.entries(settings).map(([key, value]) => [
-      key,
-      Array.isArray(value) ? value.map((one) => one.value) : value.value
-    ])
+  /** The values without their origins, at any depth. */
+  const values = (settings: unknown): unknown => {
+    if (Array.isArray(settings)) return settings.map(values)
+    if (settings === null || typeof settings !== "object") return settings
+    if ("origin" in settings && "value" in settings) return settings.value
+    return Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, values(value)]))
+  }
 
   it("give the same settings when they are read", () => {
     fc.assert(
       fc.property(file, (chosen) => {
         const { port, listen, workers, user, statedir, logfile, stratum } = chosen
+        const { keys, trusted, cryptonak, certificates, ntsSwitch, aeads, ntsPort, curves, extraPorts } = chosen
         const text = [
           ...(port === undefined ? [] : [`port ${port}`]),
           ...(listen ?? []).map((one) => `listen ${one}`),
@@ -155,15 +171,31 @@ describe("rendered settings", () => {
           ...(user === undefined ? [] : [`user ${user}`]),
           ...(statedir === undefined ? [] : [`statedir "${statedir}"`]),
           ...(logfile === undefined ? [] : [`logfile "${logfile}"`]),
-          ...(stratum === undefined ? [] : [`fudge 127.127.1.0 stratum ${stratum}`, "server 127.127.1.0"])
+          ...(stratum === undefined ? [] : [`fudge 127.127.1.0 stratum ${stratum}`, "server 127.127.1.0"]),
+          ...(keys === undefined ? [] : [`keys "${keys}"`]),
+          ...(keys === undefined || trusted === undefined
+            ? []
+            : [`trustedkey ${trusted.map(({ first, last }) => `(${first} ... ${last})`).join(" ")}`]),
+          ...(cryptonak === undefined ? [] : [`cryptonak ${cryptonak}`]),
+          ...(certificates ?? []).map(([cert, key]) => `nts cert "${cert}" key "${key}"`),
+          ...(ntsSwitch === undefined ? [] : [`nts ${ntsSwitch}`]),
+          ...(aeads ?? []).map((id) => `nts aead ${id}`),
+          ...(ntsPort === undefined ? [] : [`nts port ${ntsPort}`]),
+          ...(curves === undefined ? [] : [`nts tlsecdhcurves ${curves}`]),
+          ...(extraPorts ?? []).filter((one) => one !== port).map((one) => `extra port ${one}`)
         ].join("\n")
         const first = load(new TextEncoder().encode(text))
         expect(first.diagnostics.filter(({ severity }) => severity === "error")).toEqual([])
         const second = load(new TextEncoder().encode(renderSettings(first.settings)))
-        expect(second.diagnostics).toEqual([])
+        // A key exchange on the number of the NTP port is allowed, but remarked on.
+        expect(second.diagnostics.filter(({ message }) => !message.includes("TCP port"))).toEqual([])
         expect(values(second.settings)).toEqual(values(first.settings))
         expect(second.settings.stateDirectory.value).toBe(statedir)
         expect(second.settings.port.value).toBe(port ?? 11123)
+        expect(second.settings.nts.enabled.value).toBe(
+          ntsSwitch === undefined ? certificates !== undefined : ntsSwitch === "enable"
+        )
+        expect(second.settings.nts.aeads.map(({ value }) => value)).toEqual(aeads ?? [15, 30, 16, 17])
       }),
       { numRuns: 300 }
     )

@@ -41,6 +41,25 @@ const problems = (text: string, overrides: Overrides = {}) =>
 
 const listens = (text: string) => settle(text).settings.listen.map(({ value }) => value.text)
 
+/** What stands behind the first lines while nothing about keys and NTS is said. */
+const authenticationDefaults = [
+  "keys undefined (default)",
+  "controlkey undefined (default)",
+  "cryptonak off (default)",
+  "nts ca undefined (default)",
+  "nts cookie undefined (default)",
+  "nts aead AES_SIV_CMAC_256 (default)",
+  "nts aead AES_128_GCM_SIV (default)",
+  "nts aead AES_SIV_CMAC_384 (default)",
+  "nts aead AES_SIV_CMAC_512 (default)",
+  "nts mintls TLS1.3 (default)",
+  "nts maxtls TLS1.3 (default)",
+  "nts port 4460 (default)",
+  "nts tlsciphersuites undefined (default)",
+  "nts tlsecdhcurves undefined (default)",
+  "nts disable (default)"
+]
+
 describe("effective settings", () => {
   it("are the defaults without a file and without flags", () => {
     expect(table("")).toEqual([
@@ -52,7 +71,8 @@ describe("effective settings", () => {
       "statedir undefined (default)",
       "logfile undefined (default)",
       "server 127.127.1.0 (default)",
-      "fudge 127.127.1.0 stratum 10 (default)"
+      "fudge 127.127.1.0 stratum 10 (default)",
+      ...authenticationDefaults
     ])
   })
 
@@ -67,7 +87,8 @@ describe("effective settings", () => {
       "statedir /a (f:5:1)",
       "logfile /l (f:6:1)",
       "server 127.127.1.0 (f:7:1)",
-      "fudge 127.127.1.0 stratum 4 (f:7:1)"
+      "fudge 127.127.1.0 stratum 4 (f:7:1)",
+      ...authenticationDefaults
     ])
     const flags = { port: 9, listen: [address("::1")], workers: 1, user: "u", stateDirectory: "/b", stratum: 1 }
     expect(table(file, flags)).toEqual([
@@ -78,7 +99,8 @@ describe("effective settings", () => {
       "statedir /b (--state)",
       "logfile /l (f:6:1)",
       "server 127.127.1.0 (--stratum)",
-      "fudge 127.127.1.0 stratum 1 (--stratum)"
+      "fudge 127.127.1.0 stratum 1 (--stratum)",
+      ...authenticationDefaults
     ])
   })
 
@@ -173,7 +195,8 @@ describe("interface rules, as ntpd has them", () => {
 
 describe("rendering", () => {
   it("shows every value with its origin, as lines of an ntp.conf", () => {
-    expect(renderSettings(settle('statedir "/my state"\nport 9').settings)).toBe(
+    const shown = renderSettings(settle('statedir "/my state"\nport 9').settings).split("\n")
+    expect([...shown.slice(0, 10), ...shown.slice(-2)].map((line) => line.replace(/ +#/, " #"))).toEqual(
       [
         "port 9                        # f:2:1",
         "listen 0.0.0.0                # default",
@@ -184,8 +207,13 @@ describe("rendering", () => {
         "# logfile is not set          # default",
         "server 127.127.1.0            # default",
         "fudge 127.127.1.0 stratum 10  # default",
+        "# keys is not set  # default",
+        "nts disable  # default",
         ""
-      ].join("\n")
+      ].map((line) => line.replace(/ +#/, " #"))
+    )
+    expect(new Set(shown.filter((line) => line !== "").map((line) => line.lastIndexOf("#")))).toEqual(
+      new Set(["# nts tlsciphersuites is not set".length + 2])
     )
   })
 
@@ -222,7 +250,7 @@ describe("loadSettings", () => {
   })
 
   it("reports as plain data", () => {
-    const report = checkReport(load("port 5\nkeys /k"))
+    const report = checkReport(load("port 5\ndriftfile /d"))
     expect(JSON.parse(JSON.stringify(report))).toEqual(report)
     expect(report).toMatchObject({
       ok: true,

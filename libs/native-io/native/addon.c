@@ -60,8 +60,11 @@ NAPI_MODULE_INIT() {
   if (napi_create_string_utf8(env, MERIDIAN_NODE_VERSION, NAPI_AUTO_LENGTH, &version) == napi_ok)
     napi_set_named_property(env, exports, "nodeVersion", version);
   register_udp(env, exports);
+  register_udp_client(env, exports);
+  register_tcp(env, exports);
   register_clock(env, exports);
   register_clock_page(env, exports);
+  register_digests(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);
 #endif

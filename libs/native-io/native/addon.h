@@ -9,8 +9,11 @@
 
 /* Each part adds its functions and classes to `exports`. */
 void register_udp(napi_env env, napi_value exports);
+void register_udp_client(napi_env env, napi_value exports);
+void register_tcp(napi_env env, napi_value exports);
 void register_clock(napi_env env, napi_value exports);
 void register_clock_page(napi_env env, napi_value exports);
+void register_digests(napi_env env, napi_value exports);
 void register_aead(napi_env env, napi_value exports);
 
 /* Throws an Error whose message is `what` and the kernel's words, and whose `code` is the errno's name (EADDRINUSE, …). */

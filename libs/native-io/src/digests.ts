@@ -12,9 +12,9 @@ const opensslNames: Partial<Record<MacAlgorithmName, string>> = {
   BLAKE2B512: "blake2b512"
 }
 
-const opensslName = (algorithm: MacAlgorithmName): string => opensslNames[algorithm] ?? algorithm.toLowerCase()
+export const opensslName = (algorithm: MacAlgorithmName): string => opensslNames[algorithm] ?? algorithm.toLowerCase()
 
-const isCmac = (algorithm: MacAlgorithmName): boolean => algorithm.startsWith("AES-")
+export const isCmac = (algorithm: MacAlgorithmName): boolean => algorithm.startsWith("AES-")
 
 /**
  * A port with a buffer of its own for key ‖ message; messages are NTP packets, of at most `longestMessage` bytes.

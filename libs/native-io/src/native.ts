@@ -21,6 +21,19 @@ export interface NativeUdpHandle {
   readonly close: () => void
 }
 
+/** A UDP socket that asks, in C; see native/udp-client.c. */
+export interface NativeUdpClientHandle {
+  readonly family: 4 | 6
+  readonly port: number
+  /** 1 where the kernel stamps what is sent. */
+  readonly stamps: number
+  readonly send: (bytes: Uint8Array, address: string, port: number) => number
+  readonly receive: (bytes: Uint8Array, numbers: Float64Array) => number
+  readonly source: () => string
+  readonly onReadable: (callback: () => void) => void
+  readonly close: () => void
+}
+
 /** Byte offsets into a handle's block, and the sizes the C code was compiled with. */
 export interface UdpLayout {
   readonly slotBytes: number
@@ -49,6 +62,12 @@ export interface NativeAddon {
   /** `process.version` of the Node it was built for. */
   readonly nodeVersion: string
   readonly UdpHandle: new (descriptor: number) => NativeUdpHandle
+  readonly UdpClientHandle: new (
+    localAddress: string,
+    localPort: number,
+    remoteAddress: string,
+    remotePort: number
+  ) => NativeUdpClientHandle
   readonly udpBind: (address: string, port: number, exclusive: boolean, receiveBufferBytes: number) => number
   readonly duplicateDescriptor: (descriptor: number) => number
   readonly udpLayout: UdpLayout

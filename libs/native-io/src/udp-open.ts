@@ -8,9 +8,7 @@ const fallback = () => import("./udp-fallback.ts")
 
 /** Opens and binds a socket for use in this process. Rejects with UdpBindError. */
 export const bindSocket = async (options: UdpBindOptions): Promise<UdpSocket> =>
-  loadNative().addon === undefined
-    ? (await fallback()).bindUdpFallback(options)
-    : adoptUdp(bindUdpDescriptor(options))
+  loadNative().addon === undefined ? (await fallback()).bindUdpFallback(options) : adoptUdp(bindUdpDescriptor(options))
 
 /** Takes over a bound descriptor, usually an inherited one; the socket closes it. Rejects with UdpAdoptError. */
 export const adoptSocket = async (descriptor: number): Promise<UdpSocket> =>

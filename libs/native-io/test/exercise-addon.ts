@@ -10,6 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import type { DigestBinding } from "../src/digests-native.ts"
 import { loadNativeFrom, type NativeAddon, type NativeUdpHandle } from "../src/native.ts"
 
 const path = isMainThread ? process.argv[2]! : (workerData as string)
@@ -154,8 +155,26 @@ const exerciseClockPage = (): void => {
   rmSync(folder, { recursive: true })
 }
 
+const exerciseDigests = (): void => {
+  const { openDigest } = addon as NativeAddon & DigestBinding
+  const bytes = new Uint8Array(300)
+  const out = new Uint8Array(64)
+  for (let round = 0; round < 100; round++) {
+    const digest = openDigest(round % 2 === 0 ? "md5" : "sha3-512")!
+    for (const length of [0, 1, 48, 300]) assert.ok(digest(bytes.subarray(0, round % 33), bytes, 0, length, out) > 0)
+    assert.equal(digest(bytes, bytes, 253, 48, out), 0)
+    assert.equal(digest(bytes, bytes, 0, 48, out.subarray(0, 15)), 0)
+    assert.equal(digest(new Uint8Array(0), bytes, 300, 0, out) > 0, true)
+    for (const value of wrong)
+      if (!(value instanceof Uint8Array)) assert.throws(() => digest(bytes, value as Uint8Array, 0, 48, out))
+  }
+  for (const name of ["", "no-such-digest", "x".repeat(1000)]) assert.equal(openDigest(name), undefined)
+  for (const value of wrong) if (typeof value !== "string") assert.throws(() => openDigest(value as string))
+}
+
 if (isMainThread) {
   await exerciseSockets()
+  exerciseDigests()
   await exerciseLifetimes()
   exerciseWrongArguments()
   exerciseClockPage()
@@ -171,6 +190,7 @@ if (isMainThread) {
   process.stdout.write("exercised\n", () => process.exit(0))
 } else {
   const sockets = [open("127.0.0.1"), open("::1")]
+  exerciseDigests()
   for (const socket of sockets) echo(socket)
   assert.equal(await burst(sockets[0]!, "127.0.0.1", [48, 48]), 2)
   parentPort!.postMessage("watching")

@@ -1,4 +1,5 @@
 /** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
+import type { CoordinatorReport } from "./coordinator-report.ts"
 import type { CertificateStatus, NtsKeCounters } from "./nts-ke-report.ts"
 import type { WorkerCounters } from "./worker-report.ts"
 
@@ -72,6 +73,8 @@ export interface NodeStatus {
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]
   readonly keys: KeyStatus
+  /** null before its first word */
+  readonly coordinator: CoordinatorReport | null
   readonly totals: WorkerCounters & { readonly receivedPerSecond: number; readonly repliedPerSecond: number }
 }
 

@@ -1,12 +1,11 @@
 /** `meridian config check FILE [--json]` and `meridian config reference`. Exit codes: 0 usable, 2 not. */
 import { availableParallelism } from "node:os"
 import { configCheckCommand } from "@meridian/config/command-lines"
-import { formatDiagnostics, isError } from "@meridian/config/diagnostic"
+import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
-import { parseConfiguration } from "@meridian/config/parse"
+import { checkReport, loadSettings } from "@meridian/config/load"
 import { renderReferenceText } from "@meridian/config/reference"
 import { describeOrigin, describeSettings } from "@meridian/config/rendering"
-import { effectiveSettings } from "@meridian/config/settings"
 import { machineAddresses, readConfigurationFile } from "@meridian/native-io/configuration-files"
 
 export const checkConfiguration = (args: readonly string[]): number => {
@@ -29,22 +28,20 @@ export const checkConfiguration = (args: readonly string[]): number => {
     return 0
   }
   const file = parsed.value.positionals[0] ?? ""
-  const configuration = parseConfiguration(file, readConfigurationFile)
-  const folded = effectiveSettings(
-    configuration.statements,
-    {},
-    { cores: availableParallelism(), interfaces: machineAddresses() }
-  )
-  const diagnostics = [...configuration.diagnostics, ...folded.diagnostics]
-  const usable = !diagnostics.some(isError)
-  const settings = usable ? describeSettings(folded.settings) : []
+  const loaded = loadSettings({
+    file,
+    readFile: readConfigurationFile,
+    overrides: {},
+    machine: { cores: availableParallelism(), interfaces: machineAddresses() }
+  })
+  const { usable, diagnostics, settings } = loaded
   if (parsed.value.values.json) {
-    process.stdout.write(`${JSON.stringify({ file, usable, diagnostics, settings }, null, 2)}\n`)
+    process.stdout.write(`${JSON.stringify({ file, ...checkReport(loaded) }, null, 2)}\n`)
     return usable ? 0 : 2
   }
   const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
   if (diagnostics.length > 0) process.stderr.write(formatDiagnostics(diagnostics, { colour }))
-  for (const { directive, value, origin } of settings)
+  for (const { directive, value, origin } of usable ? describeSettings(settings) : [])
     process.stdout.write(`${directive.padEnd(10)} ${(value ?? "(not set)").padEnd(30)} ${describeOrigin(origin)}\n`)
   if (!usable) process.stderr.write(`meridian: ${file} cannot be used\n`)
   return usable ? 0 : 2

@@ -58,13 +58,26 @@ export const readCertificate = (files: CertificateFiles, now: number): LoadedCer
     chain,
     key: keyText,
     status: {
-      names: subjectNames(certificate),
+      names: [...alternativeNames(certificate, "DNS"), ...alternativeNames(certificate, "IP Address")],
       notAfter: certificate.validToDate.getTime() / 1000,
       fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase()
     },
     warning: dateWarning(files, certificate, now),
-    covers: (name, how) =>
-      certificate.checkHost(name, { subject: "never", wildcards: how === "by wildcard" }) !== undefined
+    covers: coverage(alternativeNames(certificate, "DNS"))
+  }
+}
+
+/**
+ * Matches DNS names as RFC 6125 §6.4 has it: whole labels, in any case, `*` for exactly the first label. By look-up and not
+ * by X509Certificate.checkHost, because every handshake asks.
+ */
+const coverage = (names: readonly string[]): LoadedCertificate["covers"] => {
+  const known = new Set(names.map((name) => name.toLowerCase()))
+  return (name, how) => {
+    const lower = name.toLowerCase()
+    if (known.has(lower) && !lower.startsWith("*")) return true
+    const dot = lower.indexOf(".")
+    return how === "by wildcard" && dot > 0 && known.has(`*${lower.slice(dot)}`)
   }
 }
 
@@ -94,8 +107,11 @@ const parseChain = (files: CertificateFiles, text: string): readonly X509Certifi
     }
   })
 
-/** The error of a key that cannot be read is not passed on: it could quote the file. */
-const parseKey = (files: CertificateFiles, text: string): KeyObject => {
+/**
+ * A private key from PEM text. Throws CertificateError; OpenSSL's own error is not passed on, because it could quote the
+ * file.
+ */
+export const parseKey = (files: CertificateFiles, text: string): KeyObject => {
   try {
     return createPrivateKey(text)
   } catch {
@@ -106,12 +122,12 @@ const parseKey = (files: CertificateFiles, text: string): KeyObject => {
   }
 }
 
-/** The DNS names and addresses of the subject alternative name. */
-const subjectNames = (certificate: X509Certificate): readonly string[] =>
+/** Entries of the subject alternative name, of one kind. Names with characters that need quoting are left out. */
+const alternativeNames = (certificate: X509Certificate, kind: "DNS" | "IP Address"): readonly string[] =>
   (certificate.subjectAltName ?? "")
     .split(", ")
-    .map((entry) => /^(?:DNS|IP Address):(.+)$/.exec(entry)?.[1])
-    .filter((name) => name !== undefined)
+    .filter((entry) => entry.startsWith(`${kind}:`) && !entry.includes('"'))
+    .map((entry) => entry.slice(kind.length + 1))
 
 const dateWarning = (files: CertificateFiles, certificate: X509Certificate, now: number): string | undefined => {
   const { validFromDate, validToDate } = certificate

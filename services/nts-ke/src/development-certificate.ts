@@ -2,13 +2,13 @@
  * A certificate to try NTS with when none is configured: signed by nobody but itself, for this machine's names, and
  * saying so in its subject. Clients accept it only when they are given the file.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { errnoName } from "@meridian/native-io/native"
 import { writeAddress } from "@meridian/native-io/socket-address"
-import { type CertificateFiles, readCertificate } from "./certificates.ts"
+import { type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
 import {
   bitString,
   booleanTrue,
@@ -47,7 +47,7 @@ export const developmentCertificate = (folder: string, host: string, now: number
   mkdirSync(folder, { recursive: true })
   if (isFresh(files, names, now)) return files
   makeKey(files.key)
-  const pem = selfSigned(createPrivateKey(readFileSync(files.key)), names, now)
+  const pem = selfSigned(parseKey(files, readFileSync(files.key, "utf8")), names, now)
   // Renamed into its place: nobody reads half a file, and of two writers either certificate fits the one key.
   const partial = `${files.certificate}.${process.pid}`
   writeFileSync(partial, pem, { mode: 0o644 })

@@ -10,8 +10,7 @@ const OUTCOMES: Readonly<Record<string, ConnectionOutcome>> = {
   ERR_SSL_HTTP_REQUEST: "not-tls",
   ERR_SSL_HTTPS_PROXY_REQUEST: "not-tls",
   ERR_SSL_WRONG_VERSION_NUMBER: "not-tls",
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: "not-tls",
-  ERR_SSL_RECORD_LENGTH_MISMATCH: "not-tls",
+  ERR_SSL_DATA_LENGTH_TOO_LONG: "not-tls",
   ERR_SSL_UNEXPECTED_MESSAGE: "not-tls",
   ECONNRESET: "closed-in-handshake",
   EPIPE: "closed-in-handshake"

@@ -11,7 +11,15 @@ import { COOKIE_AEAD, openCookie, type CookieRefusal, type SessionKeys } from "@
 import { type Generation, KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/native-io/aead"
 import { tcpListen } from "@meridian/native-io/tcp-listen"
-import { type FromNtsKe, type NtsKeReport, parseFromNtsKe, type ToNtsKe } from "@meridian/observability/nts-ke-report"
+import {
+  type FromNtsKe,
+  type NtsKeDrained,
+  type NtsKeReady,
+  type NtsKeReport,
+  type NtsKeWarning,
+  parseFromNtsKe,
+  type ToNtsKe
+} from "@meridian/observability/nts-ke-report"
 import type { CertificateFiles } from "../src/certificates.ts"
 import { selfSigned } from "../src/development-certificate.ts"
 
@@ -145,7 +153,7 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
   }
   send({ type: "keys", generations })
   try {
-    await hear("ready", 0, (message) => message.type === "ready")
+    await hear("ready", 0, (message): message is NtsKeReady => message.type === "ready")
   } catch (error) {
     await stop()
     throw error
@@ -158,14 +166,15 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
     send,
     report: (until = () => true) =>
       hear("report", heard.length, (message): message is NtsKeReport => message.type === "report" && until(message)),
-    warning: async (pattern) => (
-      await hear("warning", 0, (message) => message.type === "warning" && pattern.test(message.message)),
-      warnings.find((text) => pattern.test(text)) ?? ""
-    ),
+    warning: async (pattern) => {
+      const matches = (message: FromNtsKe): message is NtsKeWarning =>
+        message.type === "warning" && pattern.test(message.message)
+      return (await hear("warning", 0, matches)).message
+    },
     drained: async () => {
+      const from = heard.length
       send({ type: "drain" })
-      const last = await hear("drained", heard.length, (message) => message.type === "drained")
-      return (last as { readonly report: NtsKeReport }).report
+      return (await hear("drained", from, (message): message is NtsKeDrained => message.type === "drained")).report
     },
     stop
   }

@@ -7,10 +7,10 @@
 import { availableParallelism } from "node:os"
 import { relative, resolve } from "node:path"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
-import { formatDiagnostics, isError } from "@meridian/config/diagnostic"
+import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
-import { parseConfiguration } from "@meridian/config/parse"
-import { effectiveSettings, type Settings } from "@meridian/config/settings"
+import { loadSettings } from "@meridian/config/load"
+import type { Settings } from "@meridian/config/settings"
 import { machineAddresses, readConfigurationFile } from "@meridian/native-io/configuration-files"
 import { disableNative, loadNative } from "@meridian/native-io/native"
 import { openLog } from "@meridian/observability/log"
@@ -18,10 +18,9 @@ import { defaultStateDirectory } from "@meridian/observability/state-directory"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import manifest from "../package.json" with { type: "json" }
-import { type NodePlan, startNode } from "./node.ts"
-import { resolveIdentity } from "./privilege.ts"
+import { listeningOn, type NodePlan, startNode } from "./node.ts"
+import { nodePlan } from "./plan.ts"
 import { firstScreen } from "./screen.ts"
-import { formatListen } from "./sockets.ts"
 
 const programRoot = resolve(import.meta.dirname, "../../..")
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
@@ -47,21 +46,16 @@ const readSettings = (args: readonly string[]): Started => {
     process.exit(0)
   }
   const { values } = parsed.value
-  const configuration =
-    values.config === undefined ? undefined : parseConfiguration(values.config, readConfigurationFile)
-  const folded = effectiveSettings(configuration?.statements ?? [], upOverrides(values), {
-    cores: availableParallelism(),
-    interfaces: machineAddresses()
+  const loaded = loadSettings({
+    file: values.config,
+    readFile: readConfigurationFile,
+    overrides: upOverrides(values),
+    machine: { cores: availableParallelism(), interfaces: machineAddresses() }
   })
-  const diagnostics = [...(configuration?.diagnostics ?? []), ...folded.diagnostics]
-  if (diagnostics.length > 0) process.stderr.write(formatDiagnostics(diagnostics, { colour: colours }))
-  const errors = diagnostics.filter(isError).length
-  if (errors > 0)
-    return fail(
-      2,
-      `${values.config ?? "the command line"}: ${errors} ${errors === 1 ? "error" : "errors"}; nothing was started`
-    )
-  return { settings: folded.settings, stateFlag: values.state === undefined ? "" : ` --state ${values.state}` }
+  if (loaded.diagnostics.length > 0) process.stderr.write(formatDiagnostics(loaded.diagnostics, { colour: colours }))
+  if (!loaded.usable)
+    return fail(2, `${values.config ?? "the command line"} cannot be used as it is; nothing was started`)
+  return { settings: loaded.settings, stateFlag: values.state === undefined ? "" : ` --state ${values.state}` }
 }
 
 const planOf = (settings: Settings): NodePlan => {
@@ -69,24 +63,12 @@ const planOf = (settings: Settings): NodePlan => {
   if (settings.user.value !== undefined && !isRoot)
     fail(1, `--user ${settings.user.value} needs root: start as root, or leave --user away`)
   try {
-    return {
+    return nodePlan(settings, {
       version: manifest.version,
-      addresses: settings.listen.map((address) => address.value.text),
-      port: settings.port.value,
-      workers: settings.workers.value,
+      programRoot,
       stateDirectory: resolve(stateDirectory),
-      stratum: settings.localReference.value.stratum,
-      identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
-      native: native.addon !== undefined,
-      keyFile: undefined,
-      sendCryptoNak: false,
-      nts: undefined,
-      programs: {
-        worker: resolve(programRoot, "services/worker/src/main.ts"),
-        discipline: resolve(programRoot, "services/discipline/src/main.ts"),
-        ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts")
-      }
-    }
+      native: native.addon !== undefined
+    })
   } catch (error) {
     return fail(1, (error as Error).message)
   }
@@ -114,14 +96,15 @@ const program = Effect.gen(function* () {
   process.stdout.write(
     firstScreen({
       version: plan.version,
-      listening: plan.addresses.map((address) => formatListen(address, plan.port)),
+      listening: listeningOn(plan),
       workers: plan.workers,
       io: plan.native ? "native" : "fallback",
       ioReason: native.reason,
       stratum: plan.stratum,
       stateDirectory: relative(process.cwd(), plan.stateDirectory) || ".",
       stateFlag,
-      port: plan.port,
+      port: plan.ports[0] ?? 0,
+      nts: plan.nts,
       user: plan.identity?.name,
       root: isRoot
     })

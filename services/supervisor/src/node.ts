@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { clockPlace, clockStatus } from "./clock-place.ts"
+import { CoordinatorPlace } from "./coordinator-place.ts"
 import { openControlSocket } from "./control-socket.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
@@ -23,7 +24,8 @@ import { WorkerSlot } from "./worker-slot.ts"
 export interface NodePlan {
   readonly version: string
   readonly addresses: readonly string[]
-  readonly port: number
+  /** UDP; the first is the node's own, more come from `extra port` */
+  readonly ports: readonly number[]
   readonly workers: number
   readonly stateDirectory: string
   readonly stratum: number
@@ -35,7 +37,14 @@ export interface NodePlan {
   readonly sendCryptoNak: boolean
   /** NTS key establishment; undefined where it is not served. */
   readonly nts: NtsPlan | undefined
-  readonly programs: { readonly worker: string; readonly discipline: string; readonly ntsKe: string }
+  /** For the coordinator's command line: its log, its name, its cluster. */
+  readonly coordinatorArguments: readonly string[]
+  readonly programs: {
+    readonly worker: string
+    readonly discipline: string
+    readonly ntsKe: string
+    readonly coordinator: string
+  }
 }
 
 export interface NtsPlan {
@@ -44,7 +53,13 @@ export interface NtsPlan {
   readonly processes: number
   /** For the service's command line: certificates, TLS versions, what it tells clients. */
   readonly arguments: readonly string[]
+  /** No certificate is configured: one that only its owner trusts is made in the state directory. */
+  readonly developmentCertificate: boolean
 }
+
+/** ADDRESS:PORT of every UDP socket. */
+export const listeningOn = (plan: NodePlan): readonly string[] =>
+  plan.ports.flatMap((port) => plan.addresses.map((address) => formatListen(address, port)))
 
 export interface RunningNode {
   readonly status: () => NodeStatus
@@ -68,6 +83,9 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
       return { _tag: known._tag ?? "StartFailed", message: known.message ?? String(error) }
     }
   })
+
+/** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
+const HEALTH_INTERVAL_MS = 2_000
 
 /** Begins with an empty page: what an earlier run published is nothing to vouch for. */
 const freshClockPage = (path: string): number => {
@@ -127,8 +145,19 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     )
     for (const problem of board.readFile()) warn(problem)
 
+    const coordinator = new CoordinatorPlace({
+      program: plan.programs.coordinator,
+      arguments: plan.coordinatorArguments,
+      onKeys: (given) => board.useLog(given),
+      warn
+    })
     const clock = clockPlace({ program: plan.programs.discipline, page, stratum: plan.stratum })
-    const places = [clock, ...workers.map((slot) => slot.process), ...ntsKe.map((slot) => slot.process)]
+    const places = [
+      coordinator.process,
+      clock,
+      ...workers.map((slot) => slot.process),
+      ...ntsKe.map((slot) => slot.process)
+    ]
     const status = (): NodeStatus => {
       const own = workers.map((slot) => slot.status())
       const board = keys()
@@ -137,12 +166,13 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         version: plan.version,
         pid: process.pid,
         uptime: monotonic.seconds() - startedAt,
-        listening: plan.addresses.map((address) => formatListen(address, plan.port)),
+        listening: listeningOn(plan),
         io: plan.native ? "native" : "fallback",
         state: plan.stateDirectory,
         clock: clockStatus(reader, monotonic.seconds()),
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
+        coordinator: coordinator.report ?? null,
         keys: {
           masterKeyGenerations: board.generations.map(({ id, activation, retirement }) => ({
             id,
@@ -164,6 +194,12 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
     )
     started.status = status
+    const health = setInterval(() => {
+      const { synchronised, stratum } = clockStatus(reader, monotonic.seconds())
+      const running = workers.filter((slot) => slot.process.state === "running").length
+      coordinator.tellHealth({ workers: running, synchronised, stratum })
+    }, HEALTH_INTERVAL_MS)
+    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
     const serving = [...workers, ...ntsKe].map((slot) => slot.process)
     return {
       status,
@@ -173,6 +209,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         yield* Effect.forEach(workers, (slot) => slot.process.replace, { discard: true })
       }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.andThen(coordinator.process.stop),
         Effect.andThen(clock.stop)
       )
     }

@@ -12,6 +12,7 @@ export interface Screen {
   /** --state DIR as the next commands need it, empty for the default directory */
   readonly stateFlag: string
   readonly port: number
+  readonly nts: { readonly port: number; readonly developmentCertificate: boolean } | undefined
   readonly user: string | undefined
   readonly root: boolean
 }
@@ -35,6 +36,14 @@ export const firstScreen = (screen: Screen): string => {
     `Meridian ${screen.version} serves NTP`,
     row("addresses", screen.listening.map((address) => `udp ${address}`).join("  ")),
     row("workers", `${screen.workers}, one SO_REUSEPORT socket each for every address (${screen.io})`),
+    ...(screen.nts === undefined
+      ? []
+      : [
+          row(
+            "nts",
+            `key exchange on tcp ${screen.nts.port}${screen.nts.developmentCertificate ? ", with a DEVELOPMENT certificate that no client trusts by itself: nts cert and nts key name a real one" : ""}`
+          )
+        ]),
     row("clock", `this system's own clock as a local reference, stratum ${screen.stratum}: no upstream is asked`),
     row("state", screen.stateDirectory),
     ...notes.map((note) => row("note", note)),

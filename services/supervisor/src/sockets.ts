@@ -8,7 +8,7 @@ import type { WorkerSockets } from "./worker-slot.ts"
 
 export interface ListenPlan {
   readonly addresses: readonly string[]
-  readonly port: number
+  readonly ports: readonly number[]
   readonly workers: number
   readonly native: boolean
 }
@@ -35,15 +35,15 @@ const assertFree = async (address: string, port: number): Promise<void> => {
  * @throws UdpBindError with what to do about it
  */
 export const openSockets = async (plan: ListenPlan): Promise<readonly WorkerSockets[]> => {
-  const { addresses, port } = plan
+  const places = plan.ports.flatMap((port) => plan.addresses.map((address) => ({ address, port })))
   const workers = Array.from({ length: plan.workers }, (_, index) => index)
   if (plan.native)
     return workers.map((index) => ({
       _tag: "descriptors",
-      descriptors: addresses.map((address) => bindUdpDescriptor({ address, port, exclusive: index === 0 }))
+      descriptors: places.map((place) => bindUdpDescriptor({ ...place, exclusive: index === 0 }))
     }))
-  for (const address of addresses) await assertFree(address, port)
-  return workers.map(() => ({ _tag: "bind", addresses, port }))
+  for (const { address, port } of places) await assertFree(address, port)
+  return workers.map(() => ({ _tag: "bind", places }))
 }
 
 /** ADDRESS:PORT as people and tools write it. */

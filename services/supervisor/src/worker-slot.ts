@@ -15,7 +15,7 @@ import { type ProcessPlan, SupervisedProcess } from "./supervised-process.ts"
 /** How a worker gets its sockets: descriptors that the supervisor holds, or addresses to bind itself (no addon). */
 export type WorkerSockets =
   | { readonly _tag: "descriptors"; readonly descriptors: readonly number[] }
-  | { readonly _tag: "bind"; readonly addresses: readonly string[]; readonly port: number }
+  | { readonly _tag: "bind"; readonly places: readonly { readonly address: string; readonly port: number }[] }
 
 export interface WorkerLaunch {
   readonly index: number
@@ -49,7 +49,7 @@ const spawnWorker = (launch: WorkerLaunch): ChildProcess => {
   const where =
     sockets._tag === "descriptors"
       ? ["--sockets", numbers.join(",")]
-      : sockets.addresses.flatMap((address) => ["--bind", `${address},${sockets.port}`])
+      : sockets.places.flatMap(({ address, port }) => ["--bind", `${address},${port}`])
   const child = spawn(
     process.execPath,
     [

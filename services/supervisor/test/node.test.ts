@@ -184,7 +184,8 @@ describe.runIf(process.getuid?.() === 0)("a node started as root", () => {
     const uidOf = (pid: number): string => /^Uid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? ""
     const nobody = execFileSync("id", ["-u", "nobody"], { encoding: "utf8" }).trim()
     const [worker = 0] = await pidsOf(node)
-    for (const pid of [node.process.pid ?? 0, worker]) expect(uidOf(pid).split(/\s+/)).toEqual([nobody, nobody, nobody, nobody])
+    for (const pid of [node.process.pid ?? 0, worker])
+      expect(uidOf(pid).split(/\s+/)).toEqual([nobody, nobody, nobody, nobody])
     node.process.kill("SIGHUP")
     const after = await eventually(
       () => pidsOf(node),

@@ -117,5 +117,7 @@ process.on("message", (message) => {
 process.on("disconnect", () => process.exit(0))
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
+// systemd tells every process of the unit; a worker drains when its supervisor says so.
+process.on("SIGTERM", () => {})
 process.on("SIGHUP", () => {})
 whenPrepared(0)

@@ -1,0 +1,101 @@
+/** The rows of authenticated time: symmetric keys and NTS. */
+import { aeadId, keyId, keyRange, tlsVersion } from "./authentication-types.ts"
+import { type Directive, one, rest, row } from "./directive.ts"
+import { oneOf, path, port, text } from "./value-types.ts"
+
+export const keysDirective = row({
+  name: "keys",
+  operands: { file: one(path("FILE")) },
+  default: "none; no request is answered with a symmetric key",
+  meaning: "File of symmetric keys in the format of ntp.keys(5); it is read anew at a reload.",
+  documented: "ntp.conf(5)",
+  reload: "reload"
+})
+
+export const trustedkeyDirective = row({
+  name: "trustedkey",
+  operands: { keys: rest(keyRange) },
+  repeatable: true,
+  default: "none; a key that is not trusted is as if it were not there",
+  meaning: "Keys of the key file that may be used, by number or as ranges such as (10 ... 20).",
+  documented: "ntp.conf(5)",
+  reload: "reload"
+})
+
+export const controlkeyDirective = row({
+  name: "controlkey",
+  operands: { key: one(keyId) },
+  default: "none; nothing can be changed by mode 6 requests",
+  meaning: "Key that mode 6 requests which change something must be authenticated with; it must be trusted too.",
+  documented: "ntp.conf(5)",
+  reload: "reload"
+})
+
+export const requestkeyDirective = row({
+  name: "requestkey",
+  operands: { key: one(keyId) },
+  default: "none",
+  meaning: "Key of the classic ntpdc's mode 7 requests, which Meridian does not answer.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const cryptonakDirective = row({
+  name: "cryptonak",
+  operands: { state: one(oneOf("on", "off")) },
+  default: "off, as in NTPsec and chrony",
+  meaning: "Answers a request whose MAC is wrong with a crypto-NAK (RFC 5905 §9.2) instead of silence.",
+  documented: "Meridian",
+  reload: "reload"
+})
+
+const tlsList = text("LIST", "names in OpenSSL's spelling with colons between them")
+
+export const ntsDirective = row({
+  name: "nts",
+  operands: {},
+  options: {
+    enable: "switch",
+    disable: "switch",
+    cert: path("FILE"),
+    key: path("FILE"),
+    ca: path("PATH"),
+    cookie: path("FILE"),
+    aead: aeadId,
+    mintls: tlsVersion,
+    maxtls: tlsVersion,
+    port,
+    tlsciphersuites: tlsList,
+    tlsecdhcurves: tlsList,
+    tlscipherserverpreference: "switch"
+  },
+  needsOption: true,
+  repeatable: true,
+  default: "disable; port 4460, mintls TLS1.3, maxtls TLS1.3, every aead there is",
+  meaning:
+    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange.",
+  documented: "ntp.conf(5) and the NTS guide of NTPsec",
+  flags: ["nts", "no-nts", "nts-port"],
+  reload: "reload"
+})
+
+export const extraDirective = row({
+  name: "extra",
+  operands: { what: one(oneOf("port")), port: one(port) },
+  repeatable: true,
+  default: "none",
+  meaning: "Additional UDP port to answer NTP on; NTS key exchange tells clients the first one.",
+  documented: "NTPsec",
+  reload: "restart"
+})
+
+export const AUTHENTICATION_DIRECTIVES: readonly Directive[] = [
+  keysDirective,
+  trustedkeyDirective,
+  controlkeyDirective,
+  requestkeyDirective,
+  cryptonakDirective,
+  ntsDirective,
+  extraDirective
+]

@@ -1,0 +1,88 @@
+/** What a row of the table of directives says: how a line is written, what it means, and when it takes effect. */
+import type { ValueType } from "./value-types.ts"
+
+/** An operand: a value by its position. `rest` takes all that follow and needs at least one. */
+export interface Operand<out T = unknown, out Count extends OperandCount = OperandCount> {
+  readonly type: ValueType<T>
+  readonly count: Count
+}
+
+export type OperandCount = "one" | "optional" | "rest"
+
+/** An option: a keyword followed by a value of the type, or a keyword alone (`switch`). Options follow the operands. */
+export type Option<T = unknown> = ValueType<T> | "switch"
+
+/** When a changed value takes effect: at a reload (SIGHUP), or at the next start. */
+export type Reload = "reload" | "restart"
+
+export interface Directive<
+  out Operands extends Readonly<Record<string, Operand>> = Readonly<Record<string, Operand>>,
+  out Options extends Readonly<Record<string, Option>> = Readonly<Record<string, Option>>
+> {
+  readonly name: string
+  readonly aliases: readonly string[]
+  readonly operands: Operands
+  readonly options: Options
+  /** A line needs at least one option. */
+  readonly needsOption: boolean
+  /** May stand on several lines. Where it may not, the last line counts and the others get a warning. */
+  readonly repeatable: boolean
+  /** The value without any line, as text for the reference. */
+  readonly default: string
+  /** One sentence. */
+  readonly meaning: string
+  /** Where it is documented outside Meridian, or "Meridian" where it is our own word. */
+  readonly documented: string
+  /** The flags of `meridian up` that override it, without dashes. */
+  readonly flags: readonly string[]
+  readonly reload: Reload
+  /**
+   * Whether its lines have an effect. Those of a row that is not acted on are checked and kept in the settings, and each
+   * gets a warning; of a row acted on in part the settings say which lines have no effect.
+   */
+  readonly actedOn: boolean | "partly"
+}
+
+/** One value. */
+export const one = <T>(type: ValueType<T>): Operand<T, "one"> => ({ type, count: "one" })
+/** One value or none: a word that is not of the type is left to the options. */
+export const optional = <T>(type: ValueType<T>): Operand<T, "optional"> => ({ type, count: "optional" })
+
+/** All values to the end of the line, at least one. */
+export const rest = <T>(type: ValueType<T>): Operand<T, "rest"> => ({ type, count: "rest" })
+
+/** A row, with the usual values for what is not given. */
+export const row = <
+  const O extends Readonly<Record<string, Operand>>,
+  const P extends Readonly<Record<string, Option>> = Readonly<Record<never, Option>>
+>(
+  fields: Omit<Directive<O, P>, "aliases" | "options" | "flags" | "needsOption" | "repeatable" | "actedOn"> & {
+    readonly aliases?: readonly string[]
+    readonly options?: P
+    readonly flags?: readonly string[]
+    readonly needsOption?: boolean
+    readonly repeatable?: boolean
+    readonly actedOn?: boolean | "partly"
+  }
+): Directive<O, P> => ({
+  aliases: [],
+  flags: [],
+  needsOption: false,
+  repeatable: false,
+  actedOn: true,
+  ...fields,
+  options: fields.options ?? ({} as P)
+})
+
+/** The parts of a syntax line: `server`, `[-4|-6]`, `HOST`, `[autokey]`, … `[minpoll LOG2_SECONDS]`. */
+export const syntaxOf = (directive: Directive): readonly string[] => {
+  const operands = Object.values(directive.operands).map(({ type, count }) => {
+    const isChoice = type.words !== undefined && type.syntax.includes("|") && count !== "optional"
+    const syntax = isChoice ? `(${type.syntax})` : type.syntax
+    return count === "one" ? syntax : count === "optional" ? `[${syntax}]` : `${syntax}...`
+  })
+  const options = Object.entries(directive.options).map(([name, type]) =>
+    type === "switch" ? `[${name}]` : `[${name} ${type.syntax}]`
+  )
+  return [directive.name, ...operands, ...options]
+}

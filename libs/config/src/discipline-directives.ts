@@ -1,0 +1,182 @@
+/** The rows of the clock discipline: selection, loop, files it keeps, what it writes down. */
+import { type Directive, one, optional, rest, row } from "./directive.ts"
+import { decimalNumber, oneOf, path, pathOrNone, text, wholeNumber } from "./value-types.ts"
+
+const seconds = decimalNumber("SECONDS", "seconds", 0)
+const stratum = wholeNumber("STRATUM", 1, 16)
+const count = wholeNumber("N", 1, 1000)
+
+export const tosDirective = row({
+  name: "tos",
+  operands: {},
+  options: {
+    ceiling: stratum,
+    floor: stratum,
+    maxclock: count,
+    maxdist: seconds,
+    minclock: count,
+    mindist: seconds,
+    minsane: wholeNumber("N", 0, 1000),
+    orphan: stratum,
+    orphanwait: seconds
+  },
+  needsOption: true,
+  repeatable: true,
+  default:
+    "ceiling 16, floor 1, maxclock 10, maxdist 1.5, minclock 3, mindist 0.001, minsane 1, orphan 16, orphanwait 300",
+  meaning: "Which sources are believed: strata, distances in seconds, and how many survive; orphan 16 is off.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const tinkerDirective = row({
+  name: "tinker",
+  operands: {},
+  options: {
+    allan: wholeNumber("LOG2_SECONDS", 3, 17),
+    dispersion: decimalNumber("RATE", "seconds a second", 0, 1),
+    freq: decimalNumber("PPM", "parts per million", -500, 500),
+    huffpuff: seconds,
+    panic: seconds,
+    step: seconds,
+    stepback: seconds,
+    stepfwd: seconds,
+    stepout: seconds
+  },
+  needsOption: true,
+  repeatable: true,
+  default: "allan 11, dispersion 0.000015, panic 1000, step 0.128, stepout 300",
+  meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const driftfileDirective = row({
+  name: "driftfile",
+  operands: { file: one(pathOrNone), wander: optional(decimalNumber("PPM", "parts per million", 0, 500)) },
+  default: "none; the frequency is measured anew at each start",
+  meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" is no file.',
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const leapfileDirective = row({
+  name: "leapfile",
+  operands: { file: one(path("FILE")), hash: optional(oneOf("checkhash", "ignorehash")) },
+  default: "none; leap seconds are heard of from the sources",
+  meaning: "List of leap seconds as NIST and the IERS publish it, read again when it changes.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const leapsmearintervalDirective = row({
+  name: "leapsmearinterval",
+  operands: { seconds: one(wholeNumber("SECONDS", 0, 86_400)) },
+  default: "0, no smearing",
+  meaning: "Seconds over which a leap second is smeared; never to be mixed with sources that do not smear.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const statsdirDirective = row({
+  name: "statsdir",
+  operands: { prefix: one(path("DIR")) },
+  default: "the state directory",
+  meaning: "Directory that statistics files are written to.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+/** Names of NTPsec and, at the end, of the classic ntpd alone. */
+const statisticsName = {
+  ...oneOf(
+    "clockstats",
+    "loopstats",
+    "peerstats",
+    "protostats",
+    "rawstats",
+    "sysstats",
+    "usestats",
+    "ntsstats",
+    "ntskestats",
+    "cryptostats",
+    "timingstats"
+  ),
+  syntax: "NAME"
+}
+
+export const statisticsDirective = row({
+  name: "statistics",
+  operands: { names: rest(statisticsName) },
+  repeatable: true,
+  default: "none",
+  meaning:
+    "Records to write: clockstats, loopstats, peerstats, protostats, rawstats, sysstats, usestats, ntsstats, ntskestats.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const filegenDirective = row({
+  name: "filegen",
+  operands: { name: one(statisticsName) },
+  options: {
+    file: text("FILE", "a file's name"),
+    type: oneOf("none", "pid", "day", "week", "month", "year", "age"),
+    link: "switch",
+    nolink: "switch",
+    enable: "switch",
+    disable: "switch"
+  },
+  repeatable: true,
+  default: "the record's name as file, type day, link, enable",
+  meaning: "How the files of a record are named and changed over.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+/** Those of NTPsec and, at the end, of the classic ntpd alone. */
+const systemFlag = oneOf("auth", "calibrate", "kernel", "monitor", "ntp", "stats", "bclient", "mode7", "pps")
+
+export const enableDirective = row({
+  name: "enable",
+  operands: { flags: rest(systemFlag) },
+  repeatable: true,
+  default: "auth, kernel, monitor, ntp and stats are on, the others off",
+  meaning:
+    "Switches on: discipline of the clock (ntp, kernel), the list of clients (monitor), statistics files (stats).",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const disableDirective = row({
+  name: "disable",
+  operands: { flags: rest(systemFlag) },
+  repeatable: true,
+  default: "see enable",
+  meaning: "Switches off what `enable` switches on; of several lines about one flag the last counts.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const DISCIPLINE_DIRECTIVES: readonly Directive[] = [
+  tosDirective,
+  tinkerDirective,
+  driftfileDirective,
+  leapfileDirective,
+  leapsmearintervalDirective,
+  statsdirDirective,
+  statisticsDirective,
+  filegenDirective,
+  enableDirective,
+  disableDirective
+]

@@ -1,0 +1,191 @@
+/** What the lines about the clock discipline and its statistics come to. */
+import { errorAt, type Diagnostic } from "./diagnostic.ts"
+import {
+  disableDirective,
+  driftfileDirective,
+  enableDirective,
+  filegenDirective,
+  leapfileDirective,
+  leapsmearintervalDirective,
+  statisticsDirective,
+  statsdirDirective,
+  tinkerDirective,
+  tosDirective
+} from "./discipline-directives.ts"
+import { fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { statementsOf, type Statement } from "./statement.ts"
+
+/** Selection (RFC 5905 §11.2). Distances in seconds. */
+export interface SelectionSettings {
+  readonly ceiling: Sourced<number>
+  readonly floor: Sourced<number>
+  readonly maxclock: Sourced<number>
+  readonly maxdist: Sourced<number>
+  readonly minclock: Sourced<number>
+  readonly mindist: Sourced<number>
+  readonly minsane: Sourced<number>
+  /** Stratum served without a source; 16: never. */
+  readonly orphan: Sourced<number>
+  /** Seconds. */
+  readonly orphanwait: Sourced<number>
+}
+
+/** The loop (RFC 5905 §11.3). Seconds where nothing else is said; 0 switches a threshold off. */
+export interface LoopSettings {
+  /** log2 seconds. */
+  readonly allan: Sourced<number>
+  /** Seconds a second. */
+  readonly dispersion: Sourced<number>
+  /** Initial frequency in ppm, in place of the drift file's. */
+  readonly freq: Sourced<number | undefined>
+  readonly huffpuff: Sourced<number | undefined>
+  readonly panic: Sourced<number>
+  readonly stepback: Sourced<number>
+  readonly stepfwd: Sourced<number>
+  readonly stepout: Sourced<number>
+}
+
+export interface FileGeneration {
+  readonly file: string
+  readonly type: "none" | "pid" | "day" | "week" | "month" | "year" | "age"
+  readonly link: boolean
+  readonly enabled: boolean
+}
+
+type StatisticsName = Statement<typeof statisticsDirective>["values"]["names"][number]
+type SystemFlag = Statement<typeof enableDirective>["values"]["flags"][number]
+
+export interface DisciplineSettings {
+  readonly selection: SelectionSettings
+  readonly loop: LoopSettings
+  /** Undefined: the frequency is not kept. */
+  readonly driftFile: Sourced<string | undefined>
+  readonly leapFile: Sourced<string | undefined>
+  /** The leap file's own hash must be right. */
+  readonly leapFileChecked: Sourced<boolean>
+  /** Seconds; 0: leap seconds are not smeared. */
+  readonly leapSmearSeconds: Sourced<number>
+  /** Undefined: the state directory. */
+  readonly statisticsDirectory: Sourced<string | undefined>
+  /** The records to write, by name; filled for each name that a `statistics` or `filegen` line has. */
+  readonly statistics: ReadonlyMap<StatisticsName, Sourced<FileGeneration>>
+  readonly flags: Readonly<Record<SystemFlag, Sourced<boolean>>>
+}
+
+const FLAG_DEFAULTS: Readonly<Record<SystemFlag, boolean>> = {
+  auth: true,
+  calibrate: false,
+  kernel: true,
+  monitor: true,
+  ntp: true,
+  stats: true,
+  bclient: false,
+  mode7: false,
+  pps: false
+}
+
+/** Folds the statements. Never throws. */
+export const disciplineSettings = (
+  statements: readonly Statement[]
+): { readonly value: DisciplineSettings; readonly diagnostics: readonly Diagnostic[] } => {
+  const tos = (name: keyof SelectionSettings, otherwise: number): Sourced<number> =>
+    lastGiven(statements, tosDirective, name) ?? fromDefault(otherwise)
+  const tinker = (name: Exclude<keyof Statement<typeof tinkerDirective>["values"], symbol>) =>
+    lastGiven(statements, tinkerDirective, name)
+  const checked = lastOf(statements, leapfileDirective, "hash")
+  const value: DisciplineSettings = {
+    selection: {
+      ceiling: tos("ceiling", 16),
+      floor: tos("floor", 1),
+      maxclock: tos("maxclock", 10),
+      maxdist: tos("maxdist", 1.5),
+      minclock: tos("minclock", 3),
+      mindist: tos("mindist", 0.001),
+      minsane: tos("minsane", 1),
+      orphan: tos("orphan", 16),
+      orphanwait: tos("orphanwait", 300)
+    },
+    loop: {
+      allan: tinker("allan") ?? fromDefault(11),
+      dispersion: tinker("dispersion") ?? fromDefault(15e-6),
+      freq: tinker("freq") ?? fromDefault(undefined),
+      huffpuff: tinker("huffpuff") ?? fromDefault(undefined),
+      panic: tinker("panic") ?? fromDefault(1000),
+      stepback: stepThreshold(statements, "stepback"),
+      stepfwd: stepThreshold(statements, "stepfwd"),
+      stepout: tinker("stepout") ?? fromDefault(300)
+    },
+    driftFile: lastOf(statements, driftfileDirective, "file") ?? fromDefault(undefined),
+    leapFile: lastOf(statements, leapfileDirective, "file") ?? fromDefault(undefined),
+    leapFileChecked:
+      checked === undefined ? fromDefault(true) : { value: checked.value !== "ignorehash", origin: checked.origin },
+    leapSmearSeconds: lastOf(statements, leapsmearintervalDirective, "seconds") ?? fromDefault(0),
+    statisticsDirectory: lastOf(statements, statsdirDirective, "prefix") ?? fromDefault(undefined),
+    statistics: statisticsFiles(statements),
+    flags: systemFlags(statements)
+  }
+  return { value, diagnostics: problems(statements, value) }
+}
+
+/** `step` sets both directions; of it and the direction's own option the later line counts, and on one line the own one. */
+const stepThreshold = (statements: readonly Statement[], name: "stepback" | "stepfwd"): Sourced<number> => {
+  const last = statementsOf(statements, tinkerDirective).findLast(
+    ({ values }) => (values[name] ?? values.step) !== undefined
+  )
+  const seconds = last?.values[name] ?? last?.values.step
+  return last === undefined || seconds === undefined ? fromDefault(0.128) : fromFile(seconds, last.location)
+}
+
+/** `statistics` asks for a record, `filegen` says how; the options of a record's later lines count over earlier ones. */
+const statisticsFiles = (statements: readonly Statement[]): DisciplineSettings["statistics"] => {
+  const files = new Map<StatisticsName, Sourced<FileGeneration>>()
+  const plain = (name: StatisticsName): FileGeneration => ({ file: name, type: "day", link: true, enabled: true })
+  for (const { values, location } of statementsOf(statements, statisticsDirective)) {
+    for (const name of values.names) files.set(name, fromFile(plain(name), location))
+  }
+  for (const { values, location } of statementsOf(statements, filegenDirective)) {
+    const before = files.get(values.name)?.value ?? plain(values.name)
+    const generation: FileGeneration = {
+      file: values.file ?? before.file,
+      type: values.type ?? before.type,
+      link: values.nolink ? false : (values.link ?? before.link),
+      enabled: values.disable ? false : (values.enable ?? before.enabled)
+    }
+    files.set(values.name, fromFile(generation, location))
+  }
+  return files
+}
+
+/** `enable` and `disable` in the order of the text. */
+const systemFlags = (statements: readonly Statement[]): DisciplineSettings["flags"] => {
+  const flags = Object.fromEntries(
+    Object.entries(FLAG_DEFAULTS).map(([name, value]) => [name, fromDefault(value)])
+  ) as Record<SystemFlag, Sourced<boolean>>
+  for (const statement of statements) {
+    const row = statement.directive as unknown
+    if (row !== enableDirective && row !== disableDirective) continue
+    const { values, location } = statement as Statement<typeof enableDirective>
+    for (const flag of values.flags) flags[flag] = fromFile(row === enableDirective, location)
+  }
+  return flags
+}
+
+const problems = (statements: readonly Statement[], { selection }: DisciplineSettings): Diagnostic[] => {
+  const diagnostics: Diagnostic[] = []
+  const line = statementsOf(statements, tosDirective).findLast(
+    ({ values }) => values.floor !== undefined || values.ceiling !== undefined
+  )
+  const { floor, ceiling } = selection
+  if (line !== undefined && floor.value > ceiling.value) {
+    const where = line.places.get("floor") ?? line.places.get("ceiling") ?? line.location
+    const problem = `found floor ${floor.value} above ceiling ${ceiling.value}; no source could be taken`
+    diagnostics.push(errorAt(where, problem))
+  }
+  for (const { values, places, location } of statementsOf(statements, filegenDirective)) {
+    if (values.file !== undefined && /(^|\/)\.\.(\/|$)/.test(values.file)) {
+      const where = places.get("file") ?? location
+      diagnostics.push(errorAt(where, "found '..' in a file's name, expected a name below statsdir"))
+    }
+  }
+  return diagnostics
+}

@@ -1,0 +1,152 @@
+/** The rows of sources of time: servers, pools, peers and reference clocks. */
+import { keyId, aeadId } from "./authentication-types.ts"
+import { type Directive, one, optional, row } from "./directive.ts"
+import { decimalNumber, oneOf, path, text, wholeNumber } from "./value-types.ts"
+
+/** log2 of the poll interval in seconds: RFC 5905 §7.3 has 4 to 17, NTPsec takes 0 to 17. */
+const pollExponent = wholeNumber("LOG2_SECONDS", 0, 17)
+
+const sourceOperands = {
+  family: optional(oneOf("-4", "-6")),
+  host: one(text("HOST", "a host's name or address"))
+}
+
+const sourceOptions = {
+  autokey: "switch",
+  burst: "switch",
+  iburst: "switch",
+  noselect: "switch",
+  noval: "switch",
+  nts: "switch",
+  preempt: "switch",
+  prefer: "switch",
+  true: "switch",
+  xleave: "switch",
+  aead: aeadId,
+  ask: text("HOST", "a host's name"),
+  bias: decimalNumber("SECONDS", "seconds"),
+  ca: path("PATH"),
+  cert: path("FILE"),
+  ident: text("GROUP", "the name of a group"),
+  key: keyId,
+  maxpoll: pollExponent,
+  minpoll: pollExponent,
+  mode: wholeNumber("N", 0, 2 ** 32 - 1),
+  require: text("HOST", "a host's name"),
+  ttl: wholeNumber("N", 0, 255),
+  version: wholeNumber("N", 1, 4)
+} as const
+
+export const serverDirective = row({
+  name: "server",
+  operands: sourceOperands,
+  options: sourceOptions,
+  repeatable: true,
+  default: "127.127.1.0, the local reference",
+  meaning: "Source of time; 127.127.1.0 is this machine's own clock, taken as it is (the local reference).",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: "partly"
+})
+
+export const poolDirective = row({
+  name: "pool",
+  operands: sourceOperands,
+  options: sourceOptions,
+  repeatable: true,
+  default: "none",
+  meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const peerDirective = row({
+  name: "peer",
+  operands: sourceOperands,
+  options: sourceOptions,
+  repeatable: true,
+  default: "none",
+  meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+export const unpeerDirective = row({
+  name: "unpeer",
+  operands: {
+    host: one(text("HOST", "a host's name or address, or clock")),
+    clock: optional(text("TYPE", "a driver"))
+  },
+  options: { unit: wholeNumber("N", 0, 255) },
+  repeatable: true,
+  default: "none",
+  meaning: "Takes back every `server`, `pool` or `peer` of this name; `unpeer clock TYPE unit N` a reference clock.",
+  documented: "ntp.conf(5)",
+  reload: "reload",
+  actedOn: false
+})
+
+/** A flag of a reference clock driver. */
+const onOff = oneOf("0", "1")
+
+/** What a driver can be told, by `refclock` itself or by `fudge`. */
+const clockOptions = {
+  flag1: onOff,
+  flag2: onOff,
+  flag3: onOff,
+  flag4: onOff,
+  refid: text("STRING", "a reference id of up to four characters"),
+  stratum: wholeNumber("N", 0, 15),
+  time1: decimalNumber("SECONDS", "seconds"),
+  time2: decimalNumber("SECONDS", "seconds")
+} as const
+
+export const refclockDirective = row({
+  name: "refclock",
+  operands: { driver: one(text("DRIVER", "a driver's name, such as shm, or its number")) },
+  options: {
+    ...clockOptions,
+    noselect: "switch",
+    prefer: "switch",
+    true: "switch",
+    baud: wholeNumber("N", 300, 4_000_000),
+    maxpoll: pollExponent,
+    minpoll: pollExponent,
+    mode: wholeNumber("N", 0, 2 ** 32 - 1),
+    path: path("FILE"),
+    ppspath: path("FILE"),
+    subtype: wholeNumber("N", 0, 2 ** 31 - 1),
+    unit: wholeNumber("N", 0, 255)
+  },
+  repeatable: true,
+  default: "none",
+  meaning: "Reference clock by its driver's name; `server 127.127.T.U` with `fudge` says the same by number.",
+  documented: "NTPsec",
+  reload: "reload",
+  actedOn: false
+})
+
+export const fudgeDirective = row({
+  name: "fudge",
+  operands: { clock: one(text("127.127.T.U", "a reference clock's address, 127.127.T.U")) },
+  options: clockOptions,
+  repeatable: true,
+  default: "127.127.1.0 stratum 10",
+  meaning:
+    "Adjusts a reference clock; `stratum` of 127.127.1.0 is the stratum the local reference is served with, 1 to 15.",
+  documented: "ntp.conf(5)",
+  flags: ["stratum"],
+  reload: "reload",
+  actedOn: "partly"
+})
+
+export const SOURCE_DIRECTIVES: readonly Directive[] = [
+  serverDirective,
+  poolDirective,
+  peerDirective,
+  unpeerDirective,
+  refclockDirective,
+  fudgeDirective
+]

@@ -1,0 +1,224 @@
+/** The sources of time that lines name: servers, pools, peers and reference clocks, with what each is told. */
+import { parseAddress } from "./address.ts"
+import { errorAt, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
+import {
+  fudgeDirective,
+  peerDirective,
+  poolDirective,
+  refclockDirective,
+  serverDirective,
+  unpeerDirective
+} from "./source-directives.ts"
+import { fromFile, type Sourced } from "./sourced.ts"
+import { statementsOf, type Statement } from "./statement.ts"
+import { port as portType } from "./value-types.ts"
+
+export interface NtsSourceSettings {
+  /** Trust roots in place of `nts ca`. */
+  readonly ca: string | undefined
+  /** The one AEAD algorithm to offer, a number of the registry. */
+  readonly aead: number | undefined
+  /** False after `noval`: any certificate is taken, for tests. */
+  readonly verify: boolean
+}
+
+export interface SourceSettings {
+  readonly kind: "server" | "pool" | "peer"
+  /** Addresses of this family only. */
+  readonly family: 4 | 6 | undefined
+  /** A name or an address, without brackets and port. */
+  readonly host: string
+  /** Behind the host: with NTS the TCP port of the key exchange, otherwise the UDP port. Undefined: the protocol's own. */
+  readonly port: number | undefined
+  readonly version: number
+  /** log2 seconds; minPoll is not above maxPoll. */
+  readonly minPoll: number
+  readonly maxPoll: number
+  readonly burst: boolean
+  readonly iburst: boolean
+  readonly prefer: boolean
+  readonly noselect: boolean
+  /** `true`: always a truechimer. */
+  readonly truechimer: boolean
+  readonly preempt: boolean
+  readonly xleave: boolean
+  /** Seconds added to the offset. */
+  readonly bias: number
+  readonly mode: number
+  /** Symmetric key; undefined where NTS is on. */
+  readonly key: number | undefined
+  readonly nts: NtsSourceSettings | undefined
+}
+
+export interface ReferenceClockSettings {
+  /** The driver's name (`shm`), or its number as text (`28`) from an address 127.127.T.U. */
+  readonly driver: string
+  readonly unit: number
+  readonly minPoll: number
+  readonly maxPoll: number
+  readonly prefer: boolean
+  readonly noselect: boolean
+  readonly truechimer: boolean
+  readonly mode: number
+  readonly subtype: number | undefined
+  readonly path: string | undefined
+  readonly ppspath: string | undefined
+  readonly baud: number | undefined
+  readonly refid: string | undefined
+  readonly stratum: number | undefined
+  /** Seconds. */
+  readonly time1: number
+  readonly time2: number
+  /** flag1 to flag4. */
+  readonly flags: readonly [boolean, boolean, boolean, boolean]
+}
+
+export interface SourcesSettings {
+  /** Servers, pools and peers in the order of the lines, without those that `unpeer` takes back. */
+  readonly sources: readonly Sourced<SourceSettings>[]
+  /** Without the local reference, 127.127.1.0. */
+  readonly referenceClocks: readonly Sourced<ReferenceClockSettings>[]
+}
+
+/** The driver of the local clock (type 1), unit 0. */
+export const LOCAL_REFERENCE = "127.127.1.0"
+
+const MIN_POLL = 6
+const MAX_POLL = 10
+
+/** Driver type and unit of 127.127.T.U, undefined for anything else. */
+export const clockOfAddress = (host: string): { readonly type: number; readonly unit: number } | undefined => {
+  const parts = /^127\.127\.(\d{1,3})\.(\d{1,3})$/.exec(host)
+  const [type, unit] = [Number(parts?.[1]), Number(parts?.[2])]
+  return type <= 255 && unit <= 255 ? { type, unit } : undefined
+}
+
+/** Folds the statements. Never throws; a source with an error is left out. */
+export const sourcesSettings = (
+  statements: readonly Statement[]
+): { readonly value: SourcesSettings; readonly diagnostics: readonly Diagnostic[] } => {
+  const diagnostics: Diagnostic[] = []
+  const sources: Sourced<SourceSettings>[] = []
+  const referenceClocks: Sourced<ReferenceClockSettings>[] = []
+  for (const statement of statements) {
+    if (isSource(statement)) {
+      const clock = clockOfAddress(statement.values.host)
+      if (statement.values.host === LOCAL_REFERENCE) continue
+      if (clock === undefined) {
+        const source = sourceOf(statement)
+        diagnostics.push(...source.diagnostics)
+        if (source.value !== undefined) sources.push(fromFile(source.value, statement.location))
+      } else {
+        const fudges = statementsOf(statements, fudgeDirective).filter(
+          ({ values }) => values.clock === statement.values.host
+        )
+        const values = Object.assign({}, statement.values, ...fudges.map(({ values: told }) => withoutUndefined(told)))
+        referenceClocks.push(fromFile(clockFrom(String(clock.type), clock.unit, values), statement.location))
+      }
+    } else if ((statement.directive as unknown) === refclockDirective) {
+      const { values, location } = statement as Statement<typeof refclockDirective>
+      referenceClocks.push(fromFile(clockFrom(values.driver, values.unit ?? 0, values), location))
+    }
+  }
+  const unpeers = statementsOf(statements, unpeerDirective).map(({ values }) => values)
+  const isTakenBack = (host: string): boolean => unpeers.some((one) => one.clock === undefined && one.host === host)
+  const isClockTakenBack = ({ driver, unit }: ReferenceClockSettings): boolean =>
+    unpeers.some((one) => one.host === "clock" && one.clock === driver && (one.unit ?? 0) === unit) ||
+    isTakenBack(`127.127.${driver}.${unit}`)
+  return {
+    value: {
+      sources: sources.filter(({ value }) => !isTakenBack(value.host)),
+      referenceClocks: referenceClocks.filter(({ value }) => !isClockTakenBack(value))
+    },
+    diagnostics
+  }
+}
+
+type SourceStatement = Statement<typeof serverDirective>
+
+/** The three rows have the same operands and options. */
+const isSource = (statement: Statement): statement is SourceStatement =>
+  [serverDirective, poolDirective, peerDirective].some((row) => row === (statement.directive as unknown))
+
+const withoutUndefined = (values: object): object =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+
+const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnostics: readonly Diagnostic[] } => {
+  const { directive, values, location, places } = statement
+  const at = (name: string) => places.get(name) ?? location
+  const target = hostAndPort(values.host)
+  if (target === undefined) {
+    const problem = `found ${quoted(values.host)}, expected HOST, HOST:PORT, an address or [IPV6]:PORT`
+    return { diagnostics: [errorAt(at("host"), problem)] }
+  }
+  const maxPoll = values.maxpoll ?? Math.max(MAX_POLL, values.minpoll ?? 0)
+  const minPoll = values.minpoll ?? Math.min(MIN_POLL, maxPoll)
+  if (minPoll > maxPoll) {
+    const problem = `found minpoll ${minPoll} above maxpoll ${maxPoll}, expected it at most as large`
+    return { diagnostics: [errorAt(at("minpoll"), problem)] }
+  }
+  const diagnostics: Diagnostic[] = []
+  const withoutNts = (["noval", "ca", "aead"] as const).filter((name) => values[name] !== undefined && !values.nts)
+  for (const name of withoutNts) diagnostics.push(warningAt(at(name), `'${name}' has no effect without 'nts'`))
+  if (values.nts && values.key !== undefined) {
+    diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
+  }
+  const value: SourceSettings = {
+    kind: (directive as { readonly name: string }).name as SourceSettings["kind"],
+    family: values.family === undefined ? undefined : values.family === "-4" ? 4 : 6,
+    ...target,
+    version: values.version ?? 4,
+    minPoll,
+    maxPoll,
+    burst: values.burst === true,
+    iburst: values.iburst === true,
+    prefer: values.prefer === true,
+    noselect: values.noselect === true,
+    truechimer: values.true === true,
+    preempt: values.preempt === true,
+    xleave: values.xleave === true,
+    bias: values.bias ?? 0,
+    mode: values.mode ?? 0,
+    key: values.nts ? undefined : values.key,
+    nts: values.nts ? { ca: values.ca, aead: values.aead, verify: values.noval !== true } : undefined
+  }
+  return { value, diagnostics }
+}
+
+/** Splits a port off; an IPv6 address without brackets has none. */
+const hostAndPort = (text: string): { readonly host: string; readonly port: number | undefined } | undefined => {
+  if (parseAddress(text) !== undefined) return { host: text, port: undefined }
+  const [, bracketed, named, written] = /^(?:\[([^\]]+)\]|([^[\]:]+))(?::(\d+))?$/.exec(text) ?? []
+  const host = bracketed ?? named
+  if (host === undefined || (bracketed !== undefined && parseAddress(bracketed)?.family !== 6)) return undefined
+  if (written === undefined) return { host, port: undefined }
+  const port = portType.parse(written)
+  return port.ok ? { host, port: port.value } : undefined
+}
+
+const clockFrom = (
+  driver: string,
+  unit: number,
+  values: Partial<Statement<typeof refclockDirective>["values"]>
+): ReferenceClockSettings => {
+  const maxPoll = values.maxpoll ?? Math.max(MIN_POLL, values.minpoll ?? 0)
+  return {
+    driver,
+    unit,
+    minPoll: Math.min(values.minpoll ?? MIN_POLL, maxPoll),
+    maxPoll,
+    prefer: values.prefer === true,
+    noselect: values.noselect === true,
+    truechimer: values.true === true,
+    mode: values.mode ?? 0,
+    subtype: values.subtype,
+    path: values.path,
+    ppspath: values.ppspath,
+    baud: values.baud,
+    refid: values.refid,
+    stratum: values.stratum,
+    time1: values.time1 ?? 0,
+    time2: values.time2 ?? 0,
+    flags: [values.flag1 === "1", values.flag2 === "1", values.flag3 === "1", values.flag4 === "1"]
+  }
+}

@@ -1,0 +1,223 @@
+import { describe, expect, it } from "vitest"
+import { DIRECTIVES } from "@meridian/config/directives"
+import { parseText } from "@meridian/config/parse"
+import { effectiveSettings } from "@meridian/config/settings"
+
+const settle = (text: string) => {
+  const { statements, diagnostics } = parseText("f", text)
+  const effective = effectiveSettings(statements, {}, { cores: 1, interfaces: [] })
+  return { ...effective, diagnostics: [...diagnostics, ...effective.diagnostics] }
+}
+
+/** The diagnostics besides the warnings that a line has no effect yet. */
+const problems = (text: string) =>
+  settle(text)
+    .diagnostics.filter(({ message }) => !message.includes("yet"))
+    .map(({ severity, line, column, message }) => `${severity} ${line}:${column} ${message}`)
+
+const sources = (text: string) => settle(text).settings.sources.map(({ value }) => value)
+
+describe("rows that are not acted on", () => {
+  const lines: Record<string, string> = {
+    requestkey: "requestkey 1",
+    pool: "pool 2.debian.pool.ntp.org iburst",
+    peer: "peer h key 3",
+    unpeer: "unpeer h",
+    refclock: "refclock shm unit 2 refid GPS time1 0.1 flag1 1",
+    tos: "tos maxclock 11",
+    tinker: "tinker panic 0",
+    driftfile: "driftfile /d",
+    leapfile: "leapfile /l",
+    leapsmearinterval: "leapsmearinterval 86400",
+    statsdir: "statsdir /s/",
+    statistics: "statistics loopstats peerstats",
+    filegen: "filegen loopstats file loopstats type day enable",
+    enable: "enable stats",
+    disable: "disable ntp kernel"
+  }
+
+  it("each have a good line here", () => {
+    expect(new Set(Object.keys(lines))).toEqual(
+      new Set(DIRECTIVES.filter(({ actedOn }) => actedOn === false).map(({ name }) => name))
+    )
+  })
+
+  it.each(Object.entries(lines))("%s is checked, kept and warned about", (word, line) => {
+    const { statements, diagnostics } = parseText("f", line)
+    expect(statements).toHaveLength(1)
+    expect(diagnostics.map(({ severity, message }) => `${severity} ${message}`)).toEqual([
+      `warning '${word}' is known but not acted on yet; this line has no effect`
+    ])
+  })
+
+  it.each([
+    "tos",
+    "tinker",
+    "tos maxclock 0",
+    "tos stratum 3",
+    "tinker freq 501",
+    "leapsmearinterval -1",
+    "statistics",
+    "statistics loopstat",
+    "filegen loopstats type hourly",
+    "filegen loopstats file ../x",
+    "enable",
+    "enable clock",
+    "tos floor 5 ceiling 4",
+    "server h minpoll 7 maxpoll 6",
+    "server h:0",
+    "server h:99999 nts",
+    "server [h]:1",
+    "server h nts aead DES"
+  ])("%j is refused", (text) => {
+    expect(settle(text).diagnostics.map(({ severity }) => severity)).toContain("error")
+  })
+})
+
+describe("sources", () => {
+  it("have the defaults of ntp.conf(5)", () => {
+    expect(sources("server ntp.example")).toEqual([
+      {
+        kind: "server",
+        family: undefined,
+        host: "ntp.example",
+        port: undefined,
+        version: 4,
+        minPoll: 6,
+        maxPoll: 10,
+        burst: false,
+        iburst: false,
+        prefer: false,
+        noselect: false,
+        truechimer: false,
+        preempt: false,
+        xleave: false,
+        bias: 0,
+        mode: 0,
+        key: undefined,
+        nts: undefined
+      }
+    ])
+  })
+
+  it("take every option", () => {
+    expect(
+      sources(
+        "peer -6 [2001:db8::1]:4461 burst iburst prefer noselect true preempt xleave bias 0.5 mode 3 version 3 key 9"
+      )
+    ).toMatchObject([
+      {
+        kind: "peer",
+        family: 6,
+        host: "2001:db8::1",
+        port: 4461,
+        version: 3,
+        burst: true,
+        iburst: true,
+        prefer: true,
+        noselect: true,
+        truechimer: true,
+        preempt: true,
+        xleave: true,
+        bias: 0.5,
+        mode: 3,
+        key: 9
+      }
+    ])
+  })
+
+  it.each([
+    ["server 2001:db8::1", "2001:db8::1", undefined],
+    ["server 192.0.2.1:11123", "192.0.2.1", 11123],
+    ["server ntp.example:4461 nts", "ntp.example", 4461],
+    ["server [::1]", "::1", undefined]
+  ])("%s is %s, port %s", (text, host, port) => expect(sources(text)).toMatchObject([{ host, port }]))
+
+  it("keep NTS to itself", () => {
+    expect(sources("server h nts noval ca /r aead AES_SIV_CMAC_512 key 3")).toMatchObject([
+      { key: undefined, nts: { verify: false, ca: "/r", aead: 17 } }
+    ])
+    expect(problems("server h nts key 3")).toEqual([
+      "warning 1:18 'key' has no effect beside 'nts', which authenticates by itself"
+    ])
+    expect(problems("server h noval")).toEqual(["warning 1:10 'noval' has no effect without 'nts'"])
+  })
+
+  it.each([
+    ["server h minpoll 12", 12, 12],
+    ["server h maxpoll 4", 4, 4],
+    ["server h minpoll 3 maxpoll 5", 3, 5]
+  ])("%s polls from %i to %i", (text, minPoll, maxPoll) => expect(sources(text)).toMatchObject([{ minPoll, maxPoll }]))
+
+  it("are taken back by unpeer wherever it stands", () => {
+    expect(sources("unpeer b\nserver a\npool b\npeer b").map(({ host }) => host)).toEqual(["a"])
+    const clocks = "refclock shm unit 1\nserver 127.127.28.2\n"
+    const left = (more: string) =>
+      settle(clocks + more).settings.referenceClocks.map(({ value }) => [value.driver, value.unit])
+    expect(left("")).toEqual([
+      ["shm", 1],
+      ["28", 2]
+    ])
+    expect(left("unpeer clock shm unit 1")).toEqual([["28", 2]])
+    expect(left("unpeer 127.127.28.2")).toEqual([["shm", 1]])
+    expect(left("unpeer clock shm")).toHaveLength(2)
+  })
+
+  it("are clocks in the form with numbers, with all their fudge lines", () => {
+    const { referenceClocks, localReference } = settle(
+      "server 127.127.28.1 prefer\nfudge 127.127.28.1 time1 0.25\nfudge 127.127.28.1 refid GPS flag2 1\nfudge 127.127.28.0 stratum 3\nserver 127.127.1.0"
+    ).settings
+    expect(referenceClocks.map(({ value }) => value)).toMatchObject([
+      {
+        driver: "28",
+        unit: 1,
+        prefer: true,
+        time1: 0.25,
+        refid: "GPS",
+        stratum: undefined,
+        flags: [false, true, false, false]
+      }
+    ])
+    expect(localReference.value.stratum).toBe(10)
+  })
+})
+
+describe("the discipline", () => {
+  const discipline = (text: string) => settle(text).settings.discipline
+
+  it("folds tos and tinker lines option by option", () => {
+    const { selection, loop } = discipline(
+      "tos minclock 4 minsane 3\ntos minclock 5\ntinker step 0.5 stepback 0\ntinker panic 0"
+    )
+    expect([selection.minclock.value, selection.minsane.value, selection.maxclock.value]).toEqual([5, 3, 10])
+    expect(selection.minsane.origin).toMatchObject({ line: 1 })
+    expect([loop.stepfwd.value, loop.stepback.value, loop.panic.value, loop.stepout.value]).toEqual([0.5, 0, 0, 300])
+  })
+
+  it("keeps files by name, and none where the name is empty", () => {
+    const files = discipline("driftfile /d\nleapfile /l ignorehash\nstatsdir /s/")
+    expect([files.driftFile.value, files.leapFile.value, files.leapFileChecked.value]).toEqual(["/d", "/l", false])
+    expect(files.statisticsDirectory.value).toBe("/s/")
+    expect(discipline('driftfile ""').driftFile).toMatchObject({ value: undefined, origin: { kind: "file" } })
+  })
+
+  it("makes records of statistics and filegen lines", () => {
+    const { statistics } = discipline(
+      "filegen loopstats file loops type week nolink\nstatistics loopstats peerstats\nfilegen peerstats disable"
+    )
+    expect([...statistics].map(([name, { value }]) => ({ name, ...value }))).toEqual([
+      { name: "loopstats", file: "loops", type: "week", link: false, enabled: true },
+      { name: "peerstats", file: "peerstats", type: "day", link: true, enabled: false }
+    ])
+  })
+
+  it("lets the last line about a flag count", () => {
+    const { flags } = discipline("disable ntp monitor\nenable monitor calibrate")
+    expect([flags.ntp.value, flags.monitor.value, flags.calibrate.value, flags.kernel.value]).toEqual([
+      false,
+      true,
+      true,
+      true
+    ])
+  })
+})

@@ -1,0 +1,392 @@
+/*
+ * UdpClientHandle: a UDP socket that asks. Besides datagrams it reports, from the socket's error queue, when the kernel
+ * handed each request to the network (SO_TIMESTAMPING), numbered in the order of sending.
+ *
+ * Lifetime as in udp.c: the struct is freed when the JavaScript object and libuv have both let go of it.
+ */
+#include "addon.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include <linux/errqueue.h> /* needs struct timespec */
+#include <linux/net_tstamp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { MOST_BYTES = 2048, CONTROL_BYTES = 512, DRAIN_LIMIT = 64, ADDRESS_TEXT = 128 };
+
+/* What receive() found; its numbers are at the places below. */
+enum { NOTHING, DATAGRAM, TRANSMITTED, FAILED };
+enum { LENGTH, SECONDS, NANOSECONDS, SEQUENCE, PORT, NUMBERS };
+
+static const uint32_t TIMESTAMPING = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE |
+                                     SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_OPT_ID |
+                                     SOF_TIMESTAMPING_OPT_TSONLY | SOF_TIMESTAMPING_OPT_CMSG;
+
+struct udp_client {
+  int descriptor; /* -1 once closed */
+  int family;
+  bool stamps;    /* the kernel stamps what is sent */
+  uint32_t sent;  /* datagrams sent */
+  uint32_t first; /* number of the datagram that the kernel counts as its zeroth */
+  struct sockaddr_storage source;
+  socklen_t source_length;
+  uv_poll_t poll;
+  bool polling;
+  bool in_callback;
+  int holders;
+  napi_env env;
+  napi_ref self;
+  napi_ref callback;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle cleanup;
+};
+
+static void let_go(struct udp_client *client) {
+  if (--client->holders == 0) free(client);
+}
+
+static void drop_references(struct udp_client *client) {
+  if (client->callback != NULL) napi_delete_reference(client->env, client->callback);
+  if (client->self != NULL) napi_delete_reference(client->env, client->self);
+  if (client->context != NULL) napi_async_destroy(client->env, client->context);
+  client->callback = NULL;
+  client->self = NULL;
+  client->context = NULL;
+}
+
+static void on_closed(uv_handle_t *poll) {
+  struct udp_client *client = poll->data;
+  if (client->cleanup != NULL) napi_remove_async_cleanup_hook(client->cleanup);
+  let_go(client);
+}
+
+/* Safe to call any number of times, also from inside the callback. */
+static void close_client(struct udp_client *client) {
+  if (client->descriptor < 0) return;
+  if (client->polling) uv_close((uv_handle_t *)&client->poll, on_closed);
+  close(client->descriptor);
+  client->descriptor = -1;
+  if (!client->in_callback) drop_references(client);
+}
+
+static void on_environment_end(napi_async_cleanup_hook_handle hook, void *data) {
+  (void)hook;
+  close_client(data);
+}
+
+static void call_back(struct udp_client *client) {
+  napi_env env = client->env;
+  napi_value self, callback, error;
+  if (napi_get_reference_value(env, client->self, &self) != napi_ok) return;
+  if (napi_get_reference_value(env, client->callback, &callback) != napi_ok) return;
+  client->in_callback = true;
+  napi_status called = napi_make_callback(env, client->context, self, callback, 0, NULL, NULL);
+  client->in_callback = false;
+  if (client->descriptor < 0) drop_references(client);
+  if (called == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+}
+
+/* A queued stamp shows as POLLERR with POLLPRI (SO_SELECT_ERR_QUEUE); libuv stops watching at a POLLERR without it. */
+static void on_events(uv_poll_t *poll, int status, int events) {
+  struct udp_client *client = poll->data;
+  napi_handle_scope scope;
+  (void)events;
+  if (status < 0 && uv_poll_start(poll, UV_READABLE | UV_PRIORITIZED, on_events) != 0) return;
+  if (client->callback == NULL || napi_open_handle_scope(client->env, &scope) != napi_ok) return;
+  client->holders++;
+  call_back(client);
+  napi_close_handle_scope(client->env, scope);
+  let_go(client);
+}
+
+static void finalize(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  close_client(data);
+  let_go(data);
+}
+
+/* A numeric address, with a zone where it has one. Returns 0 or an errno; never asks DNS. */
+static int parse_endpoint(const char *address, uint32_t port, struct sockaddr_storage *out, socklen_t *length) {
+  struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM}, *found;
+  if (getaddrinfo(address, NULL, &hints, &found) != 0) return EINVAL;
+  memcpy(out, found->ai_addr, found->ai_addrlen);
+  *length = found->ai_addrlen;
+  freeaddrinfo(found);
+  if (out->ss_family == AF_INET)
+    ((struct sockaddr_in *)out)->sin_port = htons((uint16_t)port);
+  else
+    ((struct sockaddr_in6 *)out)->sin6_port = htons((uint16_t)port);
+  return 0;
+}
+
+/* Reads (text, port) from two arguments; an empty text gives length 0. Returns 0 or an errno. */
+static int endpoint_argument(napi_env env, const napi_value *arguments, struct sockaddr_storage *out, socklen_t *length) {
+  char text[ADDRESS_TEXT];
+  size_t text_length;
+  uint32_t port;
+  *length = 0;
+  if (napi_get_value_string_utf8(env, arguments[0], text, sizeof text, &text_length) != napi_ok) return EINVAL;
+  if (napi_get_value_uint32(env, arguments[1], &port) != napi_ok || port > UINT16_MAX) return EINVAL;
+  return text_length == 0 ? 0 : parse_endpoint(text, port, out, length);
+}
+
+static bool set_stamps(int descriptor, uint32_t flags) {
+  return setsockopt(descriptor, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) == 0;
+}
+
+/* Where the kernel stamps nothing that leaves, arrivals at least are stamped. */
+static void start_stamps(struct udp_client *client) {
+  int on = 1;
+  client->stamps = set_stamps(client->descriptor, TIMESTAMPING);
+  if (!client->stamps) setsockopt(client->descriptor, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+  setsockopt(client->descriptor, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on);
+}
+
+/* Opens, binds to `local` (or a random port) and connects to `remote`, where there are such. Returns 0 or -errno. */
+static int open_client(struct udp_client *client, const struct sockaddr_storage *local, socklen_t local_length,
+                       const struct sockaddr_storage *remote, socklen_t remote_length) {
+  int on = 1;
+  client->family = remote_length > 0 ? remote->ss_family : local->ss_family;
+  client->descriptor = socket(client->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (client->descriptor < 0) return -errno;
+  if (client->family == AF_INET6 && setsockopt(client->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+    return -errno;
+  start_stamps(client);
+  if (local_length > 0 && bind(client->descriptor, (const struct sockaddr *)local, local_length) != 0) return -errno;
+  if (remote_length > 0 && connect(client->descriptor, (const struct sockaddr *)remote, remote_length) != 0)
+    return -errno;
+  return 0;
+}
+
+static int bound_port(int descriptor) {
+  struct sockaddr_storage bound;
+  socklen_t length = sizeof bound;
+  if (getsockname(descriptor, (struct sockaddr *)&bound, &length) != 0) return 0;
+  return ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
+                                          : ((struct sockaddr_in6 *)&bound)->sin6_port);
+}
+
+/* new UdpClientHandle(localAddress, localPort, remoteAddress, remotePort): an empty address leaves that side open. */
+static napi_value construct(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value arguments[4], self;
+  struct sockaddr_storage local = {0}, remote = {0};
+  socklen_t local_length, remote_length;
+  if (napi_get_cb_info(env, info, &count, arguments, &self, NULL) != napi_ok) return NULL;
+  if (endpoint_argument(env, arguments, &local, &local_length) != 0 ||
+      endpoint_argument(env, arguments + 2, &remote, &remote_length) != 0 || local_length + remote_length == 0)
+    return throw_errno(env, "expected a numeric address and a port", EINVAL), NULL;
+  struct udp_client *client = calloc(1, sizeof *client);
+  if (client == NULL) return throw_errno(env, "UDP client", ENOMEM), NULL;
+  client->env = env;
+  client->holders = 1;
+  int failure = open_client(client, &local, local_length, &remote, remote_length);
+  if (failure != 0 || napi_wrap(env, self, client, finalize, NULL, NULL) != napi_ok) {
+    if (client->descriptor >= 0) close(client->descriptor);
+    free(client);
+    return failure == 0 ? NULL : (throw_errno(env, "cannot open the UDP socket", -failure), NULL);
+  }
+  set_number(env, self, "family", client->family == AF_INET ? 4 : 6);
+  set_number(env, self, "port", bound_port(client->descriptor));
+  set_number(env, self, "stamps", client->stamps);
+  return self;
+}
+
+struct received {
+  ssize_t length;
+  struct timespec stamp; /* zero when there is none */
+  bool has_error;        /* of the error queue: `error` is set */
+  struct sock_extended_err error;
+};
+
+static void read_control(struct msghdr *message, struct received *out) {
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item != NULL; item = CMSG_NXTHDR(message, item)) {
+    if (item->cmsg_level == SOL_SOCKET && (item->cmsg_type == SCM_TIMESTAMPING || item->cmsg_type == SCM_TIMESTAMPNS)) {
+      /* The first of SCM_TIMESTAMPING's three is the software stamp. */
+      memcpy(&out->stamp, CMSG_DATA(item), sizeof out->stamp);
+    } else if ((item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_RECVERR) ||
+               (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_RECVERR)) {
+      memcpy(&out->error, CMSG_DATA(item), sizeof out->error);
+      out->has_error = true;
+    }
+  }
+}
+
+static bool read_message(struct udp_client *client, void *bytes, size_t room, int flags, struct received *out) {
+  _Alignas(struct cmsghdr) uint8_t control[CONTROL_BYTES];
+  struct iovec vector = {bytes, room};
+  struct msghdr message = {.msg_name = &client->source,
+                           .msg_namelen = sizeof client->source,
+                           .msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof control};
+  memset(out, 0, sizeof *out);
+  out->length = recvmsg(client->descriptor, &message, flags | MSG_DONTWAIT | MSG_TRUNC);
+  if (out->length < 0) return false;
+  client->source_length = message.msg_namelen;
+  read_control(&message, out);
+  return true;
+}
+
+/* The next transmit stamp of the error queue. What else may be in it is thrown away. */
+static bool next_transmit_stamp(struct udp_client *client, struct received *out) {
+  uint8_t none[1];
+  for (int drained = 0; drained < DRAIN_LIMIT; drained++) {
+    if (!read_message(client, none, 0, MSG_ERRQUEUE, out)) return false;
+    if (out->has_error && out->error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING && out->stamp.tv_sec != 0) return true;
+  }
+  return false;
+}
+
+static void note_stamp(double *numbers, const struct timespec *stamp) {
+  struct timespec now = *stamp;
+  if (now.tv_sec == 0) clock_gettime(CLOCK_REALTIME, &now);
+  numbers[SECONDS] = (double)now.tv_sec;
+  numbers[NANOSECONDS] = (double)now.tv_nsec;
+}
+
+/* receive(bytes, numbers): transmit stamps come before datagrams, for they belong to what is being answered. */
+static napi_value receive(napi_env env, napi_callback_info info) {
+  napi_value arguments[2], result;
+  struct received message;
+  int found = NOTHING;
+  struct udp_client *client = unwrap_call(env, info, 2, arguments, NULL);
+  if (client == NULL) return NULL;
+  void *bytes = typed_array(env, arguments[0], napi_uint8_array, MOST_BYTES);
+  double *numbers = typed_array(env, arguments[1], napi_float64_array, NUMBERS);
+  if (bytes == NULL || numbers == NULL)
+    return throw_type(env, "receive expects a Uint8Array of at least 2048 and a Float64Array of at least 5");
+  if (client->descriptor >= 0) {
+    if (next_transmit_stamp(client, &message)) {
+      found = TRANSMITTED;
+      numbers[SEQUENCE] = (double)(uint32_t)(message.error.ee_data + client->first);
+      note_stamp(numbers, &message.stamp);
+    } else if (read_message(client, bytes, MOST_BYTES, 0, &message)) {
+      found = DATAGRAM;
+      numbers[LENGTH] = (double)message.length;
+      numbers[PORT] = ntohs(client->family == AF_INET ? ((struct sockaddr_in *)&client->source)->sin_port
+                                                      : ((struct sockaddr_in6 *)&client->source)->sin6_port);
+      note_stamp(numbers, &message.stamp);
+    } else if (errno != EAGAIN && errno != EINTR) {
+      found = FAILED;
+      numbers[LENGTH] = errno;
+    }
+  }
+  return napi_create_int32(env, found, &result) == napi_ok ? result : NULL;
+}
+
+/* source(): the address the last datagram came from, as text with its zone. */
+static napi_value source(napi_env env, napi_callback_info info) {
+  char text[ADDRESS_TEXT] = "";
+  napi_value result;
+  struct udp_client *client = unwrap_call(env, info, 0, NULL, NULL);
+  if (client == NULL) return NULL;
+  if (client->source_length > 0)
+    getnameinfo((struct sockaddr *)&client->source, client->source_length, text, sizeof text, NULL, 0, NI_NUMERICHOST);
+  return napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result) == napi_ok ? result : NULL;
+}
+
+/* Whether the kernel counted a datagram that failed is not known: it starts to count anew, at our number. */
+static void renumber(struct udp_client *client) {
+  struct received message;
+  if (!client->stamps) return;
+  set_stamps(client->descriptor, 0);
+  while (next_transmit_stamp(client, &message)) continue;
+  client->stamps = set_stamps(client->descriptor, TIMESTAMPING);
+  client->first = client->sent;
+}
+
+/* send(bytes, address, port): the datagram's number. An empty address sends to the one connected to. */
+static napi_value send_datagram(napi_env env, napi_callback_info info) {
+  napi_value arguments[3], result;
+  struct sockaddr_storage remote = {0};
+  socklen_t remote_length;
+  size_t length;
+  void *bytes;
+  bool is_typed_array = false;
+  napi_typedarray_type type;
+  struct udp_client *client = unwrap_call(env, info, 3, arguments, NULL);
+  if (client == NULL) return NULL;
+  if (napi_is_typedarray(env, arguments[0], &is_typed_array) != napi_ok || !is_typed_array ||
+      napi_get_typedarray_info(env, arguments[0], &type, &length, &bytes, NULL, NULL) != napi_ok ||
+      type != napi_uint8_array)
+    return throw_type(env, "send expects a Uint8Array, an address and a port");
+  if (client->descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
+  if (endpoint_argument(env, arguments + 1, &remote, &remote_length) != 0)
+    return throw_errno(env, "expected a numeric address and a port", EINVAL), NULL;
+  const struct sockaddr *to = remote_length > 0 ? (const struct sockaddr *)&remote : NULL;
+  ssize_t taken = sendto(client->descriptor, bytes, length, MSG_DONTWAIT, to, remote_length);
+  /* The first failure may be the ICMP answer to an earlier datagram; it is gone once told. */
+  if (taken < 0 && errno == ECONNREFUSED)
+    taken = sendto(client->descriptor, bytes, length, MSG_DONTWAIT, to, remote_length);
+  if (taken < 0) {
+    int error = errno;
+    renumber(client);
+    return throw_errno(env, "cannot send", error), NULL;
+  }
+  return napi_create_double(env, (double)client->sent++, &result) == napi_ok ? result : NULL;
+}
+
+static int start_polling(struct udp_client *client) {
+  uv_loop_t *loop;
+  if (!client->polling) {
+    if (napi_get_uv_event_loop(client->env, &loop) != napi_ok) return UV_EINVAL;
+    int failure = uv_poll_init(loop, &client->poll, client->descriptor);
+    if (failure != 0) return failure;
+    client->poll.data = client;
+    client->polling = true;
+    client->holders++;
+    napi_add_async_cleanup_hook(client->env, on_environment_end, client, &client->cleanup);
+  }
+  return uv_poll_start(&client->poll, UV_READABLE | UV_PRIORITIZED, on_events);
+}
+
+/* onReadable(callback): calls back, on the event loop, whenever receive() has something to tell. */
+static napi_value on_readable_method(napi_env env, napi_callback_info info) {
+  napi_value argument, self, name;
+  napi_valuetype type;
+  struct udp_client *client = unwrap_call(env, info, 1, &argument, &self);
+  if (client == NULL) return NULL;
+  if (napi_typeof(env, argument, &type) != napi_ok || type != napi_function)
+    return throw_type(env, "onReadable expects a function");
+  if (client->descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
+  if (client->context == NULL) {
+    napi_create_string_utf8(env, "meridian:udp-client", NAPI_AUTO_LENGTH, &name);
+    if (napi_async_init(env, self, name, &client->context) != napi_ok) return NULL;
+  }
+  if (client->self == NULL && napi_create_reference(env, self, 1, &client->self) != napi_ok) return NULL;
+  if (client->callback != NULL) napi_delete_reference(env, client->callback);
+  client->callback = NULL;
+  if (napi_create_reference(env, argument, 1, &client->callback) != napi_ok) return NULL;
+  int failure = start_polling(client);
+  if (failure != 0) throw_errno(env, "cannot watch the UDP socket", -failure);
+  return NULL;
+}
+
+static napi_value close_method(napi_env env, napi_callback_info info) {
+  struct udp_client *client = unwrap_call(env, info, 0, NULL, NULL);
+  if (client != NULL) close_client(client);
+  return NULL;
+}
+
+void register_udp_client(napi_env env, napi_value exports) {
+  const napi_property_descriptor methods[] = {
+      {"send", NULL, send_datagram, NULL, NULL, NULL, napi_default_method, NULL},
+      {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
+      {"source", NULL, source, NULL, NULL, NULL, napi_default_method, NULL},
+      {"onReadable", NULL, on_readable_method, NULL, NULL, NULL, napi_default_method, NULL},
+      {"close", NULL, close_method, NULL, NULL, NULL, napi_default_method, NULL},
+  };
+  export_class(env, exports, "UdpClientHandle", construct, sizeof methods / sizeof *methods, methods);
+}

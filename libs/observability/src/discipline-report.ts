@@ -1,0 +1,302 @@
+/**
+ * How the clock's process is configured, what it reports each second, and the messages between it and its supervisor.
+ * Besides these it takes the keys of keyed sources: that message is ServingKeys of libs/auth. Messages travel as
+ * structured clones.
+ */
+
+/** One `server`, `pool` or `peer` line. */
+export interface UpstreamConfiguration {
+  readonly kind: "server" | "pool" | "peer"
+  /** A name or a numeric address. */
+  readonly host: string
+  readonly port: number
+  readonly iburst: boolean
+  readonly burst: boolean
+  /** log2 seconds */
+  readonly minpoll: number
+  readonly maxpoll: number
+  readonly prefer: boolean
+  readonly noselect: boolean
+  /** ntp.conf `true`: always a truechimer. */
+  readonly true: boolean
+  /** Symmetric key, from the table that comes with the `keys` message; null without. */
+  readonly keyId: number | null
+  readonly nts: NtsConfiguration | null
+  /** 1 … 4 */
+  readonly version: number
+  readonly xleave: boolean
+}
+
+/** Where and how keys are exchanged (RFC 8915 §4). */
+export interface NtsConfiguration {
+  /** Who is asked for keys; null: the source itself. */
+  readonly host: string | null
+  readonly port: number
+  /** File or folder of PEM certificates to trust instead of the system's roots. */
+  readonly ca: string | null
+  /** Takes any certificate. */
+  readonly noval: boolean
+  /** AEAD identifiers of the IANA registry, best first; null: the program's own choice. */
+  readonly aead: readonly number[] | null
+}
+
+export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats"] as const
+export type StatisticsName = (typeof statisticsNames)[number]
+
+export const filegenTypes = ["none", "pid", "day", "week", "month", "year", "age"] as const
+export type FilegenType = (typeof filegenTypes)[number]
+
+/** One `filegen` line that is enabled. */
+export interface FilegenConfiguration {
+  readonly name: StatisticsName
+  /** Appended to statsdir. */
+  readonly file: string
+  readonly type: FilegenType
+  /** Whether the bare name is a hard link to the current file. */
+  readonly link: boolean
+}
+
+/** The `tos` values, each null for the default. Times in seconds. */
+export interface TosConfiguration {
+  readonly minsane: number | null
+  readonly minclock: number | null
+  readonly maxclock: number | null
+  readonly mindist: number | null
+  readonly maxdist: number | null
+  readonly floor: number | null
+  readonly ceiling: number | null
+  /** Stratum of orphans. */
+  readonly orphan: number | null
+  readonly orphanwait: number | null
+}
+
+/** The `tinker` values, each null for the default. Seconds, `dispersion` seconds per second. */
+export interface TinkerConfiguration {
+  readonly step: number | null
+  readonly stepout: number | null
+  readonly panic: number | null
+  readonly dispersion: number | null
+  /** Whether the first setting may be over the panic threshold (`ntpd -g`). */
+  readonly firstMayPanic: boolean | null
+}
+
+export interface DisciplineConfiguration {
+  readonly sources: readonly UpstreamConfiguration[]
+  /** Serve this machine's clock when there is nothing to follow. */
+  readonly localReference: { readonly stratum: number } | null
+  readonly tos: TosConfiguration
+  readonly tinker: TinkerConfiguration
+  /** Paths, null for none. `statsdir` is a prefix, as in ntp.conf. */
+  readonly driftfile: string | null
+  readonly leapfile: string | null
+  readonly statsdir: string | null
+  readonly filegen: readonly FilegenConfiguration[]
+  /** `virtual` steers nothing and publishes a correction; `kernel` steers CLOCK_REALTIME. */
+  readonly mode: "virtual" | "kernel"
+  /** Where cookies are kept. */
+  readonly stateDirectory: string
+  /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */
+  readonly leapSmearSeconds: number
+}
+
+export const defaultTos: TosConfiguration = {
+  minsane: null,
+  minclock: null,
+  maxclock: null,
+  mindist: null,
+  maxdist: null,
+  floor: null,
+  ceiling: null,
+  orphan: null,
+  orphanwait: null
+}
+
+export const defaultTinker: TinkerConfiguration = {
+  step: null,
+  stepout: null,
+  panic: null,
+  dispersion: null,
+  firstMayPanic: null
+}
+
+export type SourceAuthentication =
+  | { readonly kind: "none" }
+  | { readonly kind: "symmetric"; readonly key: number }
+  | { readonly kind: "nts"; readonly cookies: number }
+
+/** One source, with the discipline's word on it. Times in seconds. */
+export interface SourceReport {
+  readonly address: string
+  readonly port: number
+  /** The configured host; null for a peer that came by itself. */
+  readonly name: string | null
+  readonly mode: "client" | "active" | "passive"
+  /** 16 until it has answered. */
+  readonly stratum: number
+  readonly leap: number
+  readonly referenceId: string
+  /** log2 seconds */
+  readonly poll: number
+  /** The last eight requests, octal, newest lowest. */
+  readonly reach: string
+  readonly verdict: string
+  readonly reason: string
+  /** The source's time minus the time that is served. */
+  readonly offset: number | null
+  readonly delay: number | null
+  readonly dispersion: number | null
+  readonly jitter: number | null
+  readonly rootDelay: number
+  readonly rootDispersion: number
+  readonly rootDistance: number | null
+  readonly authentication: SourceAuthentication
+  /** Since the last usable reply. */
+  readonly lastReply: number | null
+  /** Packets by why they gave no sample. */
+  readonly dropped: Readonly<Record<string, number>>
+}
+
+export type ClockState = "unset" | "synchronised" | "spike" | "holdover" | "local"
+
+/** What is served, and how well it is known. Times in seconds, frequencies in ppm. */
+export interface TrackingReport {
+  readonly mode: "virtual" | "kernel"
+  /** Why the state is what it is: "local" when this machine's own clock is served. */
+  readonly state: ClockState
+  readonly systemPeer: string | null
+  /** As served; 16 when unsynchronised. */
+  readonly stratum: number
+  readonly leap: number
+  readonly referenceId: string
+  /** Unix seconds of the last update, null before the first. */
+  readonly referenceTime: number | null
+  /** True time minus CLOCK_REALTIME: best estimate, with its standard deviation. */
+  readonly offset: number | null
+  readonly offsetDeviation: number | null
+  readonly frequency: number | null
+  readonly frequencyDeviation: number | null
+  /** What is added to CLOCK_REALTIME at this moment, and its slope. */
+  readonly servedOffset: number
+  readonly servedFrequency: number
+  readonly rootDelay: number
+  readonly rootDispersion: number
+  /** System poll interval, log2 seconds. */
+  readonly poll: number
+  /** Unix seconds; null out of holdover. */
+  readonly holdoverSince: number | null
+  readonly leapArmed: { readonly leap: "insert" | "delete"; readonly at: number; readonly origin: string } | null
+  /** Steps of served time, and of CLOCK_REALTIME by others, since the start. */
+  readonly steps: number
+  readonly foreignSteps: number
+  /** What stands between this node and good time, one sentence each; empty when nothing does. */
+  readonly waitingFor: readonly string[]
+}
+
+export interface DisciplineReport {
+  readonly type: "report"
+  readonly tracking: TrackingReport
+  readonly sources: readonly SourceReport[]
+  /** bytes */
+  readonly rss: number
+  readonly heapUsed: number
+}
+
+/** Commands for the clock's aggregate of libs/events; whoever owns the log decides and appends. */
+export interface ClockEvents<Command = unknown> {
+  readonly type: "clock-events"
+  readonly events: readonly Command[]
+}
+
+/** Something an operator should read, said once per cause. */
+export interface DisciplineWarning {
+  readonly type: "warning"
+  readonly message: string
+}
+
+export interface DisciplineReady {
+  readonly type: "ready"
+}
+
+export type FromDiscipline<Command = unknown> =
+  | DisciplineReady
+  | DisciplineReport
+  | ClockEvents<Command>
+  | DisciplineWarning
+
+/** The node's packet counters for sysstats: what NTPsec counts there. Each since the start. */
+export interface SystemCounters {
+  readonly type: "system-counters"
+  readonly received: number
+  readonly processed: number
+  readonly currentVersion: number
+  readonly oldVersion: number
+  readonly restricted: number
+  readonly badLength: number
+  readonly badAuthentication: number
+  readonly declined: number
+  readonly rateLimited: number
+  readonly kissesSent: number
+}
+
+/** Save what is to be kept, exit. The page is left to age. */
+export interface DisciplineDrain {
+  readonly type: "drain"
+}
+export type ToDiscipline = DisciplineDrain | SystemCounters
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const isTracking = (value: unknown): value is TrackingReport =>
+  isRecord(value) &&
+  typeof value["state"] === "string" &&
+  typeof value["referenceId"] === "string" &&
+  Array.isArray(value["waitingFor"]) &&
+  [value["stratum"], value["leap"], value["rootDelay"], value["poll"]].every((number) => Number.isFinite(number))
+
+const isSource = (value: unknown): value is SourceReport =>
+  isRecord(value) &&
+  [value["address"], value["verdict"], value["reason"], value["reach"]].every((text) => typeof text === "string") &&
+  Number.isFinite(value["stratum"]) &&
+  isRecord(value["authentication"])
+
+/** Reads a message from the clock's process; undefined when it is none of ours. Commands are for their owner to judge. */
+export const parseFromDiscipline = (message: unknown): FromDiscipline | undefined => {
+  if (!isRecord(message)) return undefined
+  const { type, tracking, sources, events, message: text } = message
+  switch (type) {
+    case "ready":
+      return { type: "ready" }
+    case "warning":
+      return typeof text === "string" ? { type: "warning", message: text } : undefined
+    case "clock-events":
+      return Array.isArray(events) ? { type: "clock-events", events } : undefined
+    case "report":
+      return isTracking(tracking) && Array.isArray(sources) && sources.every(isSource)
+        ? (message as unknown as DisciplineReport)
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+const counterNames = [
+  "received",
+  "processed",
+  "currentVersion",
+  "oldVersion",
+  "restricted",
+  "badLength",
+  "badAuthentication",
+  "declined",
+  "rateLimited",
+  "kissesSent"
+] as const
+
+/** Reads a message from the supervisor; undefined when it is none of ours. */
+export const parseToDiscipline = (message: unknown): ToDiscipline | undefined => {
+  if (!isRecord(message)) return undefined
+  if (message["type"] === "drain") return { type: "drain" }
+  if (message["type"] !== "system-counters") return undefined
+  return counterNames.every((name) => Number.isFinite(message[name])) ? (message as unknown as SystemCounters) : undefined
+}

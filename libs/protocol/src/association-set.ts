@@ -1,0 +1,286 @@
+/**
+ * All associations of a node: those of configured lines, of pools, and those that symmetric peers mobilised. It keeps
+ * their timers, takes in the answers of DNS as events, and never has two associations with one address.
+ */
+import type { NtsAssociation } from "@meridian/auth/nts-client"
+import type { NtpTimestamp } from "@meridian/time/timestamp"
+import { Association } from "./association.ts"
+import type { AssociationAction, Demobilise, SetTimer } from "./association-action.ts"
+import type { AssociationAuthentication } from "./association-authentication.ts"
+import {
+  type AssociationEnvironment,
+  type AssociationOptions,
+  checkAssociationOptions,
+  type Endpoint,
+  type Moment
+} from "./association-options.ts"
+import { isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
+
+/** What one association asks for, timers and ends aside. */
+export interface Associated {
+  readonly _tag: "Associated"
+  readonly id: number
+  readonly action: Exclude<AssociationAction, SetTimer | Demobilise>
+}
+
+export interface Mobilised {
+  readonly _tag: "Mobilised"
+  readonly id: number
+  /** The configured line's host; undefined for a passive association. */
+  readonly host: string | undefined
+  readonly endpoint: Endpoint
+  readonly options: AssociationOptions
+}
+
+/** Let go of sockets and state of this association. */
+export interface Demobilised {
+  readonly _tag: "Demobilised"
+  readonly id: number
+  readonly endpoint: Endpoint
+  readonly reason: Demobilise["reason"] | "unpeered" | "replaced"
+}
+
+/** Look the host up and tell `resolved` or `resolutionFailed`. */
+export interface Resolve {
+  readonly _tag: "Resolve"
+  readonly host: string
+}
+
+/** Something that was asked for cannot be. */
+export interface Refused {
+  readonly _tag: "Refused"
+  readonly host: string
+  readonly reason: "duplicate-host" | "duplicate-address" | "unknown-host" | "too-many-passive"
+}
+
+export type SetAction = Associated | Mobilised | Demobilised | Resolve | Refused
+
+export interface AssociationSetOptions {
+  /** Pools are filled up to so many associations in all (tos maxclock). */
+  readonly maxclock: number
+  /** Passive associations at most: anybody with a key can ask for one. */
+  readonly maxpassive: number
+}
+
+export const defaultSetOptions: AssociationSetOptions = { maxclock: 10, maxpassive: 16 }
+
+/** New associations begin within this time, so that a node with many does not send all at one instant. Seconds. */
+const START_SPREAD = 0.5
+
+export class AssociationSet {
+  private readonly options: AssociationSetOptions
+  private readonly environment: AssociationEnvironment
+  private readonly sources = new Map<string, Source>()
+  private readonly members = new Map<number, Member>()
+  private lastId = 0
+
+  constructor(options: AssociationSetOptions, environment: AssociationEnvironment) {
+    this.options = options
+    this.environment = environment
+  }
+
+  /** When to call {@link poll}, CLOCK_MONOTONIC seconds; Infinity when there is nothing to do. May lie in the past. */
+  get nextDue(): number {
+    let due = Infinity
+    for (const member of this.members.values()) due = Math.min(due, member.due)
+    for (const source of this.sources.values()) due = Math.min(due, source.resolveAt)
+    return due
+  }
+
+  /** The association of this number. */
+  get(id: number): Association | undefined {
+    return this.members.get(id)?.association
+  }
+
+  /** Number of the association with this address, for packets that come to a shared port. */
+  find(address: string): number | undefined {
+    for (const { id, association } of this.members.values()) if (association.endpoint.address === address) return id
+    return undefined
+  }
+
+  /** A `server`, `pool` or `peer` line. Throws InvalidAssociationOption. */
+  configure(now: Moment, configuration: SourceConfiguration): readonly SetAction[] {
+    const { host, address } = configuration
+    checkAssociationOptions(configuration.options)
+    if (this.sources.has(host)) return [refused(host, "duplicate-host")]
+    if (address !== undefined && this.find(address) !== undefined) return [refused(host, "duplicate-address")]
+    const source = new Source(configuration, now.monotonic)
+    const mobilised = address === undefined ? [] : [this.mobiliseMember(now, source, address)]
+    this.sources.set(host, source)
+    return mobilised
+  }
+
+  /** Ends a line by its host, or the association with an address. */
+  unpeer(host: string): readonly SetAction[] {
+    const source = this.sources.get(host)
+    if (source === undefined) {
+      const member = this.members.get(this.find(host) ?? -1)
+      return member === undefined ? [refused(host, "unknown-host")] : [this.demobilise(member, "unpeered")]
+    }
+    this.sources.delete(host)
+    return [...source.members].map((member) => this.demobilise(member, "unpeered"))
+  }
+
+  /** An authentic mode 1 packet came from somebody who is not configured; hand it to `receive` afterwards. */
+  mobilisePassive(
+    now: Moment,
+    endpoint: Endpoint,
+    options: AssociationOptions,
+    authentication: AssociationAuthentication
+  ): readonly SetAction[] {
+    if (this.find(endpoint.address) !== undefined) return [refused(endpoint.address, "duplicate-address")]
+    const passive = [...this.members.values()].filter(({ source }) => source === undefined).length
+    if (passive >= this.options.maxpassive) return [refused(endpoint.address, "too-many-passive")]
+    return [this.mobilise(now, undefined, endpoint, { ...options, mode: "passive" }, authentication)]
+  }
+
+  /** DNS answered. Addresses are numeric, best first; an empty list is a failure. */
+  resolved(now: Moment, host: string, addresses: readonly string[]): readonly SetAction[] {
+    const source = this.sources.get(host)
+    if (source === undefined || source.hasEnded) return []
+    const unused = addresses.filter(
+      (address, index) =>
+        addresses.indexOf(address) === index &&
+        this.find(address) === undefined &&
+        !source.isAvoided(address, now.monotonic)
+    )
+    const actions = [...this.replaceDoomed(now, source, unused), ...this.fill(now, source, unused)]
+    const isDuplicate = addresses.length > 0 && source.members.size === 0 && unused.length === 0
+    if (isDuplicate) actions.push(refused(host, "duplicate-address"))
+    const lacksMembers = source.lacksMembers(this.room)
+    source.resolutionEnded(now.monotonic, actions.length > 0, lacksMembers, this.environment.random())
+    return actions
+  }
+
+  resolutionFailed(now: Moment, host: string): readonly SetAction[] {
+    return this.resolved(now, host, [])
+  }
+
+  /** The selection finds a member of a pool useless (a falseticker for long, say): replace it when another is found. */
+  replace(now: Moment, id: number): void {
+    const member = this.members.get(id)
+    if (member?.source?.configuration.kind === "pool") member.source.doom(member, "useless", now.monotonic)
+  }
+
+  /** To be called when {@link nextDue} has come; early or late does no harm. */
+  poll(now: Moment): readonly SetAction[] {
+    const actions: SetAction[] = []
+    for (const member of this.members.values()) {
+      if (member.due > now.monotonic) continue
+      member.due = Infinity
+      actions.push(...this.absorb(now, member, member.association.poll(now)))
+      if (isSilent(member.association)) member.source?.doom(member, "silent", now.monotonic)
+    }
+    for (const source of this.sources.values()) {
+      if (source.resolveAt > now.monotonic) continue
+      source.resolving(now.monotonic)
+      actions.push({ _tag: "Resolve", host: source.configuration.host })
+    }
+    return actions
+  }
+
+  /** A datagram for an association; see Association.receive. Nothing for a number that is not in use any more. */
+  receive(now: Moment, id: number, packet: Uint8Array, arrival: NtpTimestamp, from: Endpoint): readonly SetAction[] {
+    const member = this.members.get(id)
+    if (member === undefined) return []
+    const actions = this.absorb(now, member, member.association.receive(now, packet, arrival, from))
+    if (isMeasured(actions)) member.source?.spare(member, this.room)
+    return actions
+  }
+
+  transmitted(id: number, exchange: number, stamp: NtpTimestamp): void {
+    this.members.get(id)?.association.transmitted(exchange, stamp)
+  }
+
+  /** NTS keys for an association. An endpoint that another association has is refused, and it goes on without keys. */
+  keysExchanged(now: Moment, id: number, nts: NtsAssociation, endpoint?: Endpoint): readonly SetAction[] {
+    const member = this.members.get(id)
+    if (member === undefined) return []
+    const holder = endpoint === undefined ? id : (this.find(endpoint.address) ?? id)
+    if (holder !== id) return [refused(endpoint?.address ?? "", "duplicate-address")]
+    return this.absorb(now, member, member.association.keysExchanged(now, nts, endpoint))
+  }
+
+  /** Our clock was stepped; see Association.clockStepped. */
+  clockStepped(): void {
+    for (const { association } of this.members.values()) association.clockStepped()
+  }
+
+  private get room(): number {
+    return this.options.maxclock - this.members.size
+  }
+
+  /** Each doomed member goes for an unused address, which it takes off the list. */
+  private replaceDoomed(now: Moment, source: Source, unused: string[]): SetAction[] {
+    const actions: SetAction[] = []
+    for (const member of [...source.members].filter(({ doom }) => doom !== undefined)) {
+      const next = unused.shift()
+      if (next === undefined) break
+      if (source.configuration.kind === "pool") source.avoid(member.association.endpoint.address, now.monotonic)
+      actions.push(this.demobilise(member, "replaced"), this.mobiliseMember(now, source, next))
+    }
+    return actions
+  }
+
+  private fill(now: Moment, source: Source, unused: readonly string[]): SetAction[] {
+    const wanted = source.configuration.kind === "pool" ? Math.max(0, this.room) : source.members.size === 0 ? 1 : 0
+    return unused.slice(0, wanted).map((address) => this.mobiliseMember(now, source, address))
+  }
+
+  private mobiliseMember(now: Moment, source: Source, address: string): Mobilised {
+    const { port, options, authentication, kind } = source.configuration
+    const mode = kind === "peer" ? "active" : "client"
+    return this.mobilise(now, source, { address, port }, { ...options, mode }, authentication())
+  }
+
+  private mobilise(
+    now: Moment,
+    source: Source | undefined,
+    endpoint: Endpoint,
+    options: AssociationOptions,
+    authentication: AssociationAuthentication
+  ): Mobilised {
+    const association = new Association({ endpoint, options, authentication }, this.environment)
+    const id = (this.lastId += 1)
+    const due = now.monotonic + START_SPREAD * this.environment.random()
+    const member: Member = { id, source, association, due, doom: undefined }
+    this.members.set(id, member)
+    source?.members.add(member)
+    return { _tag: "Mobilised", id, host: source?.configuration.host, endpoint, options }
+  }
+
+  private demobilise(member: Member, reason: Demobilised["reason"]): Demobilised {
+    this.members.delete(member.id)
+    member.source?.members.delete(member)
+    return { _tag: "Demobilised", id: member.id, endpoint: member.association.endpoint, reason }
+  }
+
+  private absorb(now: Moment, member: Member, actions: readonly AssociationAction[]): SetAction[] {
+    const out: SetAction[] = []
+    for (const action of actions) {
+      if (action._tag === "SetTimer") member.due = action.at
+      else if (action._tag === "Demobilise") out.push(this.ended(now, member, action.reason))
+      else out.push({ _tag: "Associated", id: member.id, action })
+    }
+    return out
+  }
+
+  /** The association ended itself. A pool looks for another; a server that denied us is left alone for good. */
+  private ended(now: Moment, member: Member, reason: Demobilise["reason"]): Demobilised {
+    const { source } = member
+    const demobilised = this.demobilise(member, reason)
+    if (source?.configuration.kind === "pool") {
+      source.avoid(demobilised.endpoint.address, now.monotonic)
+      source.resolveAt = Math.min(source.resolveAt, now.monotonic)
+    } else if (source !== undefined) {
+      source.hasEnded = true
+      source.resolveAt = Infinity
+    }
+    return demobilised
+  }
+}
+
+const refused = (host: string, reason: Refused["reason"]): Refused => ({ _tag: "Refused", host, reason })
+
+const isMeasured = (actions: readonly SetAction[]): boolean =>
+  actions.some((each) => each._tag === "Associated" && each.action._tag === "Sample")

@@ -1,0 +1,242 @@
+/**
+ * The client's and the peer's side of NTP as a state machine (RFC 5905 §9, §13): moments and packets in, actions out.
+ * Nothing here reads a clock, draws a random number or sends: the shell does what the actions say.
+ *
+ * The shell calls {@link Association.poll} when the timer it was told of runs out, {@link Association.receive} for every
+ * datagram that came to the association's socket, and {@link Association.transmitted} when it learns when a packet left.
+ * Stamps that are at hand should be told before the reply that they belong to is handed in.
+ */
+import type { NtpTimestamp } from "@meridian/time/timestamp"
+import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
+import { referenceIdText } from "@meridian/wire/reference-id"
+import { type AssociationAction, type Demobilise, drop, type DropReason } from "./association-action.ts"
+import { type AssociationAuthentication, type Authenticity, networkTimeSecurity } from "./association-authentication.ts"
+import { ClientExchanges, type Exchanges, isMatched } from "./association-exchange.ts"
+import { headerFault, measureExchange, type ExchangeTimes } from "./association-measurement.ts"
+import {
+  type AssociationEnvironment,
+  type AssociationOptions,
+  checkAssociationOptions,
+  type Endpoint,
+  type Moment
+} from "./association-options.ts"
+import { PollSchedule } from "./association-schedule.ts"
+import { SymmetricExchanges } from "./association-symmetric.ts"
+import type { NtsAssociation } from "@meridian/auth/nts-client"
+
+/** Requests in a row without an answer after which cookies are taken to be the reason: some servers drop unknown ones. */
+const CREDENTIALS_DOUBTED_AFTER = 8
+/** Requests without an answer after which a passive association goes. */
+const PASSIVE_PATIENCE = 8
+
+export interface AssociationConfiguration {
+  readonly endpoint: Endpoint
+  readonly options: AssociationOptions
+  readonly authentication: AssociationAuthentication
+}
+
+export class Association {
+  readonly options: AssociationOptions
+  private readonly environment: AssociationEnvironment
+  private readonly exchanges: Exchanges
+  private readonly schedule: PollSchedule
+  private authentication: AssociationAuthentication
+  private to: Endpoint
+  private exchange = 0
+  private requestedAt = -Infinity
+  private hasEnded = false
+
+  /** Throws InvalidAssociationOption. */
+  constructor(configuration: AssociationConfiguration, environment: AssociationEnvironment) {
+    const { endpoint, options, authentication } = configuration
+    checkAssociationOptions(options)
+    this.options = options
+    this.environment = environment
+    this.authentication = authentication
+    this.to = endpoint
+    this.schedule = new PollSchedule(options)
+    const interleaves = options.xleave && authentication.interleaves
+    const { mode, version } = options
+    this.exchanges =
+      mode === "client"
+        ? new ClientExchanges(version, interleaves, () => this.nonce())
+        : new SymmetricExchanges({ ...environment, mode, version, interleaves })
+  }
+
+  /** Where requests go and replies must come from. */
+  get endpoint(): Endpoint {
+    return this.to
+  }
+
+  /** The last eight requests, newest lowest: 1 where a usable reply came. */
+  get reach(): number {
+    return this.schedule.reach
+  }
+
+  /** Requests in a row without a usable reply. */
+  get unanswered(): number {
+    return this.schedule.unanswered
+  }
+
+  /** The polling interval in use, log2 seconds. */
+  get pollExponent(): number {
+    return this.schedule.exponent
+  }
+
+  /** The discipline's wish for the interval from the next poll on, log2 seconds; kept between minpoll and maxpoll. */
+  wantPoll(exponent: number): void {
+    this.schedule.want(exponent)
+  }
+
+  /** Our clock was stepped: nothing that is under way can be measured. */
+  clockStepped(): void {
+    this.exchanges.forget()
+  }
+
+  /** A better idea of when a packet left, by our clock. May come after the reply; interleaved mode still uses it then. */
+  transmitted(exchange: number, stamp: NtpTimestamp): void {
+    this.exchanges.transmitted(exchange, stamp)
+  }
+
+  /** NTS: keys and cookies are here. Polls at once. @param endpoint where the key exchange says the time is served */
+  keysExchanged(now: Moment, nts: NtsAssociation, endpoint: Endpoint = this.to): readonly AssociationAction[] {
+    if (this.hasEnded) return []
+    this.authentication = networkTimeSecurity(nts)
+    this.to = endpoint
+    return this.poll(now)
+  }
+
+  /** The timer ran out, or the association begins. */
+  poll(now: Moment): readonly AssociationAction[] {
+    if (this.hasEnded) return []
+    const { schedule } = this
+    const isLost = schedule.requested()
+    const actions: AssociationAction[] = []
+    if (isLost) actions.push({ _tag: "ReachabilityChanged", reachable: false, reach: schedule.reach })
+    if (this.options.mode === "passive" && schedule.unanswered > PASSIVE_PATIENCE)
+      return [...actions, this.end("unreachable")]
+    this.requestedAt = now.monotonic
+    actions.push(...this.request(now), this.timer(schedule.interval(this.environment.random())))
+    return actions
+  }
+
+  /**
+   * A datagram came in. Never throws, whatever its bytes.
+   * @param now when it is handed in
+   * @param arrival when it came, by our clock: the kernel's stamp
+   */
+  receive(now: Moment, packet: Uint8Array, arrival: NtpTimestamp, from: Endpoint): readonly AssociationAction[] {
+    if (this.hasEnded) return [drop("demobilised")]
+    if (from.address !== this.to.address || from.port !== this.to.port) return [drop("wrong-address")]
+    const header = decodeHeader(packet)
+    if ("_tag" in header) return [drop("short")]
+    if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return [drop("version")]
+    if (!this.isAnsweringMode(header.mode)) return [drop("mode")]
+    const match = this.exchanges.match(header)
+    const isUnasked = match === "zero-origin" || match === "unasked" || match === "bogus-origin"
+    if (!isMatched(match) && !(isUnasked && this.exchanges.learnsUnasked)) return [drop(match)]
+    const authenticity = this.authentication.judge(packet)
+    if (authenticity !== "authentic") return this.notAuthentic(authenticity)
+    const times = this.exchanges.take(header, match, arrival, now.monotonic)
+    if (this.options.mode === "passive") this.schedule.want(header.poll)
+    return isMatched(match) ? this.answered(header, times) : [drop(match)]
+  }
+
+  private request(now: Moment): readonly AssociationAction[] {
+    const { authentication, environment, options, schedule } = this
+    this.exchange += 1
+    const header = encodeHeader(this.exchanges.begin(this.exchange, now, schedule.exponent))
+    const sealed = authentication.seal(header, environment.fillRandom)
+    if (sealed._tag !== "Sealed") {
+      this.exchanges.forget()
+      return [sealed._tag === "NoKey" ? drop("no-key") : { _tag: "NeedKeyExchange", reason: sealed.reason }]
+    }
+    const isClient = options.mode === "client"
+    const actions: AssociationAction[] = [
+      {
+        _tag: "Send",
+        exchange: this.exchange,
+        bytes: sealed.bytes,
+        to: this.to,
+        expectTransmitStamp: true,
+        newSourcePort: isClient
+      }
+    ]
+    const isDoubtful = schedule.unanswered > 0 && schedule.unanswered % CREDENTIALS_DOUBTED_AFTER === 0
+    if (authentication.kind === "nts" && isDoubtful) actions.push({ _tag: "NeedKeyExchange", reason: "unreachable" })
+    return actions
+  }
+
+  /** An authentic packet that echoes what we sent last. */
+  private answered(header: NtpHeader, times: ExchangeTimes | DropReason): readonly AssociationAction[] {
+    if (header.stratum === 0) {
+      const code = referenceIdText(header.referenceId)
+      if (code?.length === 4) return this.kissed(code, header)
+    }
+    const fault = headerFault(header)
+    if (fault !== undefined) return [drop(fault)]
+    if (typeof times === "string" && times !== "measured-already") return [drop(times)]
+    const result = typeof times === "string" ? drop(times) : measureExchange(times, header, this.environment.precision)
+    if (result._tag === "Drop" && result.reason !== "measured-already") return [result]
+    return [...this.reached(), result]
+  }
+
+  private reached(): readonly AssociationAction[] {
+    const { schedule } = this
+    if (!schedule.replied()) return []
+    const change: AssociationAction = { _tag: "ReachabilityChanged", reachable: true, reach: schedule.reach }
+    return schedule.isBursting ? [change, this.timer(schedule.burstSeconds)] : [change]
+  }
+
+  /** RFC 5905 §7.4. Codes that ask for nothing (INIT, STEP, …) only say that the source is not synchronised. */
+  private kissed(code: string, header: NtpHeader): readonly AssociationAction[] {
+    const kiss: AssociationAction = { _tag: "Kiss", code }
+    switch (code) {
+      case "DENY":
+        return [kiss, drop("kiss"), this.end("denied")]
+      case "RSTR":
+        return [kiss, drop("kiss"), this.end("restricted")]
+      case "RATE":
+        this.exchanges.forget()
+        this.schedule.slowDown(header.poll)
+        return [kiss, drop("kiss"), this.timer(this.schedule.interval(this.environment.random()))]
+      case "NTSN":
+        this.exchanges.forget()
+        return [kiss, drop("kiss")]
+      default:
+        return [kiss, drop("unsynchronised")]
+    }
+  }
+
+  /** A NAK ends nothing, for anybody on the path can send one; the next poll asks for keys unless a true reply comes first. */
+  private notAuthentic(reason: Exclude<Authenticity, "authentic">): readonly AssociationAction[] {
+    return reason === "nts-nak" ? [{ _tag: "Kiss", code: "NTSN" }, drop(reason)] : [drop(reason)]
+  }
+
+  private isAnsweringMode(mode: number): boolean {
+    switch (this.options.mode) {
+      case "client":
+        return mode === Mode.server
+      case "active":
+        return mode === Mode.symmetricActive || mode === Mode.symmetricPassive
+      case "passive":
+        return mode === Mode.symmetricActive
+    }
+  }
+
+  private timer(seconds: number): AssociationAction {
+    return { _tag: "SetTimer", at: this.requestedAt + seconds }
+  }
+
+  private end(reason: Demobilise["reason"]): Demobilise {
+    this.hasEnded = true
+    return { _tag: "Demobilise", reason }
+  }
+
+  private nonce(): NtpTimestamp {
+    const bytes = new Uint8Array(8)
+    this.environment.fillRandom(bytes)
+    const value = new DataView(bytes.buffer).getBigUint64(0)
+    return (value === 0n ? 1n : value) as NtpTimestamp
+  }
+}

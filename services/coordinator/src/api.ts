@@ -1,0 +1,108 @@
+/**
+ * The coordinator's door: HTTP over a Unix socket in the state directory, for `meridian log`, `keys`, `cluster` and
+ * `explain`. Whoever may open the socket (the owner and the group) may give commands.
+ *
+ * Minting is the leader's. A node that does not lead hands rotate and revoke on to the one that does, over NATS, and passes
+ * its answer back; where no leader answers, the caller is told who led last.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { chmodSync, rmSync } from "node:fs"
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http"
+import { join, resolve } from "node:path"
+import { type ApiAnswer, ApiError, toAnswer } from "./api-answer.ts"
+import { runCommand } from "./api-commands.ts"
+import { readState, streamLog } from "./api-queries.ts"
+import type { Coordinator } from "./coordinator.ts"
+
+export const SOCKET_NAME = "coordinator.sock"
+/** Longest path of a Unix socket on Linux, less the zero at its end. */
+const LONGEST_SOCKET_PATH = 107
+/** Longest body, bytes. */
+const MAX_BODY_BYTES = 16_384
+const BODY_LIMIT_MS = 5_000
+
+/** Opens the socket, for as long as the scope lives. Dies where another coordinator has the directory. */
+export const openApi = (coordinator: Coordinator): Effect.Effect<void, ApiError, Scope.Scope> =>
+  Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () => openSocket(coordinator),
+        catch: (error) => (error instanceof ApiError ? error : new ApiError(500, "SocketFailed", String(error)))
+      }),
+      (server) =>
+        Effect.sync(() => {
+          server.close()
+          server.closeAllConnections()
+        })
+    )
+  )
+
+const openSocket = async (coordinator: Coordinator): Promise<Server> => {
+  const path = resolve(join(coordinator.settings.directory, SOCKET_NAME))
+  if (path.length > LONGEST_SOCKET_PATH)
+    throw new ApiError(
+      500,
+      "SocketPathTooLong",
+      `the socket's path ${path} has ${path.length} characters, a Unix socket takes ${LONGEST_SOCKET_PATH}: choose a shorter --state DIR`
+    )
+  if (await answers(path))
+    throw new ApiError(500, "DirectoryTaken", `a coordinator already runs with the state directory of ${path}: stop it`)
+  rmSync(path, { force: true })
+  const server = createServer((asked, response) => {
+    void serve(coordinator, asked, response)
+  })
+  server.requestTimeout = BODY_LIMIT_MS
+  server.headersTimeout = BODY_LIMIT_MS
+  await new Promise<void>((done, failed) => {
+    server.once("error", failed)
+    server.listen(path, done)
+  })
+  chmodSync(path, 0o660)
+  return server
+}
+
+const answers = (path: string): Promise<boolean> =>
+  new Promise((done) => {
+    const asking = request({ socketPath: path, path: "/state", timeout: 2_000 }, (response) => {
+      response.resume()
+      done(true)
+    })
+    asking.on("error", () => done(false))
+    asking.on("timeout", () => asking.destroy())
+    asking.end()
+  })
+
+const serve = async (coordinator: Coordinator, asked: IncomingMessage, response: ServerResponse): Promise<void> => {
+  try {
+    const url = new URL(asked.url ?? "/", "http://coordinator")
+    if (asked.method === "GET" && url.pathname === "/log") return await streamLog(coordinator, url, response)
+    const answer =
+      asked.method === "POST"
+        ? await runCommand(coordinator, url.pathname, await readBody(asked))
+        : asked.method === "GET"
+          ? await readState(coordinator, url)
+          : toAnswer(new ApiError(405, "MethodNotAllowed", "expected GET or POST"))
+    write(response, answer)
+  } catch (error) {
+    if (response.headersSent) response.destroy()
+    else write(response, toAnswer(error))
+  }
+}
+
+const write = (response: ServerResponse, { status, type, body }: ApiAnswer): void => {
+  response.writeHead(status, { "content-type": type ?? "application/json" })
+  response.end(body)
+}
+
+const readBody = async (asked: IncomingMessage): Promise<string> => {
+  const chunks: Array<Buffer> = []
+  let length = 0
+  for await (const chunk of asked as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MAX_BODY_BYTES)
+      throw new ApiError(413, "BodyTooLong", `a body is at most ${MAX_BODY_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString("utf8")
+}

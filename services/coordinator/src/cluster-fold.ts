@@ -1,0 +1,220 @@
+/**
+ * What this node knows of the cluster: the fold of every aggregate, and its snapshot. Pure: events in, states out.
+ *
+ * An event that a rule rejects is left out of its aggregate's state, but its version is used up: the next one is decided
+ * after it.
+ */
+import type { AnyEvent } from "@meridian/events/catalogue"
+import { type ClockEvent, clock, clockInitial, type ClockState, clockSubject } from "@meridian/events/clock"
+import {
+  clusterKey,
+  type ClusterKeyCommand,
+  type ClusterKeyEvent,
+  clusterKeyInitial,
+  type ClusterKeyState,
+  CLUSTER_KEY_SUBJECT
+} from "@meridian/events/cluster-key"
+import { type AggregateState, type Decider, type Envelope, EventRejected } from "@meridian/events/event"
+import { member, type MemberEvent, memberInitial, type MemberState, memberSubject } from "@meridian/events/members"
+import {
+  ntsKeys,
+  type NtsKeysCommand,
+  ntsKeysInitial,
+  type NtsKeysState
+} from "@meridian/events/nts-keys"
+import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
+import {
+  policy,
+  type PolicyCommand,
+  type PolicyEvent,
+  policyInitial,
+  type PolicyState,
+  POLICY_SUBJECT
+} from "@meridian/events/policy"
+import {
+  SYMMETRIC_KEYS_SUBJECT,
+  symmetricKeys,
+  type SymmetricKeysCommand,
+  type SymmetricKeysEvent,
+  symmetricKeysInitial,
+  type SymmetricKeysState
+} from "@meridian/events/symmetric-keys"
+
+/** One aggregate as the fold holds it. */
+export interface Aggregate<State extends AggregateState, Command, Event extends Envelope> {
+  readonly subject: string
+  readonly decider: Decider<State, Command, Event>
+  readonly get: (fold: ClusterFold) => State
+  readonly set: (fold: ClusterFold, state: State) => void
+}
+
+export const ntsAggregate: Aggregate<NtsKeysState, NtsKeysCommand, NtsKeysEvent> = {
+  subject: NTS_KEYS_SUBJECT,
+  decider: ntsKeys,
+  get: (fold) => fold.nts,
+  set: (fold, state) => void (fold.nts = state)
+}
+
+export const symmetricAggregate: Aggregate<SymmetricKeysState, SymmetricKeysCommand, SymmetricKeysEvent> = {
+  subject: SYMMETRIC_KEYS_SUBJECT,
+  decider: symmetricKeys,
+  get: (fold) => fold.symmetric,
+  set: (fold, state) => void (fold.symmetric = state)
+}
+
+export const clusterKeyAggregate: Aggregate<ClusterKeyState, ClusterKeyCommand, ClusterKeyEvent> = {
+  subject: CLUSTER_KEY_SUBJECT,
+  decider: clusterKey,
+  get: (fold) => fold.clusterKey,
+  set: (fold, state) => void (fold.clusterKey = state)
+}
+
+export const policyAggregate: Aggregate<PolicyState, PolicyCommand, PolicyEvent> = {
+  subject: POLICY_SUBJECT,
+  decider: policy,
+  get: (fold) => fold.policy,
+  set: (fold, state) => void (fold.policy = state)
+}
+
+export const memberAggregate = (node: string): Aggregate<MemberState, Parameters<typeof member.decide>[1], MemberEvent> => ({
+  subject: memberSubject(node),
+  decider: member,
+  get: (fold) => fold.member(node),
+  set: (fold, state) => void fold.members.set(node, state)
+})
+
+export const clockAggregate = (node: string): Aggregate<ClockState, Parameters<typeof clock.decide>[1], ClockEvent> => ({
+  subject: clockSubject(node),
+  decider: clock,
+  get: (fold) => fold.clock(node),
+  set: (fold, state) => void fold.clocks.set(node, state)
+})
+
+/** Version of the snapshot's shape. */
+export const SNAPSHOT_FORMAT = 1
+
+interface SnapshotShape {
+  readonly nts: NtsKeysState
+  readonly symmetric: SymmetricKeysState
+  readonly clusterKey: ClusterKeyState
+  readonly policy: PolicyState
+  readonly members: ReadonlyArray<MemberState>
+  readonly clocks: ReadonlyArray<ClockState>
+}
+
+// What a fold does with an aggregate, whatever its events: the subject has picked the right one.
+type AnyAggregate = Aggregate<AggregateState, never, Envelope>
+
+export class ClusterFold {
+  nts: NtsKeysState = ntsKeysInitial
+  symmetric: SymmetricKeysState = symmetricKeysInitial
+  clusterKey: ClusterKeyState = clusterKeyInitial
+  policy: PolicyState = policyInitial
+  readonly members = new Map<string, MemberState>()
+  readonly clocks = new Map<string, ClockState>()
+  #seen = 0
+  readonly #aggregates = new Map<string, AnyAggregate>()
+
+  member(node: string): MemberState {
+    return this.members.get(node) ?? memberInitial(node)
+  }
+
+  clock(node: string): ClockState {
+    return this.clocks.get(node) ?? clockInitial(node)
+  }
+
+  /** Folds one event; one that was folded before changes nothing. Returns why it was left out, if it was. */
+  fold(event: AnyEvent): string | undefined {
+    const aggregate = this.#aggregate(event.subject)
+    if (aggregate === undefined) return `no such subject: ${event.subject}`
+    const state = aggregate.get(this)
+    if (event.version <= state.version) return undefined
+    const next = aggregate.decider.evolve(state, event)
+    if (!(next instanceof EventRejected)) {
+      aggregate.set(this, next)
+      return undefined
+    }
+    aggregate.set(this, { ...state, version: event.version })
+    return next.reason
+  }
+
+  /** Versions up to here hold nothing that could be folded: what stood there was put aside when it was read. */
+  skipTo(subject: string, version: number): void {
+    const aggregate = this.#aggregate(subject)
+    const state = aggregate?.get(this)
+    if (state !== undefined && state.version < version) aggregate?.set(this, { ...state, version })
+  }
+
+  /**
+   * The greatest time this node has seen, milliseconds since 1970: what the clock says, or more where it was stepped back.
+   * Apart from the aggregates, whose states are the same on every node.
+   */
+  witness(clock: number): number {
+    this.#seen = Math.max(this.#seen, clock)
+    return this.#seen
+  }
+
+  /** The aggregates as text; the same events give the same text. */
+  toText(): string {
+    return JSON.stringify(this.#shape())
+  }
+
+  /** What a snapshot holds: the aggregates and the greatest time seen. */
+  toSnapshot(): string {
+    return JSON.stringify({ ...this.#shape(), seen: this.#seen })
+  }
+
+  #shape(): SnapshotShape {
+    const sorted = <A>(states: ReadonlyMap<string, A>): ReadonlyArray<A> =>
+      [...states].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, state]) => state)
+    const { nts, symmetric, clusterKey: key, policy: shared } = this
+    return {
+      nts,
+      symmetric,
+      clusterKey: key,
+      policy: shared,
+      members: sorted(this.members),
+      clocks: sorted(this.clocks)
+    }
+  }
+
+  /** From a snapshot, undefined where it is none. Its checksum vouches for the rest. */
+  static fromSnapshot(text: string): ClusterFold | undefined {
+    let shape: Partial<SnapshotShape> & { readonly seen?: number }
+    try {
+      shape = JSON.parse(text) as typeof shape
+    } catch {
+      return undefined
+    }
+    const { nts, symmetric, clusterKey: key, policy: shared, members, clocks } = shape
+    if (nts === undefined || symmetric === undefined || key === undefined || shared === undefined) return undefined
+    if (!Array.isArray(members) || !Array.isArray(clocks)) return undefined
+    const fold = new ClusterFold()
+    fold.nts = nts
+    fold.symmetric = symmetric
+    fold.clusterKey = key
+    fold.policy = shared
+    fold.#seen = shape.seen ?? 0
+    for (const state of members as SnapshotShape["members"]) fold.members.set(state.node, state)
+    for (const state of clocks as SnapshotShape["clocks"]) fold.clocks.set(state.node, state)
+    return fold
+  }
+
+  #aggregate(subject: string): AnyAggregate | undefined {
+    let found = this.#aggregates.get(subject)
+    if (found === undefined) {
+      found = aggregateOf(subject)
+      if (found !== undefined) this.#aggregates.set(subject, found)
+    }
+    return found
+  }
+}
+
+const aggregateOf = (subject: string): AnyAggregate | undefined => {
+  const erased = (aggregate: unknown): AnyAggregate => aggregate as AnyAggregate
+  if (subject.startsWith("members.")) return erased(memberAggregate(subject.slice("members.".length)))
+  if (subject.startsWith("clock.")) return erased(clockAggregate(subject.slice("clock.".length)))
+  for (const aggregate of [ntsAggregate, symmetricAggregate, clusterKeyAggregate, policyAggregate])
+    if (aggregate.subject === subject) return erased(aggregate)
+  return undefined
+}

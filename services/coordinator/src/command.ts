@@ -1,0 +1,93 @@
+/**
+ * Carrying out a command: decide on the fold, append with the optimistic lock, and where another writer was first, fold
+ * what is new and decide again.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { EventLog, EventRefused, LogFull, LogUnavailable } from "@meridian/event-log/event-log"
+import type { AnyEvent } from "@meridian/events/catalogue"
+import type { AggregateState, CommandContext, Envelope } from "@meridian/events/event"
+import type { Aggregate, ClusterFold } from "./cluster-fold.ts"
+
+/** A rule of the aggregate forbids the command. */
+export class CommandRefused extends Data.TaggedError("CommandRefused")<{
+  readonly rule: string
+  readonly detail: string
+}> {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** Other writers were first every time. */
+export class TooBusy extends Data.TaggedError("TooBusy")<{ readonly subject: string }> {
+  override get message(): string {
+    return `${this.subject} is being written to by others all the time: try again`
+  }
+}
+
+export type CommandError = CommandRefused | TooBusy | LogUnavailable | LogFull | EventRefused
+
+/** The log, the fold of it, and who writes. */
+export interface Writer {
+  readonly log: EventLog["Service"]
+  readonly fold: ClusterFold
+  readonly node: string
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly newId: () => string
+  /** Place up to which the fold has read everything. */
+  readonly foldedSeq: () => number
+}
+
+const ATTEMPTS = 12
+
+/** Carries out what `command` makes of the state, which it may look at anew. Returns the events; none where nothing was to do. */
+export const carryOut = <State extends AggregateState, Command, Event extends Envelope, E = never>(
+  writer: Writer,
+  aggregate: Aggregate<State, Command, Event>,
+  command: (state: State, context: CommandContext) => Effect.Effect<Command, E>,
+  cause?: string
+): Effect.Effect<ReadonlyArray<Event>, CommandError | E> =>
+  Effect.gen(function* () {
+    const { log, fold, node, now, newId } = writer
+    const { subject, decider } = aggregate
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const state = aggregate.get(fold)
+      const context = { id: newId(), node, now: now(), ...(cause === undefined ? {} : { cause }) }
+      const wanted = yield* command(state, context)
+      // What the state was decided on may have changed while the command was made.
+      const decision = yield* Effect.try({
+        try: () => decider.decide(state, wanted, context),
+        catch: (error) => new CommandRefused({ rule: "malformed", detail: `the command cannot be decided: ${String(error)}` })
+      })
+      if (decision._tag === "Refused")
+        return yield* new CommandRefused({ rule: decision.rule, detail: decision.message })
+      if (decision.events.length === 0) return []
+      const events = decision.events as ReadonlyArray<Envelope> as ReadonlyArray<AnyEvent>
+      const lost = yield* log.append(subject, events, state.version).pipe(
+        Effect.as(undefined),
+        Effect.catchTag("VersionConflict", (conflict) => Effect.succeed(conflict))
+      )
+      if (lost === undefined) {
+        for (const event of events) fold.fold(event)
+        return decision.events
+      }
+      yield* catchUp(writer, subject)
+    }
+    return yield* new TooBusy({ subject })
+  })
+
+/** Folds what the log has of a subject beyond the fold, past what can only be put aside. */
+export const catchUp = (writer: Writer, subject: string): Effect.Effect<void, LogUnavailable> =>
+  Effect.gen(function* () {
+    const { log, fold, foldedSeq } = writer
+    const version = yield* log.version(subject)
+    yield* Stream.runForEach(log.read({ from: foldedSeq() + 1, only: { subject } }), ({ events }) =>
+      Effect.sync(() => {
+        for (const { event } of events) fold.fold(event)
+      })
+    )
+    fold.skipTo(subject, version)
+  })

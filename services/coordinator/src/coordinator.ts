@@ -1,0 +1,443 @@
+/**
+ * A coordinator at work: folds the log, keeps the keys that the node serves with opened and tells the supervisor, speaks
+ * for the node in the cluster, and leads while it holds the lease.
+ *
+ * Each duty is a loop of its own, so that none waits for another: an append that NATS keeps waiting holds up neither the
+ * folding nor the keys.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { randomUUID } from "node:crypto"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import type { Inspect } from "@meridian/event-log/commit"
+import type { LogBatch, Snapshot } from "@meridian/event-log/event-log"
+import type { KeyShelf } from "@meridian/event-log/key-shelf"
+import type { CoordinatorReport, HealthMessage } from "@meridian/observability/coordinator-report"
+import { runForwarded } from "./api-commands.ts"
+import type { Arguments } from "./arguments.ts"
+import { ClockRelay } from "./clock-relay.ts"
+import { ClusterFold, memberAggregate, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
+import type { ClusterKeys } from "./cluster-keys.ts"
+import { carryOut, type Writer } from "./command.ts"
+import type { Backend } from "./embedded.ts"
+import { KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
+import { Leader } from "./leader.ts"
+import { memberHealth, type NodeView, unreadyReason } from "./membership.ts"
+import { Mint } from "./minting.ts"
+import { type Notices, sentence } from "./notices.ts"
+import { liveKeys, liveSlots, servingKeys, signatureOf, wantedKeys } from "./serving.ts"
+
+export const SNAPSHOT_NAME = "coordinator"
+const SECOND_MS = 1_000
+/** Keys are looked at this often besides every change: activation and retirement come by the clock. */
+const LOOK_MS = 250
+const LOOK_AT_LOG_MS = 5_000
+const SNAPSHOT_EVERY_MS = 60_000
+const SNAPSHOT_EVERY_EVENTS = 10_000
+
+/** This node's cluster key is not the cluster's. */
+export class WrongKey extends Error {
+  readonly _tag = "WrongKey"
+}
+
+/** What main.ts puts in. */
+export interface Surroundings {
+  readonly settings: Arguments
+  readonly keys: ClusterKeys
+  readonly notices: Notices
+  readonly sendKeys: (keys: ServingKeys) => void
+  /** Called once, when the supervisor has what it needs or a warning why not. */
+  readonly onReady: () => void
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** This node's own shelf where the cluster's is elsewhere. */
+  readonly mirror: KeyShelf["Service"] | undefined
+}
+
+export class Coordinator {
+  readonly settings: Arguments
+  readonly keys: ClusterKeys
+  /** Milliseconds since 1970; never less than it said before, nor than a snapshot knows. */
+  readonly now: () => number
+  readonly relay = new ClockRelay()
+  fold = new ClusterFold()
+  foldedSeq = 0
+  lastSeq = 0
+  backend: Backend | undefined
+  leader: Leader | undefined
+  writer: Writer | undefined
+  /** Resolves when the supervisor says how the node is, or when a fold changes something. */
+  readonly #changed = Queue.sliding<void>(1).pipe(Effect.runSync)
+  readonly #surroundings: Surroundings
+  readonly #custody: KeyCustody
+  readonly #mint: Mint
+  #health: HealthMessage | undefined
+  #keyProblem: string | undefined
+  #held = { ntsGeneration: 0, symmetricSet: 0 }
+  #sent = ""
+  #slots = ""
+  #quarantined = 0
+  #folded = false
+  #keyChecked = false
+  #reachable = true
+  #settledFor = ""
+  #snapshotAt = performance.now()
+  #snapshotSeq = 0
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings
+    this.settings = surroundings.settings
+    this.keys = surroundings.keys
+    this.now = () => this.fold.witness(surroundings.now())
+    this.#custody = new KeyCustody(surroundings.keys, undefined, surroundings.mirror)
+    this.#mint = new Mint(this.#custody)
+  }
+
+  useHealth(health: HealthMessage): void {
+    this.#health = health
+    this.nudge()
+  }
+
+  /** Has the keys and the node's readiness looked at again. */
+  nudge(): void {
+    Queue.offerUnsafe(this.#changed, undefined)
+  }
+
+  /** Why traffic should not be sent here, empty when it may. */
+  get reason(): string {
+    return unreadyReason(this.#view)
+  }
+
+  get report(): CoordinatorReport {
+    const { nts, symmetric } = this.fold
+    const { reason } = this
+    const memory = process.memoryUsage()
+    return {
+      type: "report",
+      leader: nts.leader,
+      leading: this.leader?.leading ?? false,
+      term: Math.max(nts.term, symmetric.term),
+      foldedSeq: this.foldedSeq,
+      lastSeq: Math.max(this.lastSeq, this.foldedSeq),
+      adapter: this.#adapter,
+      ready: reason === "",
+      drained: this.fold.member(this.settings.node).drained,
+      reason,
+      quarantined: this.#quarantined,
+      clockEventsDropped: this.relay.dropped,
+      rss: memory.rss,
+      heapUsed: memory.heapUsed
+    }
+  }
+
+  get #adapter(): CoordinatorReport["adapter"] {
+    if (this.backend === undefined || !this.#reachable) return null
+    return this.settings.nats === undefined ? "sqlite" : "jetstream"
+  }
+
+  get #view(): NodeView {
+    return { health: this.#health, ...this.#held, keyProblem: this.#keyProblem, folded: this.#folded }
+  }
+
+  /** Starts from a snapshot, if there is one: the node serves with what it knew, and activates what is due by the clock. */
+  restore(snapshot: Snapshot | undefined): Effect.Effect<boolean, WrongKey> {
+    return Effect.gen({ self: this }, function* () {
+      if (snapshot?.format !== SNAPSHOT_FORMAT) return false
+      const fold = ClusterFold.fromSnapshot(snapshot.state)
+      if (fold === undefined) return false
+      this.fold = fold
+      this.foldedSeq = this.#snapshotSeq = snapshot.seq
+      yield* this.#checkClusterKey
+      this.#folded = true
+      yield* this.#serve
+      return true
+    })
+  }
+
+  /** Keys by the clock, for as long as the process runs; with or without a log. */
+  readonly keepServing: Effect.Effect<never, WrongKey> = Effect.gen({ self: this }, function* () {
+    for (;;) {
+      yield* Effect.raceFirst(Queue.take(this.#changed), Effect.sleep(LOOK_MS))
+      if (!this.#folded) continue
+      yield* this.#checkClusterKey
+      yield* this.#serve
+    }
+  })
+
+  /** For the log: refuses at append what this process has minted and sealed wrongly. */
+  get inspect(): Inspect {
+    return this.#custody.inspect
+  }
+
+  openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened> {
+    return this.#custody.open(live)
+  }
+
+  /** The log and the shelf are within reach. */
+  use(backend: Backend): void {
+    this.backend = backend
+    this.#custody.useShelf(backend.shelf)
+  }
+
+  /** All that needs a log, until interrupted. */
+  workWith(backend: Backend): Effect.Effect<never, WrongKey, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      const { notices } = this.#surroundings
+      for (const warning of backend.warnings) notices.warn(warning)
+      this.use(backend)
+      yield* this.#dropForeignSnapshot(backend)
+      const { fold } = this
+      const writer: Writer = {
+        log: backend.log,
+        fold,
+        node: this.settings.node,
+        now: this.now,
+        newId: randomUUID,
+        foldedSeq: () => this.foldedSeq
+      }
+      this.writer = writer
+      const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys)
+      const folding = this.#follow(backend)
+      yield* Effect.forkScoped(folding)
+      while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
+      yield* this.#checkClusterKey
+      this.leader = leader
+      backend.forward?.serve(({ path, body }) => runForwarded(this, path, body))
+      yield* Effect.forkScoped(this.#repeated("leading", () => leader.step))
+      yield* Effect.forkScoped(this.#repeated("membership", () => this.#speakForNode(writer)))
+      yield* Effect.forkScoped(this.#repeated("clock events", () => this.#relayClock(writer)))
+      yield* Effect.forkScoped(this.#repeated("snapshots", () => this.#saveWhenDue()))
+      yield* Effect.forkScoped(this.#repeated("log", () => this.#lookAtLog(backend)))
+      return yield* Effect.never
+    })
+  }
+
+  /** The state as it stands goes into the snapshot. */
+  readonly save: Effect.Effect<void> = Effect.suspend(() => {
+    const { backend, foldedSeq: seq } = this
+    if (backend === undefined || !this.#folded) return Effect.void
+    const state = this.fold.toSnapshot()
+    return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, { seq, format: SNAPSHOT_FORMAT, state }), {
+      onSuccess: () =>
+        Effect.sync(() => {
+          this.#snapshotAt = performance.now()
+          this.#snapshotSeq = seq
+        }),
+      onFailure: (error) => this.#tell("snapshot", `no snapshot could be saved: ${sentence(error)}`)
+    })
+  })
+
+  #caughtUp = false
+
+  /** A snapshot that is ahead of the log is not of this log. */
+  #dropForeignSnapshot({ log }: Backend): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      if (this.foldedSeq === 0) return
+      const status = yield* Effect.result(log.status)
+      if (status._tag === "Failure" || status.success.lastSeq >= this.foldedSeq) return
+      this.#surroundings.notices.warn(
+        `the log ends at ${status.success.lastSeq}, before the ${this.foldedSeq} that this node's snapshot knows: it has been replaced, folding it from the start`
+      )
+      this.fold = new ClusterFold()
+      this.foldedSeq = this.#snapshotSeq = 0
+      this.#folded = false
+    })
+  }
+
+  #follow({ log }: Backend): Effect.Effect<never> {
+    const once = Effect.suspend(() =>
+      Stream.runForEach(log.subscribe({ from: this.foldedSeq + 1 }), (batch) => Effect.sync(() => this.#take(batch)))
+    )
+    return Effect.forever(
+      once.pipe(
+        Effect.catch((error) => this.#tell("folding", `the log cannot be read, trying again: ${sentence(error)}`)),
+        Effect.andThen(Effect.sleep(SECOND_MS))
+      )
+    )
+  }
+
+  #take({ events, quarantined, upTo, caughtUp }: LogBatch): void {
+    const { notices } = this.#surroundings
+    for (const { seq, event } of events) {
+      const why = this.fold.fold(event)
+      if (why === undefined) continue
+      this.#quarantined += 1
+      notices.warnOnce(`rejected ${event.type}`, `event ${event.id} at ${seq} is left out: ${why}`)
+    }
+    for (const { seq, subject, reason, detail } of quarantined) {
+      this.#quarantined += 1
+      notices.warnOnce(
+        `quarantined ${reason}`,
+        `the commit at ${seq} (${subject}) is put aside, ${reason}: ${detail}; more of this kind are only counted`
+      )
+    }
+    this.foldedSeq = Math.max(this.foldedSeq, upTo)
+    this.lastSeq = Math.max(this.lastSeq, upTo)
+    if (caughtUp) {
+      this.#caughtUp = true
+      this.#folded = true
+    }
+    this.nudge()
+  }
+
+  readonly #checkClusterKey: Effect.Effect<void, WrongKey> = Effect.suspend(() => {
+    const { current, changingTo, former } = this.fold.clusterKey
+    const { keys } = this
+    const { notices } = this.#surroundings
+    if (current === null) return Effect.void
+    const fits = keys.has(current) || (changingTo !== null && keys.has(changingTo))
+    if (!fits && !this.#keyChecked)
+      return Effect.fail(
+        new WrongKey(
+          `wrong cluster key: ${keys.origin} holds ${keys.first}${former.includes(keys.first) ? ", a former one" : ""}, the cluster's is ${current}; give this node that one`
+        )
+      )
+    this.#keyChecked = true
+    const lacking = [current, changingTo].find((it) => it !== null && !keys.has(it))
+    if (lacking !== undefined)
+      notices.warnOnce(`key ${lacking}`, `this node lacks cluster key ${lacking}: give it that with POST /cluster/key`)
+    const settled = changingTo !== null || !keys.has(current) || former.length === 0 || this.#settledFor === current
+    return settled ? Effect.void : this.#settleClusterKey(current)
+  })
+
+  /** The change is complete: what is left under old keys is on this node's own shelf, and is wrapped anew there too. */
+  #settleClusterKey(current: string): Effect.Effect<void> {
+    return this.#custody.rewrap(current, false).pipe(
+      Effect.andThen(
+        Effect.sync(() => {
+          const advice = this.keys.settle(current, this.fold.clusterKey.former)
+          if (advice !== undefined) this.#surroundings.notices.warnOnce(`settled ${current}`, advice)
+          this.#settledFor = current
+        })
+      ),
+      Effect.catch((error) => this.#tell("own shelf", sentence(error)))
+    )
+  }
+
+  /** Opens what is wanted, tells the supervisor where it is other than before, and lets go of what has ended. */
+  readonly #serve: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    const { notices, sendKeys, onReady } = this.#surroundings
+    const now = this.now()
+    const wanted = wantedKeys(this.fold, now)
+    const opened = new Map<string, Uint8Array>()
+    let problem: string | undefined
+    for (const live of liveKeys(wanted)) {
+      const key = yield* Effect.result(this.#custody.open(live))
+      if (key._tag === "Success") opened.set(live.sealed.slot, key.success)
+      else problem ??= key.failure.message
+    }
+    if (problem !== undefined) notices.warnOnce(problem, `this node is not ready: ${problem}`)
+    const keys = servingKeys(this.fold, wanted, opened, now)
+    this.#held = {
+      ntsGeneration: Math.max(0, ...keys.generations.map(({ id }) => id)),
+      symmetricSet: Math.max(
+        0,
+        ...wanted.sets.filter((it) => it.keys.every(({ sealed }) => opened.has(sealed.slot))).map(({ set }) => set)
+      )
+    }
+    this.#keyProblem = problem ?? this.#missingActive(keys, now)
+    const signature = signatureOf(keys)
+    if (signature !== this.#sent && (this.#sent !== "" || keys.generations.length + keys.symmetric.length > 0 || !this.#expectsKeys)) {
+      this.#sent = signature
+      sendKeys(keys)
+      onReady()
+    }
+    yield* this.#letGo
+  })
+
+  /** Whether keys are to be expected as soon as there is a leader: the first message waits for them. */
+  get #expectsKeys(): boolean {
+    const { mint } = this.settings
+    return this.fold.nts.next === 1 && this.fold.symmetric.next === 1 && (mint.nts || mint.symmetric)
+  }
+
+  #missingActive({ generations }: ServingKeys, now: number): string | undefined {
+    if (this.fold.nts.next === 1) return this.settings.mint.nts ? "no NTS master key has been minted yet" : undefined
+    const usable = generations.some(({ activation, retirement }) => activation * 1_000 <= now && retirement * 1_000 > now)
+    return usable ? undefined : "no NTS master key is active: all that this node knows have ended"
+  }
+
+  /** Keys of generations that have ended go at once, from memory and from this node's own shelf. */
+  readonly #letGo: Effect.Effect<void> = Effect.suspend(() => {
+    const live = liveSlots(this.fold)
+    const text = [...live].join(" ")
+    if (text === this.#slots) return Effect.void
+    return this.#custody.keepOnly(new Set([...live, ...this.#mint.reserved(this.fold)])).pipe(
+      Effect.andThen(
+        Effect.sync(() => {
+          this.#slots = text
+        })
+      ),
+      Effect.catch((error) => this.#tell("shredding", `keys that have ended could not be shredded: ${sentence(error)}`))
+    )
+  })
+
+  #registered = false
+
+  /** Registers once, then says how the node is; the aggregate bounds the rate. */
+  #speakForNode(writer: Writer): Effect.Effect<void, unknown> {
+    return Effect.gen({ self: this }, function* () {
+      const { node, version, workers } = this.settings
+      const aggregate = memberAggregate(node)
+      if (!this.#registered) {
+        yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Register" as const, version, workers }))
+        this.#registered = true
+      }
+      const health = memberHealth(this.#view)
+      yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Heartbeat" as const, health }))
+      const { reason } = this
+      yield* carryOut(writer, aggregate, () =>
+        Effect.succeed(reason === "" ? { _tag: "SetReady" as const } : { _tag: "SetUnready" as const, reason })
+      )
+    })
+  }
+
+  #relayClock(writer: Writer): Effect.Effect<void, unknown> {
+    return this.relay.flush(writer, (error) =>
+      this.#surroundings.notices.warnOnce("clock event", `a clock event was refused: ${sentence(error)}`)
+    )
+  }
+
+  #saveWhenDue(): Effect.Effect<void> {
+    const late = performance.now() - this.#snapshotAt >= SNAPSHOT_EVERY_MS
+    const news = this.foldedSeq - this.#snapshotSeq
+    const due = news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#snapshotSeq === 0
+    return due ? this.save : Effect.void
+  }
+
+  /** Whether the log can be reached, and how far ahead of us it is. A log of our own needs no asking. */
+  #lookAtLog({ log }: Backend): Effect.Effect<void> {
+    if (this.settings.nats === undefined) return Effect.void
+    return Effect.gen({ self: this }, function* () {
+      const { notices } = this.#surroundings
+      const status = yield* Effect.result(log.status)
+      if (status._tag === "Success") {
+        this.lastSeq = status.success.lastSeq
+        if (!this.#reachable) notices.warn(`NATS is back: the log is at place ${this.lastSeq}`)
+        this.#reachable = true
+      } else {
+        if (this.#reachable)
+          notices.warn(`${sentence(status.failure)}; this node goes on with what it knows up to place ${this.foldedSeq}`)
+        this.#reachable = false
+      }
+      yield* Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS)
+    })
+  }
+
+  /** Runs a duty each second for ever; says once per cause why it could not be done. */
+  #repeated(duty: string, run: () => Effect.Effect<unknown, unknown>): Effect.Effect<never> {
+    return Effect.forever(
+      Effect.suspend(run).pipe(
+        Effect.catch((error) => this.#tell(duty, `${duty}: ${sentence(error)}`)),
+        Effect.catchDefect((defect) => this.#tell(duty, `${duty}: ${sentence(defect)}`)),
+        Effect.andThen(Effect.sleep(duty === "clock events" ? LOOK_MS : SECOND_MS))
+      )
+    )
+  }
+
+  #tell(topic: string, message: string): Effect.Effect<void> {
+    return Effect.sync(() => this.#surroundings.notices.warnOnce(`${topic} ${message}`, message))
+  }
+}

@@ -1,0 +1,80 @@
+/** A node on its own: log and shelf in SQLite files of the state directory, and nobody else to lead. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { overStore } from "@meridian/event-log/commit-store"
+import type { Inspect } from "@meridian/event-log/commit"
+import { type EventLog, LogFull, LogUnavailable } from "@meridian/event-log/event-log"
+import { type KeyShelf, overShelf, ShelfUnavailable } from "@meridian/event-log/key-shelf"
+import { sqliteShelf } from "@meridian/event-log/shelf-sqlite"
+import { sqliteStore } from "@meridian/event-log/sqlite"
+import type { Lease } from "./lease.ts"
+
+/** Where events and keys lie and who leads. */
+export interface Backend {
+  readonly log: EventLog["Service"]
+  readonly shelf: KeyShelf["Service"]
+  readonly lease: Lease
+  /** Hands a command to the node that leads, where there may be others. */
+  readonly forward?: Forward
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** A command for the leader as the API has it, and the leader's answer. */
+export interface ForwardedCommand {
+  readonly path: string
+  readonly body: string
+}
+export interface ForwardedAnswer {
+  readonly status: number
+  readonly body: string
+}
+export interface Forward {
+  readonly ask: (node: string, command: ForwardedCommand) => Promise<ForwardedAnswer>
+  readonly serve: (answer: (command: ForwardedCommand) => Promise<ForwardedAnswer>) => void
+}
+
+/** The shelf in the state directory. */
+export const localShelf = (directory: string): Effect.Effect<KeyShelf["Service"], ShelfUnavailable, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.try({
+        try: () => {
+          mkdirSync(join(directory, "shelf"), { recursive: true, mode: 0o700 })
+          return sqliteShelf(join(directory, "shelf", "keys.sqlite"))
+        },
+        catch: (error) =>
+          error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: String(error), cause: error })
+      }),
+      (store) => Effect.sync(() => store.close())
+    ),
+    overShelf
+  )
+
+export const openEmbedded = (
+  directory: string,
+  inspect: Inspect
+): Effect.Effect<Backend, LogUnavailable | LogFull | ShelfUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
+    const store = yield* Effect.acquireRelease(
+      Effect.try({
+        try: () => {
+          mkdirSync(join(directory, "log"), { recursive: true, mode: 0o700 })
+          return sqliteStore({ file: join(directory, "log", "events.sqlite") })
+        },
+        catch: (error) =>
+          error instanceof LogFull || error instanceof LogUnavailable
+            ? error
+            : new LogUnavailable({ detail: String(error), uncertain: false, cause: error })
+      }),
+      (opened) => Effect.sync(() => opened.close())
+    )
+    const shelf = yield* localShelf(directory)
+    return {
+      log: overStore(store, inspect),
+      shelf,
+      lease: { held: () => 1, release: Effect.void, resign: Effect.void },
+      warnings: [...store.warnings, ...shelf.warnings]
+    }
+  })

@@ -1,0 +1,67 @@
+/**
+ * What was true at a moment, by folding the log up to it: who led, which generations were active, which peer each node
+ * followed, each with the event that says so; and what retention has dropped, so that a gap is not taken for an answer.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { EventLog, LogUnavailable } from "@meridian/event-log/event-log"
+import { toIso } from "@meridian/events/event"
+import { ClusterFold } from "./cluster-fold.ts"
+import { clockViews, type ClockView, generationViews, type GenerationView, setViews, type SetView } from "./state-view.ts"
+
+export interface Explanation {
+  readonly at: string
+  readonly leader: { readonly node: string; readonly term: number; readonly event: string } | null
+  /** Every generation that was live then; its status is that of the moment. */
+  readonly generations: ReadonlyArray<GenerationView>
+  readonly symmetricSets: ReadonlyArray<SetView>
+  readonly clocks: ReadonlyArray<ClockView>
+  /** Subjects whose first events are gone, and the time of the first that is left. */
+  readonly dropped: ReadonlyArray<{
+    readonly subject: string
+    readonly events: number
+    readonly firstLeft: string | null
+    /** Whether what is said of this subject may lack something at the moment asked for. */
+    readonly matters: boolean
+  }>
+  readonly quarantined: number
+}
+
+/** `at`: milliseconds since 1970. */
+export const explain = (log: EventLog["Service"], at: number): Effect.Effect<Explanation, LogUnavailable> =>
+  Effect.gen(function* () {
+    const moment = toIso(at)
+    const fold = new ClusterFold()
+    const firstTimes = new Map<string, string>()
+    let leader: Explanation["leader"] = null
+    let quarantined = 0
+    yield* Stream.runForEach(log.read({ from: 1 }), (batch) =>
+      Effect.sync(() => {
+        quarantined += batch.quarantined.length
+        for (const { event } of batch.events) {
+          if (!firstTimes.has(event.subject)) firstTimes.set(event.subject, event.time)
+          // Instants of one length and zone: their text sorts as they do.
+          if (event.time > moment || fold.fold(event) !== undefined) continue
+          if (event.type === "NtsLeaderTookOver")
+            leader = { node: event.data.leader, term: event.data.term, event: event.id }
+        }
+      })
+    )
+    const { families } = yield* log.status
+    const dropped = families
+      .flatMap(({ subjects }) => subjects)
+      .filter(({ firstVersion }) => firstVersion > 1)
+      .map(({ subject, firstVersion }) => {
+        const firstLeft = firstTimes.get(subject) ?? null
+        return { subject, events: firstVersion - 1, firstLeft, matters: firstLeft === null || firstLeft > moment }
+      })
+    return {
+      at: moment,
+      leader,
+      generations: generationViews(fold, at).filter(({ status }) => status !== "retired" && status !== "revoked"),
+      symmetricSets: setViews(fold, at),
+      clocks: clockViews(fold),
+      dropped,
+      quarantined
+    }
+  })

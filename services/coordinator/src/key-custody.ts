@@ -1,0 +1,203 @@
+/**
+ * Keys in this process: minting them onto the shelf, opening them with the cluster key, and letting go of them. Opened keys
+ * stay in memory for as long as their generation or set is live; what the node keeps of the shelf is shredded with them.
+ *
+ * In a cluster the shelf is out on NATS; each node then has a shelf of its own beside it, with a copy of every live slot,
+ * still wrapped, so that it can start while NATS is gone, and so that the leader can lay them in again.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import { randomBytes } from "node:crypto"
+import type { Inspect } from "@meridian/event-log/commit"
+import type { KeyShelf, ShelfUnavailable, SlotTaken, WrappedKey } from "@meridian/event-log/key-shelf"
+import { inspectSeals, type KeyPlace, openKey, rewrapKey, sealKey } from "@meridian/event-log/sealing"
+import type { SealedKey } from "@meridian/events/sealed-key"
+import type { ClusterKeys } from "./cluster-keys.ts"
+
+type Shelf = KeyShelf["Service"]
+
+/** A live key that this node cannot open. */
+export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
+  readonly place: KeyPlace
+  readonly detail: string
+}> {
+  override get message(): string {
+    return `the key of ${this.place.subject} ${this.place.generation} cannot be opened: ${this.detail}`
+  }
+}
+
+/** A key that the log says is live. */
+export interface LiveKey {
+  readonly place: KeyPlace
+  readonly sealed: SealedKey
+}
+
+const RANDOM_SLOT_BYTES = 8
+
+export class KeyCustody {
+  readonly #keys: ClusterKeys
+  /** The cluster's shelf; absent while NATS is out of reach. */
+  #shelf: Shelf | undefined
+  /** This node's own copy, where the cluster's is elsewhere. */
+  readonly #mirror: Shelf | undefined
+  readonly #opened = new Map<string, Uint8Array>()
+  /** What this process has minted and wrapped, until it is let go of. */
+  readonly #minted = new Map<string, WrappedKey>()
+
+  constructor(keys: ClusterKeys, shelf: Shelf | undefined, mirror: Shelf | undefined) {
+    this.#keys = keys
+    this.#shelf = shelf
+    this.#mirror = mirror
+  }
+
+  useShelf(shelf: Shelf): void {
+    this.#shelf = shelf
+  }
+
+  /** Condemns an event whose key does not open, as far as this process minted it. */
+  readonly inspect: Inspect = (event) => {
+    for (const print of this.#keys.fingerprints) {
+      const key = this.#keys.get(print) as Uint8Array
+      const wrong = inspectSeals(key, (slot) => {
+        const wrapped = this.#minted.get(slot)
+        return wrapped?.under === print ? wrapped : undefined
+      })(event)
+      if (wrong !== undefined) return wrong
+    }
+    return undefined
+  }
+
+  /** Mints a key of so many bytes, lays it on the shelf and returns it sealed. `under`: fingerprint of a key at hand. */
+  mint(
+    place: KeyPlace,
+    bytes: number,
+    under: string,
+    family: "nts" | "symmetric"
+  ): Effect.Effect<SealedKey, KeyUnopened | ShelfUnavailable | SlotTaken> {
+    return Effect.gen({ self: this }, function* () {
+      const clusterKey = this.#keys.get(under)
+      const shelf = this.#shelf
+      if (clusterKey === undefined)
+        return yield* new KeyUnopened({ place, detail: `this node lacks cluster key ${under}` })
+      if (shelf === undefined) return yield* new KeyUnopened({ place, detail: "the key shelf is out of reach" })
+      const slot = `${family}.${place.generation}.${randomBytes(RANDOM_SLOT_BYTES).toString("hex")}`
+      const key = new Uint8Array(randomBytes(bytes))
+      const { sealed, wrapped } = sealKey(clusterKey, place, slot, key)
+      yield* shelf.put(slot, wrapped)
+      yield* this.#keepCopy(slot, wrapped)
+      this.#opened.set(slot, key)
+      this.#minted.set(slot, wrapped)
+      return sealed
+    })
+  }
+
+  /** The key, from memory or from a shelf. */
+  open({ place, sealed }: LiveKey): Effect.Effect<Uint8Array, KeyUnopened> {
+    return Effect.gen({ self: this }, function* () {
+      const known = this.#opened.get(sealed.slot)
+      if (known !== undefined) return known
+      const wrapped = yield* this.#wrapped(sealed.slot).pipe(
+        Effect.mapError((error) => new KeyUnopened({ place, detail: error.message }))
+      )
+      if (wrapped === undefined)
+        return yield* new KeyUnopened({
+          place,
+          detail: this.#shelf === undefined ? "the key shelf is out of reach" : "its slot on the key shelf is empty"
+        })
+      const clusterKey = this.#keys.get(wrapped.under)
+      if (clusterKey === undefined)
+        return yield* new KeyUnopened({
+          place,
+          detail: `it is wrapped under cluster key ${wrapped.under}, this node has ${this.#keys.fingerprints.join(" and ")}`
+        })
+      const key = yield* Effect.try({
+        try: () => openKey(clusterKey, place, sealed, wrapped),
+        catch: (error) => new KeyUnopened({ place, detail: error instanceof Error ? error.message : String(error) })
+      })
+      this.#opened.set(sealed.slot, key)
+      return key
+    })
+  }
+
+  /** Forgets every opened key and shreds every copy of this node that is not among the live slots. */
+  keepOnly(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      for (const [slot, key] of this.#opened)
+        if (!live.has(slot)) {
+          key.fill(0)
+          this.#opened.delete(slot)
+          this.#minted.delete(slot)
+        }
+      if (this.#mirror !== undefined) yield* shredOthers(this.#mirror, live)
+    })
+  }
+
+  /** Leader: shreds every slot of the cluster's shelf that is not live, and lays in again what the shelf has lost. */
+  tidyShelf(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
+    return Effect.gen({ self: this }, function* () {
+      const shelf = this.#shelf
+      if (shelf === undefined) return
+      const there = yield* shredOthers(shelf, live)
+      if (this.#mirror === undefined) return
+      for (const slot of live) {
+        const copy = there.has(slot) ? undefined : yield* this.#mirror.get(slot)
+        if (copy !== undefined) yield* shelf.put(slot, copy)
+      }
+    })
+  }
+
+  /**
+   * Wraps anew, under `to`, every slot that another key at hand wraps: on the cluster's shelf where `shared`, else on this
+   * node's own. Returns how many slots are left under other keys.
+   */
+  rewrap(to: string, shared: boolean): Effect.Effect<number, ShelfUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const shelf = shared ? this.#shelf : this.#mirror
+      const target = this.#keys.get(to)
+      if (shelf === undefined) return 0
+      let left = 0
+      for (const { slot, under } of yield* shelf.list) {
+        if (under === to) continue
+        const wrapped = yield* shelf.get(slot)
+        const from = this.#keys.get(under)
+        const anew = wrapped && from && target ? tryRewrap(from, target, slot, wrapped) : undefined
+        if (anew === undefined || !(yield* shelf.rewrap(slot, under, anew))) left += 1
+      }
+      return left
+    })
+  }
+
+  #wrapped(slot: string): Effect.Effect<WrappedKey | undefined, ShelfUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const copy = yield* this.#mirror?.get(slot) ?? Effect.succeed(undefined)
+      if ((copy !== undefined && this.#keys.has(copy.under)) || this.#shelf === undefined) return copy
+      const wrapped = yield* this.#shelf.get(slot)
+      if (wrapped === undefined) return undefined
+      if (copy !== undefined) yield* this.#mirror?.shred(slot) ?? Effect.void
+      yield* this.#keepCopy(slot, wrapped)
+      return wrapped
+    })
+  }
+
+  #keepCopy(slot: string, wrapped: WrappedKey): Effect.Effect<void, ShelfUnavailable> {
+    if (this.#mirror === undefined) return Effect.void
+    // A copy that is there already was rewrapped; it will do.
+    return this.#mirror.put(slot, wrapped).pipe(Effect.catchTag("SlotTaken", () => Effect.void))
+  }
+}
+
+/** Shreds what is not live; returns the slots that stay. */
+const shredOthers = (shelf: Shelf, live: ReadonlySet<string>): Effect.Effect<ReadonlySet<string>, ShelfUnavailable> =>
+  Effect.gen(function* () {
+    const slots = (yield* shelf.list).map(({ slot }) => slot)
+    for (const slot of slots) if (!live.has(slot)) yield* shelf.shred(slot)
+    return new Set(slots.filter((slot) => live.has(slot)))
+  })
+
+const tryRewrap = (from: Uint8Array, to: Uint8Array, slot: string, wrapped: WrappedKey): WrappedKey | undefined => {
+  try {
+    return rewrapKey(from, to, slot, wrapped)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * What the node that leads does: takes over in the log under a term of its own, mints and rotates by schedule and on
+ * command, shreds what has ended, and carries a change of the cluster key through. One thing at a time.
+ *
+ * Leading rests on the lease; being right does not. Every event a leader appends is decided under its term and at an exact
+ * version, so a leader that has lost the lease without noticing is refused by the log, and steps down.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
+import type { LogUnavailable } from "@meridian/event-log/event-log"
+import type { CommandContext } from "@meridian/events/event"
+import { isLive } from "@meridian/events/members"
+import {
+  generationsNeeded,
+  type NtsKeysCommand,
+  type NtsKeysPlan,
+  type NtsKeysState,
+  pendingGenerations
+} from "@meridian/events/nts-keys"
+import type { NtsKeysEvent } from "@meridian/events/nts-keys-events"
+import type { PolicySettings } from "@meridian/events/policy"
+import {
+  setNeeded,
+  type SymmetricKeysCommand,
+  type SymmetricKeysEvent,
+  type SymmetricKeysPlan,
+  type SymmetricKeysState
+} from "@meridian/events/symmetric-keys"
+import { clusterKeyAggregate, ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
+import type { ClusterKeys } from "./cluster-keys.ts"
+import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } from "./command.ts"
+import type { KeyCustody, KeyUnopened } from "./key-custody.ts"
+import type { Lease } from "./lease.ts"
+import type { Mint } from "./minting.ts"
+import { liveSlots } from "./serving.ts"
+
+/** Another node leads, or none does. */
+export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader: string | null }> {
+  override get message(): string {
+    return this.leader === null ? "no node leads at the moment: try again" : `node ${this.leader} leads: ask it`
+  }
+}
+
+export type LeaderError = CommandError | NotLeading | KeyUnopened | ShelfUnavailable | SlotTaken
+
+type NtsBody =
+  | { readonly _tag: "Tick" }
+  | { readonly _tag: "Rotate" }
+  | { readonly _tag: "Revoke"; readonly generation: number; readonly reason: string }
+type SymmetricBody =
+  | { readonly _tag: "Tick" }
+  | { readonly _tag: "Rotate" }
+  | { readonly _tag: "Revoke"; readonly set: number; readonly reason: string }
+
+export interface LeaderPlan {
+  readonly mint: { readonly nts: boolean; readonly symmetric: boolean }
+  /** Milliseconds; undefined for the policy's. */
+  readonly rotationMs: number | undefined
+}
+
+const TIDY_INTERVAL_MS = 60_000
+const RETENTION_INTERVAL_MS = 3_600_000
+
+export class Leader {
+  readonly #writer: Writer
+  readonly #lease: Lease
+  readonly #plan: LeaderPlan
+  readonly #custody: KeyCustody
+  readonly #mint: Mint
+  readonly #keys: ClusterKeys
+  readonly #permit = Semaphore.makeUnsafe(1)
+  #leading: { readonly revision: number; readonly term: number } | undefined
+  #tidied = ""
+  #tidiedAt = Number.NEGATIVE_INFINITY
+  #retainedAt = Number.NEGATIVE_INFINITY
+
+  constructor(writer: Writer, lease: Lease, plan: LeaderPlan, custody: KeyCustody, mint: Mint, keys: ClusterKeys) {
+    this.#writer = writer
+    this.#lease = lease
+    this.#plan = plan
+    this.#custody = custody
+    this.#mint = mint
+    this.#keys = keys
+  }
+
+  get leading(): boolean {
+    return this.#leading !== undefined && this.#lease.held() === this.#leading.revision
+  }
+
+  /** Everything that is due. Does nothing without the lease. Steps down where the log says that another has taken over. */
+  readonly step: Effect.Effect<void, LeaderError> = Effect.suspend(() => this.#step()).pipe((it) => this.#alone(it))
+
+  readonly rotateNts: Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> = Effect.suspend(() =>
+    this.#asLeader((term) => this.#changeNts(term, { _tag: "Rotate" }))
+  )
+
+  revokeNts(generation: number, reason: string): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
+    return this.#asLeader((term) => this.#changeNts(term, { _tag: "Revoke", generation, reason }))
+  }
+
+  readonly rotateSymmetric: Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> = Effect.suspend(() =>
+    this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Rotate" }))
+  )
+
+  revokeSymmetric(set: number, reason: string): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
+    return this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Revoke", set, reason }))
+  }
+
+  /** Waits for what is under way, then gives the lease up. */
+  readonly resign: Effect.Effect<void> = Effect.suspend(() => {
+    this.#leading = undefined
+    return this.#lease.resign
+  }).pipe((it) => this.#alone(it))
+
+  #alone<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.#permit.withPermit(effect)
+  }
+
+  #asLeader<A>(run: (term: number) => Effect.Effect<A, LeaderError>): Effect.Effect<A, LeaderError> {
+    return this.#alone(
+      Effect.gen({ self: this }, function* () {
+        const term = this.leading ? this.#leading?.term : undefined
+        if (term === undefined) return yield* new NotLeading({ leader: this.#writer.fold.nts.leader })
+        const result = yield* this.#steppingDown(run(term))
+        yield* this.#tidy(true)
+        return result
+      })
+    )
+  }
+
+  #step(): Effect.Effect<void, LeaderError> {
+    return Effect.gen({ self: this }, function* () {
+      const revision = this.#lease.held()
+      if (revision === undefined) {
+        this.#leading = undefined
+        return
+      }
+      if (this.#leading?.revision !== revision) yield* this.#takeOver(revision)
+      const term = this.#leading?.term
+      if (term === undefined) return
+      yield* this.#introduceClusterKey()
+      if (this.#plan.mint.nts) yield* this.#steppingDown(this.#changeNts(term, { _tag: "Tick" }))
+      yield* this.#steppingDown(this.#tickSymmetric(term))
+      yield* this.#changeClusterKey()
+      yield* this.#tidy(false)
+      yield* this.#retain()
+    })
+  }
+
+  /** A term above every other: the lease's revision, or more should the lease's store have been lost and begun anew. */
+  #takeOver(revision: number): Effect.Effect<void, CommandError> {
+    return Effect.gen({ self: this }, function* () {
+      const { fold, node } = this.#writer
+      for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
+      const term = Math.max(revision, fold.nts.term + 1, fold.symmetric.term + 1)
+      const command = { _tag: "TakeOver", term, leader: node } as const
+      const taken = Effect.andThen(
+        carryOut(this.#writer, ntsAggregate, () => Effect.succeed<NtsKeysCommand>(command)),
+        carryOut(this.#writer, symmetricAggregate, () => Effect.succeed<SymmetricKeysCommand>(command))
+      )
+      yield* this.#steppingDown(taken)
+      const mine = [fold.nts, fold.symmetric].every((it) => it.term === term && it.leader === node)
+      // Somebody else has used this very term since: try again under a later one.
+      if (!mine) return yield* this.#lease.release
+      this.#leading = { revision, term }
+      this.#tidied = ""
+    })
+  }
+
+  #steppingDown<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.tapError(effect, (error) => {
+      const over = error instanceof CommandRefused && (error.rule === "fenced" || error.rule === "not-leader")
+      if (!over) return Effect.void
+      this.#leading = undefined
+      return this.#lease.release
+    })
+  }
+
+  #introduceClusterKey(): Effect.Effect<unknown, CommandError> {
+    if (this.#writer.fold.clusterKey.current !== null) return Effect.void
+    return carryOut(this.#writer, clusterKeyAggregate, () =>
+      Effect.succeed({ _tag: "Introduce" as const, key: this.#keys.first })
+    )
+  }
+
+  /** The key to wrap under: the new one as soon as a change is under way and this node has it. */
+  #under(): string {
+    const { current, changingTo } = this.#writer.fold.clusterKey
+    return changingTo !== null && this.#keys.has(changingTo) ? changingTo : (current ?? this.#keys.first)
+  }
+
+  #changeNts(term: number, body: NtsBody): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
+    const make = (state: NtsKeysState, context: CommandContext): Effect.Effect<NtsKeysCommand, LeaderError> =>
+      Effect.gen({ self: this }, function* () {
+        yield* this.#stillHeld()
+        const plan = ntsPlan(this.#writer.fold.policy.settings, this.#plan.rotationMs)
+        const bare = { ...body, term, plan, supply: [], laggards: this.#laggards(state) }
+        const needed = generationsNeeded(state, bare, context)
+        return { ...bare, supply: yield* this.#mint.generations(needed, this.#under()) }
+      })
+    return carryOut(this.#writer, ntsAggregate, make)
+  }
+
+  #tickSymmetric(term: number): Effect.Effect<unknown, LeaderError> {
+    const { symmetric } = this.#writer.fold
+    const first = symmetric.next === 1
+    if (first && !this.#plan.mint.symmetric) return Effect.void
+    return this.#changeSymmetric(term, first ? { _tag: "Rotate" } : { _tag: "Tick" })
+  }
+
+  #changeSymmetric(term: number, body: SymmetricBody): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
+    const make = (state: SymmetricKeysState, context: CommandContext): Effect.Effect<SymmetricKeysCommand, LeaderError> =>
+      Effect.gen({ self: this }, function* () {
+        yield* this.#stillHeld()
+        const bare = { ...body, term, plan: symmetricPlan(this.#writer.fold.policy.settings) }
+        const needed = setNeeded(state, bare, context)
+        return needed === undefined ? bare : { ...bare, supply: yield* this.#mint.set(needed, this.#under()) }
+      })
+    return carryOut(this.#writer, symmetricAggregate, make)
+  }
+
+  #stillHeld(): Effect.Effect<void, NotLeading> {
+    return this.#lease.held() === undefined
+      ? new NotLeading({ leader: this.#writer.fold.nts.leader })
+      : Effect.void
+  }
+
+  /** Other live nodes, not drained, that do not say they hold the generation that is next. */
+  #laggards(state: NtsKeysState): ReadonlyArray<string> {
+    const { fold, node, now } = this.#writer
+    const [next] = pendingGenerations(state, now())
+    if (next === undefined) return []
+    return [...fold.members.values()]
+      .filter((it) => it.node !== node && !it.drained && isLive(it, now(), fold.policy.settings.memberSilenceMs))
+      .filter((it) => (it.health?.ntsGeneration ?? 0) < next.generation)
+      .map((it) => it.node)
+  }
+
+  /** Shreds what has ended, as soon as it has and once in a while. */
+  #tidy(now: boolean): Effect.Effect<void, ShelfUnavailable | SlotTaken | LogUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const { fold } = this.#writer
+      const live = [...liveSlots(fold)].join(" ")
+      const due = performance.now() - this.#tidiedAt >= TIDY_INTERVAL_MS
+      if (!now && !due && live === this.#tidied) return
+      // What was stored without our hearing of it may name a slot: nothing is shredded on an old view.
+      for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
+      const kept = new Set([...liveSlots(fold), ...this.#mint.reserved(fold)])
+      if (!this.leading) return
+      yield* this.#custody.tidyShelf(kept)
+      yield* this.#custody.keepOnly(kept)
+      this.#tidied = [...liveSlots(fold)].join(" ")
+      this.#tidiedAt = performance.now()
+    })
+  }
+
+  /** Goes on with a change of the cluster key, if this node has the key that is changed to. */
+  #changeClusterKey(): Effect.Effect<void, CommandError | ShelfUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const { changingTo } = this.#writer.fold.clusterKey
+      if (changingTo === null || !this.#keys.has(changingTo)) return
+      const remaining = yield* this.#custody.rewrap(changingTo, true)
+      if (remaining > 0) return
+      yield* carryOut(this.#writer, clusterKeyAggregate, () => Effect.succeed({ _tag: "FinishChange" as const, remaining }))
+    })
+  }
+
+  #retain(): Effect.Effect<void, LogUnavailable> {
+    if (performance.now() - this.#retainedAt < RETENTION_INTERVAL_MS) return Effect.void
+    this.#retainedAt = performance.now()
+    const { clockRetentionMs, clockRetentionCount } = this.#writer.fold.policy.settings
+    return Effect.asVoid(
+      this.#writer.log.retain({
+        family: "clock",
+        storedBefore: this.#writer.now() - clockRetentionMs,
+        keepPerSubject: clockRetentionCount
+      })
+    )
+  }
+}
+
+/** The policy as the NTS keys' rules take it. A rotation set by hand shortens the lead where it would be too long. */
+export const ntsPlan = (settings: PolicySettings, rotationMs: number | undefined): NtsKeysPlan => {
+  const rotation = rotationMs ?? settings.ntsRotationMs
+  return {
+    aead: settings.ntsAead,
+    rotationMs: rotation,
+    acceptPast: settings.ntsAcceptPast,
+    acceptFuture: settings.ntsAcceptFuture,
+    leadMs: Math.min(settings.ntsLeadMs, Math.floor(rotation / 4))
+  }
+}
+
+export const symmetricPlan = (settings: PolicySettings): SymmetricKeysPlan => ({
+  rotationMs: settings.symmetricRotationMs,
+  announceMs: settings.symmetricAnnounceMs,
+  graceMs: settings.symmetricGraceMs,
+  leadMs: settings.ntsLeadMs
+})

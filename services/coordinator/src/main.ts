@@ -1,0 +1,154 @@
+/**
+ * A coordinator: folds the event log, mints and rotates keys while it leads, sends its supervisor the keys to serve with
+ * and speaks for the node in the cluster, until told to drain. Arguments: see arguments.ts or --help.
+ *
+ * Exit codes: 0 ended as asked, 1 could not start (a wrong cluster key says which), 2 wrong arguments.
+ */
+import * as Effect from "effect/Effect"
+import { mkdirSync } from "node:fs"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { type FromCoordinator, parseToCoordinator } from "@meridian/observability/coordinator-report"
+import { openApi } from "./api.ts"
+import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
+import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
+import { Coordinator, SNAPSHOT_NAME } from "./coordinator.ts"
+import { openEmbedded } from "./embedded.ts"
+import { openNotices, sentence } from "./notices.ts"
+
+const REPORT_INTERVAL_MS = 1_000
+/** How long a start waits for its keys before it says ready all the same. */
+const READY_LIMIT_MS = 3_000
+
+const fail = (message: string, status: 1 | 2): never => {
+  process.stderr.write(`meridian coordinator: ${message}\n`)
+  process.exit(status)
+}
+
+const readArguments = (): Arguments => {
+  try {
+    const parsed = parseArguments(process.argv.slice(2))
+    if (parsed !== undefined) return parsed
+  } catch (error) {
+    return fail(sentence(error), 2)
+  }
+  process.stderr.write(USAGE)
+  return process.exit(2)
+}
+
+const readClusterKeys = ({ clusterKeyFile, directory, nats }: Arguments): ClusterKeys => {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o750 })
+    return openClusterKeys({
+      file: clusterKeyFile,
+      credentials: process.env["CREDENTIALS_DIRECTORY"],
+      variable: process.env["MERIDIAN_CLUSTER_KEY"],
+      directory,
+      create: nats === undefined
+    })
+  } catch (error) {
+    return fail(sentence(error), 1)
+  }
+}
+
+const send = (message: FromCoordinator | ServingKeys): void => {
+  if (process.connected) process.send?.(message)
+}
+
+const settings = readArguments()
+const keys = readClusterKeys(settings)
+delete process.env["MERIDIAN_CLUSTER_KEY"]
+
+const notices = openNotices((message) => {
+  if (process.connected) send({ type: "warning", message })
+  else process.stderr.write(`meridian coordinator: ${message}\n`)
+})
+
+let readySaid = false
+const sayReady = (): void => {
+  if (readySaid) return
+  readySaid = true
+  send({ type: "ready" })
+}
+
+const startCluster = async () => (settings.nats === undefined ? undefined : await import("./cluster.ts"))
+
+const program = Effect.gen(function* () {
+  const cluster = yield* Effect.promise(startCluster)
+  const local = cluster === undefined ? undefined : yield* cluster.openLocal(settings.directory)
+  const coordinator = new Coordinator({
+    settings,
+    keys,
+    notices,
+    sendKeys: send,
+    onReady: sayReady,
+    now: () => Date.now() + settings.clockOffsetMs,
+    mirror: local?.mirror
+  })
+  listen(coordinator)
+  yield* openApi(coordinator)
+  if (cluster === undefined || local === undefined) {
+    const backend = yield* openEmbedded(settings.directory, coordinator.inspect)
+    coordinator.use(backend)
+    yield* coordinator.restore(yield* backend.log.loadSnapshot(SNAPSHOT_NAME))
+    return yield* Effect.raceFirst(coordinator.keepServing, coordinator.workWith(backend))
+  }
+  const restored = yield* coordinator.restore(yield* Effect.promise(() => local.snapshots.load(SNAPSHOT_NAME)))
+  const working = Effect.flatMap(
+    cluster.openCluster(settings, local, coordinator.inspect, (why) => {
+      const meanwhile = restored
+        ? `this node goes on from its snapshot of place ${coordinator.foldedSeq}`
+        : "this node has no snapshot and waits, without keys"
+      notices.warnOnce("waiting for NATS", `${why}; ${meanwhile}`)
+      sayReady()
+    }),
+    (backend) => coordinator.workWith(backend)
+  )
+  return yield* Effect.raceFirst(coordinator.keepServing, working)
+}).pipe(Effect.scoped)
+
+const listen = (coordinator: Coordinator): void => {
+  process.on("message", (raw) => {
+    const message = parseToCoordinator(raw)
+    switch (message?.type) {
+      case "health":
+        return coordinator.useHealth(message)
+      case "clock-events":
+        return coordinator.relay.add(message.events, coordinator.now())
+      case "drain":
+        return void drain(coordinator)
+      case undefined:
+    }
+  })
+  process.on("SIGTERM", () => void drain(coordinator))
+  setInterval(() => send(coordinator.report), REPORT_INTERVAL_MS)
+  setTimeout(() => {
+    if (!readySaid) notices.warnOnce("no keys", `no keys to serve with yet: ${coordinator.reason}`)
+    sayReady()
+  }, READY_LIMIT_MS)
+}
+
+const DRAIN_LIMIT = "2 seconds"
+
+const drain = async (coordinator: Coordinator): Promise<void> => {
+  const resigned = coordinator.leader?.resign ?? Effect.void
+  await Effect.runPromise(Effect.timeoutOption(Effect.andThen(resigned, coordinator.save), DRAIN_LIMIT))
+  const done = (): never => process.exit(0)
+  if (process.send === undefined || !process.connected) return done()
+  process.send({ type: "drained", report: coordinator.report } satisfies FromCoordinator, undefined, undefined, done)
+}
+
+// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds its files free.
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+
+const outcome = await Effect.runPromise(Effect.result(program))
+if (outcome._tag === "Failure") {
+  const message = sentence(outcome.failure)
+  if (process.connected)
+    await new Promise<void>((sent) =>
+      process.send?.({ type: "warning", message } satisfies FromCoordinator, undefined, undefined, () => sent())
+    )
+  fail(message, 1)
+}

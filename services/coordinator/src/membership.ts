@@ -1,0 +1,36 @@
+/** This node's own place in the cluster: whether it may be sent traffic, and why not. Pure. */
+import type { HealthMessage } from "@meridian/observability/coordinator-report"
+import type { MemberHealth } from "@meridian/events/members"
+
+/** What is known of the node at a moment. */
+export interface NodeView {
+  /** Undefined until the supervisor has told. */
+  readonly health: HealthMessage | undefined
+  /** Highest generation and set whose keys the node holds, 0 for none. */
+  readonly ntsGeneration: number
+  readonly symmetricSet: number
+  /** Why a key that is needed is missing; undefined when none is. */
+  readonly keyProblem: string | undefined
+  /** Whether there is anything folded to serve with. */
+  readonly folded: boolean
+}
+
+/** Longest reason in an event. */
+const LONGEST_REASON = 256
+
+/** Why the node is not ready, empty when it is. Missing keys come first: nothing else matters without them. */
+export const unreadyReason = ({ health, keyProblem, folded }: NodeView): string => {
+  if (!folded) return "waiting for the event log"
+  if (keyProblem !== undefined) return keyProblem.slice(0, LONGEST_REASON)
+  if (health === undefined) return "no word from the workers yet"
+  if (health.workers === 0) return "no worker answers"
+  if (!health.synchronised) return "the clock is not synchronised"
+  return ""
+}
+
+export const memberHealth = ({ health, ntsGeneration, symmetricSet }: NodeView): MemberHealth => ({
+  workers: health?.workers ?? 0,
+  synchronised: health?.synchronised ?? false,
+  ntsGeneration,
+  symmetricSet
+})

@@ -1,0 +1,72 @@
+/**
+ * Keys minted for commands that ask for them. A key that was minted for a number stays reserved for it until the log has
+ * given that number out: an append that ended in doubt is repeated with the same key, and its slot is not shredded meanwhile.
+ */
+import * as Effect from "effect/Effect"
+import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
+import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
+import { MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
+import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
+import type { SuppliedKey } from "@meridian/events/nts-keys"
+import type { SuppliedSet } from "@meridian/events/symmetric-keys"
+import type { ClusterFold } from "./cluster-fold.ts"
+import type { KeyCustody, KeyUnopened } from "./key-custody.ts"
+
+type MintError = KeyUnopened | ShelfUnavailable | SlotTaken
+
+/** AES-128-CMAC (RFC 8573): what ntpd, NTPsec and chrony all know. */
+const SYMMETRIC_TYPE = "AES-128"
+const SYMMETRIC_BYTES = 16
+/** Key ids begin here, clear of those that operators give by hand. */
+const FIRST_KEY_ID = 10_001
+
+/** The key id of a set; it comes back only after tens of thousands of sets. */
+export const keyIdOf = (set: number): number => FIRST_KEY_ID + ((set - 1) % (MAXIMUM_KEY_ID - FIRST_KEY_ID + 1))
+
+export class Mint {
+  readonly #custody: KeyCustody
+  readonly #generations = new Map<number, SuppliedKey>()
+  readonly #sets = new Map<number, SuppliedSet>()
+
+  constructor(custody: KeyCustody) {
+    this.#custody = custody
+  }
+
+  /** Slots of keys that wait for their number to be given out. */
+  reserved({ nts, symmetric }: ClusterFold): ReadonlyArray<string> {
+    for (const generation of this.#generations.keys()) if (generation < nts.next) this.#generations.delete(generation)
+    for (const set of this.#sets.keys()) if (set < symmetric.next) this.#sets.delete(set)
+    return [
+      ...[...this.#generations.values()].map(({ sealed }) => sealed.slot),
+      ...[...this.#sets.values()].flatMap(({ keys }) => keys.map(({ sealed }) => sealed.slot))
+    ]
+  }
+
+  /** `under`: fingerprint of the cluster key to wrap under. */
+  generations(numbers: ReadonlyArray<number>, under: string): Effect.Effect<ReadonlyArray<SuppliedKey>, MintError> {
+    return Effect.forEach(numbers, (generation) => this.#generation(generation, under))
+  }
+
+  set(set: number, under: string): Effect.Effect<SuppliedSet, MintError> {
+    return Effect.gen({ self: this }, function* () {
+      const known = this.#sets.get(set)
+      if (known !== undefined) return known
+      const key = { keyId: keyIdOf(set), type: SYMMETRIC_TYPE }
+      const sealed = yield* this.#custody.mint(symmetricKeyPlace(set, key.keyId, key.type), SYMMETRIC_BYTES, under, "symmetric")
+      const supply: SuppliedSet = { set, keys: [{ ...key, sealed }] }
+      this.#sets.set(set, supply)
+      return supply
+    })
+  }
+
+  #generation(generation: number, under: string): Effect.Effect<SuppliedKey, MintError> {
+    return Effect.gen({ self: this }, function* () {
+      const known = this.#generations.get(generation)
+      if (known !== undefined) return known
+      const sealed = yield* this.#custody.mint(ntsKeyPlace(generation), MASTER_KEY_BYTES, under, "nts")
+      const supply = { generation, sealed }
+      this.#generations.set(generation, supply)
+      return supply
+    })
+  }
+}

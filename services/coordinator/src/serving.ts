@@ -1,0 +1,84 @@
+/**
+ * From the fold to what the node serves with. Pure: states and opened keys in, the supervisor's message out.
+ *
+ * Times in the message are those of the log, with one exception: a generation that this node has seen become active is
+ * handed down as active since ever, so that a worker whose clock is stepped back goes on with it and does not seal with its
+ * predecessor again.
+ */
+import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
+import { macAlgorithm } from "@meridian/auth/mac-algorithms"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
+import { effectiveNow } from "@meridian/events/event"
+import { acceptedGenerations, type NtsGeneration, pendingGenerations } from "@meridian/events/nts-keys"
+import { acceptedSets, type SymmetricKey, type SymmetricSet } from "@meridian/events/symmetric-keys"
+import type { ClusterFold } from "./cluster-fold.ts"
+import type { LiveKey } from "./key-custody.ts"
+
+const ntsKey = ({ generation, sealed }: NtsGeneration): LiveKey => ({ place: ntsKeyPlace(generation), sealed })
+
+const symmetricKey = ({ set }: SymmetricSet, { keyId, type, sealed }: SymmetricKey): LiveKey => ({
+  place: symmetricKeyPlace(set, keyId, type),
+  sealed
+})
+
+/** Generations and sets to serve with at a moment (milliseconds since 1970): accepted now, or later by the clock alone. */
+export interface Wanted {
+  readonly generations: ReadonlyArray<NtsGeneration>
+  readonly sets: ReadonlyArray<SymmetricSet>
+}
+
+export const wantedKeys = (fold: ClusterFold, now: number): Wanted => {
+  const { nts, symmetric } = fold
+  const usable = new Set([...acceptedGenerations(nts, now), ...pendingGenerations(nts, now)])
+  return { generations: nts.live.filter((it) => usable.has(it)), sets: acceptedSets(symmetric, now) }
+}
+
+/** The keys behind what is wanted. */
+export const liveKeys = ({ generations, sets }: Wanted): ReadonlyArray<LiveKey> => [
+  ...generations.map(ntsKey),
+  ...sets.flatMap((set) => set.keys.map((key) => symmetricKey(set, key)))
+]
+
+/** Slots of everything that has neither retired nor been revoked, wanted at the moment or not. */
+export const liveSlots = ({ nts, symmetric }: ClusterFold): ReadonlySet<string> =>
+  new Set([
+    ...nts.live.map(({ sealed }) => sealed.slot),
+    ...symmetric.live.flatMap(({ keys }) => keys.map(({ sealed }) => sealed.slot))
+  ])
+
+/** The message for the supervisor, of those keys that are opened (by slot). `now`: milliseconds since 1970. */
+export const servingKeys = (
+  fold: ClusterFold,
+  { generations, sets }: Wanted,
+  opened: ReadonlyMap<string, Uint8Array>,
+  now: number
+): ServingKeys => {
+  const at = effectiveNow(fold.nts, now)
+  const symmetric = sets.flatMap(({ keys }) =>
+    keys.flatMap(({ keyId, type, sealed }): ServingKeys["symmetric"] => {
+      const secret = opened.get(sealed.slot)
+      const algorithm = macAlgorithm(type)
+      return secret === undefined || algorithm === undefined ? [] : [{ id: keyId, algorithm: algorithm.name, secret }]
+    })
+  )
+  return {
+    type: "keys",
+    generations: generations.flatMap(({ generation, activation, retirement, sealed }) => {
+      const key = opened.get(sealed.slot)
+      if (key?.length !== MASTER_KEY_BYTES) return []
+      const since = activation <= at ? 0 : activation / 1_000
+      return [{ id: generation, key, activation: since, retirement: retirement / 1_000, revoked: false }]
+    }),
+    symmetric,
+    trusted: symmetric.map(({ id }) => ({ first: id, last: id })),
+    sendCryptoNak: false
+  }
+}
+
+/** Tells one message from another without holding keys: ids and times. */
+export const signatureOf = ({ generations, symmetric }: ServingKeys): string =>
+  JSON.stringify([
+    generations.map(({ id, activation, retirement }) => [id, activation, retirement]),
+    symmetric.map(({ id, algorithm }) => [id, algorithm])
+  ])

@@ -1,0 +1,164 @@
+/** What GET /state says: the fold in the words of operators, without key material. Pure. */
+import type { CoordinatorReport } from "@meridian/observability/coordinator-report"
+import { toIso } from "@meridian/events/event"
+import { isLive, isServing, type MemberHealth } from "@meridian/events/members"
+import { generationStatus } from "@meridian/events/nts-keys"
+import type { PolicySettings } from "@meridian/events/policy"
+import { setStatus } from "@meridian/events/symmetric-keys"
+import type { ClusterFold } from "./cluster-fold.ts"
+
+export interface GenerationView {
+  readonly generation: number
+  readonly aead: number | null
+  readonly status: "pending" | "active" | "past" | "retired" | "revoked"
+  readonly notBefore: string | null
+  readonly activation: string | null
+  readonly retirement: string | null
+  /** The event that says so. */
+  readonly event: string
+}
+
+export interface SetView {
+  readonly set: number
+  readonly status: string
+  readonly keys: ReadonlyArray<{ readonly id: number; readonly type: string }>
+  readonly announced: string
+  readonly trustedFrom: string
+  /** End of grace, null while none is set. */
+  readonly until: string | null
+  readonly event: string
+}
+
+export interface MemberView {
+  readonly node: string
+  readonly version: string | null
+  readonly workers: number
+  readonly health: MemberHealth | null
+  readonly heard: string
+  readonly live: boolean
+  readonly ready: boolean
+  readonly reason: string
+  readonly drained: boolean
+  readonly serving: boolean
+}
+
+export interface ClockView {
+  readonly node: string
+  readonly peer: string | null
+  readonly holdover: boolean
+  readonly leap: string
+  readonly reachable: ReadonlyArray<string>
+  readonly steps: number
+  /** The event that chose the peer or entered holdover. */
+  readonly event: string | null
+}
+
+export interface StateView {
+  readonly node: string
+  readonly leader: string | null
+  readonly leading: boolean
+  readonly term: number
+  readonly log: Pick<CoordinatorReport, "adapter" | "foldedSeq" | "lastSeq" | "quarantined">
+  readonly ready: boolean
+  readonly reason: string
+  readonly drained: boolean
+  readonly members: ReadonlyArray<MemberView>
+  readonly ntsKeys: ReadonlyArray<GenerationView>
+  readonly symmetricSets: ReadonlyArray<SetView>
+  readonly clusterKey: { readonly current: string | null; readonly changingTo: string | null }
+  readonly policy: PolicySettings
+  readonly clocks: ReadonlyArray<ClockView>
+}
+
+/** `now`: milliseconds since 1970. */
+export const stateView = (node: string, fold: ClusterFold, report: CoordinatorReport, now: number): StateView => {
+  const { adapter, foldedSeq, lastSeq, quarantined, leader, leading, term, ready, reason, drained } = report
+  const { current, changingTo } = fold.clusterKey
+  return {
+    node,
+    leader,
+    leading,
+    term,
+    log: { adapter, foldedSeq, lastSeq, quarantined },
+    ready,
+    reason,
+    drained,
+    members: memberViews(fold, now),
+    ntsKeys: generationViews(fold, now),
+    symmetricSets: setViews(fold, now),
+    clusterKey: { current, changingTo },
+    policy: fold.policy.settings,
+    clocks: clockViews(fold)
+  }
+}
+
+const byNode = <A extends { readonly node: string }>(states: Iterable<A>): ReadonlyArray<A> =>
+  [...states].toSorted((a, b) => (a.node < b.node ? -1 : 1))
+
+const memberViews = (fold: ClusterFold, now: number): ReadonlyArray<MemberView> =>
+  byNode(fold.members.values()).map((it) => {
+    const live = isLive(it, now, fold.policy.settings.memberSilenceMs)
+    const { node, release, workers, health, heardAt, ready, reason, drained } = it
+    return {
+      node,
+      version: release,
+      workers,
+      health,
+      heard: toIso(heardAt),
+      live,
+      ready,
+      reason,
+      drained,
+      serving: live && isServing(it)
+    }
+  })
+
+/** Live generations and the last ones that have ended, ascending. */
+export const generationViews = ({ nts }: ClusterFold, now: number): ReadonlyArray<GenerationView> => {
+  const live = nts.live.map((it): GenerationView => {
+    const status = generationStatus(nts, it.generation, now)
+    return {
+      generation: it.generation,
+      aead: it.aead,
+      status: status === "pending" || status === "active" ? status : "past",
+      notBefore: toIso(it.notBefore),
+      activation: toIso(it.activation),
+      retirement: toIso(it.retirement),
+      event: it.publishedBy
+    }
+  })
+  const ended = nts.tombstones.map(
+    ({ generation, end, at, endedBy }): GenerationView => ({
+      generation,
+      aead: null,
+      status: end,
+      notBefore: null,
+      activation: null,
+      retirement: toIso(at),
+      event: endedBy
+    })
+  )
+  return [...ended, ...live].toSorted((a, b) => a.generation - b.generation)
+}
+
+export const setViews = ({ symmetric }: ClusterFold, now: number): ReadonlyArray<SetView> =>
+  symmetric.live.map(({ set, keys, announced, trustedFrom, until, announcedBy }) => ({
+    set,
+    status: setStatus(symmetric, set, now),
+    keys: keys.map(({ keyId, type }) => ({ id: keyId, type })),
+    announced: toIso(announced),
+    trustedFrom: toIso(trustedFrom),
+    until: until === null ? null : toIso(until),
+    event: announcedBy
+  }))
+
+export const clockViews = (fold: ClusterFold): ReadonlyArray<ClockView> =>
+  byNode(fold.clocks.values()).map(({ node, peer, holdover, leap, reachable, steps, decidedBy }) => ({
+    node,
+    peer,
+    holdover,
+    leap,
+    reachable,
+    steps,
+    event: decidedBy
+  }))

@@ -1,0 +1,236 @@
+/** A coordinator on its own, with its log and shelf in SQLite files: real processes throughout. */
+import { readdirSync, readFileSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { parseKeyFile } from "@meridian/auth/key-file"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+
+const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms))
+
+let place: Place
+let running: Array<RunningCoordinator>
+
+beforeEach(() => {
+  place = makePlace()
+  running = []
+})
+afterEach(async () => {
+  await Promise.all(running.map((it) => it.kill()))
+  place.remove()
+})
+
+const start = (...args: ReadonlyArray<string>): RunningCoordinator => {
+  const started = startCoordinator(join(place.path, "a"), "node-a", args)
+  running.push(started)
+  return started
+}
+
+const keyOf = (keys: ServingKeys, id: number): string =>
+  Buffer.from(keys.generations.find((it) => it.id === id)?.key ?? []).toString("hex")
+
+/** Every byte in the files below a directory. */
+const bytesBelow = (directory: string): Buffer =>
+  Buffer.concat(
+    readdirSync(directory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name)))
+  )
+
+describe("a coordinator on its own", () => {
+  it("mints two generations, sends them before it says ready, and keeps them over restarts", async () => {
+    const first = start()
+    const keys = await first.keys()
+    expect(ids(keys)).toEqual([1, 2])
+    expect(keys.generations.map(({ key }) => key.length)).toEqual([32, 32])
+    await first.report()
+    expect(first.messages.slice(0, 2)).toEqual(["keys", "ready"])
+    const state = await first.state()
+    expect(state.ntsKeys.map(({ status }) => status)).toEqual(["active", "pending"])
+    expect(statSync(join(first.directory, "cluster-key")).mode & 0o777).toBe(0o600)
+    expect(statSync(join(first.directory, "coordinator.sock")).mode & 0o777).toBe(0o660)
+    expect(await first.drain()).toBe(0)
+
+    const again = start()
+    const kept = await again.keys()
+    expect(ids(kept)).toEqual([1, 2])
+    expect([keyOf(kept, 1), keyOf(kept, 2)]).toEqual([keyOf(keys, 1), keyOf(keys, 2)])
+    const after = await again.stateWhen((it) => it.leading && it.term === 2)
+    expect(after.ntsKeys.map(({ event }) => event)).toEqual(state.ntsKeys.map(({ event }) => event))
+    expect(again.warnings).toEqual([])
+  })
+
+  it("rotates by schedule, and a generation that is active stays so on a clock stepped back an hour", async () => {
+    const first = start("--rotate", "1")
+    await first.keys((keys) => ids(keys).includes(4))
+    await first.kill()
+    const before = await (async () => {
+      const again = start("--rotate", "3600")
+      const state = await again.stateWhen((it) => it.leading)
+      await again.kill()
+      return state
+    })()
+    const active = before.ntsKeys.find(({ status }) => status === "active")?.generation ?? 0
+    expect(active).toBeGreaterThanOrEqual(2)
+
+    const back = start("--rotate", "3600", "--clock-offset", "-3600")
+    const after = await back.stateWhen((it) => it.leading)
+    expect(after.ntsKeys.find(({ status }) => status === "active")?.generation).toBe(active)
+    const { generations } = await back.keys()
+    const now = Date.now() / 1_000 - 3_600
+    const seals = generations.filter((it) => it.activation <= now && it.retirement > now).map(({ id }) => id)
+    expect(Math.max(...seals)).toBe(active)
+  })
+
+  it("revokes at once, and what was revoked cannot be recovered from its directory", async () => {
+    const coordinator = start()
+    const keys = await coordinator.keys()
+    const old = keyOf(keys, 1)
+    const log = (await coordinator.ask("GET", "/log?subject=keys.nts")).text
+    const published = log
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as { event: { type: string; data: { generation: number; sealed: { slot: string } } } })
+      .find(({ event }) => event.type === "NtsGenerationPublished" && event.data.generation === 1)
+    const slot = published?.event.data.sealed.slot ?? "none"
+    expect(bytesBelow(join(coordinator.directory, "shelf")).includes(slot)).toBe(true)
+
+    const answer = await coordinator.ask("POST", "/keys/revoke", { generation: 1, reason: "laptop lost" })
+    expect(answer.status).toBe(200)
+    const after = await coordinator.keys((it) => !ids(it).includes(1))
+    expect(ids(after)).toEqual([2, 3])
+    expect(after.generations.find(({ id }) => id === 2)?.activation).toBe(0)
+    expect((await coordinator.ask("POST", "/keys/revoke", { generation: 1, reason: "again" })).status).toBe(409)
+    await coordinator.drain()
+
+    // The event with the sealed key is still there; what it was sealed under is not, in any file, by name or by bytes.
+    const files = bytesBelow(coordinator.directory)
+    expect(bytesBelow(join(coordinator.directory, "log")).includes(slot)).toBe(true)
+    expect(bytesBelow(join(coordinator.directory, "shelf")).includes(slot)).toBe(false)
+    expect(files.includes(Buffer.from(old, "hex"))).toBe(false)
+    expect(files.includes(old)).toBe(false)
+    const again = start()
+    expect(ids(await again.keys())).toEqual([2, 3])
+  })
+
+  it("hands out symmetric keys in sets that overlap", async () => {
+    const coordinator = start("--mint", "nts,symmetric")
+    await coordinator.keys(({ symmetric }) => symmetric.length === 1)
+    const changes = { symmetricAnnounceMs: 1_000, symmetricGraceMs: 1_000 }
+    expect((await coordinator.ask("POST", "/policy", { changes })).status).toBe(200)
+    expect((await coordinator.ask("POST", "/keys/rotate", { kind: "symmetric" })).status).toBe(200)
+    const both = await coordinator.keys(({ symmetric }) => symmetric.length === 2)
+    expect(both.trusted).toEqual(both.symmetric.map(({ id }) => ({ first: id, last: id })))
+    const { status, text } = await coordinator.ask("GET", "/keys/export")
+    expect(status).toBe(200)
+    const { table, problems } = parseKeyFile(text, "export")
+    expect(problems).toEqual([])
+    expect(table.keys.map(({ id, secret }) => [id, Buffer.from(secret).toString("hex")])).toEqual(
+      both.symmetric.map(({ id, secret }) => [id, Buffer.from(secret).toString("hex")])
+    )
+    const last = both.symmetric.at(-1)?.id
+    await coordinator.keys(({ symmetric }) => symmetric.length === 1 && symmetric[0]?.id === last)
+    const state = await coordinator.stateWhen((it) => it.symmetricSets.length === 1)
+    expect(state.symmetricSets[0]?.status).toBe("trusted")
+  })
+
+  it("speaks for the node: ready with health and keys, drained on command, and its clock's story", async () => {
+    const coordinator = start("--workers", "2")
+    expect((await coordinator.report()).reason).not.toBe("")
+    coordinator.send({ type: "health", workers: 2, synchronised: true, stratum: 2 })
+    coordinator.send({
+      type: "clock-events",
+      events: [
+        { _tag: "ChoosePeer", peer: "192.0.2.7", reason: "the best of three", measurements: [] } as { _tag: string },
+        { _tag: "ChoosePeer", peer: "", reason: "no such peer", measurements: [] } as { _tag: string },
+        { _tag: "Rubbish" }
+      ]
+    })
+    await coordinator.report((it) => it.ready && it.clockEventsDropped === 2)
+    const state = await coordinator.stateWhen((it) => it.members[0]?.serving === true && it.clocks.length === 1)
+    expect(state.clocks[0]).toMatchObject({ node: "node-a", peer: "192.0.2.7" })
+    expect((await coordinator.ask("POST", "/cluster/drain", { node: "node-a" })).status).toBe(200)
+    await coordinator.report((it) => it.drained)
+    expect((await coordinator.ask("POST", "/cluster/undrain", { node: "node-a" })).status).toBe(200)
+    expect((await coordinator.ask("POST", "/cluster/drain", { node: "node-z" })).status).toBe(404)
+    const at = new Date().toISOString()
+    const told = JSON.parse((await coordinator.ask("GET", `/explain?at=${at}`)).text) as Record<string, unknown>
+    expect(told).toMatchObject({ leader: { node: "node-a", term: 1 }, clocks: [{ peer: "192.0.2.7" }], dropped: [] })
+    const early = await coordinator.ask("GET", "/explain?at=2020-01-01T00:00:00Z")
+    expect(JSON.parse(early.text)).toMatchObject({ leader: null, generations: [], clocks: [] })
+  })
+
+  it("changes the cluster key, goes on with a change that was cut short, and refuses the old key afterwards", async () => {
+    const old = place.clusterKey("old")
+    const fresh = place.clusterKey("fresh")
+    const coordinator = start("--cluster-key", old)
+    const keys = await coordinator.keys()
+    await coordinator.stateWhen((it) => it.clusterKey.current !== null)
+    const open = place.clusterKey("open", 0o644)
+    expect((await coordinator.ask("POST", "/cluster/key", { newKeyFile: open })).status).toBe(400)
+    expect((await coordinator.ask("POST", "/cluster/key", { newKeyFile: fresh })).status).toBe(200)
+    // Killed at once: the next start has both keys and finishes.
+    await coordinator.kill()
+    const again = start("--cluster-key", old)
+    await again.stateWhen(({ clusterKey }) => clusterKey.changingTo === null)
+    expect(await again.warning(/put the new key in place/)).toContain(old)
+    await again.kill()
+    const withNew = start("--cluster-key", fresh)
+    const kept = await withNew.keys()
+    expect(keyOf(kept, 2)).toBe(keyOf(keys, 2))
+    await withNew.stateWhen((it) => it.leading)
+    expect((await withNew.ask("POST", "/cluster/key", { newKeyFile: old })).status).toBe(409)
+    await withNew.drain()
+    const late = start("--cluster-key", old)
+    expect(await late.exited).toBe(1)
+    expect(late.stderr()).toContain("a former one")
+  })
+
+  it("does not start with the wrong cluster key, and says which it is", async () => {
+    const first = start("--cluster-key", place.clusterKey())
+    const { clusterKey } = await first.stateWhen((it) => it.clusterKey.current !== null)
+    await first.drain()
+    const wrong = place.clusterKey("wrong")
+    const second = start("--cluster-key", wrong)
+    expect(await second.exited).toBe(1)
+    expect(second.stderr()).toContain(wrong)
+    expect(second.stderr()).toContain(`the cluster's is ${clusterKey.current}`)
+    const open = start("--cluster-key", place.clusterKey("open", 0o604))
+    expect(await open.exited).toBe(1)
+    expect(open.stderr()).toMatch(/mode 0604.*chmod 600/)
+  })
+
+  it("answers what it cannot do with an error and a status", async () => {
+    const { ask, keys, directory } = start()
+    await keys()
+    const tagOf = (text: string): unknown => (JSON.parse(text) as { error: { tag: string } }).error.tag
+    for (const [method, path, body, status] of [
+      ["GET", "/nothing", undefined, 404],
+      ["POST", "/nothing", {}, 404],
+      ["POST", "/keys/rotate", "{", 400],
+      ["POST", "/keys/rotate", { kind: "other" }, 400],
+      ["POST", "/keys/revoke", {}, 400],
+      ["POST", "/keys/revoke", { generation: 1.5, reason: "x" }, 400],
+      ["POST", "/keys/revoke", { generation: 99, reason: "x" }, 404],
+      ["POST", "/keys/revoke", { generation: 1, set: 1, reason: "x" }, 400],
+      ["POST", "/policy", { changes: { ntsRotationMs: 5 } }, 400],
+      ["POST", "/policy", { changes: { unheard: 5 } }, 400],
+      ["POST", "/policy", { changes: { ntsAead: 30 } }, 400],
+      ["POST", "/cluster/key", { newKeyFile: "/nonexistent" }, 400],
+      ["POST", "/keys/rotate", "x".repeat(20_000), 413],
+      ["GET", "/log?from=0", undefined, 400],
+      ["GET", "/log?subject=rubbish", undefined, 400],
+      ["GET", "/explain?at=noon", undefined, 400],
+      ["GET", "/keys/export", undefined, 404]
+    ] as const) {
+      const answer = await ask(method, path, body)
+      expect([path, answer.status], answer.text).toEqual([path, status])
+      expect(tagOf(answer.text)).toMatch(/^[A-Z]/)
+    }
+    const rival = startCoordinator(directory, "node-a")
+    running.push(rival)
+    expect(await rival.exited).toBe(1)
+    expect(rival.stderr()).toContain("already runs")
+    await sleep(0)
+  })
+})

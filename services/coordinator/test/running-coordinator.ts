@@ -1,0 +1,155 @@
+/** Starts a real coordinator the way the supervisor does, with the message channel, and asks its socket as the CLI does. */
+import { type ChildProcess, fork } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { once } from "node:events"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { request } from "node:http"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import {
+  type CoordinatorReport,
+  type FromCoordinator,
+  parseFromCoordinator,
+  type ToCoordinator
+} from "@meridian/observability/coordinator-report"
+import type { StateView } from "../src/state-view.ts"
+
+const program = resolve(import.meta.dirname, "../src/main.ts")
+const PATIENCE_MS = 8_000
+
+/** A directory for states and key files, removed by `remove`. */
+export interface Place {
+  readonly path: string
+  readonly clusterKey: (name?: string, mode?: number) => string
+  readonly remove: () => void
+}
+
+export const makePlace = (): Place => {
+  const path = mkdtempSync(join(tmpdir(), "meridian-co-"))
+  return {
+    path,
+    clusterKey: (name = "cluster-key", mode = 0o600) => {
+      const file = join(path, name)
+      writeFileSync(file, `${randomBytes(32).toString("hex")}\n`, { mode })
+      return file
+    },
+    remove: () => rmSync(path, { recursive: true, force: true })
+  }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+export interface RunningCoordinator {
+  readonly process: ChildProcess
+  readonly directory: string
+  readonly warnings: ReadonlyArray<string>
+  readonly allKeys: ReadonlyArray<ServingKeys>
+  readonly messages: ReadonlyArray<string>
+  readonly stderr: () => string
+  readonly send: (message: ToCoordinator) => void
+  /** The first keys, from now on or before, that satisfy the condition and are the newest. */
+  readonly keys: (until?: (keys: ServingKeys) => boolean) => Promise<ServingKeys>
+  readonly report: (until?: (report: CoordinatorReport) => boolean) => Promise<CoordinatorReport>
+  readonly warning: (pattern: RegExp) => Promise<string>
+  readonly ask: (method: "GET" | "POST", path: string, body?: unknown) => Promise<Answer>
+  readonly state: () => Promise<StateView>
+  /** The state once it satisfies the condition. */
+  readonly stateWhen: (until: (state: StateView) => boolean) => Promise<StateView>
+  readonly kill: () => Promise<void>
+  /** Drains and ends it; its exit code. */
+  readonly drain: () => Promise<number | null>
+  readonly exited: Promise<number | null>
+}
+
+/** Waits until something is found; fails with what was seen last. */
+export const until = async <A>(look: () => A | undefined | Promise<A | undefined>, what: () => string): Promise<A> => {
+  for (const end = performance.now() + PATIENCE_MS; ;) {
+    const found = await look()
+    if (found !== undefined) return found
+    if (performance.now() > end) throw new Error(`waited in vain: ${what()}`)
+    await sleep(20)
+  }
+}
+
+export const startCoordinator = (
+  directory: string,
+  node: string,
+  args: ReadonlyArray<string> = []
+): RunningCoordinator => {
+  mkdirSync(directory, { recursive: true })
+  const child = fork(program, ["--state", directory, "--node", node, "--version", "1.0.0", ...args], {
+    serialization: "advanced",
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    execArgv: ["--max-semi-space-size=4"]
+  })
+  const allKeys: Array<ServingKeys> = []
+  const warnings: Array<string> = []
+  const messages: Array<string> = []
+  let report: CoordinatorReport | undefined
+  let stderr = ""
+  child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString("utf8")))
+  child.on("message", (raw) => {
+    const message: FromCoordinator | undefined = parseFromCoordinator(raw)
+    messages.push(message?.type ?? "keys")
+    if (message === undefined && parseServingKeys(raw) !== undefined) allKeys.push(raw as ServingKeys)
+    if (message?.type === "report") report = message
+    if (message?.type === "warning") warnings.push(message.message)
+  })
+  const exited = once(child, "close").then(([code]) => code as number | null)
+  const ask = (method: "GET" | "POST", path: string, body?: unknown): Promise<Answer> =>
+    new Promise((done, failed) => {
+      const asking = request({ socketPath: join(directory, "coordinator.sock"), path, method }, (response) => {
+        let text = ""
+        response.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
+        response.on("end", () => done({ status: response.statusCode ?? 0, text }))
+      })
+      asking.on("error", failed)
+      asking.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body))
+    })
+  const state = async (): Promise<StateView> => JSON.parse((await ask("GET", "/state")).text) as StateView
+  const seen = (): string => JSON.stringify({ report, warnings, stderr })
+  return {
+    process: child,
+    directory,
+    warnings,
+    allKeys,
+    messages,
+    stderr: () => stderr,
+    send: (message) => void child.send(message),
+    keys: (good = () => true) =>
+      until(() => {
+        const last = allKeys.at(-1)
+        return last !== undefined && good(last) ? last : undefined
+      }, seen),
+    report: (good = () => true) => until(() => (report !== undefined && good(report) ? report : undefined), seen),
+    warning: (pattern) => until(() => warnings.find((it) => pattern.test(it)), seen),
+    ask,
+    state,
+    stateWhen: (good) => {
+      let last: StateView | undefined
+      return until(
+        async () => {
+          last = await state().catch(() => undefined)
+          return last !== undefined && good(last) ? last : undefined
+        },
+        () => JSON.stringify(last)
+      )
+    },
+    kill: async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL")
+      await exited
+    },
+    drain: async () => {
+      if (child.connected) child.send({ type: "drain" } satisfies ToCoordinator)
+      return exited
+    },
+    exited
+  }
+}
+
+export const ids = ({ generations }: ServingKeys): ReadonlyArray<number> => generations.map(({ id }) => id)

@@ -1,0 +1,144 @@
+import { spawnSync } from "node:child_process"
+import { createPrivateKey, X509Certificate } from "node:crypto"
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import fc from "fast-check"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { bitString, element, integer, objectIdentifier, octetString, time } from "../src/der.ts"
+import { DEVELOPMENT_SUBJECT, developmentCertificate } from "../src/development-certificate.ts"
+import { ask, request, summary } from "./ke-client.ts"
+import { type Folder, makeFolder, startService } from "./running-service.ts"
+
+const DAY = 86_400
+const now = Math.floor(Date.now() / 1000)
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+
+let folder: Folder
+beforeAll(() => {
+  folder = makeFolder()
+})
+afterAll(() => folder.remove())
+
+const made = (name: string, host = "box.example", at = now) => {
+  const place = join(folder.path, name)
+  const files = developmentCertificate(place, host, at)
+  return { place, files, certificate: new X509Certificate(readFileSync(files.certificate)) }
+}
+
+describe("DER", () => {
+  it("writes lengths in the shortest form", () => {
+    expect(hex(octetString(new Uint8Array(0)))).toBe("0400")
+    expect(hex(octetString(new Uint8Array(127))).slice(0, 4)).toBe("047f")
+    expect(hex(octetString(new Uint8Array(128))).slice(0, 6)).toBe("048180")
+    expect(hex(octetString(new Uint8Array(256))).slice(0, 8)).toBe("04820100")
+    expect(hex(element(0x30, new Uint8Array(70_000))).slice(0, 10)).toBe("3083011170")
+  })
+
+  it("writes integers without needless zeros and never negative", () => {
+    expect(hex(integer(Uint8Array.of(0, 0)))).toBe("020100")
+    expect(hex(integer(Uint8Array.of(0, 0x7f)))).toBe("02017f")
+    expect(hex(integer(Uint8Array.of(0x80)))).toBe("02020080")
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), (bytes) => {
+        const written = Buffer.from(integer(bytes))
+        expect(written[1]).toBe(written.length - 2)
+        expect(written[2]! & 0x80).toBe(0)
+        expect(BigInt(`0x${hex(written.subarray(2))}`)).toBe(BigInt(`0x${hex(bytes)}`))
+      })
+    )
+  })
+
+  it("writes object identifiers, bit strings and times", () => {
+    expect(hex(objectIdentifier("1.2.840.10045.4.3.2"))).toBe("06082a8648ce3d040302")
+    expect(hex(objectIdentifier("2.5.29.17"))).toBe("0603551d11")
+    expect(hex(bitString(Uint8Array.of(0x80), 7))).toBe("03020780")
+    expect(Buffer.from(time(0)).toString("latin1")).toBe("\u0017\r700101000000Z")
+    expect(Buffer.from(time(2_524_607_999)).toString("latin1")).toBe("\u0017\r491231235959Z")
+    expect(Buffer.from(time(2_524_608_000)).toString("latin1")).toBe("\u0018\u000f20500101000000Z")
+  })
+})
+
+describe("developmentCertificate", () => {
+  it("is what its name says, for this machine and for a year", () => {
+    const { certificate } = made("plain")
+    expect(certificate.subject).toBe(`CN=${DEVELOPMENT_SUBJECT}`)
+    expect(certificate.issuer).toBe(certificate.subject)
+    expect(certificate.subjectAltName).toBe(
+      "DNS:localhost, DNS:box.example, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1"
+    )
+    expect(certificate.verify(certificate.publicKey)).toBe(true)
+    expect(certificate.ca).toBe(false)
+    expect(certificate.keyUsage).toEqual(["1.3.6.1.5.5.7.3.1"])
+    expect(certificate.validToDate.getTime() / 1000 - now).toBe(365 * DAY)
+    expect(certificate.validFromDate.getTime() / 1000).toBeLessThan(now)
+    expect(certificate.serialNumber).toMatch(/^[0-9A-F]{20,32}$/)
+  })
+
+  it("keeps the key to its owner and puts nothing else in the folder", () => {
+    const { place, files, certificate } = made("owner")
+    expect(statSync(files.key).mode & 0o777).toBe(0o600)
+    expect(readdirSync(place).toSorted()).toEqual(["nts-development-certificate.pem", "nts-development-key.pem"])
+    expect(certificate.checkPrivateKey(createPrivateKey(readFileSync(files.key)))).toBe(true)
+    expect(readFileSync(files.certificate, "utf8")).not.toContain("PRIVATE")
+  })
+
+  it("is made once, and anew with the same key when it is about to run out or the machine has another name", () => {
+    const first = made("again")
+    expect(made("again", "box.example", now + 300 * DAY).certificate.serialNumber).toBe(first.certificate.serialNumber)
+    const second = made("again", "box.example", now + 340 * DAY)
+    expect(second.certificate.serialNumber).not.toBe(first.certificate.serialNumber)
+    expect(second.certificate.publicKey.equals(first.certificate.publicKey)).toBe(true)
+    const renamed = made("again", "other.example", now + 340 * DAY)
+    expect(renamed.certificate.subjectAltName).toContain("DNS:other.example")
+    rmSync(first.files.certificate)
+    expect(made("again").certificate.publicKey.equals(first.certificate.publicKey)).toBe(true)
+  })
+
+  it("leaves a key it cannot read to the operator", () => {
+    const { files, place } = made("broken")
+    writeFileSync(files.key, "not a key")
+    expect(() => developmentCertificate(place, "box.example", now)).toThrow(
+      /unencrypted PEM private key in .*replace the file/
+    )
+    expect(readFileSync(files.key, "utf8")).toBe("not a key")
+  })
+
+  it.each(["", "localhost", "with space", "ünicode", "-x", "a..b", "x".repeat(300), "192.0.2.7"])(
+    "does without a host name such as %j",
+    (host) => {
+      const { certificate } = made(`host-${Buffer.from(host).toString("hex").slice(0, 40)}`, host)
+      expect(certificate.subjectAltName).toBe("DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1")
+    }
+  )
+
+  it.runIf(spawnSync("openssl", ["version"]).status === 0)("satisfies openssl", () => {
+    const { files } = made("openssl")
+    const openssl = (...args: readonly string[]): string => {
+      const { stdout, stderr, status } = spawnSync("openssl", [...args], { encoding: "utf8" })
+      expect({ status, stderr }).toMatchObject({ status: 0 })
+      return stdout
+    }
+    const text = openssl("x509", "-in", files.certificate, "-noout", "-text")
+    expect(text).toMatch(/Version: 3 \(0x2\)/)
+    expect(text).toContain("Signature Algorithm: ecdsa-with-SHA256")
+    expect(text).toMatch(/Basic Constraints: critical\s+CA:FALSE/)
+    expect(text).toMatch(/Key Usage: critical\s+Digital Signature\n/)
+    expect(text).toContain("TLS Web Server Authentication")
+    const trust = ["-CAfile", files.certificate, "-purpose", "sslserver"]
+    expect(openssl("verify", ...trust, "-verify_hostname", "box.example", files.certificate)).toContain("OK")
+    expect(openssl("verify", ...trust, "-verify_ip", "::1", files.certificate)).toContain("OK")
+  })
+
+  it("is made by the service when no certificate is given", async () => {
+    const place = join(folder.path, "state", "new")
+    const service = await startService({ args: ["--development-certificate", place] })
+    try {
+      const ca = join(place, "nts-development-certificate.pem")
+      expect(existsSync(ca)).toBe(true)
+      const { records } = await ask({ port: service.port, ca }, request(15))
+      expect(summary(records)).toBe("protocol!(0) aead!(15) cookie[96]×8 end!")
+    } finally {
+      await service.stop()
+    }
+  })
+})

@@ -1,0 +1,257 @@
+/** Clients that mean no good, or are broken: each costs bounded time and memory, and is counted. */
+import { randomBytes } from "node:crypto"
+import { once } from "node:events"
+import type { Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { encodeRecords, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
+import { ask, connected, plain, request, secondsToEnd, summary, type Target } from "./ke-client.ts"
+import { type Folder, makeFolder, type RunningService, startService } from "./running-service.ts"
+
+const HANDSHAKE_LIMIT = 0.6
+const EXCHANGE_LIMIT = 0.4
+/** How late a timer may be on a busy machine, seconds. */
+const LATE = 4
+
+const AGREED = "protocol!(0) aead!(15) cookie[96]×8 end!"
+const ONE_BYTE = Uint8Array.of(0x16)
+
+let folder: Folder
+let serial = 0
+const sockets: Socket[] = []
+const services: RunningService[] = []
+
+beforeAll(() => {
+  folder = makeFolder()
+})
+afterAll(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  for (const service of services.splice(0)) await service.stop()
+  folder.remove()
+})
+
+const started = async (...args: readonly string[]): Promise<RunningService & Target> => {
+  const files = folder.certificate(`server-${++serial}`, ["localhost"])
+  const limits = ["--handshake-limit", String(HANDSHAKE_LIMIT), "--exchange-limit", String(EXCHANGE_LIMIT)]
+  const service = await startService({ certificates: [files], args: [...limits, ...args] })
+  services.push(service)
+  return { ...service, ca: files.certificate }
+}
+
+const opened = async (service: Target): Promise<Socket> => {
+  const socket = await plain(service)
+  sockets.push(socket)
+  return socket
+}
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((total, count) => total + count, 0)
+
+const outcome = async (service: RunningService, name: string, count: number): Promise<void> => {
+  const { counters } = await service.report((report) => (report.counters.outcomes[name] ?? 0) >= count)
+  expect(counters.outcomes[name]).toBe(count)
+}
+
+const garbage: Readonly<Record<string, Uint8Array>> = {
+  HTTP: Buffer.from("GET / HTTP/1.0\r\n\r\n"),
+  SSH: Buffer.from("SSH-2.0-OpenSSH_9.2\r\n"),
+  zeros: new Uint8Array(4000),
+  "a TLS record of impossible length": Uint8Array.of(0x16, 3, 1, 0xff, 0xff, ...new Uint8Array(70_000)),
+  "a handshake message that is none": Uint8Array.of(0x16, 3, 1, 0, 4, 0x77, 0, 0, 0),
+  "application data": Uint8Array.of(0x17, 3, 3, 0, 2, 1, 1)
+}
+
+describe.concurrent("before TLS", () => {
+  it("drops what is not TLS at once, and goes through random bytes without a crash", async () => {
+    const service = await started("--rate-per-address", "0,0")
+    for (const bytes of Object.values(garbage)) {
+      const socket = await opened(service)
+      socket.write(bytes)
+      expect(await secondsToEnd(socket, 10)).toBeLessThan(LATE)
+    }
+    await outcome(service, "not-tls", Object.keys(garbage).length)
+    for (let round = 0; round < 60; round++) {
+      const socket = await opened(service)
+      const hello = Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3)
+      socket.end(round % 2 === 0 ? randomBytes(1 + round * 20) : Buffer.concat([hello, randomBytes(600)]))
+      await secondsToEnd(socket, 10)
+    }
+    const total = Object.keys(garbage).length + 60
+    const { counters } = await service.report((report) => report.counters.accepted === total && report.open === 0)
+    expect(sum(counters.outcomes)).toBe(total)
+    expect(counters.outcomes["agreed"]).toBeUndefined()
+    expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
+  })
+
+  it("does not even accept a connection that says nothing", async () => {
+    const service = await started()
+    for (let index = 0; index < 50; index++) await opened(service)
+    expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
+    const { counters } = await service.report((report) => report.counters.outcomes["agreed"] === 1)
+    expect(counters.accepted).toBe(1)
+  })
+
+  it("ends a handshake that does not go on, also one that is fed a byte at a time", async () => {
+    const service = await started()
+    const stalled = await opened(service)
+    stalled.write(ONE_BYTE)
+    const slow = await opened(service)
+    slow.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc))
+    const feeding = setInterval(() => slow.write(Uint8Array.of(3)), 50)
+    const seconds = await Promise.all([secondsToEnd(stalled, 10), secondsToEnd(slow, 10)])
+    clearInterval(feeding)
+    for (const taken of seconds) {
+      expect(taken).toBeGreaterThan(HANDSHAKE_LIMIT / 2)
+      expect(taken).toBeLessThan(HANDSHAKE_LIMIT + LATE)
+    }
+    await outcome(service, "handshake-timeout", 2)
+  })
+})
+
+describe.concurrent("after the handshake", () => {
+  it("ends a client that stays silent, and one that sends a byte at a time", async () => {
+    const service = await started()
+    const silent = await connected(service)
+    const slow = await connected(service)
+    sockets.push(silent, slow)
+    const bytes = request(15)
+    let sent = 0
+    slow.on("error", () => {})
+    const feeding = setInterval(() => void slow.write(bytes.subarray(sent, ++sent)), 60)
+    const seconds = await Promise.all([secondsToEnd(silent, 10), secondsToEnd(slow, 10)])
+    clearInterval(feeding)
+    for (const taken of seconds) {
+      expect(taken).toBeGreaterThan(EXCHANGE_LIMIT / 2)
+      expect(taken).toBeLessThan(EXCHANGE_LIMIT + LATE)
+    }
+    await outcome(service, "request-timeout", 2)
+  })
+
+  it("cuts off a client that never stops sending 16,000-byte records", async () => {
+    const service = await started()
+    const socket = await connected(service)
+    sockets.push(socket)
+    const records = encodeRecords([record(0x3fff, false, new Uint8Array(16_000))])
+    let stopped = false
+    socket.on("error", () => (stopped = true)).on("close", () => (stopped = true))
+    let written = 0
+    while (!stopped && written < 400) {
+      if (!socket.write(records)) await Promise.race([once(socket, "drain").catch(() => {}), sleep(50)])
+      written++
+    }
+    await vi.waitUntil(() => stopped, { timeout: 5_000 })
+    await outcome(service, "message-too-long", 1)
+    expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
+  })
+
+  it("ends a client that took its answer and stays", async () => {
+    const service = await started()
+    const socket = await connected(service, {})
+    sockets.push(socket)
+    // Held open on this side: the server's goodbye is never answered.
+    socket.allowHalfOpen = true
+    socket.write(request(15))
+    socket.resume()
+    await service.report((report) => report.counters.outcomes["agreed"] === 1)
+    const { counters } = await service.report((report) => report.open === 0)
+    expect(counters.outcomes).toEqual({ agreed: 1 })
+  })
+
+  it("counts one request a connection, however many are sent", async () => {
+    const service = await started()
+    const socket = await connected(service)
+    sockets.push(socket)
+    socket.on("error", () => {})
+    for (let index = 0; index < 5; index++) socket.write(request(15))
+    await secondsToEnd(socket, 5)
+    const { counters } = await service.report((report) => report.open === 0)
+    expect(counters.accepted).toBe(1)
+    expect(Object.values(counters.outcomes)).toEqual([1])
+  })
+})
+
+describe.concurrent("too many", () => {
+  it("holds the connections of one address to their number, and gives places back", async () => {
+    const service = await started("--connections-per-address", "5", "--handshake-limit", "4")
+    const held = await Promise.all(Array.from({ length: 5 }, () => connected(service)))
+    sockets.push(...held)
+    expect((await ask(service, request(15))).end).toBe("ECONNRESET")
+    held[0]!.destroy()
+    await vi.waitUntil(async () => summary((await ask(service, request(15))).records) === AGREED, {
+      timeout: 5_000,
+      interval: 100
+    })
+    const { counters } = await service.report((report) => report.counters.outcomes["agreed"] === 1)
+    expect(counters.outcomes["too-many-from-address"]).toBeGreaterThanOrEqual(1)
+  })
+
+  it("holds all connections to their number, in bounded memory, while some go on being served", async () => {
+    const service = await started(
+      "--connections",
+      "40",
+      "--connections-per-address",
+      "100",
+      "--rate-per-address",
+      "0,0"
+    )
+    const { rss } = await service.report()
+    let ended = 0
+    for (let wave = 0; wave < 15; wave++) {
+      const flood = await Promise.all(Array.from({ length: 80 }, () => opened(service)))
+      for (const socket of flood) {
+        socket.once("close", () => ended++)
+        socket.resume().write(ONE_BYTE)
+      }
+      await sleep(20)
+    }
+    await vi.waitUntil(() => ended === 1200, { timeout: 8_000 })
+    const after = await service.report((report) => report.open === 0)
+    expect(after.counters.accepted).toBe(1200)
+    const { "too-many-connections": refused = 0, "handshake-timeout": timedOut = 0 } = after.counters.outcomes
+    expect(refused + timedOut).toBe(1200)
+    expect(refused).toBeGreaterThan(800)
+    expect(after.rss - rss).toBeLessThan(48 << 20)
+    expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
+  })
+
+  it("slows down an address that connects too often", async () => {
+    const service = await started("--rate-per-address", "1,10")
+    const ends: string[] = []
+    for (let index = 0; index < 20; index++) ends.push((await ask(service, request(15))).end)
+    const refused = ends.filter((end) => end === "ECONNRESET").length
+    expect(ends.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => "end"))
+    expect(refused).toBeGreaterThanOrEqual(5)
+    await outcome(service, "rate-from-address", refused)
+  })
+
+  it("slows down all of them together", async () => {
+    const service = await started("--rate", "1,5", "--rate-per-address", "0,0")
+    const endings = await Promise.all(Array.from({ length: 12 }, () => ask(service, request(15))))
+    const refused = endings.filter(({ end }) => end === "ECONNRESET").length
+    expect(refused).toBeGreaterThanOrEqual(5)
+    await outcome(service, "rate-in-all", refused)
+  })
+})
+
+describe("bytes of a request", () => {
+  it("ends in a reply or a regular goodbye whatever the records are", async () => {
+    const service = await started("--rate-per-address", "0,0")
+    const types = [RecordType.nextProtocol, RecordType.aead, RecordType.endOfMessage, 5, 6, 7, 1024, 0x3fff]
+    for (let round = 0; round < 120; round++) {
+      const noise = randomBytes(8 + round)
+      const records = Array.from({ length: 1 + (round % 6) }, (_, index) =>
+        record(
+          types[noise[index]! % types.length]!,
+          noise[index + 1]! % 2 === 0,
+          index % 2 === 0 ? numbersBody([noise[2]! % 32]) : noise.subarray(0, noise[3]! % 8)
+        )
+      )
+      const bytes = round % 3 === 0 ? noise : encodeRecords(records)
+      const ending = await ask(service, bytes, { thenClose: true })
+      expect(ending.end).toBe("end")
+    }
+    const { counters } = await service.report((report) => report.open === 0)
+    expect(sum(counters.outcomes)).toBe(120)
+    expect(counters.outcomes["connection-error"]).toBeUndefined()
+  })
+})

@@ -1,0 +1,56 @@
+/** The place of the coordinator: the process that keeps the event log and knows the keys. The node serves on without it. */
+import { spawn } from "node:child_process"
+import { parseServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import {
+  type CoordinatorReport,
+  type HealthMessage,
+  parseFromCoordinator,
+  type ToCoordinator
+} from "@meridian/observability/coordinator-report"
+import { SupervisedProcess } from "./supervised-process.ts"
+
+export interface CoordinatorLaunch {
+  /** The service's main.ts. */
+  readonly program: string
+  readonly arguments: readonly string[]
+  readonly onKeys: (keys: ServingKeys) => void
+  readonly warn: (message: string) => void
+}
+
+export class CoordinatorPlace {
+  readonly process: SupervisedProcess
+  /** What it said last; undefined before its first word. */
+  report: CoordinatorReport | undefined
+
+  constructor(launch: CoordinatorLaunch) {
+    this.process = new SupervisedProcess({
+      name: "coordinator",
+      spawn: () =>
+        spawn(process.execPath, ["--max-semi-space-size=4", "--v8-pool-size=1", launch.program, ...launch.arguments], {
+          stdio: ["ignore", "inherit", "inherit", "ipc"],
+          serialization: "advanced"
+        }),
+      onMessage: (_pid, message) => this.hear(message, launch),
+      onExit: () => {},
+      askToEnd: (child) => {
+        if (child.connected) child.send({ type: "drain" } satisfies ToCoordinator, () => {})
+      }
+    })
+  }
+
+  tellHealth(health: Omit<HealthMessage, "type">): void {
+    this.process.broadcast({ type: "health", ...health } satisfies ToCoordinator)
+  }
+
+  private hear(message: unknown, launch: CoordinatorLaunch): boolean {
+    const heard = parseFromCoordinator(message)
+    if (heard === undefined) {
+      if (parseServingKeys(message) !== undefined) launch.onKeys(message as ServingKeys)
+      return false
+    }
+    if (heard.type === "report") this.report = heard
+    if (heard.type === "drained") this.report = heard.report
+    if (heard.type === "warning") launch.warn(heard.message)
+    return heard.type === "ready"
+  }
+}

@@ -1,0 +1,72 @@
+/** From settings to what the node is to do: the only place that knows both. */
+import { resolve } from "node:path"
+import type { Settings } from "@meridian/config/settings"
+import type { KeyFilePlan } from "./key-board.ts"
+import type { NodePlan, NtsPlan } from "./node.ts"
+import { resolveIdentity } from "./privilege.ts"
+
+export interface Surroundings {
+  readonly version: string
+  /** The folder that holds services/ and libs/. */
+  readonly programRoot: string
+  readonly stateDirectory: string
+  readonly native: boolean
+}
+
+const keyFilePlan = ({ keys }: Settings): KeyFilePlan | undefined =>
+  keys.file.value === undefined
+    ? undefined
+    : { file: resolve(keys.file.value), trusted: keys.trusted.map((range) => range.value) }
+
+const given = (flag: string, value: string | number | undefined): readonly string[] =>
+  value === undefined ? [] : [flag, String(value)]
+
+const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): NtsPlan | undefined => {
+  if (!nts.enabled.value) return undefined
+  const certificates = nts.certificates.flatMap(({ value }) => [
+    "--certificate",
+    `${resolve(value.cert)},${resolve(value.key)}`
+  ])
+  const timePort = extraPorts[0]?.value ?? port.value
+  return {
+    port: nts.port.value,
+    processes: 1,
+    arguments: [
+      ...(certificates.length > 0 ? certificates : ["--development-certificate", stateDirectory]),
+      ...given("--tls-min", nts.minTls.value),
+      ...given("--tls-max", nts.maxTls.value),
+      ...given("--tls-ciphersuites", nts.cipherSuites.value),
+      ...given("--tls-curves", nts.curves.value),
+      // RFC 8915 §4.1.8: clients take port 123 unless they are told another.
+      ...given("--ntp-port", timePort === 123 ? undefined : timePort),
+      "--aeads",
+      nts.aeads.map(({ value }) => value).join(",")
+    ],
+    developmentCertificate: certificates.length === 0
+  }
+}
+
+/** @throws NoSuchIdentity */
+export const nodePlan = (
+  settings: Settings,
+  { version, programRoot, stateDirectory, native }: Surroundings
+): NodePlan => ({
+  version,
+  addresses: settings.listen.map((address) => address.value.text),
+  ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
+  workers: settings.workers.value,
+  stateDirectory,
+  stratum: settings.localReference.value.stratum,
+  identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
+  native,
+  keyFile: keyFilePlan(settings),
+  sendCryptoNak: settings.cryptoNak.value,
+  nts: ntsPlan(settings, stateDirectory),
+  coordinatorArguments: ["--state", stateDirectory, "--version", version, "--workers", String(settings.workers.value)],
+  programs: {
+    worker: resolve(programRoot, "services/worker/src/main.ts"),
+    discipline: resolve(programRoot, "services/discipline/src/main.ts"),
+    ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts"),
+    coordinator: resolve(programRoot, "services/coordinator/src/main.ts")
+  }
+})
