@@ -17,7 +17,7 @@ export const USAGE = `meridian nts-ke: started by the supervisor (\`meridian up\
   --development-certificate DIR   without --certificate: make one there, for trying things out
   --tls-min TLS1.3|TLS1.2         --tls-max TLS1.3|TLS1.2
   --tls-ciphersuites NAMES        --tls-curves NAMES       OpenSSL names separated by colons, preferred first
-  --handshake-limit SECONDS       --exchange-limit SECONDS
+  --handshake-limit SECONDS       --exchange-limit SECONDS  --report-interval SECONDS
   --ntp-server NAME               --ntp-port N             where clients are told to send their NTP packets
   --aeads ID[,ID…]                of 15, 16, 17, 30; the client's order decides
   --connections N                 --connections-per-address N
@@ -34,12 +34,14 @@ export interface Arguments {
   readonly certificates: readonly CertificateFiles[]
   readonly tls: TlsSettings
   readonly exchangeSeconds: number
+  readonly reportSeconds: number
   readonly aeads: ReadonlySet<number>
   readonly timeServer: TimeServer
   readonly admission: AdmissionLimits
 }
 
 const DEFAULT_EXCHANGE_SECONDS = 2
+const DEFAULT_REPORT_SECONDS = 1
 
 /**
  * Reads the arguments after the program's name; undefined when they ask for help.
@@ -69,6 +71,7 @@ export const parseArguments = (args: readonly string[]): Arguments | undefined =
     certificates: certificateFiles(values.certificate, values["development-certificate"]),
     tls: tlsSettings(values),
     exchangeSeconds: seconds("--exchange-limit", values["exchange-limit"], DEFAULT_EXCHANGE_SECONDS),
+    reportSeconds: seconds("--report-interval", values["report-interval"], DEFAULT_REPORT_SECONDS),
     aeads: aeadIds(values.aeads),
     timeServer: {
       ...(host === undefined ? {} : { host }),
@@ -102,6 +105,7 @@ const parseValues = (args: readonly string[]) =>
       "tls-curves": { type: "string" },
       "handshake-limit": { type: "string" },
       "exchange-limit": { type: "string" },
+      "report-interval": { type: "string" },
       "ntp-server": { type: "string" },
       "ntp-port": { type: "string" },
       aeads: { type: "string", default: `${AeadId.sivCmac256},${AeadId.aes128GcmSiv},16,17` },

@@ -11,7 +11,6 @@ import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
 import { CertificateStore } from "./certificate-store.ts"
 import { NtsKeListener } from "./listener.ts"
 
-const REPORT_INTERVAL_MS = 1_000
 /** How long a starting process waits for its keys; without them it could only refuse. */
 const KEYS_WAIT_MS = 2_000
 
@@ -34,7 +33,8 @@ const readArguments = (): Arguments => {
 }
 
 const send = (message: FromNtsKe): void => {
-  if (process.connected) process.send?.(message)
+  // A supervisor that dies at this moment is the disconnect handler's matter.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {})
 }
 
 /** Without a supervisor, standard error is all there is. */
@@ -86,7 +86,7 @@ const start = async (): Promise<void> => {
     fail(`cannot listen: ${explain(error)}`, 1)
   }
   store.watch()
-  setInterval(() => send(report()), REPORT_INTERVAL_MS)
+  setInterval(() => send(report()), settings.reportSeconds * 1000)
   send({ type: "ready" })
 }
 
@@ -125,5 +125,7 @@ process.on("message", (raw) => {
 process.on("disconnect", () => process.exit(0))
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
+// systemd tells every process of the unit; this one drains when its supervisor says so.
+process.on("SIGTERM", () => {})
 process.on("SIGHUP", () => {})
 setTimeout(() => void start(), KEYS_WAIT_MS)

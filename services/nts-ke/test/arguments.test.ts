@@ -19,6 +19,7 @@ describe("parseArguments", () => {
       certificates: [{ certificate: "a,b.crt", key: "a.key" }],
       tls: defaultTlsSettings,
       exchangeSeconds: 2,
+      reportSeconds: 1,
       aeads: new Set([15, 16, 17, 30]),
       timeServer: {},
       admission: defaultAdmissionLimits

@@ -114,6 +114,8 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
   const port = await freeTcpPort()
   const descriptors = addresses.map((address) => tcpListen({ address, port, exclusive: true }))
   const child = spawnService(descriptors, [
+    "--report-interval",
+    "0.1",
     ...certificates.flatMap(({ certificate, key }) => ["--certificate", `${certificate},${key}`]),
     ...args
   ])

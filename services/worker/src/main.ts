@@ -52,7 +52,8 @@ const openSockets = async (): Promise<readonly UdpSocket[]> => {
 }
 
 const send = (message: FromWorker): void => {
-  if (process.connected) process.send?.(message)
+  // A supervisor that dies at this moment is the disconnect handler's matter.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {})
 }
 
 const sockets = await openSockets()
