@@ -125,7 +125,7 @@ process.on("message", (raw) => {
 process.on("disconnect", () => process.exit(0))
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
-// systemd tells every process of the unit; this one drains when its supervisor says so.
-process.on("SIGTERM", () => {})
+// systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.
+process.on("SIGTERM", () => void drain())
 process.on("SIGHUP", () => {})
 setTimeout(() => void start(), KEYS_WAIT_MS)

@@ -99,6 +99,7 @@ export class SupervisedProcess {
         `${this.plan.name} ended by itself (${why}), starting another in ${backoffMs(failures)} ms`
       )
       yield* Effect.sleep(backoffMs(failures))
+      if (this.ending) return
       this.waiting = false
       this.current = this.start()
     }
