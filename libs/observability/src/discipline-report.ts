@@ -298,5 +298,7 @@ export const parseToDiscipline = (message: unknown): ToDiscipline | undefined =>
   if (!isRecord(message)) return undefined
   if (message["type"] === "drain") return { type: "drain" }
   if (message["type"] !== "system-counters") return undefined
-  return counterNames.every((name) => Number.isFinite(message[name])) ? (message as unknown as SystemCounters) : undefined
+  return counterNames.every((name) => Number.isFinite(message[name]))
+    ? (message as unknown as SystemCounters)
+    : undefined
 }

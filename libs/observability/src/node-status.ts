@@ -43,7 +43,8 @@ export interface KeyStatus {
 }
 
 export interface ClockStatus {
-  readonly source: "local-reference"
+  /** Address of the system peer, or "local-reference". */
+  readonly source: string
   readonly synchronised: boolean
   readonly stratum: number
   /** 0 none · 1 insert · 2 delete · 3 unsynchronised */

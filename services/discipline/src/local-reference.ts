@@ -1,37 +1,58 @@
-/** The clock curve of a node whose reference is its own system clock (ntp.conf `server 127.127.1.0`). */
+/**
+ * The clock curve of a node whose reference is its own system clock (ntp.conf `server 127.127.1.0`, or orphan mode), and
+ * when it is served: at once where nothing else is configured, else only when no source was ever reachable, or when
+ * nothing is left of what the sources once said.
+ */
+import { localMode, type LocalOptions } from "@meridian/algorithms/local-mode"
+import type { ServedLine } from "@meridian/algorithms/clock-line"
 import { type ClockCurve, Leap, PHI } from "@meridian/time/clock-curve"
 import { LOCAL_CLOCK_REFERENCE_ID, referenceIdFromText } from "@meridian/wire/reference-id"
+import type { Reading } from "./clocks.ts"
 
 /** Nobody measured this clock: claim no better than what people set by hand, and say so to clients. Seconds. */
 const LOCAL_ROOT_DISPERSION = 0.01
-
 /** A page that nobody renewed for this long is not good time any more. Seconds. */
 const DEADLINE_SECONDS = 5
+/** Configured sources are given so long to answer before this machine's own clock takes their place, seconds. */
+export const SOURCES_PATIENCE = 20
+
+export interface LocalQuestion {
+  readonly hasSources: boolean
+  /** Whether a source ever answered. */
+  readonly everReached: boolean
+  /** Whether the clock was ever set by sources. */
+  readonly everSet: boolean
+  /** Seconds since there was time to vouch for, from the start on. */
+  readonly without: number
+}
+
+/** The stratum to serve our own clock at, or undefined when it is not to be served. */
+export const localStratum = (options: LocalOptions, question: LocalQuestion): number | undefined => {
+  const { hasSources, everReached, everSet, without } = question
+  // Sources that answer and disagree are no reason to make up a third opinion.
+  if (hasSources && everReached && !everSet) return undefined
+  if (hasSources && !everSet && without < SOURCES_PATIENCE) return undefined
+  const mode = localMode(options, without, 0, [])
+  return mode._tag === "Local" || mode._tag === "OrphanParent" ? mode.stratum : undefined
+}
 
 /**
  * @param stratum 1 … 15, as served
- * @param seconds CLOCK_REALTIME, whole Unix seconds
- * @param nanoseconds its nanoseconds
- * @param monotonic CLOCK_MONOTONIC, seconds
+ * @param line what sources said last, still the best guess; undefined for CLOCK_REALTIME as it is
  */
-export const localReferenceCurve = (
-  stratum: number,
-  seconds: number,
-  nanoseconds: number,
-  monotonic: number
-): ClockCurve => ({
-  baseSeconds: seconds,
-  baseNanoseconds: nanoseconds,
-  baseMonotonic: monotonic,
-  offset: 0,
-  frequency: 0,
+export const localReferenceCurve = (stratum: number, now: Reading, line?: ServedLine): ClockCurve => ({
+  baseSeconds: now.seconds,
+  baseNanoseconds: now.nanoseconds,
+  baseMonotonic: now.monotonic,
+  offset: line?.offset ?? 0,
+  frequency: line?.frequency ?? 0,
   leap: Leap.none,
   stratum,
   referenceId: stratum === 1 ? referenceIdFromText("LOCL") : LOCAL_CLOCK_REFERENCE_ID,
-  referenceSeconds: seconds,
-  referenceNanoseconds: nanoseconds,
+  referenceSeconds: now.seconds,
+  referenceNanoseconds: now.nanoseconds,
   rootDelay: 0,
   rootDispersion: LOCAL_ROOT_DISPERSION,
   dispersionRate: PHI,
-  deadline: monotonic + DEADLINE_SECONDS
+  deadline: now.monotonic + DEADLINE_SECONDS
 })

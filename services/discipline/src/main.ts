@@ -1,45 +1,115 @@
 /**
- * The one writer of the clock page. Today it knows one source: the system's own clock as a local reference, for nodes
- * whose clock somebody else keeps. It steers nothing.
+ * The clock's process: the one writer of the clock page. It asks the configured sources, decides whom to follow, and
+ * publishes served time as a correction of CLOCK_REALTIME. It steers nothing.
  *
- * Arguments: --clock-page PATH --stratum N
+ * Arguments: --clock-page PATH --configuration JSON (see configuration.ts). Without a configuration, --stratum N serves
+ * this machine's own clock.
  */
+import { dirname } from "node:path"
 import { parseArgs } from "node:util"
-import { openClockPageWriter } from "@meridian/native-io/clock-page"
+import { parseServingKeys } from "@meridian/auth/serving-keys"
+import type { ClockCommand } from "@meridian/events/clock"
+import { openClockPageReader, openClockPageWriter } from "@meridian/native-io/clock-page"
 import { disableNative } from "@meridian/native-io/native"
 import { systemClock } from "@meridian/native-io/system-clock"
-import { localReferenceCurve } from "./local-reference.ts"
+import {
+  defaultTinker,
+  defaultTos,
+  type DisciplineConfiguration,
+  type FromDiscipline,
+  parseToDiscipline
+} from "@meridian/observability/discipline-report"
+import { readingsOf } from "./clocks.ts"
+import { InvalidConfiguration, parseConfiguration } from "./configuration.ts"
+import { DisciplineService } from "./service.ts"
 
-const PUBLISH_INTERVAL_MS = 250
+/** How often the page is renewed and CLOCK_REALTIME watched. */
+const TICK_MS = 250
+const REPORT_INTERVAL_MS = 1_000
 
 const { values } = parseArgs({
   options: {
     help: { type: "boolean", default: false },
     "clock-page": { type: "string" },
+    configuration: { type: "string" },
     stratum: { type: "string", default: "10" }
   }
 })
-if (values.help || values["clock-page"] === undefined) {
-  process.stderr.write("meridian discipline: started by the supervisor (`meridian up`), which names the clock page\n")
-  process.exit(2)
+
+const fail = (message: string): never => {
+  process.stderr.write(`meridian discipline: ${message}\n`)
+  return process.exit(2)
 }
 
+const path = values["clock-page"]
+if (values.help || path === undefined)
+  fail("started by the supervisor (`meridian up`), which names the clock page and hands over the configuration")
+
+const localOnly = (): DisciplineConfiguration => ({
+  sources: [],
+  localReference: { stratum: Number(values.stratum) },
+  tos: defaultTos,
+  tinker: defaultTinker,
+  driftfile: null,
+  leapfile: null,
+  statsdir: null,
+  filegen: [],
+  mode: "virtual",
+  stateDirectory: dirname(path as string),
+  leapSmearSeconds: 0
+})
+
+const readConfiguration = (): DisciplineConfiguration => {
+  if (values.configuration === undefined) return localOnly()
+  try {
+    return parseConfiguration(values.configuration)
+  } catch (error) {
+    if (error instanceof InvalidConfiguration) return fail(`--configuration: ${error.message}`)
+    throw error
+  }
+}
+
+const configuration = readConfiguration()
+if (configuration.mode === "kernel")
+  fail("mode: this version steers no kernel clock; expected virtual, found kernel: leave `kernel` out")
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
-const page = openClockPageWriter(values["clock-page"])
-const stratum = Number(values.stratum)
-const clock = systemClock()
-const time = { seconds: 0, nanoseconds: 0 }
-
-const publish = (): void => {
-  clock.wall.read(time)
-  page.write(localReferenceCurve(stratum, time.seconds, time.nanoseconds, clock.monotonic.seconds()))
+/** Without a supervisor, standard error is all there is for warnings. */
+const send = (message: FromDiscipline<ClockCommand>): void => {
+  if (process.connected) process.send?.(message)
+  else if (message.type === "warning") process.stderr.write(`meridian discipline: ${message.message}\n`)
 }
 
-publish()
-setInterval(publish, PUBLISH_INTERVAL_MS)
-process.send?.({ type: "ready" })
-process.on("disconnect", () => process.exit(0))
-process.on("SIGTERM", () => process.exit(0))
+const page = openClockPageWriter(path as string)
+const clock = systemClock()
+const service = new DisciplineService(configuration, {
+  page,
+  before: openClockPageReader(page.descriptor),
+  read: readingsOf(clock),
+  precision: clock.measurePrecision(),
+  send
+})
+
+const end = (): never => {
+  service.stop()
+  return process.exit(0)
+}
+
+process.on("message", (message) => {
+  const keys = parseServingKeys(message)
+  if (keys !== undefined) return service.useKeys(keys.table)
+  const told = parseToDiscipline(message)
+  if (told?.type === "drain") end()
+  else if (told?.type === "system-counters") service.countersArrived(told)
+})
+// A supervisor that is gone cannot restart or end anybody.
+process.on("disconnect", end)
+process.on("SIGTERM", end)
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
+
+service.start()
+setInterval(() => service.tick(), TICK_MS)
+setInterval(() => send(service.report()), REPORT_INTERVAL_MS)
+send({ type: "ready" })

@@ -1,6 +1,13 @@
-/** The place of the clock's process, and what the node says about the page it writes. */
+/** The place of the clock's process, what it said last, and what the node says about the page it writes. */
 import { spawn } from "node:child_process"
 import type { ClockPageReader } from "@meridian/native-io/clock-page"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import {
+  type DisciplineConfiguration,
+  type DisciplineReport,
+  parseFromDiscipline,
+  type ToDiscipline
+} from "@meridian/observability/discipline-report"
 import type { ClockStatus } from "@meridian/observability/node-status"
 import { isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"
@@ -11,38 +18,68 @@ export interface ClockLaunch {
   readonly program: string
   /** Path of the page it writes. */
   readonly page: string
-  readonly stratum: number
+  readonly configuration: DisciplineConfiguration
+  /** For sources under symmetric keys. */
+  readonly keys: () => ServingKeys
+  /** Decisions for the event log: commands of the clock's aggregate. */
+  readonly onEvents: (events: readonly unknown[]) => void
+  readonly warn: (message: string) => void
 }
 
-export const clockPlace = (launch: ClockLaunch): SupervisedProcess =>
-  new SupervisedProcess({
-    name: "clock",
-    spawn: () =>
-      spawn(
-        process.execPath,
-        [
-          "--max-semi-space-size=1",
-          "--v8-pool-size=1",
-          launch.program,
-          "--clock-page",
-          launch.page,
-          "--stratum",
-          String(launch.stratum)
-        ],
-        { stdio: ["ignore", "inherit", "inherit", "ipc"] }
-      ),
-    onMessage: (_pid, message) => (message as { type?: unknown } | null)?.type === "ready",
-    onExit: () => {},
-    askToEnd: (child) => void child.kill("SIGTERM")
-  })
+export class ClockPlace {
+  readonly process: SupervisedProcess
+  /** What it said last; undefined before its first word. */
+  report: DisciplineReport | undefined
 
-/** @param monotonic reads CLOCK_MONOTONIC, seconds */
-export const clockStatus = (reader: ClockPageReader, monotonic: number): ClockStatus => {
+  constructor(launch: ClockLaunch) {
+    const { program, page, configuration, keys } = launch
+    this.process = new SupervisedProcess({
+      name: "clock",
+      spawn: () => {
+        const child = spawn(
+          process.execPath,
+          [
+            "--max-semi-space-size=1",
+            "--v8-pool-size=1",
+            program,
+            "--clock-page",
+            page,
+            "--configuration",
+            JSON.stringify(configuration)
+          ],
+          { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" }
+        )
+        child.send(keys(), () => {})
+        return child
+      },
+      onMessage: (_pid, message) => this.hear(message, launch),
+      onExit: () => {},
+      askToEnd: (child) => {
+        if (child.connected) child.send({ type: "drain" } satisfies ToDiscipline, () => {})
+      }
+    })
+  }
+
+  private hear(message: unknown, launch: ClockLaunch): boolean {
+    const heard = parseFromDiscipline(message)
+    if (heard?.type === "report") this.report = heard
+    if (heard?.type === "clock-events") launch.onEvents(heard.events)
+    if (heard?.type === "warning") launch.warn(heard.message)
+    return heard?.type === "ready"
+  }
+}
+
+/**
+ * The clock as the page has it, which is what workers serve.
+ * @param source what the clock's process follows
+ * @param monotonic CLOCK_MONOTONIC, seconds
+ */
+export const clockStatus = (reader: ClockPageReader, source: string, monotonic: number): ClockStatus => {
   const curve = unsynchronisedCurve()
   reader.readInto(curve)
   const synchronised = isSynchronised(curve, monotonic)
   return {
-    source: "local-reference",
+    source,
     synchronised,
     stratum: synchronised ? curve.stratum : 16,
     leap: synchronised ? curve.leap : 3,

@@ -5,7 +5,7 @@
 import { chmodSync, rmSync } from "node:fs"
 import { createServer, request, type Server } from "node:http"
 import { join } from "node:path"
-import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH, type NodeStatus } from "@meridian/observability/node-status"
+import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH } from "@meridian/observability/node-status"
 
 /** The state directory cannot be used: another node has it, or its path is too long for a Unix socket. */
 export class StateDirectoryTaken {
@@ -16,10 +16,16 @@ export class StateDirectoryTaken {
   }
 }
 
-/** @param status undefined while the node is starting */
-const answerTo = (method: string | undefined, url: string | undefined, status: () => NodeStatus | undefined) => {
-  if (method !== "GET" || url !== "/status") return [404, { error: "no such resource; expected GET /status" }] as const
-  const now = status()
+/** What may be asked for. */
+export const resources = ["/status", "/sources", "/tracking"] as const
+export type Resource = (typeof resources)[number]
+
+/** @param read the resource as it stands; undefined while the node cannot say */
+const answerTo = (method: string | undefined, url: string | undefined, read: (resource: Resource) => unknown) => {
+  const resource = resources.find((known) => known === url)
+  if (method !== "GET" || resource === undefined)
+    return [404, { error: `no such resource; expected GET of ${resources.join(", ")}` }] as const
+  const now = read(resource)
   return now === undefined ? ([503, { error: "the node is starting; ask again" }] as const) : ([200, now] as const)
 }
 
@@ -40,7 +46,7 @@ const answers = (path: string): Promise<boolean> =>
  */
 export const openControlSocket = async (
   stateDirectory: string,
-  status: () => NodeStatus | undefined
+  read: (resource: Resource) => unknown
 ): Promise<Server> => {
   const path = join(stateDirectory, CONTROL_SOCKET_NAME)
   if (path.length > LONGEST_SOCKET_PATH)
@@ -53,7 +59,7 @@ export const openControlSocket = async (
     )
   rmSync(path, { force: true })
   const server = createServer((asked, response) => {
-    const [code, body] = answerTo(asked.method, asked.url, status)
+    const [code, body] = answerTo(asked.method, asked.url, read)
     response.writeHead(code, { "content-type": "application/json" })
     response.end(`${JSON.stringify(body)}\n`)
   })

@@ -4,6 +4,7 @@ import { parseServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import {
   type CoordinatorReport,
   type HealthMessage,
+  MAX_CLOCK_EVENTS,
   parseFromCoordinator,
   type ToCoordinator
 } from "@meridian/observability/coordinator-report"
@@ -40,6 +41,14 @@ export class CoordinatorPlace {
 
   tellHealth(health: Omit<HealthMessage, "type">): void {
     this.process.broadcast({ type: "health", ...health } satisfies ToCoordinator)
+  }
+
+  /** Hands the clock's decisions on; a burst beyond what one message holds goes in several. */
+  tellClockEvents(events: readonly unknown[]): void {
+    for (let at = 0; at < events.length; at += MAX_CLOCK_EVENTS) {
+      const some = events.slice(at, at + MAX_CLOCK_EVENTS) as readonly { readonly _tag: string }[]
+      this.process.broadcast({ type: "clock-events", events: some } satisfies ToCoordinator)
+    }
   }
 
   private hear(message: unknown, launch: CoordinatorLaunch): boolean {

@@ -7,14 +7,15 @@ import { hostname } from "node:os"
 import { join } from "node:path"
 import { openClockPageReader, openClockPageWriter } from "@meridian/native-io/clock-page"
 import { systemClock } from "@meridian/native-io/system-clock"
+import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
 import type { NodeStatus } from "@meridian/observability/node-status"
 import { addCounters, noCounters } from "@meridian/observability/worker-report"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import { clockPlace, clockStatus } from "./clock-place.ts"
+import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
-import { openControlSocket } from "./control-socket.ts"
+import { openControlSocket, type Resource } from "./control-socket.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { dropPrivilege, type Identity } from "./privilege.ts"
@@ -28,7 +29,7 @@ export interface NodePlan {
   readonly ports: readonly number[]
   readonly workers: number
   readonly stateDirectory: string
-  readonly stratum: number
+  readonly discipline: DisciplineConfiguration
   /** Whom to become once the sockets are open; undefined stays. */
   readonly identity: Identity | undefined
   /** Whether the addon is there; without it each worker binds its own sockets. */
@@ -101,11 +102,11 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const startedAt = monotonic.seconds()
     const log = yield* FiberSet.makeRuntime<never>()
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
-    const started: { status?: () => NodeStatus } = {}
+    const started: Partial<Record<Resource, () => unknown>> = {}
     const warn = (message: string): void => void log(Effect.logWarning(message))
 
     yield* attempt(() => mkdirSync(plan.stateDirectory, { recursive: true, mode: 0o755 }))
-    const control = yield* attempt(() => openControlSocket(plan.stateDirectory, () => started.status?.()))
+    const control = yield* attempt(() => openControlSocket(plan.stateDirectory, (resource) => started[resource]?.()))
     yield* Effect.addFinalizer(() => Effect.sync(() => void control.close()))
     const sockets = yield* attempt(() => openSockets(plan))
     const listeners =
@@ -118,7 +119,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     if (plan.identity !== undefined) yield* attempt(() => dropPrivilege(plan.identity as Identity, plan.stateDirectory))
 
     const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
-      for (const place of [...workers, ...ntsKe]) place.process.broadcast(keys)
+      for (const place of [clock, ...workers, ...ntsKe]) place.process.broadcast(keys)
     })
     const keys = () => board.keys
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
@@ -143,7 +144,6 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
           warn
         })
     )
-    for (const problem of board.readFile()) warn(problem)
 
     const coordinator = new CoordinatorPlace({
       program: plan.programs.coordinator,
@@ -151,13 +151,22 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       onKeys: (given) => board.useLog(given),
       warn
     })
-    const clock = clockPlace({ program: plan.programs.discipline, page, stratum: plan.stratum })
+    const clock: ClockPlace = new ClockPlace({
+      program: plan.programs.discipline,
+      page,
+      configuration: plan.discipline,
+      keys,
+      onEvents: (events) => coordinator.tellClockEvents(events),
+      warn
+    })
+    for (const problem of board.readFile()) warn(problem)
     const places = [
       coordinator.process,
-      clock,
+      clock.process,
       ...workers.map((slot) => slot.process),
       ...ntsKe.map((slot) => slot.process)
     ]
+    const clockSource = (): string => clock.report?.tracking.systemPeer ?? "local-reference"
     const status = (): NodeStatus => {
       const own = workers.map((slot) => slot.status())
       const board = keys()
@@ -169,7 +178,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         listening: listeningOn(plan),
         io: plan.native ? "native" : "fallback",
         state: plan.stateDirectory,
-        clock: clockStatus(reader, monotonic.seconds()),
+        clock: clockStatus(reader, clockSource(), monotonic.seconds()),
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
         coordinator: coordinator.report ?? null,
@@ -193,9 +202,11 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
       Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
     )
-    started.status = status
+    started["/status"] = status
+    started["/sources"] = () => clock.report?.sources ?? []
+    started["/tracking"] = () => clock.report?.tracking
     const health = setInterval(() => {
-      const { synchronised, stratum } = clockStatus(reader, monotonic.seconds())
+      const { synchronised, stratum } = clockStatus(reader, clockSource(), monotonic.seconds())
       const running = workers.filter((slot) => slot.process.state === "running").length
       coordinator.tellHealth({ workers: running, synchronised, stratum })
     }, HEALTH_INTERVAL_MS)
@@ -210,7 +221,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
         Effect.andThen(coordinator.process.stop),
-        Effect.andThen(clock.stop)
+        Effect.andThen(clock.process.stop)
       )
     }
   })

@@ -1,6 +1,7 @@
 /** From settings to what the node is to do: the only place that knows both. */
 import { resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
+import { disciplineConfiguration } from "./discipline-plan.ts"
 import type { KeyFilePlan } from "./key-board.ts"
 import type { NodePlan, NtsPlan } from "./node.ts"
 import { resolveIdentity } from "./privilege.ts"
@@ -46,6 +47,24 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): N
   }
 }
 
+const clusterArguments = (cluster: Settings["cluster"]): readonly string[] => {
+  const { node, nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate } = cluster
+  const file = (flag: string, path: string | undefined) => given(flag, path === undefined ? undefined : resolve(path))
+  const servers = nats.flatMap(({ value }) => ["--nats", value])
+  return [
+    ...given("--node", node.value),
+    ...servers,
+    // They mean nothing where no server is named.
+    ...(servers.length === 0 ? [] : ["--replicas", String(replicas.value)]),
+    ...(servers.length === 0 ? [] : file("--nats-nkey-seed", nkeyFile.value)),
+    ...(servers.length === 0 ? [] : file("--nats-ca", authorityFile.value)),
+    ...file("--cluster-key", keyFile.value),
+    "--mint",
+    mint.value,
+    ...given("--rotate", rotate.value)
+  ]
+}
+
 /** @throws NoSuchIdentity */
 export const nodePlan = (
   settings: Settings,
@@ -56,13 +75,21 @@ export const nodePlan = (
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
   stateDirectory,
-  stratum: settings.localReference.value.stratum,
+  discipline: disciplineConfiguration(settings, stateDirectory),
   identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
   native,
   keyFile: keyFilePlan(settings),
   sendCryptoNak: settings.cryptoNak.value,
   nts: ntsPlan(settings, stateDirectory),
-  coordinatorArguments: ["--state", stateDirectory, "--version", version, "--workers", String(settings.workers.value)],
+  coordinatorArguments: [
+    "--state",
+    stateDirectory,
+    "--version",
+    version,
+    "--workers",
+    String(settings.workers.value),
+    ...clusterArguments(settings.cluster)
+  ],
   programs: {
     worker: resolve(programRoot, "services/worker/src/main.ts"),
     discipline: resolve(programRoot, "services/discipline/src/main.ts"),

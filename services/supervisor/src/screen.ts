@@ -7,7 +7,10 @@ export interface Screen {
   readonly io: "native" | "fallback"
   /** Why the fallback is used; undefined with the addon. */
   readonly ioReason: string | undefined
-  readonly stratum: number
+  /** undefined: this machine's own clock is not served */
+  readonly localStratum: number | undefined
+  /** Configured upstreams, as written. */
+  readonly sources: readonly string[]
   readonly stateDirectory: string
   /** --state DIR as the next commands need it, empty for the default directory */
   readonly stateFlag: string
@@ -18,6 +21,13 @@ export interface Screen {
 }
 
 const row = (name: string, value: string): string => `  ${name.padEnd(10)} ${value}`
+
+const clockLine = ({ sources, localStratum }: Screen): string => {
+  const own = `this system's own clock as a local reference, stratum ${localStratum}`
+  if (sources.length === 0) return `${own}: no upstream is asked`
+  const asked = `asking ${sources.join(", ")}`
+  return localStratum === undefined ? `${asked}; unsynchronised until they answer` : `${asked}; else ${own}`
+}
 
 export const firstScreen = (screen: Screen): string => {
   const notes = [
@@ -44,7 +54,7 @@ export const firstScreen = (screen: Screen): string => {
             `key exchange on tcp ${screen.nts.port}${screen.nts.developmentCertificate ? ", with a DEVELOPMENT certificate that no client trusts by itself: nts cert and nts key name a real one" : ""}`
           )
         ]),
-    row("clock", `this system's own clock as a local reference, stratum ${screen.stratum}: no upstream is asked`),
+    row("clock", clockLine(screen)),
     row("state", screen.stateDirectory),
     ...notes.map((note) => row("note", note)),
     "",

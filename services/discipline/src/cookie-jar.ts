@@ -1,0 +1,117 @@
+/**
+ * NTS keys and cookies that outlive the process, so that a restart need not exchange keys. One file in the state directory,
+ * sealed with XChaCha20-Poly1305 under a key in a second file; both are for the owner's eyes only. It is not precious:
+ * whatever is wrong with it, keys are exchanged anew.
+ */
+import { randomBytes } from "node:crypto"
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
+
+const JAR_NAME = "nts-cookies"
+const KEY_NAME = "nts-cookies.key"
+const KEY_BYTES = 32
+const NONCE_BYTES = 24
+const PURPOSE = new TextEncoder().encode("meridian nts cookies 1")
+/** Jars kept; a file with more was not written by us. */
+const MOST_JARS = 256
+
+/** One association's keys. Holds key material. */
+export interface Jar {
+  readonly aead: number
+  readonly c2s: Uint8Array
+  readonly s2c: Uint8Array
+  readonly cookies: readonly Uint8Array[]
+  /** Where its cookies are good. */
+  readonly address: string
+  readonly port: number
+}
+
+interface StoredJar extends Omit<Jar, "c2s" | "s2c" | "cookies"> {
+  readonly c2s: string
+  readonly s2c: string
+  readonly cookies: readonly string[]
+}
+
+const toText = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
+const fromText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"))
+
+export class CookieJars {
+  private readonly directory: string
+
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  /**
+   * The jars by source, each once: they are gone from the file afterwards, for a cookie is used once and a crash must not
+   * bring it back. Also a sentence when there was a file that is no good.
+   */
+  take(): { readonly jars: ReadonlyMap<string, Jar>; readonly problem: string | undefined } {
+    let box: Buffer
+    try {
+      box = readFileSync(this.path(JAR_NAME))
+    } catch {
+      return { jars: new Map(), problem: undefined }
+    }
+    try {
+      const jars = this.open(box)
+      this.save(new Map())
+      return { jars, problem: undefined }
+    } catch {
+      return {
+        jars: new Map(),
+        problem: `${this.path(JAR_NAME)} does not open with ${KEY_NAME} beside it: kept cookies are lost, keys are exchanged anew`
+      }
+    }
+  }
+
+  /** Replaces the file. Throws the file system's error. */
+  save(jars: ReadonlyMap<string, Jar>): void {
+    const stored = [...jars].map(([source, { c2s, s2c, cookies, ...rest }]): [string, StoredJar] => [
+      source,
+      { ...rest, c2s: toText(c2s), s2c: toText(s2c), cookies: cookies.map(toText) }
+    ])
+    const nonce = new Uint8Array(randomBytes(NONCE_BYTES))
+    const text = new TextEncoder().encode(JSON.stringify(stored))
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 })
+    const box = xchacha20poly1305(this.key(), nonce, PURPOSE).encrypt(text)
+    const fresh = this.path(`${JAR_NAME}.new`)
+    writeFileSync(fresh, Buffer.concat([nonce, box]), { mode: 0o600 })
+    renameSync(fresh, this.path(JAR_NAME))
+  }
+
+  private open(box: Buffer): ReadonlyMap<string, Jar> {
+    const bytes = new Uint8Array(box)
+    const text = xchacha20poly1305(this.key(), bytes.subarray(0, NONCE_BYTES), PURPOSE).decrypt(
+      bytes.subarray(NONCE_BYTES)
+    )
+    const stored = JSON.parse(new TextDecoder().decode(text)) as readonly (readonly [string, StoredJar])[]
+    return new Map(
+      stored
+        .slice(0, MOST_JARS)
+        .map(([source, { c2s, s2c, cookies, ...rest }]) => [
+          source,
+          { ...rest, c2s: fromText(c2s), s2c: fromText(s2c), cookies: cookies.map(fromText) }
+        ])
+    )
+  }
+
+  /** Reads the key, or makes one. */
+  private key(): Uint8Array {
+    const path = this.path(KEY_NAME)
+    try {
+      const key = new Uint8Array(readFileSync(path))
+      if (key.length === KEY_BYTES) return key
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+    }
+    const key = new Uint8Array(randomBytes(KEY_BYTES))
+    writeFileSync(path, key, { mode: 0o600 })
+    return key
+  }
+
+  private path(name: string): string {
+    return join(this.directory, name)
+  }
+}

@@ -1,0 +1,175 @@
+/** Gets keys for the NTS associations: one exchange at a time for each, ever more rarely while they fail; keeps the jars. */
+import { aeadParameters, type AeadId } from "@meridian/auth/aead"
+import { NtsAssociation } from "@meridian/auth/nts-client"
+import { aeadProvider } from "@meridian/native-io/aead"
+import type { NtsConfiguration } from "@meridian/observability/discipline-report"
+import type { Endpoint } from "@meridian/protocol/association-options"
+import type { CookieJars, Jar } from "./cookie-jar.ts"
+import { resolveHost } from "./name-resolver.ts"
+import { exchangeKeys, KeyExchangeFailed } from "./nts-key-exchange.ts"
+
+/** Seconds after the first failure and at most; each failure doubles. */
+const FIRST_PAUSE = 8
+const LONGEST_PAUSE = 4096
+const SAVE_AFTER_MS = 1_000
+const NTP_PORT = 123
+
+export interface NtsSource {
+  readonly id: number
+  /** As configured: the certificate's name, unless another host is asked for keys. */
+  readonly host: string
+  /** The address the source resolved to, and the configured port. */
+  readonly endpoint: Endpoint
+  readonly nts: NtsConfiguration
+}
+
+export interface KeyExchangeListener {
+  readonly exchanged: (id: number, association: NtsAssociation, endpoint: Endpoint) => void
+  readonly warn: (message: string) => void
+}
+
+interface Attempts {
+  running: boolean
+  failures: number
+  /** CLOCK_MONOTONIC, seconds. */
+  notBefore: number
+  problem: string | undefined
+}
+
+interface Held {
+  readonly source: string
+  readonly association: NtsAssociation
+  readonly aead: AeadId
+  readonly endpoint: Endpoint
+}
+
+export class KeyExchanges {
+  private readonly listener: KeyExchangeListener
+  private readonly jars: CookieJars
+  private readonly monotonic: () => number
+  private readonly attempts = new Map<number, Attempts>()
+  private readonly held = new Map<number, Held>()
+  private readonly kept: Map<string, Jar>
+  private saving: NodeJS.Timeout | undefined
+
+  constructor(jars: CookieJars, listener: KeyExchangeListener, monotonic: () => number) {
+    this.listener = listener
+    this.jars = jars
+    this.monotonic = monotonic
+    const taken = jars.take()
+    this.kept = new Map(taken.jars)
+    if (taken.problem !== undefined) listener.warn(taken.problem)
+  }
+
+  /** Why the last exchange for an association failed; undefined when it did not. */
+  problem(id: number): string | undefined {
+    return this.attempts.get(id)?.problem
+  }
+
+  /** Cookies in an association's jar. */
+  cookies(id: number): number {
+    return this.held.get(id)?.association.cookies ?? 0
+  }
+
+  /** Keys for an association: kept ones first, otherwise by an exchange, unless one runs or failed a moment ago. */
+  need(source: NtsSource): void {
+    const attempts = this.attempts.get(source.id) ?? {
+      running: false,
+      failures: 0,
+      notBefore: -Infinity,
+      problem: undefined
+    }
+    this.attempts.set(source.id, attempts)
+    if (attempts.running || this.monotonic() < attempts.notBefore) return
+    if (this.useKept(source)) return
+    attempts.running = true
+    void this.exchange(source, attempts)
+  }
+
+  /** Cookies were used or came in: to be saved by and by. */
+  changed(id: number): void {
+    if (this.held.has(id)) this.saving ??= setTimeout(() => this.save(), SAVE_AFTER_MS)
+  }
+
+  forget(id: number): void {
+    this.attempts.delete(id)
+    this.held.delete(id)
+  }
+
+  /** Writes the jars now. */
+  save(): void {
+    clearTimeout(this.saving)
+    this.saving = undefined
+    if (this.held.size === 0) return
+    const jars = new Map(
+      [...this.held.values()].map(({ source, association, aead, endpoint }): [string, Jar] => [
+        source,
+        { ...association.session(), aead, address: endpoint.address, port: endpoint.port }
+      ])
+    )
+    try {
+      this.jars.save(jars)
+    } catch (error) {
+      this.listener.warn(`NTS cookies cannot be kept for the next start: ${String(error)}`)
+    }
+  }
+
+  private useKept(source: NtsSource): boolean {
+    const name = jarName(source)
+    const jar = this.kept.get(name)
+    this.kept.delete(name)
+    const aead = jar === undefined ? undefined : aeadParameters(jar.aead)
+    if (jar === undefined || aead === undefined || jar.cookies.length === 0) return false
+    return this.begin(source, aead.id, jar, { address: jar.address, port: jar.port })
+  }
+
+  private async exchange(source: NtsSource, attempts: Attempts): Promise<void> {
+    try {
+      const { nts, host, endpoint } = source
+      const address = nts.host === null ? endpoint.address : (await resolveHost(nts.host))[0]
+      if (address === undefined) throw new Error(`${nts.host} has no address`)
+      const aeads = nts.aead?.flatMap((id) => aeadParameters(id)?.id ?? [])
+      const target = { name: nts.host ?? host, address, port: nts.port, ca: nts.ca, insecure: nts.noval, aeads }
+      const keys = await exchangeKeys(target)
+      const served = keys.host === undefined ? address : (await resolveHost(keys.host))[0]
+      if (served === undefined) throw new Error(`${keys.host} has no address`)
+      // Without a port record it is 123 (RFC 8915 §4.1.8), unless the configuration names another.
+      const port = keys.port ?? (endpoint.port === NTP_PORT ? NTP_PORT : endpoint.port)
+      attempts.failures = 0
+      attempts.problem = undefined
+      attempts.notBefore = this.monotonic() + FIRST_PAUSE
+      this.begin(source, keys.aead.id, keys, { address: served, port })
+    } catch (error) {
+      const problem = error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${String(error)}`
+      if (problem !== attempts.problem) this.listener.warn(problem)
+      attempts.problem = problem
+      attempts.notBefore = this.monotonic() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts.failures)
+      attempts.failures += 1
+    } finally {
+      attempts.running = false
+    }
+  }
+
+  private begin(
+    source: NtsSource,
+    id: AeadId,
+    session: { readonly c2s: Uint8Array; readonly s2c: Uint8Array; readonly cookies: readonly Uint8Array[] },
+    endpoint: Endpoint
+  ): boolean {
+    const aead = aeadProvider().aeads.get(id)
+    // The association may have gone while the exchange ran.
+    if (aead === undefined || !this.attempts.has(source.id)) return false
+    try {
+      const association = new NtsAssociation(aead, session)
+      this.held.set(source.id, { source: jarName(source), association, aead: id, endpoint })
+      this.listener.exchanged(source.id, association, endpoint)
+      this.changed(source.id)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+const jarName = ({ host, endpoint, nts }: NtsSource): string =>
+  [host, endpoint.address, String(endpoint.port), nts.host ?? "", String(nts.port)].join(" ")

@@ -1,0 +1,97 @@
+/** Leap seconds: what the file and the sources say, the moment one takes effect, and the smear. */
+import { createHash } from "node:crypto"
+import { readFileSync, statSync } from "node:fs"
+import { ANNOUNCE_SECONDS, type ArmedLeap, decideLeap } from "@meridian/algorithms/leap"
+import { type LeapFile, leapFileExpired, parseLeapFile, verifyLeapFile } from "@meridian/algorithms/leap-file"
+import { type Smear, smearAt, smearBefore, smearOff, type SmearOptions } from "@meridian/algorithms/smear"
+import { Leap } from "@meridian/time/clock-curve"
+
+/** How often the file is looked at, seconds. */
+const FILE_INTERVAL = 3_600
+
+export interface LeapStanding extends ArmedLeap {
+  readonly origin: "file" | "sources"
+}
+
+export class LeapSeconds {
+  private readonly path: string | null
+  private readonly smear: SmearOptions
+  private readonly warn: (message: string) => void
+  private file: LeapFile | undefined
+  private fileRead = ""
+  private checkedAt = -Infinity
+  private votes: readonly Leap[] = []
+  private standing: LeapStanding | undefined
+
+  constructor(path: string | null, smearSeconds: number, warn: (message: string) => void) {
+    this.path = path
+    this.smear = smearSeconds > 0 ? smearBefore(smearSeconds) : smearOff
+    this.warn = warn
+  }
+
+  /** The leap second that is coming. */
+  get armed(): LeapStanding | undefined {
+    return this.standing
+  }
+
+  /** What the sources that are followed announce. */
+  hear(leaps: readonly number[]): void {
+    if (leaps.length > 0) this.votes = leaps.map((leap) => leap as Leap)
+  }
+
+  /**
+   * Brings the decision up to date. Returns a leap second that has just taken effect: time scales move by it now.
+   * @param unix served time, Unix seconds, before that leap second is applied
+   */
+  update(unix: number): ArmedLeap | undefined {
+    this.readFile(unix)
+    const { standing } = this
+    if (standing !== undefined && unix >= standing.at) {
+      this.standing = undefined
+      // What the sources announced is over; those that go on saying so are asked again.
+      this.votes = []
+      return standing
+    }
+    const { leap, at, origin } = decideLeap(unix, this.votes, this.file)
+    this.standing =
+      at === undefined || origin === "none" ? undefined : { at, change: leap === Leap.delete ? -1 : 1, origin }
+    return undefined
+  }
+
+  /** The leap indicator to show: in the last day, and never beside a smear. */
+  indicator(unix: number): Leap {
+    const { standing } = this
+    if (standing === undefined || standing.at - unix > ANNOUNCE_SECONDS) return Leap.none
+    return standing.change > 0 ? Leap.insert : Leap.delete
+  }
+
+  /** What the smear adds at this moment; undefined when no leap second is near or it is off. It ends with the leap second. */
+  smearNow(unix: number): Smear | undefined {
+    return this.standing === undefined ? undefined : smearAt(this.smear, this.standing, unix)
+  }
+
+  private readFile(unix: number): void {
+    if (this.path === null || unix - this.checkedAt < FILE_INTERVAL) return
+    this.checkedAt = unix
+    try {
+      const { mtimeMs, size } = statSync(this.path)
+      const mark = `${mtimeMs} ${size}`
+      if (mark !== this.fileRead) {
+        this.fileRead = mark
+        this.file = undefined
+        const parsed = parseLeapFile(readFileSync(this.path, "utf8"))
+        const verified = "_tag" in parsed ? parsed : verifyLeapFile(parsed, sha1)
+        if ("_tag" in verified) this.warn(`leap second file ${this.path} is not used: ${verified.message}`)
+        else this.file = verified
+      }
+    } catch (error) {
+      this.file = undefined
+      this.fileRead = ""
+      this.warn(`leap second file ${this.path} cannot be read: ${String(error)}`)
+    }
+    if (this.file !== undefined && leapFileExpired(this.file, unix))
+      this.warn(`leap second file ${this.path} has expired: the sources' word counts; fetch the file anew`)
+  }
+}
+
+const sha1 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash("sha1").update(bytes).digest())

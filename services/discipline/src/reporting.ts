@@ -1,0 +1,149 @@
+/** What this service tells about itself: sources, tracking, and what it is waiting for. */
+import { rootDistance } from "@meridian/algorithms/root-distance"
+import { formatSeconds, type SourceVerdict, type Verdict } from "@meridian/algorithms/verdict"
+import type { DisciplineAction } from "@meridian/algorithms/discipline"
+import type { Measurement } from "@meridian/events/clock"
+import type {
+  ClockState,
+  DisciplineConfiguration,
+  SourceAuthentication,
+  SourceReport,
+  TrackingReport
+} from "@meridian/observability/discipline-report"
+import { rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
+import { formatReferenceId } from "@meridian/wire/reference-id"
+import type { ClockKeeper } from "./clock-keeper.ts"
+import { type Reading, unixOf } from "./clocks.ts"
+import type { LeapSeconds } from "./leap-seconds.ts"
+import type { Upstream } from "./upstream.ts"
+import type { Upstreams } from "./upstreams.ts"
+
+/** Samples before a source is followed; for people who wait. */
+const SAMPLES_NEEDED = 3
+
+/** Everything that a report is made of. */
+export interface Standing {
+  readonly configuration: DisciplineConfiguration
+  readonly upstreams: Upstreams
+  readonly keeper: ClockKeeper
+  readonly leaps: LeapSeconds
+  readonly verdicts: ReadonlyMap<string, SourceVerdict>
+  readonly action: DisciplineAction
+}
+
+const authenticationOf = ({ configuration, id }: Upstream, upstreams: Upstreams): SourceAuthentication => {
+  if (configuration === undefined) return { kind: "none" }
+  if (configuration.nts !== null) return { kind: "nts", cookies: upstreams.cookies(id) }
+  return configuration.keyId === null ? { kind: "none" } : { kind: "symmetric", key: configuration.keyId }
+}
+
+export const sourceReport = (upstream: Upstream, now: Reading, standing: Standing): SourceReport => {
+  const { upstreams, keeper, verdicts } = standing
+  const { id, endpoint, host, options, tracked, sample, lastReply } = upstream
+  const view = tracked.view(now.monotonic, 2 ** upstreams.poll(id))
+  const hasEstimate = tracked.estimate(now.monotonic) !== undefined
+  const verdict = verdicts.get(tracked.configuration.id)
+  return {
+    address: endpoint.address,
+    port: endpoint.port,
+    name: host ?? null,
+    mode: options.mode,
+    stratum: sample?.stratum ?? STRATUM_UNSYNCHRONISED,
+    leap: sample?.leap ?? 3,
+    referenceId: sample === undefined ? "" : formatReferenceId(sample.referenceId, sample.stratum),
+    poll: upstreams.poll(id),
+    reach: upstreams.reach(id).toString(8).padStart(3, "0"),
+    verdict: verdict?.verdict ?? "unreachable",
+    reason: verdict?.reason ?? "not asked yet",
+    offset: hasEstimate ? view.offset - keeper.correction(now.monotonic) : null,
+    delay: sample === undefined ? null : view.delay,
+    dispersion: hasEstimate ? view.dispersion : null,
+    jitter: sample === undefined ? null : view.jitter,
+    rootDelay: view.rootDelay,
+    rootDispersion: view.rootDispersion,
+    rootDistance: sample === undefined ? null : rootDistance(view, now.monotonic),
+    authentication: authenticationOf(upstream, upstreams),
+    lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
+    dropped: { ...upstream.dropped }
+  }
+}
+
+/** The measurements behind a decision, for the event log. */
+export const measurementsOf = (upstreams: Upstreams, now: Reading): readonly Measurement[] =>
+  upstreams.all.flatMap(({ id, endpoint, tracked, sample }) => {
+    const view = tracked.view(now.monotonic, 2 ** upstreams.poll(id))
+    const { offset, delay, dispersion, jitter } = view
+    if (sample === undefined || ![offset, delay, dispersion, jitter].every(Number.isFinite)) return []
+    const reach = upstreams.reach(id)
+    return [{ source: endpoint.address, stratum: sample.stratum, reach, offset, delay, dispersion, jitter }]
+  })
+
+const stateOf = ({ isLocal, discipline }: ClockKeeper): ClockState => (isLocal ? "local" : discipline.state)
+
+/** @param holdoverSince CLOCK_MONOTONIC, seconds */
+export const trackingReport = (now: Reading, standing: Standing, holdoverSince: number | undefined): TrackingReport => {
+  const { configuration, keeper, leaps } = standing
+  const { curve, discipline, isLocal } = keeper
+  const estimate = discipline.tracking(now.monotonic)
+  const unix = (monotonic: number): number => unixOf(now) - (now.monotonic - monotonic)
+  const { armed } = leaps
+  const isGood = curve.stratum < STRATUM_UNSYNCHRONISED
+  return {
+    mode: configuration.mode,
+    state: stateOf(keeper),
+    systemPeer: isGood && !isLocal && discipline.state !== "holdover" ? (discipline.root?.peer ?? null) : null,
+    stratum: curve.stratum,
+    leap: curve.leap,
+    referenceId: isGood ? formatReferenceId(curve.referenceId, curve.stratum) : "",
+    referenceTime: discipline.root === undefined ? null : unix(discipline.root.at),
+    offset: estimate?.offset ?? null,
+    offsetDeviation: estimate?.offsetDeviation ?? null,
+    frequency: estimate === undefined ? null : estimate.frequency * 1e6,
+    frequencyDeviation: estimate === undefined ? null : estimate.frequencyDeviation * 1e6,
+    servedOffset: isGood ? keeper.correction(now.monotonic) : 0,
+    servedFrequency: isGood ? curve.frequency * 1e6 : 0,
+    rootDelay: curve.rootDelay,
+    rootDispersion: rootDispersionAt(curve, now.monotonic),
+    poll: discipline.poll.exponent,
+    holdoverSince: holdoverSince === undefined ? null : unix(holdoverSince),
+    leapArmed:
+      armed === undefined
+        ? null
+        : { leap: armed.change > 0 ? "insert" : "delete", at: armed.at, origin: armed.origin },
+    steps: keeper.steps,
+    foreignSteps: keeper.foreignSteps,
+    waitingFor: waitingFor(standing)
+  }
+}
+
+/** Verdicts of sources that are followed or could be. */
+const useful: ReadonlySet<Verdict> = new Set(["system-peer", "candidate", "backup", "excess", "outlier"])
+export const isUseful = (verdict: Verdict): boolean => useful.has(verdict)
+
+/** What stands between this node and good time. */
+const waitingFor = ({ action, configuration, keeper, upstreams, verdicts }: Standing): readonly string[] => {
+  switch (action._tag) {
+    case "Panic":
+      return [
+        `a person: the sources say that this clock is off by ${formatSeconds(action.offset)}, over the panic threshold; set the clock, or raise \`tinker panic\``
+      ]
+    case "Spike":
+      return [`certainty: the sources say that this clock is off by ${formatSeconds(action.offset)}; if that lasts, it is stepped`]
+    case "Set":
+    case "Slewed":
+    case "Stepped":
+      return []
+    case "Waiting":
+    case "Holdover":
+  }
+  if (configuration.sources.length === 0)
+    return keeper.isLocal ? [] : ["a source: none is configured, and no local reference"]
+  const sources = upstreams.all.flatMap(({ endpoint, tracked, polls }) => {
+    const said = verdicts.get(tracked.configuration.id)
+    if (tracked.reach === 0) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${polls} times)`]
+    if (tracked.pending)
+      return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
+    return said === undefined || isUseful(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
+  })
+  return [...upstreams.problems(), ...sources]
+}

@@ -1,0 +1,296 @@
+/** The service as a whole: upstreams in, decisions, the page, events, statistics and reports out. */
+import type { DisciplineAction, DisciplineOutcome } from "@meridian/algorithms/discipline"
+import { formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
+import { SymmetricMacs } from "@meridian/auth/mac"
+import { KeyTable } from "@meridian/auth/key-table"
+import type { ClockCommand } from "@meridian/events/clock"
+import { aeadProvider } from "@meridian/native-io/aead"
+import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
+import { installedDigests } from "@meridian/native-io/digests-native"
+import type {
+  DisciplineConfiguration,
+  DisciplineReport,
+  FromDiscipline,
+  SystemCounters
+} from "@meridian/observability/discipline-report"
+import type { Sample } from "@meridian/protocol/association-action"
+import { STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
+import { ClockEventOutbox } from "./clock-event-outbox.ts"
+import { ClockKeeper } from "./clock-keeper.ts"
+import { correctedStamp, type ReadClocks } from "./clocks.ts"
+import { DriftFile } from "./drift-file.ts"
+import { LeapSeconds } from "./leap-seconds.ts"
+import { isUseful, measurementsOf, sourceReport, type Standing, trackingReport } from "./reporting.ts"
+import { disciplineOptions, localOptions } from "./settings.ts"
+import { closesLoop, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
+import { StatisticsWriter } from "./statistics-writer.ts"
+import type { KnownFrequency, Upstream } from "./upstream.ts"
+import { Upstreams } from "./upstreams.ts"
+
+export interface ServiceSurroundings {
+  readonly page: ClockPageWriter
+  /** Of the same page: what the process before left there. */
+  readonly before: ClockPageReader
+  readonly read: ReadClocks
+  /** log2 seconds */
+  readonly precision: number
+  readonly send: (message: FromDiscipline<ClockCommand>) => void
+}
+
+/** Between two writes of the drift file, seconds. */
+const DRIFT_INTERVAL = 3_600
+/** Frequencies that are less sure than this are not worth keeping, seconds per second. */
+const DRIFT_DEVIATION = 1e-6
+const MOST_WARNINGS = 256
+
+export class DisciplineService {
+  private readonly surroundings: ServiceSurroundings
+  private readonly configuration: DisciplineConfiguration
+  private readonly macs: SymmetricMacs
+  private readonly drift: DriftFile | undefined
+  private readonly leaps: LeapSeconds
+  private readonly keeper: ClockKeeper
+  private readonly upstreams: Upstreams
+  private readonly statistics: StatisticsWriter
+  private readonly outbox: ClockEventOutbox
+  private readonly own = new OwnAddresses()
+  private readonly warned = new Set<string>()
+  private verdicts: ReadonlyMap<string, SourceVerdict> = new Map()
+  private action: DisciplineAction = { _tag: "Waiting" }
+  private announced: string | undefined
+  private announcedLeap = "none"
+  private driftSavedAt: number
+
+  constructor(configuration: DisciplineConfiguration, surroundings: ServiceSurroundings) {
+    const { page, before, read, precision } = surroundings
+    const warn = (message: string): void => this.warn(message)
+    this.configuration = configuration
+    this.surroundings = surroundings
+    const startedAt = read().monotonic
+    this.driftSavedAt = startedAt
+    this.macs = new SymmetricMacs(installedDigests(aeadProvider().cmac), KeyTable.empty)
+    this.outbox = new ClockEventOutbox((events) => surroundings.send({ type: "clock-events", events }))
+    this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
+    const frequency = this.knownFrequency()
+    this.leaps = new LeapSeconds(configuration.leapfile, configuration.leapSmearSeconds, warn)
+    this.keeper = new ClockKeeper(
+      {
+        discipline: disciplineOptions(configuration),
+        frequency: frequency?.value ?? 0,
+        local: localOptions(configuration),
+        hasSources: configuration.sources.length > 0
+      },
+      page,
+      before,
+      read,
+      this.leaps
+    )
+    this.statistics = new StatisticsWriter(configuration, read, startedAt, warn)
+    this.upstreams = new Upstreams(
+      configuration,
+      {
+        read,
+        precision,
+        frequency,
+        macs: this.macs,
+        system: () => this.systemVariables(),
+        correction: (monotonic) => this.keeper.correction(monotonic)
+      },
+      {
+        measured: (upstream, sample) => this.measured(upstream, sample),
+        lost: () => void this.decide(),
+        reachabilityChanged: (upstream, reachable, reach) =>
+          this.outbox.add({ _tag: "SetReachability", source: upstream.endpoint.address, reachable, reach }),
+        warn
+      }
+    )
+  }
+
+  start(): void {
+    this.keeper.publish()
+    this.upstreams.start()
+  }
+
+  useKeys(table: KeyTable): void {
+    this.macs.keys = table
+  }
+
+  countersArrived(counters: SystemCounters): void {
+    this.statistics.counters = counters
+  }
+
+  /** To be called a few times a second. */
+  tick(): void {
+    const { keeper, upstreams } = this
+    const stepped = keeper.watchRealtime()
+    if (stepped !== 0) this.foreignStep(stepped)
+    const leapt = keeper.passLeapSecond()
+    if (leapt !== 0) upstreams.clockStepped(leapt)
+    this.announceLeap()
+    keeper.publish()
+    const { monotonic } = this.surroundings.read()
+    this.outbox.flush(monotonic)
+    this.statistics.tick()
+    if (monotonic - this.driftSavedAt >= DRIFT_INTERVAL) this.saveDrift(monotonic)
+  }
+
+  report(): DisciplineReport {
+    const now = this.surroundings.read()
+    const memory = process.memoryUsage()
+    const standing = this.standing()
+    const holdoverSince = this.action._tag === "Holdover" ? this.action.since : undefined
+    return {
+      type: "report",
+      tracking: trackingReport(now, standing, holdoverSince),
+      sources: this.upstreams.all.map((upstream) => sourceReport(upstream, now, standing)),
+      rss: memory.rss,
+      heapUsed: memory.heapUsed
+    }
+  }
+
+  /** Saves what is to be kept. The page stays as it is, and ages. */
+  stop(): void {
+    const { monotonic } = this.surroundings.read()
+    this.saveDrift(monotonic)
+    this.upstreams.stop()
+    this.outbox.flush(monotonic)
+  }
+
+  private standing(): Standing {
+    const { configuration, upstreams, keeper, leaps, verdicts, action } = this
+    return { configuration, upstreams, keeper, leaps, verdicts, action }
+  }
+
+  private measured(upstream: Upstream, sample: Sample): void {
+    const outcome = this.decide()
+    const verdict = this.verdicts.get(upstream.tracked.configuration.id)
+    this.statistics.sampled(upstream, sample, verdict?.verdict, this.upstreams.reach(upstream.id))
+    this.statistics.decided(outcome, this.keeper.discipline)
+  }
+
+  private decide(): DisciplineOutcome {
+    const { keeper, upstreams, surroundings } = this
+    this.judgeLoops(surroundings.read().monotonic)
+    const wasHoldover = this.action._tag === "Holdover"
+    const outcome = keeper.decide(upstreams.all.map(({ tracked }) => tracked))
+    this.action = outcome.action
+    this.verdicts = new Map(outcome.decision.verdicts.map((verdict) => [verdict.id, verdict]))
+    for (const upstream of upstreams.all) {
+      const verdict = this.verdicts.get(upstream.tracked.configuration.id)?.verdict
+      upstreams.judged(upstream, verdict !== undefined && isUseful(verdict))
+    }
+    upstreams.wantPoll(keeper.discipline.poll.exponent)
+    this.announce(outcome, wasHoldover)
+    return outcome
+  }
+
+  /** Whom we follow changes, so this is asked anew for each decision. */
+  private judgeLoops(now: number): void {
+    const { root, state } = this.keeper.discipline
+    const followed = root === undefined || state !== "synchronised" ? undefined : referenceIdOfAddress(root.peer)
+    for (const { tracked, sample } of this.upstreams.all) {
+      if (sample === undefined) continue
+      const loop = closesLoop(sample.stratum, sample.referenceId, (id) => this.own.has(id, now), followed)
+      if (loop !== tracked.report.loop) tracked.report = { ...tracked.report, loop }
+    }
+  }
+
+  private announce({ action, decision }: DisciplineOutcome, wasHoldover: boolean): void {
+    const { outbox, keeper, upstreams, surroundings } = this
+    const measurements = (): readonly MeasurementList[number][] => measurementsOf(upstreams, surroundings.read())
+    switch (action._tag) {
+      case "Set":
+      case "Slewed":
+      case "Stepped": {
+        const peer = keeper.discipline.root?.peer
+        if (peer !== undefined && (peer !== this.announced || wasHoldover)) {
+          this.announced = peer
+          const reason = decision.verdicts.find(({ id }) => id === peer)?.reason ?? "the best of the survivors"
+          outbox.add({ _tag: "ChoosePeer", peer, reason, measurements: measurements() })
+        }
+        if (action._tag !== "Slewed") upstreams.servedTimeStepped()
+        if (action._tag === "Stepped") {
+          const reason = `the sources agree for long enough that the served time was off by ${formatSeconds(action.offset)}`
+          outbox.add({ _tag: "Step", offset: action.offset, reason, measurements: measurements() })
+        }
+        break
+      }
+      case "Holdover":
+        if (wasHoldover) break
+        this.announced = undefined
+        outbox.add({
+          _tag: "EnterHoldover",
+          rootDispersion: keeper.discipline.rootDispersion(surroundings.read().monotonic),
+          reason: decision.verdicts.map(({ id, verdict }) => `${id}: ${verdict}`).join(", ") || "no source is left",
+          measurements: measurements()
+        })
+        break
+      case "Panic":
+        this.warn(
+          `the sources say that this clock is off by ${action.offset.toPrecision(3)} s, over the panic threshold: it is not followed; set the clock, or raise \`tinker panic\``
+        )
+        break
+      case "Waiting":
+      case "Spike":
+    }
+  }
+
+  private announceLeap(): void {
+    const { armed } = this.leaps
+    const leap = armed === undefined ? "none" : armed.change > 0 ? "insert" : "delete"
+    if (leap === this.announcedLeap) return
+    this.announcedLeap = leap
+    const at = armed === undefined ? null : new Date(armed.at * 1e3).toISOString()
+    const source = armed?.origin === "file" ? "leap second file" : (this.keeper.discipline.root?.peer ?? "sources")
+    this.outbox.add({ _tag: "ArmLeap", leap, at, source } as ClockCommand)
+  }
+
+  private foreignStep(seconds: number): void {
+    this.upstreams.clockStepped(seconds)
+    const text = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
+    this.surroundings.send({ type: "warning", message: text })
+    const measurements = measurementsOf(this.upstreams, this.surroundings.read())
+    this.outbox.add({ _tag: "Step", offset: seconds, reason: text, measurements })
+  }
+
+  private knownFrequency(): KnownFrequency | undefined {
+    const found = this.drift?.read()
+    if (typeof found !== "string") return found
+    this.warn(found)
+    return undefined
+  }
+
+  private saveDrift(now: number): void {
+    this.driftSavedAt = now
+    const estimate = this.keeper.discipline.tracking(now)
+    if (estimate === undefined || estimate.frequencyDeviation > DRIFT_DEVIATION) return
+    try {
+      this.drift?.save(estimate.frequency)
+    } catch (error) {
+      this.warn(`drift file ${this.configuration.driftfile} cannot be written: ${String(error)}`)
+    }
+  }
+
+  private systemVariables() {
+    const { curve } = this.keeper
+    const { leap, stratum, referenceId, rootDelay, rootDispersion } = curve
+    const reference = correctedStamp({ seconds: curve.referenceSeconds, nanoseconds: curve.referenceNanoseconds }, 0)
+    return {
+      leap,
+      stratum: stratum < STRATUM_UNSYNCHRONISED ? stratum : 0,
+      referenceId,
+      reference,
+      rootDelay,
+      rootDispersion
+    }
+  }
+
+  /** Each cause once. */
+  private warn(message: string): void {
+    if (this.warned.has(message) || this.warned.size >= MOST_WARNINGS) return
+    this.warned.add(message)
+    this.surroundings.send({ type: "warning", message })
+  }
+}
+
+type MeasurementList = ReturnType<typeof measurementsOf>

@@ -1,0 +1,36 @@
+/** From the configuration to the options of the algorithms. */
+import { defaultDisciplineOptions, type DisciplineOptions } from "@meridian/algorithms/discipline"
+import { type LocalOptions, noLocalMode } from "@meridian/algorithms/local-mode"
+import { defaultSystemOptions, type SystemOptions } from "@meridian/algorithms/system-peer"
+import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
+
+/** The defaults, with what is not null in their place. */
+const withSet = <A extends object>(defaults: A, values: { readonly [K in keyof A]?: A[K] | null }): A => {
+  const set = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && value !== undefined))
+  return { ...defaults, ...set }
+}
+
+export const disciplineOptions = ({ sources, tinker, tos }: DisciplineConfiguration): DisciplineOptions => {
+  const { minsane, minclock, maxclock, mindist, maxdist, floor, ceiling } = tos
+  const system: SystemOptions = withSet(defaultSystemOptions, {
+    minsane,
+    minclock,
+    maxclock,
+    mindist,
+    maxdist,
+    floor,
+    ceiling
+  })
+  const { step, stepout, panic, dispersion, firstMayPanic } = tinker
+  const options = withSet(defaultDisciplineOptions, { step, stepout, panic, firstMayPanic, dispersionRate: dispersion })
+  const least = Math.min(...sources.map(({ minpoll }) => minpoll))
+  const most = Math.max(...sources.map(({ maxpoll }) => maxpoll))
+  return sources.length === 0 ? { ...options, system } : { ...options, system, minpoll: least, maxpoll: most }
+}
+
+export const localOptions = ({ localReference, tos }: DisciplineConfiguration): LocalOptions =>
+  withSet(noLocalMode, {
+    localStratum: localReference?.stratum ?? null,
+    orphanStratum: tos.orphan,
+    orphanWait: tos.orphanwait
+  })

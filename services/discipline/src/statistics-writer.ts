@@ -1,0 +1,100 @@
+/** Which statistics lines the service writes, and when. */
+import type { ClockDiscipline, DisciplineOutcome } from "@meridian/algorithms/discipline"
+import type { Verdict } from "@meridian/algorithms/verdict"
+import type { DisciplineConfiguration, SystemCounters } from "@meridian/observability/discipline-report"
+import type { Sample } from "@meridian/protocol/association-action"
+import { type ReadClocks, unixOf } from "./clocks.ts"
+import { loopLine, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
+import type { Upstream } from "./upstream.ts"
+
+/** Between two lines of sysstats, seconds. */
+const SYSTEM_INTERVAL = 3_600
+
+/** The bits of a peer status word (RFC 9327 §3.2): configured, authentication on, authentic, reachable. */
+const CONFIGURED = 0x8000
+const KEYED = 0x4000
+const AUTHENTIC = 0x2000
+const REACHABLE = 0x1000
+const SELECTION_SHIFT = 8
+
+/** The selection field of the peer status word. */
+const selections: Readonly<Partial<Record<Verdict, number>>> = {
+  falseticker: 1,
+  excess: 2,
+  outlier: 3,
+  candidate: 4,
+  backup: 5,
+  "system-peer": 6
+}
+
+export const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, reach: number): number => {
+  const { configuration } = upstream
+  const isKeyed = configuration !== undefined && (configuration.keyId !== null || configuration.nts !== null)
+  return (
+    (configuration === undefined ? 0 : CONFIGURED) |
+    // A sample was taken, so its packet was authentic where it had to be.
+    (isKeyed ? KEYED | AUTHENTIC : 0) |
+    (reach === 0 ? 0 : REACHABLE) |
+    ((verdict === undefined ? 0 : (selections[verdict] ?? 0)) << SELECTION_SHIFT)
+  )
+}
+
+export class StatisticsWriter {
+  /** What the supervisor told last. */
+  counters: SystemCounters | undefined
+  private readonly statistics: Statistics
+  private readonly read: ReadClocks
+  private systemAt: number
+
+  constructor(
+    { statsdir, filegen }: DisciplineConfiguration,
+    read: ReadClocks,
+    startedAt: number,
+    warn: (message: string) => void
+  ) {
+    this.read = read
+    this.systemAt = startedAt
+    this.statistics = new Statistics(statsdir, filegen, () => read().monotonic - startedAt, warn)
+  }
+
+  sampled(upstream: Upstream, sample: Sample, verdict: Verdict | undefined, reach: number): void {
+    const now = this.read()
+    const unix = unixOf(now)
+    const { address } = upstream.endpoint
+    if (this.statistics.has("rawstats")) {
+      const lost = 8 - reach.toString(2).replaceAll("0", "").length
+      this.statistics.write("rawstats", unix, rawLine(unix, address, sample, upstream.options.version, lost))
+    }
+    const figures = upstream.tracked.peerVariables(now.monotonic)
+    if (figures === undefined || !this.statistics.has("peerstats")) return
+    const { offset, delay, dispersion, jitter } = figures
+    const status = peerStatus(upstream, verdict, reach)
+    this.statistics.write("peerstats", unix, peerLine(unix, { address, status, offset, delay, dispersion, jitter }))
+  }
+
+  decided({ action, decision }: DisciplineOutcome, discipline: ClockDiscipline): void {
+    if (action._tag !== "Set" && action._tag !== "Slewed" && action._tag !== "Stepped") return
+    if (!this.statistics.has("loopstats")) return
+    const now = this.read()
+    const unix = unixOf(now)
+    const estimate = discipline.tracking(now.monotonic)
+    const line = loopLine(unix, {
+      offset: action.offset,
+      frequency: estimate?.frequency ?? 0,
+      jitter: decision.combined?.jitter ?? 0,
+      wander: estimate?.frequencyDeviation ?? 0,
+      timeConstant: discipline.poll.exponent
+    })
+    this.statistics.write("loopstats", unix, line)
+  }
+
+  /** Writes what is due. */
+  tick(): void {
+    const now = this.read()
+    const seconds = now.monotonic - this.systemAt
+    if (seconds < SYSTEM_INTERVAL) return
+    this.systemAt = now.monotonic
+    const unix = unixOf(now)
+    if (this.counters !== undefined) this.statistics.write("sysstats", unix, systemLine(unix, seconds, this.counters))
+  }
+}

@@ -1,0 +1,122 @@
+/** The sockets of the associations: one each, a fresh one for every request of a client (RFC 9109). */
+import { UdpClientError, type UdpClientSocket } from "@meridian/native-io/udp-client"
+import { openUdpClient } from "@meridian/native-io/udp-client-open"
+import type { Send } from "@meridian/protocol/association-action"
+import type { Endpoint } from "@meridian/protocol/association-options"
+import type { UnixTime } from "@meridian/time/timestamp"
+
+export interface SocketListener {
+  /** When a request left; told again when the kernel's stamp is known. */
+  readonly transmitted: (id: number, exchange: number, stamp: UnixTime) => void
+  readonly datagram: (id: number, bytes: Uint8Array, from: Endpoint, arrival: UnixTime) => void
+  /** A socket could not be opened, a request not sent, or the network refused it: an errno's name. */
+  readonly failed: (id: number, code: string) => void
+}
+
+/** A port is closed when its request has gone without an answer for so long: late answers are of no use. */
+const PATIENCE_MS = 8_000
+/** Events of one socket taken in one turn of the event loop. */
+const MOST_EVENTS = 64
+
+interface Open {
+  readonly socket: UdpClientSocket
+  /** Exchanges by what `send` returned. */
+  readonly exchanges: Map<number, number>
+  closing: NodeJS.Timeout | undefined
+}
+
+export class UpstreamSockets {
+  private readonly listener: SocketListener
+  private readonly readWall: () => UnixTime
+  private readonly open = new Map<number, Open>()
+  /** Counts openings, so that one that was overtaken is closed. */
+  private readonly turns = new Map<number, number>()
+
+  constructor(listener: SocketListener, readWall: () => UnixTime) {
+    this.listener = listener
+    this.readWall = readWall
+  }
+
+  /** Does what a Send says. Never rejects: what goes wrong is told as `failed`. */
+  async send(id: number, action: Send): Promise<void> {
+    try {
+      const kept = action.newSourcePort ? undefined : this.open.get(id)
+      const used = kept ?? (await this.openFor(id, action.to))
+      if (used === undefined) return
+      const before = this.readWall()
+      const sequence = used.socket.send(action.bytes)
+      used.exchanges.clear()
+      used.exchanges.set(sequence, action.exchange)
+      this.listener.transmitted(id, action.exchange, before)
+      if (action.newSourcePort) this.closeLater(id, used)
+    } catch (error) {
+      this.listener.failed(id, error instanceof UdpClientError ? error.code : String(error))
+    }
+  }
+
+  /** The answer is here: nothing more is expected on this port. */
+  answered(id: number): void {
+    const used = this.open.get(id)
+    if (used?.closing !== undefined) this.close(id)
+  }
+
+  close(id: number): void {
+    this.turns.set(id, (this.turns.get(id) ?? 0) + 1)
+    const used = this.open.get(id)
+    if (used === undefined) return
+    clearTimeout(used.closing)
+    used.socket.close()
+    this.open.delete(id)
+  }
+
+  /** For an association that has ended. */
+  forget(id: number): void {
+    this.close(id)
+    this.turns.delete(id)
+  }
+
+  closeAll(): void {
+    for (const id of this.open.keys()) this.close(id)
+  }
+
+  private async openFor(id: number, remote: Endpoint): Promise<Open | undefined> {
+    this.close(id)
+    const turn = this.turns.get(id)
+    const socket = await openUdpClient({ remote })
+    if (this.turns.get(id) !== turn) {
+      socket.close()
+      return undefined
+    }
+    const used: Open = { socket, exchanges: new Map(), closing: undefined }
+    this.open.set(id, used)
+    socket.onReadable(() => this.drain(id, used))
+    return used
+  }
+
+  private drain(id: number, { socket, exchanges }: Open): void {
+    for (let taken = 0; taken < MOST_EVENTS; taken += 1) {
+      const event = socket.receive()
+      switch (event?._tag) {
+        case undefined:
+          return
+        case "Transmitted": {
+          const exchange = exchanges.get(event.sequence)
+          if (exchange !== undefined) this.listener.transmitted(id, exchange, event.stamp)
+          break
+        }
+        case "Datagram":
+          this.listener.datagram(id, event.bytes, event.from, event.arrival)
+          break
+        case "Failed":
+          this.listener.failed(id, event.code)
+      }
+    }
+  }
+
+  private closeLater(id: number, used: Open): void {
+    clearTimeout(used.closing)
+    used.closing = setTimeout(() => {
+      if (this.open.get(id) === used) this.close(id)
+    }, PATIENCE_MS)
+  }
+}

@@ -1,0 +1,56 @@
+/** One source as this service keeps it: its association's number, what the discipline tracks of it, what it said last. */
+import { TrackedSource } from "@meridian/algorithms/tracked-source"
+import { SourceEstimator } from "@meridian/algorithms/source-estimator"
+import type { UpstreamConfiguration } from "@meridian/observability/discipline-report"
+import type { Sample } from "@meridian/protocol/association-action"
+import type { AssociationOptions, Endpoint } from "@meridian/protocol/association-options"
+
+/** A frequency to start from, seconds per second, with its standard deviation. */
+export interface KnownFrequency {
+  readonly value: number
+  readonly deviation: number
+}
+
+export interface Upstream {
+  /** The association's number. */
+  readonly id: number
+  /** The configured host; undefined for a peer that came by itself. */
+  readonly host: string | undefined
+  readonly configuration: UpstreamConfiguration | undefined
+  readonly options: AssociationOptions
+  /** Where its line or its name led; keys are asked for here. */
+  readonly mobilisedAt: Endpoint
+  /** Where time is asked for: elsewhere when a key exchange said so. */
+  endpoint: Endpoint
+  tracked: TrackedSource
+  sample: Sample | undefined
+  /** CLOCK_MONOTONIC of the last usable reply, seconds. */
+  lastReply: number | undefined
+  readonly dropped: Record<string, number>
+  /** Times that it was asked, or would have been with a key. */
+  polls: number
+  /** Such times since the selection last found it to be of use. */
+  useless: number
+}
+
+/**
+ * @param precision of our clock, seconds
+ * @param frequency undefined when nothing is known
+ */
+export const trackedAt = (
+  endpoint: Endpoint,
+  options: AssociationOptions,
+  precision: number,
+  frequency: KnownFrequency | undefined
+): TrackedSource => {
+  const { prefer, noselect, alwaysTrue, minpoll, maxpoll } = options
+  return new TrackedSource(
+    { id: endpoint.address, prefer, noselect, alwaysTrue, minpoll, maxpoll },
+    precision,
+    new SourceEstimator(precision, frequency)
+  )
+}
+
+export const count = (upstream: Upstream, reason: string): void => {
+  upstream.dropped[reason] = (upstream.dropped[reason] ?? 0) + 1
+}

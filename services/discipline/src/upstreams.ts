@@ -1,0 +1,352 @@
+/**
+ * Drives the associations: does what their actions say, and turns samples into what the discipline tracks. What is decided
+ * from it is the listener's business.
+ */
+import { randomFillSync } from "node:crypto"
+import type { SymmetricMacs } from "@meridian/auth/mac"
+import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/observability/discipline-report"
+import type { Sample } from "@meridian/protocol/association-action"
+import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
+import type { AssociationOptions, Moment, SystemVariables } from "@meridian/protocol/association-options"
+import {
+  type Associated,
+  AssociationSet,
+  defaultSetOptions,
+  type Mobilised,
+  type SetAction
+} from "@meridian/protocol/association-set"
+import type { UnixTime } from "@meridian/time/timestamp"
+import { correctedStamp, type ReadClocks } from "./clocks.ts"
+import { numericAddress } from "./configuration.ts"
+import { CookieJars } from "./cookie-jar.ts"
+import { KeyExchanges } from "./key-exchanges.ts"
+import { resolutionProblem, resolveHost } from "./name-resolver.ts"
+import { count, type KnownFrequency, trackedAt, type Upstream } from "./upstream.ts"
+import { UpstreamSockets } from "./upstream-sockets.ts"
+
+export interface UpstreamListener {
+  /** A sample was taken in. */
+  readonly measured: (upstream: Upstream, sample: Sample) => void
+  /** A source fell silent, or went: the choice may have to change. */
+  readonly lost: () => void
+  readonly reachabilityChanged: (upstream: Upstream, reachable: boolean, reach: number) => void
+  readonly warn: (message: string) => void
+}
+
+export interface UpstreamSurroundings {
+  readonly read: ReadClocks
+  /** log2 seconds */
+  readonly precision: number
+  readonly frequency: KnownFrequency | undefined
+  /** Replaced as a whole when keys come. */
+  readonly macs: SymmetricMacs
+  /** Our own state, for symmetric peers. */
+  readonly system: () => SystemVariables
+  /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds: symmetric peers are told served time. */
+  readonly correction: (monotonic: number) => number
+}
+
+/** A pool's member that was of no use for so many requests in a row is replaced. */
+const USELESS_AFTER = 8
+const LONGEST_SLEEP_SECONDS = 3_600
+
+export class Upstreams {
+  private readonly surroundings: UpstreamSurroundings
+  private readonly listener: UpstreamListener
+  private readonly configured: ReadonlyMap<string, UpstreamConfiguration>
+  private readonly set: AssociationSet
+  private readonly sockets: UpstreamSockets
+  private readonly keys: KeyExchanges
+  private readonly byId = new Map<number, Upstream>()
+  /** Hosts that are being looked up, with what went wrong the last time. */
+  private readonly unresolved = new Map<string, string>()
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(configuration: DisciplineConfiguration, surroundings: UpstreamSurroundings, listener: UpstreamListener) {
+    this.surroundings = surroundings
+    this.listener = listener
+    this.configured = new Map(configuration.sources.map((source) => [source.host, source]))
+    const maxclock = configuration.tos.maxclock ?? defaultSetOptions.maxclock
+    this.set = new AssociationSet(
+      { ...defaultSetOptions, maxclock },
+      {
+        fillRandom: (bytes) => void randomFillSync(bytes),
+        random: Math.random,
+        precision: surroundings.precision,
+        system: surroundings.system
+      }
+    )
+    this.sockets = new UpstreamSockets(
+      {
+        transmitted: (id, exchange, stamp) => this.transmitted(id, exchange, stamp),
+        datagram: (id, bytes, from, arrival) =>
+          this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from)),
+        failed: (id, code) => this.failed(id, code)
+      },
+      () => ({ ...surroundings.read() })
+    )
+    this.keys = new KeyExchanges(
+      new CookieJars(configuration.stateDirectory),
+      {
+        exchanged: (id, association, endpoint) =>
+          this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
+        warn: listener.warn
+      },
+      () => surroundings.read().monotonic
+    )
+  }
+
+  /** Begins to ask. */
+  start(): void {
+    for (const source of this.configured.values()) {
+      const { host, port, keyId, nts } = source
+      const { macs } = this.surroundings
+      const authentication = () =>
+        nts !== null
+          ? networkTimeSecurity(undefined)
+          : keyId !== null
+            ? symmetricKey(macs, keyId)
+            : unauthenticated
+      const address = numericAddress(host)
+      const options = optionsOf(source)
+      this.act(this.set.configure(this.moment(), { kind: source.kind, host, address, port, options, authentication }))
+    }
+  }
+
+  get all(): readonly Upstream[] {
+    return [...this.byId.values()]
+  }
+
+  reach(id: number): number {
+    return this.set.get(id)?.reach ?? 0
+  }
+
+  poll(id: number): number {
+    return this.set.get(id)?.pollExponent ?? 0
+  }
+
+  cookies(id: number): number {
+    return this.keys.cookies(id)
+  }
+
+  /** What keeps names and keys away, one sentence each. */
+  problems(): readonly string[] {
+    const names = [...this.unresolved].map(([host, why]) => `the address of ${host}${why === "" ? "" : `: ${why}`}`)
+    const keys = this.all.flatMap(({ id }) => this.keys.problem(id) ?? [])
+    return [...names, ...keys]
+  }
+
+  /** The discipline's wish for the poll interval, log2 seconds. */
+  wantPoll(exponent: number): void {
+    for (const id of this.byId.keys()) this.set.get(id)?.wantPoll(exponent)
+  }
+
+  /** The selection's word on a source: a pool's member that is useless for long is replaced. */
+  judged(upstream: Upstream, useful: boolean): void {
+    if (useful) upstream.useless = 0
+    else if (upstream.useless >= USELESS_AFTER) this.set.replace(this.moment(), upstream.id)
+  }
+
+  /** CLOCK_REALTIME was stepped by `seconds`: what is under way cannot be measured, and what was must be moved. */
+  clockStepped(seconds: number): void {
+    this.set.clockStepped()
+    for (const { tracked } of this.all) tracked.clockStepped(seconds)
+  }
+
+  /** Served time was stepped: exchanges with symmetric peers, who see it, start over. */
+  servedTimeStepped(): void {
+    for (const { id, options } of this.all) if (options.mode !== "client") this.set.get(id)?.clockStepped()
+  }
+
+  /** Ends all traffic and keeps the cookies. */
+  stop(): void {
+    clearTimeout(this.timer)
+    this.sockets.closeAll()
+    this.keys.save()
+  }
+
+  private moment(): Moment {
+    const reading = this.surroundings.read()
+    return {
+      wall: correctedStamp(reading, this.surroundings.correction(reading.monotonic)),
+      monotonic: reading.monotonic
+    }
+  }
+
+  /** Clients measure against CLOCK_REALTIME as it is; symmetric peers against the served time that they are told. */
+  private stamp(id: number, time: UnixTime) {
+    const upstream = this.byId.get(id)
+    const isPeer = upstream !== undefined && upstream.options.mode !== "client"
+    const correction = isPeer ? this.surroundings.correction(this.surroundings.read().monotonic) : 0
+    return correctedStamp(time, correction)
+  }
+
+  private transmitted(id: number, exchange: number, time: UnixTime): void {
+    this.set.transmitted(id, exchange, this.stamp(id, time))
+  }
+
+  private failed(id: number, code: string): void {
+    const upstream = this.byId.get(id)
+    if (upstream !== undefined) count(upstream, code)
+  }
+
+  private act(actions: readonly SetAction[]): void {
+    for (const action of actions) {
+      switch (action._tag) {
+        case "Mobilised":
+          this.mobilised(action)
+          break
+        case "Demobilised":
+          this.demobilised(action.id, action.endpoint.address, action.reason)
+          break
+        case "Resolve":
+          void this.resolve(action.host)
+          break
+        case "Refused":
+          this.listener.warn(`${action.host}: ${refusals[action.reason]}`)
+          break
+        case "Associated":
+          this.associated(action)
+      }
+    }
+    this.schedule()
+  }
+
+  private schedule(): void {
+    clearTimeout(this.timer)
+    const due = this.set.nextDue
+    if (due === Infinity) return
+    const seconds = Math.min(LONGEST_SLEEP_SECONDS, Math.max(0, due - this.surroundings.read().monotonic))
+    this.timer = setTimeout(() => this.act(this.set.poll(this.moment())), Math.ceil(seconds * 1e3))
+  }
+
+  private mobilised({ id, host, endpoint, options }: Mobilised): void {
+    const { precision, frequency } = this.surroundings
+    const configuration = host === undefined ? undefined : this.configured.get(host)
+    const tracked = trackedAt(endpoint, options, 2 ** precision, frequency)
+    const upstream: Upstream = {
+      id,
+      host,
+      configuration,
+      options,
+      mobilisedAt: endpoint,
+      endpoint,
+      tracked,
+      sample: undefined,
+      lastReply: undefined,
+      dropped: {},
+      polls: 0,
+      useless: 0
+    }
+    this.byId.set(id, upstream)
+  }
+
+  private demobilised(id: number, address: string, reason: string): void {
+    this.byId.delete(id)
+    this.sockets.forget(id)
+    this.keys.forget(id)
+    if (reason === "denied" || reason === "restricted")
+      this.listener.warn(`${address} refuses to serve us (kiss-o'-death): nothing more is sent to it`)
+    this.listener.lost()
+  }
+
+  private associated({ id, action }: Associated): void {
+    const upstream = this.byId.get(id)
+    if (upstream === undefined) return
+    switch (action._tag) {
+      case "Send":
+        this.moved(upstream)
+        void this.sockets.send(id, action)
+        this.keys.changed(id)
+        this.polled(upstream)
+        break
+      case "Sample":
+        this.sockets.answered(id)
+        this.measured(upstream, action)
+        break
+      case "ReachabilityChanged":
+        this.listener.reachabilityChanged(upstream, action.reachable, action.reach)
+        break
+      case "Kiss":
+        count(upstream, `kiss ${action.code}`)
+        break
+      case "NeedKeyExchange":
+        // Beside a request, or in place of one.
+        if (action.reason !== "unreachable") this.polled(upstream)
+        this.needKeys(upstream)
+        break
+      case "Drop":
+        count(upstream, action.reason)
+        if (action.reason === "no-key") this.polled(upstream)
+    }
+  }
+
+  private polled(upstream: Upstream): void {
+    upstream.polls += 1
+    upstream.useless += 1
+    upstream.tracked.polled()
+    if (upstream.tracked.reach === 0 && upstream.polls > 1) this.listener.lost()
+  }
+
+  private measured(upstream: Upstream, sample: Sample): void {
+    const { time, delay, dispersion, stratum, leap, rootDelay, rootDispersion } = sample
+    const isPeer = upstream.options.mode !== "client"
+    const offset = sample.offset + (isPeer ? this.surroundings.correction(time - delay / 2) : 0)
+    upstream.sample = sample
+    upstream.lastReply = time
+    upstream.tracked.answered(
+      { time, offset, delay, dispersion },
+      { stratum, leap, rootDelay, rootDispersion, loop: false }
+    )
+    this.listener.measured(upstream, sample)
+  }
+
+  /** A key exchange may have sent us elsewhere: that is another source. */
+  private moved(upstream: Upstream): void {
+    const endpoint = this.set.get(upstream.id)?.endpoint
+    if (endpoint === undefined || endpoint === upstream.endpoint) return
+    const { precision, frequency } = this.surroundings
+    if (endpoint.address !== upstream.endpoint.address)
+      upstream.tracked = trackedAt(endpoint, upstream.options, 2 ** precision, frequency)
+    upstream.endpoint = endpoint
+  }
+
+  private needKeys({ id, host, mobilisedAt, configuration }: Upstream): void {
+    if (host === undefined || configuration === undefined || configuration.nts === null) return
+    this.keys.need({ id, host, endpoint: mobilisedAt, nts: configuration.nts })
+  }
+
+  private async resolve(host: string): Promise<void> {
+    if (!this.unresolved.has(host)) this.unresolved.set(host, "")
+    try {
+      const addresses = await resolveHost(host)
+      this.unresolved.delete(host)
+      this.act(this.set.resolved(this.moment(), host, addresses))
+    } catch (error) {
+      const why = resolutionProblem(error)
+      if (this.unresolved.get(host) !== why) this.listener.warn(`${host} cannot be looked up: ${why}; it is tried again`)
+      this.unresolved.set(host, why)
+      this.act(this.set.resolutionFailed(this.moment(), host))
+    }
+  }
+}
+
+const refusals = {
+  "duplicate-host": "is configured twice; the first line counts",
+  "duplicate-address": "its address is that of another source, which is asked already",
+  "unknown-host": "no such source",
+  "too-many-passive": "too many peers came by themselves"
+} as const
+
+const optionsOf = (source: UpstreamConfiguration): AssociationOptions => ({
+  mode: source.kind === "peer" ? "active" : "client",
+  version: source.version,
+  minpoll: source.minpoll,
+  maxpoll: source.maxpoll,
+  iburst: source.iburst,
+  burst: source.burst,
+  xleave: source.xleave,
+  prefer: source.prefer,
+  noselect: source.noselect,
+  alwaysTrue: source.true
+})

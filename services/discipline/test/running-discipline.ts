@@ -1,0 +1,167 @@
+/** Starts the real process the way the supervisor does, and reads its page the way a worker does. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { ClockCommand } from "@meridian/events/clock"
+import { type ClockPageReader, openClockPageReader } from "@meridian/native-io/clock-page"
+import { systemClock } from "@meridian/native-io/system-clock"
+import {
+  defaultTinker,
+  defaultTos,
+  type DisciplineConfiguration,
+  type DisciplineReport,
+  parseFromDiscipline,
+  type SourceReport,
+  type UpstreamConfiguration
+} from "@meridian/observability/discipline-report"
+import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
+
+const program = resolve(import.meta.dirname, "../src/main.ts")
+
+/** Asked once a second from the first answer on, so that suites end soon. */
+export const upstream = (host: string, port: number, change: Partial<UpstreamConfiguration> = {}): UpstreamConfiguration => ({
+  kind: "server",
+  host,
+  port,
+  iburst: true,
+  burst: false,
+  minpoll: 0,
+  maxpoll: 0,
+  prefer: false,
+  noselect: false,
+  true: false,
+  keyId: null,
+  nts: null,
+  version: 4,
+  xleave: false,
+  ...change
+})
+
+export interface Folder {
+  readonly path: string
+  readonly file: (name: string) => string
+  readonly remove: () => void
+}
+
+export const makeFolder = (): Folder => {
+  const path = mkdtempSync(join(tmpdir(), "meridian-discipline-"))
+  return {
+    path,
+    file: (name) => join(path, name),
+    remove: () => rmSync(path, { recursive: true, force: true })
+  }
+}
+
+export interface RunningDiscipline {
+  readonly process: ChildProcess
+  readonly warnings: readonly string[]
+  readonly events: readonly ClockCommand[]
+  readonly stderr: () => string
+  readonly send: (message: object) => void
+  /** The next report that satisfies the condition; fails after some seconds with the last one seen. */
+  readonly report: (until?: (report: DisciplineReport) => boolean, seconds?: number) => Promise<DisciplineReport>
+  readonly source: (report: DisciplineReport, address: string) => SourceReport
+  /** What stands on the page now. */
+  readonly page: () => ClockCurve
+  /** Ends it if it still runs; its exit code. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>
+}
+
+export const configurationOf = (
+  folder: Folder,
+  change: Partial<DisciplineConfiguration> = {}
+): DisciplineConfiguration => ({
+  sources: [],
+  localReference: null,
+  tos: defaultTos,
+  tinker: defaultTinker,
+  driftfile: null,
+  leapfile: null,
+  statsdir: null,
+  filegen: [],
+  mode: "virtual",
+  stateDirectory: folder.path,
+  leapSmearSeconds: 0,
+  ...change
+})
+
+export const startDiscipline = async (
+  folder: Folder,
+  change: Partial<DisciplineConfiguration> = {},
+  namespace?: string
+): Promise<RunningDiscipline> => {
+  const { NODE_OPTIONS: _options, VITEST: _vitest, NODE_ENV: _env, ...env } = process.env
+  const page = folder.file("clock.page")
+  const configuration = JSON.stringify(configurationOf(folder, change))
+  const within = namespace === undefined ? [] : ["ip", "netns", "exec", namespace]
+  const line = [...within, process.execPath, program, "--clock-page", page, "--configuration", configuration]
+  const child = spawn(line[0]!, line.slice(1), {
+    env,
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    serialization: "advanced"
+  })
+  let stderr = ""
+  child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString("utf8")))
+  const warnings: string[] = []
+  const events: ClockCommand[] = []
+  let last: DisciplineReport | undefined
+  let isReady = false
+  child.on("message", (raw) => {
+    const message = parseFromDiscipline(raw)
+    if (message?.type === "warning") warnings.push(message.message)
+    else if (message?.type === "clock-events") events.push(...(message.events as ClockCommand[]))
+    else if (message?.type === "report") last = message
+    else if (message?.type === "ready") isReady = true
+  })
+  for (let waited = 0; !isReady && waited < 10_000 && child.exitCode === null; waited += 20) await sleep(20)
+  if (!isReady) throw new Error(`the process did not become ready: ${stderr}`)
+  const descriptor = openSync(page, "r")
+  const reader: ClockPageReader = openClockPageReader(descriptor)
+  return {
+    process: child,
+    warnings,
+    events,
+    stderr: () => stderr,
+    send: (message) => void child.send(message as never),
+    report: async (until = () => true, seconds = 20) => {
+      let seen: DisciplineReport | undefined
+      for (let waited = 0; waited < seconds * 1e3; waited += 50) {
+        if (last !== undefined && last !== seen) {
+          seen = last
+          if (until(seen)) return seen
+        }
+        await sleep(50)
+      }
+      throw new Error(`no such report came; the last was ${JSON.stringify(last, null, 1)} ${stderr} ${warnings.join("; ")}`)
+    },
+    source: (report, address) => {
+      const found = report.sources.find((source) => source.address === address)
+      if (found === undefined) throw new Error(`no source ${address} in ${JSON.stringify(report.sources)}`)
+      return found
+    },
+    page: () => {
+      const curve = unsynchronisedCurve()
+      reader.readInto(curve)
+      return curve
+    },
+    stop: async (signal = "SIGTERM") => {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill(signal)
+        await once(child, "exit")
+      }
+      reader.close()
+      closeSync(descriptor)
+      return child.exitCode
+    }
+  }
+}
+
+const clock = systemClock()
+export const monotonic = (): number => clock.monotonic.seconds()
+
+/** Served time minus CLOCK_REALTIME by a curve, seconds: the truth on a machine whose sources read the same clock is 0. */
+export const servedOffset = (curve: ClockCurve): number =>
+  curve.offset + curve.frequency * (monotonic() - curve.baseMonotonic)

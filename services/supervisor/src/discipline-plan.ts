@@ -1,0 +1,90 @@
+/** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
+import { resolve } from "node:path"
+import type { Settings } from "@meridian/config/settings"
+import type { SourceSettings } from "@meridian/config/source-settings"
+import {
+  type DisciplineConfiguration,
+  type FilegenConfiguration,
+  type StatisticsName,
+  statisticsNames,
+  type UpstreamConfiguration
+} from "@meridian/observability/discipline-report"
+
+const NTP_PORT = 123
+const NTS_KE_PORT = 4460
+
+const upstream = (source: SourceSettings, authority: string | undefined): UpstreamConfiguration => ({
+  kind: source.kind,
+  host: source.host,
+  port: source.nts === undefined ? (source.port ?? NTP_PORT) : NTP_PORT,
+  iburst: source.iburst,
+  burst: source.burst,
+  minpoll: source.minPoll,
+  maxpoll: source.maxPoll,
+  prefer: source.prefer,
+  noselect: source.noselect,
+  true: source.truechimer,
+  keyId: source.key ?? null,
+  nts:
+    source.nts === undefined
+      ? null
+      : {
+          host: null,
+          port: source.port ?? NTS_KE_PORT,
+          ca: source.nts.ca ?? authority ?? null,
+          noval: !source.nts.verify,
+          aead: source.nts.aead === undefined ? null : [source.nts.aead]
+        },
+  version: source.version,
+  xleave: source.xleave
+})
+
+const isKnownStatistic = (name: string): name is StatisticsName => (statisticsNames as readonly string[]).includes(name)
+
+const statistics = ({ discipline }: Settings): readonly FilegenConfiguration[] =>
+  discipline.flags.stats.value
+    ? [...discipline.statistics].flatMap(([name, { value }]) =>
+        value.enabled && isKnownStatistic(name) ? [{ name, file: value.file, type: value.type, link: value.link }] : []
+      )
+    : []
+
+/**
+ * The clock's configuration. This machine's own clock is the reference where the file says so, and where it names no
+ * source at all: beside sources nobody asked for it.
+ */
+export const disciplineConfiguration = (settings: Settings, stateDirectory: string): DisciplineConfiguration => {
+  const { discipline, localReference, nts } = settings
+  const { selection, loop } = discipline
+  const sources = settings.sources.map(({ value }) => upstream(value, nts.ca.value))
+  const asked = localReference.origin.kind !== "default" || sources.length === 0
+  const path = (file: string | undefined): string | null => (file === undefined || file === "" ? null : resolve(file))
+  return {
+    sources,
+    localReference: asked ? { stratum: localReference.value.stratum } : null,
+    tos: {
+      minsane: selection.minsane.value,
+      minclock: selection.minclock.value,
+      maxclock: selection.maxclock.value,
+      mindist: selection.mindist.value,
+      maxdist: selection.maxdist.value,
+      floor: selection.floor.value,
+      ceiling: selection.ceiling.value,
+      orphan: selection.orphan.value,
+      orphanwait: selection.orphanwait.value
+    },
+    tinker: {
+      step: loop.stepfwd.value,
+      stepout: loop.stepout.value,
+      panic: loop.panic.value,
+      dispersion: loop.dispersion.value,
+      firstMayPanic: null
+    },
+    driftfile: path(discipline.driftFile.value),
+    leapfile: path(discipline.leapFile.value),
+    statsdir: path(discipline.statisticsDirectory.value) ?? stateDirectory,
+    filegen: statistics(settings),
+    mode: "virtual",
+    stateDirectory,
+    leapSmearSeconds: discipline.leapSmearSeconds.value
+  }
+}
