@@ -6,6 +6,8 @@
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { keyed, nts } from "./authenticated.ts"
+import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
 import { plain } from "./plain.ts"
 import type { BenchOptions, BenchResult } from "./results.ts"
@@ -20,11 +22,14 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   workers,
   memory,
   startup,
+  nts,
+  keyed,
+  "nts-ke": keyExchange,
   alloc
 }
 
 /** Run when no name is given; `alloc` takes minutes and is asked for by name. */
-const QUICK = ["plain", "workers", "memory", "startup"]
+const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {
   readonly _tag = "CommandLineError"

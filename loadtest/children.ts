@@ -125,16 +125,22 @@ export const leaveNothingBehind = (): void => {
 }
 
 /** Compiles a C file of this folder into build/ unless what is there is newer than its sources; returns the program's path. */
-export const compiled = (source: string): string => {
+export const compiled = (
+  source: string,
+  flags: readonly string[] = [],
+  name: string = basename(source, ".c")
+): string => {
   const path = join(import.meta.dirname, source)
-  const program = join(import.meta.dirname, "build", basename(source, ".c"))
-  const parts = [path, ...["histogram.h", "requests.h"].map((header) => join(dirname(path), header))].filter(existsSync)
+  const program = join(import.meta.dirname, "build", name)
+  const parts = [path, ...["histogram.h", "pool.h", "requests.h"].map((header) => join(dirname(path), header))].filter(
+    existsSync
+  )
   const newest = Math.max(...parts.map((part) => statSync(part).mtimeMs))
   if (existsSync(program) && statSync(program).mtimeMs > newest) return program
   mkdirSync(dirname(program), { recursive: true })
   const compiler = process.env["CC"] ?? "cc"
   try {
-    execFileSync(compiler, ["-O2", "-Wall", "-Wextra", "-o", program, path], {
+    execFileSync(compiler, ["-O2", "-Wall", "-Wextra", ...flags, "-o", program, path], {
       stdio: ["ignore", "ignore", "pipe"],
       encoding: "utf8"
     })

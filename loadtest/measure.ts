@@ -1,6 +1,8 @@
 /** One measurement at a time: the generator runs against one server, and the server's CPU time is read before and after. */
-import { compiled, launchAndRead } from "./children.ts"
+import { join } from "node:path"
+import { compiled, launchAndRead, removeFolder, temporaryFolder } from "./children.ts"
 import { cpuTime } from "./process-figures.ts"
+import { readSample, type RequestPool } from "./request-pool.ts"
 import type { RunningServer } from "./servers.ts"
 
 /** What generator/udpload.c prints. */
@@ -53,6 +55,32 @@ export const generate = async (
   return JSON.parse(text) as GeneratorReport
 }
 
+/**
+ * Runs the generator with requests from a pool, and checks the sample of replies that it kept.
+ * @throws Error when one of them was not made by who holds the keys
+ */
+const generatePooled = async (
+  { label, address, port }: RunningServer,
+  flags: readonly string[],
+  core: number,
+  pool: RequestPool
+): Promise<GeneratorReport> => {
+  const folder = temporaryFolder()
+  try {
+    const recorded = join(folder, "replies")
+    const more = ["--request", pool.kind, "--pool", pool.file, "--record", recorded]
+    const report = await generate(address, port, [...flags, ...more], core)
+    const replies = readSample(recorded)
+    if (replies.length === 0 && report.answered > 0) throw new Error("expected a sample of the replies, found none")
+    pool.verify(replies)
+    return report
+  } catch (error) {
+    throw new Error(`${label}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    removeFolder(folder)
+  }
+}
+
 /** One run of the generator and what it cost the server. */
 export interface Sample {
   readonly report: GeneratorReport
@@ -67,15 +95,19 @@ export interface Sample {
 }
 
 /**
- * Puts one load on a server.
+ * Puts one load on a server: plain requests, or those of a pool.
  * @throws Error when an answer was wrong, or none came: figures of a server that answers wrongly mean nothing.
  */
-export const sample = async (server: RunningServer, load: Load, core: number): Promise<Sample> => {
+export const sample = async (server: RunningServer, load: Load, core: number, pool?: RequestPool): Promise<Sample> => {
   const pids = server.pids()
   const workers = server.workerPids()
   const before = cpuTime(pids)
   const workersBefore = cpuTime(workers)
-  const report = await generate(server.address, server.port, loadFlags(load), core)
+  const flags = loadFlags(load)
+  const report =
+    pool === undefined
+      ? await generate(server.address, server.port, flags, core)
+      : await generatePooled(server, flags, core, pool)
   const after = cpuTime(pids)
   const workersAfter = cpuTime(workers)
   if (report.wrong > 0) {

@@ -1,5 +1,6 @@
 /** The main bench: plain NTP, one worker, one core; Meridian beside its peers and the floor. */
-import { highestRate, sample, type Sample } from "./measure.ts"
+import { disturbed, idle } from "./doubts.ts"
+import { highestRate, sample } from "./measure.ts"
 import {
   atMost,
   type BenchOptions,
@@ -17,32 +18,6 @@ import { median, pairedRatio } from "./statistics.ts"
 /** Requests per second of the fixed rate: far below what any of the servers can do on a core of this decade. */
 const FIXED_RATE = 40_000
 const SEARCH_REPEATS = 3
-/** A share of the time that something else had the server's core, above which the reader is warned. */
-const DISTURBED = 0.05
-const SATURATED = 0.9
-
-type Samples = ReadonlyMap<RunningServer, readonly Sample[]>
-
-/** What the reader must know before trusting the rounds: a server that something else kept from its core, or one not kept busy. */
-const doubts = (saturated: Samples, latency: Samples): readonly string[] => {
-  const disturbed = (when: string, results: Samples) =>
-    [...results].flatMap(([{ label }, samples]) => {
-      const share = median(samples.map((each) => each.disturbed))
-      return share > DISTURBED
-        ? [`${label} waited ${percent(share)} of the time for its core ${when}: something else ran there`]
-        : []
-    })
-  const idle = [...saturated].flatMap(([{ label }, samples]) => {
-    const busy = median(samples.map((each) => each.busy))
-    return busy < SATURATED
-      ? [`${label} used ${percent(busy)} of its core in the closed loop: the generator, or who else ran, was the limit`]
-      : []
-  })
-  return [...disturbed("in the closed loop", saturated), ...idle, ...disturbed("while latency was measured", latency)]
-}
-
-const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
-
 /** Measures every server that can be started here; the others are named in the notes. */
 export const plain = async ({
   layout,
@@ -117,7 +92,9 @@ export const plain = async ({
       ],
       notes: [
         ...skipped,
-        ...doubts(saturated, half),
+        ...disturbed("in the closed loop", saturated),
+        ...idle(saturated),
+        ...disturbed("while latency was measured", half),
         ...(limited.length > 0
           ? [`the generator could not send fast enough to find the limit of ${limited.join(", ")}`]
           : [])

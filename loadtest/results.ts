@@ -48,6 +48,15 @@ export const atMost = (name: string, found: Summary, limit: number, digits: numb
   met: found.median <= limit
 })
 
+/** A figure whose median must not lie below `limit`. */
+export const atLeast = (name: string, found: Summary, limit: number, digits: number): Check => ({
+  name,
+  found,
+  digits,
+  target: `at least ${limit}`,
+  met: found.median >= limit
+})
+
 /** A figure without a target, shown beside those that have one. */
 export const compared = (name: string, found: Summary, digits: number): Check => ({
   name,
@@ -61,12 +70,12 @@ export const compared = (name: string, found: Summary, digits: number): Check =>
 export const WARM_UP_SECONDS = 3
 
 /** Runs `measure` for every server in turn, `rounds` times over: A B C, A B C, … */
-export const interleaved = async <A>(
-  servers: readonly RunningServer[],
+export const interleaved = async <A, Server extends RunningServer = RunningServer>(
+  servers: readonly Server[],
   rounds: number,
-  measure: (server: RunningServer, round: number) => Promise<A>
-): Promise<ReadonlyMap<RunningServer, readonly A[]>> => {
-  const results = new Map<RunningServer, A[]>(servers.map((server) => [server, []]))
+  measure: (server: Server, round: number) => Promise<A>
+): Promise<ReadonlyMap<Server, readonly A[]>> => {
+  const results = new Map<Server, A[]>(servers.map((server) => [server, []]))
   for (let round = 0; round < rounds; round++) {
     for (const server of servers) results.get(server)?.push(await measure(server, round))
   }
@@ -86,11 +95,11 @@ export const figure = <A>(
 })
 
 /** Starts servers one after another, and stops those that were started whatever happens. */
-export const withServers = async <A>(
-  starting: readonly (() => Promise<RunningServer>)[],
-  body: (servers: readonly RunningServer[]) => Promise<A>
+export const withServers = async <A, Server extends RunningServer = RunningServer>(
+  starting: readonly (() => Promise<Server>)[],
+  body: (servers: readonly Server[]) => Promise<A>
 ): Promise<A> => {
-  const servers: RunningServer[] = []
+  const servers: Server[] = []
   try {
     for (const startOne of starting) servers.push(await startOne())
     return await body(servers)

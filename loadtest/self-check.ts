@@ -2,9 +2,15 @@
  * Shows that the checks can fail: the generator runs against a server that answers well and then against the same server
  * with one fault after another, and must count just that fault. The statistics are checked on values known by hand.
  */
-import { strictEqual } from "node:assert/strict"
+import { strictEqual, throws } from "node:assert/strict"
+import { randomBytes } from "node:crypto"
 import { createSocket } from "node:dgram"
-import { compiled, launchAndRead } from "./children.ts"
+import { join } from "node:path"
+import { AeadId } from "@meridian/auth/aead"
+import { compiled, launchAndRead, removeFolder, temporaryFolder } from "./children.ts"
+import { keyedPool, makeKeys } from "./keyed-requests.ts"
+import { type NtsSession, ntsPool } from "./nts-session.ts"
+import { readSample, type RequestPool } from "./request-pool.ts"
 import { type GeneratorReport, generate } from "./measure.ts"
 import { cpuTime, tickCpuSeconds } from "./process-figures.ts"
 import { growth, median, pairedRatio, sumOfIncreases } from "./statistics.ts"
@@ -32,7 +38,14 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800
 const REQUESTS = 200
 
+/** A server's header, followed by what followed the request's; for NTS without the cookie. */
 const goodReply = (request: Buffer): Buffer => {
+  const header = goodHeader(request)
+  if (request.length > 100) return withoutCookie(request, header)
+  return Buffer.concat([header, request.subarray(48)])
+}
+
+const goodHeader = (request: Buffer): Buffer => {
   const reply = Buffer.alloc(48)
   const milliseconds = Date.now()
   reply[0] = ((request[0] ?? 0) & 0x38) | 4
@@ -113,6 +126,62 @@ const checkGenerator = async (core: number): Promise<void> => {
   console.log(`ok: replies after the timeout counted as lost, ${late.faults["late"]} of them seen as late`)
 }
 
+/** What a server does to a keyed or NTS reply, and the fault that must be counted for it. */
+const TRAILER_FAULTS: readonly (readonly [RequestPool["kind"], string, string, Fault])[] = [
+  ["keyed", "another key id", "trailer", (reply) => changed(reply, (bytes) => bytes.writeUInt32BE(9, 48))],
+  ["keyed", "no MAC", "trailer", (reply) => [reply.subarray(0, 48)]],
+  ["keyed", "a longer MAC", "longer", (reply) => [Buffer.concat([reply, Buffer.alloc(4)])]],
+  ["nts", "no fields", "trailer", (reply) => [reply.subarray(0, 48)]],
+  ["nts", "no authenticator", "trailer", (reply) => [reply.subarray(0, 84)]],
+  [
+    "nts",
+    "another unique identifier",
+    "trailer",
+    (reply) => changed(reply, (bytes) => bytes.writeUInt8((bytes[60] ?? 0) ^ 1, 60))
+  ],
+  ["nts", "an authenticator that ends early", "trailer", (reply) => [reply.subarray(0, reply.length - 4)]],
+  ["nts", "more than was asked", "longer", (reply) => [Buffer.concat([reply, Buffer.alloc(108)])]]
+]
+
+/** Sessions with made-up keys and cookies: the server here only copies what it got. */
+const imaginedSessions = (): readonly NtsSession[] => [
+  {
+    aead: AeadId.sivCmac256,
+    c2s: randomBytes(32),
+    s2c: randomBytes(32),
+    cookies: [randomBytes(100)]
+  }
+]
+
+/** A reply that has the shape of NTS but proves nothing: the authenticator right after the unique identifier. */
+const withoutCookie = (request: Buffer, reply: Buffer): Buffer =>
+  Buffer.concat([reply, request.subarray(48, 84), request.subarray(84 + 104)])
+
+/** Trailers are judged by the generator, and the proofs in a sample of them afterwards. */
+const checkPools = async (core: number): Promise<void> => {
+  const folder = temporaryFolder()
+  try {
+    const keys = makeKeys(folder)
+    const pools = { keyed: keyedPool(folder, keys, "AES-128"), nts: ntsPool(folder, "nts", imaginedSessions()) }
+    const recorded = join(folder, "replies")
+    const flags = ({ kind, file }: RequestPool) => `--request ${kind} --pool ${file} --record ${recorded}`
+    for (const pool of Object.values(pools)) {
+      const good = await load({ fault: (reply) => [reply] }, core, flags(pool))
+      strictEqual(good.answered, REQUESTS, `${pool.kind}: replies of the right shape were not all accepted`)
+      throws(() => pool.verify(readSample(recorded)), /expected its/, `${pool.kind}: forged replies were verified`)
+      console.log(`ok: ${pool.kind} replies of the right shape accepted, and seen to prove nothing`)
+    }
+    for (const [kind, what, counted, fault] of TRAILER_FAULTS) {
+      const report = await load({ fault }, core, flags(pools[kind]))
+      strictEqual(report.faults[counted], REQUESTS, `${kind}, ${what}: ${JSON.stringify(report.faults)}`)
+      strictEqual(report.answered, 0, `${kind}, ${what}: taken for a correct reply`)
+      console.log(`ok: ${kind} replies with ${what} counted as "${counted}"`)
+    }
+  } finally {
+    removeFolder(folder)
+  }
+}
+
 /** The generator must not be able to load another machine. 192.0.2.1 belongs to nobody (RFC 5737). */
 const checkRefusal = async (core: number): Promise<void> => {
   for (const target of ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "0.0.0.0", "localhost"]) {
@@ -158,4 +227,5 @@ export const selfCheck = async (core: number): Promise<void> => {
   checkCpuTime()
   await checkRefusal(core)
   await checkGenerator(core)
+  await checkPools(core)
 }

@@ -2,7 +2,7 @@
  * The servers that are compared: how each is started on a port of loopback, how one knows that it answers, which processes
  * it is made of, how it ends.
  */
-import { execFile, execFileSync } from "node:child_process"
+import { execFile, spawnSync } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { existsSync, readdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -56,7 +56,7 @@ const libraries = (suite: string): string => {
 }
 
 /** Runs a peer's program with the libraries, and where it was unpacked the loader, of its own Debian suite. */
-const peerCommand = (suite: string, program: string, args: readonly string[]): Command => {
+export const peerCommand = (suite: string, program: string, args: readonly string[]): Command => {
   const path = join(peers, suite, program)
   const folder = libraries(suite)
   const loader = existsSync(folder) ? readdirSync(folder).find((name) => /^ld-linux.*\.so/.test(name)) : undefined
@@ -65,10 +65,10 @@ const peerCommand = (suite: string, program: string, args: readonly string[]): C
     : { command: join(folder, loader), args: ["--library-path", folder, path, ...args] }
 }
 
-const isRoot = process.getuid?.() === 0
+export const isRoot = process.getuid?.() === 0
 
 /** No peer may set this machine's clock, whatever it is told. Without root there is nothing to take away. */
-const withoutClock = (command: Command): Command =>
+export const withoutClock = (command: Command): Command =>
   isRoot
     ? {
         ...command,
@@ -80,46 +80,76 @@ const withoutClock = (command: Command): Command =>
 const CHRONYD = "usr/sbin/chronyd"
 const newestSuite = (): string => ["sid", "trixie"].find((suite) => existsSync(join(peers, suite, CHRONYD))) ?? "sid"
 
-const chronyd = (suite: () => string): Recipe => ({
-  label: () => {
-    const { command, args, environment } = peerCommand(suite(), CHRONYD, ["-v"])
-    const said = execFileSync(command, args, { encoding: "utf8", env: { ...process.env, ...environment } })
-    return `chronyd ${/version (\S+)/.exec(said)?.[1] ?? "?"}`
-  },
-  missing: () => {
-    const path = join(peers, suite(), CHRONYD)
-    return existsSync(path) ? undefined : `no ${path}; fetch the peers with "node infra/peers/fetch.ts" or set PEERS`
-  },
-  commands: ({ address }, port, folder) => {
-    const file = join(folder, "chrony.conf")
-    const lines = [
-      `port ${port}`,
-      "cmdport 0",
-      "bindcmdaddress /",
-      `bindaddress ${address}`,
-      "local stratum 10",
-      "allow",
-      `pidfile ${join(folder, "pid")}`
-    ]
-    writeFileSync(file, `${lines.join("\n")}\n`)
-    const identity = isRoot ? ["-u", "root"] : ["-U"]
-    return [withoutClock(peerCommand(suite(), CHRONYD, [...identity, "-x", "-d", "-F", "0", "-f", file]))]
-  }
+/** The versions of chronyd that are compared. */
+export const chronydSuites = { chronyd43: () => "bookworm", "chronyd-new": newestSuite } as const
+export type ChronydName = keyof typeof chronydSuites
+
+/** The version that a peer's program says it has. */
+export const peerVersion = (suite: string, program: string, flag: string): string => {
+  const { command, args, environment } = peerCommand(suite, program, [flag])
+  const said = spawnSync(command, args, { encoding: "utf8", env: { ...process.env, ...environment } })
+  return /\d+(\.\d+)+/.exec(said.stdout + said.stderr)?.[0] ?? "?"
+}
+
+/** Its name and version. */
+export const chronydLabel = (name: ChronydName): string =>
+  `chronyd ${peerVersion(chronydSuites[name](), CHRONYD, "-v")}`
+
+/** @param more lines of its configuration, beside those that make it a server of its own clock */
+export const chronydCommand = (
+  name: ChronydName,
+  address: string,
+  port: number,
+  folder: string,
+  more: readonly string[] = []
+): Command => {
+  const file = join(folder, "chrony.conf")
+  const lines = [
+    `port ${port}`,
+    "cmdport 0",
+    "bindcmdaddress /",
+    `bindaddress ${address}`,
+    "local stratum 10",
+    "allow",
+    `pidfile ${join(folder, "pid")}`,
+    ...more
+  ]
+  writeFileSync(file, `${lines.join("\n")}\n`)
+  const identity = isRoot ? ["-u", "root"] : ["-U"]
+  return withoutClock(peerCommand(chronydSuites[name](), CHRONYD, [...identity, "-x", "-d", "-F", "0", "-f", file]))
+}
+
+/** Why a peer's program cannot be started here, or nothing when it can. */
+export const missingPeer = (suite: string, program: string): string | undefined => {
+  const path = join(peers, suite, program)
+  return existsSync(path) ? undefined : `no ${path}; fetch the peers with "node infra/peers/fetch.ts" or set PEERS`
+}
+
+const chronyd = (name: ChronydName): Recipe => ({
+  label: () => chronydLabel(name),
+  missing: () => missingPeer(chronydSuites[name](), CHRONYD),
+  commands: ({ address }, port, folder) => [chronydCommand(name, address, port, folder)]
 })
+
+/** @param more flags of `meridian up` */
+export const meridianCommand = (
+  { address, workers }: StartOptions,
+  port: number,
+  folder: string,
+  more: readonly string[] = []
+): Command => {
+  const flags = ["--workers", String(workers), "--port", String(port), "--state", folder, "--listen", address]
+  return { command: process.execPath, args: [cli, "up", ...flags, ...more] }
+}
 
 const recipes: Readonly<Record<ServerName, Recipe>> = {
   meridian: {
     label: () => "Meridian",
     missing: () => (existsSync(cli) ? undefined : `no ${cli}`),
-    commands: ({ address, workers }, port, folder) => [
-      {
-        command: process.execPath,
-        args: [cli, "up", "--workers", String(workers), "--port", String(port), "--state", folder, "--listen", address]
-      }
-    ]
+    commands: (options, port, folder) => [meridianCommand(options, port, folder)]
   },
-  chronyd43: chronyd(() => "bookworm"),
-  "chronyd-new": chronyd(newestSuite),
+  chronyd43: chronyd("chronyd43"),
+  "chronyd-new": chronyd("chronyd-new"),
   floor: {
     label: () => "C floor",
     missing: () => undefined,
@@ -199,12 +229,13 @@ export const answers = (address: string, port: number, ended: () => boolean): Pr
 
 let nextPort = 21_000 + (process.pid % 500) * 20
 
-/** Starts commands that together are one server on `port`, and resolves when it answers. */
+/** Starts commands that together are one server on `port`, and resolves when it answers (or when `ready` says so). */
 export const startCommands = async (
   name: ServerName,
   label: string,
   { address, cores }: StartOptions,
-  commands: (port: number, folder: string) => readonly Command[]
+  commands: (port: number, folder: string) => readonly Command[],
+  ready: typeof answers = answers
 ): Promise<RunningServer> => {
   const port = nextPort++
   const folder = temporaryFolder()
@@ -216,7 +247,7 @@ export const startCommands = async (
     removeFolder(folder)
   }
   const ended = () => children.some((child) => child.process.exitCode !== null || child.process.signalCode !== null)
-  if (!(await answers(address, port, ended))) {
+  if (!(await ready(address, port, ended))) {
     const why = ended() ? "ended before it gave a correct reply" : "gave no correct reply within 15 s"
     await halt()
     const said = children

@@ -1,4 +1,4 @@
-/* What is asked and what an answer must look like. A new kind of request (keyed, NTS) is a row in KINDS with its length. */
+/* What is asked and what an answer must look like. */
 #ifndef REQUESTS_H
 #define REQUESTS_H
 #include <arpa/inet.h>
@@ -11,16 +11,24 @@ enum { AT_STRATUM = 1, AT_POLL = 2, AT_ORIGIN = 24, AT_RECEIVE = 32, AT_TRANSMIT
 
 #define NTP_UNIX_OFFSET 2208988800u
 
+enum { AT_KEY_ID = PACKET, KEY_ID = 4 };
+/* The unique identifier field stands first, 32 bytes and its header; the authenticator field follows in a reply. */
+enum { AT_UNIQUE_IDENTIFIER = PACKET, UNIQUE_IDENTIFIER = 36, AT_AUTHENTICATOR = AT_UNIQUE_IDENTIFIER + UNIQUE_IDENTIFIER, FIELD_HEADER = 4, AUTHENTICATOR = 0x0404 };
+
+/* What follows the header. Requests with a trailer come from a pool (pool.h). */
+enum trailer { NOTHING, MAC, NTS };
+
 struct kind {
   const char *name;
-  int version, length;
+  int version;
+  enum trailer trailer;
 };
 
-static const struct kind KINDS[] = {{"v4", 4, PACKET}, {"v3", 3, PACKET}, {NULL, 0, 0}};
+static const struct kind KINDS[] = {{"v4", 4, NOTHING}, {"v3", 3, NOTHING}, {"keyed", 4, MAC}, {"nts", 4, NTS}, {NULL, 0, NOTHING}};
 
 /* Every way an answer can be wrong; each has its counter in the report. */
-enum fault { FINE, SHORT, LONGER, MODE, VERSION, ORIGIN, UNSYNCHRONISED, TIME, SOURCE, DUPLICATE, LATE, FAULTS };
-static const char *const FAULT_NAMES[FAULTS] = {"fine", "short", "longer", "mode", "version", "origin", "unsynchronised", "time", "source", "duplicate", "late"};
+enum fault { FINE, SHORT, LONGER, MODE, VERSION, ORIGIN, UNSYNCHRONISED, TIME, TRAILER, SOURCE, DUPLICATE, LATE, FAULTS };
+static const char *const FAULT_NAMES[FAULTS] = {"fine", "short", "longer", "mode", "version", "origin", "unsynchronised", "time", "trailer", "source", "duplicate", "late"};
 
 static inline uint32_t get32(const unsigned char *at) {
   uint32_t value;
@@ -42,7 +50,7 @@ static inline uint32_t nonce(uint32_t number, uint32_t seed) {
 }
 
 static inline void write_request(unsigned char *p, const struct kind *kind, uint32_t number, uint32_t seed) {
-  memset(p, 0, (size_t)kind->length);
+  memset(p, 0, PACKET);
   p[0] = (unsigned char)(kind->version << 3 | MODE_CLIENT);
   p[AT_POLL] = 6;
   put32(p + AT_TRANSMIT, number);
@@ -50,21 +58,31 @@ static inline void write_request(unsigned char *p, const struct kind *kind, uint
 }
 
 /*
- * Judges everything that needs no memory of the requests; on FINE, `number` is the request that the origin names. The
- * server's clock must be this machine's to a second, its stratum 1 to 15 and its leap indicator not "unsynchronised".
+ * Judges the header: the server's clock must be this machine's to a second, its stratum 1 to 15 and its leap indicator
+ * not "unsynchronised". Whether the origin is one of ours is the caller's question.
  */
-static inline enum fault judge(const unsigned char *p, unsigned length, const struct kind *kind, uint32_t seed, time_t now, uint32_t *number) {
+static inline enum fault judge_header(const unsigned char *p, unsigned length, unsigned request_length, const struct kind *kind, time_t now) {
   if (length < PACKET) return SHORT;
-  if (length > (unsigned)kind->length) return LONGER;
+  if (length > request_length) return LONGER;
   if ((p[0] & 7) != MODE_SERVER) return MODE;
   if ((p[0] >> 3 & 7) != kind->version) return VERSION;
-  *number = get32(p + AT_ORIGIN);
-  if (get32(p + AT_ORIGIN + 4) != nonce(*number, seed)) return ORIGIN;
   if (p[0] >> 6 == 3 || p[AT_STRATUM] < 1 || p[AT_STRATUM] > 15) return UNSYNCHRONISED;
   uint64_t receive = (uint64_t)get32(p + AT_RECEIVE) << 32 | get32(p + AT_RECEIVE + 4);
   uint64_t transmit = (uint64_t)get32(p + AT_TRANSMIT) << 32 | get32(p + AT_TRANSMIT + 4);
   int32_t away = (int32_t)((uint32_t)(receive >> 32) - (uint32_t)((uint64_t)now + NTP_UNIX_OFFSET));
   if (away < -1 || away > 1 || (int64_t)(transmit - receive) < 0) return TIME;
   return FINE;
+}
+
+/*
+ * Judges what follows the header. A MAC has the length and the key id of the request's; NTS is the request's unique
+ * identifier and one authenticator field to the end. Whether they prove anything is checked by who holds the keys.
+ */
+static inline enum fault judge_trailer(const unsigned char *p, unsigned length, const unsigned char *request, unsigned request_length, enum trailer trailer) {
+  if (trailer == NOTHING) return FINE;
+  if (trailer == MAC) return length == request_length && !memcmp(p + AT_KEY_ID, request + AT_KEY_ID, KEY_ID) ? FINE : TRAILER;
+  if (length < AT_AUTHENTICATOR + FIELD_HEADER || memcmp(p + AT_UNIQUE_IDENTIFIER, request + AT_UNIQUE_IDENTIFIER, UNIQUE_IDENTIFIER)) return TRAILER;
+  uint32_t field = get32(p + AT_AUTHENTICATOR);
+  return field >> 16 == AUTHENTICATOR && AT_AUTHENTICATOR + (field & 0xffff) == length ? FINE : TRAILER;
 }
 #endif

@@ -2,14 +2,15 @@
  * A load generator for NTP over UDP: many source ports, batches, every answer checked and matched to its request.
  *
  *     udpload --port P [--target 127.0.0.1] [--mode closed|open] [--outstanding N] [--rate R] [--seconds S] [--count N]
- *             [--sockets N] [--burst N] [--request v4|v3] [--timeout-ms MS] [--unconnected]
+ *             [--sockets N] [--burst N] [--request v4|v3|keyed|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected]
  *
  * Closed loop: keeps N requests outstanding, so the server sets the pace. Open loop: sends R requests a second whatever
  * the server does. It ends after S seconds or N requests, whichever is first, waits for the last answers, and prints one
  * JSON object. The thread never sleeps: it is meant to have a core to itself.
  *
  * A request's transmit timestamp holds its number and a mix of that number with a random seed. The answer's origin is
- * checked against it and leads to the request's slot, so matching costs one array access. Latency is from the clock read
+ * checked against it and leads to the request's slot, so matching costs one array access. Keyed and NTS requests come from a
+ * pool file (pool.h), over and over, and --record writes a sample of the replies. Latency is from the clock read
  * before a burst is sent to the kernel's stamp on the answer: the time an answer waits for this program is not in it.
  */
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 #include "histogram.h"
+#include "pool.h"
 #include "requests.h"
 
 enum { SLOTS = 1 << 20, MOST_SOCKETS = 4096, BATCH = 64, CONTROL = 64, SCAN = 16 };
@@ -36,7 +38,7 @@ struct slot {
 };
 
 struct options {
-  const char *target;
+  const char *target, *pool, *record;
   int port, open_loop, outstanding, sockets, burst, unconnected;
   double rate, seconds;
   uint64_t count, timeout_ns;
@@ -46,6 +48,9 @@ struct options {
 static struct options opt = {.target = "127.0.0.1", .outstanding = 192, .sockets = 512, .burst = 16, .seconds = 5, .count = UINT64_MAX, .timeout_ns = 500000000, .kind = KINDS};
 
 static struct slot slots[SLOTS];
+static uint32_t slot_mask = SLOTS - 1;
+static struct pool pool;
+static unsigned request_length = PACKET;
 static int descriptors[MOST_SOCKETS], in_flight[MOST_SOCKETS];
 static int queue[MOST_SOCKETS], queue_head, queued;      /* sockets with requests in flight, in turn */
 static uint32_t next_number, oldest, seed;               /* numbers below `oldest` are settled */
@@ -111,17 +116,21 @@ static void read_options(int argc, char **argv) {
     else if (!strcmp(flag, "--sockets")) opt.sockets = (int)number(flag, value, 1, MOST_SOCKETS);
     else if (!strcmp(flag, "--burst")) opt.burst = (int)number(flag, value, 1, BATCH);
     else if (!strcmp(flag, "--timeout-ms")) opt.timeout_ns = (uint64_t)(number(flag, value, 1, 60000) * 1e6);
+    else if (!strcmp(flag, "--pool")) opt.pool = value;
+    else if (!strcmp(flag, "--record")) opt.record = value;
     else if (!strcmp(flag, "--mode")) {
       opt.open_loop = !strcmp(value, "open");
       if (!opt.open_loop && strcmp(value, "closed")) usage("expected --mode open or closed", value);
     } else if (!strcmp(flag, "--request")) {
       for (opt.kind = KINDS; opt.kind->name && strcmp(opt.kind->name, value); opt.kind++);
-      if (!opt.kind->name) usage("expected --request v4 or v3", value);
+      if (!opt.kind->name) usage("expected --request v4, v3, keyed or nts", value);
     } else usage("expected a known flag (see the head of udpload.c)", flag);
     i++;
   }
   if (!opt.port) usage("expected --port", NULL);
   if (opt.open_loop && opt.rate == 0) usage("expected --rate with --mode open", NULL);
+  if (!opt.pool != (opt.kind->trailer == NOTHING)) usage("expected --pool with --request keyed or nts, and with no other", NULL);
+  if (opt.record && !opt.pool) usage("expected --record with --pool", NULL);
 }
 
 /* Only this machine may be loaded: the address must be in 127.0.0.0/8 or be ::1. */
@@ -143,6 +152,16 @@ static void read_target(void) {
   if (!loopback) usage("refused: this generator only loads a server on its own machine; expected an address in 127.0.0.0/8 or ::1", opt.target);
 }
 
+/* Each request of a pool has its own slot; when its turn comes again, the answer to the last time is lost. */
+static void take_pool(void) {
+  if (!opt.pool) return;
+  const char *problem = read_pool(opt.pool, &pool);
+  if (problem) usage(problem, opt.pool);
+  if ((uint32_t)opt.outstanding > pool.count / 4) usage("expected a pool of at least four times as many requests as --outstanding", opt.pool);
+  slot_mask = pool.count - 1;
+  request_length = pool.length;
+}
+
 static void open_sockets(void) {
   int one = 1;
   for (int i = 0; i < opt.sockets; i++) {
@@ -152,7 +171,7 @@ static void open_sockets(void) {
     if (!opt.unconnected && connect(fd, (struct sockaddr *)&target, target_length) < 0) fail("connect");
   }
   for (int i = 0; i < BATCH; i++) {
-    out_parts[i] = (struct iovec){outgoing[i], (size_t)opt.kind->length};
+    out_parts[i] = (struct iovec){outgoing[i], request_length};
     out[i].msg_hdr = (struct msghdr){.msg_iov = &out_parts[i], .msg_iovlen = 1};
     if (opt.unconnected) out[i].msg_hdr.msg_name = &target, out[i].msg_hdr.msg_namelen = target_length;
     in_parts[i] = (struct iovec){incoming[i], LARGEST_REPLY};
@@ -170,7 +189,11 @@ static void give_up(struct slot *slot) {
 
 /* Sends `wanted` requests from one socket. */
 static void send_burst(int socket, int wanted) {
-  for (int i = 0; i < wanted; i++) write_request(outgoing[i], opt.kind, next_number + (uint32_t)i, seed);
+  for (int i = 0; i < wanted; i++) {
+    uint32_t number = next_number + (uint32_t)i;
+    if (opt.pool) out_parts[i].iov_base = pooled_request(&pool, number);
+    else write_request(outgoing[i], opt.kind, number, seed);
+  }
   uint64_t now = clock_ns(CLOCK_REALTIME);
   int taken = sendmmsg(descriptors[socket], out, (unsigned)wanted, MSG_DONTWAIT);
   if (taken < 0) {
@@ -178,7 +201,7 @@ static void send_burst(int socket, int wanted) {
     return;
   }
   for (int i = 0; i < taken; i++) {
-    struct slot *slot = &slots[next_number & (SLOTS - 1)];
+    struct slot *slot = &slots[next_number & slot_mask];
     if (slot->state == WAITING) give_up(slot);
     *slot = (struct slot){now, next_number++, (uint16_t)socket, WAITING};
   }
@@ -207,20 +230,32 @@ static int from_target(const struct sockaddr_storage *source) {
   return c->sin6_port == d->sin6_port && !memcmp(&c->sin6_addr, &d->sin6_addr, 16);
 }
 
+/* The slot of the request whose transmit timestamp the answer has as its origin; NULL when there is none. */
+static struct slot *origin_slot(const unsigned char *answer) {
+  uint32_t upper = get32(answer + AT_ORIGIN), lower = get32(answer + AT_ORIGIN + 4);
+  struct slot *slot = &slots[upper & slot_mask];
+  if (slot->state == UNUSED) return NULL;
+  if (opt.pool) return upper <= slot_mask && lower == get32(pooled_request(&pool, upper) + AT_TRANSMIT + 4) ? slot : NULL;
+  return slot->number == upper && lower == nonce(upper, seed) ? slot : NULL;
+}
+
 /* Judges one answer against the request it claims to answer and settles that request when the answer is good. */
 static enum fault settle(int socket, int i) {
-  uint32_t which;
+  const unsigned char *answer = incoming[i];
+  unsigned length = in[i].msg_len;
   uint64_t arrived = arrival_ns(&in[i].msg_hdr);
-  enum fault fault = judge(incoming[i], in[i].msg_len, opt.kind, seed, (time_t)(arrived / 1000000000u), &which);
+  enum fault fault = judge_header(answer, length, request_length, opt.kind, (time_t)(arrived / 1000000000u));
   if (fault != FINE) return fault;
-  struct slot *slot = &slots[which & (SLOTS - 1)];
-  if (slot->number != which || slot->state == UNUSED) return ORIGIN;
+  struct slot *slot = origin_slot(answer);
+  if (!slot) return ORIGIN;
+  if (opt.pool && judge_trailer(answer, length, pooled_request(&pool, slot->number), request_length, opt.kind->trailer) != FINE) return TRAILER;
   if (slot->socket != socket || !from_target(&sources[i])) return SOURCE;
   if (slot->state == ANSWERED) return DUPLICATE;
   if (slot->state == LOST) return LATE;
   slot->state = ANSWERED;
   waiting--;
   in_flight[socket]--;
+  if (opt.record) sample_reply(answered, slot->number & slot_mask, answer, length);
   answered++;
   record(&latency, arrived > slot->sent_at ? arrived - slot->sent_at : 0);
   return FINE;
@@ -247,7 +282,7 @@ static void receive_some(uint64_t now_realtime) {
     if (in_flight[socket]) queue[(queue_head + queued++) % MOST_SOCKETS] = socket;
   }
   for (int bound = 0; oldest != next_number && bound < 4096; oldest++, bound++) {
-    struct slot *slot = &slots[oldest & (SLOTS - 1)];
+    struct slot *slot = &slots[oldest & slot_mask];
     if (slot->number != oldest || slot->state != WAITING) continue;
     if (now_realtime < slot->sent_at + opt.timeout_ns) break;
     give_up(slot);
@@ -321,11 +356,13 @@ static void report(double elapsed) {
 int main(int argc, char **argv) {
   read_options(argc, argv);
   read_target();
+  take_pool();
   signal(SIGINT, interrupt);
   signal(SIGTERM, interrupt);
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) fail("getrandom");
   next_number = oldest = nonce(seed, 0x4d657269u);
   open_sockets();
   report(run());
+  if (opt.record && write_sample(opt.record)) fail("the sample of replies");
   return interrupted ? 130 : 0;
 }

@@ -64,6 +64,7 @@ NAPI_MODULE_INIT() {
   register_tcp(env, exports);
   register_clock(env, exports);
   register_clock_page(env, exports);
+  register_memory(env, exports);
   register_digests(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);

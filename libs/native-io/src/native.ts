@@ -73,6 +73,8 @@ export interface NativeAddon {
   readonly udpLayout: UdpLayout
   /** CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds. */
   readonly readClocks: (out: Float64Array) => void
+  /** Bytes of file mappings whose pages were let go; see native/memory.c. */
+  readonly releaseStartupPages: () => number
   /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */
   readonly smallestClockStep: () => number
   readonly ClockPage: new (descriptor: number, writable: boolean) => NativeClockPage

@@ -5,7 +5,7 @@ import {
   type DisciplineAction,
   type DisciplineOptions
 } from "@meridian/algorithms/discipline"
-import { SourceEstimator } from "@meridian/algorithms/source-estimator"
+import { type ClockEstimator, SourceEstimator } from "@meridian/algorithms/source-estimator"
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import type { SourceVerdict } from "@meridian/algorithms/verdict"
 import type { SimulatedClient, SimulatedSourceOptions } from "./sim-client.ts"
@@ -24,22 +24,25 @@ export interface MeridianClientOptions {
   readonly discipline?: Partial<DisciplineOptions>
   /** What a drift file says, seconds per second. */
   readonly frequency?: { readonly value: number; readonly deviation: number } | undefined
+  /** Another estimator in place of Meridian's, to be measured against it. */
+  readonly estimator?: ((precision: number) => ClockEstimator) | undefined
 }
 
 export const meridianClient = ({
   sources: configured,
   precision,
   discipline: options,
-  frequency
+  frequency,
+  estimator
 }: MeridianClientOptions): MeridianClient => {
   const system: DisciplineOptions = { ...defaultDisciplineOptions, firstMayPanic: true, ...options }
-  const discipline = new ClockDiscipline(system)
+  const discipline = new ClockDiscipline(system, 0, frequency?.value)
   const sources = configured.map(
     ({ prefer = false, noselect = false, alwaysTrue = false, minpoll = 6, maxpoll = 10 }, index) =>
       new TrackedSource(
         { id: `s${index + 1}`, prefer, noselect, alwaysTrue, minpoll, maxpoll },
         precision,
-        new SourceEstimator(precision, frequency)
+        estimator?.(precision) ?? new SourceEstimator(precision, frequency)
       )
   )
   const actions = new Map<DisciplineAction["_tag"], number>()
@@ -57,9 +60,8 @@ export const meridianClient = ({
     actions,
     verdicts: () => verdicts,
     polled: (source, now) => {
-      const before = at(source).reach
       at(source).polled()
-      if (before !== 0 && at(source).reach === 0) decide(now)
+      if (at(source).reach === 0) decide(now)
     },
     answered: (source, reply, now) => {
       at(source).answered(reply.sample, reply.report)
@@ -76,6 +78,12 @@ export const meridianClient = ({
     correction: (now) => discipline.served(now).offset,
     slope: (now) => discipline.served(now).frequency,
     rootDistance: (now) => discipline.rootDistance(now),
+    deviation: (now) => discipline.tracking(now)?.offsetDeviation,
+    root: (now) => ({
+      delay: discipline.root?.rootDelay ?? 0,
+      dispersion: discipline.rootDispersion(now),
+      stratum: discipline.root?.stratum ?? 16
+    }),
     followed: () => {
       const index = sources.findIndex((source) => source.configuration.id === discipline.root?.peer)
       return index < 0 ? undefined : index

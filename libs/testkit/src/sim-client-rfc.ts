@@ -9,14 +9,15 @@ import {
   filterSample
 } from "@meridian/algorithms/clock-filter"
 import { RfcLoop } from "@meridian/algorithms/loop-rfc"
-import { MAXDISP, MINDISP } from "@meridian/algorithms/parameters"
+import { MAXDISP, MAXDIST, MAXSTRAT, MINDISP } from "@meridian/algorithms/parameters"
 import { isPopcornSpike } from "@meridian/algorithms/popcorn"
 import {
   decideSystemPeer,
   defaultSystemOptions,
   noSystemPeer,
   type SourceView,
-  type SystemMemory
+  type SystemMemory,
+  type SystemOptions
 } from "@meridian/algorithms/system-peer"
 import type { SourceReport } from "@meridian/algorithms/tracked-source"
 import type { SimulatedClient, SimulatedReply, SimulatedSourceOptions } from "./sim-client.ts"
@@ -39,6 +40,9 @@ export interface RfcClientOptions {
   readonly frequency?: number | undefined
 }
 
+/** The RFC's own limits and its selection rule. */
+const rfcOptions: SystemOptions = { ...defaultSystemOptions, maxdist: MAXDIST, selection: "midpoint" }
+
 const silent: SourceReport = { stratum: 16, leap: 3, rootDelay: 0, rootDispersion: 0, loop: false }
 
 export const rfcClient = ({ sources, precision, minpoll, maxpoll, frequency }: RfcClientOptions): SimulatedClient => {
@@ -52,7 +56,9 @@ export const rfcClient = ({ sources, precision, minpoll, maxpoll, frequency }: R
     used: undefined
   }))
   let memory: SystemMemory = noSystemPeer
-  let root: { readonly delay: number; readonly dispersion: number; readonly at: number } | undefined
+  let root:
+    | { readonly delay: number; readonly dispersion: number; readonly at: number; readonly stratum: number }
+    | undefined
   let updated = Number.NEGATIVE_INFINITY
   let followed: number | undefined
 
@@ -81,7 +87,7 @@ export const rfcClient = ({ sources, precision, minpoll, maxpoll, frequency }: R
 
   /** clock_select() and clock_update() of A.5.5. */
   const select = (now: number): void => {
-    const decision = decideSystemPeer(peers.map(view), now, defaultSystemOptions, memory)
+    const decision = decideSystemPeer(peers.map(view), now, rfcOptions, memory)
     memory = decision.memory
     const leader = decision.used[0]?.source
     if (leader === undefined || decision.combined === undefined || leader.updated <= updated) return
@@ -98,14 +104,19 @@ export const rfcClient = ({ sources, precision, minpoll, maxpoll, frequency }: R
         leader.rootDispersion +
         Math.max(leader.dispersion + age + Math.abs(leader.offset), MINDISP) +
         Math.hypot(leader.jitter, decision.combined.jitter),
-      at: now
+      at: now,
+      stratum: leader.stratum + 1
     }
   }
+
+  const rootDispersion = (now: number): number =>
+    root === undefined ? Number.POSITIVE_INFINITY : root.dispersion + PHI * Math.max(0, now - root.at)
 
   /** clock_filter() of A.5.2, on offsets against the corrected clock. */
   const answered = (peer: RfcPeer, { sample, report }: SimulatedReply, now: number): void => {
     peer.reach |= 1
     peer.report = report
+    if (report.leap === 3 || report.stratum >= MAXSTRAT) return
     const next = filterSample(peer.filter, { ...sample, offset: sample.offset - loop.correction(now) })
     if (typeof next === "string") return
     peer.filter = next
@@ -141,10 +152,8 @@ export const rfcClient = ({ sources, precision, minpoll, maxpoll, frequency }: R
       Math.max(at(source).options.minpoll ?? minpoll, Math.min(at(source).options.maxpoll ?? maxpoll, loop.poll)),
     correction: (now) => loop.correction(now),
     slope: (now) => loop.slope(now),
-    rootDistance: (now) =>
-      root === undefined
-        ? Number.POSITIVE_INFINITY
-        : root.delay / 2 + root.dispersion + PHI * Math.max(0, now - root.at),
+    rootDistance: (now) => (root?.delay ?? 0) / 2 + rootDispersion(now),
+    root: (now) => ({ delay: root?.delay ?? 0, dispersion: rootDispersion(now), stratum: root?.stratum ?? 16 }),
     followed: () => followed
   }
 }

@@ -24,6 +24,10 @@ export interface SimulatedClient {
   readonly slope: (now: number) => number
   /** Most by which corrected time is wrong, as it claims; Infinity while it claims nothing. */
   readonly rootDistance: (now: number) => number
+  /** What it takes for the standard deviation of its error, seconds; undefined while it has no idea. */
+  readonly deviation?: (now: number) => number | undefined
+  /** What it would say of itself as a server: seconds, and stratum 16 while it claims nothing. */
+  readonly root: (now: number) => { readonly delay: number; readonly dispersion: number; readonly stratum: number }
   /** The source it follows, by position. */
   readonly followed: () => number | undefined
 }

@@ -28,7 +28,7 @@ export interface Oscillator {
   readonly frequency: () => number
   /** Ends the running second; returns by how much the wall clock was stepped at its end. */
   readonly tick: () => number
-  /** Error of one reading, from the granularity: 0 … one quantum, downwards. */
+  /** Error of one reading, from the granularity: up to half a quantum either way. */
   readonly readingError: () => number
 }
 
@@ -52,6 +52,6 @@ export const makeOscillator = (model: OscillatorModel, wander: RandomStream, rea
       steps += step
       return step
     },
-    readingError: () => (model.quantum === undefined ? 0 : -model.quantum * reading.uniform())
+    readingError: () => (model.quantum === undefined ? 0 : model.quantum * (reading.uniform() - 0.5))
   }
 }

@@ -5,7 +5,9 @@
  */
 import { PHI } from "@meridian/time/clock-curve"
 import type { SimulatedClient } from "./sim-client.ts"
+import { keepInRecord, type SimulationRecord } from "./sim-record.ts"
 import type { PathModel } from "./sim-network.ts"
+import { Judge, type JudgedRun, type SimulationResult, type SimulationTrace } from "./sim-judge.ts"
 import { makeOscillator, type OscillatorModel } from "./sim-oscillator.ts"
 import { randomStream } from "./sim-random.ts"
 import type { ServerModel } from "./sim-server.ts"
@@ -16,50 +18,16 @@ export interface SimulatedSource {
   readonly iburst?: boolean
 }
 
-export interface SimulationModel {
+export interface SimulationModel extends JudgedRun {
   readonly seed: number
-  /** Seconds. */
-  readonly duration: number
   readonly oscillator: OscillatorModel
   readonly sources: readonly SimulatedSource[]
   /** Reading error that client and servers claim (RFC 5905 precision), seconds. */
   readonly precision: number
-  /** Seconds at the start in which the client is not yet judged by its errors; its claims are judged all the same. */
-  readonly settling: number
-  /** Errors over this count as unsynchronised when the time to synchronise is measured, seconds. */
-  readonly syncLimit: number
-}
-
-export interface SimulationResult {
-  /** Root mean square and maximum of the time error after settling, seconds. */
-  readonly rms: number
-  readonly max: number
-  /** The same of the frequency error, seconds per second. */
-  readonly frequencyRms: number
-  readonly frequencyMax: number
-  /** First second from which the error stayed under the limit for good. */
-  readonly synchronisedAt: number
-  /** Share of the seconds with a claim in which the claim was true; 1 when nothing was ever claimed. */
-  readonly coverage: number
-  /** Seconds with a claim. */
-  readonly claimed: number
-  /** Mean of the claimed root distance over those seconds, after settling; seconds. */
-  readonly meanBound: number
-  /** Requests sent. */
-  readonly requests: number
-}
-
-/** What a plot needs: at most one row for each of a few hundred steps of time. */
-export interface SimulationTrace {
-  readonly time: number[]
-  /** Largest error in the step, and the claim at that moment; seconds. */
-  readonly error: number[]
-  readonly bound: number[]
 }
 
 const REPLY_TIMEOUT = 8
 const BURST_REQUESTS = 6
-const TRACE_STEPS = 600
 
 interface Arrival {
   readonly at: number
@@ -67,10 +35,15 @@ interface Arrival {
   readonly deliver: () => void
 }
 
+export interface SimulationOutputs {
+  readonly trace?: SimulationTrace | undefined
+  readonly record?: SimulationRecord | undefined
+}
+
 export const runSimulation = (
   model: SimulationModel,
   client: SimulatedClient,
-  trace?: SimulationTrace
+  { trace, record }: SimulationOutputs = {}
 ): SimulationResult => {
   const { seed, duration, sources, precision } = model
   const oscillator = makeOscillator(model.oscillator, randomStream(seed, "wander"), randomStream(seed, "reading"))
@@ -143,80 +116,14 @@ export const runSimulation = (
     const now = monotonic(end)
     if (stepped !== 0) client.wallStepped(stepped, now)
     const slope = client.slope(now)
-    judge.second(
-      end,
-      oscillator.wallError(end) + client.correction(now),
-      oscillator.frequency() + slope * (1 + oscillator.frequency()),
-      client.rootDistance(now)
-    )
+    const error = oscillator.wallError(end) + client.correction(now)
+    judge.second(end, {
+      error,
+      frequencyError: oscillator.frequency() + slope * (1 + oscillator.frequency()),
+      bound: client.rootDistance(now),
+      deviation: client.deviation?.(now)
+    })
+    if (record !== undefined) keepInRecord(record, second, error, client, now)
   }
   return judge.result(requests)
-}
-
-class Judge {
-  readonly #model: SimulationModel
-  readonly #trace: SimulationTrace | undefined
-  readonly #traceStep: number
-  #worst = { error: 0, bound: 0 }
-  #squares = 0
-  #frequencySquares = 0
-  #max = 0
-  #frequencyMax = 0
-  #seconds = 0
-  #unsynchronised = 0
-  #claims = 0
-  #trueClaims = 0
-  #bounds = 0
-  #boundSeconds = 0
-
-  constructor(model: SimulationModel, trace: SimulationTrace | undefined) {
-    this.#model = model
-    this.#trace = trace
-    this.#traceStep = Math.max(1, Math.floor(model.duration / TRACE_STEPS))
-  }
-
-  second(t: number, error: number, frequencyError: number, bound: number): void {
-    const size = Math.abs(error)
-    if (!(size <= this.#model.syncLimit)) this.#unsynchronised = t
-    if (bound < Number.POSITIVE_INFINITY) {
-      this.#claims += 1
-      if (size <= bound) this.#trueClaims += 1
-    }
-    this.#draw(t, error, bound)
-    if (t <= this.#model.settling) return
-    this.#seconds += 1
-    this.#squares += error * error
-    this.#frequencySquares += frequencyError * frequencyError
-    this.#max = Math.max(this.#max, size)
-    this.#frequencyMax = Math.max(this.#frequencyMax, Math.abs(frequencyError))
-    if (bound < Number.POSITIVE_INFINITY) {
-      this.#bounds += bound
-      this.#boundSeconds += 1
-    }
-  }
-
-  result(requests: number): SimulationResult {
-    return {
-      rms: Math.sqrt(this.#squares / Math.max(1, this.#seconds)),
-      max: this.#max,
-      frequencyRms: Math.sqrt(this.#frequencySquares / Math.max(1, this.#seconds)),
-      frequencyMax: this.#frequencyMax,
-      synchronisedAt: this.#unsynchronised,
-      coverage: this.#claims === 0 ? 1 : this.#trueClaims / this.#claims,
-      claimed: this.#claims,
-      meanBound: this.#bounds / Math.max(1, this.#boundSeconds),
-      requests
-    }
-  }
-
-  #draw(t: number, error: number, bound: number): void {
-    const trace = this.#trace
-    if (trace === undefined) return
-    if (Math.abs(error) >= Math.abs(this.#worst.error)) this.#worst = { error, bound }
-    if (t % this.#traceStep !== 0) return
-    trace.time.push(t)
-    trace.error.push(this.#worst.error)
-    trace.bound.push(this.#worst.bound)
-    this.#worst = { error: 0, bound }
-  }
 }

@@ -1,4 +1,6 @@
 /** Simulated servers: how far their clocks are from true time, and what they say of themselves. */
+import type { RandomStream } from "./sim-random.ts"
+import type { SimulationRecord } from "./sim-record.ts"
 
 export interface ServerReport {
   readonly stratum: number
@@ -33,3 +35,28 @@ export const unsynchronisedServer = (from: number, to: number): ServerModel => (
   error: () => 0,
   report: (t) => (t >= from && t < to ? { ...primary, stratum: 16, leap: 3 } : primary)
 })
+
+/** A server whose clock trembles: independent normal errors of this standard deviation, seconds. */
+export const tremblingServer = (
+  deviation: number,
+  random: RandomStream,
+  report: Partial<ServerReport> = {}
+): ServerModel => ({
+  error: () => deviation * random.normal(),
+  report: () => ({ ...primary, ...report })
+})
+
+/** A server that is what another simulation's client was. */
+export const recordedServer = (record: SimulationRecord): ServerModel => {
+  const at = (series: Float64Array, t: number): number =>
+    series[Math.max(0, Math.min(series.length - 1, Math.floor(t) - 1))] as number
+  return {
+    error: (t) => at(record.error, t) + (at(record.error, t + 1) - at(record.error, t)) * (t - Math.floor(t)),
+    report: (t) => {
+      const stratum = record.stratum[Math.max(0, Math.min(record.stratum.length - 1, Math.floor(t) - 1))] as number
+      return stratum >= 16
+        ? { ...primary, stratum: 16, leap: 3 }
+        : { stratum, leap: 0, rootDelay: at(record.rootDelay, t), rootDispersion: at(record.rootDispersion, t) }
+    }
+  }
+}

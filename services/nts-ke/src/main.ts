@@ -5,6 +5,7 @@
 import { COOKIE_AEAD } from "@meridian/auth/cookie"
 import { InvalidKeyRing, KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/native-io/aead"
+import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
 import { disableNative } from "@meridian/native-io/native"
 import { type FromNtsKe, type KeysMessage, type NtsKeReport, parseToNtsKe } from "@meridian/observability/nts-ke-report"
 import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
@@ -88,6 +89,7 @@ const start = async (): Promise<void> => {
   store.watch()
   setInterval(() => send(report()), settings.reportSeconds * 1000)
   send({ type: "ready" })
+  releaseStartupPagesSoon()
 }
 
 const takeKeys = ({ generations }: KeysMessage): void => {

@@ -12,6 +12,7 @@ import { parseFlags, renderHelp } from "@meridian/config/flags"
 import { loadSettings } from "@meridian/config/load"
 import type { Settings } from "@meridian/config/settings"
 import { machineAddresses, readConfigurationFile } from "@meridian/native-io/configuration-files"
+import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
 import { disableNative, loadNative } from "@meridian/native-io/native"
 import { openLog } from "@meridian/observability/log"
 import { defaultStateDirectory } from "@meridian/observability/state-directory"
@@ -110,6 +111,7 @@ const program = Effect.gen(function* () {
       root: isRoot
     })
   )
+  releaseStartupPagesSoon()
   for (;;) {
     const signal = yield* Queue.take(signals)
     if (signal === "SIGHUP") {

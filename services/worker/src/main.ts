@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util"
 import { type ParsedKeys, parseServingKeys } from "@meridian/auth/serving-keys"
 import { openClockPageReader } from "@meridian/native-io/clock-page"
+import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
 import { disableNative } from "@meridian/native-io/native"
 import { systemClock } from "@meridian/native-io/system-clock"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/native-io/udp"
@@ -82,6 +83,7 @@ const start = (): void => {
   for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, clock, counters))
   setInterval(() => send(report()), REPORT_INTERVAL_MS)
   send({ type: "ready" })
+  releaseStartupPagesSoon()
 }
 
 const whenPrepared = (waitedMs: number): void => {

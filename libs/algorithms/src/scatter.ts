@@ -1,0 +1,64 @@
+/**
+ * Noise that delays do not show: a reference clock's own jitter, or a server whose clock trembles. Each sample is compared
+ * with the line through its two neighbours, so that neither offset nor frequency enters. The median of the last squares
+ * is used; a spike does not move it.
+ */
+const WINDOW = 15
+/** Median of the square of a standard normal variable. */
+const MEDIAN_OF_SQUARES = 0.455
+
+interface Point {
+  readonly time: number
+  readonly offset: number
+  /** Variance that the sample's delay suggests, seconds squared. */
+  readonly suggested: number
+}
+
+interface Residual {
+  readonly square: number
+  readonly suggested: number
+  /** Sum of the squared weights of the three samples in it. */
+  readonly weight: number
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+
+export class Scatter {
+  /** Variance over what the delays suggest, seconds squared. */
+  unexplained = 0
+  /** Standard deviation of the last few samples about straight lines, seconds. */
+  deviation = 0
+  #points: Point[] = []
+  #residuals: Residual[] = []
+
+  add(time: number, offset: number, suggested: number): void {
+    this.#points = [...this.#points.slice(-2), { time, offset, suggested }]
+    const [before, middle, after] = this.#points
+    if (before === undefined || middle === undefined || after === undefined) return
+    const late = (middle.time - before.time) / (after.time - before.time)
+    const early = 1 - late
+    const residual = middle.offset - early * before.offset - late * after.offset
+    this.#residuals = [
+      ...this.#residuals.slice(1 - WINDOW),
+      {
+        square: residual ** 2,
+        suggested: middle.suggested + early ** 2 * before.suggested + late ** 2 * after.suggested,
+        weight: 1 + early ** 2 + late ** 2
+      }
+    ]
+    const last = this.#residuals.slice(-4)
+    this.deviation = Math.sqrt(last.reduce((sum, it) => sum + it.square / it.weight, 0) / last.length)
+    const found = median(this.#residuals.map((it) => it.square / it.weight)) / MEDIAN_OF_SQUARES
+    const foreseen = median(this.#residuals.map((it) => it.suggested / it.weight))
+    this.unexplained = this.#residuals.length < 4 ? 0 : Math.max(0, found - foreseen)
+  }
+
+  clear(): void {
+    this.#points = []
+  }
+
+  /** Our clock was stepped by `seconds`: offsets are that much lower. */
+  shift(seconds: number): void {
+    this.#points = this.#points.map((point) => ({ ...point, offset: point.offset - seconds }))
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Selection (RFC 5905 §11.2.1): each source says that true time lies within offset ± root distance. The intersection
+ * algorithm finds the smallest interval that holds points of the most correctness intervals; a source that does not agree
+ * with it is a falseticker. It needs a majority: with n sources, fewer than n/2 may be false.
+ *
+ * Two rules are known. `midpoint` is the RFC's: no more midpoints may lie outside the intersection than sources are called
+ * false, and a source is false when its midpoint is outside. `overlap` is what ntpd came to: intervals alone count, and a
+ * source is false when its interval does not meet the intersection. With one near and two far, asymmetric sources the
+ * midpoint rule throws out the near one; that is why Meridian decides by overlap.
+ */
+
+export type SelectionRule = "overlap" | "midpoint"
+
+/** What a source claims: true time minus ours lies in offset ± distance. Seconds. */
+export interface CorrectnessInterval {
+  readonly offset: number
+  readonly distance: number
+}
+
+export interface Intersection {
+  readonly low: number
+  readonly high: number
+  /** How many sources were taken for false to find it. */
+  readonly allowed: number
+}
+
+export type SelectionOutcome =
+  | {
+      readonly _tag: "Agreed"
+      readonly intersection: Intersection
+      readonly truechimers: readonly number[]
+      readonly falsetickers: readonly number[]
+    }
+  | { readonly _tag: "NoMajority"; readonly sources: number }
+  | { readonly _tag: "NoSources" }
+
+interface Edge {
+  readonly at: number
+  /** -1 lower end, 0 midpoint, +1 upper end. */
+  readonly type: -1 | 0 | 1
+}
+
+/** Lower ends before midpoints before upper ends where they coincide, so that intervals that touch overlap. */
+const sortedEdges = (intervals: readonly CorrectnessInterval[]): readonly Edge[] =>
+  intervals
+    .flatMap(({ offset, distance }): readonly Edge[] => [
+      { at: offset - distance, type: -1 },
+      { at: offset, type: 0 },
+      { at: offset + distance, type: 1 }
+    ])
+    .toSorted((a, b) => a.at - b.at || a.type - b.type)
+
+/** Walks inwards from one side until `needed` intervals are open; counts the midpoints it passes on the way. */
+const walk = (
+  edges: Iterable<Edge>,
+  opening: -1 | 1,
+  needed: number
+): { readonly at: number | undefined; readonly midpoints: number } => {
+  let open = 0
+  let midpoints = 0
+  for (const { at, type } of edges) {
+    if (type === opening) open += 1
+    else if (type === 0) midpoints += 1
+    else open -= 1
+    if (open >= needed) return { at, midpoints }
+  }
+  return { at: undefined, midpoints }
+}
+
+const usable = ({ offset, distance }: CorrectnessInterval): boolean =>
+  Number.isFinite(offset) && Number.isFinite(distance) && distance >= 0
+
+/**
+ * The common interval of the most sources: the least number called false for which the rest have one. Undefined when no
+ * majority agrees. Intervals that are not finite, or of negative distance, never agree with anything and count as false.
+ */
+export const intersect = (intervals: readonly CorrectnessInterval[], rule: SelectionRule): Intersection | undefined => {
+  const fit = intervals.filter(usable)
+  const edges = sortedEdges(fit)
+  const reversed = edges.toReversed()
+  const count = intervals.length
+  for (let allowed = 0; 2 * allowed < count; allowed += 1) {
+    const lower = walk(edges, -1, count - allowed)
+    const upper = walk(reversed, 1, count - allowed)
+    if (lower.at === undefined || upper.at === undefined || lower.at > upper.at) continue
+    const outside = lower.midpoints + upper.midpoints + (count - fit.length)
+    if (rule === "overlap" || outside <= allowed) return { low: lower.at, high: upper.at, allowed }
+  }
+  return undefined
+}
+
+/**
+ * From the first to the last point that lies in a majority of the intervals. Wider than {@link intersect}, and certain:
+ * whenever a majority of the intervals hold the truth, so does this one. The RFC's own intersection promises less, since
+ * a false interval may overlap all true ones and narrow their intersection away from the truth.
+ */
+export const majorityInterval = (
+  intervals: readonly CorrectnessInterval[]
+): { readonly low: number; readonly high: number } | undefined => {
+  const edges = sortedEdges(intervals.filter(usable))
+  const needed = Math.floor(intervals.length / 2) + 1
+  const low = walk(edges, -1, needed).at
+  const high = walk(edges.toReversed(), 1, needed).at
+  return low === undefined || high === undefined ? undefined : { low, high }
+}
+
+/** Sorts sources, by their positions, into truechimers and falsetickers. */
+export const select = (intervals: readonly CorrectnessInterval[], rule: SelectionRule): SelectionOutcome => {
+  if (intervals.length === 0) return { _tag: "NoSources" }
+  const intersection = intersect(intervals, rule)
+  if (intersection === undefined) return { _tag: "NoMajority", sources: intervals.length }
+  const { low, high } = intersection
+  const isTrue = (interval: CorrectnessInterval): boolean => {
+    const reach = rule === "overlap" ? interval.distance : 0
+    return usable(interval) && interval.offset + reach >= low && interval.offset - reach <= high
+  }
+  const positions = intervals.map((_, index) => index)
+  return {
+    _tag: "Agreed",
+    intersection,
+    truechimers: positions.filter((index) => isTrue(intervals[index] as CorrectnessInterval)),
+    falsetickers: positions.filter((index) => !isTrue(intervals[index] as CorrectnessInterval))
+  }
+}

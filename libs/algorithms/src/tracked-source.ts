@@ -1,0 +1,136 @@
+/**
+ * One source as the discipline keeps it: the reach register, the RFC's clock filter (what statistics files and ntpq show)
+ * and the estimator (what the clock is set by).
+ */
+import {
+  type ClockFilter,
+  emptyClockFilter,
+  filterMiss,
+  filterOutput,
+  type FilterOutput,
+  filterSample
+} from "./clock-filter.ts"
+import { MAXDISP, MAXSTRAT } from "./parameters.ts"
+import type { ClockSample } from "./sample.ts"
+import { type ClockEstimator, type OffsetEstimate, SourceEstimator, type SampleOutcome } from "./source-estimator.ts"
+import type { SourceView } from "./system-peer.ts"
+
+/** What a reply says of the source itself (RFC 5905 §7.3), in seconds. */
+export interface SourceReport {
+  readonly stratum: number
+  readonly leap: number
+  readonly rootDelay: number
+  readonly rootDispersion: number
+  /** Whether following it would close a loop; judged by the association. */
+  readonly loop: boolean
+}
+
+export interface SourceConfiguration {
+  readonly id: string
+  readonly prefer: boolean
+  readonly noselect: boolean
+  readonly alwaysTrue: boolean
+  /** log2 seconds. */
+  readonly minpoll: number
+  readonly maxpoll: number
+}
+
+/** Samples from which on a source can be followed: with fewer, nothing is known of its frequency and its scatter. */
+const SAMPLES_NEEDED = 3
+
+/** Standard deviations that count as the error of an estimate: all but one in a thousand are within. */
+export const DEVIATIONS = 3.3
+
+export class TrackedSource {
+  readonly configuration: SourceConfiguration
+  readonly estimator: ClockEstimator
+  filter: ClockFilter = emptyClockFilter
+  /** The last eight polls, newest lowest (RFC 5905 §9.2). */
+  reach = 0
+  report: SourceReport = { stratum: MAXSTRAT, leap: 3, rootDelay: 0, rootDispersion: 0, loop: false }
+  /** When the last sample was used; seconds. */
+  updated = 0
+  /** Error of reading both clocks in the newest sample, seconds. */
+  readingError = 0
+  readonly #precision: number
+
+  constructor(
+    configuration: SourceConfiguration,
+    precision: number,
+    estimator: ClockEstimator = new SourceEstimator(precision)
+  ) {
+    this.configuration = configuration
+    this.estimator = estimator
+    this.#precision = precision
+  }
+
+  /** A request was sent: shifts the reach register, and lets a silent source's samples run out. */
+  polled(): void {
+    this.reach = (this.reach << 1) & 0xff
+    if (this.reach !== 0 && (this.reach & 7) === 0) this.filter = filterMiss(this.filter)
+  }
+
+  /**
+   * A valid reply came. What a server says of the time while it says that it does not know it is not measured, as in
+   * RFC 5905 A.5.1.1; that it answers still counts as reach, so that the verdict is `unsynchronised` and not `unreachable`.
+   */
+  answered(sample: ClockSample, report: SourceReport): SampleOutcome | "unsynchronised" {
+    this.reach |= 1
+    this.report = report
+    if (report.leap === 3 || report.stratum >= MAXSTRAT) return "unsynchronised"
+    const outcome = this.estimator.add(sample)
+    const filtered = filterSample(this.filter, sample)
+    if (typeof filtered !== "string") this.filter = filtered
+    if (outcome === "used" || outcome === "stepped") {
+      this.updated = sample.time
+      this.readingError = sample.dispersion
+    }
+    return outcome
+  }
+
+  /** Our uncorrected clock was stepped by `seconds`. */
+  clockStepped(seconds: number): void {
+    this.estimator.clockStepped(seconds)
+    this.filter = { stages: this.filter.stages.map((stage) => ({ ...stage, offset: stage.offset - seconds })) }
+  }
+
+  estimate(now: number): OffsetEstimate | undefined {
+    return this.estimator.estimate(now)
+  }
+
+  /** Whether it has answered often enough to be judged. */
+  get ready(): boolean {
+    return this.estimator.samples >= SAMPLES_NEEDED
+  }
+
+  /** Whether it has begun to answer, and not yet often enough. */
+  get pending(): boolean {
+    return this.reach !== 0 && this.estimator.samples > 0 && !this.ready
+  }
+
+  /** The RFC's peer variables, for statistics. */
+  peerVariables(now: number): FilterOutput | undefined {
+    return filterOutput(this.filter, now, this.#precision)
+  }
+
+  /** What the system process judges it by. The offset is against the uncorrected clock. */
+  view(now: number, pollInterval: number): SourceView {
+    const { id, prefer, noselect, alwaysTrue } = this.configuration
+    const estimate = this.estimate(now)
+    const ready = this.ready && estimate !== undefined
+    return {
+      id,
+      prefer,
+      noselect,
+      alwaysTrue,
+      ...this.report,
+      reach: this.reach,
+      offset: estimate?.offset ?? 0,
+      delay: this.peerVariables(now)?.delay ?? 0,
+      dispersion: ready ? this.#precision + DEVIATIONS * Math.sqrt(estimate.offsetVariance) : MAXDISP,
+      jitter: Math.max(this.#precision, this.estimator.noise, this.estimator.scatter),
+      updated: this.updated,
+      pollInterval
+    }
+  }
+}

@@ -1,0 +1,356 @@
+import { isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { type ClockLine, jumpTo, residueAt, servedLine, turnTo } from "@meridian/algorithms/clock-line"
+import { combineEstimates } from "@meridian/algorithms/combine-estimates"
+import {
+  ClockDiscipline,
+  defaultDisciplineOptions,
+  type DisciplineAction,
+  type DisciplineOptions
+} from "@meridian/algorithms/discipline"
+import { adaptPoll } from "@meridian/algorithms/poll-interval"
+import { publishedCurve } from "@meridian/algorithms/publication"
+import { smearAt, smearNoonToNoon } from "@meridian/algorithms/smear"
+import type { OffsetEstimate } from "@meridian/algorithms/source-estimator"
+import { type SourceReport, TrackedSource } from "@meridian/algorithms/tracked-source"
+
+const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
+const configured = (id: string) => ({ id, prefer: false, noselect: false, alwaysTrue: false, minpoll: 6, maxpoll: 10 })
+
+interface Rig {
+  readonly discipline: ClockDiscipline
+  readonly sources: readonly TrackedSource[]
+  /** One poll of every source, all of which say that we are this much off; returns what was done. */
+  readonly poll: (now: number, offset: number | readonly (number | undefined)[]) => DisciplineAction
+}
+
+const rig = (count = 1, options: Partial<DisciplineOptions> = {}): Rig => {
+  const sources = Array.from({ length: count }, (_, i) => new TrackedSource(configured(`s${i}`), 1e-7))
+  const discipline = new ClockDiscipline({ ...defaultDisciplineOptions, ...options })
+  return {
+    discipline,
+    sources,
+    poll: (now, offset) => {
+      for (const [i, source] of sources.entries()) {
+        const own = typeof offset === "number" ? offset : offset[i]
+        source.polled()
+        if (own !== undefined) source.answered({ time: now, offset: own, delay: 0.002, dispersion: 1e-6 }, report)
+      }
+      return discipline.decide(sources, now).action
+    }
+  }
+}
+
+/** Polls every 64 s from 64 s to the end. */
+const polls = (
+  { poll }: Rig,
+  from: number,
+  until: number,
+  offset: number | readonly (number | undefined)[]
+): DisciplineAction[] => {
+  const actions: DisciplineAction[] = []
+  for (let now = from; now <= until; now += 64) actions.push(poll(now, offset))
+  return actions
+}
+
+describe("clock discipline", () => {
+  it("waits for three samples, sets the clock, then slews", () => {
+    const one = rig()
+    expect(one.discipline.rootDistance(0)).toBe(Number.POSITIVE_INFINITY)
+    expect(polls(one, 64, 320, 0.3).map((it) => it._tag)).toEqual(["Waiting", "Waiting", "Set", "Slewed", "Slewed"])
+    expect(one.discipline.served(320).offset).toBeCloseTo(0.3, 6)
+    expect(one.discipline.root).toMatchObject({ peer: "s0", stratum: 2, leap: 0 })
+  })
+
+  it("does not believe the first source that is ready while others are on their way", () => {
+    const three = rig(3)
+    three.poll(64, [5, undefined, undefined])
+    three.poll(128, [5, 0, 0])
+    expect(three.poll(192, [5, 0, 0])).toEqual({ _tag: "Waiting" })
+    expect(three.poll(256, [5, 0, 0])).toMatchObject({ _tag: "Set", offset: expect.closeTo(0, 6) })
+  })
+
+  it("waits until half of its sources can be judged, and no longer than four polls", () => {
+    const four = rig(4)
+    const tags = polls(four, 64, 640, [0, undefined, undefined, undefined]).map((it) => it._tag)
+    expect(tags.indexOf("Set")).toBeGreaterThanOrEqual(5)
+    expect(tags).toContain("Set")
+    const both = rig(4)
+    expect(polls(both, 64, 192, [0, 0, undefined, undefined]).at(-1)?._tag).toBe("Set")
+  })
+
+  it("does not wait for ever for a source that answered once", () => {
+    const two = rig(2)
+    two.poll(64, [0, 0])
+    expect(polls(two, 128, 1024, [0, undefined]).some((it) => it._tag === "Set")).toBe(true)
+  })
+
+  it("takes a lasting step only after the stepout, and vouches for no less meanwhile", () => {
+    const one = rig()
+    polls(one, 64, 6400, 0)
+    const tags = polls(one, 6464, 8000, 0.5).map((it) => it._tag)
+    const spikes = tags.filter((tag) => tag === "Spike").length
+    expect(spikes).toBeGreaterThanOrEqual(4)
+    expect(tags.filter((tag) => tag === "Stepped")).toHaveLength(1)
+    expect(tags.indexOf("Stepped")).toBeGreaterThan(tags.indexOf("Spike"))
+    expect(one.discipline.served(8000).offset).toBeCloseTo(0.5, 3)
+  })
+
+  it("includes what is in dispute in its bound", () => {
+    const one = rig()
+    polls(one, 64, 6400, 0)
+    const actions = polls(one, 6464, 6720, 0.5)
+    expect(actions.at(-1)?._tag).toBe("Spike")
+    expect(one.discipline.rootDistance(6720)).toBeGreaterThan(0.5)
+    expect(Math.abs(one.discipline.served(6720).offset)).toBeLessThan(0.01)
+  })
+
+  it("counts what is still to be slewed into its bound, and lets the curve's bound grow as if the slew ran on", () => {
+    const one = rig()
+    polls(one, 64, 6400, 0)
+    const settled = one.discipline.rootDispersion(6400)
+    const actions = polls(one, 6464, 6656, 0.05)
+    expect(actions.at(-1)?._tag).toBe("Slewed")
+    expect(one.discipline.rootDispersion(6656)).toBeGreaterThan(settled + 0.04)
+    const { offset, until } = one.discipline.served(6656)
+    expect(Math.abs(offset)).toBeLessThan(0.005)
+    expect(until - 6656).toBeGreaterThan(0.04 / 500e-6)
+    expect(one.discipline.rootDispersion(until)).toBeLessThan(one.discipline.rootDispersion(6656) - 0.03)
+    const curve = publishedCurve(
+      one.discipline,
+      { seconds: 0, nanoseconds: 0, monotonic: 6656 },
+      { referenceId: 1, leap: 0, horizon: 4, distanceLimit: 16, smear: undefined }
+    )
+    expect(curve.frequency).toBeCloseTo(500e-6, 5)
+    expect(curve.dispersionRate - one.discipline.dispersionRate(6656, 4)).toBeCloseTo(500e-6, 5)
+  })
+
+  it("never follows over the panic threshold, and says so", () => {
+    const fresh = rig()
+    expect(polls(fresh, 64, 192, 2000).at(-1)).toMatchObject({ _tag: "Panic", offset: expect.closeTo(2000, 3) })
+    expect(fresh.discipline.state).toBe("unset")
+    expect(polls(rig(1, { firstMayPanic: true }), 64, 192, 2000).at(-1)?._tag).toBe("Set")
+    const set = rig()
+    polls(set, 64, 640, 0)
+    expect(polls(set, 704, 2000, 2000).at(-1)?._tag).toBe("Panic")
+    expect(Math.abs(set.discipline.served(2000).offset)).toBeLessThan(1e-3)
+    expect(set.discipline.rootDistance(2000)).toBeGreaterThan(1999)
+  })
+
+  it("goes into holdover when nobody answers, with a bound that grows, and out of it again", () => {
+    const one = rig()
+    polls(one, 64, 6400, 0.1)
+    expect(polls(one, 6464, 7100, [undefined]).at(-1)).toMatchObject({ _tag: "Holdover", since: expect.any(Number) })
+    expect(one.discipline.state).toBe("holdover")
+    const [soon, late] = [one.discipline.rootDispersion(7200), one.discipline.rootDispersion(7200 + 86_400)]
+    expect(late - soon).toBeGreaterThan(15e-6 * 86_400)
+    expect(one.poll(9000, 0.1)._tag).toBe("Slewed")
+    expect(one.discipline.state).toBe("synchronised")
+  })
+
+  it("serves the same time on when somebody steps the clock below it", () => {
+    const one = rig()
+    polls(one, 64, 640, 0.02)
+    const before = one.discipline.served(700).offset
+    one.discipline.clockStepped(123.25)
+    for (const source of one.sources) source.clockStepped(123.25)
+    expect(one.discipline.served(700).offset).toBeCloseTo(before - 123.25, 9)
+    expect(polls(one, 704, 1280, 0.02 - 123.25).every((it) => it._tag === "Slewed")).toBe(true)
+  })
+
+  it("takes the frequency of a drift file before it knows the time", () => {
+    const discipline = new ClockDiscipline(defaultDisciplineOptions, 100, 2e-5)
+    expect(discipline.served(1100).offset).toBeCloseTo(0.02, 12)
+    expect(discipline.tracking(1100)).toBeUndefined()
+  })
+
+  it("does not measure a server that says that it has no time", () => {
+    const one = rig()
+    const source = one.sources[0] as TrackedSource
+    source.polled()
+    expect(
+      source.answered({ time: 1, offset: 9, delay: 0.01, dispersion: 0 }, { ...report, leap: 3, stratum: 16 })
+    ).toBe("unsynchronised")
+    expect(source.estimate(1)).toBeUndefined()
+    expect(one.discipline.decide(one.sources, 1).decision.verdicts[0]?.verdict).toBe("unsynchronised")
+    expect(polls(one, 64, 192, 0.01).at(-1)).toMatchObject({ _tag: "Set", offset: expect.closeTo(0.01, 6) })
+  })
+
+  it("names a verdict for every source it was given", () => {
+    const five = rig(5)
+    for (let now = 64; now <= 640; now += 64) five.poll(now, [0, 0, 0, 7, 8])
+    const { decision } = five.discipline.decide(five.sources, 700)
+    expect(decision.verdicts.map((it) => it.verdict).toSorted()).toEqual([
+      "candidate",
+      "candidate",
+      "falseticker",
+      "falseticker",
+      "system-peer"
+    ])
+  })
+
+  it("claims no less than its own curve promises until the horizon", () => {
+    const one = rig()
+    polls(one, 64, 640, 0.01)
+    for (const [start, horizon] of [
+      [640, 4],
+      [650, 64],
+      [700, 4096]
+    ] as const) {
+      const rate = one.discipline.dispersionRate(start, horizon)
+      for (let age = 0; age <= horizon; age += horizon / 16) {
+        const promised = one.discipline.rootDispersion(start) + rate * age
+        expect(promised).toBeGreaterThanOrEqual(one.discipline.rootDispersion(start + age) - 1e-12)
+      }
+    }
+  })
+
+  it("never throws and never says NaN, whatever the samples", () => {
+    const value = fc.oneof(fc.double(), fc.double({ min: -1, max: 1, noNaN: true }))
+    const step = fc.record({
+      offset: value,
+      delay: value,
+      rootDelay: value,
+      rootDispersion: value,
+      stratum: fc.integer({ min: -1, max: 17 })
+    })
+    fc.assert(
+      fc.property(fc.array(fc.tuple(step, step), { maxLength: 25 }), (rounds) => {
+        const two = rig(2)
+        for (const [round, pair] of rounds.entries()) {
+          const now = 64 * (round + 1)
+          for (const [i, { offset, delay, ...rest }] of pair.entries()) {
+            two.sources[i]?.polled()
+            two.sources[i]?.answered({ time: now, offset, delay, dispersion: 0 }, { ...report, ...rest })
+          }
+          two.discipline.decide(two.sources, now)
+          expect(two.discipline.served(now).offset).not.toBeNaN()
+          expect(two.discipline.rootDistance(now)).not.toBeNaN()
+          expect(two.discipline.rootDistance(now)).toBeGreaterThan(0)
+        }
+      }),
+      { numRuns: 60 }
+    )
+  })
+})
+
+describe("clock line", () => {
+  const value = (limit: number) => fc.double({ min: -limit, max: limit, noNaN: true })
+
+  it("turns without a jump, reaches the estimate, and is never faster than allowed", () => {
+    fc.assert(
+      fc.property(value(0.1), value(1e-4), value(0.1), value(1e-4), (o1, f1, o2, f2) => {
+        const from: ClockLine = jumpTo(0, o1, f1)
+        const to = turnTo(from, 100, o2, f2, 500e-6)
+        expect(servedLine(to, 100).offset).toBeCloseTo(servedLine(from, 100).offset, 12)
+        const { until, frequency } = servedLine(to, 100)
+        expect(Math.abs(frequency - f2)).toBeLessThanOrEqual(500e-6 + 1e-15)
+        expect(servedLine(to, until).offset).toBeCloseTo(o2 + f2 * (until - 100), 12)
+        expect(residueAt(to, until)).toBeCloseTo(0, 15)
+        expect(servedLine(to, until).until).toBe(Number.POSITIVE_INFINITY)
+      })
+    )
+  })
+})
+
+const estimate = (offset: number, deviation: number): OffsetEstimate => ({
+  offset,
+  frequency: offset / 1000,
+  offsetVariance: deviation ** 2,
+  covariance: 0,
+  frequencyVariance: deviation ** 2,
+  wander: 0
+})
+
+describe("combining estimates", () => {
+  it("stays within the hull, and is no surer than its members", () => {
+    const member = fc.record({
+      estimate: fc
+        .tuple(fc.double({ min: -1e9, max: 1e9, noNaN: true }), fc.double({ min: 1e-9, max: 1, noNaN: true }))
+        .map(([o, d]) => estimate(o, d)),
+      delay: fc.double({ min: 0, max: 2, noNaN: true })
+    })
+    fc.assert(
+      fc.property(fc.array(member, { minLength: 1, maxLength: 8 }), (members) => {
+        const combined = combineEstimates(members)
+        const offsets = members.map((it) => it.estimate.offset)
+        const slack = 1e-6 + 1e-12 * Math.max(...offsets.map(Math.abs))
+        expect(combined?.offset).toBeGreaterThanOrEqual(Math.min(...offsets) - slack)
+        expect(combined?.offset).toBeLessThanOrEqual(Math.max(...offsets) + slack)
+        const least = Math.min(...members.map((it) => it.estimate.offsetVariance))
+        expect(combined?.offsetVariance).toBeGreaterThanOrEqual(least * (1 - 1e-9))
+      })
+    )
+    expect(combineEstimates([])).toBeUndefined()
+  })
+
+  it("prefers the near one, since a far path may be asymmetric by more", () => {
+    const combined = combineEstimates([
+      { estimate: estimate(0, 1e-5), delay: 0.001 },
+      { estimate: estimate(0.05, 1e-5), delay: 1 }
+    ])
+    expect(combined?.offset).toBeLessThan(1e-4)
+  })
+})
+
+describe("poll interval", () => {
+  it("grows when the clock would keep, shrinks when it would not, and stays within its limits", () => {
+    const sure = estimate(0, 1e-9)
+    const unsure: OffsetEstimate = { ...estimate(0, 1e-6), frequencyVariance: 1e-4 ** 2 }
+    let poll = { exponent: 6, count: 0 }
+    const longer = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, sure, 1e-3, 6, 9)).exponent)
+    expect([...new Set(longer)]).toEqual([6, 7, 8, 9])
+    const shorter = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, unsure, 1e-3, 6, 9)).exponent)
+    expect([...new Set(shorter)]).toEqual([9, 8, 7, 6])
+    expect(adaptPoll({ exponent: 14, count: 0 }, sure, 1, 6, 10).exponent).toBe(10)
+  })
+})
+
+describe("published curve", () => {
+  const moment = { seconds: 1_800_000_000, nanoseconds: 250_000_000, monotonic: 640 }
+  const options = { referenceId: 0x7f000001, leap: Leap.insert, horizon: 8, distanceLimit: 16, smear: undefined }
+
+  it("vouches for nothing before the clock is set, or past the distance limit", () => {
+    const one = rig()
+    expect(isSynchronised(publishedCurve(one.discipline, moment, options), 640)).toBe(false)
+    polls(one, 64, 640, 0.01)
+    expect(isSynchronised(publishedCurve(one.discipline, moment, options), 640)).toBe(true)
+    const tight = publishedCurve(one.discipline, moment, { ...options, distanceLimit: 1e-6 })
+    expect(tight).toMatchObject({ stratum: 16, leap: 3, baseSeconds: moment.seconds })
+  })
+
+  it("carries the line, the root values, the leap and a deadline", () => {
+    const one = rig()
+    polls(one, 64, 630, 0.01)
+    const curve = publishedCurve(one.discipline, moment, options)
+    expect(curve).toMatchObject({
+      stratum: 2,
+      leap: 1,
+      referenceId: 0x7f000001,
+      deadline: 648,
+      rootDelay: 0.002,
+      baseMonotonic: 640
+    })
+    expect(curve.offset).toBeCloseTo(0.01, 5)
+    // The reference time is that of the last update, which was at 576 s: 64 s before.
+    expect([curve.referenceSeconds, curve.referenceNanoseconds]).toEqual([1_799_999_936, 250_000_000])
+    expect(rootDispersionAt(curve, 648)).toBeGreaterThanOrEqual(one.discipline.rootDispersion(648))
+  })
+
+  it("hides the leap second and marks the reference id while it smears", () => {
+    const one = rig()
+    polls(one, 64, 640, 0)
+    const leap = { at: 1_800_000_000, change: 1 } as const
+    const smear = smearAt(smearNoonToNoon, leap, 1_800_000_000)
+    const curve = publishedCurve(one.discipline, moment, { ...options, smear })
+    expect(curve.leap).toBe(Leap.none)
+    expect(curve.referenceId >>> 24).toBe(254)
+    expect(curve.offset).toBeCloseTo(-0.5, 5)
+    const waiting = publishedCurve(one.discipline, moment, {
+      ...options,
+      smear: smearAt(smearNoonToNoon, leap, 1_799_900_000)
+    })
+    expect(waiting).toMatchObject({ leap: Leap.none, referenceId: 0x7f000001 })
+  })
+})

@@ -1,0 +1,55 @@
+/*
+ * Giving back what only the start needed of the program's own file. Two thirds of an idle Node's resident memory are pages
+ * of the node binary, code and constants, most of them touched once: reading the snapshot, setting up, compiling the first
+ * modules. A private mapping of a file that may not be written and of which no page has become this process's own holds
+ * nothing but the file. Letting go of its pages loses nothing: what is used again is mapped again from the page cache, a
+ * minor fault each, and the rest stays out of this process.
+ */
+#include "addon.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct mapping {
+  uintptr_t from, to;
+  bool read_only_file;
+};
+
+/* The first line of a mapping in /proc/self/smaps: addresses, flags, offset, device, inode, path. */
+static bool is_head(const char *line, struct mapping *mapping) {
+  char flags[5];
+  unsigned long long start, end, offset, inode;
+  unsigned major, minor;
+  if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu", &start, &end, flags, &offset, &major, &minor, &inode) != 7)
+    return false;
+  mapping->from = (uintptr_t)start;
+  mapping->to = (uintptr_t)end;
+  mapping->read_only_file = flags[1] == '-' && flags[3] == 'p' && inode != 0;
+  return true;
+}
+
+/* releaseStartupPages(): lets go of them. Returns the bytes of mappings it went over, 0 where it could not. */
+static napi_value release_startup_pages(napi_env env, napi_callback_info info) {
+  char line[4352];
+  struct mapping mapping = {0};
+  unsigned long long own;
+  double covered = 0;
+  napi_value result;
+  (void)info;
+  FILE *maps = fopen("/proc/self/smaps", "re");
+  if (maps != NULL) {
+    while (fgets(line, sizeof line, maps) != NULL) {
+      if (is_head(line, &mapping) || sscanf(line, "Anonymous: %llu kB", &own) != 1) continue;
+      if (mapping.read_only_file && own == 0 &&
+          madvise((void *)mapping.from, mapping.to - mapping.from, MADV_DONTNEED) == 0)
+        covered += (double)(mapping.to - mapping.from);
+    }
+    fclose(maps);
+  }
+  return napi_create_double(env, covered, &result) == napi_ok ? result : NULL;
+}
+
+void register_memory(napi_env env, napi_value exports) {
+  export_function(env, exports, "releaseStartupPages", release_startup_pages);
+}

@@ -1,0 +1,14 @@
+/** What a service does about its own size once it runs. */
+import { loadNative } from "./native.ts"
+
+/** Long enough after a start for the first timers and messages to have run. */
+const SETTLED_MS = 1_500
+
+/**
+ * Lets go of the pages of the program's own file that only the start needed; see native/memory.c. They stay in the system's
+ * page cache. Returns the bytes of mappings gone over, 0 without the addon.
+ */
+export const releaseStartupPages = (): number => loadNative().addon?.releaseStartupPages() ?? 0
+
+/** The same, once the process has settled. Keeps nothing alive. */
+export const releaseStartupPagesSoon = (): void => void setTimeout(releaseStartupPages, SETTLED_MS).unref()
