@@ -11,8 +11,12 @@ import { resolve } from "node:path"
 const warmCompileCache = () => {
   const env = { ...process.env, NODE_COMPILE_CACHE: resolve("node_modules/.cache/meridian") }
   const node = resolve("node_modules/.bin/node")
-  for (const service of ["cli", "supervisor", "worker", "discipline"])
-    spawnSync(node, [`services/${service}/src/main.ts`, "--help"], { stdio: "ignore", timeout: 10_000, env })
+  const warm = (...args) => spawnSync(node, args, { stdio: "ignore", timeout: 10_000, env })
+  for (const service of ["cli", "supervisor", "discipline", "nts-ke", "coordinator"])
+    warm(`services/${service}/src/main.ts`, "--help")
+  // The cache is kept apart by compiler flags; these are the worker's (services/supervisor/src/worker-slot.ts).
+  warm("--no-maglev", "services/worker/src/main.ts", "--help")
+  warm("--no-maglev", "services/worker/src/authentication.ts")
 }
 
 // What was installed is known by the lockfile's digest, not by file times: a checkout touches those.

@@ -1,6 +1,7 @@
 /** The command lines of `meridian`. Flags that override a directive take its type and its meaning from the table. */
 import type { IpAddress } from "./address.ts"
 import { ntsDirective } from "./authentication-directives.ts"
+import { upClusterFlags, upClusterOverrides } from "./cluster-command-lines.ts"
 import type { Directive } from "./directive.ts"
 import {
   listenDirective,
@@ -40,6 +41,7 @@ export const upCommand = defineFlags({
       ntsDirective.options.port,
       `TCP port of the NTS key exchange. Default: ${DEFAULT_NTS_KE_PORT}.`
     ),
+    ...upClusterFlags,
     config: valueFlag(path("FILE"), "Configuration file in the language of ntp.conf(5). Default: none.")
   }
 })
@@ -56,7 +58,8 @@ export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrid
     user: values.user,
     stratum: values.stratum,
     nts: values["no-nts"] ? false : values.nts || undefined,
-    ntsPort: values["nts-port"]
+    ntsPort: values["nts-port"],
+    ...upClusterOverrides(values)
   }
 }
 

@@ -2,9 +2,11 @@
  * The table of directives: one row for each word that may begin a line of ntp.conf and that Meridian understands. The
  * parser, the settings, the flags of `meridian up` and the reference pages are all driven by these rows, so a new
  * directive is a new row and a reader of its values in the settings; nothing else parses text. The rows of the service
- * itself stand here, those of authentication, of sources and of the clock discipline in modules of their own.
+ * itself stand here, those of authentication, of sources, of the clock discipline and of the cluster in modules of
+ * their own.
  */
 import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
+import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
 import { type Directive, one, row } from "./directive.ts"
 import { DISCIPLINE_DIRECTIVES } from "./discipline-directives.ts"
 import { SOURCE_DIRECTIVES } from "./source-directives.ts"
@@ -107,6 +109,7 @@ export const DIRECTIVES: readonly Directive[] = [
   ...AUTHENTICATION_DIRECTIVES,
   ...SOURCE_DIRECTIVES,
   ...DISCIPLINE_DIRECTIVES,
+  ...CLUSTER_DIRECTIVES,
   includeDirective
 ]
 

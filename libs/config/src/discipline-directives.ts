@@ -27,7 +27,7 @@ export const tosDirective = row({
   meaning: "Which sources are believed: strata, distances in seconds, and how many survive; orphan 16 is off.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 export const tinkerDirective = row({
@@ -50,7 +50,7 @@ export const tinkerDirective = row({
   meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: "partly"
 })
 
 export const driftfileDirective = row({
@@ -60,7 +60,7 @@ export const driftfileDirective = row({
   meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" is no file.',
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 export const leapfileDirective = row({
@@ -70,7 +70,7 @@ export const leapfileDirective = row({
   meaning: "List of leap seconds as NIST and the IERS publish it, read again when it changes.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 export const leapsmearintervalDirective = row({
@@ -80,7 +80,7 @@ export const leapsmearintervalDirective = row({
   meaning: "Seconds over which a leap second is smeared; never to be mixed with sources that do not smear.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 export const statsdirDirective = row({
@@ -90,7 +90,7 @@ export const statsdirDirective = row({
   meaning: "Directory that statistics files are written to.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 /** Names of NTPsec and, at the end, of the classic ntpd alone. */
@@ -120,7 +120,7 @@ export const statisticsDirective = row({
     "Records to write: clockstats, loopstats, peerstats, protostats, rawstats, sysstats, usestats, ntsstats, ntskestats.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 export const filegenDirective = row({
@@ -139,7 +139,7 @@ export const filegenDirective = row({
   meaning: "How the files of a record are named and changed over.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 /** Those of NTPsec and, at the end, of the classic ntpd alone. */
@@ -154,7 +154,7 @@ export const enableDirective = row({
     "Switches on: discipline of the clock (ntp, kernel), the list of clients (monitor), statistics files (stats).",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: "partly"
 })
 
 export const disableDirective = row({
@@ -165,7 +165,7 @@ export const disableDirective = row({
   meaning: "Switches off what `enable` switches on; of several lines about one flag the last counts.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: "partly"
 })
 
 export const DISCIPLINE_DIRECTIVES: readonly Directive[] = [

@@ -1,6 +1,7 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
 import { aeadId, keyRange } from "./authentication-types.ts"
 import type { Settings } from "./settings.ts"
+import type { SourceSettings } from "./source-settings.ts"
 import type { Origin, Sourced } from "./sourced.ts"
 
 /** One effective setting. */
@@ -20,15 +21,62 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("user", settings.user, quoteWord),
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),
-  line("server", settings.localReference, () => "127.127.1.0"),
-  line("fudge", settings.localReference, ({ stratum }) => `127.127.1.0 stratum ${stratum}`),
+  ...describeLocalReference(settings),
+  ...settings.sources.map((source) => line(source.value.kind, source, describeSource)),
+  ...lineWhereSet("driftfile", settings.discipline.driftFile),
+  ...lineWhereSet("leapfile", settings.discipline.leapFile),
+  ...lineWhereSet("statsdir", settings.discipline.statisticsDirectory),
   line("keys", settings.keys.file, quoteWord),
   ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),
   line("controlkey", settings.keys.controlKey, String),
   line("cryptonak", settings.cryptoNak, onOrOff),
   ...describeNts(settings.nts),
-  ...settings.extraPorts.map((port) => line("extra port", port, String))
+  ...settings.extraPorts.map((port) => line("extra port", port, String)),
+  ...describeCluster(settings.cluster)
 ]
+
+const lineWhereSet = (directive: string, file: Sourced<string | undefined>): readonly SettingLine[] =>
+  file.value === undefined ? [] : [line(directive, file, quoteWord)]
+
+/** Beside sources this machine's own clock is a reference only where a line says so. */
+const describeLocalReference = ({ localReference, sources }: Settings): readonly SettingLine[] =>
+  sources.length > 0 && localReference.origin.kind === "default"
+    ? []
+    : [
+        line("server", localReference, () => "127.127.1.0"),
+        line("fudge", localReference, ({ stratum }) => `127.127.1.0 stratum ${stratum}`)
+      ]
+
+/** A source's operands and options, those that have their default left out. */
+const describeSource = (source: SourceSettings): string => {
+  const { family, host, port, nts } = source
+  const bracketed = host.includes(":") && port !== undefined ? `[${host}]` : host
+  const given = (word: string, value: string | number | undefined, otherwise?: number): readonly string[] =>
+    value === undefined || value === otherwise ? [] : [`${word} ${value}`]
+  const switched = (word: string, on: boolean): readonly string[] => (on ? [word] : [])
+  return [
+    ...(family === undefined ? [] : [`-${family}`]),
+    port === undefined ? host : `${bracketed}:${port}`,
+    ...given("version", source.version, 4),
+    ...given("minpoll", source.minPoll, 6),
+    ...given("maxpoll", source.maxPoll, 10),
+    ...switched("burst", source.burst),
+    ...switched("iburst", source.iburst),
+    ...switched("prefer", source.prefer),
+    ...switched("noselect", source.noselect),
+    ...switched("true", source.truechimer),
+    ...switched("xleave", source.xleave),
+    ...given("key", source.key),
+    ...(nts === undefined
+      ? []
+      : [
+          "nts",
+          ...given("ca", nts.ca === undefined ? undefined : quoteWord(nts.ca)),
+          ...given("aead", nts.aead === undefined ? undefined : aeadId.write(nts.aead)),
+          ...switched("noval", !nts.verify)
+        ])
+  ].join(" ")
+}
 
 /** `nts enable` or `nts disable` comes last, because a certificate before it would switch on. */
 const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
@@ -47,6 +95,18 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
     ? [line("nts", nts.serverCipherPreference, () => "tlscipherserverpreference")]
     : []),
   line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
+]
+
+const describeCluster = (cluster: Settings["cluster"]): readonly SettingLine[] => [
+  line("node", cluster.node, String),
+  ...cluster.nats.map((server) => line("cluster nats", server, String)),
+  line("cluster nkey", cluster.nkeyFile, quoteWord),
+  line("cluster ca", cluster.authorityFile, quoteWord),
+  line("cluster key", cluster.keyFile, quoteWord),
+  // Copies mean nothing where no server is named.
+  ...(cluster.nats.length === 0 ? [] : [line("cluster replicas", cluster.replicas, String)]),
+  line("cluster mint", cluster.mint, String),
+  line("cluster rotate", cluster.rotate, String)
 ]
 
 const onOrOff = (value: boolean): string => (value ? "on" : "off")

@@ -9,6 +9,7 @@ import {
   type AuthenticationOverrides,
   type AuthenticationSettings
 } from "./authentication-settings.ts"
+import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
@@ -46,10 +47,11 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly logfile: Sourced<string | undefined>
   readonly localReference: Sourced<LocalReference>
   readonly discipline: DisciplineSettings
+  readonly cluster: ClusterSettings
 }
 
 /** What the command line may set. */
-export interface Overrides extends AuthenticationOverrides {
+export interface Overrides extends AuthenticationOverrides, ClusterOverrides {
   readonly port?: number | undefined
   readonly listen?: readonly IpAddress[] | undefined
   readonly workers?: number | undefined
@@ -91,6 +93,7 @@ export const effectiveSettings = (
 
   const sources = sourcesSettings(statements)
   const discipline = disciplineSettings(statements)
+  const cluster = clusterSettings(statements, overrides)
 
   const settings: Settings = {
     port,
@@ -114,7 +117,8 @@ export const effectiveSettings = (
     ),
     ...authentication.value,
     ...sources.value,
-    discipline: discipline.value
+    discipline: discipline.value,
+    cluster: cluster.value
   }
   // A flag that replaces the addresses also makes errors about the replaced lines beside the point.
   const listenDiagnostics =
@@ -127,7 +131,8 @@ export const effectiveSettings = (
       ...reference.diagnostics,
       ...authentication.diagnostics,
       ...sources.diagnostics,
-      ...discipline.diagnostics
+      ...discipline.diagnostics,
+      ...cluster.diagnostics
     ]
   }
 }
@@ -143,7 +148,7 @@ const repeated = (statements: readonly Statement[]): Diagnostic[] =>
     })
   })
 
-/** `server 127.127.1.0` with its `fudge`; other servers and clocks get a warning that they are not acted on yet. */
+/** `server 127.127.1.0` with its `fudge`; other reference clocks get a warning that they are not acted on yet. */
 const localReference = (statements: readonly Statement[]) => {
   const diagnostics: Diagnostic[] = []
   let server: Statement<typeof serverDirective> | undefined
@@ -151,7 +156,7 @@ const localReference = (statements: readonly Statement[]) => {
     if (statement.values.host === LOCAL_REFERENCE) {
       server = statement
       diagnostics.push(...optionsWithoutEffect(statement, new Set(["family", "host"])))
-    } else diagnostics.push(unactedServer(statement))
+    } else diagnostics.push(...unactedClock(statement))
   }
   let value = server === undefined ? undefined : fromFile<LocalReference>({ stratum: DEFAULT_STRATUM }, server.location)
   for (const statement of statementsOf(statements, fudgeDirective)) {
@@ -162,13 +167,14 @@ const localReference = (statements: readonly Statement[]) => {
   return { value, diagnostics }
 }
 
-const unactedServer = ({ values: { host }, location, places }: Statement<typeof serverDirective>): Diagnostic => {
-  const where = places.get("host") ?? location
-  const what =
-    clockOfAddress(host) !== undefined
-      ? `the reference clock ${host} is known but not acted on yet; only ${LOCAL_REFERENCE}, the local reference, is`
-      : "servers are known but not asked yet"
-  return warningAt(where, `${what}; this line has no effect`)
+const unactedClock = ({
+  values: { host },
+  location,
+  places
+}: Statement<typeof serverDirective>): readonly Diagnostic[] => {
+  if (clockOfAddress(host) === undefined) return []
+  const what = `the reference clock ${host} is known but not acted on yet; only ${LOCAL_REFERENCE}, the local reference, is`
+  return [warningAt(places.get("host") ?? location, `${what}; this line has no effect`)]
 }
 
 const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: boolean): Diagnostic[] => {

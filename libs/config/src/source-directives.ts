@@ -58,7 +58,7 @@ export const poolDirective = row({
   meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: "partly"
 })
 
 export const peerDirective = row({
@@ -70,7 +70,7 @@ export const peerDirective = row({
   meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: "partly"
 })
 
 export const unpeerDirective = row({
@@ -85,7 +85,7 @@ export const unpeerDirective = row({
   meaning: "Takes back every `server`, `pool` or `peer` of this name; `unpeer clock TYPE unit N` a reference clock.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: true
 })
 
 /** A flag of a reference clock driver. */

@@ -83,6 +83,9 @@ export interface SourcesSettings {
 /** The driver of the local clock (type 1), unit 0. */
 export const LOCAL_REFERENCE = "127.127.1.0"
 
+/** What the discipline does not know to do with a source yet. */
+const OPTIONS_WITHOUT_EFFECT = ["autokey", "preempt", "bias", "mode", "ttl", "ident", "ask", "require", "cert"] as const
+
 const MIN_POLL = 6
 const MAX_POLL = 10
 
@@ -160,6 +163,9 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
   const diagnostics: Diagnostic[] = []
   const withoutNts = (["noval", "ca", "aead"] as const).filter((name) => values[name] !== undefined && !values.nts)
   for (const name of withoutNts) diagnostics.push(warningAt(at(name), `'${name}' has no effect without 'nts'`))
+  for (const name of OPTIONS_WITHOUT_EFFECT)
+    if (places.has(name))
+      diagnostics.push(warningAt(at(name), `'${name}' is known but not acted on yet; it has no effect`))
   if (values.nts && values.key !== undefined) {
     diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
   }

@@ -17,13 +17,15 @@ const problems = (text: string) =>
 
 const sources = (text: string) => settle(text).settings.sources.map(({ value }) => value)
 
-describe("rows that are not acted on", () => {
-  const lines: Record<string, string> = {
+describe("rows about the clock and its sources", () => {
+  const inert: Record<string, string> = {
     requestkey: "requestkey 1",
+    refclock: "refclock shm unit 2 refid GPS time1 0.1 flag1 1"
+  }
+  const acted: Record<string, string> = {
     pool: "pool 2.debian.pool.ntp.org iburst",
     peer: "peer h key 3",
     unpeer: "unpeer h",
-    refclock: "refclock shm unit 2 refid GPS time1 0.1 flag1 1",
     tos: "tos maxclock 11",
     tinker: "tinker panic 0",
     driftfile: "driftfile /d",
@@ -36,13 +38,19 @@ describe("rows that are not acted on", () => {
     disable: "disable ntp kernel"
   }
 
-  it("each have a good line here", () => {
-    expect(new Set(Object.keys(lines))).toEqual(
+  it("are acted on, but for these", () => {
+    expect(new Set(Object.keys(inert))).toEqual(
       new Set(DIRECTIVES.filter(({ actedOn }) => actedOn === false).map(({ name }) => name))
     )
   })
 
-  it.each(Object.entries(lines))("%s is checked, kept and warned about", (word, line) => {
+  it.each(Object.entries(acted))("%s is taken without a remark", (_word, line) => {
+    const { statements, diagnostics } = parseText("f", line)
+    expect(statements).toHaveLength(1)
+    expect(diagnostics).toEqual([])
+  })
+
+  it.each(Object.entries(inert))("%s is checked, kept and warned about", (word, line) => {
     const { statements, diagnostics } = parseText("f", line)
     expect(statements).toHaveLength(1)
     expect(diagnostics.map(({ severity, message }) => `${severity} ${message}`)).toEqual([

@@ -59,6 +59,14 @@ const authenticationDefaults = [
   "nts tlsecdhcurves undefined (default)",
   "nts disable (default)"
 ]
+const clusterDefaults = [
+  "node undefined (default)",
+  "cluster nkey undefined (default)",
+  "cluster ca undefined (default)",
+  "cluster key undefined (default)",
+  "cluster mint nts (default)",
+  "cluster rotate undefined (default)"
+]
 
 describe("effective settings", () => {
   it("are the defaults without a file and without flags", () => {
@@ -72,7 +80,8 @@ describe("effective settings", () => {
       "logfile undefined (default)",
       "server 127.127.1.0 (default)",
       "fudge 127.127.1.0 stratum 10 (default)",
-      ...authenticationDefaults
+      ...authenticationDefaults,
+      ...clusterDefaults
     ])
   })
 
@@ -88,7 +97,8 @@ describe("effective settings", () => {
       "logfile /l (f:6:1)",
       "server 127.127.1.0 (f:7:1)",
       "fudge 127.127.1.0 stratum 4 (f:7:1)",
-      ...authenticationDefaults
+      ...authenticationDefaults,
+      ...clusterDefaults
     ])
     const flags = { port: 9, listen: [address("::1")], workers: 1, user: "u", stateDirectory: "/b", stratum: 1 }
     expect(table(file, flags)).toEqual([
@@ -100,7 +110,8 @@ describe("effective settings", () => {
       "logfile /l (f:6:1)",
       "server 127.127.1.0 (--stratum)",
       "fudge 127.127.1.0 stratum 1 (--stratum)",
-      ...authenticationDefaults
+      ...authenticationDefaults,
+      ...clusterDefaults
     ])
   })
 
@@ -129,7 +140,8 @@ describe("effective settings", () => {
         "warning 1:8 the reference clock 127.127.28.0 is known but not acted on yet; only 127.127.1.0, the local reference, is; this line has no effect"
       ]
     ],
-    ["server ntp.example iburst", ["warning 1:8 servers are known but not asked yet; this line has no effect"]],
+    ["server ntp.example iburst", []],
+    ["pool ntp.example preempt", ["warning 1:18 'preempt' is known but not acted on yet; it has no effect"]],
     [
       "server 127.127.1.0 prefer minpoll 4",
       ["warning 1:20 the local reference does not act on 'prefer', 'minpoll'; it has no effect"]
@@ -208,7 +220,7 @@ describe("rendering", () => {
         "server 127.127.1.0            # default",
         "fudge 127.127.1.0 stratum 10  # default",
         "# keys is not set  # default",
-        "nts disable  # default",
+        "# cluster rotate is not set  # default",
         ""
       ].map((line) => line.replace(/ +#/, " #"))
     )
@@ -250,7 +262,7 @@ describe("loadSettings", () => {
   })
 
   it("reports as plain data", () => {
-    const report = checkReport(load("port 5\ndriftfile /d"))
+    const report = checkReport(load("port 5\nrestrict default"))
     expect(JSON.parse(JSON.stringify(report))).toEqual(report)
     expect(report).toMatchObject({
       ok: true,

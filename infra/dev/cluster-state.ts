@@ -1,0 +1,72 @@
+/** What the nodes of the development cluster say of it, and whether they agree. */
+import { request } from "node:http"
+import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
+
+export interface NodeState {
+  readonly leader: string | null
+  readonly leading: boolean
+  readonly term: number
+  readonly ready: boolean
+  readonly reason: string
+  readonly members: readonly {
+    readonly node: string
+    readonly live: boolean
+    readonly ready: boolean
+    readonly reason: string
+  }[]
+  readonly ntsKeys: readonly { readonly generation: number; readonly status: string }[]
+  readonly symmetricSets: readonly { readonly set: number; readonly status: string }[]
+  readonly clusterKey: { readonly current: string | null }
+}
+
+/** GET /state of the coordinator in a state directory; undefined where none answers. */
+export const askState = (directory: string): Promise<NodeState | undefined> =>
+  new Promise((done) => {
+    const socketPath = join(directory, "coordinator.sock")
+    const asking = request({ socketPath, path: "/state", agent: false, timeout: 2_000 }, (response) => {
+      const chunks: Buffer[] = []
+      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      response.on("error", () => done(undefined))
+      response.on("end", () => {
+        try {
+          done(
+            response.statusCode === 200 ? (JSON.parse(Buffer.concat(chunks).toString("utf8")) as NodeState) : undefined
+          )
+        } catch {
+          done(undefined)
+        }
+      })
+    })
+    asking.on("timeout", () => asking.destroy())
+    asking.on("error", () => done(undefined))
+    asking.end()
+  })
+
+/** Why the nodes do not agree on one whole cluster, in words; undefined when they do. */
+export const disagreement = (
+  names: readonly string[],
+  states: readonly (NodeState | undefined)[]
+): string | undefined => {
+  const silent = names.filter((_, index) => states[index] === undefined)
+  if (silent.length > 0) return `no answer from the coordinator of ${silent.join(", ")}`
+  const all = states as readonly NodeState[]
+  const [first] = all
+  if (first === undefined) return "there are no nodes"
+  if (all.some(({ leader }) => leader === null)) return "nobody leads yet"
+  if (all.filter(({ leading }) => leading).length !== 1) return "not exactly one node leads"
+  const common = all.map(({ leader, term, ntsKeys, symmetricSets, clusterKey }) => ({
+    leader,
+    term,
+    ntsKeys,
+    symmetricSets,
+    clusterKey
+  }))
+  if (!common.every((it) => isDeepStrictEqual(it, common[0]))) return "they differ on the leader or the keys"
+  for (const [index, { ready, reason, members }] of all.entries()) {
+    if (!ready) return `node ${names[index]} is not ready: ${reason}`
+    const missing = names.find((name) => !members.some((it) => it.node === name && it.live && it.ready))
+    if (missing !== undefined) return `node ${names[index]} has not heard that ${missing} is ready`
+  }
+  return first.ntsKeys.some(({ status }) => status === "active") ? undefined : "no NTS key is active"
+}

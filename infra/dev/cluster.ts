@@ -1,0 +1,323 @@
+/**
+ * A cluster on one machine, loopback only: three NATS servers with the configuration of infra/nats, and three Meridian nodes.
+ *
+ *   npm run cluster -- up        starts what does not run, waits until one node leads and all three agree
+ *   npm run cluster -- status    shows processes and nodes
+ *   npm run cluster -- down      ends them and removes their state; --keep keeps it for the next up
+ *
+ * NTP on 127.0.0.1 ports 11131 to 11133, NTS key exchange on TCP 11141 to 11143, NATS on 14222 to 14224 (routes 16222 to
+ * 16224), state in .meridian/cluster. For more clusters at once: --directory DIR --ntp-port N --nats-port N.
+ * Exit codes: 0 done and in agreement, 1 not, 2 wrong arguments.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join, relative, resolve } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseArgs } from "node:util"
+import { peer, type PeerCommand } from "@meridian/testkit/real-peers"
+import {
+  authorityFile,
+  makeNatsConfiguration,
+  type NatsServerPlan,
+  seedFile,
+  serverConfiguration
+} from "../nats/make-configuration.ts"
+import { askState, disagreement, type NodeState } from "./cluster-state.ts"
+import {
+  endRecorded,
+  isRunning,
+  type Program,
+  readRecords,
+  type RecordedProcess,
+  startRecorded,
+  writeRecords
+} from "./recorded-processes.ts"
+
+const root = resolve(import.meta.dirname, "../..")
+const cli = join(root, "services/cli/bin/meridian.mjs")
+
+const NODES = ["a", "b", "c"]
+const READER = "audit"
+/** Distances between the ports of one kind and the next. */
+const NTS_ABOVE_NTP = 10
+const ROUTES_ABOVE_CLIENTS = 2_000
+
+const AGREE_LIMIT_MS = 60_000
+const LOOK_MS = 200
+const NODE_END_MS = 10_000
+const NATS_END_MS = 10_000
+
+/** It cannot be done, in a sentence that says what to do. */
+class ClusterProblem extends Error {
+  readonly _tag = "ClusterProblem"
+  readonly exitCode: 1 | 2
+  constructor(message: string, exitCode: 1 | 2 = 1) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+interface Place {
+  readonly directory: string
+  readonly ntpPort: number
+  readonly natsPort: number
+}
+
+const stateOf = ({ directory }: Place, node: string): string => join(directory, node)
+const recordsOf = ({ directory }: Place): string => join(directory, "processes.json")
+const natsFolder = ({ directory }: Place): string => join(directory, "nats")
+const keyFile = ({ directory }: Place): string => join(directory, "cluster-key")
+
+const natsServers = (place: Place): readonly NatsServerPlan[] =>
+  NODES.map((_, index) => ({
+    name: `n${index + 1}`,
+    host: "127.0.0.1",
+    port: place.natsPort + index,
+    routePort: place.natsPort + ROUTES_ABOVE_CLIENTS + index,
+    store: join(natsFolder(place), `store-n${index + 1}`)
+  }))
+
+/** A child does not inherit what the runner of a test needs for itself. */
+const cleanEnvironment = (): NodeJS.ProcessEnv => {
+  const { NODE_OPTIONS: _options, VITEST: _vitest, NODE_ENV: _env, ...rest } = process.env
+  return rest
+}
+
+/** nats-server from the folder of real peers, which is filled where it is missing. */
+const natsServer = (): PeerCommand => {
+  const found = () => peer("nats-server-2.10") ?? peer("nats-server-newest")
+  if (found() === undefined)
+    spawnSync(process.execPath, [join(root, "infra/peers/fetch.ts")], { stdio: ["ignore", "ignore", "inherit"] })
+  const command = found()
+  if (command === undefined)
+    throw new ClusterProblem(
+      "no nats-server: `node infra/peers/fetch.ts` could not fetch one; set PEERS to a folder that it has filled"
+    )
+  return command
+}
+
+const nodeConfiguration = (place: Place, node: string, index: number): string =>
+  [
+    `node ${node}`,
+    `port ${place.ntpPort + index}`,
+    "listen 127.0.0.1",
+    "workers 1",
+    `statedir "${stateOf(place, node)}"`,
+    "nts enable",
+    `nts port ${place.ntpPort + NTS_ABOVE_NTP + index}`,
+    `cluster nats ${natsServers(place)
+      .map(({ host, port }) => `${host}:${port}`)
+      .join(",")}`,
+    `cluster nkey "${seedFile(natsFolder(place), "coordinator", node)}" ca "${authorityFile(natsFolder(place))}"`,
+    `cluster key "${keyFile(place)}" replicas 3 mint nts,symmetric`,
+    ""
+  ].join("\n")
+
+/** Certificates, identities, the cluster key and the nodes' files, where they are not there yet. */
+const prepare = (place: Place): void => {
+  mkdirSync(place.directory, { recursive: true, mode: 0o700 })
+  if (!existsSync(authorityFile(natsFolder(place))))
+    makeNatsConfiguration({
+      folder: natsFolder(place),
+      servers: natsServers(place),
+      coordinators: NODES,
+      readers: [READER]
+    })
+  for (const { name, port: own } of natsServers(place))
+    if (!readFileSync(serverConfiguration(natsFolder(place), name), "utf8").includes(`"127.0.0.1:${own}"`))
+      throw new ClusterProblem(`${place.directory} was made for other ports: run \`down\` first, or name those ports`)
+  if (!existsSync(keyFile(place)))
+    execFileSync(process.execPath, [cli, "cluster", "init", "--out", keyFile(place)], {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: cleanEnvironment()
+    })
+  for (const [index, node] of NODES.entries()) {
+    mkdirSync(stateOf(place, node), { recursive: true, mode: 0o750 })
+    writeFileSync(join(stateOf(place, node), "ntp.conf"), nodeConfiguration(place, node, index))
+  }
+}
+
+const programs = (place: Place): readonly Program[] => {
+  const { command, args, env } = natsServer()
+  const log = (name: string): string => join(place.directory, `${name}.log`)
+  return [
+    ...natsServers(place).map(({ name }) => ({
+      name,
+      command,
+      args: [...args, "-c", serverConfiguration(natsFolder(place), name)],
+      env,
+      log: log(name)
+    })),
+    ...NODES.map((node) => ({
+      name: node,
+      command: process.execPath,
+      args: [cli, "up", "--config", join(stateOf(place, node), "ntp.conf")],
+      env: cleanEnvironment(),
+      log: log(node)
+    }))
+  ]
+}
+
+const up = async (place: Place): Promise<void> => {
+  const wanted = programs(place)
+  prepare(place)
+  const records = new Map(
+    readRecords(recordsOf(place))
+      .filter(isRunning)
+      .map((record) => [record.name, record])
+  )
+  for (const program of wanted) {
+    if (records.has(program.name)) continue
+    records.set(program.name, startRecorded(program))
+    writeRecords(recordsOf(place), [...records.values()])
+  }
+  await agreed(place, [...records.values()])
+  await status(place, false)
+}
+
+/** Waits until one node leads and all agree. */
+const agreed = async (place: Place, records: readonly RecordedProcess[]): Promise<void> => {
+  const until = performance.now() + AGREE_LIMIT_MS
+  for (;;) {
+    const why = disagreement(NODES, await askAll(place))
+    if (why === undefined) return
+    const ended = records.find((record) => !isRunning(record))
+    if (ended !== undefined) {
+      const log = join(place.directory, `${ended.name}.log`)
+      throw new ClusterProblem(`${ended.name} ended: ${lastLine(log)} (${log}); \`down\` ends the others`)
+    }
+    if (performance.now() > until)
+      throw new ClusterProblem(
+        `no agreement within ${AGREE_LIMIT_MS / 1_000} s: ${why}; see the logs in ${place.directory}`
+      )
+    await sleep(LOOK_MS)
+  }
+}
+
+const askAll = (place: Place): Promise<readonly (NodeState | undefined)[]> =>
+  Promise.all(NODES.map((node) => askState(stateOf(place, node))))
+
+const lastLine = (file: string): string => {
+  try {
+    return readFileSync(file, "utf8").trim().split("\n").at(-1) ?? ""
+  } catch {
+    return "it left no log"
+  }
+}
+
+/** Shows processes and nodes. Returns whether all run and agree. */
+const status = async (place: Place, json: boolean): Promise<boolean> => {
+  const records = readRecords(recordsOf(place))
+  const states = await askAll(place)
+  const why = records.length === 0 ? "nothing was started" : disagreement(NODES, states)
+  const running = (name: string): RecordedProcess | undefined =>
+    records.find((record) => record.name === name && isRunning(record))
+  const nats = natsServers(place).map(({ name, port }) => ({ name, pid: running(name)?.pid ?? null, port }))
+  const nodes = NODES.map((name, index) => ({
+    name,
+    pid: running(name)?.pid ?? null,
+    ntp: place.ntpPort + index,
+    nts: place.ntpPort + NTS_ABOVE_NTP + index,
+    leader: states[index]?.leader ?? null,
+    leads: states[index]?.leading ?? false,
+    ready: states[index]?.ready ?? false,
+    state: stateOf(place, name)
+  }))
+  const whole = why === undefined && [...nats, ...nodes].every(({ pid }) => pid !== null)
+  if (json) {
+    console.log(JSON.stringify({ agree: why === undefined, why: why ?? null, nats, nodes }, null, 2))
+    return whole
+  }
+  for (const { name, pid, port } of nats)
+    console.log(`nats ${name}  ${pid === null ? "does not run" : `pid ${pid}`}  tls 127.0.0.1:${port}`)
+  for (const { name, pid, ntp, nts, leads, ready } of nodes)
+    console.log(
+      `node ${name}   ${pid === null ? "does not run" : `pid ${pid}`}  udp 127.0.0.1:${ntp}  nts-ke tcp ${nts}  ${ready ? "ready" : "not ready"}${leads ? ", leads" : ""}`
+    )
+  console.log(why === undefined ? "the nodes agree" : `the nodes do not agree: ${why}`)
+  if (why === undefined) console.log(`\nTry next\n${advice(place)}`)
+  return whole
+}
+
+const advice = (place: Place): string => {
+  const state = relative(process.cwd(), stateOf(place, "a")) || "."
+  return [
+    `  npx meridian cluster status --state ${state}`,
+    `  npx meridian keys rotate --state ${state}`,
+    `  npx meridian log --follow --state ${state}`,
+    `  npx meridian query 127.0.0.1:${place.ntpPort}`
+  ].join("\n")
+}
+
+/** Nodes first, so that they give the lease up and save what they know while NATS is there. */
+const down = async (place: Place, keep: boolean): Promise<void> => {
+  const records = readRecords(recordsOf(place))
+  const isNode = ({ name }: RecordedProcess): boolean => NODES.includes(name)
+  const left: string[] = []
+  for (const [group, limit] of [
+    [records.filter(isNode), NODE_END_MS],
+    [records.filter((record) => !isNode(record)), NATS_END_MS]
+  ] as const) {
+    const ended = await Promise.all(group.map((record) => endRecorded(record, limit)))
+    left.push(...group.filter((_, index) => ended[index] === false).map(({ name, pid }) => `${name} (pid ${pid})`))
+  }
+  if (left.length > 0) throw new ClusterProblem(`${left.join(", ")} did not end; their state is kept`)
+  if (keep) rmSync(recordsOf(place), { force: true })
+  else if (isOurs(place)) rmSync(place.directory, { recursive: true, force: true })
+  console.log(
+    records.length === 0
+      ? "nothing was running"
+      : keep
+        ? `ended; the state is kept in ${relative(process.cwd(), place.directory)}`
+        : "ended, nothing is left"
+  )
+}
+
+/** Only what `prepare` has made is removed. */
+const isOurs = (place: Place): boolean => existsSync(authorityFile(natsFolder(place))) && existsSync(keyFile(place))
+
+const LAST_PORT = 65_535
+
+const port = (name: string, text: string): number => {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (value >= 1 && value + ROUTES_ABOVE_CLIENTS + NODES.length <= LAST_PORT) return value
+  throw new ClusterProblem(`expected --${name} with a port, found ${JSON.stringify(text)}`, 2)
+}
+
+const main = async (): Promise<void> => {
+  const { values, positionals } = readArguments()
+  const place: Place = {
+    directory: resolve(values.directory ?? join(root, ".meridian/cluster")),
+    ntpPort: port("ntp-port", values["ntp-port"]),
+    natsPort: port("nats-port", values["nats-port"])
+  }
+  const [verb, ...more] = positionals
+  if (more.length === 0 && verb === "up") return up(place)
+  if (more.length === 0 && verb === "down") return down(place, values.keep)
+  if (more.length > 0 || verb !== "status") throw new ClusterProblem("expected one of up, status, down", 2)
+  if (!(await status(place, values.json))) process.exitCode = 1
+}
+
+const readArguments = () => {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        directory: { type: "string" },
+        "ntp-port": { type: "string", default: "11131" },
+        "nats-port": { type: "string", default: "14222" },
+        keep: { type: "boolean", default: false },
+        json: { type: "boolean", default: false }
+      }
+    })
+  } catch (error) {
+    throw new ClusterProblem((error as Error).message, 2)
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`cluster: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = error instanceof ClusterProblem ? error.exitCode : 1
+}

@@ -1,0 +1,139 @@
+/** The command lines about the event log, the keys and the cluster: `meridian log`, `keys`, `cluster`, `explain`. */
+import { clusterDirective, nodeDirective } from "./cluster-directives.ts"
+import type { ClusterOverrides } from "./cluster-settings.ts"
+import { stateDirectoryDirective } from "./directives.ts"
+import { defineFlags, type FlagValues, listFlag, switchFlag, valueFlag } from "./flags.ts"
+import { accepted, oneOf, path, refused, text, type ValueType, wholeNumber } from "./value-types.ts"
+
+const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node.")
+const json = switchFlag("Prints JSON for machines.")
+const node = (meaning: string) => ({ name: "NODE", meaning, least: 1, most: 1 })
+const reason = valueFlag(text("TEXT", "a text of 1 to 255 characters"), "Why, for the record: it goes into the event.")
+
+/** Flags of `meridian up` that make the node one of a cluster. */
+export const upClusterFlags = {
+  node: valueFlag(nodeDirective.operands.name.type, `${nodeDirective.meaning} Default: ${nodeDirective.default}.`),
+  nats: listFlag(
+    clusterDirective.options.nats,
+    "NATS servers that hold the cluster's log. Default: none, the log is an SQLite file of this node."
+  ),
+  "cluster-key": valueFlag(
+    clusterDirective.options.key,
+    "Cluster key made by `meridian cluster init`. Default: a systemd credential, the environment, or cluster-key in the state directory."
+  ),
+  rotate: valueFlag(
+    clusterDirective.options.rotate,
+    "Rotates NTS keys this often, for development. Default: the policy."
+  )
+}
+
+export const upClusterOverrides = (values: FlagValues<typeof upClusterFlags>): ClusterOverrides => ({
+  node: values.node,
+  nats: values.nats.length === 0 ? undefined : values.nats.flat(),
+  clusterKey: values["cluster-key"],
+  rotate: values.rotate
+})
+
+/** The largest whole number of 15 digits: exact in JSON and in JavaScript. */
+const LARGEST = 999_999_999_999_999
+const kinds = oneOf("nts", "symmetric")
+
+/** An instant as ISO 8601 has it, with its zone: without one, people in two places would mean two things. */
+const instant: ValueType<string> = {
+  syntax: "TIME",
+  expected: "a time with its zone, such as 2026-11-21T12:00:00Z",
+  parse: (value) =>
+    /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/.test(value) ? accepted(value) : refused,
+  write: String
+}
+
+export const logCommand = defineFlags({
+  command: "meridian log",
+  meaning: "Shows the events of the node's log, and first what retention has dropped of them.",
+  flags: {
+    from: valueFlag(wholeNumber("N", 1, LARGEST), "First place wanted. Default 1."),
+    subject: valueFlag(
+      text("S", "a subject such as keys.nts, or a family: keys, members, policy, clock"),
+      "One subject, such as keys.nts or clock.a, or a family: keys, members, policy, clock. Default: everything."
+    ),
+    follow: switchFlag("Goes on with what is appended, until interrupted."),
+    state,
+    json: switchFlag("Prints one JSON object a line.")
+  }
+})
+
+export const keysListCommand = defineFlags({
+  command: "meridian keys list",
+  meaning:
+    "Shows the generations of the NTS master keys and the sets of symmetric keys: what each is for, and since when.",
+  flags: { kind: valueFlag(kinds, "Only these."), state, json }
+})
+
+export const keysRotateCommand = defineFlags({
+  command: "meridian keys rotate",
+  meaning:
+    "Has the next generation of the NTS master key take over as soon as every node holds it, or announces the next set of symmetric keys.",
+  flags: { kind: valueFlag(kinds, "Which keys. Default nts."), state, json }
+})
+
+export const keysRevokeCommand = defineFlags({
+  command: "meridian keys revoke",
+  meaning:
+    "For a compromised key: it is refused everywhere at once, its successor takes over, and it can never be recovered.",
+  flags: { kind: valueFlag(kinds, "Which keys. Default nts."), reason, state, json },
+  positional: {
+    name: "GENERATION",
+    meaning: "Number of the NTS generation, or with --kind symmetric of the set.",
+    least: 1,
+    most: 1
+  }
+})
+
+export const keysExportCommand = defineFlags({
+  command: "meridian keys export",
+  meaning: "Writes the ntp.keys file for clients: the set to send with now, and the one announced.",
+  flags: {
+    out: valueFlag(
+      path("FILE"),
+      "Where to; replaced as a whole, readable by its owner alone. Default: standard output."
+    ),
+    state
+  }
+})
+
+export const clusterInitCommand = defineFlags({
+  command: "meridian cluster init",
+  meaning: "Makes the cluster key, which every node of the cluster needs, and says how to give it to the next one.",
+  flags: {
+    out: valueFlag(path("FILE"), "Where to. Default: cluster-key in the state directory. Never overwritten."),
+    state,
+    json
+  }
+})
+
+export const clusterStatusCommand = defineFlags({
+  command: "meridian cluster status",
+  meaning: "Shows the cluster as this node knows it: who leads, every node and its health, the keys in use.",
+  flags: { state, json }
+})
+
+export const clusterDrainCommand = defineFlags({
+  command: "meridian cluster drain",
+  meaning: "Takes a node out: no more traffic is to be sent to it, over restarts, until it is undrained.",
+  flags: { reason, state, json },
+  positional: node("The node to take out.")
+})
+
+export const clusterUndrainCommand = defineFlags({
+  command: "meridian cluster undrain",
+  meaning: "Takes a drained node in again.",
+  flags: { state, json },
+  positional: node("The node to take in.")
+})
+
+export const explainCommand = defineFlags({
+  command: "meridian explain",
+  meaning:
+    "Says what was true at a moment: who led, which keys were active, which peer each node's clock followed, and the events that say so.",
+  flags: { at: valueFlag(instant, "The moment. Default: now."), state, json }
+})
