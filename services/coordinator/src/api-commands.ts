@@ -101,10 +101,18 @@ const changePolicy = async (coordinator: Coordinator, body: Body): Promise<ApiAn
     throw new ApiError(400, "Malformed", "expected changes, an object of settings")
   const unknown = Object.keys(changes).find((name) => !Object.hasOwn(defaultPolicy, name))
   if (unknown !== undefined)
-    throw new ApiError(400, "Malformed", `no such setting: ${unknown.slice(0, 64)}; there are ${Object.keys(defaultPolicy).join(", ")}`)
+    throw new ApiError(
+      400,
+      "Malformed",
+      `no such setting: ${unknown.slice(0, 64)}; there are ${Object.keys(defaultPolicy).join(", ")}`
+    )
   const { ntsAead } = changes as { readonly ntsAead?: unknown }
   if (ntsAead !== undefined && ntsAead !== COOKIE_AEAD)
-    throw new ApiError(400, "Malformed", `ntsAead must be ${COOKIE_AEAD}: cookies are sealed with AEAD_AES_SIV_CMAC_256`)
+    throw new ApiError(
+      400,
+      "Malformed",
+      `ntsAead must be ${COOKIE_AEAD}: cookies are sealed with AEAD_AES_SIV_CMAC_256`
+    )
   const events = await Effect.runPromise(
     carryOut(writerOf(coordinator), policyAggregate, () =>
       Effect.succeed({ _tag: "Change" as const, changes: changes as PolicyChanges })

@@ -79,7 +79,9 @@ export const streamLog = async (coordinator: Coordinator, url: URL, response: Se
   }
   const dropped = families
     .flatMap(({ subjects }) => subjects)
-    .filter(({ subject, firstVersion, firstSeq }) => wanted(options, subject) && firstVersion > 1 && options.from < firstSeq)
+    .filter(
+      ({ subject, firstVersion, firstSeq }) => wanted(options, subject) && firstVersion > 1 && options.from < firstSeq
+    )
   await write(
     dropped.map(({ subject, firstVersion, firstSeq }) => ({
       dropped: { subject, events: firstVersion - 1, firstVersion, firstSeq }

@@ -11,7 +11,7 @@ import { chmodSync, rmSync } from "node:fs"
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http"
 import { join, resolve } from "node:path"
 import { type ApiAnswer, ApiError, toAnswer } from "./api-answer.ts"
-import { runCommand } from "./api-commands.ts"
+import { runCommand, runForwarded } from "./api-commands.ts"
 import { readState, streamLog } from "./api-queries.ts"
 import type { Coordinator } from "./coordinator.ts"
 
@@ -59,6 +59,7 @@ const openSocket = async (coordinator: Coordinator): Promise<Server> => {
     server.listen(path, done)
   })
   chmodSync(path, 0o660)
+  coordinator.onForwarded = (command) => runForwarded(coordinator, command.path, command.body)
   return server
 }
 
@@ -100,8 +101,7 @@ const readBody = async (asked: IncomingMessage): Promise<string> => {
   let length = 0
   for await (const chunk of asked as AsyncIterable<Buffer>) {
     length += chunk.length
-    if (length > MAX_BODY_BYTES)
-      throw new ApiError(413, "BodyTooLong", `a body is at most ${MAX_BODY_BYTES} bytes`)
+    if (length > MAX_BODY_BYTES) throw new ApiError(413, "BodyTooLong", `a body is at most ${MAX_BODY_BYTES} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString("utf8")

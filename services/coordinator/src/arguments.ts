@@ -16,7 +16,7 @@ export const USAGE = `meridian coordinator: started by the supervisor (\`meridia
   --cluster-key FILE      else the systemd credential cluster-key, else MERIDIAN_CLUSTER_KEY; without --nats, one is made
   --mint KINDS            nts,symmetric: what it mints when it leads; nts by default
   --rotate SECONDS        rotate NTS keys this often whatever the policy says, for development
-  --clock-offset SECONDS  take the clock to be off by this, for tests
+  --clock-offset=SECONDS  take the clock to be off by this, for tests
 `
 
 /** Something on the command line that cannot be meant. */
@@ -63,21 +63,19 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments | undefin
   if (!/^[0-9A-Za-z.+-]{1,64}$/.test(values.version))
     throw new ArgumentError(`expected --version such as 1.2.3, found ${JSON.stringify(values.version)}`)
   const servers = values.nats.map(serverAddress)
+  const nats: NatsPlan = {
+    servers,
+    seedFile: values["nats-nkey-seed"],
+    authorityFile: values["nats-ca"],
+    replicas: replicas(values.replicas),
+    logBytes: wholeNumber("--log-bytes", values["log-bytes"], 1_048_576, 1e15)
+  }
   return {
     directory: values.state,
     node,
     version: values.version,
     workers: wholeNumber("--workers", values.workers, 0, 65_535),
-    nats:
-      servers.length === 0
-        ? undefined
-        : {
-            servers,
-            seedFile: values["nats-nkey-seed"],
-            authorityFile: values["nats-ca"],
-            replicas: replicas(values.replicas),
-            logBytes: wholeNumber("--log-bytes", values["log-bytes"], 1_048_576, 1e15)
-          },
+    nats: servers.length === 0 ? undefined : nats,
     clusterKeyFile: values["cluster-key"],
     mint: kinds(values.mint),
     rotationMs: values.rotate === undefined ? undefined : 1_000 * seconds("--rotate", values.rotate, 1, 31_536_000),

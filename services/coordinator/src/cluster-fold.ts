@@ -16,12 +16,7 @@ import {
 } from "@meridian/events/cluster-key"
 import { type AggregateState, type Decider, type Envelope, EventRejected } from "@meridian/events/event"
 import { member, type MemberEvent, memberInitial, type MemberState, memberSubject } from "@meridian/events/members"
-import {
-  ntsKeys,
-  type NtsKeysCommand,
-  ntsKeysInitial,
-  type NtsKeysState
-} from "@meridian/events/nts-keys"
+import { ntsKeys, type NtsKeysCommand, ntsKeysInitial, type NtsKeysState } from "@meridian/events/nts-keys"
 import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
 import {
   policy,
@@ -76,14 +71,18 @@ export const policyAggregate: Aggregate<PolicyState, PolicyCommand, PolicyEvent>
   set: (fold, state) => void (fold.policy = state)
 }
 
-export const memberAggregate = (node: string): Aggregate<MemberState, Parameters<typeof member.decide>[1], MemberEvent> => ({
+export const memberAggregate = (
+  node: string
+): Aggregate<MemberState, Parameters<typeof member.decide>[1], MemberEvent> => ({
   subject: memberSubject(node),
   decider: member,
   get: (fold) => fold.member(node),
   set: (fold, state) => void fold.members.set(node, state)
 })
 
-export const clockAggregate = (node: string): Aggregate<ClockState, Parameters<typeof clock.decide>[1], ClockEvent> => ({
+export const clockAggregate = (
+  node: string
+): Aggregate<ClockState, Parameters<typeof clock.decide>[1], ClockEvent> => ({
   subject: clockSubject(node),
   decider: clock,
   get: (fold) => fold.clock(node),
@@ -112,7 +111,6 @@ export class ClusterFold {
   policy: PolicyState = policyInitial
   readonly members = new Map<string, MemberState>()
   readonly clocks = new Map<string, ClockState>()
-  #seen = 0
   readonly #aggregates = new Map<string, AnyAggregate>()
 
   member(node: string): MemberState {
@@ -145,23 +143,9 @@ export class ClusterFold {
     if (state !== undefined && state.version < version) aggregate?.set(this, { ...state, version })
   }
 
-  /**
-   * The greatest time this node has seen, milliseconds since 1970: what the clock says, or more where it was stepped back.
-   * Apart from the aggregates, whose states are the same on every node.
-   */
-  witness(clock: number): number {
-    this.#seen = Math.max(this.#seen, clock)
-    return this.#seen
-  }
-
   /** The aggregates as text; the same events give the same text. */
   toText(): string {
     return JSON.stringify(this.#shape())
-  }
-
-  /** What a snapshot holds: the aggregates and the greatest time seen. */
-  toSnapshot(): string {
-    return JSON.stringify({ ...this.#shape(), seen: this.#seen })
   }
 
   #shape(): SnapshotShape {
@@ -178,11 +162,11 @@ export class ClusterFold {
     }
   }
 
-  /** From a snapshot, undefined where it is none. Its checksum vouches for the rest. */
-  static fromSnapshot(text: string): ClusterFold | undefined {
-    let shape: Partial<SnapshotShape> & { readonly seen?: number }
+  /** A fold of its text, undefined where it is none. The snapshot's checksum vouches for the rest. */
+  static fromText(text: string): ClusterFold | undefined {
+    let shape: Partial<SnapshotShape>
     try {
-      shape = JSON.parse(text) as typeof shape
+      shape = JSON.parse(text) as Partial<SnapshotShape>
     } catch {
       return undefined
     }
@@ -194,7 +178,6 @@ export class ClusterFold {
     fold.symmetric = symmetric
     fold.clusterKey = key
     fold.policy = shared
-    fold.#seen = shape.seen ?? 0
     for (const state of members as SnapshotShape["members"]) fold.members.set(state.node, state)
     for (const state of clocks as SnapshotShape["clocks"]) fold.clocks.set(state.node, state)
     return fold

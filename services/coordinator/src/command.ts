@@ -60,7 +60,8 @@ export const carryOut = <State extends AggregateState, Command, Event extends En
       // What the state was decided on may have changed while the command was made.
       const decision = yield* Effect.try({
         try: () => decider.decide(state, wanted, context),
-        catch: (error) => new CommandRefused({ rule: "malformed", detail: `the command cannot be decided: ${String(error)}` })
+        catch: (error) =>
+          new CommandRefused({ rule: "malformed", detail: `the command cannot be decided: ${String(error)}` })
       })
       if (decision._tag === "Refused")
         return yield* new CommandRefused({ rule: decision.rule, detail: decision.message })

@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
@@ -15,19 +16,19 @@ import type { Inspect } from "@meridian/event-log/commit"
 import type { LogBatch, Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
 import type { CoordinatorReport, HealthMessage } from "@meridian/observability/coordinator-report"
-import { runForwarded } from "./api-commands.ts"
 import type { Arguments } from "./arguments.ts"
 import { ClockRelay } from "./clock-relay.ts"
 import { ClusterFold, memberAggregate, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import { carryOut, type Writer } from "./command.ts"
-import type { Backend } from "./embedded.ts"
+import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
+import { ForwardClock } from "./forward-clock.ts"
 import { KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
 import { Leader } from "./leader.ts"
 import { memberHealth, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
-import { liveKeys, liveSlots, servingKeys, signatureOf, wantedKeys } from "./serving.ts"
+import { NodeKeys, type WrongKey } from "./node-keys.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
 const SECOND_MS = 1_000
@@ -36,11 +37,6 @@ const LOOK_MS = 250
 const LOOK_AT_LOG_MS = 5_000
 const SNAPSHOT_EVERY_MS = 60_000
 const SNAPSHOT_EVERY_EVENTS = 10_000
-
-/** This node's cluster key is not the cluster's. */
-export class WrongKey extends Error {
-  readonly _tag = "WrongKey"
-}
 
 /** What main.ts puts in. */
 export interface Surroundings {
@@ -59,7 +55,7 @@ export interface Surroundings {
 export class Coordinator {
   readonly settings: Arguments
   readonly keys: ClusterKeys
-  /** Milliseconds since 1970; never less than it said before, nor than a snapshot knows. */
+  /** Milliseconds since 1970; never less than it said before, nor than this node's own records know. */
   readonly now: () => number
   readonly relay = new ClockRelay()
   fold = new ClusterFold()
@@ -68,31 +64,44 @@ export class Coordinator {
   backend: Backend | undefined
   leader: Leader | undefined
   writer: Writer | undefined
-  /** Resolves when the supervisor says how the node is, or when a fold changes something. */
+  /** Answers commands that other nodes hand on to this one. */
+  onForwarded: ((command: ForwardedCommand) => Promise<ForwardedAnswer>) | undefined
+  /** Holds something when the supervisor has said how the node is, or a fold has changed something. */
   readonly #changed = Queue.sliding<void>(1).pipe(Effect.runSync)
   readonly #surroundings: Surroundings
+  readonly #clock: ForwardClock
   readonly #custody: KeyCustody
   readonly #mint: Mint
+  readonly #nodeKeys: NodeKeys
+  readonly #looking = Semaphore.makeUnsafe(1)
   #health: HealthMessage | undefined
-  #keyProblem: string | undefined
-  #held = { ntsGeneration: 0, symmetricSet: 0 }
-  #sent = ""
-  #slots = ""
   #quarantined = 0
   #folded = false
-  #keyChecked = false
   #reachable = true
-  #settledFor = ""
   #snapshotAt = performance.now()
   #snapshotSeq = 0
+  #snapshotKeys = ""
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings
     this.settings = surroundings.settings
     this.keys = surroundings.keys
-    this.now = () => this.fold.witness(surroundings.now())
+    this.#clock = new ForwardClock(surroundings.now, () => performance.now())
+    this.now = this.#clock.now
     this.#custody = new KeyCustody(surroundings.keys, undefined, surroundings.mirror)
     this.#mint = new Mint(this.#custody)
+    const { keys, notices, settings, sendKeys, onReady } = surroundings
+    this.#nodeKeys = new NodeKeys({
+      custody: this.#custody,
+      mint: this.#mint,
+      keys,
+      notices,
+      expects: settings.mint,
+      send: (message) => {
+        sendKeys(message)
+        onReady()
+      }
+    })
   }
 
   useHealth(health: HealthMessage): void {
@@ -138,20 +147,22 @@ export class Coordinator {
   }
 
   get #view(): NodeView {
-    return { health: this.#health, ...this.#held, keyProblem: this.#keyProblem, folded: this.#folded }
+    const { held, problem } = this.#nodeKeys
+    return { health: this.#health, ...held, keyProblem: problem, folded: this.#folded }
   }
 
   /** Starts from a snapshot, if there is one: the node serves with what it knew, and activates what is due by the clock. */
   restore(snapshot: Snapshot | undefined): Effect.Effect<boolean, WrongKey> {
     return Effect.gen({ self: this }, function* () {
       if (snapshot?.format !== SNAPSHOT_FORMAT) return false
-      const fold = ClusterFold.fromSnapshot(snapshot.state)
+      const { seen, fold: text } = JSON.parse(snapshot.state) as { readonly seen: number; readonly fold: string }
+      const fold = ClusterFold.fromText(text)
       if (fold === undefined) return false
       this.fold = fold
+      this.#clock.notBefore(seen)
       this.foldedSeq = this.#snapshotSeq = snapshot.seq
-      yield* this.#checkClusterKey
       this.#folded = true
-      yield* this.#serve
+      yield* this.#serve()
       return true
     })
   }
@@ -160,9 +171,7 @@ export class Coordinator {
   readonly keepServing: Effect.Effect<never, WrongKey> = Effect.gen({ self: this }, function* () {
     for (;;) {
       yield* Effect.raceFirst(Queue.take(this.#changed), Effect.sleep(LOOK_MS))
-      if (!this.#folded) continue
-      yield* this.#checkClusterKey
-      yield* this.#serve
+      if (this.#folded) yield* this.#serve()
     }
   })
 
@@ -202,9 +211,10 @@ export class Coordinator {
       const folding = this.#follow(backend)
       yield* Effect.forkScoped(folding)
       while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
-      yield* this.#checkClusterKey
+      this.#clock.notBefore(this.fold.member(this.settings.node).latest)
+      yield* this.#serve()
       this.leader = leader
-      backend.forward?.serve(({ path, body }) => runForwarded(this, path, body))
+      if (this.onForwarded !== undefined) backend.forward?.serve(this.onForwarded)
       yield* Effect.forkScoped(this.#repeated("leading", () => leader.step))
       yield* Effect.forkScoped(this.#repeated("membership", () => this.#speakForNode(writer)))
       yield* Effect.forkScoped(this.#repeated("clock events", () => this.#relayClock(writer)))
@@ -218,16 +228,23 @@ export class Coordinator {
   readonly save: Effect.Effect<void> = Effect.suspend(() => {
     const { backend, foldedSeq: seq } = this
     if (backend === undefined || !this.#folded) return Effect.void
-    const state = this.fold.toSnapshot()
+    const state = JSON.stringify({ seen: this.now(), fold: this.fold.toText() })
+    const keys = this.#keyVersions
     return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, { seq, format: SNAPSHOT_FORMAT, state }), {
       onSuccess: () =>
         Effect.sync(() => {
           this.#snapshotAt = performance.now()
           this.#snapshotSeq = seq
+          this.#snapshotKeys = keys
         }),
       onFailure: (error) => this.#tell("snapshot", `no snapshot could be saved: ${sentence(error)}`)
     })
   })
+
+  get #keyVersions(): string {
+    const { nts, symmetric, clusterKey, policy } = this.fold
+    return [nts, symmetric, clusterKey, policy].map(({ version }) => version).join(" ")
+  }
 
   #caughtUp = false
 
@@ -282,97 +299,10 @@ export class Coordinator {
     this.nudge()
   }
 
-  readonly #checkClusterKey: Effect.Effect<void, WrongKey> = Effect.suspend(() => {
-    const { current, changingTo, former } = this.fold.clusterKey
-    const { keys } = this
-    const { notices } = this.#surroundings
-    if (current === null) return Effect.void
-    const fits = keys.has(current) || (changingTo !== null && keys.has(changingTo))
-    if (!fits && !this.#keyChecked)
-      return Effect.fail(
-        new WrongKey(
-          `wrong cluster key: ${keys.origin} holds ${keys.first}${former.includes(keys.first) ? ", a former one" : ""}, the cluster's is ${current}; give this node that one`
-        )
-      )
-    this.#keyChecked = true
-    const lacking = [current, changingTo].find((it) => it !== null && !keys.has(it))
-    if (lacking !== undefined)
-      notices.warnOnce(`key ${lacking}`, `this node lacks cluster key ${lacking}: give it that with POST /cluster/key`)
-    const settled = changingTo !== null || !keys.has(current) || former.length === 0 || this.#settledFor === current
-    return settled ? Effect.void : this.#settleClusterKey(current)
-  })
-
-  /** The change is complete: what is left under old keys is on this node's own shelf, and is wrapped anew there too. */
-  #settleClusterKey(current: string): Effect.Effect<void> {
-    return this.#custody.rewrap(current, false).pipe(
-      Effect.andThen(
-        Effect.sync(() => {
-          const advice = this.keys.settle(current, this.fold.clusterKey.former)
-          if (advice !== undefined) this.#surroundings.notices.warnOnce(`settled ${current}`, advice)
-          this.#settledFor = current
-        })
-      ),
-      Effect.catch((error) => this.#tell("own shelf", sentence(error)))
-    )
+  /** Keys as the fold and the clock want them; one look at a time. */
+  #serve(): Effect.Effect<void, WrongKey> {
+    return this.#looking.withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#caughtUp)))
   }
-
-  /** Opens what is wanted, tells the supervisor where it is other than before, and lets go of what has ended. */
-  readonly #serve: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
-    const { notices, sendKeys, onReady } = this.#surroundings
-    const now = this.now()
-    const wanted = wantedKeys(this.fold, now)
-    const opened = new Map<string, Uint8Array>()
-    let problem: string | undefined
-    for (const live of liveKeys(wanted)) {
-      const key = yield* Effect.result(this.#custody.open(live))
-      if (key._tag === "Success") opened.set(live.sealed.slot, key.success)
-      else problem ??= key.failure.message
-    }
-    if (problem !== undefined) notices.warnOnce(problem, `this node is not ready: ${problem}`)
-    const keys = servingKeys(this.fold, wanted, opened, now)
-    this.#held = {
-      ntsGeneration: Math.max(0, ...keys.generations.map(({ id }) => id)),
-      symmetricSet: Math.max(
-        0,
-        ...wanted.sets.filter((it) => it.keys.every(({ sealed }) => opened.has(sealed.slot))).map(({ set }) => set)
-      )
-    }
-    this.#keyProblem = problem ?? this.#missingActive(keys, now)
-    const signature = signatureOf(keys)
-    if (signature !== this.#sent && (this.#sent !== "" || keys.generations.length + keys.symmetric.length > 0 || !this.#expectsKeys)) {
-      this.#sent = signature
-      sendKeys(keys)
-      onReady()
-    }
-    yield* this.#letGo
-  })
-
-  /** Whether keys are to be expected as soon as there is a leader: the first message waits for them. */
-  get #expectsKeys(): boolean {
-    const { mint } = this.settings
-    return this.fold.nts.next === 1 && this.fold.symmetric.next === 1 && (mint.nts || mint.symmetric)
-  }
-
-  #missingActive({ generations }: ServingKeys, now: number): string | undefined {
-    if (this.fold.nts.next === 1) return this.settings.mint.nts ? "no NTS master key has been minted yet" : undefined
-    const usable = generations.some(({ activation, retirement }) => activation * 1_000 <= now && retirement * 1_000 > now)
-    return usable ? undefined : "no NTS master key is active: all that this node knows have ended"
-  }
-
-  /** Keys of generations that have ended go at once, from memory and from this node's own shelf. */
-  readonly #letGo: Effect.Effect<void> = Effect.suspend(() => {
-    const live = liveSlots(this.fold)
-    const text = [...live].join(" ")
-    if (text === this.#slots) return Effect.void
-    return this.#custody.keepOnly(new Set([...live, ...this.#mint.reserved(this.fold)])).pipe(
-      Effect.andThen(
-        Effect.sync(() => {
-          this.#slots = text
-        })
-      ),
-      Effect.catch((error) => this.#tell("shredding", `keys that have ended could not be shredded: ${sentence(error)}`))
-    )
-  })
 
   #registered = false
 
@@ -403,7 +333,8 @@ export class Coordinator {
   #saveWhenDue(): Effect.Effect<void> {
     const late = performance.now() - this.#snapshotAt >= SNAPSHOT_EVERY_MS
     const news = this.foldedSeq - this.#snapshotSeq
-    const due = news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#snapshotSeq === 0
+    // Keys change seldom, and a start without NATS needs the newest.
+    const due = news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#keyVersions !== this.#snapshotKeys
     return due ? this.save : Effect.void
   }
 
@@ -419,7 +350,9 @@ export class Coordinator {
         this.#reachable = true
       } else {
         if (this.#reachable)
-          notices.warn(`${sentence(status.failure)}; this node goes on with what it knows up to place ${this.foldedSeq}`)
+          notices.warn(
+            `${sentence(status.failure)}; this node goes on with what it knows up to place ${this.foldedSeq}`
+          )
         this.#reachable = false
       }
       yield* Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS)

@@ -7,7 +7,14 @@ import * as Stream from "effect/Stream"
 import type { EventLog, LogUnavailable } from "@meridian/event-log/event-log"
 import { toIso } from "@meridian/events/event"
 import { ClusterFold } from "./cluster-fold.ts"
-import { clockViews, type ClockView, generationViews, type GenerationView, setViews, type SetView } from "./state-view.ts"
+import {
+  clockViews,
+  type ClockView,
+  generationViews,
+  type GenerationView,
+  setViews,
+  type SetView
+} from "./state-view.ts"
 
 export interface Explanation {
   readonly at: string

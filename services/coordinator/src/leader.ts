@@ -72,6 +72,8 @@ export class Leader {
   readonly #keys: ClusterKeys
   readonly #permit = Semaphore.makeUnsafe(1)
   #leading: { readonly revision: number; readonly term: number } | undefined
+  /** Who led before and gave the lease up or let it lapse, and when we took over. */
+  #lapsed: { readonly node: string; readonly at: number } | undefined
   #tidied = ""
   #tidiedAt = Number.NEGATIVE_INFINITY
   #retainedAt = Number.NEGATIVE_INFINITY
@@ -154,6 +156,7 @@ export class Leader {
     return Effect.gen({ self: this }, function* () {
       const { fold, node } = this.#writer
       for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
+      const predecessor = fold.nts.leader
       const term = Math.max(revision, fold.nts.term + 1, fold.symmetric.term + 1)
       const command = { _tag: "TakeOver", term, leader: node } as const
       const taken = Effect.andThen(
@@ -164,7 +167,10 @@ export class Leader {
       const mine = [fold.nts, fold.symmetric].every((it) => it.term === term && it.leader === node)
       // Somebody else has used this very term since: try again under a later one.
       if (!mine) return yield* this.#lease.release
+      this.#mint.forget()
       this.#leading = { revision, term }
+      this.#lapsed =
+        predecessor === null || predecessor === node ? undefined : { node: predecessor, at: this.#writer.now() }
       this.#tidied = ""
     })
   }
@@ -211,7 +217,10 @@ export class Leader {
   }
 
   #changeSymmetric(term: number, body: SymmetricBody): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
-    const make = (state: SymmetricKeysState, context: CommandContext): Effect.Effect<SymmetricKeysCommand, LeaderError> =>
+    const make = (
+      state: SymmetricKeysState,
+      context: CommandContext
+    ): Effect.Effect<SymmetricKeysCommand, LeaderError> =>
       Effect.gen({ self: this }, function* () {
         yield* this.#stillHeld()
         const bare = { ...body, term, plan: symmetricPlan(this.#writer.fold.policy.settings) }
@@ -222,18 +231,21 @@ export class Leader {
   }
 
   #stillHeld(): Effect.Effect<void, NotLeading> {
-    return this.#lease.held() === undefined
-      ? new NotLeading({ leader: this.#writer.fold.nts.leader })
-      : Effect.void
+    return this.#lease.held() === undefined ? new NotLeading({ leader: this.#writer.fold.nts.leader }) : Effect.void
   }
 
-  /** Other live nodes, not drained, that do not say they hold the generation that is next. */
+  /**
+   * Other live nodes, not drained, that do not say they hold the generation that is next. The leader before us is not waited
+   * for until it is heard again: it would lead still.
+   */
   #laggards(state: NtsKeysState): ReadonlyArray<string> {
     const { fold, node, now } = this.#writer
-    const [next] = pendingGenerations(state, now())
+    const at = now()
+    const [next] = pendingGenerations(state, at)
     if (next === undefined) return []
     return [...fold.members.values()]
-      .filter((it) => it.node !== node && !it.drained && isLive(it, now(), fold.policy.settings.memberSilenceMs))
+      .filter((it) => it.node !== node && !it.drained && isLive(it, at, fold.policy.settings.memberSilenceMs))
+      .filter((it) => it.node !== this.#lapsed?.node || it.heardAt > this.#lapsed.at)
       .filter((it) => (it.health?.ntsGeneration ?? 0) < next.generation)
       .map((it) => it.node)
   }
@@ -263,7 +275,9 @@ export class Leader {
       if (changingTo === null || !this.#keys.has(changingTo)) return
       const remaining = yield* this.#custody.rewrap(changingTo, true)
       if (remaining > 0) return
-      yield* carryOut(this.#writer, clusterKeyAggregate, () => Effect.succeed({ _tag: "FinishChange" as const, remaining }))
+      yield* carryOut(this.#writer, clusterKeyAggregate, () =>
+        Effect.succeed({ _tag: "FinishChange" as const, remaining })
+      )
     })
   }
 

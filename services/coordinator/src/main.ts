@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import { mkdirSync } from "node:fs"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
 import { type FromCoordinator, parseToCoordinator } from "@meridian/observability/coordinator-report"
 import { openApi } from "./api.ts"
 import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
@@ -51,7 +52,8 @@ const readClusterKeys = ({ clusterKeyFile, directory, nats }: Arguments): Cluste
 }
 
 const send = (message: FromCoordinator | ServingKeys): void => {
-  if (process.connected) process.send?.(message)
+  // A supervisor that dies at this moment is the disconnect handler's matter.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {})
 }
 
 const settings = readArguments()
@@ -121,6 +123,7 @@ const listen = (coordinator: Coordinator): void => {
   })
   process.on("SIGTERM", () => void drain(coordinator))
   setInterval(() => send(coordinator.report), REPORT_INTERVAL_MS)
+  releaseStartupPagesSoon()
   setTimeout(() => {
     if (!readySaid) notices.warnOnce("no keys", `no keys to serve with yet: ${coordinator.reason}`)
     sayReady()

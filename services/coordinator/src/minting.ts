@@ -32,6 +32,12 @@ export class Mint {
     this.#custody = custody
   }
 
+  /** Another leader may have shredded what was reserved under an earlier term. */
+  forget(): void {
+    this.#generations.clear()
+    this.#sets.clear()
+  }
+
   /** Slots of keys that wait for their number to be given out. */
   reserved({ nts, symmetric }: ClusterFold): ReadonlyArray<string> {
     for (const generation of this.#generations.keys()) if (generation < nts.next) this.#generations.delete(generation)
@@ -52,7 +58,12 @@ export class Mint {
       const known = this.#sets.get(set)
       if (known !== undefined) return known
       const key = { keyId: keyIdOf(set), type: SYMMETRIC_TYPE }
-      const sealed = yield* this.#custody.mint(symmetricKeyPlace(set, key.keyId, key.type), SYMMETRIC_BYTES, under, "symmetric")
+      const sealed = yield* this.#custody.mint(
+        symmetricKeyPlace(set, key.keyId, key.type),
+        SYMMETRIC_BYTES,
+        under,
+        "symmetric"
+      )
       const supply: SuppliedSet = { set, keys: [{ ...key, sealed }] }
       this.#sets.set(set, supply)
       return supply

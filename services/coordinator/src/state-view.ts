@@ -127,17 +127,15 @@ export const generationViews = ({ nts }: ClusterFold, now: number): ReadonlyArra
       event: it.publishedBy
     }
   })
-  const ended = nts.tombstones.map(
-    ({ generation, end, at, endedBy }): GenerationView => ({
-      generation,
-      aead: null,
-      status: end,
-      notBefore: null,
-      activation: null,
-      retirement: toIso(at),
-      event: endedBy
-    })
-  )
+  const ended = nts.tombstones.map(({ generation, end, at, endedBy }): GenerationView => ({
+    generation,
+    aead: null,
+    status: end,
+    notBefore: null,
+    activation: null,
+    retirement: toIso(at),
+    event: endedBy
+  }))
   return [...ended, ...live].toSorted((a, b) => a.generation - b.generation)
 }
 

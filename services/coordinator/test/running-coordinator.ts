@@ -17,7 +17,7 @@ import {
 import type { StateView } from "../src/state-view.ts"
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
-const PATIENCE_MS = 8_000
+const PATIENCE_MS = 15_000
 
 /** A directory for states and key files, removed by `remove`. */
 export interface Place {
@@ -137,7 +137,7 @@ export const startCoordinator = (
           last = await state().catch(() => undefined)
           return last !== undefined && good(last) ? last : undefined
         },
-        () => JSON.stringify(last)
+        () => `${JSON.stringify(last)} ${seen()}`
       )
     },
     kill: async () => {

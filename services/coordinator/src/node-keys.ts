@@ -1,0 +1,145 @@
+/**
+ * The keys that this node serves with: opened as the fold and the clock want them, handed to the supervisor whenever they
+ * are other than before, and let go of when they have ended.
+ */
+import * as Effect from "effect/Effect"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import type { ClusterFold } from "./cluster-fold.ts"
+import type { ClusterKeys } from "./cluster-keys.ts"
+import type { KeyCustody } from "./key-custody.ts"
+import type { Mint } from "./minting.ts"
+import { type Notices, sentence } from "./notices.ts"
+import { liveKeys, liveSlots, servingKeys, signatureOf, type Wanted, wantedKeys } from "./serving.ts"
+
+/** This node's cluster key is not the cluster's. */
+export class WrongKey extends Error {
+  readonly _tag = "WrongKey"
+}
+
+export interface NodeKeysPlan {
+  readonly custody: KeyCustody
+  readonly mint: Mint
+  readonly keys: ClusterKeys
+  readonly notices: Notices
+  /** What the leader is going to mint first, as far as this node's arguments tell. */
+  readonly expects: { readonly nts: boolean; readonly symmetric: boolean }
+  readonly send: (keys: ServingKeys) => void
+}
+
+export class NodeKeys {
+  /** Why a key that is needed is missing; undefined when none is. */
+  problem: string | undefined
+  /** Highest generation and set that are held, 0 for none. */
+  held = { ntsGeneration: 0, symmetricSet: 0 }
+  readonly #plan: NodeKeysPlan
+  #sent = ""
+  #kept = ""
+  #fitted = false
+  #settledFor = ""
+
+  constructor(plan: NodeKeysPlan) {
+    this.#plan = plan
+  }
+
+  /**
+   * Looks at the fold at a moment (milliseconds since 1970). `inStep`: this process has read the log to its end, and so may
+   * shred; what a snapshot does not know of may be newer than it. Fails where the node never had the cluster's key.
+   */
+  follow(fold: ClusterFold, now: number, inStep: boolean): Effect.Effect<void, WrongKey> {
+    return Effect.gen({ self: this }, function* () {
+      yield* this.#checkClusterKey(fold)
+      const wanted = wantedKeys(fold, now)
+      const opened = yield* this.#openAll(wanted)
+      const keys = servingKeys(fold, wanted, opened, now)
+      const sets = wanted.sets.filter((it) => it.keys.every(({ sealed }) => opened.has(sealed.slot)))
+      this.held = {
+        ntsGeneration: Math.max(0, ...keys.generations.map(({ id }) => id)),
+        symmetricSet: Math.max(0, ...sets.map(({ set }) => set))
+      }
+      this.problem ??= this.#noneActive(fold, keys, now)
+      this.#tell(fold, keys)
+      if (inStep) yield* this.#letGo(fold)
+    })
+  }
+
+  #openAll(wanted: Wanted): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
+    return Effect.gen({ self: this }, function* () {
+      const { custody, notices } = this.#plan
+      const opened = new Map<string, Uint8Array>()
+      let problem: string | undefined
+      for (const live of liveKeys(wanted)) {
+        const key = yield* Effect.result(custody.open(live))
+        if (key._tag === "Success") opened.set(live.sealed.slot, key.success)
+        else problem ??= key.failure.message
+      }
+      if (problem !== undefined) notices.warnOnce(problem, `this node is not ready: ${problem}`)
+      this.problem = problem
+      return opened
+    })
+  }
+
+  #noneActive(fold: ClusterFold, { generations }: ServingKeys, now: number): string | undefined {
+    if (fold.nts.next === 1) return this.#plan.expects.nts ? "no NTS master key has been minted yet" : undefined
+    const usable = generations.some((it) => it.activation * 1_000 <= now && it.retirement * 1_000 > now)
+    return usable ? undefined : "no NTS master key is active: all that this node knows have ended"
+  }
+
+  /** The first message waits for the first key, where there is to be one. */
+  #tell({ nts, symmetric }: ClusterFold, keys: ServingKeys): void {
+    const { expects, send } = this.#plan
+    const signature = signatureOf(keys)
+    if (signature === this.#sent) return
+    const awaited = nts.next === 1 && symmetric.next === 1 && (expects.nts || expects.symmetric)
+    const empty = keys.generations.length + keys.symmetric.length === 0
+    if (this.#sent === "" && empty && awaited) return
+    this.#sent = signature
+    send(keys)
+  }
+
+  /** Keys of generations that have ended go at once, from memory and from this node's own shelf. */
+  #letGo(fold: ClusterFold): Effect.Effect<void> {
+    const { custody, mint, notices } = this.#plan
+    const live = liveSlots(fold)
+    const text = [...live].join(" ")
+    if (text === this.#kept) return Effect.void
+    return Effect.match(custody.keepOnly(new Set([...live, ...mint.reserved(fold)])), {
+      onSuccess: () => void (this.#kept = text),
+      onFailure: (error) =>
+        notices.warnOnce("shredding", `keys that have ended could not be shredded, trying again: ${sentence(error)}`)
+    })
+  }
+
+  #checkClusterKey(fold: ClusterFold): Effect.Effect<void, WrongKey> {
+    const { current, changingTo, former } = fold.clusterKey
+    const { keys, notices } = this.#plan
+    if (current === null) return Effect.void
+    const fits = keys.has(current) || (changingTo !== null && keys.has(changingTo))
+    if (!fits && !this.#fitted) {
+      const which = former.includes(keys.first) ? `${keys.first}, a former one` : keys.first
+      return Effect.fail(
+        new WrongKey(
+          `wrong cluster key: ${keys.origin} holds ${which}, the cluster's is ${current}; give this node that one`
+        )
+      )
+    }
+    this.#fitted = true
+    const lacking = [current, changingTo].find((it) => it !== null && !keys.has(it))
+    if (lacking !== undefined)
+      notices.warnOnce(`key ${lacking}`, `this node lacks cluster key ${lacking}: give it that with POST /cluster/key`)
+    const settled = changingTo !== null || !keys.has(current) || former.length === 0 || this.#settledFor === current
+    return settled ? Effect.void : this.#settle(current, former)
+  }
+
+  /** A change is complete: what is left under old keys is on this node's own shelf, and is wrapped anew there too. */
+  #settle(current: string, former: ReadonlyArray<string>): Effect.Effect<void> {
+    const { custody, keys, notices } = this.#plan
+    return Effect.match(custody.rewrap(current, false), {
+      onSuccess: () => {
+        const advice = keys.settle(current, former)
+        if (advice !== undefined) notices.warnOnce(`settled ${current}`, advice)
+        this.#settledFor = current
+      },
+      onFailure: (error) => notices.warnOnce("own shelf", sentence(error))
+    })
+  }
+}
