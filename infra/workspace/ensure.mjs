@@ -12,9 +12,10 @@ const warmCompileCache = () => {
   const env = { ...process.env, NODE_COMPILE_CACHE: resolve("node_modules/.cache/meridian") }
   const node = resolve("node_modules/.bin/node")
   const warm = (...args) => spawnSync(node, args, { stdio: "ignore", timeout: 10_000, env })
-  for (const service of ["cli", "supervisor", "discipline", "nts-ke", "coordinator"])
-    warm(`services/${service}/src/main.ts`, "--help")
-  // The cache is kept apart by compiler flags; these are the worker's (services/supervisor/src/worker-slot.ts).
+  // The cache is kept apart by compiler flags; these are what services/supervisor gives each.
+  for (const service of ["cli", "nts-ke"]) warm(`services/${service}/src/main.ts`, "--help")
+  for (const service of ["supervisor", "discipline", "coordinator"])
+    warm("--optimize-for-size", `services/${service}/src/main.ts`, "--help")
   warm("--no-maglev", "services/worker/src/main.ts", "--help")
   warm("--no-maglev", "services/worker/src/authentication.ts")
 }

@@ -1,4 +1,10 @@
 import { defineProject, mergeConfig } from "vitest/config"
 import shared from "../../infra/workspace/vitest.shared.ts"
 
-export default mergeConfig(shared, defineProject({ test: { name: "@meridian/discipline-service" } }))
+// Suites mostly wait for real processes to poll each other.
+export default mergeConfig(
+  shared,
+  defineProject({
+    test: { name: "@meridian/discipline-service", testTimeout: 40_000, maxWorkers: 2, maxConcurrency: 5 }
+  })
+)

@@ -1,12 +1,39 @@
 /** `meridian help [COMMAND]`: what there is, and where to read on. */
+import {
+  clusterDrainCommand,
+  clusterInitCommand,
+  clusterStatusCommand,
+  clusterUndrainCommand,
+  explainCommand,
+  keysExportCommand,
+  keysListCommand,
+  keysRevokeCommand,
+  keysRotateCommand,
+  logCommand
+} from "@meridian/config/cluster-command-lines"
 import { configCheckCommand, queryCommand, statusCommand, upCommand } from "@meridian/config/command-lines"
 import { type CommandLine, renderHelp } from "@meridian/config/flags"
+import { sourcesCommand } from "./sources-command.ts"
+import { trackingCommand } from "./tracking-command.ts"
 
+/** By the command's name, or its name and verb. */
 const topics: Readonly<Record<string, CommandLine>> = {
   up: upCommand,
   status: statusCommand,
   query: queryCommand,
-  config: configCheckCommand
+  sources: sourcesCommand,
+  tracking: trackingCommand,
+  config: configCheckCommand,
+  log: logCommand,
+  explain: explainCommand,
+  "keys list": keysListCommand,
+  "keys rotate": keysRotateCommand,
+  "keys revoke": keysRevokeCommand,
+  "keys export": keysExportCommand,
+  "cluster init": clusterInitCommand,
+  "cluster status": clusterStatusCommand,
+  "cluster drain": clusterDrainCommand,
+  "cluster undrain": clusterUndrainCommand
 }
 
 const text = `meridian: an event-sourced, clustered NTP and NTS time service
@@ -14,8 +41,14 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian up [FLAGS]             starts a node and shows what it serves
   meridian status [--json]        how the running node does, worker by worker
   meridian query HOST[:PORT]      asks a server for the time
+  meridian sources                the servers it asks, and what it makes of them
+  meridian tracking               how its clock does, and whom it follows
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to
   meridian config reference       every directive: syntax, default, meaning
+  meridian log [--follow]         the events of the node's log
+  meridian keys list              the keys in use; also rotate, revoke GENERATION, export
+  meridian cluster status         the nodes and who leads; also init, drain NODE, undrain NODE
+  meridian explain --at TIME      what was true at a moment, and the events that say so
   meridian version
   meridian help [COMMAND]         the flags of one command
 
@@ -23,7 +56,9 @@ Exit codes: 0 done, 1 it could not be done, 2 the command line or the configurat
 `
 
 export const overview = (args: readonly string[]): number => {
-  const topic = args[0] === undefined ? undefined : topics[args[0]]
-  process.stdout.write(topic === undefined ? text : renderHelp(topic))
+  const [command = "", verb = ""] = args
+  const found = Object.entries(topics).filter(([name]) => name === (verb === "" ? command : `${command} ${verb}`))
+  const verbs = found.length > 0 ? found : Object.entries(topics).filter(([name]) => name.startsWith(`${command} `))
+  process.stdout.write(verbs.length === 0 ? text : verbs.map(([, topic]) => renderHelp(topic)).join("\n"))
   return 0
 }

@@ -2,10 +2,16 @@
 import { resolve } from "node:path"
 import { nearestWord } from "@meridian/config/nearest"
 import manifest from "../package.json" with { type: "json" }
+import { runCluster } from "./cluster-command.ts"
 import { checkConfiguration } from "./config-check.ts"
+import { runExplain } from "./explain-command.ts"
 import { overview } from "./help.ts"
+import { runKeys } from "./keys-command.ts"
+import { runLog } from "./log-command.ts"
 import { runQuery } from "./query-command.ts"
+import { runSources } from "./sources-command.ts"
 import { runStatus } from "./status-command.ts"
+import { runTracking } from "./tracking-command.ts"
 
 const programRoot = resolve(import.meta.dirname, "../../..")
 const [command = "help", ...args] = process.argv.slice(2)
@@ -15,7 +21,14 @@ const becomeSupervisor = (): never => {
   const program = resolve(programRoot, "services/supervisor/src/main.ts")
   return process.execve!(
     process.execPath,
-    [process.execPath, "--max-semi-space-size=1", "--disable-warning=ExperimentalWarning", program, ...args],
+    [
+      process.execPath,
+      "--max-semi-space-size=1",
+      "--optimize-for-size",
+      "--disable-warning=ExperimentalWarning",
+      program,
+      ...args
+    ],
     Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
   )
 }
@@ -31,7 +44,13 @@ const commands: Record<string, () => number | Promise<number>> = {
   up: becomeSupervisor,
   status: () => runStatus(programRoot, args),
   query: () => runQuery(args),
+  sources: () => runSources(programRoot, args),
+  tracking: () => runTracking(programRoot, args),
   config: () => checkConfiguration(args),
+  log: () => runLog(programRoot, args),
+  keys: () => runKeys(programRoot, args),
+  cluster: () => runCluster(programRoot, args),
+  explain: () => runExplain(programRoot, args),
   version: () => {
     process.stdout.write(`meridian ${manifest.version} (Node ${process.versions.node})\n`)
     return 0

@@ -7,12 +7,17 @@ import type { LocalOptions } from "@meridian/algorithms/local-mode"
 import { publishedCurve } from "@meridian/algorithms/publication"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
-import { type ClockCurve, isSynchronised, STRATUM_UNSYNCHRONISED, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import {
+  type ClockCurve,
+  isSynchronised,
+  STRATUM_UNSYNCHRONISED,
+  unsynchronisedCurve
+} from "@meridian/time/clock-curve"
 import { type Reading, type ReadClocks, unixOf } from "./clocks.ts"
 import { Bridge, inheritedCurve, steppedSince } from "./handover.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import { localReferenceCurve, localStratum } from "./local-reference.ts"
-import { RealtimeWatch } from "./realtime-watch.ts"
+import { type RealtimeChange, RealtimeWatch, systemUptime } from "./realtime-watch.ts"
 import { referenceIdOfAddress } from "./source-identity.ts"
 
 /**
@@ -54,7 +59,8 @@ export class ClockKeeper {
     page: ClockPageWriter,
     before: ClockPageReader,
     read: ReadClocks,
-    leaps: LeapSeconds
+    leaps: LeapSeconds,
+    uptime: () => number = systemUptime
   ) {
     this.options = options
     this.page = page
@@ -62,7 +68,7 @@ export class ClockKeeper {
     this.leaps = leaps
     const now = read()
     this.discipline = new ClockDiscipline(options.discipline, now.monotonic, options.frequency)
-    this.watch = new RealtimeWatch(read)
+    this.watch = new RealtimeWatch(read, uptime)
     this.vouchedAt = now.monotonic
     this.inherited = options.hasSources ? inheritedCurve(before, now) : undefined
     if (this.inherited !== undefined) this.inherit(this.inherited, now)
@@ -85,17 +91,17 @@ export class ClockKeeper {
   }
 
   /**
-   * To be called a few times a second. Returns the seconds by which somebody else stepped CLOCK_REALTIME since the last
-   * call, 0 mostly; the caller moves its sources by it.
+   * To be called a few times a second. When somebody else stepped CLOCK_REALTIME, served time stays, and the caller moves
+   * its sources. After a sleep nothing is vouched for any more, and the caller starts over.
    */
-  watchRealtime(): number {
-    const stepped = this.watch.check()
-    if (stepped !== 0) {
+  watchRealtime(): RealtimeChange {
+    const change = this.watch.check()
+    if (change._tag === "Stepped") {
       this.foreignSteps += 1
-      this.discipline.clockStepped(stepped)
-      this.moveInherited(-stepped)
-    }
-    return stepped
+      this.discipline.clockStepped(change.seconds)
+      this.moveInherited(-change.seconds)
+    } else if (change._tag === "Slept") this.page.write(unsynchronisedCurve())
+    return change
   }
 
   /**

@@ -140,7 +140,8 @@ export class KeyExchanges {
       attempts.notBefore = this.monotonic() + FIRST_PAUSE
       this.begin(source, keys.aead.id, keys, { address: served, port })
     } catch (error) {
-      const problem = error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${String(error)}`
+      const problem =
+        error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${String(error)}`
       if (problem !== attempts.problem) this.listener.warn(problem)
       attempts.problem = problem
       attempts.notBefore = this.monotonic() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts.failures)

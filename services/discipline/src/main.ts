@@ -22,6 +22,7 @@ import {
 import { readingsOf } from "./clocks.ts"
 import { InvalidConfiguration, parseConfiguration } from "./configuration.ts"
 import { DisciplineService } from "./service.ts"
+import type { UpstreamSurroundings } from "./upstreams.ts"
 
 /** How often the page is renewed and CLOCK_REALTIME watched. */
 const TICK_MS = 250
@@ -69,9 +70,9 @@ const readConfiguration = (): DisciplineConfiguration => {
   }
 }
 
-const configuration = readConfiguration()
-if (configuration.mode === "kernel")
-  fail("mode: this version steers no kernel clock; expected virtual, found kernel: leave `kernel` out")
+const asked = readConfiguration()
+// Said below, and shown as what it is by `meridian tracking`.
+const configuration: DisciplineConfiguration = { ...asked, mode: "virtual" }
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
 /** Without a supervisor, standard error is all there is for warnings. */
@@ -82,29 +83,52 @@ const send = (message: FromDiscipline<ClockCommand>): void => {
 
 const page = openClockPageWriter(path as string)
 const clock = systemClock()
+const read = readingsOf(clock)
+
+/** Ciphers and TLS are loaded where a source needs them: a node without keyed sources does not carry their memory. */
+const loadDigests = async () => {
+  const [{ aeadProvider }, { installedDigests }] = await Promise.all([
+    import("@meridian/native-io/aead"),
+    import("@meridian/native-io/digests-native")
+  ])
+  return installedDigests(aeadProvider().cmac)
+}
+const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]> => {
+  const [{ KeyExchanges }, { CookieJars }] = await Promise.all([
+    import("./key-exchanges.ts"),
+    import("./cookie-jar.ts")
+  ])
+  const jars = new CookieJars(configuration.stateDirectory)
+  return (listener) => new KeyExchanges(jars, listener, () => read().monotonic)
+}
+const { sources } = configuration
+
 const service = new DisciplineService(configuration, {
   page,
   before: openClockPageReader(page.descriptor),
-  read: readingsOf(clock),
+  read,
   precision: clock.measurePrecision(),
-  send
+  digests: sources.some(({ keyId }) => keyId !== null) ? await loadDigests() : undefined,
+  keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
+  send,
+  restart: () => end(1)
 })
 
-const end = (): never => {
+const end = (status: 0 | 1): never => {
   service.stop()
-  return process.exit(0)
+  return process.exit(status)
 }
 
 process.on("message", (message) => {
   const keys = parseServingKeys(message)
   if (keys !== undefined) return service.useKeys(keys.table)
   const told = parseToDiscipline(message)
-  if (told?.type === "drain") end()
+  if (told?.type === "drain") end(0)
   else if (told?.type === "system-counters") service.countersArrived(told)
 })
 // A supervisor that is gone cannot restart or end anybody.
-process.on("disconnect", end)
-process.on("SIGTERM", end)
+process.on("disconnect", () => end(0))
+process.on("SIGTERM", () => end(0))
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
@@ -113,3 +137,8 @@ service.start()
 setInterval(() => service.tick(), TICK_MS)
 setInterval(() => send(service.report()), REPORT_INTERVAL_MS)
 send({ type: "ready" })
+if (asked.mode === "kernel")
+  send({
+    type: "warning",
+    message: "this version steers no kernel clock: it runs in virtual mode, and served time is right all the same"
+  })

@@ -67,7 +67,8 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
     }
     const decoder = new RecordDecoder()
     socket = connect(options, () => {
-      if (socket?.alpnProtocol !== ALPN) return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
+      if (socket?.alpnProtocol !== ALPN)
+        return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
       socket.write(keyExchangeRequest(aeads))
     })
     socket.on("data", (bytes: Buffer) => {

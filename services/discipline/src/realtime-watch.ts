@@ -1,36 +1,65 @@
 /**
  * Notices that somebody else set CLOCK_REALTIME: its difference to CLOCK_MONOTONIC is constant but for slewing, which both
- * clocks share, so any change is a step.
+ * clocks share, so any change is a step. Or the machine slept, when CLOCK_MONOTONIC stood still: that is told apart by the
+ * uptime, which counts sleep in.
  */
+import { readFileSync } from "node:fs"
 import { type ReadClocks, unixOf } from "./clocks.ts"
 
 /** Changes up to this are noise of reading two clocks one after the other, seconds. */
 const NOISE = 100e-6
-/** A kernel may be told to slew faster than it admits to both clocks; what is slower than this is no step. Seconds per second. */
+/** What changes no faster than this is no step. Seconds per second. */
 const SLEW = 1e-4
 /** A reading is the median of so many: a process put to sleep between two clocks must not look like a step. */
 const READINGS = 5
+/** Sleep shorter than this cannot be seen: the uptime is told in hundredths of a second. */
+const LEAST_SLEEP = 0.1
+
+export type RealtimeChange =
+  | { readonly _tag: "Steady" }
+  /** Positive seconds: forward. */
+  | { readonly _tag: "Stepped"; readonly seconds: number }
+  /** Nobody watched the clock meanwhile: nothing that was known of it counts any more. */
+  | { readonly _tag: "Slept"; readonly seconds: number }
+
+/** Seconds since boot, sleep included; NaN where the system does not tell. */
+export const systemUptime = (): number => {
+  try {
+    return Number(readFileSync("/proc/uptime", "ascii").split(" ")[0])
+  } catch {
+    return NaN
+  }
+}
 
 export class RealtimeWatch {
   private readonly read: ReadClocks
+  private readonly uptime: () => number
   private difference: number
   private checkedAt: number
+  /** Seconds that the machine slept since it was started. */
+  private slept: number
 
-  constructor(read: ReadClocks) {
+  constructor(read: ReadClocks, uptime: () => number = systemUptime) {
     this.read = read
+    this.uptime = uptime
     this.difference = this.measure()
     this.checkedAt = read().monotonic
+    this.slept = uptime() - this.checkedAt
   }
 
-  /** Seconds by which CLOCK_REALTIME was stepped since the last call (positive: forward); 0 when it was not. */
-  check(): number {
+  /** What happened to CLOCK_REALTIME since the last call. */
+  check(): RealtimeChange {
     const difference = this.measure()
     const { monotonic } = this.read()
-    const change = difference - this.difference
+    const seconds = difference - this.difference
     const allowed = NOISE + SLEW * (monotonic - this.checkedAt)
     this.difference = difference
     this.checkedAt = monotonic
-    return Math.abs(change) > allowed ? change : 0
+    if (Math.abs(seconds) <= allowed) return { _tag: "Steady" }
+    const slept = this.uptime() - monotonic
+    const sleep = slept - this.slept
+    this.slept = slept
+    return sleep > LEAST_SLEEP ? { _tag: "Slept", seconds: sleep } : { _tag: "Stepped", seconds }
   }
 
   private measure(): number {

@@ -107,9 +107,7 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
     poll: discipline.poll.exponent,
     holdoverSince: holdoverSince === undefined ? null : unix(holdoverSince),
     leapArmed:
-      armed === undefined
-        ? null
-        : { leap: armed.change > 0 ? "insert" : "delete", at: armed.at, origin: armed.origin },
+      armed === undefined ? null : { leap: armed.change > 0 ? "insert" : "delete", at: armed.at, origin: armed.origin },
     steps: keeper.steps,
     foreignSteps: keeper.foreignSteps,
     waitingFor: waitingFor(standing)
@@ -128,7 +126,9 @@ const waitingFor = ({ action, configuration, keeper, upstreams, verdicts }: Stan
         `a person: the sources say that this clock is off by ${formatSeconds(action.offset)}, over the panic threshold; set the clock, or raise \`tinker panic\``
       ]
     case "Spike":
-      return [`certainty: the sources say that this clock is off by ${formatSeconds(action.offset)}; if that lasts, it is stepped`]
+      return [
+        `certainty: the sources say that this clock is off by ${formatSeconds(action.offset)}; if that lasts, it is stepped`
+      ]
     case "Set":
     case "Slewed":
     case "Stepped":

@@ -1,12 +1,10 @@
 /** The service as a whole: upstreams in, decisions, the page, events, statistics and reports out. */
 import type { DisciplineAction, DisciplineOutcome } from "@meridian/algorithms/discipline"
 import { formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
-import { SymmetricMacs } from "@meridian/auth/mac"
+import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
 import type { ClockCommand } from "@meridian/events/clock"
-import { aeadProvider } from "@meridian/native-io/aead"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
-import { installedDigests } from "@meridian/native-io/digests-native"
 import type {
   DisciplineConfiguration,
   DisciplineReport,
@@ -25,7 +23,7 @@ import { disciplineOptions, localOptions } from "./settings.ts"
 import { closesLoop, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
 import type { KnownFrequency, Upstream } from "./upstream.ts"
-import { Upstreams } from "./upstreams.ts"
+import { Upstreams, type UpstreamSurroundings } from "./upstreams.ts"
 
 export interface ServiceSurroundings {
   readonly page: ClockPageWriter
@@ -34,7 +32,20 @@ export interface ServiceSurroundings {
   readonly read: ReadClocks
   /** log2 seconds */
   readonly precision: number
+  /** What keyed sources and sources with NTS need; undefined where there are none. */
+  readonly digests: DigestPort | undefined
+  readonly keyExchanges: UpstreamSurroundings["keyExchanges"]
   readonly send: (message: FromDiscipline<ClockCommand>) => void
+  /** Ends this process so that another takes its place. */
+  readonly restart: () => void
+}
+
+/** Without keyed sources no key is ever looked for in the empty table, so that no digest is made. */
+const noDigests: DigestPort = {
+  supports: () => false,
+  digest: () => {
+    throw new Error("no source has a key, and yet a digest is to be made")
+  }
 }
 
 /** Between two writes of the drift file, seconds. */
@@ -68,7 +79,7 @@ export class DisciplineService {
     this.surroundings = surroundings
     const startedAt = read().monotonic
     this.driftSavedAt = startedAt
-    this.macs = new SymmetricMacs(installedDigests(aeadProvider().cmac), KeyTable.empty)
+    this.macs = new SymmetricMacs(surroundings.digests ?? noDigests, KeyTable.empty)
     this.outbox = new ClockEventOutbox((events) => surroundings.send({ type: "clock-events", events }))
     this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
     const frequency = this.knownFrequency()
@@ -93,6 +104,7 @@ export class DisciplineService {
         precision,
         frequency,
         macs: this.macs,
+        keyExchanges: surroundings.keyExchanges,
         system: () => this.systemVariables(),
         correction: (monotonic) => this.keeper.correction(monotonic)
       },
@@ -112,7 +124,7 @@ export class DisciplineService {
   }
 
   useKeys(table: KeyTable): void {
-    this.macs.keys = table
+    if (this.surroundings.digests !== undefined) this.macs.keys = table
   }
 
   countersArrived(counters: SystemCounters): void {
@@ -122,8 +134,9 @@ export class DisciplineService {
   /** To be called a few times a second. */
   tick(): void {
     const { keeper, upstreams } = this
-    const stepped = keeper.watchRealtime()
-    if (stepped !== 0) this.foreignStep(stepped)
+    const change = keeper.watchRealtime()
+    if (change._tag === "Slept") return this.startOver(change.seconds)
+    if (change._tag === "Stepped") this.foreignStep(change.seconds)
     const leapt = keeper.passLeapSecond()
     if (leapt !== 0) upstreams.clockStepped(leapt)
     this.announceLeap()
@@ -251,6 +264,15 @@ export class DisciplineService {
     this.surroundings.send({ type: "warning", message: text })
     const measurements = measurementsOf(this.upstreams, this.surroundings.read())
     this.outbox.add({ _tag: "Step", offset: seconds, reason: text, measurements })
+  }
+
+  /** The supervisor starts another process, which finds nothing on the page and asks its sources anew. */
+  private startOver(seconds: number): void {
+    this.surroundings.send({
+      type: "warning",
+      message: `this machine slept for ${formatSeconds(seconds)}: what was known of its clock is forgotten`
+    })
+    this.surroundings.restart()
   }
 
   private knownFrequency(): KnownFrequency | undefined {

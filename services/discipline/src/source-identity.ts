@@ -56,5 +56,4 @@ export const closesLoop = (
   referenceId: number,
   isOurs: (referenceId: number) => boolean,
   systemReferenceId: number | undefined
-): boolean =>
-  stratum > 1 && referenceId !== LOOPBACK && (isOurs(referenceId) || referenceId === systemReferenceId)
+): boolean => stratum > 1 && referenceId !== LOOPBACK && (isOurs(referenceId) || referenceId === systemReferenceId)

@@ -18,8 +18,7 @@ import {
 import type { UnixTime } from "@meridian/time/timestamp"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import { numericAddress } from "./configuration.ts"
-import { CookieJars } from "./cookie-jar.ts"
-import { KeyExchanges } from "./key-exchanges.ts"
+import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { resolutionProblem, resolveHost } from "./name-resolver.ts"
 import { count, type KnownFrequency, trackedAt, type Upstream } from "./upstream.ts"
 import { UpstreamSockets } from "./upstream-sockets.ts"
@@ -42,6 +41,8 @@ export interface UpstreamSurroundings {
   readonly macs: SymmetricMacs
   /** Our own state, for symmetric peers. */
   readonly system: () => SystemVariables
+  /** Undefined where no source has NTS: its code is not loaded then. */
+  readonly keyExchanges: ((listener: KeyExchangeListener) => KeyExchanges) | undefined
   /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds: symmetric peers are told served time. */
   readonly correction: (monotonic: number) => number
 }
@@ -56,7 +57,7 @@ export class Upstreams {
   private readonly configured: ReadonlyMap<string, UpstreamConfiguration>
   private readonly set: AssociationSet
   private readonly sockets: UpstreamSockets
-  private readonly keys: KeyExchanges
+  private readonly keys: KeyExchanges | undefined
   private readonly byId = new Map<number, Upstream>()
   /** Hosts that are being looked up, with what went wrong the last time. */
   private readonly unresolved = new Map<string, string>()
@@ -85,15 +86,11 @@ export class Upstreams {
       },
       () => ({ ...surroundings.read() })
     )
-    this.keys = new KeyExchanges(
-      new CookieJars(configuration.stateDirectory),
-      {
-        exchanged: (id, association, endpoint) =>
-          this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
-        warn: listener.warn
-      },
-      () => surroundings.read().monotonic
-    )
+    this.keys = surroundings.keyExchanges?.({
+      exchanged: (id, association, endpoint) =>
+        this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
+      warn: listener.warn
+    })
   }
 
   /** Begins to ask. */
@@ -102,11 +99,7 @@ export class Upstreams {
       const { host, port, keyId, nts } = source
       const { macs } = this.surroundings
       const authentication = () =>
-        nts !== null
-          ? networkTimeSecurity(undefined)
-          : keyId !== null
-            ? symmetricKey(macs, keyId)
-            : unauthenticated
+        nts !== null ? networkTimeSecurity(undefined) : keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
       const address = numericAddress(host)
       const options = optionsOf(source)
       this.act(this.set.configure(this.moment(), { kind: source.kind, host, address, port, options, authentication }))
@@ -126,13 +119,13 @@ export class Upstreams {
   }
 
   cookies(id: number): number {
-    return this.keys.cookies(id)
+    return this.keys?.cookies(id) ?? 0
   }
 
   /** What keeps names and keys away, one sentence each. */
   problems(): readonly string[] {
     const names = [...this.unresolved].map(([host, why]) => `the address of ${host}${why === "" ? "" : `: ${why}`}`)
-    const keys = this.all.flatMap(({ id }) => this.keys.problem(id) ?? [])
+    const keys = this.all.flatMap(({ id }) => this.keys?.problem(id) ?? [])
     return [...names, ...keys]
   }
 
@@ -162,7 +155,7 @@ export class Upstreams {
   stop(): void {
     clearTimeout(this.timer)
     this.sockets.closeAll()
-    this.keys.save()
+    this.keys?.save()
   }
 
   private moment(): Moment {
@@ -244,7 +237,7 @@ export class Upstreams {
   private demobilised(id: number, address: string, reason: string): void {
     this.byId.delete(id)
     this.sockets.forget(id)
-    this.keys.forget(id)
+    this.keys?.forget(id)
     if (reason === "denied" || reason === "restricted")
       this.listener.warn(`${address} refuses to serve us (kiss-o'-death): nothing more is sent to it`)
     this.listener.lost()
@@ -257,7 +250,7 @@ export class Upstreams {
       case "Send":
         this.moved(upstream)
         void this.sockets.send(id, action)
-        this.keys.changed(id)
+        this.keys?.changed(id)
         this.polled(upstream)
         break
       case "Sample":
@@ -313,7 +306,7 @@ export class Upstreams {
 
   private needKeys({ id, host, mobilisedAt, configuration }: Upstream): void {
     if (host === undefined || configuration === undefined || configuration.nts === null) return
-    this.keys.need({ id, host, endpoint: mobilisedAt, nts: configuration.nts })
+    this.keys?.need({ id, host, endpoint: mobilisedAt, nts: configuration.nts })
   }
 
   private async resolve(host: string): Promise<void> {
@@ -324,7 +317,8 @@ export class Upstreams {
       this.act(this.set.resolved(this.moment(), host, addresses))
     } catch (error) {
       const why = resolutionProblem(error)
-      if (this.unresolved.get(host) !== why) this.listener.warn(`${host} cannot be looked up: ${why}; it is tried again`)
+      if (this.unresolved.get(host) !== why)
+        this.listener.warn(`${host} cannot be looked up: ${why}; it is tried again`)
       this.unresolved.set(host, why)
       this.act(this.set.resolutionFailed(this.moment(), host))
     }

@@ -34,6 +34,7 @@ export const startFakeServer = async (
 ): Promise<FakeServer> => {
   const socket = createSocket("udp4")
   let requests = 0
+  let isOpen = true
   socket.on("message", (packet, from) => {
     const asked = decodeHeader(packet)
     if ("_tag" in asked) return
@@ -66,6 +67,10 @@ export const startFakeServer = async (
     address,
     port,
     requests: () => requests,
-    stop: () => new Promise((closed) => socket.close(() => closed()))
+    stop: async () => {
+      if (!isOpen) return
+      isOpen = false
+      await new Promise<void>((closed) => socket.close(() => closed()))
+    }
   }
 }

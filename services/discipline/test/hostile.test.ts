@@ -1,49 +1,13 @@
 /** Servers that lie, fail or vanish, asked by the real process: each has a named outcome and none is followed. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { DisciplineReport } from "@meridian/observability/discipline-report"
-import { type FakeAnswer, type FakeServer, startFakeServer } from "./fake-server.ts"
-import {
-  type Folder,
-  makeFolder,
-  monotonic,
-  type RunningDiscipline,
-  servedOffset,
-  startDiscipline,
-  upstream
-} from "./running-discipline.ts"
-
-let folder: Folder
-let running: RunningDiscipline | undefined
-let servers: FakeServer[] = []
-
-beforeEach(() => {
-  folder = makeFolder()
-})
-afterEach(async () => {
-  await running?.stop()
-  running = undefined
-  for (const server of servers) await server.stop()
-  servers = []
-  folder.remove()
-})
-
-const serve = async (...answers: readonly FakeAnswer[]): Promise<FakeServer[]> => {
-  for (const [index, answer] of answers.entries())
-    servers.push(await startFakeServer(`127.0.1.${index + 1}`, () => answer))
-  return servers
-}
-
-const follow = async (change: Parameters<typeof startDiscipline>[1] = {}): Promise<RunningDiscipline> => {
-  running = await startDiscipline(folder, {
-    sources: servers.map(({ address, port }) => upstream(address, port)),
-    ...change
-  })
-  return running
-}
+import { onStage } from "./stage.ts"
+import type { FakeAnswer } from "./fake-server.ts"
+import { monotonic, servedOffset, upstream } from "./running-discipline.ts"
 
 const isUnsynchronised = ({ tracking }: DisciplineReport): boolean => tracking.stratum === 16
 
-describe("a packet that must not be believed", () => {
+describe.concurrent("a packet that must not be believed", () => {
   const stamps = { zero: 0n as never, wrong: 0x1234567890abcdefn as never }
   it.each([
     ["stratum 0", { header: { stratum: 0, referenceId: 0x494e4954 } }, "unsynchronised"],
@@ -56,128 +20,155 @@ describe("a packet that must not be believed", () => {
     ["the mode of a client", { header: { mode: 3 } }, "mode"]
   ] satisfies readonly (readonly [string, FakeAnswer, string])[])(
     "with %s is dropped under its name",
-    async (_what, answer, reason) => {
-      const [server] = await serve(answer)
-      const discipline = await follow()
-      const report = await discipline.report(({ sources }) => (sources[0]?.dropped[reason] ?? 0) > 0)
-      const source = discipline.source(report, server!.address)
-      expect(source).toMatchObject({ verdict: "unreachable", reach: "000", offset: null })
-      expect(isUnsynchronised(report)).toBe(true)
-      expect(report.tracking.waitingFor.join()).toContain("127.0.1.1")
-      expect(discipline.page().stratum).toBe(16)
-    }
+    (_what, answer, reason) =>
+      onStage(async (stage) => {
+        const [server] = await stage.fakes(answer)
+        const discipline = await stage.follow([server!])
+        const report = await discipline.report(({ sources }) => (sources[0]?.dropped[reason] ?? 0) > 0)
+        const source = discipline.source(report, server!.address)
+        expect(source).toMatchObject({ verdict: "unreachable", reach: "000", offset: null })
+        expect(isUnsynchronised(report)).toBe(true)
+        expect(report.tracking.waitingFor.join()).toContain("127.0.1.1")
+        expect(discipline.page().stratum).toBe(16)
+      })()
   )
 
-  it("is taken once of several copies", async () => {
-    await serve({ copies: 3 })
-    const discipline = await follow()
-    const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-    // The port is closed with the first answer, so that copies may not even be counted.
-    expect(report.sources[0]).toMatchObject({ verdict: "system-peer", stratum: 2 })
-    expect(Math.abs(report.tracking.offset ?? 1)).toBeLessThan(0.05)
-  })
-})
-
-describe("time that must not be believed", () => {
-  it("is not followed when it is 68 years off, and says that a person is waited for", async () => {
-    await serve({ offset: 2_100_000_000 })
-    const discipline = await follow()
-    const report = await discipline.report(({ tracking }) => tracking.waitingFor.some((it) => it.includes("panic")))
-    expect(isUnsynchronised(report)).toBe(true)
-    expect(discipline.warnings.join()).toContain("panic threshold")
-  })
-
-  it("is not followed when all lie differently", async () => {
-    await serve({ offset: 100 }, { offset: -70 }, { offset: 5 })
-    const discipline = await follow()
-    const report = await discipline.report(
-      ({ sources }) => sources.length === 3 && sources.every(({ verdict }) => verdict === "falseticker")
-    )
-    expect(report.tracking).toMatchObject({ state: "unset", stratum: 16, systemPeer: null })
-    expect(report.tracking.waitingFor).toHaveLength(3)
-    expect(report.sources[0]?.reason).toContain("no majority")
-  })
-
-  it("does not move the leap indicator when a minority announces a leap second", async () => {
-    await serve({ header: { leap: 1 } }, {}, {})
-    const discipline = await follow()
-    const report = await discipline.report(
-      ({ tracking, sources }) => tracking.state === "synchronised" && sources.every(({ reach }) => reach !== "000")
-    )
-    expect(report.tracking).toMatchObject({ leap: 0, leapArmed: null })
-    expect(report.sources.map(({ leap }) => leap)).toEqual([1, 0, 0])
-  })
-
-  it("of one of three that is five seconds off is rejected with its reason", async () => {
-    await serve({}, { offset: 5 }, {})
-    const discipline = await follow()
-    const report = await discipline.report(
-      ({ tracking, sources }) =>
-        tracking.state === "synchronised" && sources[1]?.verdict === "falseticker" && sources[1].offset !== null
-    )
-    expect(["127.0.1.1", "127.0.1.3"]).toContain(report.tracking.systemPeer)
-    expect(report.sources[1]?.reason).toMatch(/^5\.0\d\d s ± .* is outside .* where the majority agrees$/)
-    expect(report.sources[1]?.offset).toBeCloseTo(5, 1)
-    expect(Math.abs(servedOffset(discipline.page()))).toBeLessThan(0.05)
-  })
-})
-
-describe("servers that go", () => {
-  it("leave the clock in holdover, with a bound that grows, and an event that says why", async () => {
-    await serve({})
-    const discipline = await follow()
-    await discipline.report(({ tracking }) => tracking.state === "synchronised")
-    await servers.pop()!.stop()
-    const first = await discipline.report(({ tracking }) => tracking.state === "holdover")
-    const before = discipline.page()
-    expect(before.stratum).toBe(3)
-    expect(first.tracking.holdoverSince).not.toBeNull()
-    const later = await discipline.report(
-      ({ tracking }) => tracking.rootDispersion > first.tracking.rootDispersion * 1.001
-    )
-    expect(later.tracking).toMatchObject({ state: "holdover", stratum: 3, systemPeer: null })
-    expect(later.sources[0]).toMatchObject({ verdict: "unreachable", reach: "000" })
-    const types = discipline.events.map(({ _tag }) => _tag)
-    expect(types).toContain("EnterHoldover")
-    expect(discipline.events.find(({ _tag }) => _tag === "EnterHoldover")).toMatchObject({
-      reason: "127.0.1.1: unreachable"
+  it(
+    "is taken once of several copies",
+    onStage(async (stage) => {
+      const discipline = await stage.follow(await stage.fakes({ copies: 3 }))
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      // The port is closed with the first answer, so that copies may not even be counted.
+      expect(report.sources[0]).toMatchObject({ verdict: "system-peer", stratum: 2 })
+      expect(Math.abs(report.tracking.offset ?? 1)).toBeLessThan(0.05)
     })
-  }, 30_000)
-
-  it("deny, and are left alone", async () => {
-    const server = await startFakeServer("127.0.1.1", () => ({ header: { stratum: 0, referenceId: 0x44454e59 } }))
-    servers.push(server)
-    const discipline = await follow()
-    await discipline.report(({ sources }) => sources.length === 0)
-    expect(server.requests()).toBe(1)
-    expect(discipline.warnings.join()).toContain("refuses to serve us")
-  })
-
-  it("that never were leave the local reference to serve, where one is configured, after some patience", async () => {
-    const discipline = await follow({
-      sources: [upstream("127.0.1.9", 9), upstream("no-such-host.invalid", 123)],
-      localReference: { stratum: 12 }
-    })
-    const report = await discipline.report()
-    expect(report.tracking).toMatchObject({ stratum: 16, state: "unset" })
-    await discipline.report(({ tracking }) => tracking.waitingFor.some((it) => it.includes("no-such-host.invalid")))
-    const fallback = await discipline.report(({ tracking }) => tracking.state === "local", 30)
-    expect(fallback.tracking).toMatchObject({ stratum: 12, referenceId: "127.127.1.0" })
-    expect(fallback.tracking.waitingFor.join()).toContain("127.0.1.9")
-  }, 40_000)
+  )
 })
 
-describe("without sources", () => {
-  it("the local reference is served at once", async () => {
-    const discipline = await follow({ localReference: { stratum: 10 } })
-    expect(discipline.page()).toMatchObject({ stratum: 10, leap: 0, offset: 0 })
-    expect((await discipline.report()).tracking).toMatchObject({ state: "local", waitingFor: [] })
-  })
+describe.concurrent("time that must not be believed", () => {
+  it(
+    "is not followed when it is 68 years off, and says that a person is waited for",
+    onStage(async (stage) => {
+      const discipline = await stage.follow(await stage.fakes({ offset: 2_100_000_000 }))
+      const report = await discipline.report(({ tracking }) => tracking.waitingFor.some((it) => it.includes("panic")))
+      expect(isUnsynchronised(report)).toBe(true)
+      expect(discipline.warnings.join()).toContain("panic threshold")
+    })
+  )
 
-  it("and without a local reference nothing is vouched for", async () => {
-    const discipline = await follow()
-    expect(discipline.page()).toMatchObject({ stratum: 16, leap: 3 })
-    expect((await discipline.report()).tracking.waitingFor).toHaveLength(1)
-    expect(discipline.page().deadline).toBeLessThan(monotonic())
-  })
+  it(
+    "is not followed when all lie differently",
+    onStage(async (stage) => {
+      const discipline = await stage.follow(await stage.fakes({ offset: 100 }, { offset: -70 }, { offset: 5 }))
+      const report = await discipline.report(
+        ({ sources }) => sources.length === 3 && sources.every(({ verdict }) => verdict === "falseticker")
+      )
+      expect(report.tracking).toMatchObject({ state: "unset", stratum: 16, systemPeer: null })
+      expect(report.tracking.waitingFor).toHaveLength(3)
+      expect(report.sources[0]?.reason).toContain("no majority")
+    })
+  )
+
+  it(
+    "does not move the leap indicator when a minority announces a leap second",
+    onStage(async (stage) => {
+      const discipline = await stage.follow(await stage.fakes({ header: { leap: 1 } }, {}, {}))
+      const report = await discipline.report(
+        ({ tracking, sources }) => tracking.state === "synchronised" && sources.every(({ reach }) => reach !== "000")
+      )
+      expect(report.tracking).toMatchObject({ leap: 0, leapArmed: null })
+      expect(report.sources.map(({ leap }) => leap)).toEqual([1, 0, 0])
+    })
+  )
+
+  it(
+    "of one of three that is five seconds off is rejected with its reason",
+    onStage(async (stage) => {
+      const discipline = await stage.follow(await stage.fakes({}, { offset: 5 }, {}))
+      const report = await discipline.report(
+        ({ tracking, sources }) =>
+          tracking.state === "synchronised" && sources[1]?.verdict === "falseticker" && sources[1].offset !== null
+      )
+      expect(["127.0.1.1", "127.0.1.3"]).toContain(report.tracking.systemPeer)
+      expect(report.sources[1]?.reason).toMatch(/^5\.0\d\d s ± .* is outside .* where the majority agrees$/)
+      expect(report.sources[1]?.offset).toBeCloseTo(5, 1)
+      expect(Math.abs(servedOffset(discipline.page()))).toBeLessThan(0.05)
+    })
+  )
+})
+
+describe.concurrent("servers that go", () => {
+  it(
+    "leave the clock in holdover, with a bound that grows, and an event that says why",
+    onStage(async (stage) => {
+      const servers = await stage.fakes({})
+      const discipline = await stage.follow(servers)
+      await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      await servers[0]!.stop()
+      const first = await discipline.report(({ tracking }) => tracking.state === "holdover")
+      const before = discipline.page()
+      expect(before.stratum).toBe(3)
+      expect(first.tracking.holdoverSince).not.toBeNull()
+      const later = await discipline.report(
+        ({ tracking }) => tracking.rootDispersion > first.tracking.rootDispersion * 1.001
+      )
+      expect(later.tracking).toMatchObject({ state: "holdover", stratum: 3, systemPeer: null })
+      expect(later.sources[0]).toMatchObject({ verdict: "unreachable", reach: "000" })
+      const types = discipline.events.map(({ _tag }) => _tag)
+      expect(types).toContain("EnterHoldover")
+      expect(discipline.events.find(({ _tag }) => _tag === "EnterHoldover")).toMatchObject({
+        reason: "127.0.1.1: unreachable"
+      })
+    }),
+    30_000
+  )
+
+  it(
+    "deny, and are left alone",
+    onStage(async (stage) => {
+      const [server] = await stage.fakes({ header: { stratum: 0, referenceId: 0x44454e59 } })
+      const discipline = await stage.follow([server!])
+      await discipline.report(({ sources }) => sources.length === 0)
+      expect(server!.requests()).toBe(1)
+      expect(discipline.warnings.join()).toContain("refuses to serve us")
+    })
+  )
+
+  it(
+    "that never were are waited for by name, and nothing is vouched for meanwhile",
+    onStage(async (stage) => {
+      const discipline = await stage.start({
+        sources: [upstream("127.0.1.9", 9), upstream("no-such-host.invalid", 123)],
+        localReference: { stratum: 12 }
+      })
+      const report = await discipline.report(({ tracking }) => {
+        const waiting = tracking.waitingFor.join()
+        return waiting.includes("no-such-host.invalid:") && waiting.includes("127.0.1.9 port 9 (asked")
+      })
+      expect(report.tracking).toMatchObject({ stratum: 16, state: "unset", systemPeer: null })
+      expect(report.sources[0]).toMatchObject({ verdict: "unreachable", dropped: { ECONNREFUSED: expect.any(Number) } })
+      expect(discipline.warnings.join()).toContain("no-such-host.invalid cannot be looked up")
+    })
+  )
+})
+
+describe.concurrent("without sources", () => {
+  it(
+    "the local reference is served at once",
+    onStage(async (stage) => {
+      const discipline = await stage.start({ localReference: { stratum: 10 } })
+      expect(discipline.page()).toMatchObject({ stratum: 10, leap: 0, offset: 0 })
+      expect((await discipline.report()).tracking).toMatchObject({ state: "local", waitingFor: [] })
+    })
+  )
+
+  it(
+    "and without a local reference nothing is vouched for",
+    onStage(async (stage) => {
+      const discipline = await stage.start()
+      expect(discipline.page()).toMatchObject({ stratum: 16, leap: 3 })
+      expect((await discipline.report()).tracking.waitingFor).toHaveLength(1)
+      expect(discipline.page().deadline).toBeLessThan(monotonic())
+    })
+  )
 })

@@ -3,142 +3,168 @@ import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { defaultTos } from "@meridian/observability/discipline-report"
 import { peersAvailable } from "@meridian/testkit/real-peers"
+import { onStage } from "./stage.ts"
 import { startFakeServer } from "./fake-server.ts"
-import { freePort, type RunningServer, startChronyd, startNtpsec } from "./real-upstreams.ts"
-import {
-  type Folder,
-  makeFolder,
-  type RunningDiscipline,
-  servedOffset,
-  startDiscipline,
-  upstream
-} from "./running-discipline.ts"
+import { freePort, startNtpsec } from "./real-upstreams.ts"
+import { servedOffset, upstream } from "./running-discipline.ts"
 
-let folder: Folder
-let running: RunningDiscipline[] = []
-let servers: RunningServer[] = []
-
-beforeEach(() => {
-  folder = makeFolder()
-})
-afterEach(async () => {
-  for (const discipline of running) await discipline.stop()
-  running = []
-  for (const server of servers) await server.stop()
-  servers = []
-  folder.remove()
-})
-
-const chronyd = async (...args: Parameters<typeof startChronyd> extends [unknown, ...infer A] ? A : never) => {
-  const server = await startChronyd(folder, ...args)
-  servers.push(server)
-  return server
-}
-const follow = async (...args: Parameters<typeof startDiscipline> extends [unknown, ...infer A] ? A : never) => {
-  const discipline = await startDiscipline(folder, ...args)
-  running.push(discipline)
-  return discipline
-}
-
-describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"]))("chronyd", () => {
-  it("is followed: stratum, reference id, root values and the served line", async () => {
-    const server = await chronyd("127.0.2.1")
-    const discipline = await follow({ sources: [upstream(server.address, server.port)] })
-    const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-    expect(report.tracking).toMatchObject({ systemPeer: "127.0.2.1", stratum: 3, referenceId: "127.0.2.1", leap: 0 })
-    expect(report.tracking.waitingFor).toEqual([])
-    expect(report.sources).toEqual([
-      expect.objectContaining({ verdict: "system-peer", stratum: 2, authentication: { kind: "none" } })
-    ])
-    const page = discipline.page()
-    expect(page).toMatchObject({ stratum: 3, leap: 0, referenceId: 0x7f000201 })
-    expect(Math.abs(servedOffset(page))).toBeLessThan(1e-3)
-    expect(page.rootDispersion).toBeGreaterThan(0)
-    expect(discipline.events[0]).toMatchObject({ _tag: "SetReachability", source: "127.0.2.1", reachable: true })
-    expect(discipline.events[1]).toMatchObject({
-      _tag: "ChoosePeer",
-      peer: "127.0.2.1",
-      measurements: [{ source: "127.0.2.1", stratum: 2 }]
+describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chronyd", () => {
+  it(
+    "is followed: stratum, reference id, root values and the served line",
+    onStage(async (stage) => {
+      const server = await stage.chronyd("127.0.2.1")
+      const discipline = await stage.start({ sources: [upstream(server.address, server.port)] })
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      expect(report.tracking).toMatchObject({ systemPeer: "127.0.2.1", stratum: 3, referenceId: "127.0.2.1", leap: 0 })
+      expect(report.tracking.waitingFor).toEqual([])
+      expect(report.sources).toEqual([
+        expect.objectContaining({ verdict: "system-peer", stratum: 2, authentication: { kind: "none" } })
+      ])
+      const page = discipline.page()
+      expect(page).toMatchObject({ stratum: 3, leap: 0, referenceId: 0x7f000201 })
+      expect(Math.abs(servedOffset(page))).toBeLessThan(1e-3)
+      expect(page.rootDispersion).toBeGreaterThan(0)
+      expect(discipline.events[0]).toMatchObject({ _tag: "SetReachability", source: "127.0.2.1", reachable: true })
+      expect(discipline.events[1]).toMatchObject({
+        _tag: "ChoosePeer",
+        peer: "127.0.2.1",
+        measurements: [{ source: "127.0.2.1", stratum: 2 }]
+      })
     })
-  })
+  )
 
-  it("is measured in interleaved mode", async () => {
-    const server = await chronyd("127.0.2.1")
-    const statsdir = folder.path
-    const discipline = await follow({
-      sources: [upstream(server.address, server.port, { xleave: true })],
-      statsdir,
-      filegen: [{ name: "rawstats", file: "rawstats", type: "none", link: false }]
+  it(
+    "is measured in interleaved mode",
+    onStage(async (stage) => {
+      const server = await stage.chronyd("127.0.2.1")
+      const statsdir = stage.folder.path
+      const discipline = await stage.start({
+        sources: [upstream(server.address, server.port, { xleave: true })],
+        statsdir,
+        filegen: [{ name: "rawstats", file: "rawstats", type: "none", link: false }]
+      })
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      expect(report.sources[0]?.verdict).toBe("system-peer")
+      expect(Math.abs(report.tracking.offset ?? 1)).toBeLessThan(1e-3)
     })
-    const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-    expect(report.sources[0]?.verdict).toBe("system-peer")
-    expect(Math.abs(report.tracking.offset ?? 1)).toBeLessThan(1e-3)
-  })
+  )
 
-  it("as one of three, when it is killed, loses its place to another, and the event says so", async () => {
-    const [first, second] = [await chronyd("127.0.2.1"), await chronyd("127.0.2.2")]
-    const liar = await startFakeServer("127.0.2.3", () => ({ offset: 5 }))
-    servers.push(liar)
-    const all = [first, second, liar]
-    const discipline = await follow({ sources: all.map(({ address, port }) => upstream(address, port)) })
-    const before = await discipline.report(
-      ({ tracking, sources }) =>
-        tracking.state === "synchronised" && sources.filter(({ verdict }) => verdict === "candidate").length === 1
-    )
-    expect(discipline.source(before, liar.address)).toMatchObject({ verdict: "falseticker" })
-    const peer = before.tracking.systemPeer
-    const other = peer === first.address ? second.address : first.address
-    await all.find(({ address }) => address === peer)!.stop()
-    // With one true and one false source left nobody has a majority: the clock goes on without either.
-    await liar.stop()
-    servers = servers.filter((server) => server !== liar)
-    const after = await discipline.report(({ tracking }) => tracking.systemPeer === other)
-    expect(after.tracking).toMatchObject({ state: "synchronised", stratum: 3, referenceId: other })
-    expect(discipline.source(after, peer!)).toMatchObject({ verdict: "unreachable" })
-    await expect
-      .poll(() => discipline.events.findLast(({ _tag }) => _tag === "ChoosePeer"))
-      .toMatchObject({ peer: other, reason: expect.stringContaining("best of 1") })
-  }, 40_000)
+  it(
+    "as one of three, when it is killed, loses its place to another, and the event says so",
+    onStage(async (stage) => {
+      const [first, second] = [await stage.chronyd("127.0.2.1"), await stage.chronyd("127.0.2.2")]
+      const liar = stage.keep(await startFakeServer("127.0.2.3", () => ({ offset: 5 })))
+      const all = [first, second, liar]
+      const discipline = await stage.follow(all)
+      const before = await discipline.report(
+        ({ tracking, sources }) =>
+          tracking.state === "synchronised" && sources.filter(({ verdict }) => verdict === "candidate").length === 1
+      )
+      expect(discipline.source(before, liar.address)).toMatchObject({ verdict: "falseticker" })
+      const peer = before.tracking.systemPeer
+      const other = peer === first.address ? second.address : first.address
+      await all.find(({ address }) => address === peer)!.stop()
+      // With one true and one false source left nobody has a majority.
+      const split = await discipline.report(({ sources }) =>
+        sources.every(({ verdict }) => verdict === "falseticker" || verdict === "unreachable")
+      )
+      expect(split.tracking).toMatchObject({ state: "holdover", stratum: 3 })
+      await liar.stop()
+      const after = await discipline.report(({ tracking }) => tracking.systemPeer === other)
+      expect(after.tracking).toMatchObject({ state: "synchronised", stratum: 3, referenceId: other })
+      expect(discipline.source(after, peer!)).toMatchObject({ verdict: "unreachable" })
+      const chosen = await discipline.event(
+        (event) => event._tag === "ChoosePeer" && event.reason.includes("best of 1")
+      )
+      expect(chosen).toMatchObject({
+        peer: other,
+        measurements: expect.arrayContaining([expect.objectContaining({ source: other })])
+      })
+    }),
+    40_000
+  )
 
-  it("with NTS is followed, its cookies last, and a restart uses the kept ones", async () => {
-    const [key, certificate] = [folder.file("key.pem"), folder.file("certificate.pem")]
-    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.2.1", "-days", "2"]
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-    execFileSync("openssl", ["req", "-x509", ...made, ...subject], { stdio: "ignore" })
-    const port = await freePort("127.0.2.1")
-    const lines = [`ntsserverkey ${key}`, `ntsservercert ${certificate}`, `ntsport ${port}`, `ntsdumpdir ${folder.path}`]
-    const server = await chronyd("127.0.2.1", lines)
-    const nts = { host: null, port, ca: certificate, noval: false, aead: null }
-    const sources = [upstream(server.address, server.port, { nts })]
-    const discipline = await follow({ sources })
-    const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-    expect(report.sources[0]).toMatchObject({ verdict: "system-peer", authentication: { kind: "nts" } })
-    const { authentication } = report.sources[0]!
-    expect(authentication.kind === "nts" && authentication.cookies).toBeGreaterThanOrEqual(7)
-    await discipline.stop()
+  it(
+    "with NTS is followed, its cookies last, and a restart uses the kept ones",
+    onStage(async (stage) => {
+      const [key, certificate] = [stage.folder.file("key.pem"), stage.folder.file("certificate.pem")]
+      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.2.1", "-days", "2"]
+      const made = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate
+      ]
+      execFileSync("openssl", ["req", "-x509", ...made, ...subject], { stdio: "ignore" })
+      const port = await freePort("127.0.2.1")
+      const lines = [
+        `ntsserverkey ${key}`,
+        `ntsservercert ${certificate}`,
+        `ntsport ${port}`,
+        `ntsdumpdir ${stage.folder.path}`
+      ]
+      const server = await stage.chronyd("127.0.2.1", lines)
+      const nts = { host: null, port, ca: certificate, noval: false, aead: null }
+      const sources = [upstream(server.address, server.port, { nts })]
+      const discipline = await stage.start({ sources })
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      expect(report.sources[0]).toMatchObject({ verdict: "system-peer", authentication: { kind: "nts" } })
+      const { authentication } = report.sources[0]!
+      expect(authentication.kind === "nts" && authentication.cookies).toBeGreaterThanOrEqual(7)
+      await discipline.stop()
 
-    // Nobody to exchange keys with any more: only kept cookies can help.
-    const again = await follow({ sources: [{ ...sources[0]!, nts: { ...nts, ca: folder.file("no-such-file") } }] })
-    const resumed = await again.report(({ sources: [source] }) => source?.verdict === "system-peer")
-    expect(resumed.sources[0]?.authentication.kind).toBe("nts")
-    expect(again.warnings).toEqual([])
-  }, 40_000)
+      // Nobody to exchange keys with any more: only kept cookies can help.
+      const again = await stage.start({
+        sources: [{ ...sources[0]!, nts: { ...nts, ca: stage.folder.file("no-such-file") } }]
+      })
+      const resumed = await again.report(({ sources: [source] }) => source?.verdict === "system-peer")
+      expect(resumed.sources[0]?.authentication.kind).toBe("nts")
+      expect(again.warnings).toEqual([])
+    }),
+    40_000
+  )
 
-  it("with NTS under a certificate that nobody vouches for is not followed, and it is said why", async () => {
-    const [key, certificate] = [folder.file("key.pem"), folder.file("certificate.pem")]
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-    execFileSync("openssl", ["req", "-x509", ...made, "-subj", "/CN=another", "-days", "2"], { stdio: "ignore" })
-    const port = await freePort("127.0.2.1")
-    const lines = [`ntsserverkey ${key}`, `ntsservercert ${certificate}`, `ntsport ${port}`, `ntsdumpdir ${folder.path}`]
-    const server = await chronyd("127.0.2.1", lines)
-    const nts = { host: null, port, ca: null, noval: false, aead: null }
-    const discipline = await follow({ sources: [upstream(server.address, server.port, { nts })] })
-    const report = await discipline.report(({ tracking }) => tracking.waitingFor.some((it) => it.includes("NTS keys")))
-    expect(report.tracking.stratum).toBe(16)
-    expect(report.sources[0]).toMatchObject({ authentication: { kind: "nts", cookies: 0 }, reach: "000" })
-    expect(discipline.warnings.join()).toMatch(/self.signed certificate/)
-  })
+  it(
+    "with NTS under a certificate that nobody vouches for is not followed, and it is said why",
+    onStage(async (stage) => {
+      const [key, certificate] = [stage.folder.file("key.pem"), stage.folder.file("certificate.pem")]
+      const made = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate
+      ]
+      execFileSync("openssl", ["req", "-x509", ...made, "-subj", "/CN=another", "-days", "2"], { stdio: "ignore" })
+      const port = await freePort("127.0.2.1")
+      const lines = [
+        `ntsserverkey ${key}`,
+        `ntsservercert ${certificate}`,
+        `ntsport ${port}`,
+        `ntsdumpdir ${stage.folder.path}`
+      ]
+      const server = await stage.chronyd("127.0.2.1", lines)
+      const nts = { host: null, port, ca: null, noval: false, aead: null }
+      const discipline = await stage.start({ sources: [upstream(server.address, server.port, { nts })] })
+      const report = await discipline.report(({ tracking }) =>
+        tracking.waitingFor.some((it) => it.includes("NTS keys"))
+      )
+      expect(report.tracking.stratum).toBe(16)
+      expect(report.sources[0]).toMatchObject({ authentication: { kind: "nts", cookies: 0 }, reach: "000" })
+      expect(discipline.warnings.join()).toMatch(/self.signed certificate/)
+    })
+  )
 })
 
 const canMakeNamespaces = (): boolean => {
@@ -161,22 +187,30 @@ describe.skipIf(!peersAvailable("discipline", ["ntpsec-ntpd"]) || !canMakeNamesp
   })
   afterEach(() => void execFileSync("ip", ["netns", "delete", namespace]))
 
-  it("with an AES key is followed once the key is told, and not before", async () => {
-    writeFileSync(folder.file("keys"), `5 AES ${key}\n`, { mode: 0o600 })
-    servers.push(await startNtpsec(folder, namespace, [`keys ${folder.file("keys")}`, "trustedkey 5"]))
-    const discipline = await follow({ sources: [upstream("127.0.0.1", 123, { keyId: 5 })] }, namespace)
-    const waiting = await discipline.report(({ sources: [source] }) => (source?.dropped["no-key"] ?? 0) > 0)
-    expect(waiting.tracking.stratum).toBe(16)
-    const keys: ServingKeys = {
-      type: "keys",
-      generations: [],
-      symmetric: [{ id: 5, algorithm: "AES-128", secret: new Uint8Array(Buffer.from(key, "hex")) }],
-      trusted: [{ first: 5, last: 5 }],
-      sendCryptoNak: false
-    }
-    discipline.send(keys)
-    const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-    expect(report.tracking).toMatchObject({ systemPeer: "127.0.0.1", stratum: 7 })
-    expect(report.sources[0]).toMatchObject({ authentication: { kind: "symmetric", key: 5 }, verdict: "system-peer" })
-  }, 40_000)
+  it(
+    "with an AES key is followed once the key is told, and not before",
+    onStage(async (stage) => {
+      writeFileSync(stage.folder.file("keys"), `5 AES ${key}\n`, { mode: 0o600 })
+      stage.keep(await startNtpsec(stage.folder, namespace, [`keys ${stage.folder.file("keys")}`, "trustedkey 5"]))
+      const discipline = await stage.start(
+        // A server that has just begun claims little.
+        { sources: [upstream("127.0.0.1", 123, { keyId: 5 })], tos: { ...defaultTos, maxdist: 16 } },
+        namespace
+      )
+      const waiting = await discipline.report(({ sources: [source] }) => (source?.dropped["no-key"] ?? 0) > 0)
+      expect(waiting.tracking.stratum).toBe(16)
+      const keys: ServingKeys = {
+        type: "keys",
+        generations: [],
+        symmetric: [{ id: 5, algorithm: "AES-128", secret: new Uint8Array(Buffer.from(key, "hex")) }],
+        trusted: [{ first: 5, last: 5 }],
+        sendCryptoNak: false
+      }
+      discipline.send(keys)
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      expect(report.tracking).toMatchObject({ systemPeer: "127.0.0.1", stratum: 7 })
+      expect(report.sources[0]).toMatchObject({ authentication: { kind: "symmetric", key: 5 }, verdict: "system-peer" })
+    }),
+    40_000
+  )
 })

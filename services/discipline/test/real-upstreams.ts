@@ -103,7 +103,11 @@ export const startNtpsec = async (
   lines: readonly string[]
 ): Promise<RunningServer> => {
   const path = folder.file("ntpsec.conf")
-  const configuration = ["refclock local stratum 5 prefer minpoll 3 maxpoll 3", "tos minsane 1 orphan 6 orphanwait 1", ...lines]
+  const configuration = [
+    "refclock local stratum 5 prefer minpoll 3 maxpoll 3",
+    "tos minsane 1 orphan 6 orphanwait 1",
+    ...lines
+  ]
   writeFileSync(path, `${configuration.join("\n")}\n`)
   const args = ["-n", "-g", "-c", path, "-l", folder.file("ntpsec.log")]
   return start({ name: "ntpsec-ntpd", args, address: "127.0.0.1", port: 123, namespace })

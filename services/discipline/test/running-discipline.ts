@@ -22,7 +22,11 @@ import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve
 const program = resolve(import.meta.dirname, "../src/main.ts")
 
 /** Asked once a second from the first answer on, so that suites end soon. */
-export const upstream = (host: string, port: number, change: Partial<UpstreamConfiguration> = {}): UpstreamConfiguration => ({
+export const upstream = (
+  host: string,
+  port: number,
+  change: Partial<UpstreamConfiguration> = {}
+): UpstreamConfiguration => ({
   kind: "server",
   host,
   port,
@@ -63,6 +67,8 @@ export interface RunningDiscipline {
   readonly send: (message: object) => void
   /** The next report that satisfies the condition; fails after some seconds with the last one seen. */
   readonly report: (until?: (report: DisciplineReport) => boolean, seconds?: number) => Promise<DisciplineReport>
+  /** The first event that satisfies the condition; fails after some seconds. */
+  readonly event: (until: (event: ClockCommand) => boolean) => Promise<ClockCommand>
   readonly source: (report: DisciplineReport, address: string) => SourceReport
   /** What stands on the page now. */
   readonly page: () => ClockCurve
@@ -116,8 +122,12 @@ export const startDiscipline = async (
     else if (message?.type === "report") last = message
     else if (message?.type === "ready") isReady = true
   })
-  for (let waited = 0; !isReady && waited < 10_000 && child.exitCode === null; waited += 20) await sleep(20)
-  if (!isReady) throw new Error(`the process did not become ready: ${stderr}`)
+  for (let waited = 0; !isReady && waited < 30_000 && child.exitCode === null; waited += 20) await sleep(20)
+  if (!isReady) {
+    child.kill("SIGKILL")
+    throw new Error(`the process did not become ready: ${stderr}`)
+  }
+  let isClosed = false
   const descriptor = openSync(page, "r")
   const reader: ClockPageReader = openClockPageReader(descriptor)
   return {
@@ -135,7 +145,17 @@ export const startDiscipline = async (
         }
         await sleep(50)
       }
-      throw new Error(`no such report came; the last was ${JSON.stringify(last, null, 1)} ${stderr} ${warnings.join("; ")}`)
+      throw new Error(
+        `no such report came; the last was ${JSON.stringify(last, null, 1)} ${stderr} ${warnings.join("; ")}`
+      )
+    },
+    event: async (until) => {
+      for (let waited = 0; waited < 10_000; waited += 50) {
+        const found = events.find(until)
+        if (found !== undefined) return found
+        await sleep(50)
+      }
+      throw new Error(`no such event came, but ${JSON.stringify(events)}`)
     },
     source: (report, address) => {
       const found = report.sources.find((source) => source.address === address)
@@ -152,8 +172,11 @@ export const startDiscipline = async (
         child.kill(signal)
         await once(child, "exit")
       }
-      reader.close()
-      closeSync(descriptor)
+      if (!isClosed) {
+        reader.close()
+        closeSync(descriptor)
+      }
+      isClosed = true
       return child.exitCode
     }
   }

@@ -41,6 +41,7 @@ export class ClockPlace {
           [
             "--max-semi-space-size=1",
             "--v8-pool-size=1",
+            "--optimize-for-size",
             program,
             "--clock-page",
             page,

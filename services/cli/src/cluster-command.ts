@@ -1,0 +1,121 @@
+/** `meridian cluster init|status|drain NODE|undrain NODE`. */
+import {
+  clusterDrainCommand,
+  clusterInitCommand,
+  clusterStatusCommand,
+  clusterUndrainCommand
+} from "@meridian/config/cluster-command-lines"
+import { randomBytes } from "node:crypto"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { memberTable, type StateView } from "./cluster-view.ts"
+import { ask, stateDirectoryOf } from "./coordinator-client.ts"
+import { formatEvents, type Recorded } from "./recorded-events.ts"
+import { OperatorProblem, printJson, runOperatorCommand, runVerb } from "./operator-command.ts"
+import { paint, printable } from "./text-table.ts"
+
+export const runCluster = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runVerb(
+    "meridian cluster",
+    {
+      init: (rest) => init(programRoot, rest),
+      status: (rest) => status(programRoot, rest),
+      drain: (rest) => drain(programRoot, rest),
+      undrain: (rest) => undrain(programRoot, rest)
+    },
+    args
+  )
+
+const CLUSTER_KEY_BYTES = 32
+
+const init = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(clusterInitCommand, args, ({ values: { out, state, json } }) => {
+    const file = out === undefined ? join(stateDirectoryOf(programRoot, state), "cluster-key") : resolve(out)
+    writeFresh(file, `${randomBytes(CLUSTER_KEY_BYTES).toString("hex")}\n`)
+    if (json) return printJson({ file })
+    process.stdout.write(initText(file))
+  })
+
+/** Hexadecimal digits and a newline, as the coordinator reads them; only its owner may. Never over another key. */
+const writeFresh = (file: string, text: string): void => {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o750 })
+    writeFileSync(file, text, { mode: 0o600, flag: "wx", flush: true })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new OperatorProblem(
+      1,
+      code === "EEXIST"
+        ? `${file} exists and may be the key that keys are sealed under: nothing was changed; choose another place with --out FILE`
+        : `cannot write ${file}: ${code ?? String(error)}`
+    )
+  }
+}
+
+const initText = (file: string): string =>
+  [
+    `made the cluster key ${file} (mode 0600)`,
+    "",
+    "Every node of the cluster needs the same file. To the next node, over a safe way:",
+    `  scp -p ${file} NEXT:/etc/meridian/cluster-key        (then, there: chown to the node's user, chmod 600)`,
+    "Each node is told of it in one of these ways:",
+    "  meridian up --cluster-key /etc/meridian/cluster-key   or in its ntp.conf: cluster key /etc/meridian/cluster-key",
+    "  LoadCredential=cluster-key:/etc/meridian/cluster-key  in its systemd unit",
+    "Who has this file and the keys' shelf can read every key: keep a copy in a safe, and none in a backup of the log.",
+    ""
+  ].join("\n")
+
+const status = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(clusterStatusCommand, args, async ({ values: { state, json } }) => {
+    const view = await ask<StateView>(stateDirectoryOf(programRoot, state), { method: "GET", path: "/state" })
+    if (json) printJson(view)
+    else process.stdout.write(formatCluster(view))
+  })
+
+/** The cluster as one screen. */
+export const formatCluster = (view: StateView, colours?: boolean): string => {
+  const { node, leader, leading, term, log, ready, reason, drained, members, clusterKey, ntsKeys, symmetricSets } = view
+  const leads = leader === null ? "nobody leads yet" : leading ? "leads" : `follows ${leader}`
+  const self = drained
+    ? paint("drained", "warn", colours)
+    : ready
+      ? paint("ready", "good", colours)
+      : paint(`not ready: ${printable(reason)}`, "bad", colours)
+  const behind = log.lastSeq - log.foldedSeq
+  const position =
+    log.adapter === null
+      ? "out of reach"
+      : `${log.adapter}, at ${log.foldedSeq}${behind > 0 ? `, ${behind} behind` : ""}`
+  const active = ntsKeys.filter((it) => it.status === "active").map(({ generation }) => generation)
+  const trusted = symmetricSets.filter((it) => it.status === "trusted").map(({ set }) => set)
+  const changing = clusterKey.changingTo === null ? "" : `, changing to ${clusterKey.changingTo}`
+  return [
+    `node ${paint(printable(node), "bold", colours)}  ${printable(leads)}, term ${term}  ${self}\n`,
+    `log          ${position}${log.quarantined > 0 ? paint(`, ${log.quarantined} put aside`, "bad", colours) : ""}\n`,
+    `cluster key  ${printable(clusterKey.current ?? "none yet")}${printable(changing)}\n`,
+    `keys         NTS generation ${active.join(", ") || "none"}, symmetric set ${trusted.join(", ") || "none"}\n`,
+    memberTable(members, leader, colours)
+  ].join("")
+}
+
+const drain = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(clusterDrainCommand, args, async ({ values: { reason, state, json }, positionals }) => {
+    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
+      method: "POST",
+      path: "/cluster/drain",
+      body: { node: positionals[0], ...(reason === undefined ? {} : { reason }) }
+    })
+    if (json) printJson(done)
+    else process.stdout.write(formatEvents(done))
+  })
+
+const undrain = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(clusterUndrainCommand, args, async ({ values: { state, json }, positionals }) => {
+    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
+      method: "POST",
+      path: "/cluster/undrain",
+      body: { node: positionals[0] }
+    })
+    if (json) printJson(done)
+    else process.stdout.write(formatEvents(done))
+  })

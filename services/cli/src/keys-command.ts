@@ -1,0 +1,94 @@
+/** `meridian keys list|rotate|revoke GENERATION|export`. */
+import {
+  keysExportCommand,
+  keysListCommand,
+  keysRevokeCommand,
+  keysRotateCommand
+} from "@meridian/config/cluster-command-lines"
+import { renameSync, rmSync, writeFileSync } from "node:fs"
+import { resolve } from "node:path"
+import { generationTable, setTable, type StateView } from "./cluster-view.ts"
+import { ask, askForText, stateDirectoryOf } from "./coordinator-client.ts"
+import { formatEvents, type Recorded } from "./recorded-events.ts"
+import { OperatorProblem, printJson, runOperatorCommand, runVerb } from "./operator-command.ts"
+import { paint } from "./text-table.ts"
+
+export const runKeys = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runVerb(
+    "meridian keys",
+    {
+      list: (rest) => list(programRoot, rest),
+      rotate: (rest) => rotate(programRoot, rest),
+      revoke: (rest) => revoke(programRoot, rest),
+      export: (rest) => exportKeys(programRoot, rest)
+    },
+    args
+  )
+
+const list = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(keysListCommand, args, async ({ values: { kind, state, json } }) => {
+    const { ntsKeys, symmetricSets } = await ask<StateView>(stateDirectoryOf(programRoot, state), {
+      method: "GET",
+      path: "/state"
+    })
+    const wanted = {
+      ...(kind === "symmetric" ? {} : { nts: ntsKeys }),
+      ...(kind === "nts" ? {} : { symmetric: symmetricSets })
+    }
+    if (json) return printJson(wanted)
+    if (wanted.nts !== undefined)
+      process.stdout.write(`${paint("NTS master keys", "bold")}\n${generationTable(wanted.nts)}`)
+    if (wanted.symmetric !== undefined)
+      process.stdout.write(`${paint("Symmetric keys", "bold")}\n${setTable(wanted.symmetric)}`)
+  })
+
+const rotate = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(keysRotateCommand, args, async ({ values: { kind = "nts", state, json } }) => {
+    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
+      method: "POST",
+      path: "/keys/rotate",
+      body: { kind }
+    })
+    if (json) printJson(done)
+    else process.stdout.write(formatEvents(done))
+  })
+
+const revoke = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(keysRevokeCommand, args, async ({ values, positionals }) => {
+    const { kind = "nts", reason = "revoked by an operator", state, json } = values
+    const text = positionals[0] ?? ""
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : 0
+    if (number === 0)
+      throw new OperatorProblem(2, `found ${JSON.stringify(text)}, expected the number of a generation, such as 3`)
+    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
+      method: "POST",
+      path: "/keys/revoke",
+      body: { [kind === "nts" ? "generation" : "set"]: number, reason }
+    })
+    if (json) printJson(done)
+    else process.stdout.write(formatEvents(done))
+  })
+
+const exportKeys = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(keysExportCommand, args, async ({ values: { out, state } }) => {
+    const text = await askForText(stateDirectoryOf(programRoot, state), { method: "GET", path: "/keys/export" })
+    if (out === undefined) process.stdout.write(text)
+    else {
+      writePrivate(resolve(out), text)
+      process.stdout.write(
+        `wrote ${out}: give it to the clients over a safe way, and name it in their ntp.conf with keys\n`
+      )
+    }
+  })
+
+/** Whole or not at all, and never readable by others. */
+const writePrivate = (file: string, text: string): void => {
+  const fresh = `${file}.${process.pid}.new`
+  try {
+    writeFileSync(fresh, text, { mode: 0o600, flag: "wx", flush: true })
+    renameSync(fresh, file)
+  } catch (error) {
+    rmSync(fresh, { force: true })
+    throw new OperatorProblem(1, `cannot write ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`)
+  }
+}

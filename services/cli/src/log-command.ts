@@ -1,0 +1,89 @@
+/** `meridian log [--from N] [--subject S] [--follow] [--json]`: the events of the log, in its order. */
+import { logCommand } from "@meridian/config/cluster-command-lines"
+import { askForLines, stateDirectoryOf } from "./coordinator-client.ts"
+import { runOperatorCommand } from "./operator-command.ts"
+import { type Colour, paint, printable, shortTime } from "./text-table.ts"
+
+export const runLog = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(logCommand, args, async ({ values: { from, subject, follow, state, json } }) => {
+    const query = new URLSearchParams({ from: String(from ?? 1) })
+    if (subject !== undefined) query.set("subject", subject)
+    if (follow) {
+      query.set("follow", "1")
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(0))
+    }
+    // `meridian log | head` is no fault.
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+    for await (const line of askForLines(stateDirectoryOf(programRoot, state), `/log?${query.toString()}`)) {
+      const text = json ? JSON.stringify(line) : describeLine(line as LogLine)
+      if (!process.stdout.write(`${text}\n`)) await new Promise((drained) => process.stdout.once("drain", drained))
+    }
+  })
+
+interface LogLine {
+  readonly seq?: number
+  readonly event?: {
+    readonly type: string
+    readonly time: string
+    readonly node: string
+    readonly subject: string
+    readonly version: number
+    readonly data: Readonly<Record<string, unknown>>
+  }
+  readonly quarantined?: {
+    readonly seq: number
+    readonly subject: string
+    readonly reason: string
+    readonly detail: string
+  }
+  readonly dropped?: { readonly subject: string; readonly events: number; readonly firstSeq: number }
+}
+
+const SEQ_WIDTH = 7
+const SUBJECT_WIDTH = 18
+const TYPE_WIDTH = 27
+
+/** A line of the log for people. One of a kind that this release does not know is shown as it is. */
+export const describeLine = (line: LogLine, colours?: boolean): string => {
+  const { seq, event, quarantined, dropped } = line
+  if (event !== undefined) {
+    const { type, time, node, subject, version, data } = event
+    const place = `${subject} ${version}`.padEnd(SUBJECT_WIDTH)
+    const head = `${String(seq).padStart(SEQ_WIDTH)}  ${shortTime(time)}  ${place}`
+    return `${printable(head)}  ${paint(printable(type.padEnd(TYPE_WIDTH)), colourOf(type), colours)} ${printable(`${node}: ${describeData(data)}`)}`
+  }
+  if (quarantined !== undefined) {
+    const { seq: place, subject, reason, detail } = quarantined
+    return paint(
+      printable(`${String(place).padStart(SEQ_WIDTH)}  put aside, ${reason}: a commit in ${subject}: ${detail}`),
+      "bad",
+      colours
+    )
+  }
+  if (dropped !== undefined)
+    return paint(
+      printable(
+        `${"-".padStart(SEQ_WIDTH)}  ${dropped.events} events of ${dropped.subject} were dropped by retention; the first left is at ${dropped.firstSeq}`
+      ),
+      "warn",
+      colours
+    )
+  return printable(JSON.stringify(line))
+}
+
+const colourOf = (type: string): Colour => {
+  if (/Revoked|Stepped|Unready/.test(type)) return "bad"
+  if (/Drained|Holdover|TookOver/.test(type)) return "warn"
+  return /Heartbeat/.test(type) ? "dim" : "bold"
+}
+
+/** `name=value` of what is flat, deeper things as JSON. Sealed boxes are left out: they say nothing to a reader. */
+const describeData = (data: Readonly<Record<string, unknown>>): string =>
+  Object.entries(data)
+    .filter(([name]) => name !== "sealed")
+    .map(([name, value]) => {
+      if (typeof value === "string") return `${name}=${/^[^\s"=]+$/.test(value) ? value : JSON.stringify(value)}`
+      const text = JSON.stringify(value, (key, inner: unknown) => (key === "sealed" ? undefined : inner))
+      return `${name}=${text}`
+    })
+    .join(" ")

@@ -1,0 +1,156 @@
+/** `meridian sources [--state DIR] [--json]`: the sources of the clock. Exit codes: 0 answered, 1 no node, 2 wrong flag. */
+import { request } from "node:http"
+import { join, resolve } from "node:path"
+import { stateDirectoryDirective } from "@meridian/config/directives"
+import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import type { SourceReport } from "@meridian/observability/discipline-report"
+import { CONTROL_SOCKET_NAME } from "@meridian/observability/node-status"
+import { defaultStateDirectory } from "@meridian/observability/state-directory"
+import { NodeUnreachable } from "./status.ts"
+
+const PATIENCE_MS = 5_000
+
+/** Flags of the commands that ask a running node one thing. */
+export const nodeFlags = {
+  state: valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node."),
+  json: switchFlag("Prints JSON for machines.")
+}
+
+export const sourcesCommand = defineFlags({
+  command: "meridian sources",
+  meaning: "Shows every source of the clock: how it answers, how far off it is, and what the selection thinks of it.",
+  flags: nodeFlags
+})
+
+/** GET a resource of the node's control socket. */
+export const askNode = <A>(stateDirectory: string, path: string): Promise<A | NodeUnreachable> =>
+  new Promise((done) => {
+    const no = (why: string): void => done(new NodeUnreachable(`the node in ${stateDirectory} ${why}`))
+    const asking = request({ socketPath: join(stateDirectory, CONTROL_SOCKET_NAME), path }, (response) => {
+      const chunks: Buffer[] = []
+      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      response.on("end", () => {
+        if (response.statusCode === 503) return no("is starting; ask again in a moment")
+        if (response.statusCode !== 200) return no(`does not know ${path}: it is of another version`)
+        try {
+          done(JSON.parse(Buffer.concat(chunks).toString("utf8")) as A)
+        } catch {
+          no("answered something that is not JSON")
+        }
+      })
+    })
+    asking.setTimeout(PATIENCE_MS, () => asking.destroy(new Error(`no answer within ${PATIENCE_MS / 1e3} s`)))
+    asking.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+      if (code === "ENOENT" || code === "ECONNREFUSED")
+        no("does not run; start one with `meridian up` or name another with --state DIR")
+      else if (code === "EACCES") no("may not be asked by this user; ask as the node's own user")
+      else no(`did not answer: ${message}`)
+    })
+    asking.end()
+  })
+
+/** The state directory that a flag names, or the default one. */
+export const stateDirectoryOf = (state: string | undefined, programRoot: string): string =>
+  resolve(state ?? defaultStateDirectory(programRoot, process.getuid?.() === 0, process.env))
+
+/** Seconds for people, in the unit that fits, with a sign where asked. */
+export const shortSeconds = (seconds: number, signed = false): string => {
+  const size = Math.abs(seconds)
+  const sign = seconds < 0 ? "-" : signed ? "+" : ""
+  if (size >= 9_999.5) return `${sign}${Math.round(size / 86_400)}d`
+  const [value, unit] =
+    size >= 1 ? [size, "s"] : size >= 1e-3 ? [size * 1e3, "ms"] : size >= 1e-6 ? [size * 1e6, "us"] : [size * 1e9, "ns"]
+  return `${sign}${value >= 100 ? Math.round(value) : value.toPrecision(3)}${unit}`
+}
+
+/** Whole seconds, minutes, hours or days since something. */
+const age = (seconds: number | null): string => {
+  if (seconds === null) return "-"
+  if (seconds < 120) return `${Math.round(seconds)}`
+  if (seconds < 7_200) return `${Math.round(seconds / 60)}m`
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)}h` : `${Math.round(seconds / 86_400)}d`
+}
+
+const modes = { client: "^", active: "=", passive: "=" } as const
+const marks: Readonly<Record<string, string>> = {
+  "system-peer": "*",
+  candidate: "+",
+  backup: "#",
+  falseticker: "x",
+  jitter: "~",
+  outlier: "-",
+  excess: "-",
+  noselect: "-"
+}
+const authentications = (source: SourceReport): string => {
+  const { authentication } = source
+  switch (authentication.kind) {
+    case "none":
+      return "-"
+    case "symmetric":
+      return `key ${authentication.key}`
+    case "nts":
+      return `nts ${authentication.cookies}`
+  }
+}
+
+const GREEN = "\u001B[32m"
+const RED = "\u001B[31m"
+const PLAIN = "\u001B[0m"
+const colours: Readonly<Record<string, string>> = { "*": GREEN, "+": GREEN, "#": GREEN, x: RED, "~": RED }
+
+const LEGEND = [
+  "M: ^ server, = peer   S: * followed, + combined, # backup, - not used, x false, ~ too variable, ? cannot be followed",
+  "offset: its time less served time; +/-: the most it may be wrong by, root distance; last: seconds since its last answer"
+]
+
+/** The sources as a table with its legend. */
+export const formatSources = (sources: readonly SourceReport[], coloured: boolean): string => {
+  const head = ["MS", "source", "stratum", "poll", "reach", "last", "offset", "+/-", "jitter", "auth", "verdict"]
+  const rows = sources.map((source) => [
+    `${modes[source.mode]}${marks[source.verdict] ?? "?"}`,
+    source.name === null || source.name === source.address ? source.address : `${source.address} (${source.name})`,
+    String(source.stratum),
+    String(source.poll),
+    source.reach,
+    age(source.lastReply),
+    source.offset === null ? "-" : shortSeconds(source.offset, true),
+    source.rootDistance === null ? "-" : shortSeconds(source.rootDistance),
+    source.jitter === null ? "-" : shortSeconds(source.jitter),
+    authentications(source),
+    `${source.verdict}: ${source.reason}`
+  ])
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const left = new Set([0, 1, 9, 10])
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => (left.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join("  ")
+      .trimEnd()
+  const painted = rows.map((row) => {
+    const colour = coloured ? colours[row[0]?.[1] ?? ""] : undefined
+    return colour === undefined ? line(row) : `${colour}${line(row)}${PLAIN}`
+  })
+  return `${[...LEGEND, line(head), ...painted, ...(rows.length === 0 ? ["no sources are configured"] : [])].join("\n")}\n`
+}
+
+export const runSources = async (programRoot: string, args: readonly string[]): Promise<number> => {
+  const parsed = parseFlags(sourcesCommand, args)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian sources: ${parsed.error.message}\n`)
+    return 2
+  }
+  if (parsed.value.help) {
+    process.stdout.write(renderHelp(sourcesCommand))
+    return 0
+  }
+  const { state, json } = parsed.value.values
+  const sources = await askNode<readonly SourceReport[]>(stateDirectoryOf(state, programRoot), "/sources")
+  if (sources instanceof NodeUnreachable) {
+    process.stderr.write(`meridian sources: ${sources.message}\n`)
+    return 1
+  }
+  const text = json ? `${JSON.stringify(sources, null, 2)}\n` : formatSources(sources, process.stdout.isTTY === true)
+  process.stdout.write(text)
+  return 0
+}

@@ -1,0 +1,48 @@
+/** Tables for people: columns as wide as they need to be, colours only on a terminal. */
+
+export type Colour = "plain" | "bold" | "dim" | "good" | "warn" | "bad"
+
+const CODES: Readonly<Record<Colour, string>> = { plain: "", bold: "1", dim: "2", good: "32", warn: "33", bad: "31" }
+
+/** Whether standard output is a terminal whose owner has not asked for none (no-color.org). */
+export const coloursWanted = (): boolean => process.stdout.isTTY && process.env["NO_COLOR"] === undefined
+
+export const paint = (text: string, colour: Colour, colours = coloursWanted()): string =>
+  colours && colour !== "plain" ? `\u001B[${CODES[colour]}m${text}\u001B[0m` : text
+
+export interface Cell {
+  readonly text: string
+  readonly colour: Colour
+}
+
+export const cell = (text: string, colour: Colour = "plain"): Cell => ({ text: printable(text), colour })
+
+/** What comes over the socket may have come from another machine: nothing of it may steer the terminal. */
+export const printable = (text: string): string => text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\uFFFD")
+
+/** Rows under a head, two blanks between columns, no blanks at the ends of lines. Ends with a newline. */
+export const table = (
+  head: readonly string[],
+  rows: readonly (readonly (string | Cell)[])[],
+  colours = coloursWanted()
+): string => {
+  const all = [
+    head.map((text) => cell(text, "dim")),
+    ...rows.map((row) => row.map((it) => (typeof it === "string" ? cell(it) : it)))
+  ]
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.text.length ?? 0)))
+  return all
+    .map((row) => {
+      const last = row.findLastIndex(({ text }) => text !== "")
+      const cells = row.slice(0, last + 1).map(({ text, colour }, column) => {
+        const padding = column === last ? "" : " ".repeat((widths[column] ?? 0) - text.length)
+        return `${paint(text, colour, colours)}${padding}`
+      })
+      return `  ${cells.join("  ")}\n`
+    })
+    .join("")
+}
+
+/** `2026-11-21 12:00:00Z`, short of the fraction; a dash for none. */
+export const shortTime = (iso: string | null): string =>
+  iso === null ? "-" : iso.replace("T", " ").replace(/(\.\d+)?Z$/, "Z")

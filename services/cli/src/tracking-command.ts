@@ -1,0 +1,80 @@
+/** `meridian tracking [--state DIR] [--json]`: what is served and how well it is known. Exit codes as `meridian sources`. */
+import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
+import type { TrackingReport } from "@meridian/observability/discipline-report"
+import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
+import { NodeUnreachable } from "./status.ts"
+
+export const trackingCommand = defineFlags({
+  command: "meridian tracking",
+  meaning: "Shows what the clock follows, how far off it is thought to be, and what the node is waiting for.",
+  flags: nodeFlags
+})
+
+const states: Readonly<Record<TrackingReport["state"], string>> = {
+  unset: "not set yet",
+  synchronised: "synchronised",
+  spike: "synchronised, a step is in question",
+  holdover: "holdover: nothing to follow",
+  local: "this machine's own clock, which nobody checked"
+}
+
+const leaps = ["none", "a second will be inserted", "a second will be deleted", "unsynchronised"] as const
+
+const moment = (unix: number): string => new Date(unix * 1e3).toISOString()
+
+/** An estimate with its standard deviation. */
+const estimate = (value: number | null, deviation: number | null, text: (value: number) => string): string =>
+  value === null ? "unknown" : deviation === null ? text(value) : `${text(value)} +/- ${text(Math.abs(deviation))}`
+
+const ppm = (value: number): string => `${value.toFixed(3)} ppm`
+
+/** The tracking as lines of name and value. */
+export const formatTracking = (tracking: TrackingReport): string => {
+  const { leapArmed, referenceTime, holdoverSince } = tracking
+  const rows: readonly (readonly [string, string])[] = [
+    ["state", states[tracking.state]],
+    ["system peer", tracking.systemPeer ?? "none"],
+    ["stratum", tracking.stratum >= 16 ? "unsynchronised" : String(tracking.stratum)],
+    ["reference id", tracking.referenceId === "" ? "none" : tracking.referenceId],
+    ["last update", referenceTime === null ? "never" : moment(referenceTime)],
+    ["leap", leaps[tracking.leap] ?? String(tracking.leap)],
+    ...(leapArmed === null
+      ? []
+      : [["leap second", `${leapArmed.leap} before ${moment(leapArmed.at)}, by ${leapArmed.origin}`] as const]),
+    ["offset", estimate(tracking.offset, tracking.offsetDeviation, (value) => shortSeconds(value))],
+    ["frequency", estimate(tracking.frequency, tracking.frequencyDeviation, ppm)],
+    ["served correction", `${shortSeconds(tracking.servedOffset, true)}, slope ${ppm(tracking.servedFrequency)}`],
+    ["root delay", shortSeconds(tracking.rootDelay)],
+    ["root dispersion", shortSeconds(tracking.rootDispersion)],
+    ["poll interval", `${2 ** tracking.poll} s`],
+    [
+      "mode",
+      tracking.mode === "virtual" ? "virtual: the system's clock is left alone" : "kernel: steers the system's clock"
+    ],
+    ...(holdoverSince === null ? [] : [["holdover since", moment(holdoverSince)] as const]),
+    ["steps", `${tracking.steps} of served time, ${tracking.foreignSteps} of the system's clock by others`]
+  ]
+  const width = Math.max(...rows.map(([name]) => name.length))
+  const waiting = tracking.waitingFor.map((sentence) => `waiting for ${sentence}`)
+  return `${[...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`), ...waiting].join("\n")}\n`
+}
+
+export const runTracking = async (programRoot: string, args: readonly string[]): Promise<number> => {
+  const parsed = parseFlags(trackingCommand, args)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian tracking: ${parsed.error.message}\n`)
+    return 2
+  }
+  if (parsed.value.help) {
+    process.stdout.write(renderHelp(trackingCommand))
+    return 0
+  }
+  const { state, json } = parsed.value.values
+  const tracking = await askNode<TrackingReport>(stateDirectoryOf(state, programRoot), "/tracking")
+  if (tracking instanceof NodeUnreachable) {
+    process.stderr.write(`meridian tracking: ${tracking.message}\n`)
+    return 1
+  }
+  process.stdout.write(json ? `${JSON.stringify(tracking, null, 2)}\n` : formatTracking(tracking))
+  return 0
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest"
+import { formatCluster } from "../src/cluster-command.ts"
+import { generationTable, memberTable, setTable } from "../src/cluster-view.ts"
+import { formatExplanation } from "../src/explain-command.ts"
+import { table } from "../src/text-table.ts"
+import { state } from "./sample-state.ts"
+
+describe("tables", () => {
+  it("show the cluster on one screen", () => {
+    expect(formatCluster(state, false)).toBe(
+      [
+        "node a  follows b, term 7  not ready: no key",
+        "log          jetstream, at 40, 2 behind, 1 put aside",
+        "cluster key  00ff00ff00ff00ff",
+        "keys         NTS generation 2, symmetric set 1",
+        "  node  leads  version  workers  clock         NTS key  key set  heard                 state",
+        "  a            0.1.0    1/2      synchronised  3        1        2026-11-21 12:00:00Z  not ready: no key",
+        "  b     yes    -        ?/0      ?             ?        ?        2026-11-21 11:00:00Z  silent",
+        ""
+      ].join("\n")
+    )
+    expect(
+      formatCluster({ ...state, leader: null, log: { ...state.log, adapter: null }, drained: true }, false)
+    ).toMatch(/^node a {2}nobody leads yet, term 7 {2}drained\nlog {10}out of reach, 1 put aside/)
+  })
+
+  it("say so where there is nothing", () => {
+    expect([generationTable([]), setTable([]), memberTable([], null)]).toEqual([
+      "  none\n",
+      "  none\n",
+      "  none has registered\n"
+    ])
+  })
+
+  it("say what an explanation lacks", () => {
+    const text = formatExplanation(
+      {
+        at: "2026-11-21T12:00:00.000Z",
+        leader: { node: "a", term: 3, event: "e.1" },
+        generations: [],
+        symmetricSets: [],
+        clocks: [
+          { node: "a", peer: null, holdover: true, leap: "none", reachable: [], steps: 1, event: "e.7" },
+          {
+            node: "b",
+            peer: "192.0.2.1",
+            holdover: false,
+            leap: "insert",
+            reachable: ["192.0.2.1"],
+            steps: 0,
+            event: null
+          }
+        ],
+        dropped: [
+          { subject: "clock.a", events: 5, firstLeft: "2026-11-21T13:00:00.000Z", matters: true },
+          { subject: "clock.b", events: 6, firstLeft: "2026-11-20T13:00:00.000Z", matters: false }
+        ],
+        quarantined: 2
+      },
+      false
+    )
+    expect(text).toContain("the leader was a, term 3, by event e.1")
+    expect(text).toMatch(/a {5}holdover {5}0/)
+    expect(text).toContain(
+      "5 events of clock.a were dropped by retention, the first left is of 2026-11-21 13:00:00Z: what is said of it here may lack something"
+    )
+    expect(text).toContain("before what matters here")
+    expect(text).toContain("2 commits could not be read")
+  })
+
+  it("colour only where asked, and never move a column by it", () => {
+    const rows = [["x", { text: "good", colour: "good" as const }, "y"]]
+    const plain = table(["a", "b", "c"], rows, false)
+    const coloured = table(["a", "b", "c"], rows, true)
+    expect(plain).toBe("  a  b     c\n  x  good  y\n")
+    expect(coloured).toContain("\u001B[32mgood\u001B[0m")
+    // eslint-disable-next-line no-control-regex
+    expect(coloured.replaceAll(/\u001B\[\d*m/g, "")).toBe(plain)
+  })
+})

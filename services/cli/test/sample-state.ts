@@ -1,0 +1,58 @@
+/** What a coordinator might say of a cluster in which not all is well. */
+import type { StateView } from "../src/cluster-view.ts"
+
+export const state: StateView = {
+  node: "a",
+  leader: "b",
+  leading: false,
+  term: 7,
+  log: { adapter: "jetstream", foldedSeq: 40, lastSeq: 42, quarantined: 1 },
+  ready: false,
+  reason: "no key",
+  drained: false,
+  members: [
+    {
+      node: "a",
+      version: "0.1.0",
+      workers: 2,
+      health: { workers: 1, synchronised: true, ntsGeneration: 3, symmetricSet: 1 },
+      heard: "2026-11-21T12:00:00.250Z",
+      live: true,
+      ready: false,
+      reason: "no key",
+      drained: false
+    },
+    {
+      node: "b",
+      version: null,
+      workers: 0,
+      health: null,
+      heard: "2026-11-21T11:00:00.000Z",
+      live: false,
+      ready: true,
+      reason: "",
+      drained: true
+    }
+  ],
+  ntsKeys: [
+    {
+      generation: 2,
+      status: "active",
+      activation: "2026-11-21T00:00:00.000Z",
+      retirement: "2026-12-01T00:00:00.000Z",
+      event: "e.1"
+    },
+    { generation: 3, status: "pending", activation: "2026-11-22T00:00:00.000Z", retirement: null, event: "e.2" }
+  ],
+  symmetricSets: [
+    {
+      set: 1,
+      status: "trusted",
+      keys: [{ id: 10_001, type: "AES-128" }],
+      trustedFrom: "2026-11-21T00:00:00.000Z",
+      until: null,
+      event: "e.3"
+    }
+  ],
+  clusterKey: { current: "00ff00ff00ff00ff", changingTo: null }
+}

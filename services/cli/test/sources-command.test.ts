@@ -1,0 +1,196 @@
+/** `meridian sources` and `meridian tracking` against a control socket that answers what a node answers. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { createServer, type Server } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import type { SourceReport, TrackingReport } from "@meridian/observability/discipline-report"
+import { CONTROL_SOCKET_NAME } from "@meridian/observability/node-status"
+import { formatSources, runSources, shortSeconds } from "../src/sources-command.ts"
+import { formatTracking, runTracking } from "../src/tracking-command.ts"
+
+const source = (change: Partial<SourceReport> = {}): SourceReport => ({
+  address: "192.0.2.1",
+  port: 123,
+  name: "ntp.example",
+  mode: "client",
+  stratum: 2,
+  leap: 0,
+  referenceId: "192.0.2.99",
+  poll: 6,
+  reach: "377",
+  verdict: "system-peer",
+  reason: "stratum 2 and root distance 2.51 ms are the best of 3 survivors",
+  offset: -12.5e-6,
+  delay: 1e-3,
+  dispersion: 1e-6,
+  jitter: 4e-6,
+  rootDelay: 0,
+  rootDispersion: 0,
+  rootDistance: 2.51e-3,
+  authentication: { kind: "nts", cookies: 8 },
+  lastReply: 34,
+  dropped: {},
+  ...change
+})
+const silent = source({
+  address: "2001:db8::2",
+  name: null,
+  stratum: 16,
+  reach: "000",
+  verdict: "unreachable",
+  reason: "no answer to the last eight polls",
+  offset: null,
+  jitter: null,
+  rootDistance: null,
+  authentication: { kind: "none" },
+  lastReply: null
+})
+const liar = source({
+  address: "192.0.2.3",
+  name: "192.0.2.3",
+  verdict: "falseticker",
+  reason: "5.000 s ± 2.51 ms is outside -1.00 ms … 1.00 ms, where the majority agrees",
+  offset: 5,
+  authentication: { kind: "symmetric", key: 7 }
+})
+
+const tracking = (change: Partial<TrackingReport> = {}): TrackingReport => ({
+  mode: "virtual",
+  state: "synchronised",
+  systemPeer: "192.0.2.1",
+  stratum: 3,
+  leap: 0,
+  referenceId: "192.0.2.1",
+  referenceTime: 1_767_225_600,
+  offset: -4.77e-6,
+  offsetDeviation: 1.5e-6,
+  frequency: 0.92,
+  frequencyDeviation: 0.13,
+  servedOffset: -4.7e-6,
+  servedFrequency: 0.92,
+  rootDelay: 1.4e-5,
+  rootDispersion: 1.5e-5,
+  poll: 6,
+  holdoverSince: null,
+  leapArmed: null,
+  steps: 0,
+  foreignSteps: 0,
+  waitingFor: [],
+  ...change
+})
+
+describe("the table of sources", () => {
+  it("has a mark, the figures and the reason of each, in columns", () => {
+    const lines = formatSources([source(), silent, liar], false).trimEnd().split("\n")
+    expect(lines).toHaveLength(6)
+    const [first, second, third] = lines.slice(3)
+    expect(first).toMatch(
+      /^\^\* {2}192\.0\.2\.1 \(ntp\.example\) +2 +6 +377 +34 +-12\.5us +2\.51ms +4\.00us +nts 8 +system-peer: /
+    )
+    expect(second).toMatch(/^\^\? {2}2001:db8::2 +16 +6 +000 +- +- +- +- +- +unreachable: no answer/)
+    expect(third).toMatch(/^\^x {2}192\.0\.2\.3 +2 .* \+5\.00s .* key 7 +falseticker: 5\.000 s/)
+    const column = lines[2]!.indexOf("verdict")
+    expect([first, second, third].map((line) => line!.indexOf(": ") > column)).toEqual([true, true, true])
+  })
+
+  it("is coloured only when asked", () => {
+    expect(formatSources([source(), liar], false)).not.toContain("\u001B")
+    const coloured = formatSources([source(), silent, liar], true)
+    expect(coloured.split("\u001B[32m")).toHaveLength(2)
+    expect(coloured.split("\u001B[31m")).toHaveLength(2)
+  })
+
+  it("says so when there are none", () => {
+    expect(formatSources([], false)).toContain("no sources are configured")
+  })
+})
+
+describe("the tracking", () => {
+  it("says what is followed and how well the time is known", () => {
+    const text = formatTracking(tracking())
+    expect(text).toMatch(/^state +synchronised$/m)
+    expect(text).toMatch(/^system peer +192\.0\.2\.1$/m)
+    expect(text).toMatch(/^offset +-4\.77us \+\/- 1\.50us$/m)
+    expect(text).toMatch(/^frequency +0\.920 ppm \+\/- 0\.130 ppm$/m)
+    expect(text).toMatch(/^last update +2026-01-01T00:00:00\.000Z$/m)
+    expect(text).not.toContain("waiting for")
+  })
+
+  it("says what is waited for, and when a leap second comes", () => {
+    const text = formatTracking(
+      tracking({
+        state: "unset",
+        stratum: 16,
+        systemPeer: null,
+        referenceTime: null,
+        offset: null,
+        frequency: null,
+        leapArmed: { leap: "insert", at: 1_767_225_600, origin: "file" },
+        waitingFor: ["an answer from 192.0.2.1 port 123 (asked 3 times)"]
+      })
+    )
+    expect(text).toMatch(/^stratum +unsynchronised$/m)
+    expect(text).toMatch(/^leap second +insert before 2026-01-01T00:00:00\.000Z, by file$/m)
+    expect(text).toMatch(/^waiting for an answer from 192\.0\.2\.1 port 123 \(asked 3 times\)$/m)
+  })
+})
+
+describe("seconds for people", () => {
+  it.each([
+    [0, "0.00ns"],
+    [1.23456e-9, "1.23ns"],
+    [-2.5e-3, "-2.50ms"],
+    [0.25, "250ms"],
+    [5, "5.00s"],
+    [864_000, "10d"]
+  ])("%d is %s", (seconds, text) => expect(shortSeconds(seconds)).toBe(text))
+})
+
+describe("the commands", () => {
+  let folder: string
+  let server: Server
+  const resources: Record<string, unknown> = { "/sources": [source()], "/tracking": tracking() }
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), "meridian-cli-"))
+    server = createServer(({ url = "" }, response) => {
+      response.writeHead(url in resources ? 200 : 404)
+      response.end(JSON.stringify(resources[url] ?? {}))
+    })
+    await new Promise<void>((listening) => server.listen(join(folder, CONTROL_SOCKET_NAME), listening))
+  })
+  afterEach(async () => {
+    server.closeAllConnections()
+    await new Promise((closed) => server.close(closed))
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const run = async (command: typeof runSources, args: readonly string[]) => {
+    const said: string[] = []
+    const complained: string[] = []
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => said.push(String(text)) > 0)
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => complained.push(String(text)) > 0)
+    const code = await command(folder, args)
+    vi.restoreAllMocks()
+    return { code, said: said.join(""), complained: complained.join("") }
+  }
+
+  it("ask the node and print for people or machines", async () => {
+    expect(await run(runSources, ["--state", folder])).toMatchObject({
+      code: 0,
+      said: expect.stringContaining("192.0.2.1 (ntp.example)")
+    })
+    const sources = await run(runSources, ["--state", folder, "--json"])
+    expect(JSON.parse(sources.said)).toEqual([source()])
+    const told = await run(runTracking, ["--state", folder, "--json"])
+    expect(JSON.parse(told.said)).toEqual(tracking())
+  })
+
+  it("end with 1 where no node runs, and with 2 for a flag that is none", async () => {
+    const nowhere = await run(runTracking, ["--state", join(folder, "nowhere")])
+    expect(nowhere).toMatchObject({ code: 1, complained: expect.stringContaining("does not run") })
+    expect((await run(runSources, ["--jsno"])).code).toBe(2)
+    expect((await run(runSources, ["--help"])).said).toContain("meridian sources")
+  })
+})

@@ -1,0 +1,229 @@
+/** Cookie jars, the leap second file, events on their way out, and the configuration: good ones and bad ones. */
+import { createHash } from "node:crypto"
+import { readFileSync, statSync, writeFileSync } from "node:fs"
+import fc from "fast-check"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import type { ClockCommand } from "@meridian/events/clock"
+import { ClockEventOutbox } from "../src/clock-event-outbox.ts"
+import { InvalidConfiguration, parseConfiguration } from "../src/configuration.ts"
+import { CookieJars, type Jar } from "../src/cookie-jar.ts"
+import { DriftFile } from "../src/drift-file.ts"
+import { LeapSeconds } from "../src/leap-seconds.ts"
+import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
+
+let folder: Folder
+beforeEach(() => {
+  folder = makeFolder()
+})
+afterEach(() => folder.remove())
+
+describe("the cookie jars", () => {
+  const jar: Jar = {
+    aead: 15,
+    c2s: new Uint8Array(32).fill(1),
+    s2c: new Uint8Array(32).fill(2),
+    cookies: [new Uint8Array(100).fill(3), new Uint8Array(100).fill(4)],
+    address: "192.0.2.1",
+    port: 123
+  }
+
+  it("come back once, and no more after that", () => {
+    new CookieJars(folder.path).save(new Map([["a", jar]]))
+    expect(new CookieJars(folder.path).take()).toEqual({ jars: new Map([["a", jar]]), problem: undefined })
+    expect(new CookieJars(folder.path).take().jars.size).toBe(0)
+  })
+
+  it("are for the owner's eyes, and hold no key in the clear", () => {
+    new CookieJars(folder.path).save(new Map([["a", jar]]))
+    for (const name of ["nts-cookies", "nts-cookies.key"]) expect(statSync(folder.file(name)).mode & 0o777).toBe(0o600)
+    const box = readFileSync(folder.file("nts-cookies"))
+    expect(box.includes(Buffer.from(jar.c2s).toString("base64"))).toBe(false)
+    expect(box.includes("192.0.2.1")).toBe(false)
+  })
+
+  it("are lost, with a sentence, when one bit is changed or the key is another", () => {
+    const jars = new CookieJars(folder.path)
+    jars.save(new Map([["a", jar]]))
+    const box = readFileSync(folder.file("nts-cookies"))
+    const changed = Buffer.from(box)
+    changed[40]! ^= 1
+    writeFileSync(folder.file("nts-cookies"), changed)
+    expect(jars.take()).toEqual({ jars: new Map(), problem: expect.stringContaining("exchanged anew") })
+    writeFileSync(folder.file("nts-cookies"), box)
+    writeFileSync(folder.file("nts-cookies.key"), Buffer.alloc(32, 9))
+    expect(jars.take().problem).toContain("does not open")
+  })
+
+  it("never throw for a file of any bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        writeFileSync(folder.file("nts-cookies"), bytes)
+        expect(new CookieJars(folder.path).take().jars.size).toBe(0)
+      }),
+      { numRuns: 50 }
+    )
+  })
+})
+
+describe("the drift file", () => {
+  it("is read back as it was written, in ppm", () => {
+    new DriftFile(folder.file("drift")).save(-12.3456789e-6)
+    expect(readFileSync(folder.file("drift"), "utf8")).toBe("-12.345679\n")
+    expect(new DriftFile(folder.file("drift")).read()).toMatchObject({ value: expect.closeTo(-12.345679e-6, 12) })
+  })
+
+  it("may be absent, and is not written for a change that is none", () => {
+    const drift = new DriftFile(folder.file("drift"))
+    expect(drift.read()).toBeUndefined()
+    drift.save(1e-6)
+    const before = statSync(folder.file("drift")).ino
+    drift.save(1e-6 + 1e-12)
+    expect(statSync(folder.file("drift")).ino).toBe(before)
+  })
+
+  it("takes a number with what older programs wrote after it, and nothing else for a number", () => {
+    for (const text of ["4.5 1\n", "  4.5\n"]) {
+      writeFileSync(folder.file("drift"), text)
+      expect(new DriftFile(folder.file("drift")).read()).toMatchObject({ value: expect.closeTo(4.5e-6, 12) })
+    }
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        writeFileSync(folder.file("drift"), text)
+        const found = new DriftFile(folder.file("drift")).read()
+        const isFit = typeof found === "object" ? Math.abs(found.value) <= 500e-6 : found?.includes("ignored")
+        expect(isFit).toBe(true)
+      }),
+      { numRuns: 100 }
+    )
+  })
+})
+
+describe("the leap second file", () => {
+  const OFFSET = 2_208_988_800
+  const LEAP_AT = 1_483_228_800
+  /** Tells of the leap second at the end of 2016. */
+  const text = (expires: number, altered = false): string => {
+    const numbers = [
+      `${LEAP_AT + OFFSET - 1e7}`,
+      `${expires + OFFSET}`,
+      "3644697600",
+      "36",
+      `${LEAP_AT + OFFSET}`,
+      "37"
+    ]
+    const sum = createHash("sha1").update(numbers.join("")).digest("hex")
+    const [updated, until, first, tai, second, next] = numbers
+    const hash = sum.match(/.{8}/g)?.join(" ")
+    return `#$ ${updated}\n#@ ${until}\n${first} ${tai}\n${second} ${altered ? "35" : next}\n#h ${hash}\n`
+  }
+  const load = (content: string, unix: number): { leaps: LeapSeconds; warnings: string[] } => {
+    writeFileSync(folder.file("leap"), content)
+    const warnings: string[] = []
+    const leaps = new LeapSeconds(folder.file("leap"), 0, (message) => warnings.push(message))
+    leaps.update(unix)
+    return { leaps, warnings }
+  }
+
+  it("arms in the last day, whatever the sources say", () => {
+    const { leaps, warnings } = load(text(LEAP_AT + 1e7), LEAP_AT - 3_600)
+    leaps.hear([0, 0, 0])
+    leaps.update(LEAP_AT - 3_599)
+    expect(warnings).toEqual([])
+    expect(leaps.armed).toEqual({ at: LEAP_AT, change: 1, origin: "file" })
+    expect(leaps.indicator(LEAP_AT - 3_599)).toBe(1)
+    expect(load(text(LEAP_AT + 1e7), LEAP_AT - 90_000).leaps.armed).toBeUndefined()
+  })
+
+  it("that has expired, is altered or is missing is said to be, and the sources count", () => {
+    const expired = load(text(LEAP_AT - 1e6), LEAP_AT - 3_600)
+    expect(expired.warnings).toEqual([expect.stringContaining("has expired")])
+    expired.leaps.hear([1, 1, 0])
+    expired.leaps.update(LEAP_AT - 3_599)
+    expect(expired.leaps.armed?.origin).toBe("sources")
+
+    const altered = load(text(LEAP_AT + 1e7, true), LEAP_AT - 3_600)
+    expect(altered.warnings).toEqual([expect.stringContaining("altered")])
+    expect(altered.leaps.armed).toBeUndefined()
+
+    const warnings: string[] = []
+    new LeapSeconds(folder.file("no-such-file"), 0, (message) => warnings.push(message)).update(LEAP_AT)
+    expect(warnings).toEqual([expect.stringContaining("ENOENT")])
+  })
+})
+
+describe("events", () => {
+  const reach = (source: string, reachable: boolean): ClockCommand => ({
+    _tag: "SetReachability",
+    source,
+    reachable,
+    reach: reachable ? 1 : 0
+  })
+  const outboxWith = (): { outbox: ClockEventOutbox; sent: ClockCommand[] } => {
+    const sent: ClockCommand[] = []
+    return { outbox: new ClockEventOutbox((events) => sent.push(...events)), sent }
+  }
+
+  it("about one thing are overtaken by the newest", () => {
+    const { outbox, sent } = outboxWith()
+    for (const reachable of [true, false, true, false]) outbox.add(reach("a", reachable))
+    outbox.flush(1)
+    expect(sent).toEqual([reach("a", false)])
+    expect(outbox.suppressed).toBe(3)
+  })
+
+  it("leave at a bounded rate, in order, and none is lost for that", () => {
+    const { outbox, sent } = outboxWith()
+    for (let index = 0; index < 50; index += 1) outbox.add(reach(`s${index}`, true))
+    outbox.flush(1)
+    expect(sent).toHaveLength(20)
+    outbox.flush(11)
+    expect(sent).toHaveLength(22)
+    for (let now = 16; now < 400; now += 5) outbox.flush(now)
+    expect(sent.map((command) => "source" in command && command.source)).toEqual(
+      Array.from({ length: 50 }, (_, index) => `s${index}`)
+    )
+  })
+
+  it("are cut to what the log takes", () => {
+    const { outbox, sent } = outboxWith()
+    const measurement = { source: "a", stratum: 1, reach: 1, offset: 0, delay: 0, dispersion: 0, jitter: 0 }
+    const measurements = Array.from({ length: 100 }, () => measurement)
+    outbox.add({ _tag: "Step", offset: 1, reason: "x".repeat(1_000), measurements })
+    outbox.flush(0)
+    expect(sent[0]).toMatchObject({ reason: "x".repeat(256), measurements: measurements.slice(0, 64) })
+  })
+})
+
+describe("the configuration", () => {
+  const good = () => configurationOf(folder, { sources: [upstream("192.0.2.1", 123)] })
+
+  it("is read back as it was handed over", () => {
+    expect(parseConfiguration(JSON.stringify(good()))).toEqual(good())
+  })
+
+  it.each([
+    [{ mode: "fast" }, /^mode: expected virtual, kernel, found "fast"$/],
+    [
+      { sources: [{ ...upstream("x", 1), minpoll: 6, maxpoll: 5 }] },
+      /^sources\[0\]\.maxpoll: expected a whole number from 6/
+    ],
+    [{ sources: [{ ...upstream("x", 1), kind: "broadcast" }] }, /^sources\[0\]\.kind: expected server, pool, peer/],
+    [{ localReference: { stratum: 16 } }, /^localReference\.stratum: /],
+    [{ tos: { maxdist: -1 } }, /^tos\.maxdist: expected a number that is not negative/],
+    [{ filegen: [{ name: "loopstats", file: "../../etc/x", type: "day", link: true }] }, /without \.\./],
+    [{ stateDirectory: 5 }, /^stateDirectory: expected a text that is not empty, found 5$/]
+  ])("with %j is refused by place, expectation and finding", (change, message) => {
+    const json = JSON.stringify({ ...good(), ...change })
+    expect(() => parseConfiguration(json)).toThrow(InvalidConfiguration)
+    expect(() => parseConfiguration(json)).toThrow(message)
+  })
+
+  it("of any JSON is read or refused", () => {
+    fc.assert(
+      fc.property(fc.json(), (json) => {
+        expect(() => parseConfiguration(json)).toThrow(InvalidConfiguration)
+      })
+    )
+    expect(() => parseConfiguration("{")).toThrow(InvalidConfiguration)
+  })
+})
