@@ -12,7 +12,7 @@ import { commandLine, processTree } from "./process-figures.ts"
 
 const here = import.meta.dirname
 export const checkout = dirname(here)
-const cli = join(checkout, "services/cli/src/main.ts")
+const cli = join(checkout, "services/cli/bin/meridian.mjs")
 const peers = process.env["PEERS"] ?? join(checkout, ".meridian/peers")
 
 export type ServerName = "meridian" | "chronyd43" | "chronyd-new" | "floor"

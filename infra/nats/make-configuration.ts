@@ -6,14 +6,15 @@
  *        --server n3=nats3.example --coordinator a --coordinator b --coordinator c [--reader audit] [--at /etc/nats]
  *
  * A server is NAME=HOST[:PORT[:ROUTES]], by default ports 4222 and 6222. --at says where the files will lie on the servers,
- * by default DIR itself. Refuses to overwrite. With --renew, only the servers' certificates are made anew. Exit codes: 0 made, 1 failed, 2 wrong arguments.
+ * by default DIR itself. Refuses to overwrite. Later, in the same DIR: --renew with the servers makes their certificates anew,
+ * --add with more coordinators or readers puts these into accounts.conf. Exit codes: 0 made, 1 failed, 2 wrong arguments.
  */
 import { createUser } from "@nats-io/nkeys"
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
-import { CertificateFailure, isLoopback, makeAuthority, makeServerCertificate } from "./certificates.ts"
+import { isLoopback, makeAuthority, makeServerCertificate } from "./certificates.ts"
 import { coordinatorPermissions, type Permissions, READER_INBOX, readerPermissions } from "./permissions.ts"
 
 export interface NatsServerPlan {
@@ -67,25 +68,46 @@ export const makeNatsConfiguration = (plan: NatsPlan): void => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   makeAuthority(folder)
   for (const { name, host } of servers) makeServerCertificate(folder, name, host)
-  const users = [
-    ...coordinators.map((node) =>
-      userBlock(
-        `coordinator of node ${node}`,
-        makeNkey(seedFile(folder, "coordinator", node)),
-        coordinatorPermissions(node)
-      )
-    ),
-    ...readers.map((name) =>
-      userBlock(
-        `reader ${name}, inbox prefix ${READER_INBOX}`,
-        makeNkey(seedFile(folder, "reader", name)),
-        readerPermissions
-      )
-    )
-  ]
-  writeFileSync(join(folder, "accounts.conf"), accountsText(users))
+  writeFileSync(join(folder, "accounts.conf"), accountsText(userBlocks({ folder, coordinators, readers })))
   for (const server of servers) writeFileSync(serverConfiguration(folder, server.name), serverText(plan, server))
 }
+
+type Identities = Pick<NatsPlan, "folder" | "coordinators" | "readers">
+
+/** Gives more identities an nkey and a place in accounts.conf. @throws ConfigurationRefused */
+export const addIdentities = (added: Identities): void => {
+  const file = join(added.folder, "accounts.conf")
+  const before = existsSync(file) ? readFileSync(file, "utf8") : ""
+  const end = before.lastIndexOf(END_OF_USERS)
+  if (end < 0) throw new ConfigurationRefused(`${file} is not one that was made here: add the users by hand`)
+  const files = [
+    ...added.coordinators.map((name) => seedFile(added.folder, "coordinator", name)),
+    ...added.readers.map((name) => seedFile(added.folder, "reader", name))
+  ]
+  const taken = files.find((it) => existsSync(it))
+  if (taken !== undefined) throw new ConfigurationRefused(`${taken} exists: that identity is there already`)
+  const blocks = userBlocks(added).join(",\n")
+  writeFileSync(`${file}.new`, `${before.slice(0, end)},\n${blocks}${before.slice(end)}`)
+  renameSync(`${file}.new`, file)
+}
+
+/** Makes the nkeys on the way. */
+const userBlocks = ({ folder, coordinators, readers }: Identities): readonly string[] => [
+  ...coordinators.map((node) =>
+    userBlock(
+      `coordinator of node ${node}`,
+      makeNkey(seedFile(folder, "coordinator", node)),
+      coordinatorPermissions(node)
+    )
+  ),
+  ...readers.map((name) =>
+    userBlock(
+      `reader ${name}, inbox prefix ${READER_INBOX}`,
+      makeNkey(seedFile(folder, "reader", name)),
+      readerPermissions
+    )
+  )
+]
 
 /** Makes the servers' certificates anew under the same authority. @throws CertificateFailure */
 export const renewCertificates = ({ folder, servers }: Pick<NatsPlan, "folder" | "servers">): void => {
@@ -118,6 +140,9 @@ const userBlock = (who: string, nkey: string, { publish, subscribe, answers }: P
     "      }"
   ].join("\n")
 
+/** What ends the list of users in accounts.conf. */
+const END_OF_USERS = "\n    ]\n"
+
 const accountsText = (users: readonly string[]): string =>
   [
     "# Identities and what each may do; the same file on every server. Read anew at a reload (SIGHUP).",
@@ -125,9 +150,7 @@ const accountsText = (users: readonly string[]): string =>
     "  MERIDIAN {",
     "    jetstream: enabled",
     "    users: [",
-    users.join(",\n"),
-    "    ]",
-    "  }",
+    `${users.join(",\n")}${END_OF_USERS}  }`,
     "}",
     ""
   ].join("\n")
@@ -199,7 +222,8 @@ const main = (): void => {
       coordinator: { type: "string", multiple: true, default: [] },
       reader: { type: "string", multiple: true, default: [] },
       at: { type: "string" },
-      renew: { type: "boolean", default: false }
+      renew: { type: "boolean", default: false },
+      add: { type: "boolean", default: false }
     }
   })
   if (values.out === undefined) throw new ConfigurationRefused("expected --out DIR, found none")
@@ -207,6 +231,7 @@ const main = (): void => {
   const servers = values.server.map(parseServer)
   if (values.renew) return renewCertificates({ folder, servers })
   const coordinators = values.coordinator.map(parseName)
+  if (values.add) return addIdentities({ folder, coordinators, readers: values.reader.map(parseName) })
   makeNatsConfiguration({
     folder,
     servers,
@@ -225,6 +250,8 @@ if (import.meta.main) {
     main()
   } catch (error) {
     process.stderr.write(`nats configuration: ${error instanceof Error ? error.message : String(error)}\n`)
-    process.exitCode = error instanceof CertificateFailure ? 1 : 2
+    const { code } = error as { readonly code?: unknown }
+    const meant = error instanceof ConfigurationRefused || String(code).startsWith("ERR_PARSE_ARGS")
+    process.exitCode = meant ? 2 : 1
   }
 }

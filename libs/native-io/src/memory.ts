@@ -10,5 +10,8 @@ const SETTLED_MS = 1_500
  */
 export const releaseStartupPages = (): number => loadNative().addon?.releaseStartupPages() ?? 0
 
-/** The same, once the process has settled. Keeps nothing alive. */
-export const releaseStartupPagesSoon = (): void => void setTimeout(releaseStartupPages, SETTLED_MS).unref()
+/** The same now, and again once the process has settled. Keeps nothing alive. */
+export const releaseStartupPagesSoon = (): void => {
+  releaseStartupPages()
+  setTimeout(releaseStartupPages, SETTLED_MS).unref()
+}

@@ -20,6 +20,7 @@ import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { dropPrivilege, type Identity } from "./privilege.ts"
 import { formatListen, openListeners, openSockets } from "./sockets.ts"
+import type { SupervisedProcess } from "./supervised-process.ts"
 import { WorkerSlot } from "./worker-slot.ts"
 
 export interface NodePlan {
@@ -87,6 +88,15 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
 
 /** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
 const HEALTH_INTERVAL_MS = 2_000
+
+/** Starts processes together; succeeds when all are ready. */
+const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, StartFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    for (const place of places) yield* Effect.forkScoped(place.begin())
+    yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
+      Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
+    )
+  })
 
 /** Begins with an empty page: what an earlier run published is nothing to vouch for. */
 const freshClockPage = (path: string): number => {
@@ -198,10 +208,11 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         }
       }
     }
-    for (const place of places) yield* Effect.forkScoped(place.begin())
-    yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
-      Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
-    )
+    // The coordinator is the heaviest to start and plain time does not need it: it comes first only where its keys do.
+    const [early, late] = hasKeys
+      ? [places, []]
+      : [places.filter((place) => place !== coordinator.process), [coordinator.process]]
+    for (const group of [early, late]) yield* startAll(group)
     started["/status"] = status
     started["/sources"] = () => clock.report?.sources ?? []
     started["/tracking"] = () => clock.report?.tracking
