@@ -94,4 +94,7 @@ export class LeapSeconds {
   }
 }
 
+/** The moment of a leap second as events write it. @param at Unix seconds */
+export const leapMoment = (at: number): string => new Date(at * 1e3).toISOString()
+
 const sha1 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash("sha1").update(bytes).digest())

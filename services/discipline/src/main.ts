@@ -114,9 +114,12 @@ const service = new DisciplineService(configuration, {
   restart: () => end(1)
 })
 
-const end = (status: 0 | 1): never => {
+/** Saves, and leaves once the last messages are out. */
+const end = (status: 0 | 1): void => {
   service.stop()
-  return process.exit(status)
+  const done = (): never => process.exit(status)
+  if (process.send === undefined || !process.connected) done()
+  else process.send(service.report(), undefined, undefined, done)
 }
 
 process.on("message", (message) => {

@@ -17,7 +17,7 @@ import { ClockEventOutbox } from "./clock-event-outbox.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import { DriftFile } from "./drift-file.ts"
-import { LeapSeconds } from "./leap-seconds.ts"
+import { leapMoment, LeapSeconds } from "./leap-seconds.ts"
 import { isUseful, measurementsOf, sourceReport, type Standing, trackingReport } from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
 import { closesLoop, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
@@ -71,6 +71,7 @@ export class DisciplineService {
   private announced: string | undefined
   private announcedLeap = "none"
   private driftSavedAt: number
+  private hasStopped = false
 
   constructor(configuration: DisciplineConfiguration, surroundings: ServiceSurroundings) {
     const { page, before, read, precision } = surroundings
@@ -109,6 +110,7 @@ export class DisciplineService {
         correction: (monotonic) => this.keeper.correction(monotonic)
       },
       {
+        arriving: () => this.watchClock(),
         measured: (upstream, sample) => this.measured(upstream, sample),
         lost: () => void this.decide(),
         reachabilityChanged: (upstream, reachable, reach) =>
@@ -133,14 +135,10 @@ export class DisciplineService {
 
   /** To be called a few times a second. */
   tick(): void {
-    const { keeper, upstreams } = this
-    const change = keeper.watchRealtime()
-    if (change._tag === "Slept") return this.startOver(change.seconds)
-    if (change._tag === "Stepped") this.foreignStep(change.seconds)
-    const leapt = keeper.passLeapSecond()
-    if (leapt !== 0) upstreams.clockStepped(leapt)
+    this.watchClock()
+    if (this.hasStopped) return
     this.announceLeap()
-    keeper.publish()
+    this.keeper.publish()
     const { monotonic } = this.surroundings.read()
     this.outbox.flush(monotonic)
     this.statistics.tick()
@@ -163,10 +161,21 @@ export class DisciplineService {
 
   /** Saves what is to be kept. The page stays as it is, and ages. */
   stop(): void {
+    this.hasStopped = true
     const { monotonic } = this.surroundings.read()
     this.saveDrift(monotonic)
     this.upstreams.stop()
     this.outbox.flush(monotonic)
+  }
+
+  /** Before anything is measured against CLOCK_REALTIME: was it set, or has a leap second passed? */
+  private watchClock(): void {
+    if (this.hasStopped) return
+    const change = this.keeper.watchRealtime()
+    if (change._tag === "Slept") return this.startOver(change.seconds)
+    if (change._tag === "Stepped") this.foreignStep(change.seconds)
+    const leapt = this.keeper.passLeapSecond()
+    if (leapt !== 0) this.upstreams.clockStepped(leapt)
   }
 
   private standing(): Standing {
@@ -253,9 +262,9 @@ export class DisciplineService {
     const leap = armed === undefined ? "none" : armed.change > 0 ? "insert" : "delete"
     if (leap === this.announcedLeap) return
     this.announcedLeap = leap
-    const at = armed === undefined ? null : new Date(armed.at * 1e3).toISOString()
+    const at = armed === undefined ? null : leapMoment(armed.at)
     const source = armed?.origin === "file" ? "leap second file" : (this.keeper.discipline.root?.peer ?? "sources")
-    this.outbox.add({ _tag: "ArmLeap", leap, at, source } as ClockCommand)
+    this.outbox.add({ _tag: "ArmLeap", leap, at, source })
   }
 
   private foreignStep(seconds: number): void {

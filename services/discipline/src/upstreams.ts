@@ -24,6 +24,8 @@ import { count, type KnownFrequency, trackedAt, type Upstream } from "./upstream
 import { UpstreamSockets } from "./upstream-sockets.ts"
 
 export interface UpstreamListener {
+  /** A datagram is here and not yet looked at. */
+  readonly arriving: () => void
   /** A sample was taken in. */
   readonly measured: (upstream: Upstream, sample: Sample) => void
   /** A source fell silent, or went: the choice may have to change. */
@@ -80,8 +82,10 @@ export class Upstreams {
     this.sockets = new UpstreamSockets(
       {
         transmitted: (id, exchange, stamp) => this.transmitted(id, exchange, stamp),
-        datagram: (id, bytes, from, arrival) =>
-          this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from)),
+        datagram: (id, bytes, from, arrival) => {
+          listener.arriving()
+          this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from))
+        },
         failed: (id, code) => this.failed(id, code)
       },
       () => ({ ...surroundings.read() })

@@ -1,6 +1,7 @@
 /** Servers that lie, fail or vanish, asked by the real process: each has a named outcome and none is followed. */
 import { describe, expect, it } from "vitest"
 import type { DisciplineReport } from "@meridian/observability/discipline-report"
+import { foldClock } from "./clock-fold.ts"
 import { onStage } from "./stage.ts"
 import type { FakeAnswer } from "./fake-server.ts"
 import { monotonic, servedOffset, upstream } from "./running-discipline.ts"
@@ -114,8 +115,14 @@ describe.concurrent("servers that go", () => {
       )
       expect(later.tracking).toMatchObject({ state: "holdover", stratum: 3, systemPeer: null })
       expect(later.sources[0]).toMatchObject({ verdict: "unreachable", reach: "000" })
-      const types = discipline.events.map(({ _tag }) => _tag)
-      expect(types).toContain("EnterHoldover")
+      const { state, judged } = foldClock(discipline.events)
+      expect(judged).toEqual([
+        "SourceReachabilityChanged",
+        "SystemPeerChosen",
+        "SourceReachabilityChanged",
+        "HoldoverEntered"
+      ])
+      expect(state).toMatchObject({ holdover: true, peer: null, reachable: [] })
       expect(discipline.events.find(({ _tag }) => _tag === "EnterHoldover")).toMatchObject({
         reason: "127.0.1.1: unreachable"
       })

@@ -8,7 +8,8 @@ import { ClockEventOutbox } from "../src/clock-event-outbox.ts"
 import { InvalidConfiguration, parseConfiguration } from "../src/configuration.ts"
 import { CookieJars, type Jar } from "../src/cookie-jar.ts"
 import { DriftFile } from "../src/drift-file.ts"
-import { LeapSeconds } from "../src/leap-seconds.ts"
+import { leapMoment, LeapSeconds } from "../src/leap-seconds.ts"
+import { foldClock } from "./clock-fold.ts"
 import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
 
 let folder: Folder
@@ -182,6 +183,18 @@ describe("events", () => {
     expect(sent.map((command) => "source" in command && command.source)).toEqual(
       Array.from({ length: 50 }, (_, index) => `s${index}`)
     )
+  })
+
+  it("are such as the log takes, a leap second's moment too", () => {
+    const armed = {
+      _tag: "ArmLeap",
+      leap: "insert",
+      at: leapMoment(1_483_228_800),
+      source: "leap second file"
+    } as const
+    const { state, judged } = foldClock([reach("a", true), armed, { ...armed, leap: "none", at: null }])
+    expect(judged).toEqual(["SourceReachabilityChanged", "LeapArmed", "LeapArmed"])
+    expect(state.leap).toBe("none")
   })
 
   it("are cut to what the log takes", () => {

@@ -52,6 +52,21 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
   )
 
   it(
+    "as a symmetric peer and as a pool is followed",
+    onStage(async (stage) => {
+      const { address, port } = await stage.chronyd("127.0.0.1")
+      const peer = await stage.start({ sources: [upstream(address, port, { kind: "peer" })] })
+      const asPeer = await peer.report(({ tracking }) => tracking.state === "synchronised")
+      expect(asPeer.sources).toEqual([expect.objectContaining({ mode: "active", verdict: "system-peer" })])
+      expect(Math.abs(asPeer.tracking.offset ?? 1)).toBeLessThan(1e-3)
+      await peer.stop()
+      const pool = await stage.start({ sources: [upstream("localhost", port, { kind: "pool" })] })
+      const asPool = await pool.report(({ tracking }) => tracking.systemPeer === address)
+      expect(pool.source(asPool, address)).toMatchObject({ name: "localhost", verdict: "system-peer" })
+    })
+  )
+
+  it(
     "as one of three, when it is killed, loses its place to another, and the event says so",
     onStage(async (stage) => {
       const [first, second] = [await stage.chronyd("127.0.2.1"), await stage.chronyd("127.0.2.2")]
