@@ -82,8 +82,20 @@ const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
   return ports
 }
 
+/** Ports are free when they are chosen and may be another suite's when they are bound: then others are tried. */
+const START_ATTEMPTS = 3
+
 /** Starts one server, or three that form a cluster, and waits until JetStream answers. */
 export const startNats = async (binary: NatsBinary, size: 1 | 3): Promise<RunningCluster> => {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await startOnFreePorts(binary, size)
+    } catch (error) {
+      if (attempt === START_ATTEMPTS) throw error
+    }
+}
+
+const startOnFreePorts = async (binary: NatsBinary, size: 1 | 3): Promise<RunningCluster> => {
   const directory = mkdtempSync(join(tmpdir(), "meridian-nats-"))
   const ports = await freePorts(size * 2)
   const routes = ports.slice(size)
@@ -131,7 +143,7 @@ export const startNats = async (binary: NatsBinary, size: 1 | 3): Promise<Runnin
 
 /** Waits until every server answers and a stream of as many copies can be made. */
 const ready = async (urls: ReadonlyArray<string>, replicas: number): Promise<void> => {
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 15_000
   for (const url of urls)
     for (;;) {
       try {

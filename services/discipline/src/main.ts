@@ -10,6 +10,7 @@ import { parseArgs } from "node:util"
 import { parseServingKeys } from "@meridian/auth/serving-keys"
 import type { ClockCommand } from "@meridian/events/clock"
 import { openClockPageReader, openClockPageWriter } from "@meridian/native-io/clock-page"
+import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
 import { disableNative } from "@meridian/native-io/native"
 import { systemClock } from "@meridian/native-io/system-clock"
 import {
@@ -77,7 +78,8 @@ if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off
 
 /** Without a supervisor, standard error is all there is for warnings. */
 const send = (message: FromDiscipline<ClockCommand>): void => {
-  if (process.connected) process.send?.(message)
+  // A supervisor that dies at this moment is the disconnect handler's matter.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {})
   else if (message.type === "warning") process.stderr.write(`meridian discipline: ${message.message}\n`)
 }
 
@@ -140,6 +142,7 @@ service.start()
 setInterval(() => service.tick(), TICK_MS)
 setInterval(() => send(service.report()), REPORT_INTERVAL_MS)
 send({ type: "ready" })
+releaseStartupPagesSoon()
 if (asked.mode === "kernel")
   send({
     type: "warning",
