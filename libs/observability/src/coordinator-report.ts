@@ -2,6 +2,7 @@
  * What a coordinator tells its supervisor, and the messages between the two. Besides these it sends the keys to serve
  * with, whole each time: that message is ServingKeys of libs/auth. Messages travel as structured clones.
  */
+import { isRecord } from "./message.ts"
 
 export interface CoordinatorReport {
   readonly type: "report"
@@ -76,9 +77,6 @@ export type ToCoordinator = HealthMessage | ClockEventsMessage | DrainCoordinato
 
 /** Most clock events in one message. */
 export const MAX_CLOCK_EVENTS = 256
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const isReport = (value: unknown): value is CoordinatorReport => {
   if (!isRecord(value) || value["type"] !== "report") return false

@@ -3,6 +3,7 @@
  * Besides these it takes the keys of keyed sources: that message is ServingKeys of libs/auth. Messages travel as
  * structured clones.
  */
+import { isRecord } from "./message.ts"
 
 /** One `server`, `pool` or `peer` line. */
 export interface UpstreamConfiguration {
@@ -243,9 +244,6 @@ export interface DisciplineDrain {
   readonly type: "drain"
 }
 export type ToDiscipline = DisciplineDrain | SystemCounters
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const isTracking = (value: unknown): value is TrackingReport =>
   isRecord(value) &&

@@ -3,6 +3,7 @@
  * process started and only grow; rates are the reader's business. Messages travel as structured clones, because keys are
  * bytes.
  */
+import { addCounts, isCounts, isRecord } from "./message.ts"
 
 /** How a connection ended, when it did not end in an agreement or a refused request. */
 export const connectionOutcomes = [
@@ -115,12 +116,6 @@ export interface ReloadMessage {
 
 export type ToNtsKe = KeysMessage | DrainMessage | ReloadMessage
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const isCounts = (value: unknown): boolean =>
-  isRecord(value) && Object.values(value).every((count) => Number.isFinite(count))
-
 const isCertificateStatus = (value: unknown): boolean =>
   isRecord(value) &&
   Array.isArray(value["names"]) &&
@@ -177,15 +172,6 @@ export const noNtsKeCounters: NtsKeCounters = {
   agreed: {},
   cookies: 0,
   unknownServerNames: 0
-}
-
-const addCounts = (
-  a: Readonly<Record<string, number>>,
-  b: Readonly<Record<string, number>>
-): Record<string, number> => {
-  const sum: Record<string, number> = { ...a }
-  for (const [reason, count] of Object.entries(b)) sum[reason] = (sum[reason] ?? 0) + count
-  return sum
 }
 
 /** Sums the counters of two processes, or of a process and those that went before it. */

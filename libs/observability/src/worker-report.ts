@@ -2,6 +2,7 @@
  * What a worker tells its supervisor each second, and the messages between the two. Counts are totals since the worker
  * started and only grow; rates are the reader's business.
  */
+import { addCounts, isCounts, isRecord } from "./message.ts"
 
 /** Upper bounds of the batch-size histogram's bins: 1, 2–3, 4–7, … 64. */
 export const BATCH_SIZE_BINS = [1, 3, 7, 15, 31, 63, 64] as const
@@ -52,12 +53,6 @@ export interface Drain {
 }
 export type ToWorker = Drain
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const isCounts = (value: unknown): boolean =>
-  isRecord(value) && Object.values(value).every((count) => Number.isFinite(count))
-
 const isReport = (value: unknown): value is WorkerReport => {
   if (!isRecord(value) || value["type"] !== "report" || !isRecord(value["counters"])) return false
   const { received, replied, unsent, overflow, batchSizes, dropped, served } = value["counters"]
@@ -91,15 +86,6 @@ export const noCounters: WorkerCounters = {
   served: {},
   overflow: 0,
   batchSizes: BATCH_SIZE_BINS.map(() => 0)
-}
-
-const addCounts = (
-  a: Readonly<Record<string, number>>,
-  b: Readonly<Record<string, number>>
-): Record<string, number> => {
-  const sum: Record<string, number> = { ...a }
-  for (const [reason, count] of Object.entries(b)) sum[reason] = (sum[reason] ?? 0) + count
-  return sum
 }
 
 /** Sums two sets of counters, reason by reason. `overflow` belongs to a socket, not to a process: the greater one stands. */

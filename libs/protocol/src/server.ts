@@ -12,7 +12,7 @@
 import type { SymmetricMacs } from "@meridian/auth/mac"
 import { writeCryptoNak } from "@meridian/auth/mac"
 import type { NtsServer } from "@meridian/auth/nts-server"
-import { type ClockCurve, isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
+import { type ClockCurve, correctionAt, isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
 import { secondsToShort } from "@meridian/time/short"
 import { ntpFraction, ntpSeconds } from "@meridian/time/timestamp"
 import { HEADER_BYTES, HIGHEST_VERSION, LOWEST_VERSION, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
@@ -259,9 +259,7 @@ export class NtpServer {
 
   /** Nanoseconds of a CLOCK_REALTIME reading after the published correction; may lie outside 0 … 999 999 999. */
   private correctedNanoseconds(seconds: number, nanoseconds: number): number {
-    const curve = this.curve
-    const age = seconds - curve.baseSeconds + (nanoseconds - curve.baseNanoseconds) * 1e-9
-    return nanoseconds + (curve.offset + curve.frequency * age) * 1e9
+    return nanoseconds + correctionAt(this.curve, seconds, nanoseconds) * 1e9
   }
 }
 

@@ -3,8 +3,6 @@
  * whoever serves time evaluates it for each reply. True time is CLOCK_REALTIME plus a line through `base`; the error
  * bound grows by formula, so a server that hears nothing more claims less and less, and nothing at all past `deadline`.
  */
-import { shiftInPlace, type UnixTime } from "./timestamp.ts"
-
 /** The leap indicator, RFC 5905 §7.3. */
 export const Leap = { none: 0, insert: 1, delete: 2, unsynchronised: 3 } as const
 export type Leap = (typeof Leap)[keyof typeof Leap]
@@ -61,12 +59,12 @@ export const unsynchronisedCurve = (): ClockCurve => ({
   deadline: -Infinity
 })
 
-/** Turns a reading of CLOCK_REALTIME into served time, in place. Right for readings a little before or after base. */
-export const correctInPlace = (curve: ClockCurve, time: UnixTime): void => {
-  const age = time.seconds - curve.baseSeconds + (time.nanoseconds - curve.baseNanoseconds) / 1e9
-  const correction = curve.offset + curve.frequency * age
-  if (correction !== 0) shiftInPlace(time, correction)
-}
+/**
+ * Seconds to add to a reading of CLOCK_REALTIME (whole Unix seconds and nanoseconds) to have served time. Right for readings
+ * a little before or after base.
+ */
+export const correctionAt = (curve: ClockCurve, seconds: number, nanoseconds: number): number =>
+  curve.offset + curve.frequency * (seconds - curve.baseSeconds + (nanoseconds - curve.baseNanoseconds) / 1e9)
 
 /** Root dispersion in seconds at a reading of CLOCK_MONOTONIC (seconds). */
 export const rootDispersionAt = (curve: ClockCurve, monotonic: number): number =>

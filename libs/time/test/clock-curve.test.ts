@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import {
   type ClockCurve,
-  correctInPlace,
+  correctionAt,
   isSynchronised,
   Leap,
   rootDispersionAt,
@@ -18,15 +18,11 @@ const curve = (change: Partial<ClockCurve>): ClockCurve => ({
 
 describe("a clock curve", () => {
   it("adds the offset and the slope times the age", () => {
-    const time = { seconds: 1_010, nanoseconds: 500_000_000 }
-    correctInPlace(curve({ baseSeconds: 1_000, offset: -0.75, frequency: 1e-3 }), time)
-    expect(time).toEqual({ seconds: 1_009, nanoseconds: 760_500_000 })
+    const line = curve({ baseSeconds: 1_000, offset: -0.75, frequency: 1e-3 })
+    expect(correctionAt(line, 1_010, 500_000_000)).toBeCloseTo(-0.7395, 15)
+    expect(correctionAt(line, 999, 0)).toBeCloseTo(-0.751, 15)
   })
-  it("leaves a right clock alone", () => {
-    const time = { seconds: 5, nanoseconds: 7 }
-    correctInPlace(curve({}), time)
-    expect(time).toEqual({ seconds: 5, nanoseconds: 7 })
-  })
+  it("leaves a right clock alone", () => expect(correctionAt(curve({}), 5, 7)).toBe(0))
   it("claims less with age, and never less than at base", () => {
     const aging = curve({ baseMonotonic: 10, rootDispersion: 0.5, dispersionRate: 15e-6 })
     expect(rootDispersionAt(aging, 1_010)).toBeCloseTo(0.515, 12)

@@ -128,11 +128,12 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const reader = openClockPageReader(clockPage)
     if (plan.identity !== undefined) yield* attempt(() => dropPrivilege(plan.identity as Identity, plan.stateDirectory))
 
+    const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
     const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
-      for (const place of [clock, ...workers, ...ntsKe]) place.process.broadcast(keys)
+      // A worker of a node that serves plain time alone does not carry the ciphers' memory.
+      for (const place of [clock, ...(hasKeys ? workers : []), ...ntsKe]) place.process.broadcast(keys)
     })
     const keys = () => board.keys
-    const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
     const workers: readonly WorkerSlot[] = sockets.map(
       (own, index) =>
         new WorkerSlot({
