@@ -1,0 +1,106 @@
+/**
+ * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--json FILE]
+ *
+ * How far served time is from the truth, live: chronyd serves this machine's own clock on loopback, a node follows it,
+ * and since both stand on one CLOCK_REALTIME, whatever the node's page adds to that clock is its error. Read ten times a
+ * second from the node's first decision on. The polls are ntp.conf's defaults (64 to 1024 s) unless told otherwise.
+ * Exit code: 0 measured, 1 could not be measured, 2 a wrong command line.
+ */
+import { openSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseArgs } from "node:util"
+import { openClockPageReader } from "@meridian/native-io/clock-page"
+import { systemClock } from "@meridian/native-io/system-clock"
+import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/native-io/udp"
+import { correctionAt, isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { leaveNothingBehind } from "./children.ts"
+import { allowedCores } from "./process-figures.ts"
+import { chronydCommand, chronydLabel, meridianCommand, missing, startCommands } from "./servers.ts"
+
+const SAMPLES_PER_SECOND = 10
+
+const fail = (status: 1 | 2, message: string): never => {
+  process.stderr.write(`live-offset: ${message}\n`)
+  return process.exit(status)
+}
+
+const readFlags = () => {
+  try {
+    return parseArgs({
+      options: {
+        minutes: { type: "string", default: "10" },
+        minpoll: { type: "string", default: "6" },
+        maxpoll: { type: "string", default: "10" },
+        json: { type: "string" }
+      }
+    }).values
+  } catch (error) {
+    return fail(2, (error as Error).message)
+  }
+}
+
+const flags = readFlags()
+const minutes = Number(flags.minutes)
+if (!(minutes > 0 && minutes <= 24 * 60))
+  fail(2, `expected --minutes of more than 0 and at most 1440, found "${flags.minutes}"`)
+
+leaveNothingBehind()
+const reason = missing("chronyd43")
+if (reason !== undefined) fail(1, reason)
+
+const options = { address: "127.0.0.1", workers: 1, cores: allowedCores() }
+const upstream = await startCommands("chronyd43", chronydLabel("chronyd43"), options, (port, folder) => [
+  chronydCommand("chronyd43", options.address, port, folder)
+])
+const node = await startCommands("meridian", "Meridian", options, (port, folder) => {
+  const file = join(folder, "ntp.conf")
+  const polls = `minpoll ${flags.minpoll} maxpoll ${flags.maxpoll}`
+  writeFileSync(file, `server ${options.address}:${upstream.port} iburst ${polls}\n`)
+  return [meridianCommand(options, port, folder, ["--config", file])]
+})
+
+const page = openClockPageReader(openSync(join(node.folder, "clock.page"), "r"))
+const { readClocks } = systemClock()
+const now = new Float64Array(3)
+const curve = unsynchronisedCurve()
+/** |error| of served time, seconds; and how many of them lay outside what the page claimed at that moment. */
+const errors: number[] = []
+let outside = 0
+let unsynchronised = 0
+for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
+  await sleep(1000 / SAMPLES_PER_SECOND)
+  readClocks(now)
+  const monotonic = now[NOW_MONOTONIC_SECONDS] as number
+  if (!page.readInto(curve) || !isSynchronised(curve, monotonic)) {
+    unsynchronised++
+    continue
+  }
+  const error = Math.abs(
+    correctionAt(curve, now[NOW_REALTIME_SECONDS] as number, now[NOW_REALTIME_NANOSECONDS] as number)
+  )
+  errors.push(error)
+  if (error > rootDispersionAt(curve, monotonic) + curve.rootDelay / 2) outside++
+}
+await node.stop()
+await upstream.stop()
+
+if (errors.length === 0) fail(1, "the node was never synchronised")
+const ordered = errors.toSorted((a, b) => a - b)
+const quantile = (share: number): number => (ordered[Math.ceil(share * ordered.length) - 1] as number) * 1e6
+const result = {
+  upstream: upstream.label,
+  minutes,
+  polls: [Number(flags.minpoll), Number(flags.maxpoll)],
+  samples: errors.length,
+  unsynchronisedSamples: unsynchronised,
+  microseconds: { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) },
+  outsideClaim: outside
+}
+if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`)
+const { p50, p99, max } = result.microseconds
+console.log(
+  `${result.upstream} on loopback, polls 2^${flags.minpoll} to 2^${flags.maxpoll} s, ${minutes} min, ${errors.length} readings: ` +
+    `|offset| p50 ${p50.toFixed(2)} µs, p99 ${p99.toFixed(2)} µs, max ${max.toFixed(2)} µs; ` +
+    `${outside} outside the claimed bound, ${unsynchronised} not synchronised`
+)
