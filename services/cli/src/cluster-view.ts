@@ -56,6 +56,8 @@ export interface StateView {
     readonly lastSeq: number
     readonly quarantined: number
   }
+  /** Live keys that no node can open, in words. */
+  readonly putAside: readonly string[]
   readonly ready: boolean
   readonly reason: string
   readonly drained: boolean

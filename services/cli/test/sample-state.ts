@@ -7,6 +7,7 @@ export const state: StateView = {
   leading: false,
   term: 7,
   log: { adapter: "jetstream", foldedSeq: 40, lastSeq: 42, quarantined: 1 },
+  putAside: ["the key of keys.nts 4 is wrongly sealed in the log and put aside: no node can open it"],
   ready: false,
   reason: "no key",
   drained: false,

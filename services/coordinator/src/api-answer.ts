@@ -30,6 +30,7 @@ const STATUS: Readonly<Record<string, number>> = {
   LogFull: 507,
   ShelfUnavailable: 503,
   KeyUnopened: 503,
+  KeyCondemned: 503,
   SlotTaken: 503,
   EventRefused: 400,
   ClusterKeyProblem: 400

@@ -13,13 +13,13 @@ import { type ApiAnswer, ApiError, json } from "./api-answer.ts"
 import type { Coordinator } from "./coordinator.ts"
 import { explain } from "./explain.ts"
 import { liveKeys } from "./serving.ts"
-import { stateView } from "./state-view.ts"
+import { type StateView, stateView } from "./state-view.ts"
 
 /** Answers GET of everything but the log. */
 export const readState = async (coordinator: Coordinator, url: URL): Promise<ApiAnswer> => {
   switch (url.pathname) {
     case "/state":
-      return json(stateView(coordinator.settings.node, coordinator.fold, coordinator.report, coordinator.now()))
+      return json(stateOf(coordinator))
     case "/keys/export":
       return exportKeys(coordinator)
     case "/explain": {
@@ -33,6 +33,9 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
       throw new ApiError(404, "NotFound", `no such resource: ${url.pathname.slice(0, 64)}`)
   }
 }
+
+const stateOf = ({ settings, fold, report, now, putAside }: Coordinator): StateView =>
+  stateView(settings.node, fold, report, now(), putAside)
 
 /** The ntp.keys file for clients: the set that is trusted, and the one announced, so that it is in place before its time. */
 const exportKeys = async (coordinator: Coordinator): Promise<ApiAnswer> => {

@@ -23,7 +23,7 @@ import type { ClusterKeys } from "./cluster-keys.ts"
 import { carryOut, type Writer } from "./command.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
 import { ForwardClock } from "./forward-clock.ts"
-import { KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
+import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
 import { Leader } from "./leader.ts"
 import { memberHealth, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
@@ -100,7 +100,8 @@ export class Coordinator {
       send: (message) => {
         sendKeys(message)
         onReady()
-      }
+      },
+      condemned: () => void (this.#quarantined += 1)
     })
   }
 
@@ -180,7 +181,12 @@ export class Coordinator {
     return this.#custody.inspect
   }
 
-  openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened> {
+  /** Keys put aside as wrongly sealed, in words. */
+  get putAside(): ReadonlyArray<string> {
+    return this.#nodeKeys.putAside
+  }
+
+  openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
     return this.#custody.open(live)
   }
 

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
 import type { Inspect } from "@meridian/event-log/commit"
 import type { KeyShelf, ShelfUnavailable, SlotTaken, WrappedKey } from "@meridian/event-log/key-shelf"
-import { inspectSeals, type KeyPlace, openKey, rewrapKey, sealKey } from "@meridian/event-log/sealing"
+import { inspectSeals, type KeyPlace, openKey, rewrapKey, sealKey, WronglySealed } from "@meridian/event-log/sealing"
 import type { SealedKey } from "@meridian/events/sealed-key"
 import type { ClusterKeys } from "./cluster-keys.ts"
 
@@ -26,11 +26,22 @@ export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
   }
 }
 
+/** A key whose box in the log does not fit its data key: no node can ever open it, and no cookie was sealed with it. */
+export class KeyCondemned extends Data.TaggedError("KeyCondemned")<{ readonly place: KeyPlace }> {
+  override get message(): string {
+    const { subject, generation } = this.place
+    return `the key of ${subject} ${generation} is wrongly sealed in the log and put aside: no node can open it`
+  }
+}
+
 /** A key that the log says is live. */
 export interface LiveKey {
   readonly place: KeyPlace
   readonly sealed: SealedKey
 }
+
+/** One key of the log: its place, since two events may name the same slot. */
+export const keyName = ({ subject, generation, purpose }: KeyPlace): string => `${subject} ${generation} ${purpose}`
 
 const RANDOM_SLOT_BYTES = 8
 
@@ -40,7 +51,9 @@ export class KeyCustody {
   #shelf: Shelf | undefined
   /** This node's own copy, where the cluster's is elsewhere. */
   readonly #mirror: Shelf | undefined
-  readonly #opened = new Map<string, Uint8Array>()
+  /** By {@link keyName}. */
+  readonly #opened = new Map<string, { readonly sealed: SealedKey; readonly key: Uint8Array }>()
+  readonly #condemned = new Map<string, SealedKey>()
   /** What this process has minted and wrapped, until it is let go of. */
   readonly #minted = new Map<string, WrappedKey>()
 
@@ -85,17 +98,20 @@ export class KeyCustody {
       const { sealed, wrapped } = sealKey(clusterKey, place, slot, key)
       yield* shelf.put(slot, wrapped)
       yield* this.#keepCopy(slot, wrapped)
-      this.#opened.set(slot, key)
+      this.#opened.set(keyName(place), { sealed, key })
       this.#minted.set(slot, wrapped)
       return sealed
     })
   }
 
   /** The key, from memory or from a shelf. */
-  open({ place, sealed }: LiveKey): Effect.Effect<Uint8Array, KeyUnopened> {
+  open({ place, sealed }: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
     return Effect.gen({ self: this }, function* () {
-      const known = this.#opened.get(sealed.slot)
-      if (known !== undefined) return known
+      const name = keyName(place)
+      const known = this.#opened.get(name)
+      if (known !== undefined && isSame(known.sealed, sealed)) return known.key
+      const condemned = this.#condemned.get(name)
+      if (condemned !== undefined && isSame(condemned, sealed)) return yield* new KeyCondemned({ place })
       const wrapped = yield* this.#wrapped(sealed.slot).pipe(
         Effect.mapError((error) => new KeyUnopened({ place, detail: error.message }))
       )
@@ -112,22 +128,37 @@ export class KeyCustody {
         })
       const key = yield* Effect.try({
         try: () => openKey(clusterKey, place, sealed, wrapped),
-        catch: (error) => new KeyUnopened({ place, detail: error instanceof Error ? error.message : String(error) })
+        catch: (error) => this.#unopened({ place, sealed }, error, clusterKey, wrapped)
       })
-      this.#opened.set(sealed.slot, key)
+      this.#opened.set(name, { sealed, key })
       return key
     })
+  }
+
+  /** Where the data key opens, it is the box in the log that is wrong; else the slot is, here or on the shelf. */
+  #unopened(
+    { place, sealed }: LiveKey,
+    error: unknown,
+    clusterKey: Uint8Array,
+    wrapped: WrappedKey
+  ): KeyUnopened | KeyCondemned {
+    const slotIsGood = tryRewrap(clusterKey, clusterKey, sealed.slot, wrapped) !== undefined
+    if (!(error instanceof WronglySealed) || !slotIsGood)
+      return new KeyUnopened({ place, detail: error instanceof Error ? error.message : String(error) })
+    this.#condemned.set(keyName(place), sealed)
+    return new KeyCondemned({ place })
   }
 
   /** Forgets every opened key and shreds every copy of this node that is not among the live slots. */
   keepOnly(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable> {
     return Effect.gen({ self: this }, function* () {
-      for (const [slot, key] of this.#opened)
-        if (!live.has(slot)) {
+      for (const [name, { sealed, key }] of this.#opened)
+        if (!live.has(sealed.slot)) {
           key.fill(0)
-          this.#opened.delete(slot)
-          this.#minted.delete(slot)
+          this.#opened.delete(name)
+          this.#minted.delete(sealed.slot)
         }
+      for (const [name, { slot }] of this.#condemned) if (!live.has(slot)) this.#condemned.delete(name)
       if (this.#mirror !== undefined) yield* shredOthers(this.#mirror, live)
     })
   }
@@ -170,7 +201,7 @@ export class KeyCustody {
   #wrapped(slot: string): Effect.Effect<WrappedKey | undefined, ShelfUnavailable> {
     return Effect.gen({ self: this }, function* () {
       const copy = yield* this.#mirror?.get(slot) ?? Effect.succeed(undefined)
-      if ((copy !== undefined && this.#keys.has(copy.under)) || this.#shelf === undefined) return copy
+      if ((copy !== undefined && this.#opens(slot, copy)) || this.#shelf === undefined) return copy
       const wrapped = yield* this.#shelf.get(slot)
       if (wrapped === undefined) return undefined
       if (copy !== undefined) yield* this.#mirror?.shred(slot) ?? Effect.void
@@ -179,12 +210,20 @@ export class KeyCustody {
     })
   }
 
+  /** Whether a copy is whole, and wrapped under a key at hand. */
+  #opens(slot: string, copy: WrappedKey): boolean {
+    const key = this.#keys.get(copy.under)
+    return key !== undefined && tryRewrap(key, key, slot, copy) !== undefined
+  }
+
   #keepCopy(slot: string, wrapped: WrappedKey): Effect.Effect<void, ShelfUnavailable> {
     if (this.#mirror === undefined) return Effect.void
     // A copy that is there already was rewrapped; it will do.
     return this.#mirror.put(slot, wrapped).pipe(Effect.catchTag("SlotTaken", () => Effect.void))
   }
 }
+
+const isSame = (a: SealedKey, b: SealedKey): boolean => a.slot === b.slot && a.box === b.box
 
 /** Shreds what is not live; returns the slots that stay. */
 const shredOthers = (shelf: Shelf, live: ReadonlySet<string>): Effect.Effect<ReadonlySet<string>, ShelfUnavailable> =>

@@ -19,7 +19,7 @@ import {
   type NtsKeysState,
   pendingGenerations
 } from "@meridian/events/nts-keys"
-import type { NtsKeysEvent } from "@meridian/events/nts-keys-events"
+import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
 import type { PolicySettings } from "@meridian/events/policy"
 import {
   setNeeded,
@@ -34,7 +34,7 @@ import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } fro
 import type { KeyCustody, KeyUnopened } from "./key-custody.ts"
 import type { Lease } from "./lease.ts"
 import type { Mint } from "./minting.ts"
-import { liveSlots } from "./serving.ts"
+import { liveKeys, liveSlots, wantedKeys } from "./serving.ts"
 
 /** Another node leads, or none does. */
 export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader: string | null }> {
@@ -143,6 +143,7 @@ export class Leader {
       const term = this.#leading?.term
       if (term === undefined) return
       yield* this.#introduceClusterKey()
+      yield* this.#steppingDown(this.#revokeCondemned(term))
       if (this.#plan.mint.nts) yield* this.#steppingDown(this.#changeNts(term, { _tag: "Tick" }))
       yield* this.#steppingDown(this.#tickSymmetric(term))
       yield* this.#changeClusterKey()
@@ -207,6 +208,23 @@ export class Leader {
         return { ...bare, supply: yield* this.#mint.generations(needed, this.#under()) }
       })
     return carryOut(this.#writer, ntsAggregate, make)
+  }
+
+  /** A key that no node can open stands in a good one's place: it is revoked, and another minted. One at a time. */
+  #revokeCondemned(term: number): Effect.Effect<unknown, LeaderError> {
+    return Effect.gen({ self: this }, function* () {
+      const { fold, now } = this.#writer
+      for (const live of liveKeys(wantedKeys(fold, now()))) {
+        const opened = yield* Effect.result(this.#custody.open(live))
+        if (opened._tag === "Success" || opened.failure._tag !== "KeyCondemned") continue
+        const { subject, generation: number } = live.place
+        const reason = "wrongly sealed: no node can open it"
+        return yield* subject === NTS_KEYS_SUBJECT
+          ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
+          : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })
+      }
+      return []
+    })
   }
 
   #tickSymmetric(term: number): Effect.Effect<unknown, LeaderError> {

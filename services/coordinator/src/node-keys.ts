@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
-import type { KeyCustody } from "./key-custody.ts"
+import { type KeyCustody, keyName } from "./key-custody.ts"
 import type { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
-import { liveKeys, liveSlots, servingKeys, signatureOf, type Wanted, wantedKeys } from "./serving.ts"
+import { liveKeys, liveSlots, servingKeys, signatureOf, symmetricKey, type Wanted, wantedKeys } from "./serving.ts"
 
 /** This node's cluster key is not the cluster's. */
 export class WrongKey extends Error {
@@ -24,11 +24,15 @@ export interface NodeKeysPlan {
   /** What the leader is going to mint first, as far as this node's arguments tell. */
   readonly expects: { readonly nts: boolean; readonly symmetric: boolean }
   readonly send: (keys: ServingKeys) => void
+  /** Told once of each key that is put aside because nobody can open it. */
+  readonly condemned: () => void
 }
 
 export class NodeKeys {
-  /** Why a key that is needed is missing; undefined when none is. */
+  /** Why a key that is needed is missing; undefined when none is. A key that nobody can open is not missed. */
   problem: string | undefined
+  /** Live keys that are put aside as wrongly sealed, in words. */
+  putAside: ReadonlyArray<string> = []
   /** Highest generation and set that are held, 0 for none. */
   held = { ntsGeneration: 0, symmetricSet: 0 }
   readonly #plan: NodeKeysPlan
@@ -51,7 +55,7 @@ export class NodeKeys {
       const wanted = wantedKeys(fold, now)
       const opened = yield* this.#openAll(wanted)
       const keys = servingKeys(fold, wanted, opened, now)
-      const sets = wanted.sets.filter((it) => it.keys.every(({ sealed }) => opened.has(sealed.slot)))
+      const sets = wanted.sets.filter((it) => it.keys.every((key) => opened.has(keyName(symmetricKey(it, key).place))))
       this.held = {
         ntsGeneration: Math.max(0, ...keys.generations.map(({ id }) => id)),
         symmetricSet: Math.max(0, ...sets.map(({ set }) => set))
@@ -64,15 +68,22 @@ export class NodeKeys {
 
   #openAll(wanted: Wanted): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
     return Effect.gen({ self: this }, function* () {
-      const { custody, notices } = this.#plan
+      const { custody, notices, condemned } = this.#plan
       const opened = new Map<string, Uint8Array>()
+      const putAside: Array<string> = []
       let problem: string | undefined
       for (const live of liveKeys(wanted)) {
         const key = yield* Effect.result(custody.open(live))
-        if (key._tag === "Success") opened.set(live.sealed.slot, key.success)
-        else problem ??= key.failure.message
+        if (key._tag === "Success") opened.set(keyName(live.place), key.success)
+        else if (key.failure._tag === "KeyUnopened") problem ??= key.failure.message
+        else putAside.push(key.failure.message)
+      }
+      for (const message of putAside.filter((it) => !this.putAside.includes(it))) {
+        notices.warn(message)
+        condemned()
       }
       if (problem !== undefined) notices.warnOnce(problem, `this node is not ready: ${problem}`)
+      this.putAside = putAside
       this.problem = problem
       return opened
     })

@@ -13,11 +13,11 @@ import { effectiveNow } from "@meridian/events/event"
 import { acceptedGenerations, type NtsGeneration, pendingGenerations } from "@meridian/events/nts-keys"
 import { acceptedSets, type SymmetricKey, type SymmetricSet } from "@meridian/events/symmetric-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
-import type { LiveKey } from "./key-custody.ts"
+import { keyName, type LiveKey } from "./key-custody.ts"
 
 const ntsKey = ({ generation, sealed }: NtsGeneration): LiveKey => ({ place: ntsKeyPlace(generation), sealed })
 
-const symmetricKey = ({ set }: SymmetricSet, { keyId, type, sealed }: SymmetricKey): LiveKey => ({
+export const symmetricKey = ({ set }: SymmetricSet, { keyId, type, sealed }: SymmetricKey): LiveKey => ({
   place: symmetricKeyPlace(set, keyId, type),
   sealed
 })
@@ -47,7 +47,7 @@ export const liveSlots = ({ nts, symmetric }: ClusterFold): ReadonlySet<string> 
     ...symmetric.live.flatMap(({ keys }) => keys.map(({ sealed }) => sealed.slot))
   ])
 
-/** The message for the supervisor, of those keys that are opened (by slot). `now`: milliseconds since 1970. */
+/** The message for the supervisor, of those keys that are opened (by {@link keyName}). `now`: milliseconds since 1970. */
 export const servingKeys = (
   fold: ClusterFold,
   { generations, sets }: Wanted,
@@ -55,17 +55,19 @@ export const servingKeys = (
   now: number
 ): ServingKeys => {
   const at = effectiveNow(fold.nts, now)
-  const symmetric = sets.flatMap(({ keys }) =>
-    keys.flatMap(({ keyId, type, sealed }): ServingKeys["symmetric"] => {
-      const secret = opened.get(sealed.slot)
+  const symmetric = sets.flatMap((set) =>
+    set.keys.flatMap((live): ServingKeys["symmetric"] => {
+      const { keyId, type } = live
+      const secret = opened.get(keyName(symmetricKey(set, live).place))
       const algorithm = macAlgorithm(type)
       return secret === undefined || algorithm === undefined ? [] : [{ id: keyId, algorithm: algorithm.name, secret }]
     })
   )
   return {
     type: "keys",
-    generations: generations.flatMap(({ generation, activation, retirement, sealed }) => {
-      const key = opened.get(sealed.slot)
+    generations: generations.flatMap((live) => {
+      const { generation, activation, retirement } = live
+      const key = opened.get(keyName(ntsKey(live).place))
       if (key?.length !== MASTER_KEY_BYTES) return []
       const since = activation <= at ? 0 : activation / 1_000
       return [{ id: generation, key, activation: since, retirement: retirement / 1_000, revoked: false }]

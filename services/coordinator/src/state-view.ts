@@ -59,6 +59,8 @@ export interface StateView {
   readonly leading: boolean
   readonly term: number
   readonly log: Pick<CoordinatorReport, "adapter" | "foldedSeq" | "lastSeq" | "quarantined">
+  /** Live keys that no node can open, in words. */
+  readonly putAside: ReadonlyArray<string>
   readonly ready: boolean
   readonly reason: string
   readonly drained: boolean
@@ -71,7 +73,13 @@ export interface StateView {
 }
 
 /** `now`: milliseconds since 1970. */
-export const stateView = (node: string, fold: ClusterFold, report: CoordinatorReport, now: number): StateView => {
+export const stateView = (
+  node: string,
+  fold: ClusterFold,
+  report: CoordinatorReport,
+  now: number,
+  putAside: ReadonlyArray<string>
+): StateView => {
   const { adapter, foldedSeq, lastSeq, quarantined, leader, leading, term, ready, reason, drained } = report
   const { current, changingTo } = fold.clusterKey
   return {
@@ -80,6 +88,7 @@ export const stateView = (node: string, fold: ClusterFold, report: CoordinatorRe
     leading,
     term,
     log: { adapter, foldedSeq, lastSeq, quarantined },
+    putAside,
     ready,
     reason,
     drained,

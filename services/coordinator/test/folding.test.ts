@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest"
 import { overStore } from "@meridian/event-log/commit-store"
 import { type EventLog, LogUnavailable } from "@meridian/event-log/event-log"
 import { memoryStore } from "@meridian/event-log/memory"
+import { ntsKeyPlace } from "@meridian/event-log/sealing"
 import { KeyTable } from "@meridian/auth/key-table"
 import { parseServingKeys } from "@meridian/auth/serving-keys"
 import type { NtsGeneration } from "@meridian/events/nts-keys"
@@ -12,6 +13,7 @@ import { ClockRelay, CLOCK_QUEUE_LENGTH } from "../src/clock-relay.ts"
 import { clockAggregate, ClusterFold, memberAggregate, policyAggregate } from "../src/cluster-fold.ts"
 import { carryOut, type Writer } from "../src/command.ts"
 import { explain } from "../src/explain.ts"
+import { keyName } from "../src/key-custody.ts"
 import { ForwardClock } from "../src/forward-clock.ts"
 import { unreadyReason } from "../src/membership.ts"
 import { liveSlots, servingKeys, signatureOf, wantedKeys } from "../src/serving.ts"
@@ -141,7 +143,7 @@ describe("what a node serves with", () => {
       generation(3, START + 40_000, START + 90_000)
     ]
   }
-  const opened = new Map([1, 2, 3].map((it) => [`nts.${it}.x`, new Uint8Array(32).fill(it)]))
+  const opened = new Map([1, 2, 3].map((it) => [keyName(ntsKeyPlace(it)), new Uint8Array(32).fill(it)]))
   const at = (now: number) => servingKeys(fold, wantedKeys(fold, now), opened, now)
 
   it("is the past, the active and the future generations, the message that a worker takes", () => {

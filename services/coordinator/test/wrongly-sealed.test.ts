@@ -1,0 +1,201 @@
+/** Keys in the log that do not open, met on read: put aside, counted, never served with; and what the node does without. */
+import * as Effect from "effect/Effect"
+import { randomBytes } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { overStore } from "@meridian/event-log/commit-store"
+import { type KeyShelf, memoryShelf, overShelf, type WrappedKey } from "@meridian/event-log/key-shelf"
+import { ntsKeyPlace, sealKey } from "@meridian/event-log/sealing"
+import { sqliteShelf } from "@meridian/event-log/shelf-sqlite"
+import { sqliteStore } from "@meridian/event-log/sqlite"
+import type { AnyEvent } from "@meridian/events/catalogue"
+import { toIso } from "@meridian/events/event"
+import type { NtsGeneration } from "@meridian/events/nts-keys"
+import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
+import type { SealedKey } from "@meridian/events/sealed-key"
+import { ClusterFold } from "../src/cluster-fold.ts"
+import { ClusterKeys } from "../src/cluster-keys.ts"
+import { KeyCustody } from "../src/key-custody.ts"
+import { Mint } from "../src/minting.ts"
+import { NodeKeys } from "../src/node-keys.ts"
+import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+
+const CLUSTER_KEY = new Uint8Array(32).fill(7)
+const START = Date.UTC(2026, 0, 1)
+const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise(effect)
+
+/** Sealed for `sealedFor`, as the log gives it out for another number. */
+const sealedFor = (clusterKey: Uint8Array, generation: number) => {
+  const slot = `nts.${generation}.${randomBytes(8).toString("hex")}`
+  return { slot, ...sealKey(clusterKey, ntsKeyPlace(generation), slot, new Uint8Array(randomBytes(32))) }
+}
+
+describe("a node that meets a key it cannot open", () => {
+  const shelf: KeyShelf["Service"] = overShelf(memoryShelf())
+  const mirror: KeyShelf["Service"] = overShelf(memoryShelf())
+  let condemned = 0
+  let sent: ServingKeys | undefined
+  const warnings: Array<string> = []
+
+  const setUp = (): { readonly nodeKeys: NodeKeys; readonly fold: ClusterFold } => {
+    const keys = new ClusterKeys(CLUSTER_KEY, "memory", "/nonexistent")
+    const custody = new KeyCustody(keys, shelf, mirror)
+    condemned = 0
+    sent = undefined
+    const nodeKeys = new NodeKeys({
+      custody,
+      mint: new Mint(custody),
+      keys,
+      notices: {
+        warn: (message) => void warnings.push(message),
+        warnOnce: (_cause, message) => void warnings.push(message)
+      },
+      expects: { nts: true, symmetric: false },
+      send: (message) => void (sent = message),
+      condemned: () => void (condemned += 1)
+    })
+    return { nodeKeys, fold: new ClusterFold() }
+  }
+  const lay = async (slot: string, wrapped: WrappedKey): Promise<void> => run(shelf.put(slot, wrapped))
+  const generation = (number: number, activation: number, sealed: SealedKey): NtsGeneration => ({
+    generation: number,
+    aead: 15,
+    notBefore: START,
+    activation,
+    retirement: activation + 100_000,
+    sealed,
+    publishedBy: `e${number}`
+  })
+  const withLive = (fold: ClusterFold, live: ReadonlyArray<NtsGeneration>): void => {
+    fold.nts = { ...fold.nts, next: live.length + 1, live }
+  }
+
+  it("serves on with the generation before, and is not unready for what nobody can open", async () => {
+    const { nodeKeys, fold } = setUp()
+    const [good, moved] = [sealedFor(CLUSTER_KEY, 1), sealedFor(CLUSTER_KEY, 9)]
+    await lay(good.slot, good.wrapped)
+    await lay(moved.slot, moved.wrapped)
+    withLive(fold, [generation(1, START, good.sealed), generation(2, START + 10_000, moved.sealed)])
+    for (const at of [START + 1_000, START + 11_000, START + 12_000]) {
+      await run(nodeKeys.follow(fold, at, true))
+      expect(sent && ids(sent)).toEqual([1])
+      expect(nodeKeys.problem).toBeUndefined()
+      expect(nodeKeys.held.ntsGeneration).toBe(1)
+    }
+    expect(nodeKeys.putAside).toEqual([expect.stringContaining("keys.nts 2 is wrongly sealed") as string])
+    expect([condemned, warnings.filter((it) => it.includes("keys.nts 2 is wrongly"))]).toMatchObject([1, { length: 1 }])
+  })
+
+  it("does not take one generation's key for another's because both name its slot", async () => {
+    const { nodeKeys, fold } = setUp()
+    const good = sealedFor(CLUSTER_KEY, 1)
+    await lay(good.slot, good.wrapped)
+    withLive(fold, [generation(1, START, good.sealed), generation(2, START + 10_000, good.sealed)])
+    await run(nodeKeys.follow(fold, START + 20_000, true))
+    expect(sent && ids(sent)).toEqual([1])
+    expect(condemned).toBe(1)
+  })
+
+  it("is unready where a key is missing that others have", async () => {
+    const { nodeKeys, fold } = setUp()
+    const [good, elsewhere] = [sealedFor(CLUSTER_KEY, 1), sealedFor(CLUSTER_KEY, 2)]
+    await lay(good.slot, good.wrapped)
+    withLive(fold, [generation(1, START, good.sealed), generation(2, START + 10_000, elsewhere.sealed)])
+    await run(nodeKeys.follow(fold, START + 1_000, true))
+    expect(nodeKeys.problem).toContain("keys.nts 2 cannot be opened: its slot on the key shelf is empty")
+    expect([condemned, sent && ids(sent)]).toEqual([0, [1]])
+    // A slot that is damaged may be whole for others: missing, not put aside.
+    await lay(elsewhere.slot, { ...elsewhere.wrapped, box: new Uint8Array(80) })
+    await run(nodeKeys.follow(fold, START + 1_000, true))
+    expect(nodeKeys.problem).toContain("keys.nts 2 cannot be opened: slot")
+    expect(condemned).toBe(0)
+  })
+
+  it("takes the shelf's where its own copy is damaged", async () => {
+    const { nodeKeys, fold } = setUp()
+    const good = sealedFor(CLUSTER_KEY, 1)
+    await lay(good.slot, good.wrapped)
+    await run(mirror.put(good.slot, { ...good.wrapped, box: new Uint8Array(80) }))
+    withLive(fold, [generation(1, START, good.sealed)])
+    await run(nodeKeys.follow(fold, START + 1_000, true))
+    expect([nodeKeys.problem, sent && ids(sent)]).toEqual([undefined, [1]])
+  })
+})
+
+describe("a coordinator whose log has a wrongly sealed key", () => {
+  let place: Place
+  let running: Array<RunningCoordinator>
+  beforeEach(() => {
+    place = makePlace()
+    running = []
+  })
+  afterEach(async () => {
+    await Promise.all(running.map((it) => it.kill()))
+    place.remove()
+  })
+
+  /** The number that comes after the two that a fresh log has. */
+  const bad = 3
+
+  /** Appends it as the next generation, due in two days, behind the coordinator's back. */
+  const smuggle = async (directory: string, sealed: SealedKey): Promise<void> => {
+    const store = sqliteStore({ file: join(directory, "log", "events.sqlite") })
+    try {
+      const log = overStore(store)
+      for (;;) {
+        const version = await run(log.version(NTS_KEYS_SUBJECT))
+        const at = Date.now()
+        const event: AnyEvent = {
+          type: "NtsGenerationPublished",
+          schema: 1,
+          id: `smuggled-${version}`,
+          time: toIso(at),
+          node: "node-a",
+          cause: "test",
+          subject: NTS_KEYS_SUBJECT,
+          version: version + 1,
+          data: {
+            generation: bad,
+            aead: 15,
+            notBefore: toIso(at),
+            activation: toIso(at + 172_800_000),
+            retirement: toIso(at + 999_999_999),
+            predecessorUntil: toIso(at + 172_800_000),
+            sealed
+          }
+        }
+        const appended = await run(Effect.result(log.append(NTS_KEYS_SUBJECT, [event], version)))
+        if (appended._tag === "Success") return
+      }
+    } finally {
+      store.close()
+    }
+  }
+
+  it("puts it aside, says so, goes on, and has its leader replace it", async () => {
+    const coordinator = startCoordinator(join(place.path, "a"), "node-a", [])
+    running.push(coordinator)
+    coordinator.send({ type: "health", workers: 1, synchronised: true, stratum: 2 })
+    await coordinator.report(({ ready, leading }) => ready && leading)
+    const clusterKey = Buffer.from(readFileSync(join(coordinator.directory, "cluster-key"), "utf8").trim(), "hex")
+    const { slot, sealed, wrapped } = sealedFor(clusterKey, 99)
+    const shelf = sqliteShelf(join(coordinator.directory, "shelf", "keys.sqlite"))
+    shelf.put(slot, wrapped)
+    shelf.close()
+    await smuggle(coordinator.directory, sealed)
+    expect(await coordinator.warning(/wrongly sealed/)).toContain(`keys.nts ${bad}`)
+    const report = await coordinator.report(({ quarantined }) => quarantined === 1)
+    expect(report).toMatchObject({ ready: true, reason: "" })
+    const state = await coordinator.stateWhen(
+      ({ ntsKeys, putAside }) =>
+        putAside.length === 0 && ntsKeys.some(({ generation, status }) => generation === bad && status === "revoked")
+    )
+    expect(state.log.quarantined).toBe(1)
+    const events = (await coordinator.ask("GET", "/log?subject=keys.nts")).text
+    expect(events).toContain('"reason":"wrongly sealed: no node can open it"')
+    expect(coordinator.allKeys.flatMap(ids)).not.toContain(bad)
+    expect(ids(await coordinator.keys())).toEqual([1, 2])
+  })
+})
