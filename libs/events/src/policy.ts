@@ -59,7 +59,7 @@ export const defaultPolicy: PolicySettings = {
   symmetricGraceMs: 30 * DAY,
   clockRetentionMs: 90 * DAY,
   clockRetentionCount: 1_000_000,
-  memberSilenceMs: 45_000
+  memberSilenceMs: 180_000
 }
 
 /** Only what changes is in the event. */

@@ -94,6 +94,7 @@ export const formatCluster = (view: StateView, colours?: boolean): string => {
     `log          ${position}${log.quarantined > 0 ? paint(`, ${log.quarantined} put aside`, "bad", colours) : ""}\n`,
     `cluster key  ${printable(clusterKey.current ?? "none yet")}${printable(changing)}\n`,
     `keys         NTS generation ${active.join(", ") || "none"}, symmetric set ${trusted.join(", ") || "none"}\n`,
+    ...(view.clockDoubt === "" ? [] : [`clock        ${paint(printable(view.clockDoubt), "bad", colours)}\n`]),
     ...view.putAside.map((what) => `put aside    ${paint(printable(what), "bad", colours)}\n`),
     memberTable(members, leader, colours)
   ].join("")

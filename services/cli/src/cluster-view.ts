@@ -58,6 +58,8 @@ export interface StateView {
   }
   /** Live keys that no node can open, in words. */
   readonly putAside: readonly string[]
+  /** Why the node's clock keeps it from leading, empty when it does not. */
+  readonly clockDoubt: string
   readonly ready: boolean
   readonly reason: string
   readonly drained: boolean

@@ -25,6 +25,7 @@ export const json = (value: unknown, status = 200): ApiAnswer => ({ status, body
 const STATUS: Readonly<Record<string, number>> = {
   CommandRefused: 409,
   NotLeading: 503,
+  ClockDoubtful: 503,
   TooBusy: 503,
   LogUnavailable: 503,
   LogFull: 507,

@@ -34,8 +34,8 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
   }
 }
 
-const stateOf = ({ settings, fold, report, now, putAside }: Coordinator): StateView =>
-  stateView(settings.node, fold, report, now(), putAside)
+const stateOf = ({ settings, fold, report, now, putAside, clock }: Coordinator): StateView =>
+  stateView(settings.node, fold, report, now(), { putAside, clockDoubt: clock.doubt })
 
 /** The ntp.keys file for clients: the set that is trusted, and the one announced, so that it is in place before its time. */
 const exportKeys = async (coordinator: Coordinator): Promise<ApiAnswer> => {

@@ -2,10 +2,10 @@
  * The lease in a key-value bucket whose entries last for a few seconds. Creating the entry takes the lease, and of several
  * that try one succeeds; the holder alone renews it. Its revision when it was taken grows from holder to holder: the fencing
  * term. The holder counts its time from before each renewal was sent, by a clock that only goes forward, and stops in good
- * time before anybody else can take over.
+ * time before anybody else can take over. The time at which NATS stored the entry shows every node what time NATS has.
  */
 import type { JetStreamClient } from "@nats-io/jetstream"
-import { Kvm } from "@nats-io/kv"
+import { type KvEntry, Kvm } from "@nats-io/kv"
 import * as Effect from "effect/Effect"
 import { randomUUID } from "node:crypto"
 import type { Lease } from "./lease.ts"
@@ -26,12 +26,21 @@ interface Held {
   readonly until: number
 }
 
+/** What the lease asks of the node's clock, and tells it. */
+export interface LeaseClock {
+  /** Whether to try for the lease, and to keep it. */
+  readonly mayCompete: boolean
+  /** Milliseconds since 1970 by NATS's clock, a moment ago. */
+  readonly hearServer: (time: number) => void
+}
+
 /** Opens the bucket and competes for the lease from now on. Rejects where the bucket cannot be opened. */
 export const natsLease = async (
   client: JetStreamClient,
   bucket: string,
   replicas: number,
-  node: string
+  node: string,
+  clock: LeaseClock
 ): Promise<Lease> => {
   const kv = await new Kvm(client).create(bucket, { ttl: LEASE_MS, history: 1, replicas })
   const manager = await client.jetstreamManager()
@@ -43,10 +52,24 @@ export const natsLease = async (
 
   const holding = (): Held | undefined => (held !== undefined && performance.now() < held.until ? held : undefined)
 
+  const release = async (): Promise<void> => {
+    const last = held
+    held = undefined
+    if (last === undefined) return
+    // Purging leaves no marker behind, so that taking it is again the creation of an entry. Never a successor's.
+    await manager.streams
+      .purge(`KV_${bucket}`, { filter: `$KV.${bucket}.${KEY}`, seq: last.revision + 1 })
+      .catch(() => undefined)
+  }
+
   const attempt = async (): Promise<void> => {
     const until = performance.now() + LEASE_MS - MARGIN_MS
     const current = holding()
     held = current
+    if (!clock.mayCompete) {
+      await release()
+      return void (await look())
+    }
     try {
       if (current === undefined) {
         const taken = await kv.create(KEY, me)
@@ -55,16 +78,24 @@ export const natsLease = async (
         const revision = await kv.update(KEY, me, current.revision)
         if (!resigned) held = { ...current, revision, until }
       }
+      await look()
     } catch {
       // Out of reach, somebody else's, or ours with the answer lost: what stands there tells.
       await adopt(current)
     }
   }
 
+  /** The entry as it stands, null where there is none or NATS is out of reach. */
+  const look = async (): Promise<KvEntry | null> => {
+    const entry = await kv.get(KEY).catch(() => null)
+    if (entry !== null) clock.hearServer(entry.created.getTime())
+    return entry
+  }
+
   /** An entry of ours whose acknowledgement was lost is ours all the same; how old it is only a renewal makes sure. */
   const adopt = async (current: Held | undefined): Promise<void> => {
     try {
-      const entry = await kv.get(KEY)
+      const entry = await look()
       if (entry === null || entry.string() !== me || resigned) return
       const until = performance.now() + LEASE_MS - MARGIN_MS
       const revision = await kv.update(KEY, me, entry.revision)
@@ -79,16 +110,6 @@ export const natsLease = async (
     if (!resigned) timer = setTimeout(() => void keepOn(), holding() === undefined ? ACQUIRE_MS : RENEW_MS)
   }
   void keepOn()
-
-  const release = async (): Promise<void> => {
-    const last = held
-    held = undefined
-    if (last === undefined) return
-    // Purging leaves no marker behind, so that taking it is again the creation of an entry. Never a successor's.
-    await manager.streams
-      .purge(`KV_${bucket}`, { filter: `$KV.${bucket}.${KEY}`, seq: last.revision + 1 })
-      .catch(() => undefined)
-  }
 
   return {
     held: () => holding()?.taken,

@@ -21,7 +21,7 @@ import { jetstreamShelf } from "@meridian/event-log/shelf-jetstream"
 import { snapshotFiles, type SnapshotStore } from "@meridian/event-log/snapshot-file"
 import type { Arguments, NatsPlan } from "./arguments.ts"
 import { natsForward } from "./cluster-forward.ts"
-import { natsLease } from "./cluster-lease.ts"
+import { type LeaseClock, natsLease } from "./cluster-lease.ts"
 import { type Backend, localShelf } from "./embedded.ts"
 import { sentence } from "./notices.ts"
 
@@ -49,6 +49,7 @@ export const openCluster = (
   settings: Arguments,
   local: Local,
   inspect: Inspect,
+  clock: LeaseClock,
   waiting: (why: string) => void
 ): Effect.Effect<Backend, LogUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
@@ -63,7 +64,7 @@ export const openCluster = (
     clearTimeout(timer)
     for (;;) {
       const opened = yield* Effect.result(
-        Effect.tryPromise({ try: () => openStores(connection, nats, node, local, inspect), catch: sentence })
+        Effect.tryPromise({ try: () => openStores(connection, nats, node, local, inspect, clock), catch: sentence })
       )
       if (opened._tag === "Success") {
         yield* Effect.addFinalizer(() => opened.success.lease.resign)
@@ -87,7 +88,8 @@ const openStores = async (
   { replicas, logBytes }: NatsPlan,
   node: string,
   { snapshots }: Local,
-  inspect: Inspect
+  inspect: Inspect,
+  clock: LeaseClock
 ): Promise<Backend> => {
   const store = await jetstreamStore({
     connection,
@@ -105,7 +107,7 @@ const openStores = async (
     replicas,
     manage: true
   })
-  const lease = await natsLease(jetstream(connection, { timeout: 2_000 }), LEASE_BUCKET, replicas, node)
+  const lease = await natsLease(jetstream(connection, { timeout: 2_000 }), LEASE_BUCKET, replicas, node, clock)
   return {
     log: overStore(store, inspect),
     shelf: overShelf(shelf),

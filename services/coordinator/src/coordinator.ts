@@ -15,19 +15,21 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { Inspect } from "@meridian/event-log/commit"
 import type { LogBatch, Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
+import { fromIso } from "@meridian/events/event"
 import type { CoordinatorReport, HealthMessage } from "@meridian/observability/coordinator-report"
 import type { Arguments } from "./arguments.ts"
 import { ClockRelay } from "./clock-relay.ts"
-import { ClusterFold, memberAggregate, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
+import { ClusterFold, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
-import { carryOut, type Writer } from "./command.ts"
+import type { Writer } from "./command.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
-import { ForwardClock } from "./forward-clock.ts"
 import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
 import { Leader } from "./leader.ts"
+import { MemberVoice } from "./member-voice.ts"
 import { memberHealth, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
+import { NodeClock } from "./node-clock.ts"
 import { NodeKeys, type WrongKey } from "./node-keys.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
@@ -46,7 +48,7 @@ export interface Surroundings {
   readonly sendKeys: (keys: ServingKeys) => void
   /** Called once, when the supervisor has what it needs or a warning why not. */
   readonly onReady: () => void
-  /** Milliseconds since 1970. */
+  /** This system's clock, milliseconds since 1970. */
   readonly now: () => number
   /** This node's own shelf where the cluster's is elsewhere. */
   readonly mirror: KeyShelf["Service"] | undefined
@@ -55,7 +57,8 @@ export interface Surroundings {
 export class Coordinator {
   readonly settings: Arguments
   readonly keys: ClusterKeys
-  /** Milliseconds since 1970; never less than it said before, nor than this node's own records know. */
+  readonly clock: NodeClock
+  /** Milliseconds since 1970, as the node decides by it. */
   readonly now: () => number
   readonly relay = new ClockRelay()
   fold = new ClusterFold()
@@ -69,10 +72,10 @@ export class Coordinator {
   /** Holds something when the supervisor has said how the node is, or a fold has changed something. */
   readonly #changed = Queue.sliding<void>(1).pipe(Effect.runSync)
   readonly #surroundings: Surroundings
-  readonly #clock: ForwardClock
   readonly #custody: KeyCustody
   readonly #mint: Mint
   readonly #nodeKeys: NodeKeys
+  readonly #voice: MemberVoice
   readonly #looking = Semaphore.makeUnsafe(1)
   #health: HealthMessage | undefined
   #quarantined = 0
@@ -86,10 +89,15 @@ export class Coordinator {
     this.#surroundings = surroundings
     this.settings = surroundings.settings
     this.keys = surroundings.keys
-    this.#clock = new ForwardClock(surroundings.now, () => performance.now())
-    this.now = this.#clock.now
+    this.clock = new NodeClock({
+      clock: surroundings.now,
+      steady: () => performance.now(),
+      compares: surroundings.settings.nats !== undefined
+    })
+    this.now = this.clock.now
     this.#custody = new KeyCustody(surroundings.keys, undefined, surroundings.mirror)
     this.#mint = new Mint(this.#custody)
+    this.#voice = new MemberVoice(surroundings.settings)
     const { keys, notices, settings, sendKeys, onReady } = surroundings
     this.#nodeKeys = new NodeKeys({
       custody: this.#custody,
@@ -160,7 +168,7 @@ export class Coordinator {
       const fold = ClusterFold.fromText(text)
       if (fold === undefined) return false
       this.fold = fold
-      this.#clock.notBefore(seen)
+      this.clock.notBefore(seen)
       this.foldedSeq = this.#snapshotSeq = snapshot.seq
       this.#folded = true
       yield* this.#serve()
@@ -213,11 +221,12 @@ export class Coordinator {
         foldedSeq: () => this.foldedSeq
       }
       this.writer = writer
-      const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys)
+      const doubt = (): string => this.clock.doubt
+      const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys, doubt)
       const folding = this.#follow(backend)
       yield* Effect.forkScoped(folding)
       while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
-      this.#clock.notBefore(this.fold.member(this.settings.node).latest)
+      this.clock.notBefore(this.fold.member(this.settings.node).latest)
       yield* this.#serve()
       this.leader = leader
       if (this.onForwarded !== undefined) backend.forward?.serve(this.onForwarded)
@@ -226,6 +235,7 @@ export class Coordinator {
       yield* Effect.forkScoped(this.#repeated("clock events", () => this.#relayClock(writer)))
       yield* Effect.forkScoped(this.#repeated("snapshots", () => this.#saveWhenDue()))
       yield* Effect.forkScoped(this.#repeated("log", () => this.#lookAtLog(backend)))
+      yield* Effect.forkScoped(this.#repeated("clock", () => this.#lookAtClock()))
       return yield* Effect.never
     })
   }
@@ -284,6 +294,7 @@ export class Coordinator {
   #take({ events, quarantined, upTo, caughtUp }: LogBatch): void {
     const { notices } = this.#surroundings
     for (const { seq, event } of events) {
+      if (this.#caughtUp && event.node !== this.settings.node) this.clock.hearNode(event.node, fromIso(event.time))
       const why = this.fold.fold(event)
       if (why === undefined) continue
       this.#quarantined += 1
@@ -310,27 +321,12 @@ export class Coordinator {
     return this.#looking.withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#caughtUp)))
   }
 
-  #registered = false
-
-  /** Registers once, then says how the node is; the aggregate bounds the rate. */
   #speakForNode(writer: Writer): Effect.Effect<void, unknown> {
-    return Effect.gen({ self: this }, function* () {
-      const { node, version, workers } = this.settings
-      const aggregate = memberAggregate(node)
-      if (!this.#registered) {
-        yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Register" as const, version, workers }))
-        this.#registered = true
-      }
-      const health = memberHealth(this.#view)
-      yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Heartbeat" as const, health }))
-      const { reason } = this
-      yield* carryOut(writer, aggregate, () =>
-        Effect.succeed(reason === "" ? { _tag: "SetReady" as const } : { _tag: "SetUnready" as const, reason })
-      )
-    })
+    return this.clock.mayWrite ? this.#voice.speak(writer, memberHealth(this.#view), this.reason) : Effect.void
   }
 
   #relayClock(writer: Writer): Effect.Effect<void, unknown> {
+    if (!this.clock.mayWrite) return Effect.void
     return this.relay.flush(writer, (error) =>
       this.#surroundings.notices.warnOnce("clock event", `a clock event was refused: ${sentence(error)}`)
     )
@@ -362,6 +358,18 @@ export class Coordinator {
         this.#reachable = false
       }
       yield* Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS)
+    })
+  }
+
+  #doubted = false
+
+  /** Says when the clock is found to be off, and when it is right again. */
+  #lookAtClock(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const off = !this.clock.mayCompete
+      if (off === this.#doubted) return
+      this.#doubted = off
+      this.#surroundings.notices.warn(off ? this.clock.doubt : "this node's clock agrees with the others again")
     })
   }
 

@@ -28,4 +28,10 @@ export class ForwardClock {
   notBefore(moment: number): void {
     if (moment > this.now()) this.#seen = moment
   }
+
+  /** It is this late, whatever was seen before. */
+  set(moment: number): void {
+    this.#seen = moment
+    this.#seenAt = this.#monotonic()
+  }
 }

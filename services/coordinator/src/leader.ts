@@ -43,7 +43,14 @@ export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader
   }
 }
 
-export type LeaderError = CommandError | NotLeading | KeyUnopened | ShelfUnavailable | SlotTaken
+/** This node's clock is not to be believed, and so it must not lead. */
+export class ClockDoubtful extends Data.TaggedError("ClockDoubtful")<{ readonly doubt: string }> {
+  override get message(): string {
+    return this.doubt
+  }
+}
+
+export type LeaderError = CommandError | NotLeading | ClockDoubtful | KeyUnopened | ShelfUnavailable | SlotTaken
 
 type NtsBody =
   | { readonly _tag: "Tick" }
@@ -70,6 +77,7 @@ export class Leader {
   readonly #custody: KeyCustody
   readonly #mint: Mint
   readonly #keys: ClusterKeys
+  readonly #doubt: () => string
   readonly #permit = Semaphore.makeUnsafe(1)
   #leading: { readonly revision: number; readonly term: number } | undefined
   /** Who led before and gave the lease up or let it lapse, and when we took over. */
@@ -78,7 +86,17 @@ export class Leader {
   #tidiedAt = Number.NEGATIVE_INFINITY
   #retainedAt = Number.NEGATIVE_INFINITY
 
-  constructor(writer: Writer, lease: Lease, plan: LeaderPlan, custody: KeyCustody, mint: Mint, keys: ClusterKeys) {
+  /** `doubt`: why this node's clock must not decide, empty when it may. */
+  constructor(
+    writer: Writer,
+    lease: Lease,
+    plan: LeaderPlan,
+    custody: KeyCustody,
+    mint: Mint,
+    keys: ClusterKeys,
+    doubt: () => string
+  ) {
+    this.#doubt = doubt
     this.#writer = writer
     this.#lease = lease
     this.#plan = plan
@@ -135,7 +153,7 @@ export class Leader {
   #step(): Effect.Effect<void, LeaderError> {
     return Effect.gen({ self: this }, function* () {
       const revision = this.#lease.held()
-      if (revision === undefined) {
+      if (revision === undefined || this.#doubt() !== "") {
         this.#leading = undefined
         return
       }
@@ -248,7 +266,10 @@ export class Leader {
     return carryOut(this.#writer, symmetricAggregate, make)
   }
 
-  #stillHeld(): Effect.Effect<void, NotLeading> {
+  /** Asked after the moment of the decision was taken, so that a clock that is stepped in between is noticed. */
+  #stillHeld(): Effect.Effect<void, NotLeading | ClockDoubtful> {
+    const doubt = this.#doubt()
+    if (doubt !== "") return new ClockDoubtful({ doubt })
     return this.#lease.held() === undefined ? new NotLeading({ leader: this.#writer.fold.nts.leader }) : Effect.void
   }
 

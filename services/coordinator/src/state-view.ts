@@ -61,6 +61,8 @@ export interface StateView {
   readonly log: Pick<CoordinatorReport, "adapter" | "foldedSeq" | "lastSeq" | "quarantined">
   /** Live keys that no node can open, in words. */
   readonly putAside: ReadonlyArray<string>
+  /** Why this node's clock keeps it from leading, empty when it does not. */
+  readonly clockDoubt: string
   readonly ready: boolean
   readonly reason: string
   readonly drained: boolean
@@ -78,7 +80,7 @@ export const stateView = (
   fold: ClusterFold,
   report: CoordinatorReport,
   now: number,
-  putAside: ReadonlyArray<string>
+  { putAside, clockDoubt }: Pick<StateView, "putAside" | "clockDoubt">
 ): StateView => {
   const { adapter, foldedSeq, lastSeq, quarantined, leader, leading, term, ready, reason, drained } = report
   const { current, changingTo } = fold.clusterKey
@@ -89,6 +91,7 @@ export const stateView = (
     term,
     log: { adapter, foldedSeq, lastSeq, quarantined },
     putAside,
+    clockDoubt,
     ready,
     reason,
     drained,

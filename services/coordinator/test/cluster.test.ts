@@ -2,77 +2,35 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { AnyEvent } from "@meridian/events/catalogue"
 import type { StateView } from "../src/state-view.ts"
 import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
-import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
+import {
+  agreement,
+  eventsOf,
+  holesIn,
+  keysText,
+  leaderOf,
+  makeCluster,
+  NODES,
+  type RunningCluster
+} from "./running-cluster.ts"
+import { ids, type RunningCoordinator, until } from "./running-coordinator.ts"
 
 const binary = natsBinary()
 const why =
   binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
-const NODES = ["a", "b", "c"]
-
-const text = (keys: ServingKeys): string =>
-  JSON.stringify(keys.generations.map(({ id, key }) => [id, Buffer.from(key).toString("hex")]))
-
-/** What every node must agree on. */
-const agreed = ({ leader, term, ntsKeys }: StateView): string =>
-  JSON.stringify([
-    leader,
-    term,
-    ntsKeys.map(({ generation, activation, retirement, event }) => [generation, activation, retirement, event])
-  ])
-
 describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () => {
   let nats: RunningNats
-  let place: Place
-  let clusterKey: string
-  let running: Array<RunningCoordinator>
-
-  const start = (node: string, ...args: ReadonlyArray<string>): RunningCoordinator => {
-    const urls = nats.urls.flatMap((url) => ["--nats", url])
-    const common = ["--replicas", "3", "--log-bytes", "100000000"]
-    const key = args.includes("--cluster-key") ? [] : ["--cluster-key", clusterKey]
-    const started = startCoordinator(join(place.path, node), node, [...urls, ...common, ...key, ...args])
-    running.push(started)
-    return started
-  }
-  const leaderOf = async (nodes: ReadonlyArray<RunningCoordinator>): Promise<RunningCoordinator> =>
-    until(
-      async () => {
-        const reports = await Promise.all(nodes.map((it) => it.report()))
-        return nodes[reports.findIndex(({ leading }) => leading)]
-      },
-      () => "a leader"
-    )
-  /** The state that all agree on. */
-  const agreement = async (
-    nodes: ReadonlyArray<RunningCoordinator>,
-    good: (state: StateView) => boolean
-  ): Promise<StateView> => {
-    let last: ReadonlyArray<string> = []
-    return until(
-      async () => {
-        const states = await Promise.all(nodes.map((it) => it.state())).catch((): ReadonlyArray<StateView> => [])
-        last = states.map(agreed)
-        const [first] = states
-        return first !== undefined && new Set(last).size === 1 && states.every(good) ? first : undefined
-      },
-      () => [...last, ...nodes.map((it) => [...it.warnings, it.stderr()].join("\n"))].join("\n")
-    )
-  }
+  let cluster: RunningCluster
+  const start = (node: string, ...args: ReadonlyArray<string>): RunningCoordinator => cluster.start(node, args)
 
   beforeEach(async () => {
     nats = await startNats(binary ?? [])
-    place = makePlace()
-    clusterKey = place.clusterKey()
-    running = []
+    cluster = makeCluster(() => nats.urls)
   })
   afterEach(async () => {
-    await Promise.all(running.map((it) => it.kill()))
+    await cluster.stop()
     await nats.stop()
-    place.remove()
   })
 
   it("elects one leader, agrees, hands commands on, and replaces a leader killed in the middle of a rotation", async () => {
@@ -126,7 +84,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     expect(numbers).toEqual(numbers.map((_, index) => index + 1))
     const sent = await until(
       () => {
-        const texts = all.map((it) => it.allKeys.at(-1)).map((it) => (it === undefined ? "" : text(it)))
+        const texts = all.map((it) => it.allKeys.at(-1)).map((it) => (it === undefined ? "" : keysText(it)))
         return new Set(texts).size === 1 && texts[0] !== "" ? texts[0] : undefined
       },
       () => "the same keys everywhere"
@@ -134,7 +92,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     expect((JSON.parse(sent) as ReadonlyArray<unknown>).length).toBe(numbers.length)
 
     // No key in the clear, in any store of any server, nor in any node's directory.
-    const folders = [nats.directory, ...NODES.map((node) => join(place.path, node))]
+    const folders = [nats.directory, ...NODES.map((node) => join(cluster.place.path, node))]
     const stored = Buffer.concat(
       folders.flatMap((folder) =>
         readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -149,7 +107,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
         expect(stored.includes(form)).toBe(false)
     }
 
-    const wrong = start("d", "--cluster-key", place.clusterKey("wrong"))
+    const wrong = start("d", "--cluster-key", cluster.place.clusterKey("wrong"))
     expect(await wrong.exited).toBe(1)
     expect(wrong.stderr()).toMatch(/wrong cluster key: .* the cluster's is [0-9a-f]{16}/)
   }, 60_000)
@@ -176,9 +134,8 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     const agreedOn = await agreement(nodes, (state) => state.term > term)
     expect(agreedOn.leader).toBe((await successor.state()).node)
     await old.report((report) => !report.leading && report.leader === agreedOn.leader)
-    const lines = (await successor.ask("GET", "/log?subject=keys.nts")).text.split("\n").filter((line) => line !== "")
-    const events = lines.map((line) => (JSON.parse(line) as { event: AnyEvent }).event)
-    expect(events.map(({ version }) => version)).toEqual(events.map((_, index) => index + 1))
+    const events = await eventsOf(successor, "keys.nts")
+    expect(holesIn(events)).toEqual([])
     const taken = events.findLastIndex(({ type }) => type === "NtsLeaderTookOver")
     const writers = new Set(events.slice(taken).map(({ node }) => node))
     expect([...writers]).toEqual([agreedOn.leader])

@@ -1,5 +1,5 @@
 /** Starts a real coordinator the way the supervisor does, with the message channel, and asks its socket as the CLI does. */
-import { type ChildProcess, fork } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -76,17 +76,17 @@ export const until = async <A>(look: () => A | undefined | Promise<A | undefined
   }
 }
 
+/** `how`: words that begin the command line, of a program that becomes the one that follows. */
 export const startCoordinator = (
   directory: string,
   node: string,
-  args: ReadonlyArray<string> = []
+  args: ReadonlyArray<string> = [],
+  how: ReadonlyArray<string> = []
 ): RunningCoordinator => {
   mkdirSync(directory, { recursive: true })
-  const child = fork(program, ["--state", directory, "--node", node, "--version", "1.0.0", ...args], {
-    serialization: "advanced",
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-    execArgv: ["--max-semi-space-size=4"]
-  })
+  const own = ["--max-semi-space-size=4", program, "--state", directory, "--node", node, "--version", "1.0.0", ...args]
+  const [command = process.execPath, ...words] = [...how, process.execPath, ...own]
+  const child = spawn(command, words, { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] })
   const allKeys: Array<ServingKeys> = []
   const warnings: Array<string> = []
   const messages: Array<string> = []
@@ -120,7 +120,7 @@ export const startCoordinator = (
     allKeys,
     messages,
     stderr: () => stderr,
-    send: (message) => void child.send(message),
+    send: (message) => void (child.connected && child.send(message)),
     keys: (good = () => true) =>
       until(() => {
         const last = allKeys.at(-1)

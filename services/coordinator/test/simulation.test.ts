@@ -112,7 +112,7 @@ class SimNode {
       resign: Effect.sync(() => void (this.believes = undefined))
     }
     const plan = { mint: { nts: true, symmetric: false }, rotationMs: ROTATION_MS }
-    this.leader = new Leader(writer, lease, plan, this.custody, new Mint(this.custody), keys)
+    this.leader = new Leader(writer, lease, plan, this.custody, new Mint(this.custody), keys, () => "")
   }
 
   save(): void {

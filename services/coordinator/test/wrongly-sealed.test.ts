@@ -182,7 +182,7 @@ describe("a coordinator whose log has a wrongly sealed key", () => {
     const clusterKey = Buffer.from(readFileSync(join(coordinator.directory, "cluster-key"), "utf8").trim(), "hex")
     const { slot, sealed, wrapped } = sealedFor(clusterKey, 99)
     const shelf = sqliteShelf(join(coordinator.directory, "shelf", "keys.sqlite"))
-    shelf.put(slot, wrapped)
+    await shelf.put(slot, wrapped)
     shelf.close()
     await smuggle(coordinator.directory, sealed)
     expect(await coordinator.warning(/wrongly sealed/)).toContain(`keys.nts ${bad}`)

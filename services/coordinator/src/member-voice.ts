@@ -1,0 +1,49 @@
+/**
+ * What the node says of itself in the log: registers once, tells changes at once, and otherwise is heard three times within
+ * the silence after which others count it as gone. An idle node writes no more than that.
+ */
+import * as Effect from "effect/Effect"
+import { HEARTBEAT_FLOOR_MS, type MemberHealth, type MemberState } from "@meridian/events/members"
+import { memberAggregate } from "./cluster-fold.ts"
+import { carryOut, type CommandError, type Writer } from "./command.ts"
+
+const HEARD_PER_SILENCE = 3
+
+/** Milliseconds between two heartbeats that say the same. */
+export const heartbeatInterval = (memberSilenceMs: number): number =>
+  Math.max(HEARTBEAT_FLOOR_MS, Math.floor(memberSilenceMs / HEARD_PER_SILENCE))
+
+export class MemberVoice {
+  readonly #release: { readonly version: string; readonly workers: number }
+  #registered = false
+
+  constructor(release: { readonly version: string; readonly workers: number }) {
+    this.#release = release
+  }
+
+  /** `reason`: why the node is not ready, empty when it is. */
+  speak(writer: Writer, health: MemberHealth, reason: string): Effect.Effect<void, CommandError> {
+    return Effect.gen({ self: this }, function* () {
+      const { version, workers } = this.#release
+      const aggregate = memberAggregate(writer.node)
+      if (!this.#registered) {
+        yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Register" as const, version, workers }))
+        this.#registered = true
+      }
+      const { memberSilenceMs } = writer.fold.policy.settings
+      if (isDue(aggregate.get(writer.fold), health, writer.now(), heartbeatInterval(memberSilenceMs)))
+        yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Heartbeat" as const, health }))
+      yield* carryOut(writer, aggregate, () =>
+        Effect.succeed(reason === "" ? { _tag: "SetReady" as const } : { _tag: "SetUnready" as const, reason })
+      )
+    })
+  }
+}
+
+const isDue = ({ health: said, heardAt }: MemberState, health: MemberHealth, now: number, interval: number): boolean =>
+  said === null ||
+  now - heardAt >= interval ||
+  said.workers !== health.workers ||
+  said.synchronised !== health.synchronised ||
+  said.ntsGeneration !== health.ntsGeneration ||
+  said.symmetricSet !== health.symmetricSet

@@ -1,0 +1,77 @@
+/** Three coordinators over a real NATS, one of them with a clock that is a year or an hour off. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { fromIso } from "@meridian/events/event"
+import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
+import { agreement, eventsOf, keysText, makeCluster, type RunningCluster } from "./running-cluster.ts"
+import { type RunningCoordinator, until } from "./running-coordinator.ts"
+
+const binary = natsBinary()
+const why =
+  binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
+const YEAR_S = 31_557_600
+
+describe.runIf(binary !== undefined)(`a node whose clock is wrong${why}`, () => {
+  let nats: RunningNats
+  let cluster: RunningCluster
+  let telling: NodeJS.Timeout | undefined
+  beforeEach(async () => {
+    nats = await startNats(binary ?? [])
+    cluster = makeCluster(() => nats.urls)
+  })
+  afterEach(async () => {
+    clearInterval(telling)
+    await cluster.stop()
+    await nats.stop()
+  })
+
+  /** Has the nodes say something every second, so that others hear what time they have. */
+  const keepTelling = (nodes: ReadonlyArray<RunningCoordinator>): void => {
+    let workers = 0
+    telling = setInterval(() => {
+      workers = (workers % 8) + 1
+      for (const node of nodes) node.send({ type: "health", workers, synchronised: true, stratum: 2 })
+    }, 1_000)
+  }
+
+  it("does not lead, ends no key before its time, writes no wrong time down, and says so", async () => {
+    // It is the first and has nobody but NATS to compare with.
+    const early = cluster.start("a", [`--clock-offset=${YEAR_S}`])
+    expect(await early.warning(/ahead of NATS/)).toMatch(/3155\d{4} s ahead of NATS: it does not lead until/)
+    await early.stateWhen(({ clockDoubt, leader }) => clockDoubt.includes("ahead of NATS") && leader === null)
+
+    const good = ["b", "c"].map((node) => cluster.start(node))
+    keepTelling(good)
+    const first = await agreement(
+      [early, ...good],
+      ({ ntsKeys, members }) => ntsKeys.length === 2 && members.length === 3
+    )
+    expect(["b", "c"]).toContain(first.leader)
+    // By then the nodes have outvoted it.
+    const state = await early.stateWhen(({ clockDoubt }) => clockDoubt.includes("ahead of nodes b, c"))
+    expect(state.ntsKeys.map(({ status }) => status)).toEqual(["active", "pending"])
+    // With the leader gone it is one of two, and NATS knows which of them is right.
+    const leader = good.find((it) => it.directory.endsWith(`/${first.leader}`)) as RunningCoordinator
+    const other = good.find((it) => it !== leader) as RunningCoordinator
+    await leader.kill()
+    await other.report(({ leading }) => leading)
+    await until(
+      () => {
+        const [last, its] = [other.allKeys.at(-1), early.allKeys.at(-1)]
+        return last !== undefined && its !== undefined && keysText(last) === keysText(its) ? true : undefined
+      },
+      () => "the same keys on the node with the wrong clock"
+    )
+    const events = await eventsOf(other)
+    const late = events.filter(({ time }) => Math.abs(fromIso(time) - Date.now()) > 120_000)
+    expect(late.map(({ type, node, time }) => [type, node, time])).toEqual([])
+    expect(events.filter(({ node, subject }) => node === "a" && subject.startsWith("keys."))).toEqual([])
+    expect(events.filter(({ type }) => type === "NtsGenerationRetired")).toEqual([])
+
+    // The same node a day's rotation behind: what is active stays so.
+    await early.kill()
+    const behind = cluster.start("a", ["--clock-offset=-3600"])
+    expect(await behind.warning(/behind/)).toMatch(/3600 s behind/)
+    const same = await agreement([behind, other], ({ members }) => members.length === 3)
+    expect(same.ntsKeys.map(({ status }) => status)).toEqual(["active", "pending"])
+  }, 90_000)
+})
