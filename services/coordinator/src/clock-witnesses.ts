@@ -75,7 +75,14 @@ export class ClockWitnesses {
     const middle = against.toSorted((a, b) => a.time - b.time)[against.length >> 1]?.time ?? own
     const united = against.filter(({ time }) => near(time, middle))
     if (united.length >= 2 && united.length > withUs)
-      return off(`nodes ${united.map(({ name }) => name).join(", ")}`, middle, middle)
+      return off(
+        `nodes ${united
+          .map(({ name }) => name)
+          .toSorted()
+          .join(", ")}`,
+        middle,
+        middle
+      )
     const server = shown(this.#server, steady)
     if (server === undefined) return { _tag: "Alone" }
     if (near(server, own)) return { _tag: "Good", confirmed: true }

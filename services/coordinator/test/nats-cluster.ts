@@ -52,28 +52,45 @@ const listens = (port: number): Promise<boolean> =>
     socket.on("data", () => socket.destroy())
   })
 
-/** Starts the servers and waits until they listen; coordinators wait for the cluster to form by themselves. */
-export const startNats = async ([program = "nats-server", ...words]: ReadonlyArray<string>): Promise<RunningNats> => {
+/** Where a server runs: the words before its command line, and its address there. */
+export interface ServerHost {
+  readonly address: string
+  readonly how: ReadonlyArray<string>
+}
+
+const LOOPBACK: ServerHost = { address: "127.0.0.1", how: [] }
+
+/**
+ * Starts the servers, one on each host, and waits until those on loopback listen; coordinators wait for the cluster to form by
+ * themselves.
+ */
+export const startNats = async (
+  binary: ReadonlyArray<string>,
+  hosts: ReadonlyArray<ServerHost> = Array.from({ length: SIZE }, () => LOOPBACK)
+): Promise<RunningNats> => {
+  const addressOf = (index: number): string => (hosts[index] ?? LOOPBACK).address
   const directory = mkdtempSync(join(tmpdir(), "meridian-co-nats-"))
   const ports = await freePorts(SIZE * 2)
-  const routes = ports.slice(SIZE).map((port) => `"nats://127.0.0.1:${port}"`)
+  const routes = ports.slice(SIZE).map((port, index) => `"nats://${addressOf(index)}:${port}"`)
   const servers = ports.slice(0, SIZE).map((port, index) => {
     const config = join(directory, `${index}.conf`)
     writeFileSync(
       config,
       [
         `server_name: n${index}`,
-        `listen: "127.0.0.1:${port}"`,
+        `listen: "${addressOf(index)}:${port}"`,
         `jetstream { store_dir: "${join(directory, `store-${index}`)}", max_mem: 64M, max_file: 1G }`,
-        `cluster { name: test, listen: "127.0.0.1:${ports[SIZE + index]}", routes: [${routes.join(", ")}] }`,
+        `cluster { name: test, listen: "${addressOf(index)}:${ports[SIZE + index]}", routes: [${routes.join(", ")}] }`,
         ""
       ].join("\n")
     )
     let child: ChildProcess | undefined
     return {
       start: async () => {
+        const [program = "nats-server", ...words] = [...(hosts[index]?.how ?? []), ...binary]
         child = spawn(program, [...words, "-c", config], { stdio: "ignore" })
         await once(child, "spawn")
+        if (addressOf(index) !== LOOPBACK.address) return
         for (let tries = 0; tries < 200 && !(await listens(port)); tries++) await sleep(50)
       },
       kill: async () => {
@@ -85,7 +102,7 @@ export const startNats = async ([program = "nats-server", ...words]: ReadonlyArr
   })
   await Promise.all(servers.map((it) => it.start()))
   return {
-    urls: ports.slice(0, SIZE).map((port) => `127.0.0.1:${port}`),
+    urls: ports.slice(0, SIZE).map((port, index) => `${addressOf(index)}:${port}`),
     directory,
     servers,
     stop: async () => {

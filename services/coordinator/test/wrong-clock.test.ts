@@ -70,7 +70,7 @@ describe.runIf(binary !== undefined)(`a node whose clock is wrong${why}`, () => 
     // The same node a day's rotation behind: what is active stays so.
     await early.kill()
     const behind = cluster.start("a", ["--clock-offset=-3600"])
-    expect(await behind.warning(/behind/)).toMatch(/3600 s behind/)
+    expect(await behind.warning(/behind/)).toMatch(/ 3[56]\d\d s behind/)
     const same = await agreement([behind, other], ({ members }) => members.length === 3)
     expect(same.ntsKeys.map(({ status }) => status)).toEqual(["active", "pending"])
   }, 90_000)
