@@ -11,6 +11,7 @@ import {
   numbersBody,
   PROTOCOL_NTPV4,
   record,
+  RecordDecoder,
   RecordType
 } from "@meridian/wire/nts-ke"
 import { AeadId, type AeadParameters, aeadParameters } from "./aead.ts"
@@ -110,6 +111,26 @@ export const readKeyExchangeReply = (
     return refused("no-cookies", `expected cookies of 1 to ${MAXIMUM_COOKIE_BYTES} bytes in the reply, found none`)
   const compliantExporter = parameters.id === AeadId.aes128GcmSiv && of(RecordType.compliantGcmSivExporter).length > 0
   return { _tag: "Agreed", aead: parameters, compliantExporter, cookies, host, port }
+}
+
+/** A reply as it arrives, in pieces of any size, however TLS and the server have cut it. */
+export class KeyExchangeReply {
+  private readonly decoder = new RecordDecoder()
+  private readonly offered: readonly AeadId[]
+
+  /** @param offered the list the request was made with */
+  constructor(offered: readonly AeadId[] = defaultAeads) {
+    this.offered = offered
+  }
+
+  /** Takes the next bytes. Never throws. */
+  push(bytes: Uint8Array): "reading" | KeyExchange | KeyExchangeRefused {
+    const state = this.decoder.push(bytes)
+    if (state === "reading") return state
+    return state === "complete"
+      ? readKeyExchangeReply(this.decoder.records, this.offered)
+      : refused("malformed", `the reply is no NTS-KE message: ${state}`)
+  }
 }
 
 const knownTypes: ReadonlySet<number> = new Set(Object.values(RecordType))

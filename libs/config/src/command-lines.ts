@@ -71,15 +71,29 @@ export const statusCommand = defineFlags({
 
 export const queryCommand = defineFlags({
   command: "meridian query",
-  meaning: "Asks an NTP server for the time and prints offset, delay, stratum, reference id and root distance.",
+  meaning:
+    "Asks an NTP server for the time and prints offset, delay, stratum, reference id and root distance. With --nts it exchanges keys first (RFC 8915), and only authenticated answers count.",
   flags: {
     count: valueFlag(wholeNumber("N", 1, 1000), "Requests to send, one a second. Default 1."),
     version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default 4."),
+    nts: switchFlag("Asks with NTS: PORT is then the TCP port of the key exchange."),
+    ca: valueFlag(
+      ntsDirective.options.ca,
+      "With --nts: PEM file, or folder of them, that the server's certificate must be vouched for by. Default: the system's."
+    ),
+    aead: valueFlag(
+      ntsDirective.options.aead,
+      "With --nts: the one algorithm to offer. Default: AES_128_GCM_SIV, else AES_SIV_CMAC_256."
+    ),
+    state: valueFlag(
+      stateDirectoryDirective.operands.directory.type,
+      "With --nts: directory that keeps keys and unused cookies, sealed, so that the next query needs no exchange. Default: none are kept."
+    ),
     json
   },
   positional: {
     name: "HOST[:PORT]",
-    meaning: "Server to ask: a name, an IPv4 address or [IPv6]; the port is 123 unless given.",
+    meaning: `Server to ask: a name, an IPv4 address or [IPv6]; the port is 123 unless given, with --nts ${DEFAULT_NTS_KE_PORT}.`,
     least: 1,
     most: 1
   }

@@ -1,13 +1,19 @@
 /** `meridian query HOST[:PORT]`. Exit codes: 0 every request was answered, 1 one was not, 2 wrong flag. */
+import { DEFAULT_NTS_KE_PORT } from "@meridian/config/authentication-settings"
 import { queryCommand } from "@meridian/config/command-lines"
-import { parseFlags, renderHelp } from "@meridian/config/flags"
+import { type FlagValues, parseFlags, renderHelp } from "@meridian/config/flags"
 import { type Answer, formatAnswer, parseTarget, query, QueryFailed } from "./query.ts"
 
 const NTP_PORT = 123
 const TIMEOUT_MS = 3_000
 
+type Values = FlagValues<typeof queryCommand.flags>
+type Target = NonNullable<ReturnType<typeof parseTarget>>
+
+const say = (message: string): void => void process.stderr.write(`meridian query: ${message}\n`)
+
 const refuse = (message: string): number => {
-  process.stderr.write(`meridian query: ${message}\n`)
+  say(message)
   return 2
 }
 
@@ -20,21 +26,49 @@ export const runQuery = async (args: readonly string[]): Promise<number> => {
   }
   const { values, positionals } = parsed.value
   const text = positionals[0] ?? ""
-  const target = parseTarget(text, NTP_PORT)
+  const target = parseTarget(text, values.nts ? DEFAULT_NTS_KE_PORT : NTP_PORT)
   if (target === undefined)
     return refuse(`found ${JSON.stringify(text)}, expected HOST, HOST:PORT or [IPV6]:PORT with a port from 1 to 65535`)
-  const answers = await query({
-    ...target,
-    count: values.count ?? 1,
-    version: values.version ?? 4,
-    timeoutMs: TIMEOUT_MS
-  })
-  const failed = answers.find((answer) => answer instanceof QueryFailed)
-  const good = answers.filter((answer): answer is Answer => !(answer instanceof QueryFailed))
-  if (values.json)
-    process.stdout.write(`${JSON.stringify({ ...target, answers: good, error: failed?.message ?? null }, null, 2)}\n`)
+  if (values.nts) return values.version === 3 ? refuse("--nts is of NTP version 4") : askWithNts(target, values)
+  const idle = (["ca", "aead", "state"] as const).find((name) => values[name] !== undefined)
+  return idle === undefined ? askPlainly(target, values) : refuse(`--${idle} is about --nts, which is not given`)
+}
+
+const askPlainly = async (target: Target, { count = 1, version = 4, json }: Values): Promise<number> => {
+  const { good, failed } = sorted(await query({ ...target, count, version, timeoutMs: TIMEOUT_MS }))
+  if (json) print({ ...target, answers: good, error: failed?.message ?? null })
   else for (const answer of good) process.stdout.write(`${formatAnswer(answer)}\n`)
-  if (failed === undefined) return 0
-  process.stderr.write(`meridian query: ${failed.message}\n`)
+  return failed === undefined ? 0 : fail(failed)
+}
+
+/** TLS and ciphers are loaded only here. */
+const askWithNts = async (target: Target, { count = 1, ca, aead, state, json }: Values): Promise<number> => {
+  const [{ queryNts }, { formatKeys, formatNtsAnswer }, { aeadParameters }] = await Promise.all([
+    import("./query-nts.ts"),
+    import("./query-nts-text.ts"),
+    import("@meridian/auth/aead")
+  ])
+  const algorithm = aead === undefined ? undefined : aeadParameters(aead)?.id
+  const plan = { ...target, count, timeoutMs: TIMEOUT_MS, ca: ca ?? null, aead: algorithm, state }
+  const { keys, answers, warnings } = await queryNts(plan)
+  const { good, failed } = sorted(answers)
+  for (const warning of warnings) say(warning)
+  if (json) print({ ...target, keys: keys ?? null, answers: good, error: failed?.message ?? null })
+  else {
+    if (keys !== undefined) process.stdout.write(`${formatKeys(target, keys)}\n`)
+    for (const answer of good) process.stdout.write(`${formatNtsAnswer(answer)}\n`)
+  }
+  return failed === undefined ? 0 : fail(failed)
+}
+
+const sorted = <A extends Answer>(answers: readonly (A | QueryFailed)[]) => ({
+  good: answers.filter((answer): answer is A => !(answer instanceof QueryFailed)),
+  failed: answers.find((answer) => answer instanceof QueryFailed)
+})
+
+const print = (value: object): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+
+const fail = ({ message }: QueryFailed): number => {
+  say(message)
   return 1
 }

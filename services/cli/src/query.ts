@@ -20,11 +20,21 @@ export interface Answer extends Measurement {
   readonly address: string
 }
 
-/** No usable answer: why, in one line. */
+export type QueryFailure =
+  /** The name has no address, or a packet could not be sent. */
+  | "unreachable"
+  | "silence"
+  | "kiss"
+  /** NTS: no keys, so nothing was asked. */
+  | "no-keys"
+
+/** No usable answer: why, and what to do, in one line. */
 export class QueryFailed {
   readonly _tag = "QueryFailed"
+  readonly reason: QueryFailure
   readonly message: string
-  constructor(message: string) {
+  constructor(reason: QueryFailure, message: string) {
+    this.reason = reason
     this.message = message
   }
 }
@@ -45,50 +55,103 @@ const now = (): NtpTimestamp => {
   return fromUnix(time)
 }
 
-const askOnce = (address: string, family: number, plan: QueryPlan): Promise<Answer | QueryFailed> =>
+/** A request, and what a packet that comes in says about it. */
+export interface Question {
+  readonly request: Uint8Array
+  /** Undefined when the packet is not the answer: it may be anybody's, and the wait goes on. */
+  readonly judge: (
+    packet: Uint8Array,
+    sent: NtpTimestamp,
+    arrived: NtpTimestamp
+  ) => Measurement | QueryFailed | undefined
+  /** What to say when no answer came in time. */
+  readonly silence: () => QueryFailed
+}
+
+/** Where a question goes: a numeric address. */
+export interface Destination {
+  readonly address: string
+  readonly port: number
+}
+
+/** Random, to be recognised in the reply's origin timestamp. */
+export const newNonce = (): NtpTimestamp => randomBytes(8).readBigUInt64BE() as NtpTimestamp
+
+/** Sends one request and waits for its answer. */
+export const askOnce = (
+  { address, port }: Destination,
+  question: Question,
+  timeoutMs: number
+): Promise<Answer | QueryFailed> =>
   new Promise((resolve) => {
-    const socket = createSocket(family === 6 ? "udp6" : "udp4")
-    const nonce = randomBytes(8).readBigUInt64BE() as NtpTimestamp
+    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4")
     let sent = now()
     const finish = (result: Answer | QueryFailed): void => {
       clearTimeout(timer)
       socket.close()
       resolve(result)
     }
-    const timer = globalThis.setTimeout(
-      () => finish(new QueryFailed(`no answer from ${plan.host} port ${plan.port} within ${plan.timeoutMs / 1000} s`)),
-      plan.timeoutMs
-    )
-    socket.on("error", (error) => finish(new QueryFailed(`${plan.host} port ${plan.port}: ${error.message}`)))
+    const timer = globalThis.setTimeout(() => finish(question.silence()), timeoutMs)
+    socket.on("error", (error) => finish(new QueryFailed("unreachable", `${address} port ${port}: ${error.message}`)))
     socket.on("message", (bytes) => {
-      const arrived = now()
-      const result = measure(bytes, plan.version, nonce, sent, arrived)
-      // A packet that does not answer our question may be anybody's: keep waiting for the one that does.
-      if (result instanceof ReplyRefused && result.reason !== "kiss") return
-      finish(result instanceof ReplyRefused ? new QueryFailed(result.message) : { ...result, address })
+      const result = question.judge(bytes, sent, now())
+      if (result === undefined) return
+      finish(result instanceof QueryFailed ? result : { ...result, address })
     })
-    socket.connect(plan.port, address, () => {
+    socket.connect(port, address, () => {
       sent = now()
-      socket.send(clientRequest(plan.version, nonce))
+      socket.send(question.request)
     })
   })
 
+/** Reads an answer to {@link clientRequest}; only a kiss ends the wait, any other packet may be a stranger's. */
+export const judgePlain =
+  (version: number, nonce: NtpTimestamp): Question["judge"] =>
+  (packet, sent, arrived) => {
+    const result = measure(packet, version, nonce, sent, arrived)
+    if (!(result instanceof ReplyRefused)) return result
+    return result.reason === "kiss" ? new QueryFailed("kiss", result.message) : undefined
+  }
+
+const plainQuestion = ({ host, port, version, timeoutMs }: QueryPlan): Question => {
+  const nonce = newNonce()
+  return {
+    request: clientRequest(version, nonce),
+    judge: judgePlain(version, nonce),
+    silence: () => new QueryFailed("silence", `no answer from ${host} port ${port} within ${timeoutMs / 1000} s`)
+  }
+}
+
+/** The first address of a name. */
+export const addressOf = async (host: string): Promise<string | QueryFailed> =>
+  lookup(host).then(
+    ({ address }) => address,
+    (error: NodeJS.ErrnoException) =>
+      new QueryFailed("unreachable", `cannot resolve ${host}: ${error.code ?? error.message}`)
+  )
+
 const PAUSE_MS = 1_000
 
-/** Asks `count` times, a second apart; stops at the first failure. */
-export const query = async (plan: QueryPlan): Promise<readonly (Answer | QueryFailed)[]> => {
-  const found = await lookup(plan.host).catch(
-    (error: NodeJS.ErrnoException) => new QueryFailed(`cannot resolve ${plan.host}: ${error.code ?? error.message}`)
-  )
-  if (found instanceof QueryFailed) return [found]
-  const answers: (Answer | QueryFailed)[] = []
-  for (let asked = 0; asked < plan.count; asked += 1) {
+/** Calls `ask` `count` times, a second apart; stops at the first failure. */
+export const askRepeatedly = async <A>(
+  count: number,
+  ask: () => Promise<A | QueryFailed>
+): Promise<readonly (A | QueryFailed)[]> => {
+  const answers: (A | QueryFailed)[] = []
+  for (let asked = 0; asked < count; asked += 1) {
     if (asked > 0) await setTimeout(PAUSE_MS)
-    const answer = await askOnce(found.address, found.family, plan)
+    const answer = await ask()
     answers.push(answer)
     if (answer instanceof QueryFailed) break
   }
   return answers
+}
+
+/** Asks without authentication. */
+export const query = async (plan: QueryPlan): Promise<readonly (Answer | QueryFailed)[]> => {
+  const address = await addressOf(plan.host)
+  if (address instanceof QueryFailed) return [address]
+  return askRepeatedly(plan.count, () => askOnce({ address, port: plan.port }, plainQuestion(plan), plan.timeoutMs))
 }
 
 const micros = (seconds: number): string => {

@@ -4,9 +4,9 @@ import { NtsAssociation } from "@meridian/auth/nts-client"
 import { aeadProvider } from "@meridian/native-io/aead"
 import type { NtsConfiguration } from "@meridian/observability/discipline-report"
 import type { Endpoint } from "@meridian/protocol/association-options"
-import type { CookieJars, Jar } from "./cookie-jar.ts"
+import type { CookieJars, Jar } from "@meridian/native-io/cookie-jar"
 import { resolveHost } from "./name-resolver.ts"
-import { exchangeKeys, KeyExchangeFailed } from "./nts-key-exchange.ts"
+import { exchangeKeys, KeyExchangeFailed } from "@meridian/native-io/nts-key-exchange"
 
 /** Seconds after the first failure and at most; each failure doubles. */
 const FIRST_PAUSE = 8

@@ -98,7 +98,7 @@ const loadDigests = async () => {
 const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]> => {
   const [{ KeyExchanges }, { CookieJars }] = await Promise.all([
     import("./key-exchanges.ts"),
-    import("./cookie-jar.ts")
+    import("@meridian/native-io/cookie-jar")
   ])
   const jars = new CookieJars(configuration.stateDirectory)
   return (listener) => new KeyExchanges(jars, listener, () => read().monotonic)

@@ -4,9 +4,8 @@ import { isIP } from "node:net"
 import { join } from "node:path"
 import { type ConnectionOptions, connect, getCACertificates, type TLSSocket } from "node:tls"
 import type { AeadId, AeadParameters } from "@meridian/auth/aead"
-import { defaultAeads, type KeyExchange, keyExchangeRequest, readKeyExchangeReply } from "@meridian/auth/nts-ke-client"
+import { defaultAeads, type KeyExchange, keyExchangeRequest, KeyExchangeReply } from "@meridian/auth/nts-ke-client"
 import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
-import { RecordDecoder } from "@meridian/wire/nts-ke"
 
 const ALPN = "ntske/1"
 /** For the whole exchange, milliseconds. */
@@ -35,6 +34,18 @@ export interface ExchangedKeys {
   /** Where time is served, as the server said; undefined: where keys were asked, and port 123. */
   readonly host: string | undefined
   readonly port: number | undefined
+  readonly certificate: ShownCertificate
+}
+
+/** The certificate that the server showed. */
+export interface ShownCertificate {
+  /** As OpenSSL writes it: `CN=time.example, O=Example`; empty where it has none. */
+  readonly subject: string
+  /** The names and addresses it is for, as OpenSSL writes them: `DNS:time.example, IP Address:192.0.2.1`. */
+  readonly names: string
+  readonly issuer: string
+  /** When it expires, ISO 8601. */
+  readonly expires: string
 }
 
 /** No keys: where, and why, without any of them. */
@@ -59,26 +70,24 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
       reject(new KeyExchangeFailed(target, reason, what))
     }
     const limit = setTimeout(() => fail("timeout", "no whole reply within 10 s"), PATIENCE_MS)
-    let options: ConnectionOptions
+    const reply = new KeyExchangeReply(aeads)
     try {
-      options = optionsOf(target)
+      // It throws for a file that begins like a certificate and is none.
+      socket = connect(optionsOf(target), () => {
+        if (socket?.alpnProtocol !== ALPN)
+          return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
+        socket.write(keyExchangeRequest(aeads))
+      })
     } catch (error) {
-      return fail("ca", `the trusted certificates in ${target.ca} cannot be read: ${messageOf(error)}`)
+      return fail("ca", `the trusted certificates in ${target.ca ?? "the system"} cannot be read: ${messageOf(error)}`)
     }
-    const decoder = new RecordDecoder()
-    socket = connect(options, () => {
-      if (socket?.alpnProtocol !== ALPN)
-        return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
-      socket.write(keyExchangeRequest(aeads))
-    })
     socket.on("data", (bytes: Buffer) => {
-      const state = decoder.push(bytes)
-      if (state === "reading" || socket === undefined) return
-      if (state !== "complete") return fail("refused", `the reply is no NTS-KE message: ${state}`)
-      const reply = readKeyExchangeReply(decoder.records, aeads)
-      if (reply._tag === "Refused") return fail("refused", reply.message)
+      if (socket === undefined) return
+      const judged = reply.push(bytes)
+      if (judged === "reading") return
+      if (judged._tag === "Refused") return fail("refused", judged.message)
       clearTimeout(limit)
-      resolve(keysOf(socket, reply))
+      resolve({ ...keysOf(socket, judged), certificate: certificateOf(socket) })
       socket.end()
     })
     socket.on("error", (error: NodeJS.ErrnoException) =>
@@ -108,14 +117,22 @@ const systemRoots = (): string[] => {
 }
 
 const readCertificates = (path: string): string[] => {
-  if (!statSync(path).isDirectory()) return [readFileSync(path, "utf8")]
+  if (!statSync(path).isDirectory()) {
+    const text = readFileSync(path, "utf8")
+    // The library passes over what is no certificate, and would then blame the server's.
+    if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(text)) throw new Error("no certificate in PEM is in it")
+    return [text]
+  }
   const files = readdirSync(path)
     .filter((name) => /\.(?:pem|crt|cer)$|\.\d$/.test(name))
     .slice(0, MOST_CA_FILES)
   return files.map((name) => readFileSync(join(path, name), "utf8"))
 }
 
-const keysOf = (socket: TLSSocket, { aead, compliantExporter, cookies, host, port }: KeyExchange): ExchangedKeys => {
+const keysOf = (
+  socket: TLSSocket,
+  { aead, compliantExporter, cookies, host, port }: KeyExchange
+): Omit<ExchangedKeys, "certificate"> => {
   const key = (direction: "c2s" | "s2c"): Uint8Array =>
     new Uint8Array(
       socket.exportKeyingMaterial(
@@ -127,7 +144,26 @@ const keysOf = (socket: TLSSocket, { aead, compliantExporter, cookies, host, por
   return { aead, c2s: key("c2s"), s2c: key("s2c"), cookies, host, port }
 }
 
+const certificateOf = (socket: TLSSocket): ShownCertificate => {
+  const { subject, issuer, subjectaltname = "", valid_to: expires } = socket.getPeerCertificate()
+  return { subject: nameText(subject), names: subjectaltname, issuer: nameText(issuer), expires: isoText(expires) }
+}
+
+/** A part of a name may be there several times. */
+const nameText = (name: NodeJS.Dict<string | string[]> | undefined): string =>
+  Object.entries({ ...name })
+    .flatMap(([part, values]) => [values ?? []].flat().map((value) => `${part}=${value}`))
+    .join(", ")
+
+/** Node passes OpenSSL's text on, such as `Nov 21 15:04:05 2026 GMT`. */
+const isoText = (time: string): string => {
+  const at = new Date(time)
+  return Number.isNaN(at.getTime()) ? time : at.toISOString()
+}
+
 const isCertificateFault = ({ code = "" }: NodeJS.ErrnoException): boolean =>
   /CERT|VERIFY|ALTNAME|SELF_SIGNED|ISSUER/.test(code)
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** Without the advice about Node's command line, which nobody types here. */
+const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")

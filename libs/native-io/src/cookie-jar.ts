@@ -1,15 +1,15 @@
 /**
- * NTS keys and cookies that outlive the process, so that a restart need not exchange keys. One file in the state directory,
- * sealed with XChaCha20-Poly1305 under a key in a second file; both are for the owner's eyes only. It is not precious:
- * whatever is wrong with it, keys are exchanged anew.
+ * NTS keys and cookies of a client that outlive the process, so that the next start need not exchange keys. One file in the
+ * state directory, sealed with XChaCha20-Poly1305 under a key in a second file; both are for the owner's eyes only. It is not
+ * precious: whatever is wrong with it, keys are exchanged anew.
  */
 import { randomBytes } from "node:crypto"
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
 
-const JAR_NAME = "nts-cookies"
-const KEY_NAME = "nts-cookies.key"
+/** The node's own jars; another program that keeps some in the same directory names its file otherwise. */
+const NODE_JARS = "nts-cookies"
 const KEY_BYTES = 32
 const NONCE_BYTES = 24
 const PURPOSE = new TextEncoder().encode("meridian nts cookies 1")
@@ -38,9 +38,12 @@ const fromText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 
 
 export class CookieJars {
   private readonly directory: string
+  private readonly name: string
 
-  constructor(directory: string) {
+  /** @param name of the file; its key lies beside it, in `NAME.key` */
+  constructor(directory: string, name = NODE_JARS) {
     this.directory = directory
+    this.name = name
   }
 
   /**
@@ -50,7 +53,7 @@ export class CookieJars {
   take(): { readonly jars: ReadonlyMap<string, Jar>; readonly problem: string | undefined } {
     let box: Buffer
     try {
-      box = readFileSync(this.path(JAR_NAME))
+      box = readFileSync(this.path(this.name))
     } catch {
       return { jars: new Map(), problem: undefined }
     }
@@ -61,7 +64,7 @@ export class CookieJars {
     } catch {
       return {
         jars: new Map(),
-        problem: `${this.path(JAR_NAME)} does not open with ${KEY_NAME} beside it: kept cookies are lost, keys are exchanged anew`
+        problem: `${this.path(this.name)} does not open with ${this.name}.key beside it: kept cookies are lost, keys are exchanged anew`
       }
     }
   }
@@ -76,9 +79,9 @@ export class CookieJars {
     const text = new TextEncoder().encode(JSON.stringify(stored))
     mkdirSync(this.directory, { recursive: true, mode: 0o700 })
     const box = xchacha20poly1305(this.key(), nonce, PURPOSE).encrypt(text)
-    const fresh = this.path(`${JAR_NAME}.new`)
+    const fresh = this.path(`${this.name}.new`)
     writeFileSync(fresh, Buffer.concat([nonce, box]), { mode: 0o600 })
-    renameSync(fresh, this.path(JAR_NAME))
+    renameSync(fresh, this.path(this.name))
   }
 
   private open(box: Buffer): ReadonlyMap<string, Jar> {
@@ -99,7 +102,7 @@ export class CookieJars {
 
   /** Reads the key, or makes one. */
   private key(): Uint8Array {
-    const path = this.path(KEY_NAME)
+    const path = this.path(`${this.name}.key`)
     try {
       const key = new Uint8Array(readFileSync(path))
       if (key.length === KEY_BYTES) return key
