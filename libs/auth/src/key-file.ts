@@ -14,6 +14,7 @@ import {
   MAXIMUM_KEY_ID,
   SymmetricKey
 } from "./key-table.ts"
+import { equalBytes } from "./mac.ts"
 import { type MacAlgorithm, type MacAlgorithmName, macAlgorithm, macAlgorithmNames } from "./mac-algorithms.ts"
 
 /** Keys of at most this many characters are text, longer ones hexadecimal. */
@@ -59,11 +60,17 @@ export const parseKeyFile = (text: string, file: string): KeyFile => {
       void problems.push(new KeyFileProblem(severity, file, index + 1, reason))
     const key = parseLine(line, report)
     if (key === undefined) return
-    if (keys.has(key.id)) report("warning", `key ${key.id} was given before; this line replaces it`)
+    const before = keys.get(key.id)
+    // Files for several programs give a key once in each one's spelling.
+    if (before !== undefined && !isSameKey(before, key))
+      report("warning", `key ${key.id} was given before with another type or value; this line replaces it`)
     keys.set(key.id, key)
   })
   return { table: KeyTable.of(keys.values()), problems }
 }
+
+const isSameKey = (a: SymmetricKey, b: SymmetricKey): boolean =>
+  a.algorithm === b.algorithm && equalBytes(a.secret, b.secret)
 
 type Report = (severity: "error" | "warning", reason: string) => void
 

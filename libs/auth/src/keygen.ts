@@ -1,10 +1,12 @@
 /**
- * The text of the file that ntpkeygen makes: ten AES-128 keys as printable text and ten as hexadecimal.
+ * The text of the file that ntpkeygen makes: ten AES-128 keys as printable text and ten as hexadecimal, for NTPsec, classic
+ * tools and chrony as it is.
  *
  * No type word for AES-128 is known to both NTPsec (AES, AES-128, AES128CMAC) and chrony (AES128), and both skip a line of
- * a type they do not know, with a remark in their log. So the text keys stand there twice, for chrony first: of two lines
- * with one number NTPsec's ntpq and ntpdig take the last, whether they know its type or not. The hexadecimal keys
- * cannot be told to chrony in such a file: it wants them as HEX:…, a word that ends ntpq and ntpdig with an exception.
+ * a type they do not know, with a remark in their log. So every key stands there twice, for chrony first: of two lines
+ * with one number NTPsec's ntpq and ntpdig take the last, whether they know its type or not. Hexadecimal cannot be told to
+ * chrony in such a file: it wants it as HEX:…, a word that ends ntpq and ntpdig with an exception. So the bytes of those
+ * keys, too, are printable characters, and chrony's line gives them as text. Each key is one of 91^16, more than 2^104.
  */
 import { hexadecimal } from "./key-file.ts"
 import { KeyTable, SymmetricKey } from "./key-table.ts"
@@ -39,30 +41,26 @@ export interface GeneratedKeyFile {
 /** Makes the file's name and text; the caller writes it with mode 0400. */
 export const generateKeyFile = (order: KeyFileOrder): GeneratedKeyFile => {
   const name = `ntpkey_AES_${order.host}.${order.filestamp}`
-  const texts = Array.from({ length: KEYS_OF_EACH_KIND }, () => printableKey(order.fillRandom))
-  const binaries = Array.from({ length: KEYS_OF_EACH_KIND }, () => binaryKey(order.fillRandom))
-  const written = [...texts.map((key) => String.fromCharCode(...key)), ...binaries.map(hexadecimal)]
+  const secrets = Array.from({ length: 2 * KEYS_OF_EACH_KIND }, () => printableKey(order.fillRandom))
+  const texts = secrets.map((key) => String.fromCharCode(...key))
+  const written = texts.map((text, index) =>
+    index < KEYS_OF_EACH_KIND ? text : hexadecimal(secrets[index] as Uint8Array)
+  )
   const lines = (type: string, keys: readonly string[]): string =>
     keys.map((key, index) => `${String(index + 1).padStart(2)} ${type} ${key}\n`).join("")
-  const keys = [...texts, ...binaries].map((key, index) => new SymmetricKey(index + 1, macAlgorithms["AES-128"], key))
+  const keys = secrets.map((key, index) => new SymmetricKey(index + 1, macAlgorithms["AES-128"], key))
   return {
     name,
     link: "ntp.keys",
     text: [
       `# ${name}\n# ${order.date}\n`,
-      `# Keys 1 to ${KEYS_OF_EACH_KIND} in chrony's spelling; it skips the lines with AES, others skip those with AES128.\n`,
-      lines("AES128", written.slice(0, KEYS_OF_EACH_KIND)),
-      `# All keys in the spelling of ntp.keys(5).\n`,
+      `# The keys in chrony's spelling; it skips the lines with AES, others skip those with AES128.\n`,
+      lines("AES128", texts),
+      `# The same keys in the spelling of ntp.keys(5).\n`,
       lines("AES", written)
     ].join(""),
     table: KeyTable.of(keys)
   }
-}
-
-const binaryKey = (fillRandom: KeyFileOrder["fillRandom"]): Uint8Array => {
-  const key = new Uint8Array(KEY_BYTES)
-  fillRandom(key)
-  return key
 }
 
 /** Characters drawn evenly: a byte past the largest multiple of their number is drawn again. */

@@ -109,7 +109,11 @@ describe("a key file", () => {
     expect(reports(`1 AES ${"00".repeat(20)}`)).toEqual([
       "warning 1: key 1: AES-128 takes 16 bytes; a key of 20 was cut"
     ])
-    expect(reports("1 MD5 a\n1 MD5 b")).toEqual(["warning 2: key 1 was given before; this line replaces it"])
+    const replaced = "warning 2: key 1 was given before with another type or value; this line replaces it"
+    expect(reports("1 MD5 a\n1 MD5 b")).toEqual([replaced])
+    expect(reports("1 MD5 a\n1 SHA1 a")).toEqual([replaced])
+    // The same key in two programs' spelling.
+    expect(reports("1 AES128 0123456789abcdef\n1 AES 30313233343536373839616263646566")).toEqual([])
     expect(reports("1 MD5 a 10.0.0.1")).toEqual(["warning 1: key 1: what follows the key is ignored"])
     expect(reports("1 mystery a")).toEqual([
       "warning 1: key 1: the type is unknown and taken for MD5, because it begins with M"

@@ -169,13 +169,13 @@ describe.runIf(peersAvailable("ntpkeygen with real daemons", peers))("the file a
     }
   })
 
-  it("gives chronyd and NTPsec's ntpdig the same ten text keys", async () => {
+  it("gives chronyd and NTPsec's ntpdig the same twenty keys", async () => {
     writeKeyFile(folder, "a", NOW)
     const chronyd = await startChronyd()
     try {
       expect(chronyd.output()).not.toContain("AES128")
       const { command, args, env } = ntpdigOnPort(port) as PeerCommand
-      for (const key of Array.from({ length: 10 }, (_, index) => String(index + 1))) {
+      for (const key of ["1", "10", "11", "20"]) {
         const asked = [...args, "-a", key, "-k", join(folder, "ntp.keys"), "-t", "2", "127.0.0.1"]
         const { status, stdout, stderr } = spawnSync(command, asked, { env, encoding: "utf8", timeout: 10_000 })
         expect({ key, status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringContaining("s8") })
