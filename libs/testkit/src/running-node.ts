@@ -76,20 +76,20 @@ export interface NodeOptions {
   /** Used again after a crash; otherwise a fresh one is made and removed. */
   readonly state?: string
   readonly port?: number
+  /** Put before the command: a network namespace to run in. */
+  readonly within?: readonly string[]
 }
 
 /** Starts `meridian up`; succeeds when the first screen is there. Throws with the output when it is not. */
 export const startNode = async (options: NodeOptions = {}): Promise<RunningNode> => {
   const port = options.port ?? (await freePort())
   const state = options.state ?? mkdtempSync(join(tmpdir(), "meridian-node-"))
-  const child = spawn(
-    process.execPath,
-    [cli, "up", "--port", String(port), "--state", state, ...(options.args ?? [])],
-    {
-      env: cleanEnvironment(options.env ?? {}),
-      stdio: ["ignore", "pipe", "pipe"]
-    }
-  )
+  const up = [process.execPath, cli, "up", "--port", String(port), "--state", state, ...(options.args ?? [])]
+  const [command = "", ...args] = [...(options.within ?? []), ...up]
+  const child = spawn(command, args, {
+    env: cleanEnvironment(options.env ?? {}),
+    stdio: ["ignore", "pipe", "pipe"]
+  })
   const exited = once(child, "exit")
   let stdout = ""
   let stderr = ""

@@ -1,0 +1,51 @@
+/** Networks of a test's own, for daemons that open port 123 and no other. They need root, and iproute2. */
+import { execFileSync } from "node:child_process"
+
+/** Whether this process may make them; otherwise says on standard error which suite is skipped and why. */
+export const canMakeNamespaces = (suite: string): boolean => {
+  try {
+    if (process.getuid?.() !== 0) throw new Error("not root")
+    execFileSync("ip", ["netns", "list"], { stdio: "ignore" })
+    return true
+  } catch {
+    process.stderr.write(`${suite}: skipped, a network namespace of its own needs root and iproute2\n`)
+    return false
+  }
+}
+
+let made = 0
+
+/** One network, alone but for what it is connected to. */
+export class NetworkNamespace {
+  /** Unlike any other of this machine. */
+  readonly name = `meridian-${process.pid}-${(made += 1)}`
+  /** Put before a command and its arguments, it runs in here. */
+  readonly within: readonly string[] = ["ip", "netns", "exec", this.name]
+
+  constructor() {
+    ip("netns", "add", this.name)
+    ip("-n", this.name, "link", "set", "lo", "up")
+  }
+
+  /** A cable to another network. @param addresses on this side and on the other, each with its prefix length */
+  connect(other: NetworkNamespace, addresses: readonly string[], others: readonly string[]): void {
+    const [here, there] = [`v${(made += 1)}`, `v${(made += 1)}`]
+    ip("link", "add", here, "netns", this.name, "type", "veth", "peer", "name", there, "netns", other.name)
+    const sides = [
+      [this.name, here, addresses],
+      [other.name, there, others]
+    ] as const
+    for (const [name, device, own] of sides) {
+      for (const address of own) ip("-n", name, "address", "add", address, "dev", device)
+      ip("-n", name, "link", "set", device, "up")
+    }
+  }
+
+  /** Removes it, and every cable to it. What runs in there must have ended. */
+  remove(): void {
+    ip("netns", "delete", this.name)
+  }
+}
+
+const ip = (...args: readonly string[]): void =>
+  void execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] })
