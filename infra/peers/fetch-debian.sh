@@ -1,10 +1,11 @@
 #!/bin/bash
 # fetch-debian.sh DIR: real NTP peers for tests, as unmodified Debian packages unpacked below DIR. Nothing is installed, no daemon is started.
-#   DIR/bookworm  chrony 4.3, ntpsec 1.2.2 (ntpd, ntpq, ntpdig, ntpkeygen, ntpmon), nats-server 2.9
+#   DIR/bookworm  chrony 4.3, ntpsec 1.2.2 (ntpd, ntpq, ntpdig, ntpkeygen, ntpmon), gnutls-cli, nats-server 2.9
 #   DIR/bullseye  classic ntp 4.2.8p15 (Autokey, ntp_signd), sntp, ntpdate, with its own OpenSSL 1.1
 #   DIR/trixie    chrony 4.6.1 (AES-128-GCM-SIV), ntpsec 1.2.3, ntpd-rs 1.4.0, nats-server 2.10, with their own libc
 #   DIR/sid       the newest: chrony 4.9, ntpd-rs 1.9, nats-server 2.15 (2026-11). It moves, so its absence is a warning, not a failure
-# The mirror is the one that this machine's apt already uses. Run again, it fetches only what is missing. libs/testkit/src/real-peers.ts starts them.
+# The mirror is the one that this machine's apt already uses. Run again, it fetches a suite only when
+# it is not there or the list of its packages below has changed. libs/testkit/src/real-peers.ts starts them.
 set -euo pipefail
 dest=$(realpath -m "${1:?usage: fetch-debian.sh DIR}"); mkdir -p "$dest"
 base=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | grep -v security | grep debian | head -1)
@@ -21,7 +22,7 @@ suite() { # suite NAME package...
   for p in "$a"/deb/*.deb; do dpkg-deb -x "$p" "$d"; done
   rm -rf "$a"; echo "$*" > "$d/.complete"; echo "fetch-debian: $s: $*"
 }
-suite bookworm chrony ntpsec ntpsec-ntpdate ntpsec-ntpdig ntpsec-ntpviz python3-ntp nats-server libedit2 libbsd0 libmd0 libseccomp2 libgnutls30 libnettle8 libhogweed6 libidn2-0 libunistring2 libtasn1-6 libp11-kit0 libffi8 libgmp10 libcap2 libssl3
+suite bookworm chrony ntpsec ntpsec-ntpdate ntpsec-ntpdig ntpsec-ntpviz python3-ntp nats-server libedit2 libbsd0 libmd0 libseccomp2 libgnutls30 libnettle8 libhogweed6 libidn2-0 libunistring2 libtasn1-6 libp11-kit0 libffi8 libgmp10 libcap2 libssl3 gnutls-bin libgnutls-dane0 libunbound8 libevent-2.1-7
 suite bullseye ntp ntpdate sntp libssl1.1 libopts25 openssl
 suite trixie nats-server chrony ntpd-rs ntpsec python3-ntp ntpsec-ntpdig libc6 libcap2 libedit2 libgnutls30t64 libnettle8t64 libhogweed6t64 libseccomp2 libgcc-s1 libbsd0 libssl3t64 libtinfo6 libgmp10 libidn2-0 libp11-kit0 libtasn1-6 libunistring5 libmd0 libzstd1 zlib1g libffi8
 newest='nats-server chrony ntpd-rs libc6 libcap2 libedit2 libgnutls30t64 libnettle8t64 libhogweed6t64 libseccomp2 libgcc-s1 libbsd0 libtinfo6 libgmp10 libidn2-0 libp11-kit0 libtasn1-6 libunistring5 libmd0 libffi8'

@@ -22,6 +22,7 @@ export type PeerName =
   | "classic-ntpd"
   | "classic-ntpq"
   | "classic-sntp"
+  | "gnutls-cli"
   | "nats-server-2.9"
   | "nats-server-2.10"
   | "nats-server-newest"
@@ -56,6 +57,7 @@ const PLACES: Record<PeerName, Place> = {
   "classic-ntpd": { suite: "bullseye", program: "usr/sbin/ntpd", how: "system" },
   "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
   "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },
+  "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },
   "nats-server-2.9": { suite: "bookworm", program: "usr/sbin/nats-server", how: "system" },
   "nats-server-2.10": { suite: "trixie", program: "usr/sbin/nats-server", how: "own-libc" },
   "nats-server-newest": { suite: "sid", program: "usr/sbin/nats-server", how: "own-libc" }
