@@ -98,6 +98,8 @@ export interface ClockState extends AggregateState {
   readonly peer: string | null
   /** Id of the event that chose the peer or entered holdover. */
   readonly decidedBy: string | null
+  /** The reason which that event gives. */
+  readonly reason: string | null
   readonly holdover: boolean
   readonly leap: "none" | "insert" | "delete"
   /** Sources in reach, in order of their coming. */
@@ -114,6 +116,7 @@ export const clockInitial = (node: string): ClockState => ({
   node,
   peer: null,
   decidedBy: null,
+  reason: null,
   holdover: false,
   leap: "none",
   reachable: [],
@@ -176,7 +179,7 @@ export const evolve = (state: ClockState, event: ClockEvent): ClockState | Event
   const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)) }
   switch (event.type) {
     case "SystemPeerChosen":
-      return { ...base, peer: event.data.peer, decidedBy: event.id, holdover: false }
+      return { ...base, peer: event.data.peer, decidedBy: event.id, reason: event.data.reason, holdover: false }
     case "SourceReachabilityChanged": {
       const { source, reachable } = event.data
       const others = state.reachable.filter((it) => it !== source)
@@ -187,7 +190,7 @@ export const evolve = (state: ClockState, event: ClockEvent): ClockState | Event
     case "LeapArmed":
       return { ...base, leap: event.data.leap }
     case "HoldoverEntered":
-      return { ...base, peer: null, decidedBy: event.id, holdover: true }
+      return { ...base, peer: null, decidedBy: event.id, reason: event.data.reason, holdover: true }
   }
 }
 

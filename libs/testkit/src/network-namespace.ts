@@ -22,9 +22,11 @@ export class NetworkNamespace {
   /** Put before a command and its arguments, it runs in here. */
   readonly within: readonly string[] = ["ip", "netns", "exec", this.name]
 
-  constructor() {
+  /** @param addresses IPv4, of its loopback beside 127.0.0.1; 192.0.2.0/24 is free for tests */
+  constructor(addresses: readonly string[] = []) {
     ip("netns", "add", this.name)
     ip("-n", this.name, "link", "set", "lo", "up")
+    for (const address of addresses) ip("-n", this.name, "address", "add", `${address}/32`, "dev", "lo")
   }
 
   /** A cable to another network. @param addresses on this side and on the other, each with its prefix length */

@@ -43,6 +43,7 @@ export interface ClockView {
   readonly reachable: readonly string[]
   readonly steps: number
   readonly event: string | null
+  readonly reason: string | null
 }
 
 export interface StateView {
@@ -115,14 +116,15 @@ export const clockTable = (clocks: readonly ClockView[], colours?: boolean): str
   clocks.length === 0
     ? "  no node has told of its clock\n"
     : table(
-        ["node", "system peer", "reachable", "leap", "steps", "event"],
-        clocks.map(({ node, peer, holdover, leap, reachable, steps, event }) => [
+        ["node", "system peer", "reachable", "leap", "steps", "event", "why"],
+        clocks.map(({ node, peer, holdover, leap, reachable, steps, event, reason }) => [
           node,
           holdover ? cell("holdover", "warn") : cell(peer ?? "none", peer === null ? "warn" : "plain"),
           String(reachable.length),
           leap,
           String(steps),
-          event ?? "-"
+          event ?? "-",
+          reason ?? ""
         ]),
         colours
       )

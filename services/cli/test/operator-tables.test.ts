@@ -42,7 +42,16 @@ describe("tables", () => {
         generations: [],
         symmetricSets: [],
         clocks: [
-          { node: "a", peer: null, holdover: true, leap: "none", reachable: [], steps: 1, event: "e.7" },
+          {
+            node: "a",
+            peer: null,
+            holdover: true,
+            leap: "none",
+            reachable: [],
+            steps: 1,
+            event: "e.7",
+            reason: "a: unreachable"
+          },
           {
             node: "b",
             peer: "192.0.2.1",
@@ -50,7 +59,8 @@ describe("tables", () => {
             leap: "insert",
             reachable: ["192.0.2.1"],
             steps: 0,
-            event: null
+            event: null,
+            reason: null
           }
         ],
         dropped: [
@@ -62,7 +72,7 @@ describe("tables", () => {
       false
     )
     expect(text).toContain("the leader was a, term 3, by event e.1")
-    expect(text).toMatch(/a {5}holdover {5}0/)
+    expect(text).toMatch(/a {5}holdover {5}0 .* e\.7 {4}a: unreachable\n/)
     expect(text).toContain(
       "5 events of clock.a were dropped by retention, the first left is of 2026-11-21 13:00:00Z: what is said of it here may lack something"
     )

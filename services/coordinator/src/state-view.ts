@@ -51,6 +51,8 @@ export interface ClockView {
   readonly steps: number
   /** The event that chose the peer or entered holdover. */
   readonly event: string | null
+  /** Why that event was decided. */
+  readonly reason: string | null
 }
 
 export interface StateView {
@@ -163,12 +165,13 @@ export const setViews = ({ symmetric }: ClusterFold, now: number): ReadonlyArray
   }))
 
 export const clockViews = (fold: ClusterFold): ReadonlyArray<ClockView> =>
-  byNode(fold.clocks.values()).map(({ node, peer, holdover, leap, reachable, steps, decidedBy }) => ({
+  byNode(fold.clocks.values()).map(({ node, peer, holdover, leap, reachable, steps, decidedBy, reason }) => ({
     node,
     peer,
     holdover,
     leap,
     reachable,
     steps,
-    event: decidedBy
+    event: decidedBy,
+    reason
   }))

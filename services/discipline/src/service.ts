@@ -226,8 +226,8 @@ export class DisciplineService {
       case "Stepped": {
         const peer = keeper.discipline.root?.peer
         if (peer !== undefined && (peer !== this.announced || wasHoldover)) {
+          const reason = reasonToChoose(peer, this.announced, decision.verdicts)
           this.announced = peer
-          const reason = decision.verdicts.find(({ id }) => id === peer)?.reason ?? "the best of the survivors"
           outbox.add({ _tag: "ChoosePeer", peer, reason, measurements: measurements() })
         }
         if (action._tag !== "Slewed") upstreams.servedTimeStepped()
@@ -322,6 +322,13 @@ export class DisciplineService {
     this.warned.add(message)
     this.surroundings.send({ type: "warning", message })
   }
+}
+
+/** Why this peer, and what became of the one before it. */
+const reasonToChoose = (peer: string, before: string | undefined, verdicts: readonly SourceVerdict[]): string => {
+  const reason = verdicts.find(({ id }) => id === peer)?.reason ?? "the best of the survivors"
+  const past = before === peer ? undefined : verdicts.find(({ id }) => id === before)
+  return past === undefined ? reason : `${reason}; ${before}, followed before: ${past.verdict}, ${past.reason}`
 }
 
 type MeasurementList = ReturnType<typeof measurementsOf>

@@ -30,7 +30,8 @@ const now = (offset: number): NtpTimestamp => {
 /** @param answer undefined for silence; called for every request with its number, from 0 */
 export const startFakeServer = async (
   address: string,
-  answer: (request: number, asked: NtpHeader) => FakeAnswer | undefined
+  answer: (request: number, asked: NtpHeader) => FakeAnswer | undefined,
+  ownPort = 0
 ): Promise<FakeServer> => {
   const socket = createSocket("udp4")
   let requests = 0
@@ -60,7 +61,7 @@ export const startFakeServer = async (
     })
     for (let copy = 0; copy < copies; copy += 1) socket.send(reply, from.port, from.address)
   })
-  socket.bind(0, address)
+  socket.bind(ownPort, address)
   await once(socket, "listening")
   const { port } = socket.address()
   return {

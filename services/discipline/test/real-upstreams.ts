@@ -73,14 +73,18 @@ export const freePort = async (address: string): Promise<number> => {
   return port
 }
 
-/** @param lines of chrony.conf besides what every one of these servers needs */
+/**
+ * @param lines of chrony.conf besides what every one of these servers needs
+ * @param place a network namespace and a port that is free there; otherwise any free port of this machine
+ */
 export const startChronyd = async (
   folder: Folder,
   address: string,
   lines: readonly string[] = [],
-  stratum = 2
+  stratum = 2,
+  place?: { readonly namespace: string; readonly port: number }
 ): Promise<RunningServer> => {
-  const port = await freePort(address)
+  const port = place?.port ?? (await freePort(address))
   const name = `chronyd-${address}-${port}`
   const configuration = [
     `port ${port}`,
@@ -93,7 +97,8 @@ export const startChronyd = async (
     ...lines
   ]
   writeFileSync(folder.file(`${name}.conf`), `${configuration.join("\n")}\n`)
-  return start({ name: "chronyd-4.3", args: ["-x", "-d", "-f", folder.file(`${name}.conf`)], address, port })
+  const args = ["-x", "-d", "-f", folder.file(`${name}.conf`)]
+  return start({ name: "chronyd-4.3", args, address, port, ...(place && { namespace: place.namespace }) })
 }
 
 /** Serves its own clock at stratum 6 on 127.0.0.1 port 123 of a network namespace. */

@@ -29,6 +29,10 @@ const clockLine = ({ sources, localStratum }: Screen): string => {
   return localStratum === undefined ? `${asked}; unsynchronised until they answer` : `${asked}; else ${own}`
 }
 
+/** Where a client on this machine finds what listens on an address: the wildcards listen on loopback, too. */
+const reachableAt = (address: string): string =>
+  address === "0.0.0.0" ? "127.0.0.1" : address === "[::]" ? "[::1]" : address
+
 export const firstScreen = (screen: Screen): string => {
   const notes = [
     ...(screen.io === "fallback"
@@ -41,7 +45,7 @@ export const firstScreen = (screen: Screen): string => {
       : [])
   ]
   const first = screen.listening[0] ?? ""
-  const target = first.startsWith("[") ? `[::1]:${screen.port}` : `127.0.0.1:${screen.port}`
+  const host = reachableAt(first.replace(/:\d+$/, ""))
   return [
     `Meridian ${screen.version} serves NTP`,
     row("addresses", screen.listening.map((address) => `udp ${address}`).join("  ")),
@@ -59,9 +63,9 @@ export const firstScreen = (screen: Screen): string => {
     ...notes.map((note) => row("note", note)),
     "",
     "Try next",
-    `  npx meridian query ${target}`,
+    `  npx meridian query ${host}:${screen.port}`,
     `  npx meridian status${screen.stateFlag}`,
-    `  chronyd -Q -x 'server 127.0.0.1 port ${screen.port} iburst'`,
+    `  chronyd -Q -x 'server ${host.replace(/^\[|\]$/g, "")} port ${screen.port} iburst'`,
     "Ctrl-C ends it.",
     ""
   ].join("\n")
