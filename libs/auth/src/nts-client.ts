@@ -54,7 +54,12 @@ const MAXIMUM_REQUEST_BYTES = 1280 - 48
 interface Pending {
   readonly identifier: Uint8Array
   readonly transmit: bigint
+  /** Zero in a basic request. */
+  readonly receive: bigint
 }
+
+const isEcho = (origin: bigint, { transmit, receive }: Pending): boolean =>
+  origin === transmit || (receive !== 0n && origin === receive)
 
 export class NtsAssociation {
   private readonly aead: Aead
@@ -132,20 +137,25 @@ export class NtsAssociation {
     fillRandom(nonce)
     const ciphertext = packet.subarray(nonceAt + padded(aead.nonceBytes))
     aead.seal(this.c2s, nonce, packet.subarray(0, at), new Uint8Array(0), ciphertext)
-    this.pending = { identifier, transmit: view.getBigUint64(HEADER_BYTES - 8) }
+    this.pending = {
+      identifier,
+      transmit: view.getBigUint64(HEADER_BYTES - 8),
+      receive: view.getBigUint64(HEADER_BYTES - 16)
+    }
     return packet
   }
 
   /**
    * Judges a datagram that arrived. Only the reply to the last request is accepted, and once. Never throws; a datagram that
-   * is rejected changes nothing, so a forger cannot end the wait for the true reply.
+   * is rejected changes nothing, so a forger cannot end the wait for the true reply. An interleaved reply (RFC 9769), whose
+   * origin is the request's receive timestamp, is bound to its request by the unique identifier as a basic one is.
    */
   accept(packet: Uint8Array): NtsReplyVerdict {
     const header = decodeHeader(packet)
     if ("_tag" in header) return rejected("short")
     const { pending } = this
     if (pending === undefined) return rejected("unasked")
-    if (header.origin !== pending.transmit) return rejected("wrong-origin")
+    if (!isEcho(header.origin, pending)) return rejected("wrong-origin")
     const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
     const trailer = newTrailer()
     const fields = newNtsFields()

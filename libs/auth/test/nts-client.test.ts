@@ -177,6 +177,25 @@ describe("an association", () => {
     expect(association.accept(reply)).toEqual({ _tag: "Rejected", reason: "unasked" })
   })
 
+  it("accepts the request's receive timestamp as origin (RFC 9769), where the request has one", () => {
+    const interleaved = header(7n)
+    new DataView(interleaved.buffer).setBigUint64(32, 9n)
+    const association = start(15, 8)
+    const request = association.request(interleaved, random) as Uint8Array
+    // The header is under the seal, and the server above seals what stands in the request's transmit field.
+    const echo = (origin: bigint): Uint8Array => {
+      const told = request.slice()
+      new DataView(told.buffer).setBigUint64(24, origin)
+      return told
+    }
+    for (const origin of [0n, 8n]) expect(association.accept(echo(origin))).toMatchObject({ reason: "wrong-origin" })
+    expect(association.accept(echo(9n))).toMatchObject({ reason: "forged" })
+    expect(association.accept(echo(7n))).toMatchObject({ reason: "forged" })
+    const basic = start(15, 8)
+    const plain = basic.request(header(7n), random) as Uint8Array
+    expect(basic.accept(plain)).toMatchObject({ reason: "wrong-origin" })
+  })
+
   it("rejects a reply with any bit flipped, and still takes the true one", () => {
     const association = start(30, 4)
     const reply = answer(ask(association))

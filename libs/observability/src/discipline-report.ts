@@ -155,6 +155,8 @@ export interface SourceReport {
   readonly lastReply: number | null
   /** Packets by why they gave no sample. */
   readonly dropped: Readonly<Record<string, number>>
+  /** Whether the last sample was measured in interleaved mode (RFC 9769); absent before the first one. */
+  readonly interleaved?: boolean
 }
 
 export type ClockState = "unset" | "synchronised" | "spike" | "holdover" | "local"

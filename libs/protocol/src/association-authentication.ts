@@ -16,8 +16,6 @@ export type Authenticity = "authentic" | DropReason
 
 export interface AssociationAuthentication {
   readonly kind: "none" | "symmetric" | "nts"
-  /** Whether replies may echo the receive field of our request, as interleaved ones do. */
-  readonly interleaves: boolean
   readonly seal: (header: Uint8Array, fillRandom: (bytes: Uint8Array) => void) => Sealed
   /** Judges a packet of at least a header's length, whose origin was found to be ours. Never throws. */
   readonly judge: (packet: Uint8Array) => Authenticity
@@ -25,7 +23,6 @@ export interface AssociationAuthentication {
 
 export const unauthenticated: AssociationAuthentication = {
   kind: "none",
-  interleaves: true,
   seal: (header) => ({ _tag: "Sealed", bytes: header }),
   judge: (packet) => {
     const { shape } = scan(packet)
@@ -36,7 +33,6 @@ export const unauthenticated: AssociationAuthentication = {
 /** Packets carry a MAC under this key, and so must replies: another key's is as good as none, even if we have it. */
 export const symmetricKey = (macs: SymmetricMacs, keyId: number): AssociationAuthentication => ({
   kind: "symmetric",
-  interleaves: true,
   seal: (header) => {
     const key = macs.keys.get(keyId)
     if (key === undefined || !macs.keys.isTrusted(keyId)) return { _tag: "NoKey" }
@@ -65,13 +61,9 @@ const ntsReasons: Readonly<Record<NtsRejection, DropReason>> = {
   "wrong-origin": "bogus-origin"
 }
 
-/**
- * NTS with what a key exchange gave; undefined before the first one. Requests stay in basic mode, since the judgement of
- * replies asks for the request's transmit field as origin.
- */
+/** NTS with what a key exchange gave; undefined before the first one. */
 export const networkTimeSecurity = (nts: NtsAssociation | undefined): AssociationAuthentication => ({
   kind: "nts",
-  interleaves: false,
   seal: (header, fillRandom) => {
     if (nts === undefined || nts.cookies === 0) return { _tag: "KeysNeeded", reason: "no-cookies" }
     const bytes = nts.needsKeyExchange ? undefined : nts.request(header, fillRandom)

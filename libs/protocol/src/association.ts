@@ -55,8 +55,7 @@ export class Association {
     this.authentication = authentication
     this.to = endpoint
     this.schedule = new PollSchedule(options)
-    const interleaves = options.xleave && authentication.interleaves
-    const { mode, version } = options
+    const { mode, version, xleave: interleaves } = options
     this.exchanges =
       mode === "client"
         ? new ClientExchanges(version, interleaves, () => this.nonce())
@@ -102,6 +101,8 @@ export class Association {
   keysExchanged(now: Moment, nts: NtsAssociation, endpoint: Endpoint = this.to): readonly AssociationAction[] {
     if (this.hasEnded) return []
     this.authentication = networkTimeSecurity(nts)
+    // What another server said of its last reply means nothing to this one.
+    if (endpoint.address !== this.to.address || endpoint.port !== this.to.port) this.exchanges.forget()
     this.to = endpoint
     return this.poll(now)
   }

@@ -64,7 +64,8 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     rootDistance: sample === undefined ? null : rootDistance(view, now.monotonic),
     authentication: authenticationOf(upstream, upstreams),
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
-    dropped: { ...upstream.dropped }
+    dropped: { ...upstream.dropped },
+    ...(sample && { interleaved: sample.interleaved })
   }
 }
 

@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { defaultTos } from "@meridian/observability/discipline-report"
+import { defaultTos, type DisciplineReport } from "@meridian/observability/discipline-report"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { onStage } from "./stage.ts"
 import { startFakeServer } from "./fake-server.ts"
-import { freePort, startNtpsec } from "./real-upstreams.ts"
+import { startNtpsec } from "./real-upstreams.ts"
 import { servedOffset, upstream } from "./running-discipline.ts"
 
 describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chronyd", () => {
@@ -45,9 +45,29 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
         statsdir,
         filegen: [{ name: "rawstats", file: "rawstats", type: "none", link: false }]
       })
-      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      const report = await discipline.report(({ sources: [source] }) => source?.interleaved === true)
       expect(report.sources[0]?.verdict).toBe("system-peer")
       expect(Math.abs(report.tracking.offset ?? 1)).toBeLessThan(1e-3)
+    })
+  )
+
+  it(
+    "with NTS is measured in interleaved mode, and every reply brings its cookie",
+    onStage(async (stage) => {
+      const { server, nts } = await stage.chronydWithNts("127.0.2.1")
+      const discipline = await stage.start({
+        sources: [upstream(server.address, server.port, { nts, xleave: true })]
+      })
+      const isInterleaved = ({ sources: [source] }: DisciplineReport): boolean => source?.interleaved === true
+      await discipline.report(isInterleaved)
+      const report = await discipline.report(
+        (it) => isInterleaved(it) && (it.sources[0]?.reach ?? "") >= "037" && it.tracking.state === "synchronised"
+      )
+      expect(report.sources[0]).toMatchObject({ verdict: "system-peer", authentication: { kind: "nts" } })
+      const { authentication, dropped } = report.sources[0]!
+      expect(authentication.kind === "nts" && authentication.cookies).toBeGreaterThanOrEqual(7)
+      // The first interleaved reply tells of an exchange that was measured already; nothing else may go astray.
+      expect(dropped).toEqual({ "measured-already": 1 })
     })
   )
 
@@ -104,29 +124,7 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
   it(
     "with NTS is followed, its cookies last, and a restart uses the kept ones",
     onStage(async (stage) => {
-      const [key, certificate] = [stage.folder.file("key.pem"), stage.folder.file("certificate.pem")]
-      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.2.1", "-days", "2"]
-      const made = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        certificate
-      ]
-      execFileSync("openssl", ["req", "-x509", ...made, ...subject], { stdio: "ignore" })
-      const port = await freePort("127.0.2.1")
-      const lines = [
-        `ntsserverkey ${key}`,
-        `ntsservercert ${certificate}`,
-        `ntsport ${port}`,
-        `ntsdumpdir ${stage.folder.path}`
-      ]
-      const server = await stage.chronyd("127.0.2.1", lines)
-      const nts = { host: null, port, ca: certificate, noval: false, aead: null }
+      const { server, nts } = await stage.chronydWithNts("127.0.2.1")
       const sources = [upstream(server.address, server.port, { nts })]
       const discipline = await stage.start({ sources })
       const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
@@ -149,28 +147,8 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
   it(
     "with NTS under a certificate that nobody vouches for is not followed, and it is said why",
     onStage(async (stage) => {
-      const [key, certificate] = [stage.folder.file("key.pem"), stage.folder.file("certificate.pem")]
-      const made = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        certificate
-      ]
-      execFileSync("openssl", ["req", "-x509", ...made, "-subj", "/CN=another", "-days", "2"], { stdio: "ignore" })
-      const port = await freePort("127.0.2.1")
-      const lines = [
-        `ntsserverkey ${key}`,
-        `ntsservercert ${certificate}`,
-        `ntsport ${port}`,
-        `ntsdumpdir ${stage.folder.path}`
-      ]
-      const server = await stage.chronyd("127.0.2.1", lines)
-      const nts = { host: null, port, ca: null, noval: false, aead: null }
+      const { server, nts: trusted } = await stage.chronydWithNts("127.0.2.1")
+      const nts = { ...trusted, ca: null }
       const discipline = await stage.start({ sources: [upstream(server.address, server.port, { nts })] })
       const report = await discipline.report(({ tracking }) =>
         tracking.waitingFor.some((it) => it.includes("NTS keys"))

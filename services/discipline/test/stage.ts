@@ -1,7 +1,8 @@
 /** What a test with real processes needs and leaves nothing of: a folder, servers, processes. Each test has its own. */
-import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
+import { execFileSync } from "node:child_process"
+import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/observability/discipline-report"
 import { type FakeAnswer, type FakeServer, startFakeServer } from "./fake-server.ts"
-import { type RunningServer, startChronyd } from "./real-upstreams.ts"
+import { freePort, type RunningServer, startChronyd } from "./real-upstreams.ts"
 import { type Folder, makeFolder, type RunningDiscipline, startDiscipline, upstream } from "./running-discipline.ts"
 
 export class Stage {
@@ -16,6 +17,25 @@ export class Stage {
 
   async chronyd(address: string, lines: readonly string[] = []): Promise<RunningServer> {
     return this.keep(await startChronyd(this.folder, address, lines))
+  }
+
+  /** With NTS under a certificate of its own, and what a source with it is configured with. */
+  async chronydWithNts(
+    address: string
+  ): Promise<{ readonly server: RunningServer; readonly nts: NonNullable<UpstreamConfiguration["nts"]> }> {
+    const [key, certificate] = [this.folder.file("key.pem"), this.folder.file("certificate.pem")]
+    const names = `subjectAltName=DNS:localhost,IP:${address}`
+    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
+    const line = ["req", "-x509", ...made, "-subj", "/CN=chronyd", "-addext", names, "-days", "2"]
+    execFileSync("openssl", line, { stdio: "ignore" })
+    const port = await freePort(address)
+    const server = await this.chronyd(address, [
+      `ntsserverkey ${key}`,
+      `ntsservercert ${certificate}`,
+      `ntsport ${port}`,
+      `ntsdumpdir ${this.folder.path}`
+    ])
+    return { server, nts: { host: null, port, ca: certificate, noval: false, aead: null } }
   }
 
   /** Fake servers on 127.0.1.1, 127.0.1.2, …, each with one answer to everything. */
