@@ -5,6 +5,7 @@
 import { cluster } from "./cluster.ts"
 import { combine } from "./combine.ts"
 import { MAXDIST, MAXSTRAT } from "./parameters.ts"
+import { NUMBERING_LIMIT } from "./reference-filter.ts"
 import { rootDistance, type RootDistanceTerms } from "./root-distance.ts"
 import { type CorrectnessInterval, type Intersection, select, type SelectionRule } from "./selection.ts"
 import { formatSeconds, type SourceVerdict, type Verdict } from "./verdict.ts"
@@ -26,6 +27,8 @@ export interface SourceView extends RootDistanceTerms {
   readonly noselect: boolean
   /** ntp.conf `true`: always a truechimer. */
   readonly alwaysTrue: boolean
+  /** Of pulses: followed only beside another survivor, which says which seconds they are. */
+  readonly pulse?: boolean
 }
 
 /** The `tos` values of ntp.conf. */
@@ -106,9 +109,12 @@ const numbersAreSane = (s: SourceView): boolean =>
 const objection = (s: SourceView, distance: number, options: SystemOptions): Objection | undefined => {
   if (!numbersAreSane(s)) return { verdict: "invalid", reason: "a measured value is not finite, or is negative" }
   if (s.reach === 0) return { verdict: "unreachable", reason: "no answer to the last eight polls" }
+  if (s.leap === 3 && s.pulse === true)
+    return { verdict: "unsynchronised", reason: "pulses come, and no other source says which second is which" }
   if (s.leap === 3 || s.stratum >= MAXSTRAT || s.stratum < 0)
     return { verdict: "unsynchronised", reason: `says leap ${s.leap} and stratum ${s.stratum}: it has no time to give` }
-  if (s.stratum < options.floor || s.stratum >= options.ceiling)
+  // A reference clock is its own stratum 0; the floor is about whom it may be heard through.
+  if (Math.max(1, s.stratum) < options.floor || s.stratum >= options.ceiling)
     return {
       verdict: "stratum",
       reason: `stratum ${s.stratum} is not within ${options.floor} … ${options.ceiling - 1}`
@@ -155,10 +161,15 @@ export const decideSystemPeer = (
     memory: kept
   })
 
-  const chosen = truechimers(fit, options.selection, say)
+  const numbered = fit.filter(({ source }) => source.pulse !== true)
+  const pulses = fit.filter(({ source }) => source.pulse === true)
+  for (const { source } of pulses)
+    say(source.id, "unsynchronised", "no other source survives to say which second is which")
+  const chosen = truechimers(numbered, options.selection, say)
   const candidates = withinMaxclock(chosen.truechimers, options, say)
   const clustering = clustered(candidates, options, say)
-  const survivors = contradicts(clustering, sources, memory.own) ? [] : clustering
+  const others = sources.filter((source) => source.pulse !== true)
+  const survivors = contradicts(clustering, others, memory.own) ? [] : clustering
   if (survivors !== clustering)
     for (const { source } of clustering)
       say(
@@ -172,6 +183,12 @@ export const decideSystemPeer = (
     return finish(survivors, [], chosen.intersection, { peer: undefined, clockhop: 0 })
   }
   const { leader, reason, clockhop } = choose(survivors, options, memory)
+  const pulse = numberedPulse(pulses, leader, say)
+  if (pulse !== undefined) {
+    for (const { source } of survivors)
+      say(source.id, "backup", `survives; ${pulse.source.id} is followed, its seconds numbered by ${leader.source.id}`)
+    return finish(survivors, [pulse], chosen.intersection, { peer: leader.source.id, clockhop })
+  }
   const alone = leader.source.prefer
   const used = alone ? [leader] : [leader, ...survivors.filter((it) => it !== leader)]
   for (const { source } of survivors)
@@ -179,6 +196,28 @@ export const decideSystemPeer = (
     else if (alone) say(source.id, "backup", `survives; ${leader.source.id} is preferred and followed alone`)
     else say(source.id, "candidate", "survives; its offset is combined with the system peer's")
   return finish(survivors, used, chosen.intersection, { peer: leader.source.id, clockhop })
+}
+
+/**
+ * The pulses to follow, as ntpd follows its PPS driver: they were numbered by another source, and know the fraction of the
+ * second better than anybody. Not when what numbers them now is so far off that it would have chosen another second.
+ */
+const numberedPulse = (pulses: readonly Survivor[], leader: Survivor, say: Say): Survivor | undefined => {
+  const ordered = pulses.toSorted(
+    (a, b) => Number(b.source.prefer) - Number(a.source.prefer) || a.distance - b.distance
+  )
+  let chosen: Survivor | undefined
+  for (const pulse of ordered) {
+    const { id, offset } = pulse.source
+    const apart = formatSeconds(Math.abs(offset - leader.source.offset))
+    if (Math.abs(offset - leader.source.offset) > NUMBERING_LIMIT)
+      say(id, "falseticker", `${apart} from ${leader.source.id}: over ${NUMBERING_LIMIT} s a pulse cannot be numbered`)
+    else if (chosen === undefined) {
+      chosen = pulse
+      say(id, "system-peer", `its pulses are ${apart} from ${leader.source.id}, which numbers their seconds`)
+    } else say(id, "backup", `${chosen.source.id} has the better pulses`)
+  }
+  return chosen
 }
 
 /** Whether all survivors, being a minority of the sources, lie outside what our own clock vouches for. */

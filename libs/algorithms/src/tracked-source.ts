@@ -23,6 +23,8 @@ export interface SourceReport {
   readonly rootDispersion: number
   /** Whether following it would close a loop; judged by the association. */
   readonly loop: boolean
+  /** Of pulses: another source has to say which seconds they are. */
+  readonly pulse?: boolean
 }
 
 export interface SourceConfiguration {

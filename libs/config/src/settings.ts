@@ -148,33 +148,23 @@ const repeated = (statements: readonly Statement[]): Diagnostic[] =>
     })
   })
 
-/** `server 127.127.1.0` with its `fudge`; other reference clocks get a warning that they are not acted on yet. */
+/** `server 127.127.1.0` with its `fudge`. Other reference clocks are read with the sources. */
 const localReference = (statements: readonly Statement[]) => {
   const diagnostics: Diagnostic[] = []
   let server: Statement<typeof serverDirective> | undefined
   for (const statement of statementsOf(statements, serverDirective)) {
-    if (statement.values.host === LOCAL_REFERENCE) {
-      server = statement
-      diagnostics.push(...optionsWithoutEffect(statement, new Set(["family", "host"])))
-    } else diagnostics.push(...unactedClock(statement))
+    if (statement.values.host !== LOCAL_REFERENCE) continue
+    server = statement
+    diagnostics.push(...optionsWithoutEffect(statement, new Set(["family", "host"])))
   }
+  const hosts = new Set(statementsOf(statements, serverDirective).map(({ values }) => values.host))
   let value = server === undefined ? undefined : fromFile<LocalReference>({ stratum: DEFAULT_STRATUM }, server.location)
   for (const statement of statementsOf(statements, fudgeDirective)) {
     const { clock, stratum } = statement.values
-    diagnostics.push(...fudgeProblems(statement, server !== undefined))
+    diagnostics.push(...fudgeProblems(statement, hosts.has(clock)))
     if (clock === LOCAL_REFERENCE && stratum !== undefined) value = fromFile({ stratum }, statement.location)
   }
   return { value, diagnostics }
-}
-
-const unactedClock = ({
-  values: { host },
-  location,
-  places
-}: Statement<typeof serverDirective>): readonly Diagnostic[] => {
-  if (clockOfAddress(host) === undefined) return []
-  const what = `the reference clock ${host} is known but not acted on yet; only ${LOCAL_REFERENCE}, the local reference, is`
-  return [warningAt(places.get("host") ?? location, `${what}; this line has no effect`)]
 }
 
 const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: boolean): Diagnostic[] => {
@@ -185,7 +175,9 @@ const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: b
     return [errorAt(where, `found ${quoted(clock)}, expected a reference clock's address such as ${LOCAL_REFERENCE}`)]
   }
   if (clock !== LOCAL_REFERENCE) {
-    return [warningAt(where, `the reference clock ${clock} is known but not acted on yet; this line has no effect`)]
+    return hasServer
+      ? []
+      : [warningAt(where, `'fudge ${clock}' has no line 'server ${clock}' to apply to; it has no effect`)]
   }
   if (!hasServer) {
     return [errorAt(where, `'fudge ${clock}' has no server to apply to; add the line: server ${clock}`)]

@@ -122,10 +122,11 @@ export const refclockDirective = row({
   },
   repeatable: true,
   default: "none",
-  meaning: "Reference clock by its driver's name; `server 127.127.T.U` with `fudge` says the same by number.",
+  meaning:
+    "Reference clock by its driver's name: shm, pps, sock or phc; `server 127.127.T.U` with `fudge` says the same by number.",
   documented: "NTPsec",
   reload: "reload",
-  actedOn: false
+  actedOn: "partly"
 })
 
 export const fudgeDirective = row({

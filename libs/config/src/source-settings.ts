@@ -1,6 +1,12 @@
 /** The sources of time that lines name: servers, pools, peers and reference clocks, with what each is told. */
 import { parseAddress } from "./address.ts"
-import { errorAt, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
+import { errorAt, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
+import {
+  driverNumber,
+  readReferenceClock,
+  type ReferenceClockSettings,
+  repeatedClocks
+} from "./reference-clock-settings.ts"
 import {
   fudgeDirective,
   peerDirective,
@@ -12,6 +18,8 @@ import {
 import { fromFile, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 import { port as portType } from "./value-types.ts"
+
+export type { ReferenceClockSettings } from "./reference-clock-settings.ts"
 
 export interface NtsSourceSettings {
   /** Trust roots in place of `nts ca`. */
@@ -50,29 +58,6 @@ export interface SourceSettings {
   readonly nts: NtsSourceSettings | undefined
 }
 
-export interface ReferenceClockSettings {
-  /** The driver's name (`shm`), or its number as text (`28`) from an address 127.127.T.U. */
-  readonly driver: string
-  readonly unit: number
-  readonly minPoll: number
-  readonly maxPoll: number
-  readonly prefer: boolean
-  readonly noselect: boolean
-  readonly truechimer: boolean
-  readonly mode: number
-  readonly subtype: number | undefined
-  readonly path: string | undefined
-  readonly ppspath: string | undefined
-  readonly baud: number | undefined
-  readonly refid: string | undefined
-  readonly stratum: number | undefined
-  /** Seconds. */
-  readonly time1: number
-  readonly time2: number
-  /** flag1 to flag4. */
-  readonly flags: readonly [boolean, boolean, boolean, boolean]
-}
-
 export interface SourcesSettings {
   /** Servers, pools and peers in the order of the lines, without those that `unpeer` takes back. */
   readonly sources: readonly Sourced<SourceSettings>[]
@@ -102,7 +87,7 @@ export const sourcesSettings = (
 ): { readonly value: SourcesSettings; readonly diagnostics: readonly Diagnostic[] } => {
   const diagnostics: Diagnostic[] = []
   const sources: Sourced<SourceSettings>[] = []
-  const referenceClocks: Sourced<ReferenceClockSettings>[] = []
+  const clocks: LocatedClock[] = []
   for (const statement of statements) {
     if (isSource(statement)) {
       const clock = clockOfAddress(statement.values.host)
@@ -116,25 +101,45 @@ export const sourcesSettings = (
           ({ values }) => values.clock === statement.values.host
         )
         const values = Object.assign({}, statement.values, ...fudges.map(({ values: told }) => withoutUndefined(told)))
-        referenceClocks.push(fromFile(clockFrom(String(clock.type), clock.unit, values), statement.location))
+        const lines = [...fudges.toReversed(), statement]
+        const place = (name: string) =>
+          name === "driver" ? statement.places.get("host") : lines.map(({ places }) => places.get(name)).find(Boolean)
+        addClock(readReferenceClock(String(clock.type), clock.unit, values, place, statement.location), statement)
       }
     } else if ((statement.directive as unknown) === refclockDirective) {
-      const { values, location } = statement as Statement<typeof refclockDirective>
-      referenceClocks.push(fromFile(clockFrom(values.driver, values.unit ?? 0, values), location))
+      const { values, location, places } = statement as Statement<typeof refclockDirective>
+      const place = (name: string) => places.get(name)
+      addClock(readReferenceClock(values.driver, values.unit ?? 0, values, place, location), statement)
     }
+  }
+  function addClock(clock: ReturnType<typeof readReferenceClock>, { location }: Statement): void {
+    diagnostics.push(...clock.diagnostics)
+    if (clock.value !== undefined) clocks.push({ value: clock.value, location })
   }
   const unpeers = statementsOf(statements, unpeerDirective).map(({ values }) => values)
   const isTakenBack = (host: string): boolean => unpeers.some((one) => one.clock === undefined && one.host === host)
   const isClockTakenBack = ({ driver, unit }: ReferenceClockSettings): boolean =>
-    unpeers.some((one) => one.host === "clock" && one.clock === driver && (one.unit ?? 0) === unit) ||
-    isTakenBack(`127.127.${driver}.${unit}`)
+    unpeers.some(
+      (one) =>
+        one.host === "clock" &&
+        one.clock !== undefined &&
+        driverNumber(one.clock) === driverNumber(driver) &&
+        (one.unit ?? 0) === unit
+    ) || isTakenBack(`127.127.${driverNumber(driver)}.${unit}`)
+  const kept = clocks.filter(({ value }) => !isClockTakenBack(value))
+  diagnostics.push(...repeatedClocks(kept))
   return {
     value: {
       sources: sources.filter(({ value }) => !isTakenBack(value.host)),
-      referenceClocks: referenceClocks.filter(({ value }) => !isClockTakenBack(value))
+      referenceClocks: kept.map(({ value, location }) => fromFile(value, location))
     },
     diagnostics
   }
+}
+
+interface LocatedClock {
+  readonly value: ReferenceClockSettings
+  readonly location: Location
 }
 
 type SourceStatement = Statement<typeof serverDirective>
@@ -200,31 +205,4 @@ const hostAndPort = (text: string): { readonly host: string; readonly port: numb
   if (written === undefined) return { host, port: undefined }
   const port = portType.parse(written)
   return port.ok ? { host, port: port.value } : undefined
-}
-
-const clockFrom = (
-  driver: string,
-  unit: number,
-  values: Partial<Statement<typeof refclockDirective>["values"]>
-): ReferenceClockSettings => {
-  const maxPoll = values.maxpoll ?? Math.max(MIN_POLL, values.minpoll ?? 0)
-  return {
-    driver,
-    unit,
-    minPoll: Math.min(values.minpoll ?? MIN_POLL, maxPoll),
-    maxPoll,
-    prefer: values.prefer === true,
-    noselect: values.noselect === true,
-    truechimer: values.true === true,
-    mode: values.mode ?? 0,
-    subtype: values.subtype,
-    path: values.path,
-    ppspath: values.ppspath,
-    baud: values.baud,
-    refid: values.refid,
-    stratum: values.stratum,
-    time1: values.time1 ?? 0,
-    time2: values.time2 ?? 0,
-    flags: [values.flag1 === "1", values.flag2 === "1", values.flag3 === "1", values.flag4 === "1"]
-  }
 }

@@ -66,6 +66,9 @@ NAPI_MODULE_INIT() {
   register_clock_page(env, exports);
   register_memory(env, exports);
   register_digests(env, exports);
+  register_shm_segment(env, exports);
+  register_clock_socket(env, exports);
+  register_clock_devices(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);
 #endif

@@ -15,6 +15,9 @@ void register_clock(napi_env env, napi_value exports);
 void register_clock_page(napi_env env, napi_value exports);
 void register_memory(napi_env env, napi_value exports);
 void register_digests(napi_env env, napi_value exports);
+void register_shm_segment(napi_env env, napi_value exports);
+void register_clock_socket(napi_env env, napi_value exports);
+void register_clock_devices(napi_env env, napi_value exports);
 void register_aead(napi_env env, napi_value exports);
 
 /* Throws an Error whose message is `what` and the kernel's words, and whose `code` is the errno's name (EADDRINUSE, …). */

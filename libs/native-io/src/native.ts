@@ -58,6 +58,16 @@ export interface NativeClockPage {
   readonly close: () => void
 }
 
+/** A reference clock's shared memory segment; see native/shm-segment.c. */
+export interface NativeShmSegment {
+  readonly size: number
+  readonly owner: number
+  readonly permissions: number
+  readonly take: (numbers: Float64Array) => number
+  readonly isCurrent: () => boolean
+  readonly close: () => void
+}
+
 export interface NativeAddon {
   /** `process.version` of the Node it was built for. */
   readonly nodeVersion: string
@@ -78,6 +88,15 @@ export interface NativeAddon {
   /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */
   readonly smallestClockStep: () => number
   readonly ClockPage: new (descriptor: number, writable: boolean) => NativeClockPage
+  readonly ShmSegment: new (unit: number, isPrivate: boolean) => NativeShmSegment
+  /** Unix datagram sockets; see native/clock-socket.c. */
+  readonly unixDatagramBind: (path: string, permissions: number) => number
+  readonly unixDatagramHasReceiver: (path: string) => boolean
+  readonly datagramReceive: (descriptor: number, bytes: Uint8Array) => number
+  /** Devices; see native/clock-devices.c. */
+  readonly ppsCapture: (descriptor: number, clear: boolean) => void
+  readonly ppsFetch: (descriptor: number, numbers: Float64Array) => void
+  readonly phcRead: (descriptor: number, numbers: Float64Array) => number
 }
 
 /** The addon, or why there is none. */

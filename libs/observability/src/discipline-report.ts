@@ -41,6 +41,35 @@ export interface NtsConfiguration {
   readonly aead: readonly number[] | null
 }
 
+export const referenceClockDrivers = ["shm", "sock", "pps", "phc"] as const
+export type ReferenceClockDriver = (typeof referenceClockDrivers)[number]
+
+/** One reference clock of a driver that is acted on. */
+export interface ReferenceClockConfiguration {
+  readonly driver: ReferenceClockDriver
+  /** With the driver it names the clock: `SHM(0)`. */
+  readonly unit: number
+  /** Device or socket; null for shm, which has none. */
+  readonly path: string | null
+  /** Up to four characters. */
+  readonly refid: string
+  /** Of the clock itself, 0 … 15: it is served with one more. */
+  readonly stratum: number
+  /** log2 seconds */
+  readonly minpoll: number
+  readonly maxpoll: number
+  readonly prefer: boolean
+  readonly noselect: boolean
+  /** ntp.conf `true`: always a truechimer. */
+  readonly true: boolean
+  /** Seconds that are added to its time. */
+  readonly time1: number
+  readonly time2: number
+  readonly mode: number
+  /** flag1 to flag4. */
+  readonly flags: readonly boolean[]
+}
+
 export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats"] as const
 export type StatisticsName = (typeof statisticsNames)[number]
 
@@ -83,6 +112,7 @@ export interface TinkerConfiguration {
 
 export interface DisciplineConfiguration {
   readonly sources: readonly UpstreamConfiguration[]
+  readonly referenceClocks: readonly ReferenceClockConfiguration[]
   /** Serve this machine's clock when there is nothing to follow. */
   readonly localReference: { readonly stratum: number } | null
   readonly tos: TosConfiguration
@@ -127,11 +157,13 @@ export type SourceAuthentication =
 
 /** One source, with the discipline's word on it. Times in seconds. */
 export interface SourceReport {
+  /** Of a reference clock its driver and unit: `SHM(0)`. */
   readonly address: string
+  /** 0 of a reference clock. */
   readonly port: number
   /** The configured host; null for a peer that came by itself. */
   readonly name: string | null
-  readonly mode: "client" | "active" | "passive"
+  readonly mode: "client" | "active" | "passive" | "clock"
   /** 16 until it has answered. */
   readonly stratum: number
   readonly leap: number

@@ -32,6 +32,8 @@ export interface ClockKeeperOptions {
   readonly frequency: number
   readonly local: LocalOptions
   readonly hasSources: boolean
+  /** Of a source by its name, where addresses are not all there is. */
+  readonly referenceIdOf?: (source: string) => number
 }
 
 export class ClockKeeper {
@@ -138,7 +140,7 @@ export class ClockKeeper {
     const unix = unixOf(now) + this.lineOffset(now.monotonic)
     const { root } = discipline
     const curve = publishedCurve(discipline, now, {
-      referenceId: root === undefined ? 0 : referenceIdOfAddress(root.peer),
+      referenceId: root === undefined ? 0 : (options.referenceIdOf ?? referenceIdOfAddress)(root.peer),
       leap: leaps.indicator(unix),
       horizon: HORIZON,
       distanceLimit: options.discipline.system.maxdist,

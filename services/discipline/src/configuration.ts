@@ -7,6 +7,8 @@ import {
   type FilegenConfiguration,
   filegenTypes,
   type NtsConfiguration,
+  type ReferenceClockConfiguration,
+  referenceClockDrivers,
   statisticsNames,
   type UpstreamConfiguration
 } from "@meridian/observability/discipline-report"
@@ -63,6 +65,9 @@ class Place {
       ? this.value
       : this.fail("a number that is not negative")
 
+  readonly seconds = (): number =>
+    typeof this.value === "number" && Number.isFinite(this.value) ? this.value : this.fail("a number of seconds")
+
   readonly oneOf = <A extends string>(words: readonly A[]): A =>
     words.find((word) => word === this.value) ?? this.fail(words.join(", "))
 }
@@ -86,6 +91,7 @@ const readConfiguration = (root: Place): DisciplineConfiguration => {
   const tinker = root.at("tinker").optional((place) => place) ?? new Place("tinker", {})
   return {
     sources: root.at("sources").list(readSource),
+    referenceClocks: root.at("referenceClocks").optional((place) => place.list(readReferenceClock)) ?? [],
     localReference: root.at("localReference").optional((place) => ({ stratum: place.at("stratum").whole(1, 15) })),
     tos: {
       ...defaultTos,
@@ -134,6 +140,26 @@ const readSource = (place: Place): UpstreamConfiguration => {
     nts: place.at("nts").optional(readNts),
     version: place.at("version").whole(1, 4),
     xleave: place.at("xleave").flag()
+  }
+}
+
+const readReferenceClock = (place: Place): ReferenceClockConfiguration => {
+  const minpoll = place.at("minpoll").whole(0, 17)
+  return {
+    driver: place.at("driver").oneOf(referenceClockDrivers),
+    unit: place.at("unit").whole(0, 255),
+    path: place.at("path").optional((path) => path.text()),
+    refid: place.at("refid").text(),
+    stratum: place.at("stratum").whole(0, 15),
+    minpoll,
+    maxpoll: place.at("maxpoll").whole(minpoll, 17),
+    prefer: place.at("prefer").flag(),
+    noselect: place.at("noselect").flag(),
+    true: place.at("true").flag(),
+    time1: place.at("time1").seconds(),
+    time2: place.at("time2").seconds(),
+    mode: place.at("mode").whole(0, 2 ** 32 - 1),
+    flags: place.at("flags").list((flag) => flag.flag())
   }
 }
 

@@ -22,6 +22,7 @@ import {
 } from "@meridian/observability/discipline-report"
 import { readingsOf } from "./clocks.ts"
 import { InvalidConfiguration, parseConfiguration } from "./configuration.ts"
+import { nativePorts } from "./reference-drivers.ts"
 import { DisciplineService } from "./service.ts"
 import type { UpstreamSurroundings } from "./upstreams.ts"
 
@@ -49,6 +50,7 @@ if (values.help || path === undefined)
 
 const localOnly = (): DisciplineConfiguration => ({
   sources: [],
+  referenceClocks: [],
   localReference: { stratum: Number(values.stratum) },
   tos: defaultTos,
   tinker: defaultTinker,
@@ -112,6 +114,7 @@ const service = new DisciplineService(configuration, {
   precision: clock.measurePrecision(),
   digests: sources.some(({ keyId }) => keyId !== null) ? await loadDigests() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
+  referencePorts: nativePorts,
   send,
   restart: () => end(1)
 })

@@ -15,6 +15,8 @@ import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import { type Reading, unixOf } from "./clocks.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
+import type { ReferenceClocks } from "./reference-clocks.ts"
+import { clocksWaiting } from "./reference-reporting.ts"
 import type { Upstream } from "./upstream.ts"
 import type { Upstreams } from "./upstreams.ts"
 
@@ -25,6 +27,7 @@ const SAMPLES_NEEDED = 3
 export interface Standing {
   readonly configuration: DisciplineConfiguration
   readonly upstreams: Upstreams
+  readonly clocks: ReferenceClocks
   readonly keeper: ClockKeeper
   readonly leaps: LeapSeconds
   readonly verdicts: ReadonlyMap<string, SourceVerdict>
@@ -120,7 +123,7 @@ const useful: ReadonlySet<Verdict> = new Set(["system-peer", "candidate", "backu
 export const isUseful = (verdict: Verdict): boolean => useful.has(verdict)
 
 /** What stands between this node and good time. */
-const waitingFor = ({ action, configuration, keeper, upstreams, verdicts }: Standing): readonly string[] => {
+const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts }: Standing): readonly string[] => {
   switch (action._tag) {
     case "Panic":
       return [
@@ -137,7 +140,7 @@ const waitingFor = ({ action, configuration, keeper, upstreams, verdicts }: Stan
     case "Waiting":
     case "Holdover":
   }
-  if (configuration.sources.length === 0)
+  if (configuration.sources.length + configuration.referenceClocks.length === 0)
     return keeper.isLocal ? [] : ["a source: none is configured, and no local reference"]
   const sources = upstreams.all.flatMap(({ endpoint, tracked, polls }) => {
     const said = verdicts.get(tracked.configuration.id)
@@ -146,5 +149,5 @@ const waitingFor = ({ action, configuration, keeper, upstreams, verdicts }: Stan
       return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
     return said === undefined || isUseful(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
   })
-  return [...upstreams.problems(), ...sources]
+  return [...upstreams.problems(), ...sources, ...clocksWaiting(clocks, verdicts, isUseful)]
 }

@@ -1,9 +1,10 @@
 /** The service as a whole: upstreams in, decisions, the page, events, statistics and reports out. */
 import type { DisciplineAction, DisciplineOutcome } from "@meridian/algorithms/discipline"
 import { formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
+import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
-import type { ClockCommand } from "@meridian/events/clock"
+import type { ClockCommand, Measurement } from "@meridian/events/clock"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
 import type {
   DisciplineConfiguration,
@@ -18,6 +19,9 @@ import { ClockKeeper } from "./clock-keeper.ts"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import { DriftFile } from "./drift-file.ts"
 import { leapMoment, LeapSeconds } from "./leap-seconds.ts"
+import { ReferenceClocks } from "./reference-clocks.ts"
+import type { ReferencePorts } from "./reference-drivers.ts"
+import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
 import { isUseful, measurementsOf, sourceReport, type Standing, trackingReport } from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
 import { closesLoop, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
@@ -35,6 +39,8 @@ export interface ServiceSurroundings {
   /** What keyed sources and sources with NTS need; undefined where there are none. */
   readonly digests: DigestPort | undefined
   readonly keyExchanges: UpstreamSurroundings["keyExchanges"]
+  /** Ways to the reference clocks. */
+  readonly referencePorts: ReferencePorts
   readonly send: (message: FromDiscipline<ClockCommand>) => void
   /** Ends this process so that another takes its place. */
   readonly restart: () => void
@@ -62,6 +68,7 @@ export class DisciplineService {
   private readonly leaps: LeapSeconds
   private readonly keeper: ClockKeeper
   private readonly upstreams: Upstreams
+  private readonly clocks: ReferenceClocks
   private readonly statistics: StatisticsWriter
   private readonly outbox: ClockEventOutbox
   private readonly own = new OwnAddresses()
@@ -90,7 +97,8 @@ export class DisciplineService {
         discipline: disciplineOptions(configuration),
         frequency: frequency?.value ?? 0,
         local: localOptions(configuration),
-        hasSources: configuration.sources.length > 0
+        hasSources: configuration.sources.length + configuration.referenceClocks.length > 0,
+        referenceIdOf: (source) => this.referenceIdOf(source)
       },
       page,
       before,
@@ -118,6 +126,28 @@ export class DisciplineService {
         warn
       }
     )
+    this.clocks = new ReferenceClocks(
+      configuration.referenceClocks,
+      {
+        read,
+        precision,
+        frequency,
+        ports: surroundings.referencePorts,
+        numbering: () => numberingOf(this.tracked, this.verdicts, read().monotonic)
+      },
+      {
+        measured: (clock, sample) => {
+          const outcome = this.decide()
+          this.statistics.clockSampled(clock, sample, this.verdicts.get(clock.id)?.verdict)
+          this.statistics.decided(outcome, this.keeper.discipline)
+        },
+        polled: (clock) => this.statistics.clockPolled(clock),
+        lost: () => void this.decide(),
+        reachabilityChanged: ({ id }, reachable, reach) =>
+          this.outbox.add({ _tag: "SetReachability", source: id, reachable, reach }),
+        warn
+      }
+    )
   }
 
   start(): void {
@@ -137,6 +167,7 @@ export class DisciplineService {
   tick(): void {
     this.watchClock()
     if (this.hasStopped) return
+    this.clocks.tick()
     this.announceLeap()
     this.keeper.publish()
     const { monotonic } = this.surroundings.read()
@@ -153,7 +184,10 @@ export class DisciplineService {
     return {
       type: "report",
       tracking: trackingReport(now, standing, holdoverSince),
-      sources: this.upstreams.all.map((upstream) => sourceReport(upstream, now, standing)),
+      sources: [
+        ...this.upstreams.all.map((upstream) => sourceReport(upstream, now, standing)),
+        ...this.clocks.all.map((clock) => clockReport(clock, now, this.keeper, this.verdicts))
+      ],
       rss: memory.rss,
       heapUsed: memory.heapUsed
     }
@@ -165,6 +199,7 @@ export class DisciplineService {
     const { monotonic } = this.surroundings.read()
     this.saveDrift(monotonic)
     this.upstreams.stop()
+    this.clocks.stop()
     this.outbox.flush(monotonic)
   }
 
@@ -175,12 +210,25 @@ export class DisciplineService {
     if (change._tag === "Slept") return this.startOver(change.seconds)
     if (change._tag === "Stepped") this.foreignStep(change.seconds)
     const leapt = this.keeper.passLeapSecond()
-    if (leapt !== 0) this.upstreams.clockStepped(leapt)
+    if (leapt !== 0) this.clockStepped(leapt)
+  }
+
+  private clockStepped(seconds: number): void {
+    this.upstreams.clockStepped(seconds)
+    this.clocks.clockStepped(seconds)
+  }
+
+  private get tracked(): readonly TrackedSource[] {
+    return [...this.upstreams.all, ...this.clocks.all].map(({ tracked }) => tracked)
+  }
+
+  private referenceIdOf(source: string): number {
+    return this.clocks.referenceId(source) ?? referenceIdOfAddress(source)
   }
 
   private standing(): Standing {
-    const { configuration, upstreams, keeper, leaps, verdicts, action } = this
-    return { configuration, upstreams, keeper, leaps, verdicts, action }
+    const { configuration, upstreams, clocks, keeper, leaps, verdicts, action } = this
+    return { configuration, upstreams, clocks, keeper, leaps, verdicts, action }
   }
 
   private measured(upstream: Upstream, sample: Sample): void {
@@ -194,7 +242,7 @@ export class DisciplineService {
     const { keeper, upstreams, surroundings } = this
     this.judgeLoops(surroundings.read().monotonic)
     const wasHoldover = this.action._tag === "Holdover"
-    const outcome = keeper.decide(upstreams.all.map(({ tracked }) => tracked))
+    const outcome = keeper.decide(this.tracked)
     this.action = outcome.action
     this.verdicts = new Map(outcome.decision.verdicts.map((verdict) => [verdict.id, verdict]))
     for (const upstream of upstreams.all) {
@@ -202,6 +250,7 @@ export class DisciplineService {
       upstreams.judged(upstream, verdict !== undefined && isUseful(verdict))
     }
     upstreams.wantPoll(keeper.discipline.poll.exponent)
+    this.clocks.wantPoll(keeper.discipline.poll.exponent)
     this.announce(outcome, wasHoldover)
     return outcome
   }
@@ -209,7 +258,7 @@ export class DisciplineService {
   /** Whom we follow changes, so this is asked anew for each decision. */
   private judgeLoops(now: number): void {
     const { root, state } = this.keeper.discipline
-    const followed = root === undefined || state !== "synchronised" ? undefined : referenceIdOfAddress(root.peer)
+    const followed = root === undefined || state !== "synchronised" ? undefined : this.referenceIdOf(root.peer)
     for (const { tracked, sample } of this.upstreams.all) {
       if (sample === undefined) continue
       const loop = closesLoop(sample.stratum, sample.referenceId, (id) => this.own.has(id, now), followed)
@@ -219,7 +268,7 @@ export class DisciplineService {
 
   private announce({ action, decision }: DisciplineOutcome, wasHoldover: boolean): void {
     const { outbox, keeper, upstreams, surroundings } = this
-    const measurements = (): readonly MeasurementList[number][] => measurementsOf(upstreams, surroundings.read())
+    const measurements = (): readonly Measurement[] => this.measurements()
     switch (action._tag) {
       case "Set":
       case "Slewed":
@@ -257,6 +306,11 @@ export class DisciplineService {
     }
   }
 
+  private measurements(): readonly Measurement[] {
+    const now = this.surroundings.read()
+    return [...measurementsOf(this.upstreams, now), ...clockMeasurements(this.clocks, now)]
+  }
+
   private announceLeap(): void {
     const { armed } = this.leaps
     const leap = armed === undefined ? "none" : armed.change > 0 ? "insert" : "delete"
@@ -268,11 +322,10 @@ export class DisciplineService {
   }
 
   private foreignStep(seconds: number): void {
-    this.upstreams.clockStepped(seconds)
+    this.clockStepped(seconds)
     const text = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
     this.surroundings.send({ type: "warning", message: text })
-    const measurements = measurementsOf(this.upstreams, this.surroundings.read())
-    this.outbox.add({ _tag: "Step", offset: seconds, reason: text, measurements })
+    this.outbox.add({ _tag: "Step", offset: seconds, reason: text, measurements: this.measurements() })
   }
 
   /** The supervisor starts another process, which finds nothing on the page and asks its sources anew. */
@@ -330,5 +383,3 @@ const reasonToChoose = (peer: string, before: string | undefined, verdicts: read
   const past = before === peer ? undefined : verdicts.find(({ id }) => id === before)
   return past === undefined ? reason : `${reason}; ${before}, followed before: ${past.verdict}, ${past.reason}`
 }
-
-type MeasurementList = ReturnType<typeof measurementsOf>

@@ -10,7 +10,12 @@ const withSet = <A extends object>(defaults: A, values: { readonly [K in keyof A
   return { ...defaults, ...set }
 }
 
-export const disciplineOptions = ({ sources, tinker, tos }: DisciplineConfiguration): DisciplineOptions => {
+export const disciplineOptions = ({
+  sources,
+  referenceClocks,
+  tinker,
+  tos
+}: DisciplineConfiguration): DisciplineOptions => {
   const { minsane, minclock, maxclock, mindist, maxdist, floor, ceiling } = tos
   const system: SystemOptions = withSet(defaultSystemOptions, {
     minsane,
@@ -23,9 +28,10 @@ export const disciplineOptions = ({ sources, tinker, tos }: DisciplineConfigurat
   })
   const { step, stepout, panic, dispersion, firstMayPanic } = tinker
   const options = withSet(defaultDisciplineOptions, { step, stepout, panic, firstMayPanic, dispersionRate: dispersion })
-  const least = Math.min(...sources.map(({ minpoll }) => minpoll))
-  const most = Math.max(...sources.map(({ maxpoll }) => maxpoll))
-  return sources.length === 0 ? { ...options, system } : { ...options, system, minpoll: least, maxpoll: most }
+  const polled = [...sources, ...referenceClocks]
+  const least = Math.min(...polled.map(({ minpoll }) => minpoll))
+  const most = Math.max(...polled.map(({ maxpoll }) => maxpoll))
+  return polled.length === 0 ? { ...options, system } : { ...options, system, minpoll: least, maxpoll: most }
 }
 
 export const localOptions = ({ localReference, tos }: DisciplineConfiguration): LocalOptions =>

@@ -4,7 +4,10 @@ import type { Verdict } from "@meridian/algorithms/verdict"
 import type { DisciplineConfiguration, SystemCounters } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { type ReadClocks, unixOf } from "./clocks.ts"
-import { loopLine, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
+import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
+import type { ReferenceClock } from "./reference-clocks.ts"
+import { statisticsSample } from "./reference-reporting.ts"
+import { clockLine, loopLine, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
 import type { Upstream } from "./upstream.ts"
 
 /** Between two lines of sysstats, seconds. */
@@ -16,6 +19,10 @@ const KEYED = 0x4000
 const AUTHENTIC = 0x2000
 const REACHABLE = 0x1000
 const SELECTION_SHIFT = 8
+/** The selection of pulses that are followed. */
+const PULSE_PEER = 7
+/** What a reference clock's rawstats lines say of its protocol. */
+const VERSION = 4
 
 /** The selection field of the peer status word. */
 const selections: Readonly<Partial<Record<Verdict, number>>> = {
@@ -70,6 +77,32 @@ export class StatisticsWriter {
     const { offset, delay, dispersion, jitter } = figures
     const status = peerStatus(upstream, verdict, reach)
     this.statistics.write("peerstats", unix, peerLine(unix, { address, status, offset, delay, dispersion, jitter }))
+  }
+
+  /** A reference clock's sample. */
+  clockSampled(clock: ReferenceClock, sample: ReferenceSample, verdict: Verdict | undefined): void {
+    const now = this.read()
+    const unix = unixOf(now)
+    const { id, tracked } = clock
+    if (this.statistics.has("rawstats")) {
+      const lost = 8 - tracked.reach.toString(2).replaceAll("0", "").length
+      this.statistics.write("rawstats", unix, rawLine(unix, id, statisticsSample(clock, sample, now), VERSION, lost))
+    }
+    const figures = tracked.peerVariables(now.monotonic)
+    if (figures === undefined || !this.statistics.has("peerstats")) return
+    const followed = sample.pulse && verdict === "system-peer"
+    const selection = followed ? PULSE_PEER : verdict === undefined ? 0 : (selections[verdict] ?? 0)
+    const status = CONFIGURED | (tracked.reach === 0 ? 0 : REACHABLE) | (selection << SELECTION_SHIFT)
+    this.statistics.write("peerstats", unix, peerLine(unix, { address: id, status, ...figures }))
+  }
+
+  /** What a reference clock's driver found since the last poll, where `flag4` asks for it: the fields of ntpd's SHM driver. */
+  clockPolled({ id, configuration, counts }: ReferenceClock): void {
+    if (configuration.flags[3] !== true || !this.statistics.has("clockstats")) return
+    const unix = unixOf(this.read())
+    const { looks, taken, nothing, bad, torn } = counts
+    const fields = [looks, taken, nothing, bad, torn].map((count) => String(count).padStart(3))
+    this.statistics.write("clockstats", unix, clockLine(unix, id, fields.join(" ")))
   }
 
   decided({ action, decision }: DisciplineOutcome, discipline: ClockDiscipline): void {

@@ -81,6 +81,7 @@ export const configurationOf = (
   change: Partial<DisciplineConfiguration> = {}
 ): DisciplineConfiguration => ({
   sources: [],
+  referenceClocks: [],
   localReference: null,
   tos: defaultTos,
   tinker: defaultTinker,

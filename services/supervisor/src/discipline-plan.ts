@@ -1,10 +1,11 @@
 /** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
 import { resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
-import type { SourceSettings } from "@meridian/config/source-settings"
+import type { ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
 import {
   type DisciplineConfiguration,
   type FilegenConfiguration,
+  type ReferenceClockConfiguration,
   type StatisticsName,
   statisticsNames,
   type UpstreamConfiguration
@@ -39,6 +40,30 @@ const upstream = (source: SourceSettings, authority: string | undefined): Upstre
   xleave: source.xleave
 })
 
+/** Nothing for a driver that is not acted on: the configuration's reader has warned of it. */
+const referenceClock = (clock: ReferenceClockSettings): readonly ReferenceClockConfiguration[] => {
+  const { kind, unit, path, refid, stratum, prefer, noselect, truechimer, time1, time2, mode, flags } = clock
+  if (kind === undefined) return []
+  return [
+    {
+      driver: kind,
+      unit,
+      path: path === undefined ? null : resolve(path),
+      refid: refid ?? kind.toUpperCase(),
+      stratum: stratum ?? 0,
+      minpoll: clock.minPoll,
+      maxpoll: clock.maxPoll,
+      prefer,
+      noselect,
+      true: truechimer,
+      time1,
+      time2,
+      mode,
+      flags
+    }
+  ]
+}
+
 const isKnownStatistic = (name: string): name is StatisticsName => (statisticsNames as readonly string[]).includes(name)
 
 const statistics = ({ discipline }: Settings): readonly FilegenConfiguration[] =>
@@ -56,10 +81,12 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
   const { discipline, localReference, nts } = settings
   const { selection, loop } = discipline
   const sources = settings.sources.map(({ value }) => upstream(value, nts.ca.value))
-  const asked = localReference.origin.kind !== "default" || sources.length === 0
+  const referenceClocks = settings.referenceClocks.flatMap(({ value }) => referenceClock(value))
+  const asked = localReference.origin.kind !== "default" || sources.length + referenceClocks.length === 0
   const path = (file: string | undefined): string | null => (file === undefined || file === "" ? null : resolve(file))
   return {
     sources,
+    referenceClocks,
     localReference: asked ? { stratum: localReference.value.stratum } : null,
     tos: {
       minsane: selection.minsane.value,

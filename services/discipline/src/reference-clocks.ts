@@ -1,0 +1,242 @@
+/**
+ * Drives the reference clocks: reads each a few times a second, and once a poll makes a sample of the readings, which the
+ * discipline tracks like that of a server. What is decided from it is the listener's business.
+ */
+import type { KnownFrequency } from "./upstream.ts"
+import { type Numbering, ReferenceFilter, type ReferenceSample } from "@meridian/algorithms/reference-filter"
+import { SourceEstimator } from "@meridian/algorithms/source-estimator"
+import { TrackedSource } from "@meridian/algorithms/tracked-source"
+import { ReferenceClockError } from "@meridian/native-io/reference-clock-ports"
+import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+import { referenceIdFromText } from "@meridian/wire/reference-id"
+import type { Reading, ReadClocks } from "./clocks.ts"
+import { openDriver, type ReferenceDriver, type ReferencePorts } from "./reference-drivers.ts"
+
+export interface ReferenceClockListener {
+  /** A sample was taken in. */
+  readonly measured: (clock: ReferenceClock, sample: ReferenceSample) => void
+  /** A clock fell silent: the choice may have to change. */
+  readonly lost: () => void
+  readonly reachabilityChanged: (clock: ReferenceClock, reachable: boolean, reach: number) => void
+  /** A poll is over, with or without a sample. */
+  readonly polled: (clock: ReferenceClock) => void
+  readonly warn: (message: string) => void
+}
+
+export interface ReferenceClockSurroundings {
+  readonly read: ReadClocks
+  /** log2 seconds */
+  readonly precision: number
+  readonly frequency: KnownFrequency | undefined
+  readonly ports: ReferencePorts
+  /** What the other sources say now, for pulses; undefined when none of them is to be believed. */
+  readonly numbering: () => Numbering | undefined
+}
+
+/** What the driver found since the last poll: the fields of a clockstats line. */
+export interface ReadingCounts {
+  looks: number
+  taken: number
+  nothing: number
+  bad: number
+  torn: number
+}
+
+export interface ReferenceClock {
+  /** Driver and unit, as ntpd names it: `SHM(0)`. */
+  readonly id: string
+  readonly configuration: ReferenceClockConfiguration
+  readonly referenceId: number
+  readonly tracked: TrackedSource
+  readonly filter: ReferenceFilter
+  driver: ReferenceDriver | undefined
+  /** When it may be opened again, CLOCK_MONOTONIC. */
+  openAt: number
+  /** log2 seconds */
+  poll: number
+  polls: number
+  pollAt: number
+  sample: ReferenceSample | undefined
+  /** CLOCK_MONOTONIC of the last reading that was taken. */
+  lastReading: number | undefined
+  readonly dropped: Record<string, number>
+  counts: ReadingCounts
+}
+
+/** What cannot be opened is tried again after so long, seconds. */
+const REOPEN_INTERVAL = 5
+/** The first polls come sooner, like the burst of `iburst`: one needs three samples to be followed. */
+const FIRST_POLLS = 3
+const FIRST_POLL_EXPONENT = 2
+/** ntpd's SHM driver: what `time2` may be, and what it is otherwise, seconds. */
+const [LEAST_DIFFERENCE, MOST_DIFFERENCE, DEFAULT_DIFFERENCE] = [1, 86_400, 14_400]
+
+const noCounts = (): ReadingCounts => ({ looks: 0, taken: 0, nothing: 0, bad: 0, torn: 0 })
+
+/** The farthest that the clock may be from CLOCK_REALTIME, seconds. Only the SHM driver knows a limit. */
+const differenceOf = ({ driver, time2, flags }: ReferenceClockConfiguration): number => {
+  if (driver !== "shm" || flags[0] === true) return Infinity
+  return time2 >= LEAST_DIFFERENCE && time2 <= MOST_DIFFERENCE ? time2 : DEFAULT_DIFFERENCE
+}
+
+export class ReferenceClocks {
+  readonly all: readonly ReferenceClock[]
+  private readonly surroundings: ReferenceClockSurroundings
+  private readonly listener: ReferenceClockListener
+  private wanted = 0
+
+  constructor(
+    configurations: readonly ReferenceClockConfiguration[],
+    surroundings: ReferenceClockSurroundings,
+    listener: ReferenceClockListener
+  ) {
+    this.surroundings = surroundings
+    this.listener = listener
+    const { monotonic } = surroundings.read()
+    this.all = configurations.map((configuration) => this.clockOf(configuration, monotonic))
+  }
+
+  /** The reference id that those who follow this clock show; undefined when it is no reference clock of ours. */
+  referenceId(id: string): number | undefined {
+    return this.all.find((clock) => clock.id === id)?.referenceId
+  }
+
+  /** To be called a few times a second, and CLOCK_REALTIME to be watched before. */
+  tick(): void {
+    for (const clock of this.all) {
+      const now = this.surroundings.read()
+      this.look(clock, now)
+      if (now.monotonic >= clock.pollAt) this.poll(clock, now)
+    }
+  }
+
+  /** The discipline's wish for the poll interval, log2 seconds. */
+  wantPoll(exponent: number): void {
+    this.wanted = exponent
+  }
+
+  /** CLOCK_REALTIME was stepped by `seconds`. */
+  clockStepped(seconds: number): void {
+    for (const { tracked, filter } of this.all) {
+      tracked.clockStepped(seconds)
+      filter.clockStepped()
+    }
+  }
+
+  stop(): void {
+    for (const clock of this.all) this.close(clock)
+  }
+
+  private clockOf(configuration: ReferenceClockConfiguration, now: number): ReferenceClock {
+    const { driver, unit, refid, prefer, noselect, true: alwaysTrue, minpoll, maxpoll, time1 } = configuration
+    const { precision, frequency } = this.surroundings
+    const id = `${driver.toUpperCase()}(${unit})`
+    return {
+      id,
+      configuration,
+      referenceId: referenceIdFromText(refid),
+      tracked: new TrackedSource(
+        { id, prefer, noselect, alwaysTrue, minpoll, maxpoll },
+        2 ** precision,
+        new SourceEstimator(2 ** precision, frequency)
+      ),
+      filter: new ReferenceFilter({ correction: time1, difference: differenceOf(configuration) }),
+      driver: undefined,
+      openAt: now,
+      poll: Math.min(minpoll, FIRST_POLL_EXPONENT),
+      polls: 0,
+      pollAt: now + 2 ** Math.min(minpoll, FIRST_POLL_EXPONENT),
+      sample: undefined,
+      lastReading: undefined,
+      dropped: {},
+      counts: noCounts()
+    }
+  }
+
+  private look(clock: ReferenceClock, now: Reading): void {
+    clock.counts.looks += 1
+    try {
+      clock.driver ??= this.open(clock, now.monotonic)
+      const found = clock.driver?.read() ?? []
+      if (found === "reopen") return this.reopen(clock, now.monotonic)
+      if (found.length === 0) clock.counts.nothing += 1
+      for (const one of found) {
+        const outcome = "dropped" in one ? one.dropped : clock.filter.add(one, this.surroundings.read())
+        if (outcome === "taken") {
+          clock.counts.taken += 1
+          clock.lastReading = now.monotonic
+        } else this.drop(clock, outcome)
+      }
+    } catch (error) {
+      if (!(error instanceof ReferenceClockError)) throw error
+      this.drop(clock, error.reason)
+      this.listener.warn(`${clock.id}: ${error.message}; it is tried again`)
+      this.reopen(clock, now.monotonic + REOPEN_INTERVAL)
+    }
+  }
+
+  private open({ configuration, openAt }: ReferenceClock, now: number): ReferenceDriver | undefined {
+    const { ports, precision } = this.surroundings
+    return now < openAt ? undefined : openDriver(configuration, ports, precision)
+  }
+
+  private reopen(clock: ReferenceClock, at: number): void {
+    this.close(clock)
+    clock.openAt = at
+  }
+
+  private close(clock: ReferenceClock): void {
+    const { driver } = clock
+    clock.driver = undefined
+    driver?.close()
+  }
+
+  private drop(clock: ReferenceClock, reason: string): void {
+    clock.dropped[reason] = (clock.dropped[reason] ?? 0) + 1
+    if (reason === "torn") clock.counts.torn += 1
+    else clock.counts.bad += 1
+  }
+
+  private poll(clock: ReferenceClock, { monotonic }: Reading): void {
+    const { tracked, configuration } = clock
+    const before = tracked.reach
+    tracked.polled()
+    clock.polls += 1
+    const frequency = tracked.estimate(monotonic)?.frequency ?? this.surroundings.frequency?.value ?? 0
+    const sample = clock.filter.poll(frequency, this.surroundings.numbering())
+    if (sample === "unnumbered") this.unnumbered(clock, monotonic)
+    else if (sample !== "no-reading") this.take(clock, sample)
+    const reachable = tracked.reach !== 0
+    if (reachable !== (before !== 0)) this.listener.reachabilityChanged(clock, reachable, tracked.reach)
+    if (typeof sample !== "string") this.listener.measured(clock, sample)
+    else if (sample === "unnumbered" || (!reachable && clock.polls > 1)) this.listener.lost()
+    this.listener.polled(clock)
+    clock.counts = noCounts()
+    const regular = Math.max(configuration.minpoll, Math.min(this.wanted, configuration.maxpoll))
+    clock.poll = clock.polls < FIRST_POLLS ? Math.min(regular, FIRST_POLL_EXPONENT) : regular
+    // Not from the last due time, so that a machine that was asleep does not catch up.
+    clock.pollAt = monotonic + 2 ** clock.poll
+  }
+
+  private take(clock: ReferenceClock, sample: ReferenceSample): void {
+    clock.sample = sample
+    const { leap, pulse } = sample
+    const { stratum } = clock.configuration
+    clock.tracked.answered(sample, { stratum, leap, rootDelay: 0, rootDispersion: 0, loop: false, pulse })
+  }
+
+  /** The pulses come: it is in reach, and has no time to give. */
+  private unnumbered(clock: ReferenceClock, monotonic: number): void {
+    clock.dropped["unnumbered"] = (clock.dropped["unnumbered"] ?? 0) + 1
+    const { stratum } = clock.configuration
+    const nothing = { time: monotonic, offset: 0, delay: 0, dispersion: 0 }
+    clock.tracked.answered(nothing, {
+      stratum,
+      leap: 3,
+      rootDelay: 0,
+      rootDispersion: 0,
+      loop: false,
+      pulse: true
+    })
+  }
+}

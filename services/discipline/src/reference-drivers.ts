@@ -1,0 +1,144 @@
+/** What each driver of a reference clock makes of what it finds: readings, or drops with a name. */
+import { endianness } from "node:os"
+import type { ReferenceReading } from "@meridian/algorithms/reference-reading"
+import { openPhcDevice, openPpsDevice } from "@meridian/native-io/clock-devices"
+import { openClockSocket } from "@meridian/native-io/clock-socket"
+import type {
+  ClockSocketPort,
+  PhcPort,
+  PhcReading,
+  PpsPort,
+  Pulse,
+  ShmPort
+} from "@meridian/native-io/reference-clock-ports"
+import { openShmSegment } from "@meridian/native-io/shm-segment"
+import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+import { shiftInPlace, unixDifferenceSeconds } from "@meridian/time/timestamp"
+import { shmTimes } from "@meridian/wire/shm-time"
+import { decodeSockSample } from "@meridian/wire/sock-sample"
+
+/** How the outside world is reached; tests put simulated ports here. Each throws ReferenceClockError. */
+export interface ReferencePorts {
+  readonly shm: (unit: number, isPrivate: boolean) => ShmPort
+  readonly socket: (path: string, forEverybody: boolean) => ClockSocketPort
+  readonly pps: (path: string, clear: boolean) => PpsPort
+  readonly phc: (path: string) => PhcPort
+}
+
+export const nativePorts: ReferencePorts = {
+  shm: openShmSegment,
+  socket: openClockSocket,
+  pps: openPpsDevice,
+  phc: openPhcDevice
+}
+
+/** Something came that is no reading. */
+export interface Dropped {
+  readonly dropped: string
+}
+
+export interface ReferenceDriver {
+  /** What came since the last time. `reopen`: what it reads from is gone. Throws ReferenceClockError. */
+  readonly read: () => readonly (ReferenceReading | Dropped)[] | "reopen"
+  readonly close: () => void
+}
+
+/** Units that only root's programs may write, by ntpd's rule; others are private where `mode` has bit 0. */
+const PRIVATE_UNITS = 2
+/** Datagrams taken in one look: a sender that floods waits for the next. */
+const MOST_DATAGRAMS = 64
+const LITTLE_ENDIAN = endianness() === "LE"
+
+/** @param precision of our own clock, log2 seconds: for drivers whose clocks claim none */
+export const openDriver = (
+  configuration: ReferenceClockConfiguration,
+  ports: ReferencePorts,
+  precision: number
+): ReferenceDriver => {
+  const { driver, unit, mode, flags } = configuration
+  const path = configuration.path ?? ""
+  switch (driver) {
+    case "shm":
+      return shmDriver(ports.shm(unit, unit < PRIVATE_UNITS || (mode & 1) === 1))
+    case "sock":
+      return sockDriver(ports.socket(path, flags[0] === true), precision)
+    case "pps":
+      return ppsDriver(ports.pps(path, flags[1] === true), precision)
+    case "phc":
+      return phcDriver(ports.phc(path), precision)
+  }
+}
+
+const shmDriver = (port: ShmPort): ReferenceDriver => ({
+  read: () => {
+    const found = port.take()
+    if (found === "nothing") return []
+    if (found === "replaced") return "reopen"
+    if (found === "torn") return [{ dropped: "torn" }]
+    const times = shmTimes(found)
+    if (typeof times === "string") return [{ dropped: times }]
+    const { leap, precision } = found
+    const offset = unixDifferenceSeconds(times.clock, times.receive)
+    return [{ system: times.receive, offset, leap, precision, pulse: false }]
+  },
+  close: () => port.close()
+})
+
+const sockDriver = (port: ClockSocketPort, precision: number): ReferenceDriver => ({
+  read: () => {
+    const found: (ReferenceReading | Dropped)[] = []
+    for (let taken = 0; taken < MOST_DATAGRAMS; taken += 1) {
+      const datagram = port.receive()
+      if (datagram === undefined) break
+      const sample = decodeSockSample(datagram.bytes, datagram.length, LITTLE_ENDIAN)
+      found.push(typeof sample === "string" ? { dropped: sample } : { ...sample, precision })
+    }
+    return found
+  },
+  close: () => port.close()
+})
+
+/** A pulse marks the beginning of a second: it says by how much our second begins late, up to whole seconds. */
+const pulseReading = ({ at }: Pulse, precision: number): ReferenceReading => ({
+  system: at,
+  offset: at.nanoseconds < 5e8 ? -at.nanoseconds / 1e9 : 1 - at.nanoseconds / 1e9,
+  leap: 0,
+  precision,
+  pulse: true
+})
+
+const ppsDriver = (port: PpsPort, precision: number): ReferenceDriver => {
+  // What was there before we came may be of any age.
+  let last: number | undefined
+  return {
+    read: () => {
+      const pulse = port.fetch()
+      const isNew = pulse.sequence !== 0 && last !== undefined && pulse.sequence !== last
+      last = pulse.sequence
+      return isNew ? [pulseReading(pulse, precision)] : []
+    },
+    close: () => port.close()
+  }
+}
+
+/** The reading that the least time went by in: true offset lies within half of that. */
+const phcReading = (readings: readonly PhcReading[], precision: number): ReferenceReading | Dropped => {
+  const between = ({ before, after }: PhcReading): number => unixDifferenceSeconds(after, before)
+  const [best] = readings.toSorted((a, b) => between(a) - between(b))
+  if (best === undefined || !(between(best) >= 0)) return { dropped: "not-finite" }
+  const system = { ...best.before }
+  shiftInPlace(system, between(best) / 2)
+  const offset = unixDifferenceSeconds(best.device, system)
+  return {
+    system,
+    offset,
+    leap: 0,
+    precision: Math.max(precision, Math.log2(between(best) / 2 + 2 ** -32)),
+    pulse: false
+  }
+}
+
+const phcDriver = (port: PhcPort, precision: number): ReferenceDriver => ({
+  read: () => [phcReading(port.read(), precision)],
+  close: () => port.close()
+})

@@ -1,0 +1,122 @@
+/** What is told of reference clocks: in reports, in the event log, in statistics files, and to pulses in need of a number. */
+import type { Numbering } from "@meridian/algorithms/reference-filter"
+import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
+import { rootDistance } from "@meridian/algorithms/root-distance"
+import type { TrackedSource } from "@meridian/algorithms/tracked-source"
+import type { SourceVerdict, Verdict } from "@meridian/algorithms/verdict"
+import type { Measurement } from "@meridian/events/clock"
+import type { SourceReport } from "@meridian/observability/discipline-report"
+import type { Sample } from "@meridian/protocol/association-action"
+import { STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
+import { formatReferenceId } from "@meridian/wire/reference-id"
+import type { ClockKeeper } from "./clock-keeper.ts"
+import { correctedStamp, type Reading } from "./clocks.ts"
+import type { ReferenceClock, ReferenceClocks } from "./reference-clocks.ts"
+
+/** Samples before a source is followed; for people who wait. */
+const SAMPLES_NEEDED = 3
+
+export const clockReport = (
+  clock: ReferenceClock,
+  now: Reading,
+  keeper: ClockKeeper,
+  verdicts: ReadonlyMap<string, SourceVerdict>
+): SourceReport => {
+  const { id, tracked, sample, lastReading, configuration } = clock
+  const view = tracked.view(now.monotonic, 2 ** clock.poll)
+  const hasEstimate = tracked.estimate(now.monotonic) !== undefined
+  const verdict = verdicts.get(id)
+  return {
+    address: id,
+    port: 0,
+    name: configuration.path,
+    mode: "clock",
+    stratum: sample === undefined ? STRATUM_UNSYNCHRONISED : configuration.stratum,
+    leap: sample?.leap ?? 3,
+    referenceId: formatReferenceId(clock.referenceId, 0),
+    poll: clock.poll,
+    reach: tracked.reach.toString(8).padStart(3, "0"),
+    verdict: verdict?.verdict ?? "unreachable",
+    reason: verdict?.reason ?? "not heard yet",
+    offset: hasEstimate ? view.offset - keeper.correction(now.monotonic) : null,
+    delay: sample === undefined ? null : view.delay,
+    dispersion: hasEstimate ? view.dispersion : null,
+    jitter: sample === undefined ? null : view.jitter,
+    rootDelay: view.rootDelay,
+    rootDispersion: view.rootDispersion,
+    rootDistance: sample === undefined ? null : rootDistance(view, now.monotonic),
+    authentication: { kind: "none" },
+    lastReply: lastReading === undefined ? null : Math.max(0, now.monotonic - lastReading),
+    dropped: { ...clock.dropped }
+  }
+}
+
+/** The measurements behind a decision, for the event log. */
+export const clockMeasurements = (clocks: ReferenceClocks, now: Reading): readonly Measurement[] =>
+  clocks.all.flatMap(({ id, tracked, sample, poll, configuration }) => {
+    const { offset, delay, dispersion, jitter } = tracked.view(now.monotonic, 2 ** poll)
+    if (sample === undefined || ![offset, delay, dispersion, jitter].every(Number.isFinite)) return []
+    return [{ source: id, stratum: configuration.stratum, reach: tracked.reach, offset, delay, dispersion, jitter }]
+  })
+
+/** What stands between these clocks and good time, one sentence each. */
+export const clocksWaiting = (
+  clocks: ReferenceClocks,
+  verdicts: ReadonlyMap<string, SourceVerdict>,
+  isUseful: (verdict: Verdict) => boolean
+): readonly string[] =>
+  clocks.all.flatMap(({ id, tracked, dropped }) => {
+    const said = verdicts.get(id)
+    const drops = Object.entries(dropped).map(([reason, count]) => `${count} ${reason}`)
+    if (tracked.reach === 0)
+      return [`a reading of ${id}${drops.length === 0 ? "" : ` (what came was of no use: ${drops.join(", ")})`}`]
+    if (tracked.pending) return [`more polls of ${id}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} gave a sample`]
+    return said === undefined || isUseful(said.verdict) ? [] : [`${id}: ${said.verdict}, ${said.reason}`]
+  })
+
+/** Who may say which second is which, best first. */
+const numberers: readonly Verdict[] = ["system-peer", "candidate", "backup"]
+
+/** What the sources that survive, pulses aside, say of the time now: the preferred one, or the best. */
+export const numberingOf = (
+  sources: readonly TrackedSource[],
+  verdicts: ReadonlyMap<string, SourceVerdict>,
+  now: number
+): Numbering | undefined => {
+  const rank = ({ configuration: { id, prefer } }: TrackedSource): number => {
+    const index = numberers.indexOf(verdicts.get(id)?.verdict ?? "unreachable")
+    return index < 0 ? Infinity : index - (prefer ? numberers.length : 0)
+  }
+  const [best] = sources
+    .filter((source) => source.report.pulse !== true && rank(source) < Infinity)
+    .toSorted((a, b) => rank(a) - rank(b))
+  const estimate = best?.estimate(now)
+  return best === undefined || estimate === undefined ? undefined : { offset: estimate.offset, leap: best.report.leap }
+}
+
+/** A sample as the statistics files know it: the reading of both clocks stands where a server's four stamps would. */
+export const statisticsSample = (clock: ReferenceClock, sample: ReferenceSample, now: Reading): Sample => {
+  const age = sample.time - now.monotonic
+  const system = correctedStamp(now, age)
+  const reference = correctedStamp(now, age + sample.offset)
+  return {
+    _tag: "Sample",
+    time: sample.time,
+    offset: sample.offset,
+    delay: sample.delay,
+    dispersion: sample.dispersion,
+    precision: sample.precision,
+    t1: system,
+    t2: reference,
+    t3: reference,
+    t4: system,
+    interleaved: false,
+    rootDelay: 0,
+    rootDispersion: 0,
+    stratum: clock.configuration.stratum,
+    leap: sample.leap,
+    referenceId: clock.referenceId,
+    referenceTime: reference,
+    poll: clock.poll
+  }
+}
