@@ -1,0 +1,85 @@
+/** The program beside a reference clock, as gpsd is one: compiled from native/clock-feeder.c, which lists its commands. */
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+
+const source = resolve(import.meta.dirname, "../native/clock-feeder.c")
+
+const KEY_BASE = 0x4e545030
+/** gpsd uses units from 0 up, and so may others on this machine: tests look for free ones far above. */
+const FIRST_UNIT = 32
+const LAST_UNIT = 250
+
+/** Bytes of the segment as 64-bit writers make it. */
+export const SHM_BYTES = 96
+
+export class ClockFeeder {
+  /** The unit of its segment. */
+  unit = -1
+  private readonly child: ReturnType<typeof spawn>
+  private readonly folder: string
+  private readonly waiting: ((answer: string) => void)[] = []
+
+  private constructor(folder: string, program: string) {
+    this.folder = folder
+    this.child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"] })
+    let text = ""
+    this.child.stdout?.on("data", (chunk: Buffer) => {
+      text += chunk.toString("utf8")
+      const lines = text.split("\n")
+      text = lines.pop() ?? ""
+      for (const line of lines) this.waiting.shift()?.(line)
+    })
+    this.child.once("exit", () => {
+      for (const answer of this.waiting.splice(0)) answer("the feeder has ended")
+    })
+  }
+
+  /** Compiles and starts it. Throws where there is no C compiler. */
+  static start(): ClockFeeder {
+    const folder = mkdtempSync(join(tmpdir(), "meridian-feeder-"))
+    const program = join(folder, "clock-feeder")
+    const built = spawnSync(process.env["CC"] ?? "cc", ["-O1", "-std=gnu11", "-D_GNU_SOURCE", "-o", program, source])
+    if (built.status !== 0) {
+      rmSync(folder, { recursive: true })
+      throw new Error(`the clock feeder cannot be compiled: ${built.error?.message ?? built.stderr.toString("utf8")}`)
+    }
+    return new ClockFeeder(folder, program)
+  }
+
+  /** Answers of refused commands are thrown. */
+  async tell(command: string): Promise<string> {
+    const answer = await new Promise<string>((resolved) => {
+      this.waiting.push(resolved)
+      this.child.stdin?.write(`${command}\n`)
+    })
+    return answer
+  }
+
+  async ask(command: string): Promise<void> {
+    const answer = await this.tell(command)
+    if (answer !== "ok") throw new Error(`${command}: ${answer}`)
+  }
+
+  /** Makes a segment at a unit that nobody uses; its unit. Many suites may look at the same time. */
+  async createSegment(bytes = SHM_BYTES, permissions = 0o600): Promise<number> {
+    for (let unit = FIRST_UNIT + (process.pid % 100); unit <= LAST_UNIT; unit += 1) {
+      const key = (KEY_BASE + unit).toString(16)
+      const answer = await this.tell(`create ${key} ${bytes} ${permissions.toString(8)}`)
+      if (answer === "ok") return (this.unit = unit)
+      if (answer !== "exists") throw new Error(`shared memory: ${answer}`)
+    }
+    throw new Error(`no shared memory unit up to ${LAST_UNIT} is free`)
+  }
+
+  /** Ends it, and removes its segment. */
+  async end(): Promise<void> {
+    if (this.child.exitCode === null) {
+      this.child.stdin?.end()
+      await once(this.child, "exit")
+    }
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
