@@ -65,7 +65,6 @@ describe("system process (RFC 5905 §11.2)", () => {
     ["unreachable", { reach: 0 }],
     ["unsynchronised", { leap: 3 }],
     ["unsynchronised", { stratum: 16 }],
-    ["stratum", { stratum: 0 }],
     ["loop", { loop: true }],
     ["distance", { rootDispersion: 1.6 }],
     ["jitter", { jitter: 1.2 }],
@@ -226,5 +225,62 @@ describe("system process (RFC 5905 §11.2)", () => {
         expect(backwards.combined?.offset ?? 0).toBeCloseTo(forwards.combined?.offset ?? 0, 12)
       })
     )
+  })
+})
+
+describe("pulses", () => {
+  const pulse = (more: Partial<SourceView> = {}): SourceView =>
+    source("pps", { stratum: 0, pulse: true, delay: 0, dispersion: 1e-6, jitter: 1e-6, rootDelay: 0, ...more })
+  const usedBy = (decision: SystemDecision): readonly string[] => decision.used.map(({ source: { id } }) => id)
+
+  it("are followed alone where another source survives, and have no vote in which does", () => {
+    // 200 ms off, which is outside the pulse's own interval: a serial line is like that.
+    const decision = decide([pulse(), source("gps", { stratum: 0, offset: 0.2 }), source("a", { offset: 0.2 })])
+    expect(usedBy(decision)).toEqual(["pps"])
+    expect(verdictsOf(decision)).toEqual({ pps: "system-peer", gps: "backup", a: "backup" })
+    expect(decision.combined?.offset).toBe(0)
+    expect(decision.verdicts[0]?.reason).toBe("its pulses are 200 ms from gps, which numbers their seconds")
+  })
+
+  it("are nothing by themselves, however sure", () => {
+    for (const others of [[], [source("a", { reach: 0 })], [source("a", { noselect: true })]]) {
+      const decision = decide([pulse({ prefer: true, alwaysTrue: true }), ...others])
+      expect(usedBy(decision)).toEqual([])
+      expect(verdictsOf(decision)["pps"]).toBe("unsynchronised")
+    }
+    const disagreeing = [source("a"), source("b", { offset: 3 })]
+    expect(usedBy(decide([pulse(), ...disagreeing]))).toEqual([])
+  })
+
+  it("over 0.4 s from what numbers them are false", () => {
+    const decision = decide([pulse({ offset: 1 }), source("a", { offset: 0.59 })])
+    expect(usedBy(decision)).toEqual(["a"])
+    expect(verdictsOf(decision)).toEqual({ pps: "falseticker", a: "system-peer" })
+    expect(usedBy(decide([pulse({ offset: 1 }), source("a", { offset: 0.61 })]))).toEqual(["pps"])
+  })
+
+  it("number by the preferred source, and the better of two pulses is followed", () => {
+    const decision = decide([
+      pulse({ jitter: 1e-4 }),
+      { ...pulse(), id: "pps1" },
+      source("a"),
+      source("b", { offset: 0.001, prefer: true })
+    ])
+    expect(usedBy(decision)).toEqual(["pps1"])
+    expect(decision.verdicts[1]?.reason).toContain("from b, which numbers")
+    expect(verdictsOf(decision)).toMatchObject({ pps: "backup", a: "backup", b: "backup" })
+  })
+
+  it("are subject to noselect, maxdist and reach as others are", () => {
+    for (const more of [{ noselect: true }, { dispersion: 5 }, { reach: 0 }])
+      expect(usedBy(decide([pulse(more), source("a")]))).toEqual(["a"])
+    expect(verdictsOf(decide([pulse({ leap: 3 }), source("a")]))["pps"]).toBe("unsynchronised")
+  })
+})
+
+describe("reference clocks", () => {
+  it("at stratum 0 are above the default floor, and below a higher one", () => {
+    expect(verdictsOf(decide([source("gps", { stratum: 0 })]))).toEqual({ gps: "system-peer" })
+    expect(verdictsOf(decide([source("gps", { stratum: 0 })], { floor: 2 }))).toEqual({ gps: "stratum" })
   })
 })

@@ -19,13 +19,13 @@ const sources = (text: string) => settle(text).settings.sources.map(({ value }) 
 
 describe("rows about the clock and its sources", () => {
   const inert: Record<string, string> = {
-    requestkey: "requestkey 1",
-    refclock: "refclock shm unit 2 refid GPS time1 0.1 flag1 1"
+    requestkey: "requestkey 1"
   }
   const acted: Record<string, string> = {
     pool: "pool 2.debian.pool.ntp.org iburst",
     peer: "peer h key 3",
     unpeer: "unpeer h",
+    refclock: "refclock shm unit 2 refid GPS time1 0.1 flag1 1",
     tos: "tos maxclock 11",
     tinker: "tinker panic 0",
     driftfile: "driftfile /d",
@@ -164,9 +164,11 @@ describe("sources", () => {
       settle(clocks + more).settings.referenceClocks.map(({ value }) => [value.driver, value.unit])
     expect(left("")).toEqual([
       ["shm", 1],
-      ["28", 2]
+      ["shm", 2]
     ])
-    expect(left("unpeer clock shm unit 1")).toEqual([["28", 2]])
+    expect(left("unpeer clock shm unit 1")).toEqual([["shm", 2]])
+    expect(left("unpeer clock 28 unit 2")).toEqual([["shm", 1]])
+    expect(left("unpeer 127.127.28.1")).toEqual([["shm", 2]])
     expect(left("unpeer 127.127.28.2")).toEqual([["shm", 1]])
     expect(left("unpeer clock shm")).toHaveLength(2)
   })
@@ -177,7 +179,7 @@ describe("sources", () => {
     ).settings
     expect(referenceClocks.map(({ value }) => value)).toMatchObject([
       {
-        driver: "28",
+        driver: "shm",
         unit: 1,
         prefer: true,
         time1: 0.25,

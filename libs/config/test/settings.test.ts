@@ -132,12 +132,12 @@ describe("effective settings", () => {
     ],
     [
       "fudge 127.127.28.0 refid GPS",
-      ["warning 1:7 the reference clock 127.127.28.0 is known but not acted on yet; this line has no effect"]
+      ["warning 1:7 'fudge 127.127.28.0' has no line 'server 127.127.28.0' to apply to; it has no effect"]
     ],
     [
-      "server 127.127.28.0",
+      "server 127.127.20.0 mode 1",
       [
-        "warning 1:8 the reference clock 127.127.28.0 is known but not acted on yet; only 127.127.1.0, the local reference, is; this line has no effect"
+        "warning 1:8 the driver '20' is known but not acted on yet; shm (28), pps (22), sock and phc are, and gpsd hands a receiver's time on by shm or sock; this line has no effect"
       ]
     ],
     ["server ntp.example iburst", []],

@@ -1,5 +1,5 @@
 /** Reference clocks against the real process: what a gpsd would write and send is followed, and missed when it ends. */
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
 import { ClockFeeder } from "@meridian/testkit/clock-feeder"
@@ -27,7 +27,7 @@ export const referenceClock = (change: Partial<ReferenceClockConfiguration> = {}
 
 const startFeeder = (stage: Stage): ClockFeeder => {
   const feeder = ClockFeeder.start()
-  stage.keep({ stop: () => feeder.end() })
+  stage.atEnd(() => feeder.end())
   return feeder
 }
 

@@ -15,6 +15,11 @@ export class Stage {
     return server
   }
 
+  /** Something to be done at the end. */
+  atEnd(end: () => Promise<unknown>): void {
+    this.ending.push(end)
+  }
+
   async chronyd(address: string, lines: readonly string[] = []): Promise<RunningServer> {
     return this.keep(await startChronyd(this.folder, address, lines))
   }
