@@ -172,7 +172,39 @@ const exerciseDigests = (): void => {
   for (const value of wrong) if (typeof value !== "string") assert.throws(() => openDigest(value as string))
 }
 
+/** No segment is made here: where the key is free, there is nothing to exercise but the wrong arguments. */
+const exerciseReferenceClocks = (): void => {
+  const folder = mkdtempSync(join(tmpdir(), "meridian-exercise-"))
+  const socketPath = join(folder, "clock.sock")
+  const wrong = <A>(value: unknown): A => value as A
+  for (const call of [
+    () => new addon.ShmSegment(256, true),
+    () => new addon.ShmSegment(wrong("x"), true),
+    () => addon.unixDatagramBind("", 0o600),
+    () => addon.unixDatagramBind("x".repeat(4_000), 0o600),
+    () => addon.unixDatagramBind(socketPath, 0o1000),
+    () => addon.unixDatagramBind(wrong(7), 0o600),
+    () => addon.unixDatagramHasReceiver(wrong(undefined)),
+    () => addon.datagramReceive(-1, new Uint8Array(8)),
+    () => addon.datagramReceive(0, new Uint8Array(0)),
+    () => addon.ppsCapture(-1, false),
+    () => addon.ppsFetch(-1, new Float64Array(6)),
+    () => addon.ppsFetch(0, new Float64Array(5)),
+    () => addon.phcRead(-1, new Float64Array(48)),
+    () => addon.phcRead(0, new Float64Array(47))
+  ])
+    assert.throws(call)
+  assert.equal(addon.unixDatagramHasReceiver(socketPath), false)
+  const descriptor = addon.unixDatagramBind(socketPath, 0o600)
+  assert.equal(addon.unixDatagramHasReceiver(socketPath), true)
+  assert.equal(addon.datagramReceive(descriptor, new Uint8Array(8)), -1)
+  assert.throws(() => addon.unixDatagramBind(socketPath, 0o600))
+  closeSync(descriptor)
+  rmSync(folder, { recursive: true })
+}
+
 if (isMainThread) {
+  exerciseReferenceClocks()
   await exerciseSockets()
   exerciseDigests()
   await exerciseLifetimes()

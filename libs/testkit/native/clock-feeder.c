@@ -3,6 +3,8 @@
  * sends to unix datagram sockets. Commands come as lines on standard input, each answered by a line:
  *
  *   create KEY SIZE MODE     makes the segment; "exists" when there is one already
+ *   adopt KEY                attaches one that is there
+ *   hammer MS                writes for good, the same number in every field, resting every now and then
  *   put OFFSET HEX           bytes into it
  *   get OFFSET COUNT         bytes of it, as hex
  *   owner UID                gives it to a user
@@ -13,6 +15,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +50,7 @@ static int id = -1, interval_ms, mode, leap, pulse;
 static unsigned char *memory;
 static double offset;
 static enum { SILENT, SHARED_MEMORY, DATAGRAMS } running = SILENT;
+static bool hammering;
 static char target[128];
 static int datagrams = -1;
 
@@ -89,6 +93,28 @@ static void write_shared(void) {
   time->valid = 1;
 }
 
+/* A writer of mode 1 in a hurry, for some thousand samples. */
+static void hammer(void) {
+  struct shm_time *time = (struct shm_time *)memory;
+  time->mode = 1;
+  for (int round = 0; round < 20000; round++) {
+    int value = time->count & 0xfffff;
+    time->valid = 0;
+    time->count++;
+    __sync_synchronize();
+    time->clock_seconds = value;
+    time->clock_microseconds = value;
+    time->clock_nanoseconds = (unsigned)value;
+    time->receive_seconds = value;
+    time->receive_microseconds = value;
+    time->receive_nanoseconds = (unsigned)value;
+    __sync_synchronize();
+    time->count++;
+    time->valid = 1;
+    for (volatile int pause = 0; pause < 100; pause++) continue;
+  }
+}
+
 static void write_datagram(void) {
   struct sock_sample sample = {.offset = offset, .pulse = pulse, .leap = leap, .magic = 0x534f434b};
   gettimeofday(&sample.tv, NULL);
@@ -112,6 +138,15 @@ static const char *command(char *line, char *answer, size_t room) {
     if (id < 0) return errno == EEXIST ? "exists" : strerror(errno);
     memory = shmat(id, NULL, 0);
     return memory == (void *)-1 ? strerror(errno) : "ok";
+  }
+  if (sscanf(line, "adopt %x", &key) == 1) {
+    id = shmget((key_t)key, 0, 0);
+    memory = id < 0 ? NULL : shmat(id, NULL, 0);
+    return id < 0 || memory == (void *)-1 ? strerror(errno) : "ok";
+  }
+  if (sscanf(line, "hammer %d", &interval_ms) == 1 && memory != NULL) {
+    hammering = true;
+    return running = SHARED_MEMORY, "ok";
   }
   if (sscanf(line, "put %lu %n", &at, &place) == 1 && place > 0 && memory != NULL) {
     size_t length = from_hex(line + place, bytes, sizeof bytes);
@@ -154,7 +189,7 @@ int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (;;) {
     int ready = poll(&input, 1, running == SILENT ? -1 : interval_ms);
-    if (ready == 0 && running == SHARED_MEMORY) write_shared();
+    if (ready == 0 && running == SHARED_MEMORY) hammering ? hammer() : write_shared();
     if (ready == 0 && running == DATAGRAMS) write_datagram();
     if (ready <= 0) continue;
     ssize_t got = read(STDIN_FILENO, line + length, sizeof line - 1 - length);
