@@ -113,6 +113,8 @@ static int read_basic(int descriptor, double *out) {
 
 /* The descriptor as a posix clock (clock_getres(2)), between two readings of the system's. */
 static int read_as_clock(int descriptor, double *out) {
+  /* A negative one would name a clock of the system's own. */
+  if (descriptor < 0) return -EBADF;
   const clockid_t device = (clockid_t)(~(unsigned)descriptor << 3 | 3);
   for (int read = 0; read < PHC_READS; read++) {
     struct timespec times[3];
