@@ -1,35 +1,10 @@
 /** Reference clocks against the real process: what a gpsd would write and send is followed, and missed when it ends. */
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
-import { ClockFeeder } from "@meridian/testkit/clock-feeder"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import { servedOffset } from "./running-discipline.ts"
-import { onStage, type Stage } from "./stage.ts"
-
-export const referenceClock = (change: Partial<ReferenceClockConfiguration> = {}): ReferenceClockConfiguration => ({
-  driver: "shm",
-  unit: 0,
-  path: null,
-  refid: "GPS",
-  stratum: 0,
-  minpoll: 0,
-  maxpoll: 0,
-  prefer: false,
-  noselect: false,
-  true: false,
-  time1: 0,
-  time2: 0,
-  mode: 0,
-  flags: [false, false, false, false],
-  ...change
-})
-
-const startFeeder = (stage: Stage): ClockFeeder => {
-  const feeder = ClockFeeder.start()
-  stage.atEnd(() => feeder.end())
-  return feeder
-}
+import { referenceClock, startFeeder } from "./reference-stage.ts"
+import { onStage } from "./stage.ts"
 
 describe.concurrent("shared memory", () => {
   it(

@@ -20,6 +20,11 @@ export class Stage {
     this.ending.push(end)
   }
 
+  /** Something to be done before what was told so far. */
+  atFirst(end: () => Promise<unknown>): void {
+    this.ending.unshift(end)
+  }
+
   async chronyd(address: string, lines: readonly string[] = []): Promise<RunningServer> {
     return this.keep(await startChronyd(this.folder, address, lines))
   }

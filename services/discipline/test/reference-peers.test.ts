@@ -1,0 +1,104 @@
+/** The same segment and the same datagrams read by chronyd, by NTPsec's ntpd and by the real process: all see one time. */
+import { execFileSync } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { setTimeout as sleep } from "node:timers/promises"
+import { describe, expect, it } from "vitest"
+import { peersAvailable } from "@meridian/testkit/real-peers"
+import { startNtpsec } from "./real-upstreams.ts"
+import { referenceClock, startFeeder } from "./reference-stage.ts"
+import { onStage } from "./stage.ts"
+
+/** The fields of the last line of a file that a pattern fits, once there are enough such lines. */
+const lastLine = async (path: string, pattern: RegExp, atLeast: number): Promise<readonly string[]> => {
+  let text = ""
+  for (let waited = 0; waited < 30_000; waited += 100) {
+    text = existsSync(path) ? readFileSync(path, "utf8") : ""
+    const lines = text.split("\n").filter((line) => pattern.test(line))
+    if (lines.length >= atLeast) return lines.at(-1)!.trim().split(/\s+/)
+    await sleep(100)
+  }
+  throw new Error(`no such lines in ${path}: ${text}`)
+}
+
+/** The corrected offset of refclocks.log. */
+const CHRONY_OFFSET = 7
+
+describe.skipIf(!peersAvailable("reference clocks", ["chronyd-4.3"])).concurrent("chronyd", () => {
+  it(
+    "reads the same time from a segment, with the same sign of the correction",
+    onStage(async (stage) => {
+      const feeder = startFeeder(stage)
+      const unit = await feeder.createSegment()
+      await feeder.ask("run -0.04 10 1 0")
+      await stage.chronyd("127.0.2.1", [
+        `refclock SHM ${unit} refid GPS poll 0 dpoll 0 filter 4 offset 0.025 noselect`,
+        `logdir ${stage.folder.path}`,
+        "log refclocks"
+      ])
+      const log = await lastLine(stage.folder.file("refclocks.log"), / GPS .* N /, 3)
+      const discipline = await stage.start({ referenceClocks: [referenceClock({ unit, time1: 0.025 })] })
+      const { tracking } = await discipline.report((report) => report.tracking.state === "synchronised")
+      expect(Number(log[CHRONY_OFFSET])).toBeCloseTo(-0.015, 3)
+      expect(tracking.offset).toBeCloseTo(Number(log[CHRONY_OFFSET]), 3)
+    })
+  )
+
+  it(
+    "takes the same datagrams at its socket",
+    onStage(async (stage) => {
+      const [theirs, ours] = [stage.folder.file("chrony.sock"), stage.folder.file("meridian.sock")]
+      await stage.chronyd("127.0.2.2", [
+        `refclock SOCK ${theirs} refid GPS poll 0 dpoll 0 filter 4 noselect`,
+        `logdir ${stage.folder.path}`,
+        "log refclocks"
+      ])
+      const discipline = await stage.start({ referenceClocks: [referenceClock({ driver: "sock", path: ours })] })
+      for (const path of [theirs, ours]) await startFeeder(stage).ask(`sock ${path} 0.033 50`)
+      const log = await lastLine(stage.folder.file("refclocks.log"), / GPS .* N /, 3)
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      expect(Number(log[CHRONY_OFFSET])).toBeCloseTo(0.033, 3)
+      expect(report.tracking.offset).toBeCloseTo(0.033, 3)
+      expect(report.sources).toMatchObject([{ address: "SOCK(0)", name: ours, referenceId: "GPS", dropped: {} }])
+    })
+  )
+})
+
+const canMakeNamespaces = (): boolean => {
+  try {
+    execFileSync("ip", ["netns", "list"], { stdio: "ignore" })
+    return process.getuid?.() === 0
+  } catch {
+    return false
+  }
+}
+
+describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd"]) || !canMakeNamespaces())("NTPsec's ntpd", () => {
+  it(
+    "calls the clock the same, and measures the same",
+    onStage(async (stage) => {
+      const namespace = `meridian-clock-${process.pid}`
+      execFileSync("ip", ["netns", "add", namespace])
+      stage.atEnd(async () => void execFileSync("ip", ["netns", "delete", namespace]))
+      execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
+      const feeder = startFeeder(stage)
+      const unit = await feeder.createSegment()
+      await feeder.ask("run 0.03 10 1 0")
+      const server = await startNtpsec(stage.folder, namespace, [
+        `refclock shm unit ${unit} refid GPS time1 -0.01 minpoll 1 maxpoll 1 noselect`,
+        `statsdir ${stage.folder.path}/`,
+        "statistics peerstats",
+        "filegen peerstats file peerstats type none enable"
+      ])
+      stage.atFirst(server.stop)
+      const id = `SHM(${unit})`
+      const theirs = await lastLine(stage.folder.file("peerstats"), new RegExp(String.raw`SHM\(${unit}\)`), 2)
+      const discipline = await stage.start({ referenceClocks: [referenceClock({ unit, time1: -0.01 })] })
+      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      expect(theirs[2]).toBe(id)
+      expect(Number(theirs[4])).toBeCloseTo(0.02, 3)
+      expect(report.tracking).toMatchObject({ systemPeer: id })
+      expect(report.tracking.offset).toBeCloseTo(0.02, 3)
+    }),
+    90_000
+  )
+})

@@ -1,0 +1,30 @@
+/** Reference clocks for tests with the real process, and the program that feeds them. */
+import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+import { ClockFeeder } from "@meridian/testkit/clock-feeder"
+import type { Stage } from "./stage.ts"
+
+/** Polled once a second, so that suites end soon. */
+export const referenceClock = (change: Partial<ReferenceClockConfiguration> = {}): ReferenceClockConfiguration => ({
+  driver: "shm",
+  unit: 0,
+  path: null,
+  refid: "GPS",
+  stratum: 0,
+  minpoll: 0,
+  maxpoll: 0,
+  prefer: false,
+  noselect: false,
+  true: false,
+  time1: 0,
+  time2: 0,
+  mode: 0,
+  flags: [false, false, false, false],
+  ...change
+})
+
+/** Ends with the stage, and takes its segment with it. */
+export const startFeeder = (stage: Stage): ClockFeeder => {
+  const feeder = ClockFeeder.start()
+  stage.atEnd(() => feeder.end())
+  return feeder
+}
