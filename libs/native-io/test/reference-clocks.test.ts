@@ -56,9 +56,7 @@ const wide = hex(
     (bytes, index) => [bytes, [1, 6, LATE, 7, 0, -3, 8, 1, -20, 3, 1, 7_001, 8_002][index]!] as const
   )
 )
-const narrow = hex(
-  ...[1, 6, 5, 7, 9, 8, 1, -20, 3, 1, 7_001, 8_002, 1, 0].map((value) => [4, value] as const)
-)
+const narrow = hex(...[1, 6, 5, 7, 9, 8, 1, -20, 3, 1, 7_001, 8_002, 1, 0].map((value) => [4, value] as const))
 const expected = {
   mode: 1,
   count: 6,

@@ -2,7 +2,6 @@
  * Drives the reference clocks: reads each a few times a second, and once a poll makes a sample of the readings, which the
  * discipline tracks like that of a server. What is decided from it is the listener's business.
  */
-import type { KnownFrequency } from "./upstream.ts"
 import { type Numbering, ReferenceFilter, type ReferenceSample } from "@meridian/algorithms/reference-filter"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
@@ -11,6 +10,7 @@ import type { ReferenceClockConfiguration } from "@meridian/observability/discip
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import type { Reading, ReadClocks } from "./clocks.ts"
 import { openDriver, type ReferenceDriver, type ReferencePorts } from "./reference-drivers.ts"
+import type { KnownFrequency } from "./upstream.ts"
 
 export interface ReferenceClockListener {
   /** A sample was taken in. */
@@ -70,6 +70,9 @@ const FIRST_POLLS = 3
 const FIRST_POLL_EXPONENT = 2
 /** ntpd's SHM driver: what `time2` may be, and what it is otherwise, seconds. */
 const [LEAST_DIFFERENCE, MOST_DIFFERENCE, DEFAULT_DIFFERENCE] = [1, 86_400, 14_400]
+
+/** What becomes of a sample that is one; anything else is counted. */
+const usual: ReadonlySet<string> = new Set(["used", "outlier", "stepped", "unsynchronised"])
 
 const noCounts = (): ReadingCounts => ({ looks: 0, taken: 0, nothing: 0, bad: 0, torn: 0 })
 
@@ -222,7 +225,9 @@ export class ReferenceClocks {
     clock.sample = sample
     const { leap, pulse } = sample
     const { stratum } = clock.configuration
-    clock.tracked.answered(sample, { stratum, leap, rootDelay: 0, rootDispersion: 0, loop: false, pulse })
+    const report = { stratum, leap, rootDelay: 0, rootDispersion: 0, loop: false, pulse }
+    const outcome = clock.tracked.answered(sample, report)
+    if (!usual.has(outcome)) clock.dropped[outcome] = (clock.dropped[outcome] ?? 0) + 1
   }
 
   /** The pulses come: it is in reach, and has no time to give. */
