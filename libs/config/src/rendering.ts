@@ -1,7 +1,7 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
 import { aeadId, keyRange } from "./authentication-types.ts"
 import type { Settings } from "./settings.ts"
-import type { SourceSettings } from "./source-settings.ts"
+import type { ReferenceClockSettings, SourceSettings } from "./source-settings.ts"
 import type { Origin, Sourced } from "./sourced.ts"
 
 /** One effective setting. */
@@ -23,6 +23,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("logfile", settings.logfile, quoteWord),
   ...describeLocalReference(settings),
   ...settings.sources.map((source) => line(source.value.kind, source, describeSource)),
+  ...settings.referenceClocks.map((clock) => line("refclock", clock, describeReferenceClock)),
   ...lineWhereSet("driftfile", settings.discipline.driftFile),
   ...lineWhereSet("leapfile", settings.discipline.leapFile),
   ...lineWhereSet("statsdir", settings.discipline.statisticsDirectory),
@@ -39,13 +40,44 @@ const lineWhereSet = (directive: string, file: Sourced<string | undefined>): rea
   file.value === undefined ? [] : [line(directive, file, quoteWord)]
 
 /** Beside sources this machine's own clock is a reference only where a line says so. */
-const describeLocalReference = ({ localReference, sources }: Settings): readonly SettingLine[] =>
-  sources.length > 0 && localReference.origin.kind === "default"
+const describeLocalReference = ({
+  localReference,
+  sources,
+  referenceClocks
+}: Settings): readonly SettingLine[] =>
+  sources.length + referenceClocks.filter(({ value }) => value.kind !== undefined).length > 0 && localReference.origin.kind === "default"
     ? []
     : [
         line("server", localReference, () => "127.127.1.0"),
         line("fudge", localReference, ({ stratum }) => `127.127.1.0 stratum ${stratum}`)
       ]
+
+/** A reference clock's operand and options, those that have their default left out. */
+const describeReferenceClock = (clock: ReferenceClockSettings): string => {
+  const given = (word: string, value: string | number | undefined, otherwise?: number): readonly string[] =>
+    value === undefined || value === otherwise ? [] : [`${word} ${value}`]
+  const switched = (word: string, on: boolean): readonly string[] => (on ? [word] : [])
+  const file = (word: string, path: string | undefined) => given(word, path === undefined ? path : quoteWord(path))
+  return [
+    quoteWord(clock.driver),
+    ...given("unit", clock.unit, 0),
+    ...file("path", clock.path),
+    ...file("ppspath", clock.ppspath),
+    ...given("baud", clock.baud),
+    ...given("subtype", clock.subtype),
+    ...given("mode", clock.mode, 0),
+    ...given("minpoll", clock.minPoll, 6),
+    ...given("maxpoll", clock.maxPoll, Math.max(6, clock.minPoll)),
+    ...given("refid", clock.refid === undefined ? undefined : quoteWord(clock.refid)),
+    ...given("stratum", clock.stratum),
+    ...given("time1", clock.time1, 0),
+    ...given("time2", clock.time2, 0),
+    ...clock.flags.flatMap((flag, index) => switched(`flag${index + 1} 1`, flag)),
+    ...switched("prefer", clock.prefer),
+    ...switched("noselect", clock.noselect),
+    ...switched("true", clock.truechimer)
+  ].join(" ")
+}
 
 /** A source's operands and options, those that have their default left out. */
 const describeSource = (source: SourceSettings): string => {

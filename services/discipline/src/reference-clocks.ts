@@ -50,6 +50,8 @@ export interface ReferenceClock {
   readonly tracked: TrackedSource
   readonly filter: ReferenceFilter
   driver: ReferenceDriver | undefined
+  /** Why it cannot be read, when it cannot. */
+  problem: string | undefined
   /** When it may be opened again, CLOCK_MONOTONIC. */
   openAt: number
   /** log2 seconds */
@@ -145,6 +147,7 @@ export class ReferenceClocks {
       ),
       filter: new ReferenceFilter({ correction: time1, difference: differenceOf(configuration) }),
       driver: undefined,
+      problem: undefined,
       openAt: now,
       poll: Math.min(minpoll, FIRST_POLL_EXPONENT),
       polls: 0,
@@ -161,6 +164,7 @@ export class ReferenceClocks {
     try {
       clock.driver ??= this.open(clock, now.monotonic)
       const found = clock.driver?.read() ?? []
+      if (clock.driver !== undefined) clock.problem = undefined
       if (found === "reopen") return this.reopen(clock, now.monotonic)
       if (found.length === 0) clock.counts.nothing += 1
       for (const one of found) {
@@ -172,6 +176,7 @@ export class ReferenceClocks {
       }
     } catch (error) {
       if (!(error instanceof ReferenceClockError)) throw error
+      clock.problem = error.message
       this.drop(clock, error.reason)
       this.listener.warn(`${clock.id}: ${error.message}; it is tried again`)
       this.reopen(clock, now.monotonic + REOPEN_INTERVAL)

@@ -37,7 +37,7 @@ export const clockReport = (
     poll: clock.poll,
     reach: tracked.reach.toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
-    reason: verdict?.reason ?? "not heard yet",
+    reason: clock.problem ?? verdict?.reason ?? "not heard yet",
     offset: hasEstimate ? view.offset - keeper.correction(now.monotonic) : null,
     delay: sample === undefined ? null : view.delay,
     dispersion: hasEstimate ? view.dispersion : null,
@@ -65,7 +65,8 @@ export const clocksWaiting = (
   verdicts: ReadonlyMap<string, SourceVerdict>,
   isUseful: (verdict: Verdict) => boolean
 ): readonly string[] =>
-  clocks.all.flatMap(({ id, tracked, dropped }) => {
+  clocks.all.flatMap(({ id, tracked, dropped, problem }) => {
+    if (problem !== undefined) return [`a reading of ${id}: ${problem}`]
     const said = verdicts.get(id)
     const drops = Object.entries(dropped).map(([reason, count]) => `${count} ${reason}`)
     if (tracked.reach === 0)

@@ -102,7 +102,10 @@ const program = Effect.gen(function* () {
       io: plan.native ? "native" : "fallback",
       ioReason: native.reason,
       localStratum: plan.discipline.localReference?.stratum,
-      sources: plan.discipline.sources.map(({ host }) => host),
+      sources: [
+        ...plan.discipline.sources.map(({ host }) => host),
+        ...plan.discipline.referenceClocks.map(({ driver, unit }) => `${driver.toUpperCase()}(${unit})`)
+      ],
       stateDirectory: relative(process.cwd(), plan.stateDirectory) || ".",
       stateFlag,
       port: plan.ports[0] ?? 0,
