@@ -61,6 +61,8 @@ export interface NtsKeReport {
   readonly counters: NtsKeCounters
   /** Connections open at this moment. */
   readonly open: number
+  /** Who speaks TLS: the addon, or node:tls where it cannot. */
+  readonly tls: "native" | "node"
   /** bytes */
   readonly rss: number
   /** bytes */
@@ -130,6 +132,7 @@ const isReport = (value: unknown): value is NtsKeReport => {
     [accepted, cookies, unknownServerNames, value["open"], value["rss"], value["heapUsed"]].every((count) =>
       Number.isFinite(count)
     ) &&
+    (value["tls"] === "native" || value["tls"] === "node") &&
     isCounts(outcomes) &&
     isCounts(agreed) &&
     Array.isArray(value["certificates"]) &&

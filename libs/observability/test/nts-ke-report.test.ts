@@ -19,6 +19,7 @@ const counters: NtsKeCounters = {
 const report: NtsKeReport = {
   type: "report",
   counters,
+  tls: "native",
   open: 1,
   rss: 1,
   heapUsed: 1,

@@ -6,7 +6,7 @@ import { hostName, type TimeServer } from "@meridian/auth/nts-ke-server"
 import { type AdmissionLimits, defaultAdmissionLimits, type Rate } from "./admission.ts"
 import type { CertificateFiles } from "./certificates.ts"
 import { developmentCertificate } from "./development-certificate.ts"
-import type { Door } from "./listener.ts"
+import type { Door } from "./tls-port.ts"
 import { defaultTlsSettings, type TlsSettings, type TlsVersion } from "./tls-settings.ts"
 
 export const USAGE = `meridian nts-ke: started by the supervisor (\`meridian up\`), which hands it listening sockets and keys

@@ -1,5 +1,4 @@
-/** Why a TLS handshake failed, from the error node:tls gives. */
-import { errnoName } from "@meridian/native-io/native"
+/** Why a TLS handshake failed. */
 import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
 
 const OUTCOMES: Readonly<Record<string, ConnectionOutcome>> = {
@@ -16,9 +15,11 @@ const OUTCOMES: Readonly<Record<string, ConnectionOutcome>> = {
   EPIPE: "closed-in-handshake"
 }
 
-/** Never keeps the error: its text may hold what the client sent. */
-export const handshakeOutcome = (error: unknown): ConnectionOutcome => {
-  const code = errnoName(error)
+/**
+ * @param code as errors of node:tls carry it: ERR_SSL_ and OpenSSL's reason. Never more of an error than this: its text may
+ * hold what the client sent
+ */
+export const handshakeOutcome = (code: string): ConnectionOutcome => {
   // Of OpenSSL's errors, those that tell of an alert which the client sent: it does not like our certificate, mostly.
   if (/^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_/.test(code)) return "client-alert"
   return OUTCOMES[code] ?? "handshake-failed"

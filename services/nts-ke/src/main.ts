@@ -6,11 +6,14 @@ import { COOKIE_AEAD } from "@meridian/auth/cookie"
 import { InvalidKeyRing, KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/native-io/aead"
 import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
-import { disableNative } from "@meridian/native-io/native"
+import { disableNative, loadNative } from "@meridian/native-io/native"
+import { nativeTls } from "@meridian/native-io/tls-listener"
 import { type FromNtsKe, type KeysMessage, type NtsKeReport, parseToNtsKe } from "@meridian/observability/nts-ke-report"
 import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
 import { CertificateStore } from "./certificate-store.ts"
 import { NtsKeListener } from "./listener.ts"
+import { openTlsNative } from "./tls-native.ts"
+import { openTlsNode } from "./tls-node.ts"
 
 /** How long a starting process waits for its keys; without them it could only refuse. */
 const KEYS_WAIT_MS = 2_000
@@ -54,11 +57,21 @@ const store: CertificateStore = new CertificateStore(settings.certificates, {
   onWarning: warn
 })
 
+const { TlsListener, reason } = nativeTls()
+// Without any addon the supervisor has said so already.
+if (TlsListener === undefined && loadNative().addon !== undefined)
+  warn(`TLS runs in JavaScript and costs about twice as much: ${reason}`)
+
 const openListener = (): NtsKeListener => {
   if (store.current.length === 0) return fail("no certificate can be used; see the warnings before", 1)
   const { tls, admission, exchangeSeconds, aeads, timeServer } = settings
   try {
-    return new NtsKeListener(store.current, { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing } })
+    const listening = { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing } }
+    return new NtsKeListener(
+      store.current,
+      listening,
+      TlsListener === undefined ? openTlsNode : openTlsNative(TlsListener)
+    )
   } catch (error) {
     return fail(`TLS cannot be set up with these cipher suites, curves and certificates: ${explain(error)}`, 1)
   }
@@ -71,6 +84,7 @@ const report = (): NtsKeReport => {
     type: "report",
     counters: listener.counters.snapshot(),
     open: listener.open,
+    tls: TlsListener === undefined ? "node" : "native",
     rss: memory.rss,
     heapUsed: memory.heapUsed,
     certificates: store.current.map(({ status }) => status)

@@ -1,7 +1,4 @@
-/** How TLS is spoken, and the server object that speaks it with a given set of certificates. */
-import { constants } from "node:crypto"
-import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server } from "node:tls"
-import { ALPN } from "@meridian/wire/nts-ke"
+/** How TLS is spoken, and with which certificate; tls-port.ts says by whom. */
 import type { LoadedCertificate } from "./certificates.ts"
 
 export type TlsVersion = "TLSv1.2" | "TLSv1.3"
@@ -33,44 +30,19 @@ export const defaultTlsSettings: TlsSettings = {
 const TLS12_SUITES =
   "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
 
-/** Everything a context needs: one that is made from less falls back to Node's defaults, TLS 1.2 among them. */
-const contextOptions = (certificate: LoadedCertificate, settings: TlsSettings): SecureContextOptions => ({
-  cert: certificate.chain,
-  key: certificate.key,
-  minVersion: settings.minimum,
-  maxVersion: settings.maximum,
-  ciphers: settings.minimum === "TLSv1.2" ? `${settings.cipherSuites}:${TLS12_SUITES}` : settings.cipherSuites,
-  ecdhCurve: settings.curves,
-  // No session is ever resumed: key establishment happens once in days, and each needs fresh keys.
-  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION
-})
-
-/**
- * A TLS server that listens nowhere: connections are handed to it with `emit("connection", socket)`. New certificates
- * mean a new server; connections of an old one go on undisturbed.
- *
- * A client that names no server, or one that no certificate is for, gets the first certificate. A wrong ALPN is refused
- * by TLS itself; whether there was one at all is for the listener to ask.
- * @param certificates at least one
- * @throws Error of OpenSSL for a cipher suite or curve it does not know
- */
-export const secureServer = (certificates: readonly LoadedCertificate[], settings: TlsSettings): Server => {
-  const [first] = certificates
-  if (first === undefined) throw new RangeError("expected at least one certificate, found none")
-  const contexts = certificates.map((certificate) => createSecureContext(contextOptions(certificate, settings)))
-  return createServer({
-    ...contextOptions(first, settings),
-    ALPNProtocols: [ALPN],
-    handshakeTimeout: settings.handshakeSeconds * 1000,
-    ...(certificates.length === 1
-      ? {}
-      : {
-          SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
-            const chosen = chooseCertificate(certificates, name)
-            done(null, contexts[chosen === undefined ? 0 : certificates.indexOf(chosen)])
-          }
-        })
-  })
+/** OpenSSL takes the names of TLS 1.3 and those of TLS 1.2 apart. */
+export const cipherNames = (
+  settings: TlsSettings
+): {
+  /** of TLS 1.3 */
+  readonly cipherSuites: string
+  /** of TLS 1.2; empty where it is not spoken */
+  readonly cipherList: string
+} => {
+  const names = settings.cipherSuites.split(":").filter((name) => name !== "")
+  const older = names.filter((name) => !name.startsWith("TLS_"))
+  if (settings.minimum === "TLSv1.2") older.push(TLS12_SUITES)
+  return { cipherSuites: names.filter((name) => name.startsWith("TLS_")).join(":"), cipherList: older.join(":") }
 }
 
 /** The certificate for a server name: one that has it literally before one that has a wildcard for it. */

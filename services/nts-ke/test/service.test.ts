@@ -200,7 +200,7 @@ describe("TLS", () => {
     const session = await new Promise<Buffer | undefined>((done) => {
       first.once("session", done)
       first.once("close", () => done(undefined))
-      first.write(request(15))
+      first.resume().write(request(15))
     })
     first.destroy()
     const again = await connected({ ...target, host: "::1" }, session === undefined ? {} : { session })
