@@ -194,8 +194,18 @@ const judge = (
   if (first <= known)
     return { seq, subject, reason: "out-of-order", detail: `version ${first} comes after version ${known}` }
   versions.set(subject, first + opened.events.length - 1)
-  for (const event of opened.events) into.push({ seq, event })
+  for (const event of opened.events) into.push(new JudgedEvent(seq, event))
   return undefined
+}
+
+/** A class for the reason that {@link FoundCommit} is one. */
+class JudgedEvent implements StoredEvent {
+  readonly seq: number
+  readonly event: AnyEvent
+  constructor(seq: number, event: AnyEvent) {
+    this.seq = seq
+    this.event = event
+  }
 }
 
 const familyStatus = (family: Family, all: ReadonlyArray<SubjectStatus>): FamilyStatus => {

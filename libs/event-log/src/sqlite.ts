@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import { chmodSync } from "node:fs"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { type CommitStore, overStore, type RawBatch, wants } from "./commit-store.ts"
-import type { Inspect, RawCommit } from "./commit.ts"
+import { FoundCommit, type Inspect, type RawCommit } from "./commit.ts"
 import {
   type Appended,
   EventLog,
@@ -41,7 +41,8 @@ export interface SqliteOptions {
 /** "MerE" in the file's header: tells our files from others. */
 const APPLICATION_ID = 0x4d65_7245
 const FORMAT = 1
-const BATCH = 2_000
+/** Commits a page. Larger ones are not faster: what a page holds then outlives the collector's young generation. */
+const BATCH = 500
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS commits (
@@ -153,12 +154,13 @@ export const sqliteStore = (
   }
   const version = (subject: string): number =>
     Number(sql("SELECT last FROM commits WHERE subject = ? ORDER BY first DESC LIMIT 1").get(subject)?.["last"] ?? 0)
+  const page = db.prepare("SELECT seq, subject, body FROM commits WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?")
+  // Rows as arrays take half the time of rows as objects.
+  page.setReturnArrays(true)
   const rows = (from: number, through: number): ReadonlyArray<RawCommit> =>
-    sql("SELECT seq, subject, body FROM commits WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?").all(
-      from,
-      through,
-      BATCH
-    ) as ReadonlyArray<unknown> as ReadonlyArray<RawCommit>
+    (page.all(from, through, BATCH) as ReadonlyArray<unknown> as ReadonlyArray<[number, string, string]>).map(
+      ([seq, subject, body]) => new FoundCommit(seq, subject, body)
+    )
   const lastSeq = (): number =>
     Number(sql("SELECT seq FROM sqlite_sequence WHERE name = 'commits'").get()?.["seq"] ?? 0)
   const select = (commits: ReadonlyArray<RawCommit>, only: ReadOptions["only"]): ReadonlyArray<RawCommit> =>

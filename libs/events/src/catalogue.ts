@@ -12,6 +12,7 @@ import { type Envelope, type EventDefinition, isInstant, isNodeName, MAX_EVENT_B
 import { type MemberEvent, membersDefinitions } from "./members.ts"
 import { NTS_KEYS_SUBJECT, ntsKeysDefinitions, type NtsKeysEvent } from "./nts-keys-events.ts"
 import { POLICY_SUBJECT, policyDefinitions, type PolicyEvent } from "./policy.ts"
+import { isQuickId, quickChecks } from "./quick-checks.ts"
 import { SYMMETRIC_KEYS_SUBJECT, symmetricKeysDefinitions, type SymmetricKeysEvent } from "./symmetric-keys.ts"
 
 export type AnyEvent = NtsKeysEvent | SymmetricKeysEvent | ClusterKeyEvent | MemberEvent | PolicyEvent | ClockEvent
@@ -46,6 +47,8 @@ interface Entry {
   readonly newest: number
   readonly place: Place
   readonly is: (data: unknown) => boolean
+  /** True only where `is` would be; the schema itself where there is no quicker check. */
+  readonly isSurely: (data: object) => boolean
 }
 
 /** Some definitions and where their events may stand. */
@@ -60,10 +63,11 @@ export const openCatalogue = (
 ): { readonly entries: ReadonlyMap<string, Entry>; readonly judge: (value: unknown) => AnyEvent | Refusal } => {
   const entries = new Map(
     sections.flatMap(({ definitions, place }) =>
-      (definitions as ReadonlyArray<AnyDefinition>).map((definition): readonly [string, Entry] => [
-        definition.type,
-        { definition, newest: schemaVersion(definition), place, is: Schema.is(definition.schema) }
-      ])
+      (definitions as ReadonlyArray<AnyDefinition>).map((definition): readonly [string, Entry] => {
+        const is = Schema.is(definition.schema)
+        const isSurely = quickChecks[definition.type] ?? is
+        return [definition.type, { definition, newest: schemaVersion(definition), place, is, isSurely }]
+      })
     )
   )
   return { entries, judge: (value) => judgeBy(entries, value) }
@@ -86,8 +90,8 @@ export const familyOf = (subject: string): Family | undefined => {
   if (subject === NTS_KEYS_SUBJECT || subject === SYMMETRIC_KEYS_SUBJECT || subject === CLUSTER_KEY_SUBJECT)
     return "keys"
   if (subject === POLICY_SUBJECT) return "policy"
-  if (subject.startsWith("members.") && isNodeName(subject.slice(8))) return "members"
-  if (subject.startsWith("clock.") && isNodeName(subject.slice(6))) return "clock"
+  if (subject.startsWith("members.") && isNodeName(subject, 8)) return "members"
+  if (subject.startsWith("clock.") && isNodeName(subject, 6)) return "clock"
   return undefined
 }
 
@@ -116,7 +120,30 @@ export const decodeEvent = (text: string): AnyEvent | Refusal => {
 /** {@link decodeEvent} for what is already parsed. */
 export const judgeEvent = (value: unknown): AnyEvent | Refusal => judgeBy(catalogue.entries, value)
 
-const judgeBy = (entries: ReadonlyMap<string, Entry>, value: unknown): AnyEvent | Refusal => {
+/** The same verdict without the quick checks: what {@link judgeEvent} is held against. */
+export const judgeEventBySchema = (value: unknown): AnyEvent | Refusal => judgeAtLength(catalogue.entries, value)
+
+const judgeBy = (entries: ReadonlyMap<string, Entry>, value: unknown): AnyEvent | Refusal =>
+  isSurelyEvent(entries, value) ? value : judgeAtLength(entries, value)
+
+/** Whether a value is an event beyond doubt: what a log holds but for old versions and damage. Quick, and says no reason. */
+const isSurelyEvent = (entries: ReadonlyMap<string, Entry>, value: unknown): value is AnyEvent => {
+  if (typeof value !== "object" || value === null) return false
+  const { type, schema, id, time, node, cause, subject, version, data } = value as {
+    readonly [Name in keyof Envelope | "data"]?: unknown
+  }
+  const entry = typeof type === "string" ? entries.get(type) : undefined
+  if (entry === undefined || schema !== entry.newest || !isQuickId(id) || !isQuickId(cause)) return false
+  if (typeof time !== "string" || !isInstant(time) || typeof node !== "string" || !isNodeName(node)) return false
+  if (typeof subject !== "string" || !isOrdinal(version) || !isPlaced(entry.place, subject)) return false
+  return typeof data === "object" && data !== null && !Array.isArray(data) && entry.isSurely(data)
+}
+
+const isPlaced = (place: Place, subject: string): boolean =>
+  "fixed" in place ? subject === place.fixed : familyOf(subject) === place.per
+
+/** Every field in turn, so that a refusal has its reason. */
+const judgeAtLength = (entries: ReadonlyMap<string, Entry>, value: unknown): AnyEvent | Refusal => {
   const envelope = value as Partial<Envelope> & { readonly data?: unknown }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return refusal("malformed", "not an object")
   const wrong = wrongField(envelope)

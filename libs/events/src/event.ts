@@ -119,21 +119,20 @@ export const effectiveNow = (state: AggregateState, now: number): number => Math
 /** ISO text of milliseconds since 1970. */
 export const toIso = (milliseconds: number): string => new Date(milliseconds).toISOString()
 
-/** Milliseconds since 1970 of text that {@link isInstant} has accepted; a third of what Date.parse takes. */
+/** Milliseconds since 1970 of text that {@link isInstant} has accepted; a fifth of what Date.parse takes. */
 export const fromIso = (iso: string): number => {
-  const year = twoDigits(iso, 0) * 100 + twoDigits(iso, 2)
-  // Date.UTC takes a year below 100 for one of the twentieth century.
-  if (year < 100) return Date.parse(iso)
-  return Date.UTC(
-    year,
-    twoDigits(iso, 5) - 1,
-    twoDigits(iso, 8),
-    twoDigits(iso, 11),
-    twoDigits(iso, 14),
-    twoDigits(iso, 17),
-    twoDigits(iso, 20) * 10 + iso.charCodeAt(22) - 48
-  )
+  const month = twoDigits(iso, 5)
+  // Years that begin in March have their leap day at the end, so days go by the month alone: 153 in each five months.
+  const year = twoDigits(iso, 0) * 100 + twoDigits(iso, 2) - (month < 3 ? 1 : 0)
+  const dayOfYear = Math.floor((153 * (month < 3 ? month + 9 : month - 3) + 2) / 5) + twoDigits(iso, 8) - 1
+  const leapDays = Math.floor(year / 4) - Math.floor(year / 100) + Math.floor(year / 400)
+  const days = year * 365 + leapDays + dayOfYear - MARCH_OF_YEAR_0_TO_1970
+  const seconds = ((days * 24 + twoDigits(iso, 11)) * 60 + twoDigits(iso, 14)) * 60 + twoDigits(iso, 17)
+  return seconds * 1_000 + twoDigits(iso, 20) * 10 + iso.charCodeAt(22) - DIGIT_0
 }
+
+/** Days from 1 March of year 0 to 1 January 1970. */
+const MARCH_OF_YEAR_0_TO_1970 = 719_468
 
 /**
  * A decision in the making: each event emitted is numbered on and folded at once, so the rules that follow see what the
@@ -211,7 +210,9 @@ export const fold = <State extends AggregateState, Event extends Envelope>(
   return { state, rejected }
 }
 
-const ISO_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const ISO_UTC = "0000-00-00T00:00:00.000Z"
+const DIGIT_0 = 48
+const DIGIT_9 = 57
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /**
@@ -219,7 +220,12 @@ const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
  * because Date would take longer than all other checks of an event together.
  */
 export const isInstant = (text: string): boolean => {
-  if (!ISO_UTC.test(text)) return false
+  if (text.length !== ISO_UTC.length) return false
+  for (let at = 0; at < ISO_UTC.length; at++) {
+    const expected = ISO_UTC.charCodeAt(at)
+    const found = text.charCodeAt(at)
+    if (expected === DIGIT_0 ? found < DIGIT_0 || found > DIGIT_9 : found !== expected) return false
+  }
   const year = twoDigits(text, 0) * 100 + twoDigits(text, 2)
   const month = twoDigits(text, 5)
   const day = twoDigits(text, 8)
@@ -230,10 +236,23 @@ export const isInstant = (text: string): boolean => {
 
 const twoDigits = (text: string, at: number): number => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 528
 
-const NODE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+const LONGEST_NODE_NAME = 63
+const HYPHEN = 45
 
-/** A node's name: a DNS label, so that it fits a subject and a file name. */
-export const isNodeName = (text: string): boolean => NODE_NAME.test(text)
+/**
+ * A node's name: a DNS label, so that it fits a subject and a file name. `from`: where in the text the name begins. A loop,
+ * because it runs twice for every event that is read and a regular expression takes three times as long.
+ */
+export const isNodeName = (text: string, from = 0): boolean => {
+  const length = text.length - from
+  if (length < 1 || length > LONGEST_NODE_NAME) return false
+  if (text.charCodeAt(from) === HYPHEN || text.charCodeAt(text.length - 1) === HYPHEN) return false
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (!((code >= 97 && code <= 122) || (code >= DIGIT_0 && code <= DIGIT_9) || code === HYPHEN)) return false
+  }
+  return true
+}
 
 export const Instant = Schema.String.check(
   Schema.makeFilter((text: string) => isInstant(text), { expected: "a UTC time such as 2026-11-21T12:00:00.000Z" })
