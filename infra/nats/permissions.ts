@@ -41,8 +41,9 @@ export const coordinatorPermissions = (node: string): Permissions => ({
     ...api(`STREAM.PURGE.${LOG}`, `STREAM.PURGE.${LEASE}`),
     // Shredding.
     ...api(`STREAM.MSG.DELETE.${SHELF}`),
-    ...api(`CONSUMER.CREATE.${LOG}.>`, `CONSUMER.INFO.${LOG}.>`, `CONSUMER.DELETE.${LOG}.>`),
-    ...api(`CONSUMER.MSG.NEXT.${LOG}.>`),
+    ...api(`CONSUMER.CREATE.${LOG}.>`, `CONSUMER.DELETE.${LOG}.>`),
+    // Telling the server to go on sending.
+    `$JS.FC.${LOG}.>`,
     ...api(`DIRECT.GET.${LEASE}`, `DIRECT.GET.${LEASE}.>`)
   ],
   subscribe: ["_INBOX.>", `meridian-command.${node}`],

@@ -81,7 +81,7 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
   const client = jetstream(connection, { timeout: ATTEMPT_MS })
   const snapshots = options.snapshots ?? snapshotMemory()
   const heads = new Map<string, Head>()
-  const reader = jetstreamReader(connection, client, manager, stream, prefix)
+  const reader = jetstreamReader(connection, manager, stream, prefix)
 
   const stored = (query: NextOf | LastOf): Promise<StoredMsg | null> => storedMessage(manager, stream, query)
 

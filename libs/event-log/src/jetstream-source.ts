@@ -1,0 +1,217 @@
+/**
+ * A stream's commits from a place on: in order, without holes, for as long as it is open. The server pushes them to an
+ * inbox as fast as it may (a push consumer with flow control), which costs a third of what pulling them through the
+ * client's own consumers does. Each delivery carries its number: where one is missing, where heartbeats stop or say that
+ * more was sent than came, and after each reconnect, a new consumer begins at the next place. When the reader falls
+ * behind, the server's request to go on is left unanswered, so memory stays bounded.
+ */
+import { AckPolicy, DeliverPolicy, type JetStreamManager } from "@nats-io/jetstream"
+import { createInbox, type Msg, nanos, type NatsConnection, type Subscription } from "@nats-io/nats-core"
+import { randomBytes } from "node:crypto"
+import { setTimeout as sleep } from "node:timers/promises"
+import { BatchQueue } from "./batch-queue.ts"
+import { FoundCommit, type RawCommit } from "./commit.ts"
+import { LogUnavailable } from "./event-log.ts"
+
+/** Commits queued from which on the server is not told to go on. It may have sent up to 32 MB more by then. */
+const HIGH_WATER = 20_000
+export const RETRY_MS = 250
+const HEARTBEAT_MS = 2_000
+/** Without a sign for this long, the consumer is made anew. */
+const SILENCE_MS = 5_000
+/** After this long without a listener the server forgets a consumer that could not be deleted. */
+const FORGET_MS = 60_000
+
+export interface SourceOptions {
+  readonly connection: NatsConnection
+  readonly manager: JetStreamManager
+  readonly stream: string
+  /** How much of a NATS subject stands before the log's. */
+  readonly cut: number
+  /** First sequence wanted. */
+  readonly from: number
+  readonly filter: string
+}
+
+interface Running {
+  readonly name: string
+  readonly inbox: string
+  readonly subscription: Subscription
+  /** Number of the last delivery. */
+  delivered: number
+  /** Something came since the last look. */
+  heard: boolean
+  /** Where to say that the server may go on; it waits for that. */
+  owed: string | undefined
+}
+
+const decoder = new TextDecoder()
+
+export class Source {
+  readonly #options: SourceOptions
+  readonly #queue = new BatchQueue<RawCommit>(() => this.#goOn())
+  readonly #watch: NodeJS.Timeout
+  readonly #onClose: () => void
+  #next: number
+  #running: Running | undefined
+  #closed = false
+
+  constructor(options: SourceOptions, onClose: () => void) {
+    this.#options = options
+    this.#onClose = onClose
+    this.#next = Math.max(1, options.from)
+    this.#watch = setInterval(() => this.#look(), SILENCE_MS)
+    void options.connection.closed().then(() =>
+      this.#queue.fail(new LogUnavailable({ detail: "the connection to NATS was closed", uncertain: false }))
+    )
+    this.restart()
+  }
+
+  take(patienceMs: number): ReturnType<BatchQueue<RawCommit>["take"]> {
+    const { stream } = this.#options
+    const detail = `stream ${stream} sent nothing for ${patienceMs} ms while more was due`
+    return this.#queue.take(patienceMs, () => new LogUnavailable({ detail, uncertain: false }))
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#watch)
+    this.#onClose()
+    this.#queue.end()
+    this.#stop()
+  }
+
+  /** Begins anew where it is. */
+  restart(): void {
+    this.#stop()
+    if (!this.#closed && !this.#options.connection.isClosed()) void this.#begin()
+  }
+
+  /** Begins a consumer at the next place; tries again for as long as the stream is out of reach. */
+  async #begin(): Promise<void> {
+    const { connection, manager, stream, filter } = this.#options
+    const inbox = createInbox()
+    const subscription = connection.subscribe(inbox, {
+      callback: (error, message) => {
+        if (this.#running === running) this.#receive(running, error, message)
+      }
+    })
+    // Short, because the name comes back with every message.
+    const name = randomBytes(6).toString("base64url")
+    const running: Running = { name, inbox, subscription, delivered: 0, heard: true, owed: undefined }
+    this.#running = running
+    try {
+      await manager.consumers.add(stream, {
+        name,
+        deliver_subject: inbox,
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: this.#next,
+        filter_subject: filter,
+        ack_policy: AckPolicy.None,
+        max_deliver: 1,
+        flow_control: true,
+        idle_heartbeat: nanos(HEARTBEAT_MS),
+        inactive_threshold: nanos(FORGET_MS),
+        mem_storage: true,
+        num_replicas: 1
+      })
+      // It was stopped meanwhile, when there was nothing to delete yet.
+      if (this.#running !== running) this.#forget(name)
+    } catch {
+      await sleep(RETRY_MS)
+      if (this.#running === running) this.restart()
+    }
+  }
+
+  #receive(running: Running, error: Error | null, message: Msg): void {
+    if (error !== null) return this.restart()
+    running.heard = true
+    const { subject } = message
+    if (subject === running.inbox) return this.#control(running, message)
+    const delivery = deliveryOf(message.reply ?? "")
+    if (delivery === undefined || delivery.number !== running.delivered + 1) return this.restart()
+    running.delivered = delivery.number
+    if (delivery.seq < this.#next) return
+    this.#next = delivery.seq + 1
+    this.#queue.push(new FoundCommit(delivery.seq, subject.slice(this.#options.cut), decoder.decode(message.data)))
+    if (delivery.pending === 0) this.#queue.markCaughtUp()
+  }
+
+  /** Flow control, heartbeats, and word that the consumer is gone. */
+  #control(running: Running, { headers, reply }: Msg): void {
+    if (headers?.code !== 100) return this.restart()
+    const stalled = headers.get("Nats-Consumer-Stalled")
+    const goOn = stalled === "" ? reply : stalled
+    if (goOn !== undefined && goOn !== "") {
+      running.owed = goOn
+      this.#goOn()
+    }
+    const sent = headers.get("Nats-Last-Consumer")
+    if (sent !== "" && Number(sent) > running.delivered) this.restart()
+  }
+
+  #goOn(): void {
+    const running = this.#running
+    if (running?.owed === undefined || this.#queue.size >= HIGH_WATER) return
+    const { connection } = this.#options
+    if (connection.isClosed()) return
+    connection.publish(running.owed)
+    running.owed = undefined
+  }
+
+  #look(): void {
+    if (this.#running === undefined) return
+    if (!this.#running.heard) return this.restart()
+    this.#running.heard = false
+  }
+
+  #stop(): void {
+    const running = this.#running
+    this.#running = undefined
+    if (running === undefined || this.#options.connection.isClosed()) return
+    running.subscription.unsubscribe()
+    this.#forget(running.name)
+  }
+
+  #forget(name: string): void {
+    const { connection, manager, stream } = this.#options
+    if (!connection.isClosed()) void manager.consumers.delete(stream, name).catch(() => {})
+  }
+}
+
+/** What a message's reply subject says of its delivery. */
+export interface Delivery {
+  readonly seq: number
+  /** Counts the consumer's deliveries, from 1. */
+  readonly number: number
+  /** Messages of the consumer still to come. */
+  readonly pending: number
+}
+
+const DOT = 46
+/** Where the stream's sequence stands: `$JS.ACK.stream.consumer.times.SEQ.NUMBER.time.PENDING`. */
+const SHORT_FORM = 5
+/** With domain and account before the stream, and perhaps something after the end. */
+const LONG_FORM = 7
+
+/**
+ * Reads `$JS.ACK.…`; undefined where it is none. By hand, because it is done for every message and taking the subject
+ * apart into strings takes six times as long.
+ */
+export const deliveryOf = (reply: string): Delivery | undefined => {
+  if (!reply.startsWith("$JS.ACK.")) return undefined
+  let dots = 0
+  for (let at = 0; at < reply.length; at++) if (reply.charCodeAt(at) === DOT) dots += 1
+  const first = dots === 8 ? SHORT_FORM : dots >= 10 ? LONG_FORM : undefined
+  if (first === undefined) return undefined
+  let token = 0
+  let [seq, number, pending] = [0, 0, 0]
+  for (let at = 0; at < reply.length; at++) {
+    const code = reply.charCodeAt(at)
+    if (code === DOT) token += 1
+    else if (token === first) seq = seq * 10 + code - 48
+    else if (token === first + 1) number = number * 10 + code - 48
+    else if (token === first + 3) pending = pending * 10 + code - 48
+  }
+  return seq >= 1 && number >= 1 && pending >= 0 ? { seq, number, pending } : undefined
+}
