@@ -1,6 +1,7 @@
 /**
  * A node of the cluster, one aggregate each: that it exists, what it runs, whether it may serve, and whether an operator
- * has drained it. Heartbeats are kept for ever like all else here, so their rate is bounded; what changes is told at once.
+ * has drained it. Heartbeats would fill a log in the end, so their rate is bounded, and every thousandth event says all
+ * that is known of the node: what came before it may be dropped. What changes is told at once.
  */
 import * as Schema from "effect/Schema"
 import {
@@ -41,6 +42,24 @@ export type MemberHealth = typeof MemberHealth.Type
 
 export const MemberHeartbeat = defineEvent("MemberHeartbeat", Schema.Struct({ health: MemberHealth }))
 
+/**
+ * A heartbeat that says all that the fold holds of the node, so that the log can do without every event before it. How
+ * many those were is its version less one.
+ */
+export const MemberSummarised = defineEvent(
+  "MemberSummarised",
+  Schema.Struct({
+    release: Version,
+    /** As registered; `health` has those that answer. */
+    workers: Count,
+    health: MemberHealth,
+    ready: Schema.Boolean,
+    /** Why it is not ready, null when it is. */
+    reason: Schema.NullOr(Reason),
+    drained: Schema.Boolean
+  })
+)
+
 /** The node may be sent traffic. */
 export const MemberReady = defineEvent("MemberReady", Schema.Struct({}))
 
@@ -54,6 +73,7 @@ export const MemberUndrained = defineEvent("MemberUndrained", Schema.Struct({}))
 export const membersDefinitions = [
   MemberRegistered,
   MemberHeartbeat,
+  MemberSummarised,
   MemberReady,
   MemberUnready,
   MemberDrained,
@@ -74,6 +94,8 @@ export interface MemberState extends AggregateState {
   /** Why it is not ready; empty when it is. */
   readonly reason: string
   readonly drained: boolean
+  /** Version of the last summary. Absent before the first, and in what an older release has folded. */
+  readonly summarised?: number
 }
 
 /** A node of which nothing is known. */
@@ -95,6 +117,12 @@ export const HEARTBEAT_FLOOR_MS = 10_000
 
 /** Least time between two heartbeats whatever they say, milliseconds. */
 export const HEARTBEAT_CHANGE_FLOOR_MS = 1_000
+
+/** Events of a node after which a heartbeat is a summary. */
+export const EVENTS_PER_SUMMARY = 1_000
+
+/** Whether the fold needs nothing of the node's events before this one. */
+export const isSummary = (event: { readonly type: string }): boolean => event.type === MemberSummarised.type
 
 /** Whether the node has been heard within `silenceMs`. */
 export const isLive = (state: MemberState, now: number, silenceMs: number): boolean =>
@@ -126,8 +154,18 @@ export const decide = (state: MemberState, command: MemberCommand, context: Comm
       break
     case "Heartbeat": {
       const floor = sameHealth(state.health, command.health) ? HEARTBEAT_FLOOR_MS : HEARTBEAT_CHANGE_FLOOR_MS
-      if (state.health === null || draft.at - state.heardAt >= floor)
+      if (state.health !== null && draft.at - state.heardAt < floor) break
+      if (state.release === null || state.version - (state.summarised ?? 0) < EVENTS_PER_SUMMARY)
         draft.emit(MemberHeartbeat, { health: command.health })
+      else
+        draft.emit(MemberSummarised, {
+          release: state.release,
+          workers: state.workers,
+          health: command.health,
+          ready: state.ready,
+          reason: state.ready ? null : state.reason,
+          drained: state.drained
+        })
       break
     }
     case "SetReady":
@@ -153,11 +191,11 @@ const sameHealth = (a: MemberHealth | null, b: MemberHealth): boolean =>
   a.ntsGeneration === b.ntsGeneration &&
   a.symmetricSet === b.symmetricSet
 
-/** Folds one event. Rejected: another node's, and any before the first registration. */
+/** Folds one event. Rejected: another node's, and any before the first registration or summary. */
 export const evolve = (state: MemberState, event: MemberEvent): MemberState | EventRejected => {
   if (event.version <= state.version) return state
   if (event.subject !== memberSubject(state.node)) return new EventRejected(`the event is of ${event.subject}`)
-  if (state.release === null && event.type !== "MemberRegistered")
+  if (state.release === null && event.type !== "MemberRegistered" && event.type !== "MemberSummarised")
     return new EventRejected(`node ${state.node} has not registered`)
   const latest = Math.max(state.latest, fromIso(event.time))
   const base = { ...state, version: event.version, latest }
@@ -174,6 +212,10 @@ export const evolve = (state: MemberState, event: MemberEvent): MemberState | Ev
       }
     case "MemberHeartbeat":
       return { ...base, heardAt: latest, health: event.data.health }
+    case "MemberSummarised": {
+      const { reason, ...said } = event.data
+      return { ...base, ...said, heardAt: latest, reason: reason ?? "", summarised: event.version }
+    }
     case "MemberReady":
       return { ...base, heardAt: latest, ready: true, reason: "" }
     case "MemberUnready":

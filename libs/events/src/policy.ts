@@ -34,9 +34,10 @@ const fields = {
   symmetricRotationMs: Milliseconds,
   symmetricAnnounceMs: Milliseconds,
   symmetricGraceMs: Milliseconds,
-  /** Clock events older than this, or more than this many of one node, are dropped from the log. */
+  /** Clock events older than this, or above this many or this many bytes of one node, are dropped from the log. */
   clockRetentionMs: Milliseconds,
   clockRetentionCount: Schema.Int.check(Schema.isBetween({ minimum: 100, maximum: 100_000_000 })),
+  clockRetentionBytes: Schema.Int.check(Schema.isBetween({ minimum: 65_536, maximum: 1_099_511_627_776 })),
   /** A node not heard for this long is not waited for. */
   memberSilenceMs: Milliseconds
 }
@@ -59,6 +60,7 @@ export const defaultPolicy: PolicySettings = {
   symmetricGraceMs: 30 * DAY,
   clockRetentionMs: 90 * DAY,
   clockRetentionCount: 1_000_000,
+  clockRetentionBytes: 256 * 1024 * 1024,
   memberSilenceMs: 180_000
 }
 
@@ -77,9 +79,12 @@ export const PolicyChanged = defineEvent(
       symmetricGraceMs: Schema.optionalKey(fields.symmetricGraceMs),
       clockRetentionMs: Schema.optionalKey(fields.clockRetentionMs),
       clockRetentionCount: Schema.optionalKey(fields.clockRetentionCount),
+      clockRetentionBytes: Schema.optionalKey(fields.clockRetentionBytes),
       memberSilenceMs: Schema.optionalKey(fields.memberSilenceMs)
     })
-  })
+  }),
+  // Version 2 has clockRetentionBytes; nothing else is different.
+  [(data) => data]
 )
 
 export const policyDefinitions = [PolicyChanged] as const
@@ -115,7 +120,7 @@ export const decide = (state: PolicyState, command: PolicyCommand, context: Comm
     ([name, value]) => value !== state.settings[name as keyof PolicySettings]
   )
   const changes = Object.fromEntries(differing) as PolicyChanges
-  const why = contradiction({ ...state.settings, ...changes })
+  const why = contradiction({ ...defaultPolicy, ...state.settings, ...changes })
   if (why !== undefined) return refuse("contradiction", why)
   if (differing.length > 0) draft.emit(PolicyChanged, { changes })
   return draft.accept()
@@ -124,7 +129,8 @@ export const decide = (state: PolicyState, command: PolicyCommand, context: Comm
 /** Folds one event. Rejected: settings that contradict each other. */
 export const evolve = (state: PolicyState, event: PolicyEvent): PolicyState | EventRejected => {
   if (event.version <= state.version) return state
-  const settings = { ...state.settings, ...event.data.changes }
+  // A state that an older release has folded lacks the settings of this one.
+  const settings = { ...defaultPolicy, ...state.settings, ...event.data.changes }
   const why = contradiction(settings)
   if (why !== undefined) return new EventRejected(why)
   return { version: event.version, latest: Math.max(state.latest, fromIso(event.time)), settings }

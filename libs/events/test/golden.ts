@@ -106,11 +106,22 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
     "members.node-a",
     { health: { workers: 2, synchronised: true, ntsGeneration: 7, symmetricSet: 3 } }
   ],
+  MemberSummarised: [
+    "members.node-a",
+    {
+      release: "0.1.0",
+      workers: 2,
+      health: { workers: 2, synchronised: true, ntsGeneration: 7, symmetricSet: 3 },
+      ready: false,
+      reason: "generation 8 is missing",
+      drained: true
+    }
+  ],
   MemberReady: ["members.node-a", {}],
   MemberUnready: ["members.node-a", { reason: "generation 7 is missing" }],
   MemberDrained: ["members.node-a", { reason: "disk to be replaced" }],
   MemberUndrained: ["members.node-a", {}],
-  PolicyChanged: ["policy", { changes: { ntsRotationMs: 3_600_000, ntsAcceptPast: 5 } }],
+  PolicyChanged: ["policy", { changes: { ntsRotationMs: 3_600_000, ntsAcceptPast: 5, clockRetentionBytes: 1_000_000 } }],
   SystemPeerChosen: [
     "clock.node-a",
     { peer: "192.0.2.1", previous: null, reason: "least root distance", measurements: [measurement] }

@@ -1,8 +1,11 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { fold } from "@meridian/events/event"
 import {
+  EVENTS_PER_SUMMARY,
   isLive,
   isServing,
+  isSummary,
   member,
   type MemberCommand,
   type MemberHealth,
@@ -72,6 +75,27 @@ describe("a member", () => {
     expect(story.when(beat({ ntsGeneration: 2 }), at(12 * second))).toEqual(["MemberHeartbeat"])
     expect(isLive(story.state, START + 40_000, 30_000)).toBe(true)
     expect(isLive(story.state, START + 50_000, 30_000)).toBe(false)
+  })
+
+  it("says all that is known of it every thousandth event, and folds the same from there alone", () => {
+    const story = registered()
+    story.when({ _tag: "Drain", reason: "disk" }, at(second))
+    story.when({ _tag: "SetUnready", reason: "clock" }, at(second))
+    const kinds = new Map<string, number>()
+    for (let beat = 1; beat <= 2 * EVENTS_PER_SUMMARY; beat++)
+      for (const type of story.when({ _tag: "Heartbeat", health }, at(beat * 11 * second)))
+        kinds.set(type, (kinds.get(type) ?? 0) + 1)
+    expect(Object.fromEntries(kinds)).toEqual({ MemberHeartbeat: 2 * EVENTS_PER_SUMMARY - 2, MemberSummarised: 2 })
+    const last = story.events.findLastIndex(isSummary)
+    const { state, rejected } = fold(member, memberInitial("node-a"), story.events.slice(last))
+    expect(rejected).toEqual([])
+    expect(state).toEqual(story.state)
+    expect(state).toMatchObject({ drained: true, ready: false, reason: "clock", health, release: "0.1.0" })
+    // A state folded before there were summaries.
+    const { summarised, ...old } = story.state
+    expect(summarised).toBeGreaterThan(EVENTS_PER_SUMMARY)
+    const decision = member.decide(old, { _tag: "Heartbeat", health }, at(HOUR))
+    expect(decision).toMatchObject({ _tag: "Accepted", events: [{ type: "MemberSummarised" }] })
   })
 
   it("does not fold another node's events, nor any before its first start", () => {
