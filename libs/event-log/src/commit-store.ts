@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type AnyEvent, type Family, familyOf } from "@meridian/events/catalogue"
+import { isSummary } from "@meridian/events/members"
 import { type Commit, type Inspect, makeCommit, openCommit, type RawCommit } from "./commit.ts"
 import {
   type Appended,
@@ -46,8 +47,20 @@ export interface CommitStore {
   readonly version: (subject: string) => Promise<number>
   readonly saveSnapshot: (name: string, snapshot: Snapshot) => Promise<void>
   readonly loadSnapshot: (name: string) => Promise<Snapshot | undefined>
-  readonly retain: (retention: Retention) => Promise<number>
+  /** Drops what a limit no longer keeps. Returns how many commits went. */
+  readonly retain: (limits: Limits) => Promise<number>
   readonly subjects: () => Promise<{ readonly lastSeq: number; readonly subjects: ReadonlyArray<SubjectStatus> }>
+}
+
+/** What goes of some subjects: the commits before the last place that any of these gives, see {@link Retention}. */
+export interface Limits {
+  /** By subject, the place from which on all commits stay whatever the limits say; the newest stays in any case. */
+  readonly below: ReadonlyMap<string, number>
+  readonly storedBefore: number
+  /** From 1; Infinity for no limit. */
+  readonly commits: number
+  /** Of bodies, in UTF-8; Infinity for no limit. */
+  readonly bytes: number
 }
 
 /** Records of quarantined commits kept for status. */
@@ -94,8 +107,7 @@ export const overStore = (store: CommitStore, inspect?: Inspect): EventLog["Serv
     },
     loadSnapshot: (name) =>
       SNAPSHOT_NAME.test(name) ? attempt(() => store.loadSnapshot(name)) : Effect.succeed(undefined),
-    retain: (retention) =>
-      attempt(() => store.retain({ ...retention, keepPerSubject: Math.max(1, retention.keepPerSubject) })),
+    retain: (retention) => attempt(() => retained(store, retention)),
     status: Effect.map(
       attempt(() => store.subjects()),
       ({ lastSeq, subjects }): LogStatus => ({
@@ -107,6 +119,28 @@ export const overStore = (store: CommitStore, inspect?: Inspect): EventLog["Serv
       })
     )
   }
+}
+
+const retained = async (
+  store: CommitStore,
+  { family, storedBefore, keepPerSubject = Infinity, keepBytesPerSubject = Infinity }: Retention
+): Promise<number> => {
+  const below = new Map<string, number>()
+  if (family === "clock") {
+    const { subjects } = await store.subjects()
+    for (const { subject } of subjects) if (familyOf(subject) === "clock") below.set(subject, Infinity)
+  } else
+    for await (const { commits } of store.read({ from: 1, only: { family } }))
+      for (const raw of commits) {
+        const opened = openCommit(raw, undefined)
+        if (opened._tag === "Good" && isSummary(opened.events[0] as AnyEvent)) below.set(raw.subject, raw.seq)
+      }
+  return store.retain({
+    below,
+    storedBefore,
+    commits: Math.max(1, keepPerSubject),
+    bytes: Math.max(0, keepBytesPerSubject)
+  })
 }
 
 /** Which subjects a reader wants. */

@@ -109,13 +109,19 @@ export interface ReadOptions {
   readonly only?: { readonly subject: string } | { readonly family: Family }
 }
 
-/** How long events of a family are kept. Only clock events age; all else is kept for ever. */
+/**
+ * How much of a family is kept; keys and policy are kept for ever. The newest commit of a subject always stays, and what
+ * goes are the commits before some place in it, never any out of the middle. Of members goes only what lies before a
+ * node's last summary (`isSummary` in @meridian/events/members), so that folding what is left comes to the same state.
+ */
 export interface Retention {
-  readonly family: "clock"
-  /** Commits stored before this moment go, milliseconds since 1970. The newest of each subject always stays. */
+  readonly family: "clock" | "members"
+  /** Commits stored before this moment go, milliseconds since 1970. */
   readonly storedBefore: number
-  /** At most this many commits of each subject stay, at least 1. */
-  readonly keepPerSubject: number
+  /** At most this many commits of each subject stay, at least 1; no limit when absent. */
+  readonly keepPerSubject?: number
+  /** At most this many bytes of each subject stay, counted as the JSON text of its events; no limit when absent. */
+  readonly keepBytesPerSubject?: number
 }
 
 /** What is still there of a subject. */
@@ -182,7 +188,7 @@ export class EventLog extends Context.Service<
     readonly saveSnapshot: (name: string, snapshot: Snapshot) => Effect.Effect<void, LogUnavailable | SnapshotRefused>
     /** The last snapshot of that name; undefined where there is none or it is damaged. */
     readonly loadSnapshot: (name: string) => Effect.Effect<Snapshot | undefined, LogUnavailable>
-    /** Drops what the retention no longer keeps. Returns how many commits went. */
+    /** Drops what the retention no longer keeps, of every subject of the family. Returns how many commits went. */
     readonly retain: (retention: Retention) => Effect.Effect<number, LogUnavailable>
     readonly status: Effect.Effect<LogStatus, LogUnavailable>
   }

@@ -12,6 +12,8 @@ const PATIENCE_MS = 10_000
 export interface JetStreamReader extends Pick<CommitStore, "read" | "tail"> {
   /** Sequence of a subject's first commit stored at or after a moment (milliseconds since 1970), if there is one. */
   readonly firstSince: (subject: string, moment: number) => Promise<number | undefined>
+  /** Sequence of the first commit of a subject from which on there are no more than so many, and no more bytes. */
+  readonly firstWithin: (subject: string, commits: number, bytes: number) => Promise<number>
 }
 
 /** The first message of a subject at or after a sequence. */
@@ -47,10 +49,9 @@ export const jetstreamReader = (
   prefix: string
 ): JetStreamReader => {
   const sources = new Set<Source>()
-  const source = (from: number, filter: string): Source => {
-    const opened = new Source({ connection, manager, stream, cut: prefix.length + 1, from, filter }, () =>
-      sources.delete(opened)
-    )
+  const source = (from: number, filter: string, sizesOnly = false): Source => {
+    const options = { connection, manager, stream, cut: prefix.length + 1, from, filter, sizesOnly }
+    const opened = new Source(options, () => sources.delete(opened))
     sources.add(opened)
     return opened
   }
@@ -68,30 +69,34 @@ export const jetstreamReader = (
     }
     return false
   }
+  /** What a filter lets through, from a place up to the end as it is now. */
+  const upToNow = async function* (from: number, filter: string, sizesOnly: boolean): AsyncGenerator<RawBatch> {
+    const { state } = await manager.streams.info(stream)
+    const [first, last] = await Promise.all([
+      storedMessage(manager, stream, { seq: Math.max(1, from), next_by_subj: filter }),
+      storedMessage(manager, stream, { last_by_subj: filter })
+    ])
+    const end = Math.min(state.last_seq, last?.seq ?? 0)
+    if (first === null || first.seq > end) return
+    const open = source(first.seq, filter, sizesOnly)
+    try {
+      for (;;) {
+        const batch = await open.take(PATIENCE_MS)
+        if (batch === undefined) return
+        const stop = batch.items.findIndex((it) => it.seq >= end)
+        const commits = stop === -1 ? batch.items : batch.items.slice(0, stop + 1)
+        const caughtUp = stop !== -1 || batch.caughtUp
+        yield { commits, caughtUp }
+        if (caughtUp) return
+      }
+    } finally {
+      open.close()
+    }
+  }
   return {
     read: async function* ({ from, only }): AsyncGenerator<RawBatch> {
-      const filter = filterOf(prefix, only)
-      const { state } = await manager.streams.info(stream)
-      const [first, last] = await Promise.all([
-        storedMessage(manager, stream, { seq: Math.max(1, from), next_by_subj: filter }),
-        storedMessage(manager, stream, { last_by_subj: filter })
-      ])
-      const end = Math.min(state.last_seq, last?.seq ?? 0)
-      if (first === null || first.seq > end) return
-      const open = source(first.seq, filter)
-      try {
-        for (;;) {
-          const batch = await open.take(PATIENCE_MS)
-          if (batch === undefined) return
-          const stop = batch.items.findIndex((it) => it.seq >= end)
-          const commits = stop === -1 ? batch.items : batch.items.slice(0, stop + 1)
-          const caughtUp = stop !== -1 || batch.caughtUp
-          yield { commits: only === undefined ? commits : commits.filter((it) => wants(only, it.subject)), caughtUp }
-          if (caughtUp) return
-        }
-      } finally {
-        open.close()
-      }
+      for await (const batch of upToNow(from, filterOf(prefix, only), false))
+        yield only === undefined ? batch : { ...batch, commits: batch.commits.filter((it) => wants(only, it.subject)) }
     },
     tail: ({ from, only }) => ({
       [Symbol.asyncIterator]: () => {
@@ -118,6 +123,19 @@ export const jetstreamReader = (
         }
       }
     }),
+    firstWithin: async (subject, commits, bytes) => {
+      const seqs: Array<number> = []
+      const sizes: Array<number> = []
+      let [least, held] = [0, 0]
+      for await (const batch of upToNow(1, `${prefix}.${subject}`, true))
+        for (const { seq, body } of batch.commits) {
+          seqs.push(seq)
+          sizes.push(Number(body))
+          held += Number(body)
+          while (least < seqs.length && (seqs.length - least > commits || held > bytes)) held -= sizes[least++] ?? 0
+        }
+      return seqs[least] ?? Number.MAX_SAFE_INTEGER
+    },
     firstSince: async (subject, moment) => {
       const filter = `${prefix}.${subject}`
       const last = await storedMessage(manager, stream, { last_by_subj: filter })

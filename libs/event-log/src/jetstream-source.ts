@@ -31,6 +31,8 @@ export interface SourceOptions {
   /** First sequence wanted. */
   readonly from: number
   readonly filter: string
+  /** Have no bodies sent: a commit's body is then the text of its length in bytes. */
+  readonly sizesOnly?: boolean
 }
 
 interface Running {
@@ -61,9 +63,11 @@ export class Source {
     this.#onClose = onClose
     this.#next = Math.max(1, options.from)
     this.#watch = setInterval(() => this.#look(), SILENCE_MS)
-    void options.connection.closed().then(() =>
-      this.#queue.fail(new LogUnavailable({ detail: "the connection to NATS was closed", uncertain: false }))
-    )
+    void options.connection
+      .closed()
+      .then(() =>
+        this.#queue.fail(new LogUnavailable({ detail: "the connection to NATS was closed", uncertain: false }))
+      )
     this.restart()
   }
 
@@ -89,7 +93,7 @@ export class Source {
 
   /** Begins a consumer at the next place; tries again for as long as the stream is out of reach. */
   async #begin(): Promise<void> {
-    const { connection, manager, stream, filter } = this.#options
+    const { connection, manager, stream, filter, sizesOnly } = this.#options
     const inbox = createInbox()
     const subscription = connection.subscribe(inbox, {
       callback: (error, message) => {
@@ -109,6 +113,7 @@ export class Source {
         filter_subject: filter,
         ack_policy: AckPolicy.None,
         max_deliver: 1,
+        headers_only: sizesOnly === true,
         flow_control: true,
         idle_heartbeat: nanos(HEARTBEAT_MS),
         inactive_threshold: nanos(FORGET_MS),
@@ -133,7 +138,9 @@ export class Source {
     running.delivered = delivery.number
     if (delivery.seq < this.#next) return
     this.#next = delivery.seq + 1
-    this.#queue.push(new FoundCommit(delivery.seq, subject.slice(this.#options.cut), decoder.decode(message.data)))
+    const { cut, sizesOnly } = this.#options
+    const body = sizesOnly === true ? (message.headers?.get("Nats-Msg-Size") ?? "") : decoder.decode(message.data)
+    this.#queue.push(new FoundCommit(delivery.seq, subject.slice(cut), body))
     if (delivery.pending === 0) this.#queue.markCaughtUp()
   }
 

@@ -202,19 +202,23 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
     version: async (subject) => (await readHead(subject)).version,
     saveSnapshot: snapshots.save,
     loadSnapshot: snapshots.load,
-    retain: async ({ storedBefore, keepPerSubject }) => {
+    retain: async ({ below, storedBefore, commits, bytes }) => {
+      // The stream holds more than any subject of it, so where it is small enough nothing needs counting.
+      const { state } = await manager.streams.info(stream)
+      const surplus = state.messages > commits
       let gone = 0
-      for (const subject of await subjectNames(`${prefix}.clock.*`)) {
+      for (const [subject, stays] of below) {
         const filter = `${prefix}.${subject}`
-        gone += (await manager.streams.purge(stream, { filter, keep: keepPerSubject })).purged
-        const [first, last] = await Promise.all([
-          stored({ seq: 1, next_by_subj: filter }),
-          stored({ last_by_subj: filter })
-        ])
-        if (first === null || last === null || first.time.getTime() >= storedBefore) continue
-        const young = last.time.getTime() < storedBefore ? last.seq : await reader.firstSince(subject, storedBefore)
-        const seq = Math.min(last.seq, young ?? 1)
-        if (seq > first.seq) gone += (await manager.streams.purge(stream, { filter, seq })).purged
+        if (surplus && stays === Infinity)
+          gone += (await manager.streams.purge(stream, { filter, keep: commits })).purged
+        const last = await stored({ last_by_subj: filter })
+        if (last === null) continue
+        const young = (await reader.firstSince(subject, storedBefore)) ?? last.seq
+        const counted = state.bytes > bytes || (surplus && stays !== Infinity)
+        const within = counted ? await reader.firstWithin(subject, commits, bytes) : 0
+        const seq = Math.min(last.seq, stays, Math.max(young, within))
+        // A purge up to the first place would be one of everything.
+        if (seq > 1) gone += (await manager.streams.purge(stream, { filter, seq })).purged
       }
       return gone
     },

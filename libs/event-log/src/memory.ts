@@ -56,12 +56,18 @@ export const memoryStore = (
     version: async (subject) => version(subject),
     saveSnapshot: async (name, snapshot) => void snapshots.set(name, snapshot),
     loadSnapshot: async (name) => snapshots.get(name),
-    retain: async ({ storedBefore, keepPerSubject }) => {
+    retain: async ({ below, storedBefore, commits: most, bytes }) => {
       const gone = new Set<Held>()
-      for (const subject of new Set(commits.map((it) => it.subject).filter((it) => it.startsWith("clock."))))
-        ofSubject(subject)
-          .toReversed()
-          .forEach((it, age) => age > 0 && (age >= keepPerSubject || it.storedAt < storedBefore) && gone.add(it))
+      for (const [subject, stays] of below) {
+        const held = ofSubject(subject)
+        let size = 0
+        const kept = held.findLastIndex((it, index) => {
+          size += Buffer.byteLength(it.body)
+          const age = held.length - 1 - index
+          return age > 0 && (age >= most || size > bytes || it.storedAt < storedBefore)
+        })
+        for (const it of held.slice(0, kept + 1)) if (it.seq < stays) gone.add(it)
+      }
       commits = commits.filter((it) => !gone.has(it))
       return gone.size
     },

@@ -20,6 +20,7 @@ import {
   VersionConflict
 } from "./event-log.ts"
 import { checksum } from "./snapshot-file.ts"
+import { dropBeyond } from "./sqlite-retention.ts"
 
 export interface SqliteOptions {
   /** Created where absent, readable by its owner alone. */
@@ -63,12 +64,6 @@ const APPEND = `
 INSERT INTO commits (subject, first, last, id, stored, body)
 SELECT :subject, :first, :last, :id, :stored, :body
 WHERE coalesce((SELECT last FROM commits WHERE subject = :subject ORDER BY first DESC LIMIT 1), 0) = :first - 1`
-
-const RETAIN = `
-DELETE FROM commits WHERE subject = :subject
-  AND first < (SELECT max(first) FROM commits WHERE subject = :subject)
-  AND (stored < :before OR first < (SELECT min(first) FROM
-    (SELECT first FROM commits WHERE subject = :subject ORDER BY first DESC LIMIT :keep)))`
 
 const SUBJECTS = `
 SELECT subject, min(seq) AS firstSeq, min(first) AS firstVersion, max(last) AS version FROM commits GROUP BY subject`
@@ -217,14 +212,9 @@ export const sqliteStore = (
         if (row === undefined || checksum(String(row["state"])) !== row["sum"]) return undefined
         return { seq: row["seq"], format: row["format"], state: row["state"] } as Snapshot
       }),
-    retain: async ({ storedBefore, keepPerSubject }) =>
-      guarded(() => {
-        const subjects = sql("SELECT DISTINCT subject FROM commits WHERE subject GLOB 'clock.*'").all()
-        return subjects.reduce((gone, { subject }) => {
-          const result = sql(RETAIN).run({ subject: subject ?? "", before: storedBefore, keep: keepPerSubject })
-          return gone + Number(result.changes)
-        }, 0)
-      }),
+    // The file is larger than what it holds, so where it is small enough nothing needs counting.
+    retain: (limits) =>
+      dropBeyond(limits, sql, guarded, () => pragma(db, "page_count") * pragma(db, "page_size") > limits.bytes),
     subjects: async () =>
       guarded(() => ({
         lastSeq: lastSeq(),

@@ -7,10 +7,12 @@ import * as fc from "fast-check"
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, it } from "vitest"
 import type { AnyEvent } from "@meridian/events/catalogue"
+import { fold } from "@meridian/events/event"
+import { member, type MemberEvent, memberInitial } from "@meridian/events/members"
 import { type CommitStore, overStore } from "../src/commit-store.ts"
 import type { Inspect } from "../src/commit.ts"
 import type { AppendError, EventLog, LogBatch, ReadOptions } from "../src/event-log.ts"
-import { clockEvent, clockEvents, policyEvent, takeOver } from "./sample-events.ts"
+import { clockEvent, clockEvents, memberEvents, policyEvent, takeOver } from "./sample-events.ts"
 
 export type Log = EventLog["Service"]
 
@@ -284,6 +286,55 @@ export const eventLogContract = (open: () => Promise<Fixture>): void => {
       expect(eventsOf(await readAll(log))).toEqual(clockEvents("node-a", 5, 2))
       const { families } = await run(log.status)
       expect(families.find((it) => it.family === "clock")).toMatchObject({ dropped: 4 })
+    }))
+
+  it("drops clock events by their bytes, and never the newest", () =>
+    withLog(async (log) => {
+      const events = Array.from({ length: 9 }, (_, index) => clockEvent("node-a", index + 1))
+      for (const event of events) await run(log.append(event.subject, [event], event.version - 1))
+      await run(log.append("clock.node-b", [clockEvent("node-b", 1, "i".repeat(128))], 0))
+      const sizeFrom = (version: number) =>
+        events.slice(version - 1).reduce((sum, event) => sum + Buffer.byteLength(JSON.stringify([event])), 0)
+      const keep = (keepBytesPerSubject: number) =>
+        run(log.retain({ family: "clock", storedBefore: 0, keepBytesPerSubject }))
+      expect(await keep(sizeFrom(1))).toBe(0)
+      expect(await keep(sizeFrom(5))).toBe(4)
+      expect(await keep(sizeFrom(5))).toBe(0)
+      expect(await keep(sizeFrom(6) - 1)).toBe(2)
+      const ids = async () => eventsOf(await readAll(log)).map(({ id }) => id)
+      expect(await ids()).toEqual(["node-a-7", "node-a-8", "node-a-9", "i".repeat(128)])
+      const both = { family: "clock", storedBefore: 0, keepPerSubject: 2, keepBytesPerSubject: 1e9 } as const
+      expect(await run(log.retain(both))).toBe(1)
+      expect(await keep(0)).toBe(1)
+      expect(await ids()).toEqual(["node-a-9", "i".repeat(128)])
+      const { families } = await run(log.status)
+      expect(families.find((it) => it.family === "clock")).toMatchObject({ dropped: 8 })
+    }))
+
+  it("drops of members only what a summary stands for, and folds the same", () =>
+    withLog(async (log) => {
+      const all = memberEvents("node-a", 6, 8)
+      for (const event of all) await run(log.append(event.subject, [event], event.version - 1))
+      const other = memberEvents("node-b", 0, 3)
+      for (const event of other) await run(log.append(event.subject, [event], event.version - 1))
+      const future = Date.now() + 3_600_000
+      expect(await run(log.retain({ family: "members", storedBefore: 0 }))).toBe(0)
+      expect(await run(log.retain({ family: "members", storedBefore: 0, keepPerSubject: 5 }))).toBe(3)
+      expect(await run(log.retain({ family: "members", storedBefore: future }))).toBe(2)
+      expect(await run(log.retain({ family: "members", storedBefore: future, keepPerSubject: 1 }))).toBe(0)
+      const left = eventsOf(await readAll(log)) as ReadonlyArray<MemberEvent>
+      expect(left).toEqual([...all.slice(5), ...other])
+      const initial = memberInitial("node-a")
+      const ours = left.filter(({ subject }) => subject === "members.node-a")
+      expect(fold(member, initial, ours)).toEqual(fold(member, initial, all))
+      const { families } = await run(log.status)
+      expect(families.find((it) => it.family === "members")).toMatchObject({
+        dropped: 5,
+        subjects: [
+          { subject: "members.node-a", firstVersion: 6, version: 8 },
+          { subject: "members.node-b", firstVersion: 1, version: 3 }
+        ]
+      })
     }))
 
   it("lets one of many rivals win each version", () =>

@@ -1,6 +1,7 @@
 /** Events of the real aggregates, made short. */
 import type { AnyEvent } from "@meridian/events/catalogue"
 import type { ClockEvent } from "@meridian/events/clock"
+import type { MemberEvent } from "@meridian/events/members"
 import type { NtsKeysEvent } from "@meridian/events/nts-keys-events"
 import type { PolicyEvent } from "@meridian/events/policy"
 import type { SealedKey } from "@meridian/events/sealed-key"
@@ -25,6 +26,7 @@ export const clockEvent = (node: string, version: number, id = `${node}-${versio
 export const policyEvent = (version: number, id = `policy-${version}`): PolicyEvent => ({
   type: "PolicyChanged",
   ...envelope("policy", version, id),
+  schema: 2,
   data: { changes: { ntsAcceptPast: 3 } }
 })
 
@@ -47,6 +49,18 @@ export const published = (version: number, generation: number, sealed: SealedKey
     sealed
   }
 })
+
+/** What a node's coordinator says of it: its start, heartbeats, and a summary in their midst. */
+export const memberEvents = (node: string, summaryAt: number, count: number): ReadonlyArray<MemberEvent> =>
+  Array.from({ length: count }, (_, index): MemberEvent => {
+    const version = index + 1
+    const frame = { ...envelope(`members.${node}`, version, `${node}-${version}`), node }
+    const health = { workers: 2, synchronised: true, ntsGeneration: version, symmetricSet: 0 }
+    if (version === 1) return { type: "MemberRegistered", ...frame, data: { version: "0.1.0", workers: 2 } }
+    if (version !== summaryAt) return { type: "MemberHeartbeat", ...frame, data: { health } }
+    const said = { release: "0.1.0", workers: 2, health, ready: false, reason: "starting", drained: false }
+    return { type: "MemberSummarised", ...frame, data: said }
+  })
 
 /** A run of clock events from a version on. */
 export const clockEvents = (node: string, from: number, count: number): ReadonlyArray<AnyEvent> =>

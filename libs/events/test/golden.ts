@@ -121,7 +121,10 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
   MemberUnready: ["members.node-a", { reason: "generation 7 is missing" }],
   MemberDrained: ["members.node-a", { reason: "disk to be replaced" }],
   MemberUndrained: ["members.node-a", {}],
-  PolicyChanged: ["policy", { changes: { ntsRotationMs: 3_600_000, ntsAcceptPast: 5, clockRetentionBytes: 1_000_000 } }],
+  PolicyChanged: [
+    "policy",
+    { changes: { ntsRotationMs: 3_600_000, ntsAcceptPast: 5, clockRetentionBytes: 1_000_000 } }
+  ],
   SystemPeerChosen: [
     "clock.node-a",
     { peer: "192.0.2.1", previous: null, reason: "least root distance", measurements: [measurement] }
