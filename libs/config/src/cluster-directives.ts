@@ -36,6 +36,12 @@ export const natsServers: ValueType<readonly string[]> = {
   write: (value) => (value as readonly string[]).join(",")
 }
 
+const LONGEST_RETENTION = 36_500
+const FEWEST_CLOCK_EVENTS = 100
+const MOST_CLOCK_EVENTS = 100_000_000
+const LEAST_LOG_BYTES = 1_048_576
+const MOST_LOG_BYTES = 999_999_999_999_999
+
 /** A year; keys that live longer are the policy's business. */
 const LONGEST_ROTATION = 31_536_000
 
@@ -59,14 +65,17 @@ export const clusterDirective = row({
     ca: path("FILE"),
     replicas: oneOf("1", "3"),
     mint: oneOf("nts", "symmetric", "nts,symmetric"),
-    rotate: wholeNumber("SECONDS", 1, LONGEST_ROTATION)
+    rotate: wholeNumber("SECONDS", 1, LONGEST_ROTATION),
+    "clock-days": wholeNumber("DAYS", 1, LONGEST_RETENTION),
+    "clock-events": wholeNumber("N", FEWEST_CLOCK_EVENTS, MOST_CLOCK_EVENTS),
+    "log-bytes": wholeNumber("BYTES", LEAST_LOG_BYTES, MOST_LOG_BYTES)
   },
   needsOption: true,
   repeatable: true,
   default:
-    "no nats: the log is an SQLite file of this node; replicas 3 where three servers are named, else 1; mint nts",
+    "no nats: the log is an SQLite file of this node; replicas 3 where three servers are named, else 1; mint nts; log-bytes 1 GiB",
   meaning:
-    "The cluster: `nats` names the servers that hold its log (lines add up), `nkey` the seed to sign in with, `ca` the authority of their certificates, `key` the cluster key that keys are sealed under, `replicas` the copies of the log, `mint` what this node mints when it leads; `rotate` rotates NTS keys this often, for development.",
+    "The cluster: `nats` names the servers that hold its log (lines add up), `nkey` the seed to sign in with, `ca` the authority of their certificates, `key` the cluster key that keys are sealed under, `replicas` the copies of the log, `mint` what this node mints when it leads; `rotate` rotates NTS keys this often, for development. When this node leads, clock events older than `clock-days`, or more of a node than `clock-events`, go from the log; without them, as the cluster's policy says (90 days, a million). `log-bytes` is the most that NATS sets aside for the log.",
   documented: "Meridian",
   flags: ["nats", "cluster-key", "rotate"],
   reload: "restart"

@@ -20,6 +20,11 @@ export interface ClusterSettings {
   readonly mint: Sourced<"nts" | "symmetric" | "nts,symmetric">
   /** Seconds between rotations of the NTS key; undefined: as the cluster's policy says. */
   readonly rotate: Sourced<number | undefined>
+  /** Days that clock events are kept, and how many of each node at most; undefined: as the cluster's policy says. */
+  readonly clockDays: Sourced<number | undefined>
+  readonly clockEvents: Sourced<number | undefined>
+  /** Most bytes of the log in NATS; undefined: the coordinator's own. */
+  readonly logBytes: Sourced<number | undefined>
 }
 
 /** What the command line may set of it. */
@@ -53,7 +58,10 @@ export const clusterSettings = (
           ? fromDefault(nats.length >= REPLICATED ? 3 : 1)
           : { value: replicas.value === "3" ? 3 : 1, origin: replicas.origin },
       mint: given("mint") ?? fromDefault("nts"),
-      rotate: choose(overrides.rotate, "rotate", given("rotate"), undefined)
+      rotate: choose(overrides.rotate, "rotate", given("rotate"), undefined),
+      clockDays: given("clock-days") ?? fromDefault(undefined),
+      clockEvents: given("clock-events") ?? fromDefault(undefined),
+      logBytes: given("log-bytes") ?? fromDefault(undefined)
     },
     diagnostics: nats.length > 0 ? [] : lines.flatMap(withoutServers)
   }
@@ -75,7 +83,7 @@ const servers = (
 }
 
 const withoutServers = ({ values, places, location }: Statement<typeof clusterDirective>): Diagnostic[] =>
-  (["nkey", "ca", "replicas"] as const)
+  (["nkey", "ca", "replicas", "log-bytes"] as const)
     .filter((name) => values[name] !== undefined)
     .map((name) =>
       warningAt(

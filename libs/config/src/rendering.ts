@@ -138,6 +138,9 @@ const describeCluster = (cluster: Settings["cluster"]): readonly SettingLine[] =
   // Copies mean nothing where no server is named.
   ...(cluster.nats.length === 0 ? [] : [line("cluster replicas", cluster.replicas, String)]),
   line("cluster mint", cluster.mint, String),
+  line("cluster clock-days", cluster.clockDays, String),
+  line("cluster clock-events", cluster.clockEvents, String),
+  ...(cluster.nats.length === 0 ? [] : [line("cluster log-bytes", cluster.logBytes, String)]),
   line("cluster rotate", cluster.rotate, String)
 ]
 

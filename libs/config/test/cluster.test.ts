@@ -20,7 +20,7 @@ const whole = `node a
 cluster nats n1.example:4222,n2.example:4222
 cluster nats n3.example:4222 nats n1.example:4222
 cluster nkey /etc/a.nkey ca /etc/ca.pem
-cluster key "/etc/cluster key" mint nts,symmetric rotate 60`
+cluster key "/etc/cluster key" mint nts,symmetric rotate 60 clock-days 30 clock-events 5000 log-bytes 2000000`
 
 describe("the cluster's lines", () => {
   it("leave a node on its own where there are none", () => {
@@ -43,7 +43,10 @@ describe("the cluster's lines", () => {
       authorityFile: { value: "/etc/ca.pem" },
       keyFile: { value: "/etc/cluster key" },
       mint: { value: "nts,symmetric" },
-      rotate: { value: 60 }
+      rotate: { value: 60 },
+      clockDays: { value: 30 },
+      clockEvents: { value: 5_000 },
+      logBytes: { value: 2_000_000 }
     })
   })
 
@@ -92,7 +95,7 @@ describe("the cluster's lines", () => {
     [
       "cluster",
       [
-        "error 1:8 found the end of the line, expected an option of 'cluster': nats, key, nkey, ca, replicas, mint, rotate"
+        "error 1:8 found the end of the line, expected an option of 'cluster': nats, key, nkey, ca, replicas, mint, rotate, clock-days, clock-events, log-bytes"
       ]
     ],
     [
@@ -107,7 +110,8 @@ describe("the cluster's lines", () => {
       ["warning 1:12 no NATS server is named, so 'cluster ca' has no effect; add the line: cluster nats HOST:PORT"]
     ],
     ["cluster mint mac", ["error 1:14 found 'mac', expected nts, symmetric or nts,symmetric"]],
-    ["cluster key /k rotate 5", []],
+    ["cluster key /k rotate 5 clock-days 1", []],
+    ["cluster clock-events 99", ["error 1:22 found '99', expected a whole number from 100 to 100000000"]],
     [
       "node Berlin",
       ["error 1:6 found 'Berlin', expected a name of a-z, 0-9 and inner hyphens, at most 63; write it as berlin"]

@@ -65,6 +65,8 @@ const clusterDefaults = [
   "cluster ca undefined (default)",
   "cluster key undefined (default)",
   "cluster mint nts (default)",
+  "cluster clock-days undefined (default)",
+  "cluster clock-events undefined (default)",
   "cluster rotate undefined (default)"
 ]
 
@@ -225,7 +227,7 @@ describe("rendering", () => {
       ].map((line) => line.replace(/ +#/, " #"))
     )
     expect(new Set(shown.filter((line) => line !== "").map((line) => line.lastIndexOf("#")))).toEqual(
-      new Set(["# nts tlsciphersuites is not set".length + 2])
+      new Set(["# cluster clock-events is not set".length + 2])
     )
   })
 

@@ -16,6 +16,8 @@ export const USAGE = `meridian coordinator: started by the supervisor (\`meridia
   --cluster-key FILE      else the systemd credential cluster-key, else MERIDIAN_CLUSTER_KEY; without --nats, one is made
   --mint KINDS            nts,symmetric: what it mints when it leads; nts by default
   --rotate SECONDS        rotate NTS keys this often whatever the policy says, for development
+  --clock-days DAYS       while it leads: drop clock events older than this whatever the policy says
+  --clock-events N        and all of a node but the last so many
   --clock-offset=SECONDS  take the clock to be off by this, for tests
 `
 
@@ -35,6 +37,7 @@ export interface NatsPlan {
 }
 
 const LOG_BYTES = 1_073_741_824
+const DAY_MS = 86_400_000
 
 export interface Arguments {
   readonly directory: string
@@ -46,6 +49,8 @@ export interface Arguments {
   readonly mint: { readonly nts: boolean; readonly symmetric: boolean }
   /** Milliseconds; undefined for what the policy says. */
   readonly rotationMs: number | undefined
+  /** Milliseconds and events of a node that clock events are kept for; undefined for what the policy says. */
+  readonly clockRetention: { readonly ms: number | undefined; readonly count: number | undefined }
   /** Milliseconds. */
   readonly clockOffsetMs: number
 }
@@ -79,6 +84,10 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments | undefin
     clusterKeyFile: values["cluster-key"],
     mint: kinds(values.mint),
     rotationMs: values.rotate === undefined ? undefined : 1_000 * seconds("--rotate", values.rotate, 1, 31_536_000),
+    clockRetention: {
+      ms: optional(values["clock-days"], (text) => DAY_MS * wholeNumber("--clock-days", text, 1, 36_500)),
+      count: optional(values["clock-events"], (text) => wholeNumber("--clock-events", text, 100, 100_000_000))
+    },
     clockOffsetMs: 1_000 * seconds("--clock-offset", values["clock-offset"], -1e9, 1e9)
   }
 }
@@ -100,6 +109,8 @@ const parseValues = (args: ReadonlyArray<string>) =>
       "cluster-key": { type: "string" },
       mint: { type: "string", default: "nts" },
       rotate: { type: "string" },
+      "clock-days": { type: "string" },
+      "clock-events": { type: "string" },
       "clock-offset": { type: "string", default: "0" }
     }
   }).values
@@ -145,6 +156,9 @@ const seconds = (name: string, text: string, least: number, most: number): numbe
   if (value >= least && value <= most) return value
   throw new ArgumentError(`expected ${name} with seconds from ${least} to ${most}, found ${JSON.stringify(text)}`)
 }
+
+const optional = (text: string | undefined, read: (text: string) => number): number | undefined =>
+  text === undefined ? undefined : read(text)
 
 const wholeNumber = (name: string, text: string, least: number, most: number): number => {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN

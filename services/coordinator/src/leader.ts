@@ -65,6 +65,8 @@ export interface LeaderPlan {
   readonly mint: { readonly nts: boolean; readonly symmetric: boolean }
   /** Milliseconds; undefined for the policy's. */
   readonly rotationMs: number | undefined
+  /** Of clock events; undefined for the policy's. */
+  readonly clockRetention: { readonly ms: number | undefined; readonly count: number | undefined }
 }
 
 const TIDY_INTERVAL_MS = 60_000
@@ -320,15 +322,17 @@ export class Leader {
     })
   }
 
+  /** At once when it begins to lead, then once an hour. */
   #retain(): Effect.Effect<void, LogUnavailable> {
     if (performance.now() - this.#retainedAt < RETENTION_INTERVAL_MS) return Effect.void
     this.#retainedAt = performance.now()
     const { clockRetentionMs, clockRetentionCount } = this.#writer.fold.policy.settings
+    const { ms = clockRetentionMs, count = clockRetentionCount } = this.#plan.clockRetention
     return Effect.asVoid(
       this.#writer.log.retain({
         family: "clock",
-        storedBefore: this.#writer.now() - clockRetentionMs,
-        keepPerSubject: clockRetentionCount
+        storedBefore: this.#writer.now() - ms,
+        keepPerSubject: count
       })
     )
   }

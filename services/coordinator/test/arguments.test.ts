@@ -26,10 +26,15 @@ describe("arguments", () => {
       "--mint",
       "symmetric,nts",
       "--rotate",
-      "1.5"
+      "1.5",
+      "--clock-days",
+      "7",
+      "--clock-events",
+      "500"
     ])
     expect(parsed?.nats).toMatchObject({ servers: ["127.0.0.1:4222", "[::1]:4223"], replicas: 3 })
     expect(parsed).toMatchObject({ mint: { nts: true, symmetric: true }, rotationMs: 1_500 })
+    expect(parsed?.clockRetention).toEqual({ ms: 604_800_000, count: 500 })
     expect(parseArguments(["--help"])).toBeUndefined()
   })
 
@@ -45,7 +50,9 @@ describe("arguments", () => {
       ["--rotate", "1e3"],
       ["--workers", "-1"],
       ["--version", "a b"],
-      ["--log-bytes", "1"]
+      ["--log-bytes", "1"],
+      ["--clock-days", "0"],
+      ["--clock-events", "99"]
     ])
       expect(() => parseArguments(["--state", "/s", "--node", "a", ...args])).toThrow(
         expect.objectContaining({ _tag: "ArgumentError" })

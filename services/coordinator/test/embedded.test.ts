@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { parseKeyFile } from "@meridian/auth/key-file"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
 
 let place: Place
 let running: Array<RunningCoordinator>
@@ -164,6 +164,36 @@ describe("a coordinator on its own", () => {
     expect(told).toMatchObject({ leader: { node: "node-a", term: 1 }, clocks: [{ peer: "192.0.2.7" }], dropped: [] })
     const early = await coordinator.ask("GET", "/explain?at=2020-01-01T00:00:00Z")
     expect(JSON.parse(early.text)).toMatchObject({ leader: null, generations: [], clocks: [] })
+  })
+
+  it("drops clock events beyond what is kept as soon as it leads, and keys never", async () => {
+    const first = start()
+    await first.stateWhen((it) => it.leading)
+    const choose = (index: number) => ({ _tag: "ChoosePeer", peer: `192.0.2.${index}`, reason: "x", measurements: [] })
+    const events = Array.from({ length: 150 }, (_, index) => choose(index))
+    first.send({ type: "clock-events", events })
+    const state = await first.stateWhen((it) => it.clocks[0]?.peer === "192.0.2.149")
+    await first.drain()
+
+    const again = start("--clock-events", "100")
+    await again.stateWhen((it) => it.leading)
+    const linesOf = async (subject: string): Promise<ReadonlyArray<string>> =>
+      (await again.ask("GET", `/log?subject=${subject}`)).text.split("\n").filter((line) => line !== "")
+    const left = await until(
+      async () => {
+        const lines = await linesOf("clock")
+        return lines.length === 101 ? lines : undefined
+      },
+      () => "a hundred clock events and a line on those that went"
+    )
+    expect(JSON.parse(left[0] ?? "")).toMatchObject({
+      dropped: { subject: "clock.node-a", events: 50, firstVersion: 51 }
+    })
+    expect(await linesOf("keys.nts")).toHaveLength(
+      (await linesOf("keys.nts")).filter((it) => it.includes('"event"')).length
+    )
+    // What was dropped is in nobody's way: the state is the same, and another fold of what is left goes on from it.
+    expect((await again.state()).clocks).toEqual(state.clocks)
   })
 
   it("changes the cluster key, goes on with a change that was cut short, and refuses the old key afterwards", async () => {

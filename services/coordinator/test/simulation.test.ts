@@ -111,7 +111,11 @@ class SimNode {
       release: Effect.sync(() => void (this.believes = undefined)),
       resign: Effect.sync(() => void (this.believes = undefined))
     }
-    const plan = { mint: { nts: true, symmetric: false }, rotationMs: ROTATION_MS }
+    const plan = {
+      mint: { nts: true, symmetric: false },
+      rotationMs: ROTATION_MS,
+      clockRetention: { ms: undefined, count: undefined }
+    }
     this.leader = new Leader(writer, lease, plan, this.custody, new Mint(this.custody), keys, () => "")
   }
 

@@ -48,7 +48,8 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): N
 }
 
 const clusterArguments = (cluster: Settings["cluster"]): readonly string[] => {
-  const { node, nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate } = cluster
+  const { node, nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate, clockDays, clockEvents, logBytes } =
+    cluster
   const file = (flag: string, path: string | undefined) => given(flag, path === undefined ? undefined : resolve(path))
   const servers = nats.flatMap(({ value }) => ["--nats", value])
   return [
@@ -56,12 +57,15 @@ const clusterArguments = (cluster: Settings["cluster"]): readonly string[] => {
     ...servers,
     // They mean nothing where no server is named.
     ...(servers.length === 0 ? [] : ["--replicas", String(replicas.value)]),
+    ...(servers.length === 0 ? [] : given("--log-bytes", logBytes.value)),
     ...(servers.length === 0 ? [] : file("--nats-nkey-seed", nkeyFile.value)),
     ...(servers.length === 0 ? [] : file("--nats-ca", authorityFile.value)),
     ...file("--cluster-key", keyFile.value),
     "--mint",
     mint.value,
-    ...given("--rotate", rotate.value)
+    ...given("--rotate", rotate.value),
+    ...given("--clock-days", clockDays.value),
+    ...given("--clock-events", clockEvents.value)
   ]
 }
 

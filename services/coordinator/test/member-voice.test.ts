@@ -1,0 +1,77 @@
+/** How much an idle node writes: simulated hours over the log in memory. */
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import { overStore } from "@meridian/event-log/commit-store"
+import { memoryStore } from "@meridian/event-log/memory"
+import { isLive, type MemberHealth } from "@meridian/events/members"
+import { ClusterFold, policyAggregate } from "../src/cluster-fold.ts"
+import { carryOut, type Writer } from "../src/command.ts"
+import { heartbeatInterval, MemberVoice } from "../src/member-voice.ts"
+
+const START = Date.UTC(2026, 0, 1)
+const DAY_S = 86_400
+const health: MemberHealth = { workers: 2, synchronised: true, ntsGeneration: 2, symmetricSet: 0 }
+
+const simulated = () => {
+  let now = START
+  let ids = 0
+  const log = overStore(memoryStore(() => now))
+  const writer: Writer = {
+    log,
+    fold: new ClusterFold(),
+    node: "a",
+    now: () => now,
+    newId: () => `id-${(ids += 1)}`,
+    foldedSeq: () => 0
+  }
+  const voice = new MemberVoice({ version: "1.0.0", workers: 2 })
+  return {
+    writer,
+    version: () => writer.fold.member("a").version,
+    /** Speaks every second, as the coordinator does. */
+    speak: async (seconds: number, said = health, reason = ""): Promise<void> => {
+      for (let second = 0; second < seconds; second++) {
+        now += 1_000
+        await Effect.runPromise(voice.speak(writer, said, reason))
+        expect(isLive(writer.fold.member("a"), now, writer.fold.policy.settings.memberSilenceMs)).toBe(true)
+      }
+    },
+    change: (memberSilenceMs: number) =>
+      Effect.runPromise(
+        carryOut(writer, policyAggregate, () =>
+          Effect.succeed({ _tag: "Change" as const, changes: { memberSilenceMs } })
+        )
+      )
+  }
+}
+
+describe("what a node says of itself", () => {
+  it("is 1440 events a day while nothing happens, by default", async () => {
+    const { speak, version } = simulated()
+    await speak(1)
+    const before = version()
+    await speak(DAY_S / 24)
+    expect((version() - before) * 24).toBe(1_440)
+  }, 60_000)
+
+  it("comes at once where something changes", async () => {
+    const { speak, version, writer } = simulated()
+    await speak(1)
+    const before = version()
+    await speak(2, { ...health, ntsGeneration: 3 })
+    expect(version() - before).toBe(1)
+    await speak(2, { ...health, ntsGeneration: 3 }, "the clock is not synchronised")
+    expect(version() - before).toBe(2)
+    expect(writer.fold.member("a")).toMatchObject({ ready: false, health: { ntsGeneration: 3 } })
+  })
+
+  it("follows the policy: three times within the silence that counts as gone, never more than every 10 s", async () => {
+    const { speak, version, change } = simulated()
+    await change(30_000)
+    await speak(1)
+    const before = version()
+    await speak(600)
+    expect(version() - before).toBe(60)
+    expect([20_000, 180_000, 3_600_000].map(heartbeatInterval)).toEqual([10_000, 60_000, 1_200_000])
+  })
+})
