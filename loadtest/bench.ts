@@ -10,6 +10,7 @@ import { keyed, nts } from "./authenticated.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
 import { plain } from "./plain.ts"
+import { rotation } from "./rotation.ts"
 import type { BenchOptions, BenchResult } from "./results.ts"
 import { leaveNothingBehind } from "./children.ts"
 import { allowedCores, coreLayout, machineFacts } from "./process-figures.ts"
@@ -25,10 +26,11 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   nts,
   keyed,
   "nts-ke": keyExchange,
-  alloc
+  alloc,
+  rotation
 }
 
-/** Run when no name is given; `alloc` takes minutes and is asked for by name. */
+/** Run when no name is given; `alloc` takes minutes and `rotation` needs NATS: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {

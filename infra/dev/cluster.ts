@@ -6,7 +6,8 @@
  *   npm run cluster -- down      ends them and removes their state; --keep keeps it for the next up
  *
  * NTP on 127.0.0.1 ports 11131 to 11133, NTS key exchange on TCP 11141 to 11143, NATS on 14222 to 14224 (routes 16222 to
- * 16224), state in .meridian/cluster. For more clusters at once: --directory DIR --ntp-port N --nats-port N.
+ * 16224), state in .meridian/cluster. For more clusters at once: --directory DIR --ntp-port N --nats-port N. For `up`:
+ * --workers N of each node (1), --rotate SECONDS between rotations of the NTS key.
  * Exit codes: 0 done and in agreement, 1 not, 2 wrong arguments.
  */
 import { execFileSync, spawnSync } from "node:child_process"
@@ -61,6 +62,10 @@ interface Place {
   readonly directory: string
   readonly ntpPort: number
   readonly natsPort: number
+  /** Of each node. */
+  readonly workers: number
+  /** Seconds; undefined: as the policy says. */
+  readonly rotate: number | undefined
 }
 
 const stateOf = ({ directory }: Place, node: string): string => join(directory, node)
@@ -101,7 +106,7 @@ const nodeConfiguration = (place: Place, node: string, index: number): string =>
     `node ${node}`,
     `port ${place.ntpPort + index}`,
     "listen 127.0.0.1",
-    "workers 1",
+    `workers ${place.workers}`,
     `statedir "${stateOf(place, node)}"`,
     "nts enable",
     `nts port ${place.ntpPort + NTS_ABOVE_NTP + index}`,
@@ -110,6 +115,7 @@ const nodeConfiguration = (place: Place, node: string, index: number): string =>
       .join(",")}`,
     `cluster nkey "${seedFile(natsFolder(place), "coordinator", node)}" ca "${authorityFile(natsFolder(place))}"`,
     `cluster key "${keyFile(place)}" replicas 3 mint nts,symmetric`,
+    ...(place.rotate === undefined ? [] : [`cluster rotate ${place.rotate}`]),
     ""
   ].join("\n")
 
@@ -284,12 +290,22 @@ const port = (name: string, text: string): number => {
   throw new ClusterProblem(`expected --${name} with a port, found ${JSON.stringify(text)}`, 2)
 }
 
+const MOST = 999
+
+const count = (name: string, text: string): number => {
+  const value = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (value >= 1) return value
+  throw new ClusterProblem(`expected --${name} with a number from 1 to ${MOST}, found ${JSON.stringify(text)}`, 2)
+}
+
 const main = async (): Promise<void> => {
   const { values, positionals } = readArguments()
   const place: Place = {
     directory: resolve(values.directory ?? join(root, ".meridian/cluster")),
     ntpPort: port("ntp-port", values["ntp-port"]),
-    natsPort: port("nats-port", values["nats-port"])
+    natsPort: port("nats-port", values["nats-port"]),
+    workers: count("workers", values.workers),
+    rotate: values.rotate === undefined ? undefined : count("rotate", values.rotate)
   }
   const [verb, ...more] = positionals
   if (more.length === 0 && verb === "up") return up(place)
@@ -306,6 +322,8 @@ const readArguments = () => {
         directory: { type: "string" },
         "ntp-port": { type: "string", default: "11131" },
         "nats-port": { type: "string", default: "14222" },
+        workers: { type: "string", default: "1" },
+        rotate: { type: "string" },
         keep: { type: "boolean", default: false },
         json: { type: "boolean", default: false }
       }

@@ -1,7 +1,7 @@
 /** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
 import type { CoordinatorReport } from "./coordinator-report.ts"
 import type { CertificateStatus, NtsKeCounters } from "./nts-ke-report.ts"
-import type { WorkerCounters } from "./worker-report.ts"
+import type { NewestKey, WorkerCounters } from "./worker-report.ts"
 
 /** starting: not reading yet · running · draining: a successor reads already · waiting: crashed, back-off runs · stopped */
 export type WorkerState = "starting" | "running" | "draining" | "waiting" | "stopped"
@@ -15,6 +15,7 @@ export interface WorkerStatus extends WorkerCounters {
   /** bytes, of the process that runs now */
   readonly rss: number
   readonly heapUsed: number
+  readonly newestKey: NewestKey
   /** over the last second */
   readonly receivedPerSecond: number
   readonly repliedPerSecond: number

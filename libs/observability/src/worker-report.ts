@@ -32,7 +32,18 @@ export interface WorkerReport {
   readonly heapUsed: number
   /** whether the clock page was good at the last look */
   readonly synchronised: boolean
+  readonly newestKey: NewestKey
 }
+
+/** The newest generation of the NTS master key that a worker holds. */
+export interface NewestKey {
+  /** 0 for none */
+  readonly generation: number
+  /** since when it can answer with it, milliseconds since 1970 of the system's clock */
+  readonly since: number
+}
+
+export const noKey: NewestKey = { generation: 0, since: 0 }
 
 /** The worker reads its sockets from now on. */
 export interface WorkerReady {
@@ -55,6 +66,7 @@ export type ToWorker = Drain
 
 const isReport = (value: unknown): value is WorkerReport => {
   if (!isRecord(value) || value["type"] !== "report" || !isRecord(value["counters"])) return false
+  if (!isCounts(value["newestKey"])) return false
   const { received, replied, unsent, overflow, batchSizes, dropped, served } = value["counters"]
   return (
     [received, replied, unsent, overflow, value["rss"], value["heapUsed"]].every((count) => Number.isFinite(count)) &&

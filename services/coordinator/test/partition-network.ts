@@ -42,7 +42,7 @@ const ownNamespace = (pid: number | "self"): string => readlinkSync(`/proc/${pid
 
 /** A process that sleeps in a network namespace of its own. */
 const hold = async (words: ReadonlyArray<string>): Promise<ChildProcess> => {
-  const [command = "", ...args] = [...words, "sleep", LIFE_S]
+  const [command, ...args] = [...words, "sleep", LIFE_S]
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "ignore"] })
   await once(child, "spawn")
   for (let tries = 0; tries < 500; tries++) {

@@ -5,6 +5,7 @@ import type { WorkerStatus } from "@meridian/observability/node-status"
 import {
   addCounters,
   noCounters,
+  noKey,
   parseFromWorker,
   type ToWorker,
   type WorkerCounters,
@@ -112,6 +113,7 @@ export class WorkerSlot {
       ...this.counters,
       rss: own?.report.rss ?? 0,
       heapUsed: own?.report.heapUsed ?? 0,
+      newestKey: own?.report.newestKey ?? noKey,
       receivedPerSecond: all.reduce((sum, seen) => sum + seen.receivedPerSecond, 0),
       repliedPerSecond: all.reduce((sum, seen) => sum + seen.repliedPerSecond, 0)
     }

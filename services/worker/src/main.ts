@@ -12,7 +12,7 @@ import { disableNative } from "@meridian/native-io/native"
 import { systemClock } from "@meridian/native-io/system-clock"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/native-io/udp"
 import { adoptSocket, bindSocket } from "@meridian/native-io/udp-open"
-import { type FromWorker, parseToWorker, type WorkerReport } from "@meridian/observability/worker-report"
+import { type FromWorker, noKey, parseToWorker, type WorkerReport } from "@meridian/observability/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
 import { isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { Counters } from "./counters.ts"
@@ -75,7 +75,8 @@ const report = (): WorkerReport => {
     counters: counters.snapshot(overflow),
     rss: memory.rss,
     heapUsed: memory.heapUsed,
-    synchronised: isSynchronised(server.curve, systemTime.monotonic.seconds())
+    synchronised: isSynchronised(server.curve, systemTime.monotonic.seconds()),
+    newestKey
   }
 }
 
@@ -93,10 +94,14 @@ const whenPrepared = (waitedMs: number): void => {
   else setTimeout(() => whenPrepared(waitedMs + 5), 5)
 }
 
+let newestKey = noKey
+
 /** Puts new keys in the place of the old, between two batches: one assignment. */
 const takeKeys = async (keys: ParsedKeys): Promise<void> => {
   const { authenticationWith } = await import("./authentication.ts")
   server.authentication = authenticationWith(keys)
+  const generation = Math.max(0, ...keys.ring.generations.map(({ id }) => id))
+  if (generation !== newestKey.generation) newestKey = { generation, since: Date.now() }
 }
 
 const drain = (): void => {
