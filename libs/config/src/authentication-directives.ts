@@ -1,7 +1,7 @@
 /** The rows of authenticated time: symmetric keys and NTS. */
 import { aeadId, keyId, keyRange, tlsVersion } from "./authentication-types.ts"
 import { type Directive, one, rest, row } from "./directive.ts"
-import { oneOf, path, port, text } from "./value-types.ts"
+import { oneOf, path, port, text, wholeNumber } from "./value-types.ts"
 
 export const keysDirective = row({
   name: "keys",
@@ -52,6 +52,9 @@ export const cryptonakDirective = row({
 
 const tlsList = text("LIST", "names in OpenSSL's spelling with colons between them")
 
+/** Each has sockets of its own on the port, and a process's memory. */
+export const MAX_NTS_PROCESSES = 64
+
 export const ntsDirective = row({
   name: "nts",
   operands: {},
@@ -66,17 +69,18 @@ export const ntsDirective = row({
     mintls: tlsVersion,
     maxtls: tlsVersion,
     port,
+    processes: wholeNumber("N", 1, MAX_NTS_PROCESSES),
     tlsciphersuites: tlsList,
     tlsecdhcurves: tlsList,
     tlscipherserverpreference: "switch"
   },
   needsOption: true,
   repeatable: true,
-  default: "disable; port 4460, mintls TLS1.3, maxtls TLS1.3, every aead there is",
+  default: "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is",
   meaning:
-    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange.",
+    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
-  flags: ["nts", "no-nts", "nts-port"],
+  flags: ["nts", "no-nts", "nts-port", "nts-processes"],
   reload: "reload"
 })
 

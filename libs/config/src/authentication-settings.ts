@@ -43,6 +43,8 @@ export interface NtsSettings {
   readonly maxTls: Sourced<TlsVersion>
   /** TCP port of the key exchange. */
   readonly port: Sourced<number>
+  /** Processes that share that port. */
+  readonly processes: Sourced<number>
   /** TLS 1.3 cipher suites in OpenSSL's spelling, colons between them; undefined: the library's. */
   readonly cipherSuites: Sourced<string | undefined>
   /** Groups in OpenSSL's spelling, colons between them; undefined: the library's. */
@@ -64,6 +66,7 @@ export interface AuthenticationSettings {
 export interface AuthenticationOverrides {
   readonly nts?: boolean | undefined
   readonly ntsPort?: number | undefined
+  readonly ntsProcesses?: number | undefined
 }
 
 /** The port that RFC 8915 §4 gives to NTS-KE. */
@@ -150,6 +153,7 @@ const ntsSettings = (
     minTls: given("mintls") ?? fromDefault("TLS1.3"),
     maxTls: given("maxtls") ?? fromDefault("TLS1.3"),
     port: choose(overrides.ntsPort, "nts-port", given("port"), DEFAULT_NTS_KE_PORT),
+    processes: choose(overrides.ntsProcesses, "nts-processes", given("processes"), 1),
     cipherSuites: given("tlsciphersuites") ?? fromDefault(undefined),
     curves: given("tlsecdhcurves") ?? fromDefault(undefined),
     serverCipherPreference: preference ?? fromDefault(false)

@@ -41,6 +41,10 @@ export const upCommand = defineFlags({
       ntsDirective.options.port,
       `TCP port of the NTS key exchange. Default: ${DEFAULT_NTS_KE_PORT}.`
     ),
+    "nts-processes": valueFlag(
+      ntsDirective.options.processes,
+      "Processes that share the NTS key exchange's port; one does a thousand handshakes a second and more. Default: 1."
+    ),
     ...upClusterFlags,
     config: valueFlag(path("FILE"), "Configuration file in the language of ntp.conf(5). Default: none.")
   }
@@ -59,6 +63,7 @@ export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrid
     stratum: values.stratum,
     nts: values["no-nts"] ? false : values.nts || undefined,
     ntsPort: values["nts-port"],
+    ntsProcesses: values["nts-processes"],
     ...upClusterOverrides(values)
   }
 }

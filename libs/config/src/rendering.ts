@@ -121,6 +121,7 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
   line("nts mintls", nts.minTls, String),
   line("nts maxtls", nts.maxTls, String),
   line("nts port", nts.port, String),
+  line("nts processes", nts.processes, String),
   line("nts tlsciphersuites", nts.cipherSuites, quoteWord),
   line("nts tlsecdhcurves", nts.curves, quoteWord),
   ...(nts.serverCipherPreference.value

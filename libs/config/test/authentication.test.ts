@@ -169,6 +169,7 @@ describe("nts lines", () => {
     ["nts aead AES_SIV_CMAC_255", "did you mean 'AES_SIV_CMAC_256'?"],
     ["nts mintls TLS1.1", "expected TLS1.3 or TLS1.2"],
     ["nts port 0", "expected a whole number from 1 to 65535"],
+    ["nts processes 65", "expected a whole number from 1 to 64"],
     ["nts enabel", "did you mean 'enable'?"],
     ["nts cert c", "found a certificate without its private key; add the line: nts key FILE"],
     ["nts enable key k", "found a private key without its certificate; add the line: nts cert FILE"],

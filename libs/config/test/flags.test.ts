@@ -39,7 +39,16 @@ describe("meridian up", () => {
     const named = DIRECTIVES.flatMap(({ flags }) => flags)
     expect(new Set([...named, "config"])).toEqual(new Set(Object.keys(upCommand.flags)))
     // These set one value of a directive that has several, so they speak for themselves.
-    const ofTheirOwn = new Set(["stratum", "nts", "no-nts", "nts-port", "nats", "cluster-key", "rotate"])
+    const ofTheirOwn = new Set([
+      "stratum",
+      "nts",
+      "no-nts",
+      "nts-port",
+      "nts-processes",
+      "nats",
+      "cluster-key",
+      "rotate"
+    ])
     for (const directive of DIRECTIVES) {
       for (const name of directive.flags.filter((one) => !ofTheirOwn.has(one))) {
         const flag: Flag = upCommand.flags[name as keyof typeof upCommand.flags]
@@ -57,6 +66,7 @@ describe("meridian up", () => {
       false
     ])
     expect(overridesOf("--nts-port 4461").ntsPort).toBe(4461)
+    expect(overridesOf("--nts-processes 4").ntsProcesses).toBe(4)
   })
 
   it.each([

@@ -145,6 +145,7 @@ describe("rendered settings", () => {
       ntsSwitch: fc.constantFrom("enable", "disable"),
       aeads: fc.uniqueArray(fc.constantFrom(15, 16, 17, 30), { minLength: 1 }),
       ntsPort: fc.integer({ min: 1000, max: 1999 }),
+      ntsProcesses: fc.integer({ min: 1, max: 64 }),
       curves: fc.constantFrom("X25519:P-256", "P-384"),
       extraPorts: fc.uniqueArray(fc.integer({ min: 2000, max: 2999 }), { maxLength: 5 })
     },
@@ -163,7 +164,8 @@ describe("rendered settings", () => {
     fc.assert(
       fc.property(file, (chosen) => {
         const { port, listen, workers, user, statedir, logfile, stratum } = chosen
-        const { keys, trusted, cryptonak, certificates, ntsSwitch, aeads, ntsPort, curves, extraPorts } = chosen
+        const { keys, trusted, cryptonak, certificates, ntsSwitch, aeads, ntsPort, ntsProcesses, curves, extraPorts } =
+          chosen
         const text = [
           ...(port === undefined ? [] : [`port ${port}`]),
           ...(listen ?? []).map((one) => `listen ${one}`),
@@ -181,6 +183,7 @@ describe("rendered settings", () => {
           ...(ntsSwitch === undefined ? [] : [`nts ${ntsSwitch}`]),
           ...(aeads ?? []).map((id) => `nts aead ${id}`),
           ...(ntsPort === undefined ? [] : [`nts port ${ntsPort}`]),
+          ...(ntsProcesses === undefined ? [] : [`nts processes ${ntsProcesses}`]),
           ...(curves === undefined ? [] : [`nts tlsecdhcurves ${curves}`]),
           ...(extraPorts ?? []).filter((one) => one !== port).map((one) => `extra port ${one}`)
         ].join("\n")

@@ -55,6 +55,7 @@ const authenticationDefaults = [
   "nts mintls TLS1.3 (default)",
   "nts maxtls TLS1.3 (default)",
   "nts port 4460 (default)",
+  "nts processes 1 (default)",
   "nts tlsciphersuites undefined (default)",
   "nts tlsecdhcurves undefined (default)",
   "nts disable (default)"

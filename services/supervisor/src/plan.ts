@@ -31,7 +31,7 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): N
   const timePort = extraPorts[0]?.value ?? port.value
   return {
     port: nts.port.value,
-    processes: 1,
+    processes: nts.processes.value,
     arguments: [
       ...(certificates.length > 0 ? certificates : ["--development-certificate", stateDirectory]),
       ...given("--tls-min", nts.minTls.value),

@@ -1,0 +1,77 @@
+/** Several NTS-KE processes share one port, on sockets that the supervisor holds. */
+import { readdirSync, readFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { once } from "node:events"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { connect } from "node:tls"
+import type { NodeStatus } from "@meridian/observability/node-status"
+import { type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { afterAll, beforeAll, expect, it } from "vitest"
+
+/** Next protocol NTPv4, AEAD 15, End of Message. */
+const REQUEST = Uint8Array.of(0x80, 1, 0, 2, 0, 0, 0x80, 4, 0, 2, 0, 15, 0x80, 0, 0, 0)
+/** Eight cookies of 96 bytes and what is around them. */
+const REPLY_BYTES = 6 + 6 + 8 * 100 + 4
+
+let node: RunningNode
+let port: number
+
+beforeAll(async () => {
+  const probe = createServer().listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const address = probe.address()
+  port = typeof address === "object" && address !== null ? address.port : 0
+  await new Promise((closed) => probe.close(closed))
+  const nts = ["--nts", "--nts-port", String(port), "--nts-processes", "2"]
+  node = await startNode({ args: ["--listen", "127.0.0.1", "--workers", "1", ...nts] })
+})
+afterAll(async () => {
+  await node.stop()
+})
+
+const processes = async (): Promise<NodeStatus["ntsKe"]> => ((await node.status()) as unknown as NodeStatus).ntsKe
+
+/** Bytes of the reply. */
+const exchange = async (): Promise<number> => {
+  const certificate = readdirSync(node.state).find((name) => name.endsWith(".pem") && !name.includes("key"))
+  const socket = connect({
+    port,
+    host: "127.0.0.1",
+    ca: readFileSync(join(node.state, certificate ?? "missing")),
+    servername: "localhost",
+    ALPNProtocols: ["ntske/1"]
+  })
+  let length = 0
+  socket.on("data", (bytes: Buffer) => (length += bytes.length))
+  socket.write(REQUEST)
+  await once(socket, "close")
+  return length
+}
+
+const exchanges = (count: number): Promise<readonly number[]> => Promise.all(Array.from({ length: count }, exchange))
+
+it("has each of them serve a share of the connections, with the same keys", async () => {
+  const lengths = new Set<number>()
+  for (let round = 0; round < 6; round++) for (const length of await exchanges(8)) lengths.add(length)
+  // The node does not answer NTP on port 123, so there is one record more.
+  expect([...lengths]).toEqual([REPLY_BYTES + 6])
+  await expect
+    .poll(async () => (await processes()).reduce((sum, { outcomes }) => sum + (outcomes["agreed"] ?? 0), 0), {
+      timeout: 8_000
+    })
+    .toBe(48)
+  const served = await processes()
+  expect(served).toHaveLength(2)
+  for (const { outcomes, accepted } of served) expect(outcomes).toEqual({ agreed: accepted })
+  expect(served.every(({ accepted }) => accepted > 0)).toBe(true)
+})
+
+it("loses no connection when one of them dies: those wait for its successor", async () => {
+  const [first] = await processes()
+  process.kill(first!.pid!, "SIGKILL")
+  while ((await processes())[0]!.pid === first!.pid) await sleep(20)
+  const lengths = new Set(await exchanges(12))
+  expect([...lengths]).toEqual([REPLY_BYTES + 6])
+  expect((await processes()).map(({ restarts }) => restarts)).toEqual([1, 0])
+})
