@@ -2,6 +2,8 @@
 #include "tls-connection.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -217,6 +219,15 @@ static bool wait_for_more(struct tls_connection *connection) {
   return !connection->broken && events != 0 && watch(connection, EPOLL_CTL_MOD, events);
 }
 
+/*
+ * The kernel holds an acknowledgement back for 40 ms in the hope of data to send it with. After the client's last handshake
+ * message there is none, as there are no tickets, and many clients send their request only once that is acknowledged.
+ */
+static void acknowledge(struct tls_connection *connection) {
+  int one = 1;
+  setsockopt(connection->descriptor, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+}
+
 /* --- After the reply: the client's goodbye is waited for, or a reset could overtake the reply. --- */
 
 static void drop_input(struct tls_connection *connection) {
@@ -339,7 +350,8 @@ static void read_request(struct tls_connection *connection) {
   if (connection->peer_finished) return end(connection, "closed-without-request");
   if (error != SSL_ERROR_WANT_READ) return flush(connection), end(connection, "connection-error");
   flush(connection);
-  if (!wait_for_more(connection)) end(connection, "connection-error");
+  if (!wait_for_more(connection)) return end(connection, "connection-error");
+  acknowledge(connection);
 }
 
 bool tls_server_reply(struct tls_connection *connection, const uint8_t *bytes, size_t length) {
