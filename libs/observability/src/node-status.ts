@@ -28,6 +28,8 @@ export interface NtsKeStatus extends NtsKeCounters {
   readonly restarts: number
   /** connections open now */
   readonly open: number
+  /** Who speaks TLS, see NtsKeReport; undefined until it has reported. */
+  readonly tls: "native" | "node" | undefined
   /** bytes */
   readonly rss: number
   readonly certificates: readonly CertificateStatus[]

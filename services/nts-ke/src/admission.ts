@@ -21,8 +21,8 @@ export interface AdmissionLimits {
 }
 
 /**
- * A handshake costs a core about a third of a millisecond: the rate in all leaves a process half a core when it is
- * flooded. One address may bring a whole office that starts at once.
+ * Of one process; several that share a port each have them. A handshake costs a core about half a millisecond, so the rate
+ * in all keeps a flooded process from taking a whole core. One address may bring a whole office that starts at once.
  */
 export const defaultAdmissionLimits: AdmissionLimits = {
   connections: 512,

@@ -81,6 +81,7 @@ export class NtsKeSlot {
       restarts,
       ...counters,
       open: own?.open ?? 0,
+      tls: own?.tls,
       rss: own?.rss ?? 0,
       certificates: own?.certificates ?? []
     }

@@ -65,6 +65,7 @@ it("has each of them serve a share of the connections, with the same keys", asyn
   expect(served).toHaveLength(2)
   for (const { outcomes, accepted } of served) expect(outcomes).toEqual({ agreed: accepted })
   expect(served.every(({ accepted }) => accepted > 0)).toBe(true)
+  expect(served.map(({ tls }) => tls)).toEqual(["native", "native"])
 })
 
 it("loses no connection when one of them dies: those wait for its successor", async () => {
