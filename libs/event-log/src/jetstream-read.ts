@@ -1,10 +1,11 @@
 /** Reading a stream: to its end as it is now, or on and on. Either takes whatever its source has queued as one batch. */
-import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream"
+import type { JetStreamManager } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type CommitStore, type RawBatch, wants } from "./commit-store.ts"
 import type { ReadOptions } from "./event-log.ts"
 import { RETRY_MS, Source } from "./jetstream-source.ts"
+import { storedMessage } from "./stream.ts"
 
 /** How long a finite read waits for the next commit. */
 const PATIENCE_MS = 10_000
@@ -15,26 +16,6 @@ export interface JetStreamReader extends Pick<CommitStore, "read" | "tail"> {
   /** Sequence of the first commit of a subject from which on there are no more than so many, and no more bytes. */
   readonly firstWithin: (subject: string, commits: number, bytes: number) => Promise<number>
 }
-
-/** The first message of a subject at or after a sequence. */
-export interface NextOf {
-  readonly seq: number
-  readonly next_by_subj: string
-}
-
-/** The last message of a subject. */
-export interface LastOf {
-  readonly last_by_subj: string
-}
-
-/** A message as the stream's leader has it, null where there is none. Direct gets would be answered by any replica. */
-export const storedMessage = (
-  manager: JetStreamManager,
-  stream: string,
-  query: NextOf | LastOf
-): Promise<StoredMsg | null> =>
-  // The server has known next_by_subj here since 2.9; the client's types have it for direct gets only.
-  manager.streams.getMessage(stream, query as LastOf)
 
 const filterOf = (prefix: string, only: ReadOptions["only"]): string => {
   if (only === undefined) return `${prefix}.>`

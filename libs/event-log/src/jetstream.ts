@@ -11,24 +11,27 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import {
-  DiscardPolicy,
-  jetstream,
-  JetStreamApiError,
-  type JetStreamManager,
-  jetstreamManager,
-  RetentionPolicy,
-  StorageType,
-  type StoredMsg
-} from "@nats-io/jetstream"
+import { jetstream, JetStreamApiError, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream"
 import { nanos, type NatsConnection } from "@nats-io/nats-core"
 import { setTimeout as sleep } from "node:timers/promises"
 import { claimOf, type Commit, type CommitClaim, type Inspect } from "./commit.ts"
 import { type CommitStore, overStore } from "./commit-store.ts"
 import { serverAtLeast } from "./connect.ts"
 import { type Appended, EventLog, LogFull, LogUnavailable, type SubjectStatus, VersionConflict } from "./event-log.ts"
-import { jetstreamReader, type LastOf, type NextOf, storedMessage } from "./jetstream-read.ts"
+import { jetstreamReader } from "./jetstream-read.ts"
 import { snapshotMemory, type SnapshotStore } from "./snapshot-file.ts"
+import {
+  apiCode,
+  ATTEMPT_MS,
+  DEADLINE_MS,
+  type LastOf,
+  type NextOf,
+  openStream,
+  PAUSE_MS,
+  storedMessage,
+  subjectsOf,
+  WRONG_LAST_SEQUENCE
+} from "./stream.ts"
 
 export interface JetStreamOptions {
   readonly connection: NatsConnection
@@ -49,9 +52,6 @@ export interface JetStreamOptions {
   readonly inspect?: Inspect
 }
 
-const DEADLINE_MS = 15_000
-const ATTEMPT_MS = 2_500
-const PAUSE_MS = 100
 /** How long the server knows a message id; longer than any append is repeated. */
 const DUPLICATE_WINDOW_MS = 120_000
 
@@ -59,10 +59,8 @@ const MESSAGE_ID = "Nats-Msg-Id"
 const messageId = (subject: string, version: number): string => `${subject}:${version}`
 
 /** JetStream API error codes that the client has no names for. */
-const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
 const ID_IN_PROCESS = 10158
 const NO_ROOM = new Set([10023, 10025, 10047, 10077, 10110, 10120, 10122])
-const STREAM_NAME_IN_USE = 10058
 
 /** The aggregate's head as far as this process knows. */
 interface Head {
@@ -71,13 +69,12 @@ interface Head {
   readonly seq: number
 }
 
-const apiCode = (error: unknown): number => (error instanceof JetStreamApiError ? error.code : 0)
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** A store over a stream. Rejects with LogUnavailable where the stream is not there and cannot be made. */
 export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitStore> => {
   const { connection, stream, prefix } = options
-  const manager = await openStream(options)
+  const manager = await openLog(options)
   const client = jetstream(connection, { timeout: ATTEMPT_MS })
   const snapshots = options.snapshots ?? snapshotMemory()
   const heads = new Map<string, Head>()
@@ -188,11 +185,6 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
     return { subject, firstSeq: first.seq, firstVersion: claim?.first ?? 1, version: head.version }
   }
 
-  const subjectNames = async (filter: string): Promise<ReadonlyArray<string>> => {
-    const info = await manager.streams.info(stream, { subjects_filter: filter })
-    return Object.keys(info.state.subjects ?? {}).map((it) => it.slice(prefix.length + 1))
-  }
-
   return {
     adapter: "jetstream",
     warnings: warningsOf(options),
@@ -224,7 +216,7 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
     },
     subjects: async () => {
       const { state } = await manager.streams.info(stream)
-      const all = await Promise.all((await subjectNames(`${prefix}.>`)).map(subjectStatus))
+      const all = await Promise.all((await subjectsOf(manager, options)).map(subjectStatus))
       return { lastSeq: state.last_seq, subjects: all.filter((it) => it !== undefined) }
     }
   }
@@ -254,35 +246,24 @@ const warningsOf = ({ connection, replicas, maxBytes }: JetStreamOptions): Reado
   ]
 }
 
-/** Finds the stream, or makes it as it should be. */
-const openStream = async (options: JetStreamOptions): Promise<JetStreamManager> => {
-  const { connection, stream, prefix, replicas, maxBytes } = options
+/** Finds the log's stream, or makes it as it should be; tries again while JetStream is out of reach. */
+const openLog = async (options: JetStreamOptions): Promise<JetStreamManager> => {
   const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
-  const config = {
-    name: stream,
-    subjects: [`${prefix}.>`],
-    storage: StorageType.File,
-    retention: RetentionPolicy.Limits,
-    discard: DiscardPolicy.New,
-    num_replicas: replicas,
-    max_bytes: maxBytes,
-    duplicate_window: nanos(DUPLICATE_WINDOW_MS),
-    deny_delete: true,
-    allow_direct: true
-  }
   for (;;) {
     try {
-      const manager = await jetstreamManager(connection, { timeout: ATTEMPT_MS })
-      if (options.manage)
-        await manager.streams.add(config).catch((error: unknown) => {
-          if (apiCode(error) !== STREAM_NAME_IN_USE) throw error
-          return manager.streams.update(stream, config)
-        })
-      else await manager.streams.info(stream)
-      return manager
+      return await openStream(options, "file", {
+        max_bytes: options.maxBytes,
+        duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+        deny_delete: true,
+        allow_direct: true
+      })
     } catch (error) {
       if (performance.now() + PAUSE_MS >= deadline || (apiCode(error) !== 0 && !isPassing(error)))
-        throw new LogUnavailable({ detail: `stream ${stream}: ${textOf(error)}`, uncertain: false, cause: error })
+        throw new LogUnavailable({
+          detail: `stream ${options.stream}: ${textOf(error)}`,
+          uncertain: false,
+          cause: error
+        })
       await sleep(PAUSE_MS)
     }
   }

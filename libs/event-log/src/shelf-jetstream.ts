@@ -10,19 +10,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import {
-  DiscardPolicy,
-  jetstream,
-  JetStreamApiError,
-  type JetStreamManager,
-  jetstreamManager,
-  RetentionPolicy,
-  StorageType,
-  type StoredMsg
-} from "@nats-io/jetstream"
+import { jetstream, JetStreamApiError, type StoredMsg } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
 import { setTimeout as sleep } from "node:timers/promises"
-import { storedMessage } from "./jetstream-read.ts"
 import {
   KeyShelf,
   overShelf,
@@ -32,6 +22,16 @@ import {
   SlotTaken,
   type WrappedKey
 } from "./key-shelf.ts"
+import {
+  apiCode,
+  ATTEMPT_MS,
+  DEADLINE_MS,
+  openStream,
+  PAUSE_MS,
+  storedMessage,
+  subjectsOf,
+  WRONG_LAST_SEQUENCE
+} from "./stream.ts"
 
 export interface ShelfOptions {
   readonly connection: NatsConnection
@@ -46,14 +46,8 @@ export interface ShelfOptions {
   readonly deadlineMs?: number
 }
 
-const ATTEMPT_MS = 2_500
-const PAUSE_MS = 100
-const DEADLINE_MS = 15_000
-const WRONG_LAST_SEQUENCE = new Set([10071, 10164])
 const FINGERPRINT_LENGTH = 16
 const MAX_BYTES = 16 * 1024 * 1024
-
-const codeOf = (error: unknown): number => (error instanceof JetStreamApiError ? error.code : 0)
 
 /** A record is the fingerprint's 16 characters and the box. */
 const encode = ({ under, box }: WrappedKey): Uint8Array => Buffer.concat([Buffer.from(under, "latin1"), box])
@@ -68,7 +62,10 @@ export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore>
   const { connection, stream, prefix, replicas } = options
   const storage = options.storage ?? (replicas > 1 ? "memory" : "file")
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
-  const manager = await repeat(deadlineMs, () => openStream(options, storage))
+  // Direct gets are off: answers from any replica could come after the shredding.
+  const manager = await repeat(deadlineMs, () =>
+    openStream(options, storage, { max_bytes: MAX_BYTES, allow_direct: false })
+  )
   const client = jetstream(connection, { timeout: ATTEMPT_MS })
   const last = (slot: string): Promise<StoredMsg | null> =>
     storedMessage(manager, stream, { last_by_subj: `${prefix}.${slot}` })
@@ -84,10 +81,6 @@ export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore>
       await manager.streams.deleteMessage(stream, message.seq, true)
     }
   }
-  const slots = async (): Promise<ReadonlyArray<string>> => {
-    const info = await manager.streams.info(stream, { subjects_filter: `${prefix}.>` })
-    return Object.keys(info.state.subjects ?? {}).map((it) => it.slice(prefix.length + 1))
-  }
 
   return {
     warnings: warningsOf(storage, replicas),
@@ -96,7 +89,7 @@ export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore>
         try {
           await publish(slot, key, 0)
         } catch (error) {
-          if (!WRONG_LAST_SEQUENCE.has(codeOf(error))) throw error
+          if (!WRONG_LAST_SEQUENCE.has(apiCode(error))) throw error
           const there = await last(slot)
           if (there !== null && !sameKey(decode(there.data), key)) throw new SlotTaken({ slot })
           if (there === null) throw error
@@ -120,7 +113,7 @@ export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore>
     shred: (slot) => repeat(deadlineMs, () => erase(slot, Infinity)),
     list: async () => {
       const found = await Promise.all(
-        (await slots()).map(async (slot) => {
+        (await subjectsOf(manager, options)).map(async (slot) => {
           const message = await last(slot)
           // A change of wrapping that was cut short leaves the old record below the new one.
           if (message !== null) await erase(slot, message.seq)
@@ -138,26 +131,6 @@ const warningsOf = (storage: "memory" | "file", replicas: number): ReadonlyArray
   return replicas === 1
     ? []
     : ["the key shelf is replicated on disk: shredded keys stay in the servers' Raft logs until those are compacted"]
-}
-
-const openStream = async (options: ShelfOptions, storage: "memory" | "file"): Promise<JetStreamManager> => {
-  const manager = await jetstreamManager(options.connection, { timeout: ATTEMPT_MS })
-  if (!options.manage) {
-    await manager.streams.info(options.stream)
-    return manager
-  }
-  await manager.streams.add({
-    name: options.stream,
-    subjects: [`${options.prefix}.>`],
-    storage: storage === "memory" ? StorageType.Memory : StorageType.File,
-    retention: RetentionPolicy.Limits,
-    discard: DiscardPolicy.New,
-    num_replicas: options.replicas,
-    max_bytes: MAX_BYTES,
-    // Answers from any replica could come after the shredding.
-    allow_direct: false
-  })
-  return manager
 }
 
 /** Tries until it succeeds, is refused for good, or the deadline has passed. */
