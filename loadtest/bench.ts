@@ -1,5 +1,5 @@
 /**
- * npm run bench -- [NAME …] [--json FILE] [--rounds N] [--seconds S] [--requests N] [--address A] [--servers A,B] [--self-check]
+ * npm run bench -- [NAME …] [--json FILE] [--rounds N] [--seconds S] [--requests N] [--events N] [--address A] [--servers A,B] [--self-check]
  *
  * Measures Meridian beside real peers and a C floor, in one run and on one core layout. README.md says what each figure
  * means. Exit code: 0 measured (whether or not targets are met), 1 a measurement failed, 2 a wrong command line.
@@ -7,6 +7,7 @@
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { keyed, nts } from "./authenticated.ts"
+import { eventLog } from "./event-log.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
 import { plain } from "./plain.ts"
@@ -27,10 +28,11 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   keyed,
   "nts-ke": keyExchange,
   alloc,
-  rotation
+  rotation,
+  "event-log": eventLog
 }
 
-/** Run when no name is given; `alloc` takes minutes and `rotation` needs NATS: they are asked for by name. */
+/** Run when no name is given; `alloc` and `event-log` take minutes and `rotation` needs NATS: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {
@@ -58,6 +60,7 @@ const parse = () => {
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },
         requests: { type: "string", default: "10000000" },
+        events: { type: "string", default: "1000000" },
         address: { type: "string", default: "127.0.0.1" },
         servers: { type: "string", default: serverNames.join(",") },
         "self-check": { type: "boolean", default: false }
@@ -89,6 +92,7 @@ const main = async (): Promise<void> => {
     rounds: integer("rounds", values.rounds, 1, 100),
     seconds: integer("seconds", values.seconds, 1, 60),
     requests: integer("requests", values.requests, 1000, 1_000_000_000),
+    events: integer("events", values.events, 10_000, 5_000_000),
     servers: values.servers.split(",").map((name): ServerName => oneOf("--servers", serverNames, name)),
     progress
   }
@@ -102,7 +106,7 @@ const main = async (): Promise<void> => {
   )
   const results: BenchResult[] = []
   for (const name of names) {
-    const reason = name === "plain" ? undefined : missing("meridian")
+    const reason = name === "plain" || name === "event-log" ? undefined : missing("meridian")
     if (reason !== undefined) {
       console.log(`${name}: skipped, Meridian cannot be started: ${reason}\n`)
       continue

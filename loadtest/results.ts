@@ -35,6 +35,8 @@ export interface BenchOptions {
   readonly seconds: number
   /** Requests of the allocation bench. */
   readonly requests: number
+  /** Length of the log in the event log's bench. */
+  readonly events: number
   readonly servers: readonly ServerName[]
   readonly progress: (line: string) => void
 }

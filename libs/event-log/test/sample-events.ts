@@ -23,6 +23,26 @@ export const clockEvent = (node: string, version: number, id = `${node}-${versio
   data: { source: "192.0.2.1", reachable: version % 2 === 1, reach: 1 }
 })
 
+/** A peer chosen from among four sources, with what was measured of each. */
+export const peerChoice = (node: string, version: number): ClockEvent => ({
+  type: "SystemPeerChosen",
+  ...envelope(`clock.${node}`, version, `${node}-${version}`),
+  data: {
+    peer: `192.0.2.${1 + (version % 4)}`,
+    previous: `192.0.2.${1 + ((version + 3) % 4)}`,
+    reason: "least root distance",
+    measurements: [1, 2, 3, 4].map((last) => ({
+      source: `192.0.2.${last}`,
+      stratum: 2,
+      reach: 255,
+      offset: -0.000_123 * last,
+      delay: 0.0123,
+      dispersion: 0.0004,
+      jitter: 0.000_01 * last
+    }))
+  }
+})
+
 export const policyEvent = (version: number, id = `policy-${version}`): PolicyEvent => ({
   type: "PolicyChanged",
   ...envelope("policy", version, id),
