@@ -12,7 +12,10 @@ import { type Leader, NotLeading } from "./leader.ts"
 type Body = Readonly<Record<string, unknown>>
 
 const LONGEST_REASON = 256
-/** AEAD_AES_SIV_CMAC_256: the only algorithm that cookies are sealed with so far. */
+/**
+ * AEAD_AES_SIV_CMAC_256: what cookies are sealed with, so that they keep their length over a rotation. Sessions of every AEAD
+ * are sealed with it.
+ */
 const COOKIE_AEAD = 15
 
 /** Carries out POST `path`; errors come back as answers. */
@@ -111,7 +114,7 @@ const changePolicy = async (coordinator: Coordinator, body: Body): Promise<ApiAn
     throw new ApiError(
       400,
       "Malformed",
-      `ntsAead must be ${COOKIE_AEAD}: cookies are sealed with AEAD_AES_SIV_CMAC_256`
+      `ntsAead must be ${COOKIE_AEAD}: cookies are sealed with AEAD_AES_SIV_CMAC_256, whatever clients negotiate; what those may is a matter of \`nts aead\` in ntp.conf`
     )
   const events = await Effect.runPromise(
     carryOut(writerOf(coordinator), policyAggregate, () =>

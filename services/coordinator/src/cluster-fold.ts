@@ -136,6 +136,11 @@ export class ClusterFold {
     return next.reason
   }
 
+  /** How far a subject is folded, 0 for one that is not known. */
+  versionOf(subject: string): number {
+    return this.#aggregate(subject)?.get(this).version ?? 0
+  }
+
   /** Versions up to here hold nothing that could be folded: what stood there was put aside when it was read. */
   skipTo(subject: string, version: number): void {
     const aggregate = this.#aggregate(subject)

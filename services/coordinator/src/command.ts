@@ -85,6 +85,7 @@ export const catchUp = (writer: Writer, subject: string): Effect.Effect<void, Lo
   Effect.gen(function* () {
     const { log, fold, foldedSeq } = writer
     const version = yield* log.version(subject)
+    if (version <= fold.versionOf(subject)) return
     yield* Stream.runForEach(log.read({ from: foldedSeq() + 1, only: { subject } }), ({ events }) =>
       Effect.sync(() => {
         for (const { event } of events) fold.fold(event)

@@ -110,8 +110,7 @@ export class KeyCustody {
       const name = keyName(place)
       const known = this.#opened.get(name)
       if (known !== undefined && isSame(known.sealed, sealed)) return known.key
-      const condemned = this.#condemned.get(name)
-      if (condemned !== undefined && isSame(condemned, sealed)) return yield* new KeyCondemned({ place })
+      if (this.isCondemned({ place, sealed })) return yield* new KeyCondemned({ place })
       const wrapped = yield* this.#wrapped(sealed.slot).pipe(
         Effect.mapError((error) => new KeyUnopened({ place, detail: error.message }))
       )
@@ -133,6 +132,12 @@ export class KeyCustody {
       this.#opened.set(name, { sealed, key })
       return key
     })
+  }
+
+  /** Whether this node has tried to open the key and found that nobody can. */
+  isCondemned({ place, sealed }: LiveKey): boolean {
+    const condemned = this.#condemned.get(keyName(place))
+    return condemned !== undefined && isSame(condemned, sealed)
   }
 
   /** Where the data key opens, it is the box in the log that is wrong; else the slot is, here or on the shelf. */

@@ -14,6 +14,7 @@ import type { CommandContext } from "@meridian/events/event"
 import { isLive } from "@meridian/events/members"
 import {
   generationsNeeded,
+  ntsKeys,
   type NtsKeysCommand,
   type NtsKeysPlan,
   type NtsKeysState,
@@ -164,7 +165,8 @@ export class Leader {
       if (term === undefined) return
       yield* this.#introduceClusterKey()
       yield* this.#steppingDown(this.#revokeCondemned(term))
-      if (this.#plan.mint.nts) yield* this.#steppingDown(this.#changeNts(term, { _tag: "Tick" }))
+      if (this.#plan.mint.nts && this.#isNtsDue(term))
+        yield* this.#steppingDown(this.#changeNts(term, { _tag: "Tick" }))
       yield* this.#steppingDown(this.#tickSymmetric(term))
       yield* this.#changeClusterKey()
       yield* this.#tidy(false)
@@ -230,21 +232,25 @@ export class Leader {
     return carryOut(this.#writer, ntsAggregate, make)
   }
 
+  /** Whether the rules have anything to say to the time: most seconds they do not, and that is found out at little cost. */
+  #isNtsDue(term: number): boolean {
+    const { fold, node, now } = this.#writer
+    const plan = ntsPlan(fold.policy.settings, this.#plan.rotationMs)
+    const tick = { _tag: "Tick", term, plan, supply: [] } as const
+    const decision = ntsKeys.decide(fold.nts, tick, { id: "due", node, now: now() })
+    return decision._tag === "Refused" || decision.events.length > 0
+  }
+
   /** A key that no node can open stands in a good one's place: it is revoked, and another minted. One at a time. */
   #revokeCondemned(term: number): Effect.Effect<unknown, LeaderError> {
-    return Effect.gen({ self: this }, function* () {
-      const { fold, now } = this.#writer
-      for (const live of liveKeys(wantedKeys(fold, now()))) {
-        const opened = yield* Effect.result(this.#custody.open(live))
-        if (opened._tag === "Success" || opened.failure._tag !== "KeyCondemned") continue
-        const { subject, generation: number } = live.place
-        const reason = "wrongly sealed: no node can open it"
-        return yield* subject === NTS_KEYS_SUBJECT
-          ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
-          : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })
-      }
-      return []
-    })
+    const { fold, now } = this.#writer
+    const condemned = liveKeys(wantedKeys(fold, now())).find((live) => this.#custody.isCondemned(live))
+    if (condemned === undefined) return Effect.void
+    const { subject, generation: number } = condemned.place
+    const reason = "wrongly sealed: no node can open it"
+    return subject === NTS_KEYS_SUBJECT
+      ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
+      : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })
   }
 
   #tickSymmetric(term: number): Effect.Effect<unknown, LeaderError> {
