@@ -40,12 +40,9 @@ const lineWhereSet = (directive: string, file: Sourced<string | undefined>): rea
   file.value === undefined ? [] : [line(directive, file, quoteWord)]
 
 /** Beside sources this machine's own clock is a reference only where a line says so. */
-const describeLocalReference = ({
-  localReference,
-  sources,
-  referenceClocks
-}: Settings): readonly SettingLine[] =>
-  sources.length + referenceClocks.filter(({ value }) => value.kind !== undefined).length > 0 && localReference.origin.kind === "default"
+const describeLocalReference = ({ localReference, sources, referenceClocks }: Settings): readonly SettingLine[] =>
+  sources.length + referenceClocks.filter(({ value }) => value.kind !== undefined).length > 0 &&
+  localReference.origin.kind === "default"
     ? []
     : [
         line("server", localReference, () => "127.127.1.0"),

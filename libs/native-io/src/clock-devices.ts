@@ -24,11 +24,11 @@ const failed = (error: unknown, path: string, what: string): ReferenceClockError
 }
 const suffix = (advice: string | undefined): string => (advice === undefined ? "" : `: ${advice}`)
 
-/** Opens a device and has a first use of it; what fails closes it again. */
-const openDevice = (path: string, what: string, flags: string, use: (descriptor: number) => void): number => {
+/** Opens a device for reading, which is all that takes, and has a first use of it; what fails closes it again. */
+const openDevice = (path: string, what: string, use: (descriptor: number) => void): number => {
   let descriptor = -1
   try {
-    descriptor = openSync(path, flags)
+    descriptor = openSync(path, "r")
     use(descriptor)
     return descriptor
   } catch (error) {
@@ -50,7 +50,7 @@ const timeAt = (numbers: Float64Array, index: number): UnixTime => ({
 export const openPpsDevice = (path: string, clear: boolean): PpsPort => {
   const addon = addonForClocks()
   const what = "pulses per second"
-  const descriptor = openDevice(path, what, "r+", (opened) => addon.ppsCapture(opened, clear))
+  const descriptor = openDevice(path, what, (opened) => addon.ppsCapture(opened, clear))
   const numbers = new Float64Array(PULSE_NUMBERS)
   const edge = clear ? CLEAR_EDGE : 0
   return {
@@ -74,7 +74,7 @@ export const openPhcDevice = (path: string): PhcPort => {
   const addon = addonForClocks()
   const what = "a hardware clock"
   const numbers = new Float64Array(PHC_NUMBERS)
-  const descriptor = openDevice(path, what, "r", (opened) => void addon.phcRead(opened, numbers))
+  const descriptor = openDevice(path, what, (opened) => void addon.phcRead(opened, numbers))
   return {
     read: () => {
       try {

@@ -145,10 +145,11 @@ const readSource = (place: Place): UpstreamConfiguration => {
 
 const readReferenceClock = (place: Place): ReferenceClockConfiguration => {
   const minpoll = place.at("minpoll").whole(0, 17)
+  const driver = place.at("driver").oneOf(referenceClockDrivers)
   return {
-    driver: place.at("driver").oneOf(referenceClockDrivers),
+    driver,
     unit: place.at("unit").whole(0, 255),
-    path: place.at("path").optional((path) => path.text()),
+    path: driver === "shm" ? null : place.at("path").text(),
     refid: place.at("refid").text(),
     stratum: place.at("stratum").whole(0, 15),
     minpoll,

@@ -10,6 +10,7 @@ import { CookieJars, type Jar } from "@meridian/native-io/cookie-jar"
 import { DriftFile } from "../src/drift-file.ts"
 import { leapMoment, LeapSeconds } from "../src/leap-seconds.ts"
 import { foldClock } from "./clock-fold.ts"
+import { referenceClock } from "./reference-stage.ts"
 import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
 
 let folder: Folder
@@ -208,6 +209,7 @@ describe("events", () => {
 })
 
 describe("the configuration", () => {
+  const clock = referenceClock()
   const good = () => configurationOf(folder, { sources: [upstream("192.0.2.1", 123)] })
 
   it("is read back as it was handed over", () => {
@@ -221,6 +223,14 @@ describe("the configuration", () => {
       /^sources\[0\]\.maxpoll: expected a whole number from 6/
     ],
     [{ sources: [{ ...upstream("x", 1), kind: "broadcast" }] }, /^sources\[0\]\.kind: expected server, pool, peer/],
+    [
+      { referenceClocks: [{ ...clock, driver: "nmea" }] },
+      /^referenceClocks\[0\]\.driver: expected shm, sock, pps, phc/
+    ],
+    [{ referenceClocks: [{ ...clock, driver: "pps" }] }, /^referenceClocks\[0\]\.path: expected a text/],
+    [{ referenceClocks: [{ ...clock, unit: 256 }] }, /^referenceClocks\[0\]\.unit: /],
+    [{ referenceClocks: [{ ...clock, time1: "1" }] }, /^referenceClocks\[0\]\.time1: expected a number of seconds/],
+    [{ referenceClocks: [{ ...clock, minpoll: 5, maxpoll: 4 }] }, /^referenceClocks\[0\]\.maxpoll: /],
     [{ localReference: { stratum: 16 } }, /^localReference\.stratum: /],
     [{ tos: { maxdist: -1 } }, /^tos\.maxdist: expected a number that is not negative/],
     [{ filegen: [{ name: "loopstats", file: "../../etc/x", type: "day", link: true }] }, /without \.\./],
