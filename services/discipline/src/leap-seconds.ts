@@ -2,7 +2,13 @@
 import { createHash } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import { ANNOUNCE_SECONDS, type ArmedLeap, decideLeap } from "@meridian/algorithms/leap"
-import { type LeapFile, leapFileExpired, parseLeapFile, verifyLeapFile } from "@meridian/algorithms/leap-file"
+import {
+  type LeapFile,
+  leapFileExpired,
+  parseLeapFile,
+  taiOffsetAt,
+  verifyLeapFile
+} from "@meridian/algorithms/leap-file"
 import { type Smear, smearAt, smearBefore, smearOff, type SmearOptions } from "@meridian/algorithms/smear"
 import { Leap } from "@meridian/time/clock-curve"
 
@@ -32,6 +38,11 @@ export class LeapSeconds {
   /** The leap second that is coming. */
   get armed(): LeapStanding | undefined {
     return this.standing
+  }
+
+  /** TAI minus UTC by the file, seconds; an expired one still says what it was. Undefined without a file. */
+  taiOffset(unix: number): number | undefined {
+    return this.file === undefined ? undefined : taiOffsetAt(this.file, unix)
   }
 
   /** What the sources that are followed announce. */

@@ -9,7 +9,7 @@ import { ReferenceClockError } from "@meridian/native-io/reference-clock-ports"
 import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import type { Reading, ReadClocks } from "./clocks.ts"
-import { openDriver, type ReferenceDriver, type ReferencePorts } from "./reference-drivers.ts"
+import { openDriver, type ReferenceDriver, type ReferencePorts, type TaiOffset } from "./reference-drivers.ts"
 import type { KnownFrequency } from "./upstream.ts"
 
 export interface ReferenceClockListener {
@@ -29,6 +29,8 @@ export interface ReferenceClockSurroundings {
   readonly precision: number
   readonly frequency: KnownFrequency | undefined
   readonly ports: ReferencePorts
+  /** For hardware clocks that keep TAI. */
+  readonly taiOffset: TaiOffset
   /** What the other sources say now, for pulses; undefined when none of them is to be believed. */
   readonly numbering: () => Numbering | undefined
 }
@@ -184,8 +186,8 @@ export class ReferenceClocks {
   }
 
   private open({ configuration, openAt }: ReferenceClock, now: number): ReferenceDriver | undefined {
-    const { ports, precision } = this.surroundings
-    return now < openAt ? undefined : openDriver(configuration, ports, precision)
+    const { ports, precision, taiOffset } = this.surroundings
+    return now < openAt ? undefined : openDriver(configuration, ports, precision, taiOffset)
   }
 
   private reopen(clock: ReferenceClock, at: number): void {

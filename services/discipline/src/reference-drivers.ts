@@ -47,13 +47,19 @@ export interface ReferenceDriver {
 const PRIVATE_UNITS = 2
 /** Datagrams taken in one look: a sender that floods waits for the next. */
 const MOST_DATAGRAMS = 64
+/** TAI minus UTC since 2017: near enough to look up what it is. */
+const TAI_OFFSET = 37
 const LITTLE_ENDIAN = endianness() === "LE"
+
+/** TAI minus UTC at a Unix second, as the leap second file has it; undefined without one. */
+export type TaiOffset = (unix: number) => number | undefined
 
 /** @param precision of our own clock, log2 seconds: for drivers whose clocks claim none */
 export const openDriver = (
   configuration: ReferenceClockConfiguration,
   ports: ReferencePorts,
-  precision: number
+  precision: number,
+  taiOffset: TaiOffset
 ): ReferenceDriver => {
   const { driver, unit, mode, flags } = configuration
   const path = configuration.path ?? ""
@@ -65,7 +71,7 @@ export const openDriver = (
     case "pps":
       return ppsDriver(ports.pps(path, flags[1] === true), precision)
     case "phc":
-      return phcDriver(ports.phc(path), precision)
+      return phcDriver(ports.phc(path), precision, flags[0] === true ? taiOffset : () => 0)
   }
 }
 
@@ -122,13 +128,19 @@ const ppsDriver = (port: PpsPort, precision: number): ReferenceDriver => {
 }
 
 /** The reading that the least time went by in: true offset lies within half of that. */
-const phcReading = (readings: readonly PhcReading[], precision: number): ReferenceReading | Dropped => {
+const phcReading = (
+  readings: readonly PhcReading[],
+  precision: number,
+  taiOffset: TaiOffset
+): ReferenceReading | Dropped => {
   const between = ({ before, after }: PhcReading): number => unixDifferenceSeconds(after, before)
   const [best] = readings.toSorted((a, b) => between(a) - between(b))
   if (best === undefined || !(between(best) >= 0)) return { dropped: "not-finite" }
   const system = { ...best.before }
   shiftInPlace(system, between(best) / 2)
-  const offset = unixDifferenceSeconds(best.device, system)
+  const tai = taiOffset(best.device.seconds - TAI_OFFSET)
+  if (tai === undefined) return { dropped: "no-tai-offset" }
+  const offset = unixDifferenceSeconds(best.device, system) - tai
   return {
     system,
     offset,
@@ -138,7 +150,7 @@ const phcReading = (readings: readonly PhcReading[], precision: number): Referen
   }
 }
 
-const phcDriver = (port: PhcPort, precision: number): ReferenceDriver => ({
-  read: () => [phcReading(port.read(), precision)],
+const phcDriver = (port: PhcPort, precision: number, taiOffset: TaiOffset): ReferenceDriver => ({
+  read: () => [phcReading(port.read(), precision, taiOffset)],
   close: () => port.close()
 })

@@ -133,6 +133,7 @@ export class DisciplineService {
         precision,
         frequency,
         ports: surroundings.referencePorts,
+        taiOffset: (unix) => this.leaps.taiOffset(unix),
         numbering: () => numberingOf(this.tracked, this.verdicts, read().monotonic)
       },
       {

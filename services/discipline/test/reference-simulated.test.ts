@@ -109,6 +109,20 @@ describe("a hardware clock", () => {
     expect(simulation.discipline.root).toMatchObject({ stratum: 1 })
   })
 
+  it("that keeps TAI is followed under flag1 while a leap second file says how far that is from UTC", () => {
+    const simulation = new Simulation([{ ...phc, time1: 0, flags: [true, false, false, false] }], 0.25)
+    simulation.devices.phc = (system) => [
+      { before: unixTime(system), device: unixTime(system + simulation.truth + 37), after: unixTime(system) }
+    ]
+    simulation.pass(60)
+    expect(simulation.clocks.all[0]?.dropped).toEqual({ "no-tai-offset": 240 })
+    expect(simulation.discipline.state).toBe("unset")
+    simulation.devices.taiOffset = 37
+    simulation.pass(60)
+    expect(simulation.discipline.state).toBe("synchronised")
+    expect(Math.abs(simulation.error)).toBeLessThan(1e-6)
+  })
+
   it("that reads nothing, or backwards, gives no sample", () => {
     for (const readings of [
       [],

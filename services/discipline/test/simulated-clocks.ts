@@ -28,6 +28,8 @@ export interface Devices {
   /** Seconds after the true second at which the pulse is stamped, by its number; undefined: no pulse. */
   pulse: (second: number) => number | undefined
   phc: (system: number) => readonly PhcReading[]
+  /** By a leap second file. */
+  taiOffset: number | undefined
   /** Opening fails with this reason. */
   broken: string | undefined
 }
@@ -51,7 +53,13 @@ export class Simulation {
   constructor(configurations: readonly ReferenceClockConfiguration[], offset = 0, frequency = 0) {
     this.offset = offset
     this.frequency = frequency
-    this.devices = { shm: () => undefined, pulse: () => undefined, phc: () => [], broken: undefined }
+    this.devices = {
+      shm: () => undefined,
+      pulse: () => undefined,
+      phc: () => [],
+      taiOffset: undefined,
+      broken: undefined
+    }
     const read = (): Reading => ({ ...unixTime(this.now), monotonic: 500 + this.now })
     const polls = configurations.map(({ minpoll, maxpoll }) => [minpoll, maxpoll] as const).flat()
     this.discipline = new ClockDiscipline(
@@ -70,6 +78,7 @@ export class Simulation {
         precision: -24,
         frequency: undefined,
         ports: this.ports(),
+        taiOffset: () => this.devices.taiOffset,
         numbering: () =>
           numberingOf(
             this.clocks.all.map(({ tracked }) => tracked),
