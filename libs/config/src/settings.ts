@@ -132,10 +132,21 @@ export const effectiveSettings = (
       ...authentication.diagnostics,
       ...sources.diagnostics,
       ...discipline.diagnostics,
-      ...cluster.diagnostics
+      ...cluster.diagnostics,
+      ...cookieFileInCluster(settings)
     ]
   }
 }
+
+const cookieFileInCluster = ({ nts: { cookieFile }, cluster }: Settings): Diagnostic[] =>
+  cluster.nats.length > 0 && cookieFile.origin.kind === "file"
+    ? [
+        warningAt(
+          cookieFile.origin.location,
+          "the master keys of a cluster are in its log alone; this file is not used"
+        )
+      ]
+    : []
 
 /** A directive that may stand once, standing twice: the last line counts, as in ntpd, and the earlier ones are named. */
 const repeated = (statements: readonly Statement[]): Diagnostic[] =>

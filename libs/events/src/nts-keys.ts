@@ -2,7 +2,8 @@
  * The NTS master keys (RFC 8915 §6): generations of the key that cookies are sealed with.
  *
  * A generation is published a full rotation before it is needed, becomes active by time alone (so nodes go on with the
- * log out of reach), and opens cookies until it retires. Numbers are given out once, in order. A number below the next
+ * log out of reach), and opens cookies until it retires. Numbers are given out once, in order; where an embedded log was
+ * lost and its keys were kept in a file, the next log goes on from their numbers. A number below the next
  * one that is not live is retired or revoked, and stays so: there is no event that brings it back, and no clock either,
  * since states only look forward from the greatest time they have seen.
  */
@@ -20,6 +21,7 @@ import {
   type Refused,
   toIso
 } from "./event.ts"
+import type { EarlierGeneration, NtsKeysCommand, NtsKeysPlan, Supply } from "./nts-keys-commands.ts"
 import {
   type MasterKeyAead,
   NTS_KEYS_SUBJECT,
@@ -123,44 +125,6 @@ export const generationStatus = (
   return pendingGenerations(state, now).some((it) => it.generation === generation) ? "pending" : "past"
 }
 
-/** How generations follow each other; from the cluster's policy. */
-export interface NtsKeysPlan {
-  readonly aead: typeof MasterKeyAead.Type
-  readonly rotationMs: number
-  readonly acceptPast: number
-  readonly acceptFuture: number
-  /** From the decision to an activation that was not planned: time for the event to reach every node. */
-  readonly leadMs: number
-}
-
-/** A freshly minted key, its data key already on the shelf. */
-export interface SuppliedKey {
-  readonly generation: number
-  readonly sealed: SealedKey
-}
-
-export type NtsKeysCommand =
-  | { readonly _tag: "TakeOver"; readonly term: number; readonly leader: string }
-  /** Does what time has made due. */
-  | { readonly _tag: "Tick"; readonly term: number; readonly plan: NtsKeysPlan; readonly supply: Supply }
-  /** `laggards` are live nodes that do not hold the generation to be activated. */
-  | {
-      readonly _tag: "Rotate"
-      readonly term: number
-      readonly plan: NtsKeysPlan
-      readonly supply: Supply
-      readonly laggards: ReadonlyArray<string>
-    }
-  | {
-      readonly _tag: "Revoke"
-      readonly term: number
-      readonly plan: NtsKeysPlan
-      readonly supply: Supply
-      readonly generation: number
-      readonly reason: string
-    }
-type Supply = ReadonlyArray<SuppliedKey>
-
 type NtsDraft = Draft<NtsKeysState, NtsKeysEvent>
 
 /**
@@ -187,7 +151,9 @@ export const decide = (
         ? revoke(draft, command.plan, command.generation, command.reason)
         : undefined
   if (refused !== undefined) return refused
-  const missing = publishAhead(draft, command.plan, command.supply)
+  const earlier = command._tag === "Tick" && draft.state.next === 1 ? (command.earlier ?? []) : []
+  const missing =
+    publishEarlier(draft, command.plan, command.supply, earlier) ?? publishAhead(draft, command.plan, command.supply)
   activateDue(draft)
   retireDue(draft, command.plan)
   return missing === undefined
@@ -203,7 +169,10 @@ export const generationsNeeded = (
 ): ReadonlyArray<number> => {
   const placeholder: SealedKey = { slot: "nts.0.none", box: "A".repeat(64) }
   const most = state.live.length + command.plan.acceptFuture + 2
-  const supply = Array.from({ length: most }, (_, index) => ({ generation: state.next + index, sealed: placeholder }))
+  const earlier = command._tag === "Tick" ? (command.earlier ?? []).map(({ generation }) => generation) : []
+  const first = state.next === 1 ? Math.max(0, ...earlier) + 1 : state.next
+  const ahead = Array.from({ length: most }, (_, index) => first + index)
+  const supply = [...earlier, ...ahead].map((generation) => ({ generation, sealed: placeholder }))
   const decision = decide(state, { ...command, supply }, context)
   return decision._tag === "Refused"
     ? []
@@ -267,6 +236,36 @@ const activateDue = (draft: NtsDraft): void => {
   const active = activeGeneration(draft.state, draft.at)
   if (active !== undefined && active.generation > draft.state.activated)
     draft.emit(NtsGenerationActivated, { generation: active.generation })
+}
+
+/**
+ * Publishes the earlier generations whose cookies the policy still opens, under their numbers. Returns the first number for
+ * which no key was supplied.
+ */
+const publishEarlier = (
+  draft: NtsDraft,
+  { aead, rotationMs, acceptPast }: NtsKeysPlan,
+  supply: Supply,
+  earlier: ReadonlyArray<EarlierGeneration>
+): number | undefined => {
+  const lasting = rotationMs * (1 + acceptPast)
+  for (const { generation, activation } of earlier.toSorted((a, b) => a.generation - b.generation)) {
+    // What is said to have begun in the time to come begins now, and so does what is out of order.
+    const since = Math.max(Math.min(activation, draft.at), draft.state.live.at(-1)?.activation ?? 0)
+    if (since + lasting <= draft.at || generation < draft.state.next) continue
+    const sealed = supply.find((it) => it.generation === generation)?.sealed
+    if (sealed === undefined) return generation
+    draft.emit(NtsGenerationPublished, {
+      generation,
+      aead,
+      notBefore: toIso(since),
+      activation: toIso(since),
+      retirement: toIso(since + lasting),
+      predecessorUntil: toIso(since + rotationMs * acceptPast),
+      sealed
+    })
+  }
+  return undefined
 }
 
 /** Publishes until the policy's number of generations waits. Returns the first number for which no key was supplied. */
@@ -354,7 +353,8 @@ const published = (
     fromIso(data.retirement)
   ]
   const last = state.live.at(-1)
-  if (generation !== state.next)
+  // Only a log that goes on from an earlier one's keys skips numbers, and only before it has used any.
+  if (generation !== state.next && (generation < state.next || state.activated > 0))
     return new EventRejected(`generation ${generation} published where ${state.next} was expected`)
   if (notBefore > activation || activation >= retirement || activation < (last?.activation ?? 0))
     return new EventRejected(`generation ${generation} has its times out of order`)

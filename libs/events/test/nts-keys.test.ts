@@ -6,14 +6,13 @@ import {
   activeGeneration,
   generationsNeeded,
   generationStatus,
-  type NtsKeysCommand,
   ntsKeys,
   ntsKeysInitial,
-  type NtsKeysPlan,
   type NtsKeysState,
   pendingGenerations,
   witness
 } from "@meridian/events/nts-keys"
+import type { NtsKeysCommand, NtsKeysPlan } from "@meridian/events/nts-keys-commands"
 import { at, DAY, foldsWell, HOUR, iso, START, Story } from "./aggregates.ts"
 
 const plan: NtsKeysPlan = { aead: 15, rotationMs: DAY, acceptPast: 2, acceptFuture: 1, leadMs: 10_000 }
@@ -22,7 +21,7 @@ const supply = (...generations: ReadonlyArray<number>) =>
   generations.map((generation) => ({ generation, sealed: sealed(generation) }))
 const many = supply(...Array.from({ length: 60 }, (_, index) => index + 1))
 
-const tick = (supplied = many): NtsKeysCommand => ({ _tag: "Tick", term: 1, plan, supply: supplied })
+const tick = (supplied = many) => ({ _tag: "Tick", term: 1, plan, supply: supplied }) satisfies NtsKeysCommand
 const rotate = (laggards: ReadonlyArray<string> = []): NtsKeysCommand => ({
   _tag: "Rotate",
   term: 1,
@@ -61,6 +60,41 @@ describe("NTS master keys", () => {
     expect(activeGeneration(story.state, START)?.generation).toBe(1)
     expect(pendingGenerations(story.state, START)).toMatchObject([{ generation: 2, activation: START + DAY }])
     expect(story.events[1]?.data).toMatchObject({ notBefore: iso(0), activation: iso(0), retirement: iso(72) })
+  })
+
+  it("go on from the keys of an earlier log, under their numbers, as far as their cookies are still opened", () => {
+    const story = new Story(ntsKeys, ntsKeysInitial)
+    story.when({ _tag: "TakeOver", term: 1, leader: "node-a" }, at(0))
+    // Number 6 was revoked; 4 is three rotations old.
+    const earlier = [
+      { generation: 7, activation: START - HOUR },
+      { generation: 5, activation: START - HOUR - 2 * DAY },
+      { generation: 4, activation: START - HOUR - 3 * DAY }
+    ]
+    const inherit = { ...tick(), earlier }
+    expect(generationsNeeded(story.state, inherit, at(0))).toEqual([5, 7, 8])
+    expect(story.refused({ ...inherit, supply: supply(5, 8) }, at(0))).toBe("key-missing")
+    story.when(inherit, at(0))
+    expect(activeGeneration(story.state, START)?.generation).toBe(7)
+    expect(numbers(acceptedGenerations(story.state, START))).toEqual([5, 7, 8])
+    expect(pendingGenerations(story.state, START)).toMatchObject([{ generation: 8, activation: START + DAY }])
+    expect(story.state.next).toBe(9)
+    for (const ended of [4, 6]) expect(generationStatus(story.state, ended, START)).toBe("ended")
+    // Once numbers are in use, none is skipped, and earlier keys count no more.
+    expect(story.rejected("NtsGenerationPublished", { ...story.events[1]?.data, generation: 10 })).toContain("expected")
+    expect(story.when({ ...inherit, earlier: [{ generation: 20, activation: START }] }, at(1))).toEqual([])
+  })
+
+  it("begin anew where an earlier log's keys are all too old, and at once where their times are from the future", () => {
+    for (const [activation, active] of [
+      [START - 90 * DAY, 1],
+      [START + 90 * DAY, 7]
+    ] as const) {
+      const story = new Story(ntsKeys, ntsKeysInitial)
+      story.when({ _tag: "TakeOver", term: 1, leader: "node-a" }, at(0))
+      story.when({ ...tick(), earlier: [{ generation: 7, activation }] }, at(0))
+      expect(activeGeneration(story.state, START)?.generation).toBe(active)
+    }
   })
 
   it("become active by time alone, with no event", () => {

@@ -124,8 +124,8 @@ export interface DisciplineConfiguration {
   readonly filegen: readonly FilegenConfiguration[]
   /** `virtual` steers nothing and publishes a correction; `kernel` steers CLOCK_REALTIME. */
   readonly mode: "virtual" | "kernel"
-  /** Where cookies are kept. */
-  readonly stateDirectory: string
+  /** Where keys and cookies of NTS sources are kept, sealed. */
+  readonly cookieDirectory: string
   /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */
   readonly leapSmearSeconds: number
 }

@@ -18,6 +18,7 @@ export const USAGE = `meridian coordinator: started by the supervisor (\`meridia
   --rotate SECONDS        rotate NTS keys this often whatever the policy says, for development
   --clock-days DAYS       while it leads: drop clock events older than this whatever the policy says
   --clock-events N        and all of a node but the last so many
+  --cookie-keys FILE      also keep the NTS master keys there (nts cookie of ntp.conf); without --nats only
   --clock-offset=SECONDS  take the clock to be off by this, for tests
 `
 
@@ -51,6 +52,8 @@ export interface Arguments {
   readonly rotationMs: number | undefined
   /** Milliseconds and events of a node that clock events are kept for; undefined for what the policy says. */
   readonly clockRetention: { readonly ms: number | undefined; readonly count: number | undefined }
+  /** Where NTS master keys are kept besides the log, in NTPsec's format. */
+  readonly cookieKeyFile: string | undefined
   /** Milliseconds. */
   readonly clockOffsetMs: number
 }
@@ -68,6 +71,8 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments | undefin
   if (!/^[0-9A-Za-z.+-]{1,64}$/.test(values.version))
     throw new ArgumentError(`expected --version such as 1.2.3, found ${JSON.stringify(values.version)}`)
   const servers = values.nats.map(serverAddress)
+  if (servers.length > 0 && values["cookie-keys"] !== undefined)
+    throw new ArgumentError("found --cookie-keys beside --nats: the keys of a cluster are in its log alone")
   const nats: NatsPlan = {
     servers,
     seedFile: values["nats-nkey-seed"],
@@ -88,6 +93,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments | undefin
       ms: optional(values["clock-days"], (text) => DAY_MS * wholeNumber("--clock-days", text, 1, 36_500)),
       count: optional(values["clock-events"], (text) => wholeNumber("--clock-events", text, 100, 100_000_000))
     },
+    cookieKeyFile: values["cookie-keys"],
     clockOffsetMs: 1_000 * seconds("--clock-offset", values["clock-offset"], -1e9, 1e9)
   }
 }
@@ -111,6 +117,7 @@ const parseValues = (args: ReadonlyArray<string>) =>
       rotate: { type: "string" },
       "clock-days": { type: "string" },
       "clock-events": { type: "string" },
+      "cookie-keys": { type: "string" },
       "clock-offset": { type: "string", default: "0" }
     }
   }).values

@@ -16,7 +16,8 @@ import {
 } from "@meridian/events/cluster-key"
 import { type AggregateState, type Decider, type Envelope, EventRejected } from "@meridian/events/event"
 import { member, type MemberEvent, memberInitial, type MemberState, memberSubject } from "@meridian/events/members"
-import { ntsKeys, type NtsKeysCommand, ntsKeysInitial, type NtsKeysState } from "@meridian/events/nts-keys"
+import { ntsKeys, ntsKeysInitial, type NtsKeysState } from "@meridian/events/nts-keys"
+import type { NtsKeysCommand } from "@meridian/events/nts-keys-commands"
 import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
 import {
   policy,

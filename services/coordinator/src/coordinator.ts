@@ -22,6 +22,7 @@ import { ClockRelay } from "./clock-relay.ts"
 import { ClusterFold, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import type { Writer } from "./command.ts"
+import type { CookieKeys } from "./cookie-key-file.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
 import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
 import { Leader } from "./leader.ts"
@@ -111,6 +112,11 @@ export class Coordinator {
       },
       condemned: () => void (this.#quarantined += 1)
     })
+  }
+
+  /** Keys to go on from where the log turns out to be empty. */
+  inherit(keys: CookieKeys): void {
+    this.#mint.inherit(keys)
   }
 
   useHealth(health: HealthMessage): void {

@@ -80,12 +80,16 @@ export class KeyCustody {
     return undefined
   }
 
-  /** Mints a key of so many bytes, lays it on the shelf and returns it sealed. `under`: fingerprint of a key at hand. */
+  /**
+   * Mints a key of so many bytes, or takes a given one, lays it on the shelf and returns it sealed. `under`: fingerprint of a
+   * key at hand.
+   */
   mint(
     place: KeyPlace,
     bytes: number,
     under: string,
-    family: "nts" | "symmetric"
+    family: "nts" | "symmetric",
+    given?: Uint8Array
   ): Effect.Effect<SealedKey, KeyUnopened | ShelfUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
       const clusterKey = this.#keys.get(under)
@@ -94,7 +98,7 @@ export class KeyCustody {
         return yield* new KeyUnopened({ place, detail: `this node lacks cluster key ${under}` })
       if (shelf === undefined) return yield* new KeyUnopened({ place, detail: "the key shelf is out of reach" })
       const slot = `${family}.${place.generation}.${randomBytes(RANDOM_SLOT_BYTES).toString("hex")}`
-      const key = new Uint8Array(randomBytes(bytes))
+      const key = new Uint8Array(given ?? randomBytes(bytes))
       const { sealed, wrapped } = sealKey(clusterKey, place, slot, key)
       yield* shelf.put(slot, wrapped)
       yield* this.#keepCopy(slot, wrapped)

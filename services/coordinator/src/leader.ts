@@ -12,14 +12,8 @@ import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
 import type { LogUnavailable } from "@meridian/event-log/event-log"
 import type { CommandContext } from "@meridian/events/event"
 import { isLive } from "@meridian/events/members"
-import {
-  generationsNeeded,
-  ntsKeys,
-  type NtsKeysCommand,
-  type NtsKeysPlan,
-  type NtsKeysState,
-  pendingGenerations
-} from "@meridian/events/nts-keys"
+import { generationsNeeded, ntsKeys, type NtsKeysState, pendingGenerations } from "@meridian/events/nts-keys"
+import type { NtsKeysCommand, NtsKeysPlan } from "@meridian/events/nts-keys-commands"
 import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
 import type { PolicySettings } from "@meridian/events/policy"
 import {
@@ -225,7 +219,8 @@ export class Leader {
       Effect.gen({ self: this }, function* () {
         yield* this.#stillHeld()
         const plan = ntsPlan(this.#writer.fold.policy.settings, this.#plan.rotationMs)
-        const bare = { ...body, term, plan, supply: [], laggards: this.#laggards(state) }
+        const earlier = this.#mint.earlier(state, plan.rotationMs)
+        const bare = { ...body, term, plan, supply: [], laggards: this.#laggards(state), earlier }
         const needed = generationsNeeded(state, bare, context)
         return { ...bare, supply: yield* this.#mint.generations(needed, this.#under()) }
       })

@@ -12,6 +12,7 @@ import { type FromCoordinator, parseToCoordinator } from "@meridian/observabilit
 import { openApi } from "./api.ts"
 import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
 import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
+import { CookieKeyFile } from "./cookie-key-file.ts"
 import { Coordinator, SNAPSHOT_NAME } from "./coordinator.ts"
 import { openEmbedded } from "./embedded.ts"
 import { openNotices, sentence } from "./notices.ts"
@@ -74,6 +75,24 @@ const sayReady = (): void => {
 
 const startCluster = async () => (settings.nats === undefined ? undefined : await import("./cluster.ts"))
 
+const now = (): number => Date.now() + settings.clockOffsetMs
+
+const cookieKeys =
+  settings.cookieKeyFile === undefined
+    ? undefined
+    : new CookieKeyFile(settings.cookieKeyFile, (message) => notices.warnOnce(message, message))
+
+/** The file has what is in use before anybody seals with it. */
+const sendKeys = (keys: ServingKeys): void => {
+  const at = now()
+  const used = keys.generations.filter(({ activation }) => activation * 1_000 <= at)
+  cookieKeys?.keep(
+    used.map(({ id, key }) => ({ generation: id, key })),
+    at
+  )
+  send(keys)
+}
+
 const program = Effect.gen(function* () {
   const cluster = yield* Effect.promise(startCluster)
   const local = cluster === undefined ? undefined : yield* cluster.openLocal(settings.directory)
@@ -81,9 +100,9 @@ const program = Effect.gen(function* () {
     settings,
     keys,
     notices,
-    sendKeys: send,
+    sendKeys,
     onReady: sayReady,
-    now: () => Date.now() + settings.clockOffsetMs,
+    now,
     mirror: local?.mirror
   })
   listen(coordinator)
@@ -91,6 +110,8 @@ const program = Effect.gen(function* () {
   if (cluster === undefined || local === undefined) {
     const backend = yield* openEmbedded(settings.directory, coordinator.inspect)
     coordinator.use(backend)
+    const earlier = cookieKeys?.read()
+    if (earlier !== undefined) coordinator.inherit(earlier)
     yield* coordinator.restore(yield* backend.log.loadSnapshot(SNAPSHOT_NAME))
     return yield* Effect.raceFirst(coordinator.keepServing, coordinator.workWith(backend))
   }

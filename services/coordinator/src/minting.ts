@@ -7,9 +7,11 @@ import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
 import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
 import { MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
 import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
-import type { SuppliedKey } from "@meridian/events/nts-keys"
+import type { NtsKeysState } from "@meridian/events/nts-keys"
+import type { EarlierGeneration, SuppliedKey } from "@meridian/events/nts-keys-commands"
 import type { SuppliedSet } from "@meridian/events/symmetric-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
+import type { CookieKeys } from "./cookie-key-file.ts"
 import type { KeyCustody, KeyUnopened } from "./key-custody.ts"
 
 type MintError = KeyUnopened | ShelfUnavailable | SlotTaken
@@ -27,6 +29,8 @@ export class Mint {
   readonly #custody: KeyCustody
   readonly #generations = new Map<number, SuppliedKey>()
   readonly #sets = new Map<number, SuppliedSet>()
+  /** Keys of an earlier log, for a log that has none. */
+  #earlier: CookieKeys = { since: 0, keys: [] }
 
   constructor(custody: KeyCustody) {
     this.#custody = custody
@@ -36,6 +40,21 @@ export class Mint {
   forget(): void {
     this.#generations.clear()
     this.#sets.clear()
+  }
+
+  /** Keys to go on from where the log has never had any. */
+  inherit(keys: CookieKeys): void {
+    this.#earlier = keys
+  }
+
+  /** The generations to go on from, none in a log that has its own. Only the newest one's time is known. */
+  earlier({ next }: NtsKeysState, rotationMs: number): ReadonlyArray<EarlierGeneration> {
+    const { since, keys } = this.#earlier
+    if (next > 1) {
+      for (const { key } of keys) key.fill(0)
+      this.#earlier = { since: 0, keys: [] }
+    }
+    return this.#earlier.keys.map(({ generation }, index) => ({ generation, activation: since - index * rotationMs }))
   }
 
   /** Slots of keys that wait for their number to be given out. */
@@ -74,7 +93,8 @@ export class Mint {
     return Effect.gen({ self: this }, function* () {
       const known = this.#generations.get(generation)
       if (known !== undefined) return known
-      const sealed = yield* this.#custody.mint(ntsKeyPlace(generation), MASTER_KEY_BYTES, under, "nts")
+      const given = this.#earlier.keys.find((it) => it.generation === generation)?.key
+      const sealed = yield* this.#custody.mint(ntsKeyPlace(generation), MASTER_KEY_BYTES, under, "nts", given)
       const supply = { generation, sealed }
       this.#generations.set(generation, supply)
       return supply

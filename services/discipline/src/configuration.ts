@@ -118,7 +118,7 @@ const readConfiguration = (root: Place): DisciplineConfiguration => {
     statsdir: root.at("statsdir").optional(text),
     filegen: root.at("filegen").optional((place) => place.list(readFilegen)) ?? [],
     mode: root.at("mode").oneOf(["virtual", "kernel"]),
-    stateDirectory: root.at("stateDirectory").text(),
+    cookieDirectory: root.at("cookieDirectory").text(),
     leapSmearSeconds: root.at("leapSmearSeconds").optional(amount) ?? 0
   }
 }

@@ -59,7 +59,7 @@ const localOnly = (): DisciplineConfiguration => ({
   statsdir: null,
   filegen: [],
   mode: "virtual",
-  stateDirectory: dirname(path as string),
+  cookieDirectory: dirname(path as string),
   leapSmearSeconds: 0
 })
 
@@ -102,7 +102,7 @@ const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]>
     import("./key-exchanges.ts"),
     import("@meridian/native-io/cookie-jar")
   ])
-  const jars = new CookieJars(configuration.stateDirectory)
+  const jars = new CookieJars(configuration.cookieDirectory)
   return (listener) => new KeyExchanges(jars, listener, () => read().monotonic)
 }
 const { sources } = configuration

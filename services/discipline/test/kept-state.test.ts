@@ -234,7 +234,7 @@ describe("the configuration", () => {
     [{ localReference: { stratum: 16 } }, /^localReference\.stratum: /],
     [{ tos: { maxdist: -1 } }, /^tos\.maxdist: expected a number that is not negative/],
     [{ filegen: [{ name: "loopstats", file: "../../etc/x", type: "day", link: true }] }, /without \.\./],
-    [{ stateDirectory: 5 }, /^stateDirectory: expected a text that is not empty, found 5$/]
+    [{ cookieDirectory: 5 }, /^cookieDirectory: expected a text that is not empty, found 5$/]
   ])("with %j is refused by place, expectation and finding", (change, message) => {
     const json = JSON.stringify({ ...good(), ...change })
     expect(() => parseConfiguration(json)).toThrow(InvalidConfiguration)

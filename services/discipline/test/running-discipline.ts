@@ -90,7 +90,7 @@ export const configurationOf = (
   statsdir: null,
   filegen: [],
   mode: "virtual",
-  stateDirectory: folder.path,
+  cookieDirectory: folder.path,
   leapSmearSeconds: 0,
   ...change
 })

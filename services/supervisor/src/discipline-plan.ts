@@ -1,5 +1,5 @@
 /** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
-import { resolve } from "node:path"
+import { dirname, resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
 import type { ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
 import {
@@ -111,7 +111,8 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
     statsdir: path(discipline.statisticsDirectory.value) ?? stateDirectory,
     filegen: statistics(settings),
     mode: "virtual",
-    stateDirectory,
+    // Beside the file that says where the server's keys are kept, so that one directory outlives a node's state.
+    cookieDirectory: nts.cookieFile.value === undefined ? stateDirectory : dirname(resolve(nts.cookieFile.value)),
     leapSmearSeconds: discipline.leapSmearSeconds.value
   }
 }

@@ -47,7 +47,7 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): N
   }
 }
 
-const clusterArguments = (cluster: Settings["cluster"]): readonly string[] => {
+const clusterArguments = ({ cluster, nts }: Settings): readonly string[] => {
   const { node, nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate, clockDays, clockEvents, logBytes } =
     cluster
   const file = (flag: string, path: string | undefined) => given(flag, path === undefined ? undefined : resolve(path))
@@ -63,6 +63,8 @@ const clusterArguments = (cluster: Settings["cluster"]): readonly string[] => {
     ...file("--cluster-key", keyFile.value),
     "--mint",
     mint.value,
+    // The keys of a cluster are in its log alone.
+    ...(servers.length === 0 && nts.enabled.value ? file("--cookie-keys", nts.cookieFile.value) : []),
     ...given("--rotate", rotate.value),
     ...given("--clock-days", clockDays.value),
     ...given("--clock-events", clockEvents.value)
@@ -92,7 +94,7 @@ export const nodePlan = (
     version,
     "--workers",
     String(settings.workers.value),
-    ...clusterArguments(settings.cluster)
+    ...clusterArguments(settings)
   ],
   programs: {
     worker: resolve(programRoot, "services/worker/src/main.ts"),
