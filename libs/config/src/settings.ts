@@ -140,12 +140,7 @@ export const effectiveSettings = (
 
 const cookieFileInCluster = ({ nts: { cookieFile }, cluster }: Settings): Diagnostic[] =>
   cluster.nats.length > 0 && cookieFile.origin.kind === "file"
-    ? [
-        warningAt(
-          cookieFile.origin.location,
-          "the master keys of a cluster are in its log alone; this file is not used"
-        )
-      ]
+    ? [warningAt(cookieFile.origin, "the master keys of a cluster are in its log alone; this file is not used")]
     : []
 
 /** A directive that may stand once, standing twice: the last line counts, as in ntpd, and the earlier ones are named. */

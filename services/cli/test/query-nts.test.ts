@@ -132,6 +132,28 @@ describe("against our node", () => {
   })
 })
 
+it("a node made anew with the same `nts cookie FILE` answers the cookies of the one before it", async () => {
+  const [port, ke] = [await freePort(), await freePort()]
+  const configuration = `listen 127.0.0.1\nworkers 1\nnts enable cookie ${file("node-keys")}\nnts port ${ke}\n`
+  writeFileSync(file("node.conf"), configuration)
+  const keep = ["--state", file("from-before"), "--ca", file("authority.pem"), `localhost:${ke}`]
+  const ask = async (): Promise<Printed> => {
+    // Each node makes a state directory of its own, with a log and a certificate of its own.
+    const node = await startNode({ port, args: ["--config", file("node.conf")] })
+    try {
+      writeFileSync(file("authority.pem"), readFileSync(join(node.state, "nts-development-certificate.pem")))
+      return await asked(...keep)
+    } finally {
+      await node.stop()
+    }
+  }
+  expect((await ask()).keys.from).toBe("exchange")
+  expect(statSync(file("node-keys")).mode & 0o777).toBe(0o600)
+  const again = await ask()
+  expect(again.keys).toMatchObject({ from: "earlier exchange", cookies: 8 })
+  expect(again.answers).toMatchObject([{ stratum: 10, cookies: 8 }])
+}, 40_000)
+
 it.each([
   [["--ca", "x", "127.0.0.1"], "--ca is about --nts"],
   [["--state", "x", "127.0.0.1"], "--state is about --nts"],
