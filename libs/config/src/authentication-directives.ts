@@ -38,7 +38,8 @@ export const requestkeyDirective = row({
   meaning: "Key of the classic ntpdc's mode 7 requests, which Meridian does not answer.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: false
+  actedOn: false,
+  pointless: "it is the key of the classic ntpdc's mode 7 requests, and nothing here answers those"
 })
 
 export const cryptonakDirective = row({
@@ -78,7 +79,7 @@ export const ntsDirective = row({
   repeatable: true,
   default: "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is",
   meaning:
-    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it.",
+    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
   flags: ["nts", "no-nts", "nts-port", "nts-processes"],
   reload: "reload"

@@ -41,6 +41,8 @@ export interface Directive<
    * gets a warning; of a row acted on in part the settings say which lines have no effect.
    */
   readonly actedOn: boolean | "partly"
+  /** For a row that will not be acted on: the reason, which the warning gives. */
+  readonly pointless?: string
 }
 
 /** One value. */

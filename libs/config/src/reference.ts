@@ -13,7 +13,14 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
   ...(directive.flags.length === 0 ? [] : [["Flag", directive.flags.map((flag) => `--${flag}`).join(", ")] as const]),
   ["Several lines", directive.repeatable ? "each adds to the others" : "the last one counts"],
   ["Takes effect", directive.reload === "reload" ? "at a reload (SIGHUP)" : "at the next start"],
-  ...(directive.actedOn === false ? [["Effect", "none yet; a line is checked and gets a warning"] as const] : []),
+  ...(directive.actedOn === false
+    ? [
+        [
+          "Effect",
+          `none${directive.pointless === undefined ? " yet" : ""}; a line is checked and gets a warning`
+        ] as const
+      ]
+    : []),
   ["Documented in", directive.documented]
 ]
 

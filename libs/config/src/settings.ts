@@ -10,6 +10,7 @@ import {
   type AuthenticationSettings
 } from "./authentication-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
+import { ntsDirective } from "./authentication-directives.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
@@ -133,15 +134,22 @@ export const effectiveSettings = (
       ...sources.diagnostics,
       ...discipline.diagnostics,
       ...cluster.diagnostics,
-      ...cookieFileInCluster(settings)
+      ...cookieFileInCluster(statements, cluster.value)
     ]
   }
 }
 
-const cookieFileInCluster = ({ nts: { cookieFile }, cluster }: Settings): Diagnostic[] =>
-  cluster.nats.length > 0 && cookieFile.origin.kind === "file"
-    ? [warningAt(cookieFile.origin, "the master keys of a cluster are in its log alone; this file is not used")]
-    : []
+const cookieFileInCluster = (statements: readonly Statement[], { nats }: ClusterSettings): Diagnostic[] => {
+  const line = statementsOf(statements, ntsDirective).findLast(({ values }) => values.cookie !== undefined)
+  return line === undefined || nats.length === 0
+    ? []
+    : [
+        warningAt(
+          line.places.get("cookie") ?? line.location,
+          "the NTS master keys of a cluster are in its log alone; this file is not used for them"
+        )
+      ]
+}
 
 /** A directive that may stand once, standing twice: the last line counts, as in ntpd, and the earlier ones are named. */
 const repeated = (statements: readonly Statement[]): Diagnostic[] =>

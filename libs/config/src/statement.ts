@@ -70,7 +70,10 @@ const unreadWord = (keyword: Token): Diagnostic => {
   return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)
 }
 
-const withoutEffect = (word: string): string => `'${word}' is known but not acted on yet; this line has no effect`
+const withoutEffect = (word: string, because?: string): string =>
+  because === undefined
+    ? `'${word}' is known but not acted on yet; this line has no effect`
+    : `'${word}' has no effect: ${because}`
 
 const didYouMean = (near: string | undefined): string => (near === undefined ? "" : `; did you mean '${near}'?`)
 
@@ -100,7 +103,7 @@ class LineReader {
     if (!isWhole || this.#diagnostics.some(({ severity }) => severity === "error"))
       return { diagnostics: this.#diagnostics }
     if (this.#directive.actedOn === false) {
-      this.#diagnostics.push(warningAt(this.#keyword, withoutEffect(this.#keyword.text)))
+      this.#diagnostics.push(warningAt(this.#keyword, withoutEffect(this.#keyword.text, this.#directive.pointless)))
     }
     const statement: Statement = {
       directive: this.#directive,

@@ -116,7 +116,11 @@ describe("the cluster's lines", () => {
       "node Berlin",
       ["error 1:6 found 'Berlin', expected a name of a-z, 0-9 and inner hyphens, at most 63; write it as berlin"]
     ],
-    ["node a\nnode b", ["warning 1:1 'node' is given again at f:2; this line has no effect"]]
+    ["node a\nnode b", ["warning 1:1 'node' is given again at f:2; this line has no effect"]],
+    [
+      "node a\nnts cookie /k\ncluster nats h:4222 key /c nkey /n ca /a",
+      ["warning 2:12 the NTS master keys of a cluster are in its log alone; this file is not used for them"]
+    ]
   ])("%j", (text, expected) => expect(problems(text)).toEqual(expected))
 })
 
