@@ -5,6 +5,9 @@
  */
 import { addCounts, isCounts, isRecord } from "./message.ts"
 
+/** The certificate that a node without a configured one makes for itself, in its state directory. */
+export const DEVELOPMENT_CERTIFICATE_NAME = "nts-development-certificate.pem"
+
 /** How a connection ended, when it did not end in an agreement or a refused request. */
 export const connectionOutcomes = [
   /** Ended before TLS: as many connections as allowed were open, in all or from one address. */

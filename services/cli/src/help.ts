@@ -40,7 +40,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
 
   meridian up [FLAGS]             starts a node and shows what it serves
   meridian status [--json]        how the running node does, worker by worker
-  meridian query HOST[:PORT]      asks a server for the time
+  meridian query HOST[:PORT]      asks a server for the time, with --nts under NTS
   meridian sources                the servers it asks, and what it makes of them
   meridian tracking               how its clock does, and whom it follows
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to

@@ -87,7 +87,8 @@ const activeOn = async (node: string): Promise<number | undefined> => {
 describe.runIf(peersAvailable("NTS on a cluster", ["nats-server-2.10"]))("cookies of one node", () => {
   let given: ExchangedKeys
   beforeAll(async () => {
-    expect(await cluster("up")).toContain("the nodes agree")
+    const started = await cluster("up")
+    if (!started.includes("the nodes agree")) throw new Error(started)
     given = await vi.waitFor(() => exchange("a"), { timeout: 10_000, interval: 200 })
   }, 90_000)
   afterAll(async () => {

@@ -74,6 +74,14 @@ describe("against our node", () => {
       expect(answer).toMatch(/offset .* delay .* stratum 10 .*authenticated, 8 cookies left$/)
   })
 
+  it("is what the first screen says to try, with chronyd's line beside it", async () => {
+    const [, line = ""] = /npx meridian (query --nts .*)/.exec(node.stdout()) ?? []
+    expect(await meridian(line.split(" "))).toMatchObject({ code: 0, stderr: "" })
+    expect(node.stdout()).toMatch(
+      /chronyd -Q -x 'server 127\.0\.0\.1 nts ntsport \d+ iburst' 'ntstrustedcerts .*\.pem'/
+    )
+  })
+
   it.each(["AES_SIV_CMAC_256", "AES_SIV_CMAC_384", "AES_SIV_CMAC_512", "AES_128_GCM_SIV"])("with %s", async (aead) => {
     const { keys, answers } = await asked("--aead", aead, "--ca", ca, target)
     expect(keys).toMatchObject({ from: "exchange", aead, port: node.port, cookies: 8 })

@@ -51,6 +51,8 @@ export class KeyExchanges {
   private readonly held = new Map<number, Held>()
   private readonly kept: Map<string, Jar>
   private saving: NodeJS.Timeout | undefined
+  /** Why the jars could not be saved last. */
+  private unsaved: string | undefined
 
   constructor(jars: CookieJars, listener: KeyExchangeListener, monotonic: () => number) {
     this.listener = listener
@@ -110,7 +112,10 @@ export class KeyExchanges {
     try {
       this.jars.save(jars)
     } catch (error) {
-      this.listener.warn(`NTS cookies cannot be kept for the next start: ${String(error)}`)
+      const problem = `NTS cookies cannot be kept for the next start: ${String(error)}`
+      // It is tried again after every answer.
+      if (problem !== this.unsaved) this.listener.warn(problem)
+      this.unsaved = problem
     }
   }
 

@@ -8,6 +8,7 @@ import { isIP } from "node:net"
 import { join } from "node:path"
 import { errnoName } from "@meridian/native-io/native"
 import { writeAddress } from "@meridian/native-io/socket-address"
+import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/observability/nts-ke-report"
 import { type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
 import {
   bitString,
@@ -40,7 +41,7 @@ const RENEW_DAYS = 30
  */
 export const developmentCertificate = (folder: string, host: string, now: number): CertificateFiles => {
   const files = {
-    certificate: join(folder, "nts-development-certificate.pem"),
+    certificate: join(folder, DEVELOPMENT_CERTIFICATE_NAME),
     key: join(folder, "nts-development-key.pem")
   }
   const names = ["localhost", ...(isDnsName(host) && host !== "localhost" ? [host] : []), "127.0.0.1", "::1"]

@@ -1,4 +1,6 @@
 /** The first screen: what runs, where it listens, where its state lives, what to try next. */
+import { join } from "node:path"
+import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/observability/nts-ke-report"
 
 export interface Screen {
   readonly version: string
@@ -18,6 +20,16 @@ export interface Screen {
   readonly nts: { readonly port: number; readonly developmentCertificate: boolean } | undefined
   readonly user: string | undefined
   readonly root: boolean
+}
+
+/** How to try NTS with the certificate that no client trusts by itself; nothing where there is a real one, or none. */
+const ntsTrials = ({ nts, stateDirectory }: Screen, host: string): readonly string[] => {
+  if (nts?.developmentCertificate !== true) return []
+  const certificate = join(stateDirectory, DEVELOPMENT_CERTIFICATE_NAME)
+  return [
+    `  npx meridian query --nts --ca ${certificate} ${host}:${nts.port}`,
+    `  chronyd -Q -x 'server 127.0.0.1 nts ntsport ${nts.port} iburst' 'ntstrustedcerts ${certificate}'`
+  ]
 }
 
 const row = (name: string, value: string): string => `  ${name.padEnd(10)} ${value}`
@@ -66,6 +78,7 @@ export const firstScreen = (screen: Screen): string => {
     `  npx meridian query ${host}:${screen.port}`,
     `  npx meridian status${screen.stateFlag}`,
     `  chronyd -Q -x 'server ${host.replace(/^\[|\]$/g, "")} port ${screen.port} iburst'`,
+    ...ntsTrials(screen, host),
     "Ctrl-C ends it.",
     ""
   ].join("\n")
