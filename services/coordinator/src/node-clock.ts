@@ -1,7 +1,8 @@
 /**
  * The time this node decides by: its own clock, never going back ({@link ForwardClock}), unless other clocks agree that it is
  * off ({@link ClockWitnesses}); then theirs. So a clock that is set wrong neither makes the node serve with keys before or
- * after their time, nor puts times into the log that hold up everybody else.
+ * after their time, nor puts times into the log that hold up everybody else. Where others confirm it, the time decided by
+ * is ahead of theirs by twice the limit at most: the clock by once, what was seen before it by as much again.
  */
 import { CLOCK_LIMIT_MS, ClockWitnesses, type Verdict } from "./clock-witnesses.ts"
 import { ForwardClock } from "./forward-clock.ts"
