@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LIVE = 24, KEY_BYTES = 32, BIG_REPLY = 16000, STEPS = 60, LIMIT_MILLISECONDS = 1500 };
+enum { LIVE = 24, KEY_BYTES = 32, BIG_REPLY = 16000, STEPS = 60 };
 static const char LABEL[] = "EXPORTER-network-time-security";
 static const uint8_t CONTEXT[5] = {0, 0, 0, 15, 0};
 static const uint8_t END_OF_MESSAGE[4] = {0x80, 0, 0, 0};
@@ -54,7 +54,7 @@ struct client {
 };
 
 static struct client clients[LIVE];
-static unsigned long begun, told, answered, honest, served;
+static unsigned long begun, told, answered, honest, served, late;
 static uint64_t state;
 static SSL_CTX *client_context;
 
@@ -97,8 +97,9 @@ static void request(void *owner, struct tls_connection *connection, const uint8_
 }
 
 static void ended(void *owner, const char *address, const char *why, bool unknown_name) {
-  (void)owner, (void)address, (void)why, (void)unknown_name;
+  (void)owner, (void)address, (void)unknown_name;
   told++;
+  if (why != NULL && strstr(why, "timeout") != NULL) late++;
 }
 
 /* --- Certificates. --- */
@@ -149,10 +150,10 @@ static void compose(struct client *client) {
   if (client->kind == RANDOM_REQUEST && draw(4) == 0) client->request[0] = 0x77;
 }
 
-static void begin(struct client *client, struct tls_server *server) {
+static void begin(struct client *client, struct tls_server *server, enum kind kind) {
   int pair[2], small = 1;
   memset(client, 0, sizeof *client);
-  client->kind = (enum kind)draw(KINDS);
+  client->kind = kind;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) fail("no socket pair");
   client->descriptor = pair[0];
   client->reply = malloc(BIG_REPLY);
@@ -291,11 +292,38 @@ static void accept_connections(struct tls_server *server) {
   if (tls_server_open(server) != 0 || tls_server_wait(server) >= 0) fail("a closed connection stays open");
 }
 
+/* --- Deadlines: clients that stop before, in and after the handshake are ended, and told of as late. --- */
+
+static void wait_for_deadlines(const struct tls_events *events, const struct tls_settings *settings) {
+  const struct tls_limits limits = {150, 150};
+  struct tls_server *server = tls_server_new(&limits, events);
+  SSL_CTX *contexts[1] = {certificate(settings)};
+  struct client stalled[6];
+  if (server == NULL || !tls_server_use(server, contexts, 1)) fail("no server");
+  unsigned long before = late;
+  for (int at = 0; at < 6; at++) {
+    begin(&stalled[at], server, ABORTING);
+    for (int round = 0; round < at % 3 * 2; round++) {
+      SSL_do_handshake(stalled[at].ssl);
+      send_pending(&stalled[at]);
+      tls_server_run(server);
+      take_arrived(&stalled[at]);
+    }
+  }
+  for (int round = 0; tls_server_open(server) > 0; round++) {
+    if (round > 1000) fail("a deadline is not kept");
+    run_for(server, 10);
+  }
+  if (late - before != 6) fail("not every deadline was told of");
+  for (int at = 0; at < 6; at++) finish(&stalled[at]);
+  tls_server_free(server);
+}
+
 /* --- */
 
 int main(int count, char **arguments) {
   const struct tls_settings settings = {"ntske/1", TLS1_2_VERSION, TLS1_3_VERSION, "", "", "X25519:P-256"};
-  const struct tls_limits limits = {LIMIT_MILLISECONDS, LIMIT_MILLISECONDS};
+  const struct tls_limits limits = {600000, 600000};
   const struct tls_events events = {NULL, admit, server_name, request, ended};
   unsigned long wanted = count > 1 ? strtoul(arguments[1], NULL, 10) : 1000;
   state = (count > 2 ? strtoull(arguments[2], NULL, 10) : 1) * 2654435761u + 88172645463325252u;
@@ -307,25 +335,32 @@ int main(int count, char **arguments) {
   for (int at = 0; at < LIVE; at++) clients[at].descriptor = -1;
   while (begun < wanted) {
     struct client *client = &clients[draw(LIVE)];
-    if (client->descriptor < 0) begin(client, server);
-    else step(client);
+    if (client->descriptor < 0)
+      begin(client, server, (enum kind)draw(KINDS));
+    else
+      step(client);
     if (draw(3) == 0) tls_server_run(server);
     if (draw(500) == 0) {
       SSL_CTX *next[1] = {certificate(&settings)};
       if (!tls_server_use(server, next, 1)) fail("no memory");
     }
   }
-  /* The honest ones finish; the others say nothing more, and the deadlines end them. */
+  /* The honest ones finish, the others are gone. */
   for (int round = 0; tls_server_open(server) > 0; round++) {
     for (int at = 0; at < LIVE; at++) {
       struct client *client = &clients[at];
-      if (client->descriptor >= 0 && (client->kind == HONEST || client->kind == SLOW_READER)) step(client);
+      bool patient = client->kind == HONEST || client->kind == SLOW_READER;
+      if (client->descriptor < 0) continue;
+      if (patient)
+        step(client);
+      else
+        finish(client);
     }
-    struct pollfd ready = {.fd = tls_server_descriptor(server), .events = POLLIN};
-    poll(&ready, 1, tls_server_wait(server) > 10 ? 10 : (int)tls_server_wait(server));
     tls_server_run(server);
-    if (round > 100000) fail("a connection stays open");
+    if (round > 1000000) fail("a connection stays open");
   }
+  if (late > 0) fail("a deadline was missed that is minutes away");
+  wait_for_deadlines(&events, &settings);
   for (int at = 0; at < LIVE; at++)
     if (clients[at].descriptor >= 0) finish(&clients[at]);
   if (told != begun) fail("a connection was not told of exactly once");
