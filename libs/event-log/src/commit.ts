@@ -48,6 +48,9 @@ export class FoundCommit implements RawCommit {
 /** Looks at an event more deeply than its schema can; says what is wrong, if anything. Must not throw. */
 export type Inspect = (event: AnyEvent) => string | undefined
 
+const TOO_LONG = `an event is at most ${MAX_EVENT_BYTES} bytes`
+const isOversized = (text: string): boolean => Buffer.byteLength(text) > MAX_EVENT_BYTES
+
 /** The commit of some events, or why they cannot be one. */
 export const makeCommit = (
   subject: string,
@@ -62,8 +65,7 @@ export const makeCommit = (
   if (head === undefined || events.length > MAX_COMMIT_EVENTS)
     return refused("malformed", `a commit has 1 to ${MAX_COMMIT_EVENTS} events, this one has ${events.length}`)
   const texts = events.map((event) => encodeEvent(event))
-  if (texts.some((text) => Buffer.byteLength(text) > MAX_EVENT_BYTES))
-    return refused("oversized", `an event is at most ${MAX_EVENT_BYTES} bytes`)
+  if (texts.some(isOversized)) return refused("oversized", TOO_LONG)
   const body = `[${texts.join(",")}]`
   const opened = openCommit({ seq: 0, subject, body }, inspect)
   if (opened._tag === "Bad") return refused(opened.reason, opened.detail)
@@ -89,10 +91,13 @@ export const openCommit = ({ subject, body }: RawCommit, inspect: Inspect | unde
   if (values === undefined) return bad("malformed", "not a JSON array of events")
   if (values.length === 0 || values.length > MAX_COMMIT_EVENTS)
     return bad("malformed", `a commit has 1 to ${MAX_COMMIT_EVENTS} events, this one has ${values.length}`)
+  // A UTF-16 unit is at most three bytes, so only a long body can hold an event that is too long.
+  const long = body.length * 3 > MAX_EVENT_BYTES
   let previous: AnyEvent | undefined
   for (let index = 0; index < values.length; index++) {
     const event = judgeEvent(values[index])
     if ("_tag" in event) return bad(event.reason, event.detail)
+    if (long && isOversized(encodeEvent(event))) return bad("oversized", TOO_LONG)
     if (event.subject !== subject) return bad("wrong-subject", `an event of ${event.subject} in ${subject}`)
     if (previous !== undefined && event.version !== previous.version + 1)
       return bad("out-of-order", `version ${event.version} follows ${previous.version}`)

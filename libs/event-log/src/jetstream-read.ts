@@ -36,6 +36,9 @@ export const jetstreamReader = (
     sources.add(opened)
     return opened
   }
+  void connection.closed().then(() => {
+    for (const opened of sources) opened.lost()
+  })
   void afterReconnects(connection, () => {
     for (const opened of sources) opened.restart()
   })

@@ -16,9 +16,13 @@ import { LogUnavailable } from "./event-log.ts"
 /** Commits queued from which on the server is not told to go on. It may have sent up to 32 MB more by then. */
 const HIGH_WATER = 20_000
 export const RETRY_MS = 250
-const HEARTBEAT_MS = 2_000
-/** Without a sign for this long, the consumer is made anew. */
-const SILENCE_MS = 5_000
+const HEARTBEAT_MS = 1_000
+/**
+ * How often to look whether there was a sign; a consumer without one is made anew, since nobody tells when a server has
+ * lost it. One that never gave a sign may have been made anew too soon: each of those has twice as many looks, up to 8.
+ */
+const LOOK_MS = 2_500
+const MOST_LOOKS = 8
 /** After this long without a listener the server forgets a consumer that could not be deleted. */
 const FORGET_MS = 60_000
 
@@ -37,12 +41,14 @@ export interface SourceOptions {
 
 interface Running {
   readonly name: string
+  /** What the reply subject of each of its messages begins with. */
+  readonly start: string
   readonly inbox: string
   readonly subscription: Subscription
   /** Number of the last delivery. */
   delivered: number
-  /** Something came since the last look. */
-  heard: boolean
+  /** Looks since something came, -1 before the first. */
+  silent: number
   /** Where to say that the server may go on; it waits for that. */
   owed: string | undefined
 }
@@ -57,12 +63,14 @@ export class Source {
   #next: number
   #running: Running | undefined
   #closed = false
+  /** Consumers in a row that gave no sign. */
+  #fruitless = 0
 
   constructor(options: SourceOptions, onClose: () => void) {
     this.#options = options
     this.#onClose = onClose
     this.#next = Math.max(1, options.from)
-    this.#watch = setInterval(() => this.#look(), SILENCE_MS)
+    this.#watch = setInterval(() => this.#look(), LOOK_MS)
     void options.connection
       .closed()
       .then(() =>
@@ -85,10 +93,23 @@ export class Source {
     this.#stop()
   }
 
+  /** Tells the reader that the connection is closed for good. */
+  lost(): void {
+    clearInterval(this.#watch)
+    this.#queue.fail(new LogUnavailable({ detail: "the connection to NATS was closed", uncertain: false }))
+  }
+
   /** Begins anew where it is. */
   restart(): void {
     this.#stop()
     if (!this.#closed && !this.#options.connection.isClosed()) void this.#begin()
+  }
+
+  /** The same after a fault: soon, but not as fast as faults may come. */
+  async #restartSoon(): Promise<void> {
+    this.#stop()
+    await sleep(RETRY_MS)
+    if (this.#running === undefined) this.restart()
   }
 
   /** Begins a consumer at the next place; tries again for as long as the stream is out of reach. */
@@ -102,7 +123,8 @@ export class Source {
     })
     // Short, because the name comes back with every message.
     const name = randomBytes(6).toString("base64url")
-    const running: Running = { name, inbox, subscription, delivered: 0, heard: true, owed: undefined }
+    const start = `${PREFIX}${stream}.${name}.`
+    const running: Running = { name, start, inbox, subscription, delivered: 0, silent: -1, owed: undefined }
     this.#running = running
     try {
       await manager.consumers.add(stream, {
@@ -123,18 +145,18 @@ export class Source {
       // It was stopped meanwhile, when there was nothing to delete yet.
       if (this.#running !== running) this.#forget(name)
     } catch {
-      await sleep(RETRY_MS)
-      if (this.#running === running) this.restart()
+      if (this.#running === running) await this.#restartSoon()
     }
   }
 
   #receive(running: Running, error: Error | null, message: Msg): void {
-    if (error !== null) return this.restart()
-    running.heard = true
+    if (error !== null) return void this.#restartSoon()
+    running.silent = 0
+    this.#fruitless = 0
     const { subject } = message
     if (subject === running.inbox) return this.#control(running, message)
-    const delivery = deliveryOf(message.reply ?? "")
-    if (delivery === undefined || delivery.number !== running.delivered + 1) return this.restart()
+    const delivery = deliveryOf(message.reply ?? "", running.start)
+    if (delivery === undefined || delivery.number !== running.delivered + 1) return void this.#restartSoon()
     running.delivered = delivery.number
     if (delivery.seq < this.#next) return
     this.#next = delivery.seq + 1
@@ -146,7 +168,7 @@ export class Source {
 
   /** Flow control, heartbeats, and word that the consumer is gone. */
   #control(running: Running, { headers, reply }: Msg): void {
-    if (headers?.code !== 100) return this.restart()
+    if (headers?.code !== 100) return void this.#restartSoon()
     const stalled = headers.get("Nats-Consumer-Stalled")
     const goOn = stalled === "" ? reply : stalled
     if (goOn !== undefined && goOn !== "") {
@@ -154,7 +176,7 @@ export class Source {
       this.#goOn()
     }
     const sent = headers.get("Nats-Last-Consumer")
-    if (sent !== "" && Number(sent) > running.delivered) this.restart()
+    if (sent !== "" && Number(sent) > running.delivered) void this.#restartSoon()
   }
 
   #goOn(): void {
@@ -167,9 +189,12 @@ export class Source {
   }
 
   #look(): void {
-    if (this.#running === undefined) return
-    if (!this.#running.heard) return this.restart()
-    this.#running.heard = false
+    const running = this.#running
+    if (running === undefined) return
+    running.silent += 1
+    if (running.silent <= 2 ** this.#fruitless) return
+    if (2 ** this.#fruitless < MOST_LOOKS) this.#fruitless += 1
+    this.restart()
   }
 
   #stop(): void {
@@ -196,29 +221,37 @@ export interface Delivery {
 }
 
 const DOT = 46
-/** Where the stream's sequence stands: `$JS.ACK.stream.consumer.times.SEQ.NUMBER.time.PENDING`. */
-const SHORT_FORM = 5
-/** With domain and account before the stream, and perhaps something after the end. */
-const LONG_FORM = 7
+const DIGIT_0 = 48
+const DIGIT_9 = 57
+const PREFIX = "$JS.ACK."
 
 /**
- * Reads `$JS.ACK.…`; undefined where it is none. By hand, because it is done for every message and taking the subject
- * apart into strings takes six times as long.
+ * Reads `$JS.ACK.stream.consumer.times.SEQ.NUMBER.time.PENDING`, or the longer form with domain and account before the
+ * stream and perhaps something after the end; undefined where it is neither. By hand, because it is done for every message
+ * and taking the subject apart into strings takes six times as long. `start`: what it begins with up to the consumer's
+ * name and the dot after it, if that is known.
  */
-export const deliveryOf = (reply: string): Delivery | undefined => {
-  if (!reply.startsWith("$JS.ACK.")) return undefined
-  let dots = 0
-  for (let at = 0; at < reply.length; at++) if (reply.charCodeAt(at) === DOT) dots += 1
-  const first = dots === 8 ? SHORT_FORM : dots >= 10 ? LONG_FORM : undefined
-  if (first === undefined) return undefined
+export const deliveryOf = (reply: string, start = ""): Delivery | undefined => {
+  let at = start.length
+  if (start === "" || !reply.startsWith(start)) {
+    if (!reply.startsWith(PREFIX)) return undefined
+    const dots = reply.split(".").length - 1
+    if (dots !== 8 && dots < 10) return undefined
+    at = PREFIX.length
+    for (let skipped = dots === 8 ? 2 : 4; skipped > 0; skipped--) at = reply.indexOf(".", at) + 1
+  }
   let token = 0
-  let [seq, number, pending] = [0, 0, 0]
-  for (let at = 0; at < reply.length; at++) {
+  let seq = 0
+  let number = 0
+  let pending = 0
+  for (; at < reply.length; at++) {
     const code = reply.charCodeAt(at)
     if (code === DOT) token += 1
-    else if (token === first) seq = seq * 10 + code - 48
-    else if (token === first + 1) number = number * 10 + code - 48
-    else if (token === first + 3) pending = pending * 10 + code - 48
+    else if (code < DIGIT_0 || code > DIGIT_9) {
+      if (token < 5) return undefined
+    } else if (token === 1) seq = seq * 10 + (code - DIGIT_0)
+    else if (token === 2) number = number * 10 + (code - DIGIT_0)
+    else if (token === 4) pending = pending * 10 + (code - DIGIT_0)
   }
-  return seq >= 1 && number >= 1 && pending >= 0 ? { seq, number, pending } : undefined
+  return token >= 4 && seq >= 1 && number >= 1 ? { seq, number, pending } : undefined
 }

@@ -71,6 +71,7 @@ SELECT subject, min(seq) AS firstSeq, min(first) AS firstVersion, max(last) AS v
 const FULL = 13
 const BUSY = 5
 const LOCKED = 6
+const IO_ERROR = 10
 const CORRUPT = 11
 const NOT_A_DATABASE = 26
 
@@ -84,6 +85,13 @@ const translate = (error: unknown): LogFull | LogUnavailable => {
     case BUSY:
     case LOCKED:
       return new LogUnavailable({ detail: `another process holds the file: ${text}`, uncertain: false, cause: error })
+    case IO_ERROR:
+      return new LogUnavailable({
+        detail: `the file cannot be read or written (${text}): check the disk, its quota and the limit on the size of files`,
+        // Where it was the flush that failed, the commit may yet be found there.
+        uncertain: true,
+        cause: error
+      })
     case CORRUPT:
     case NOT_A_DATABASE:
       return new LogUnavailable({

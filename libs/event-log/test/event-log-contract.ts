@@ -171,16 +171,34 @@ export const eventLogContract = (open: () => Promise<Fixture>): void => {
       await inject("clock.node-a", `[${JSON.stringify({ ...clockEvent("node-a", 1), schema: 99 })}]`)
       await inject("clock.node-a", `[${JSON.stringify(takeOver(2))}]`)
       await inject("clock.node-b", "x".repeat(300_000))
+      await inject("clock.node-c", `[${JSON.stringify({ ...clockEvent("node-c", 1), more: "x".repeat(70_000) })}]`)
+      await inject("clock.node-d", `[${JSON.stringify(clockEvent("node-d", 1))},{"type":"NoSuchThing"}]`)
       await inject("keys.nts", `[${JSON.stringify(takeOver(1, "again"))}]`)
       await run(log.append("policy", [policyEvent(1)], 0))
       const batches = await readAll(log)
       expect(eventsOf(batches)).toEqual([takeOver(1), policyEvent(1)])
-      const reasons = ["malformed", "unknown-type", "unknown-version", "wrong-subject", "oversized", "out-of-order"]
+      const reasons =
+        "malformed unknown-type unknown-version wrong-subject oversized oversized malformed out-of-order".split(" ")
       expect(batches.flatMap((it) => it.quarantined.map(({ reason }) => reason))).toEqual(reasons)
+      expect(batches.flatMap((it) => it.quarantined).every(({ seq, detail }) => seq > 1 && detail.length > 3)).toBe(
+        true
+      )
+      // A subscriber meets the same, and what is appended then.
+      const seen = await subscribedUntil(
+        log,
+        1,
+        (events) => events.length >= 3,
+        () => run(log.append("policy", [policyEvent(2)], 1))
+      )
+      expect(seen).toEqual([takeOver(1), policyEvent(1), policyEvent(2)])
       await readAll(log)
       const { quarantined } = await run(log.status)
-      expect(quarantined.total).toBe(6)
-      expect(quarantined.byReason).toEqual(Object.fromEntries(reasons.map((reason) => [reason, 1])))
+      expect(quarantined.total).toBe(8)
+      expect(quarantined.byReason).toEqual({
+        ...Object.fromEntries(reasons.map((reason) => [reason, 1])),
+        malformed: 2,
+        oversized: 2
+      })
       expect(quarantined.recent.map(({ subject }) => subject)).toContain("clock.node-b")
     }))
 

@@ -5,18 +5,25 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { AnyEvent } from "@meridian/events/catalogue"
 import { overStore } from "../src/commit-store.ts"
 import { serverAtLeast } from "../src/connect.ts"
 import { type JetStreamOptions, jetstreamStore } from "../src/jetstream.ts"
 import { jetstreamShelf } from "../src/shelf-jetstream.ts"
+import type { LogBatch } from "../src/event-log.ts"
 import { eventLogContract, eventsOf, failure, readAll, run } from "./event-log-contract.ts"
 import { keyShelfContract } from "./key-shelf-contract.ts"
 import { type NatsBinary, natsServers, type RunningCluster, startNats } from "./nats-server.ts"
 import { clockEvent, clockEvents, takeOver } from "./sample-events.ts"
 
 const NEWEST = "2.15"
+
+const eventually = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
+  for (const deadline = Date.now() + 15_000; !(await holds()); await sleep(10))
+    if (Date.now() > deadline) throw new Error("it did not come about within 15 s")
+}
 
 /** Runs against one server and against three, or says why it does not. */
 export const jetstreamSuite = (version: string): void => {
@@ -102,6 +109,54 @@ export const jetstreamSuite = (version: string): void => {
         const batches = await readAll(logs[0] as (typeof logs)[number])
         expect(eventsOf(batches).map((it) => it.version)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
         expect(batches.flatMap((it) => it.quarantined)).toEqual([])
+        await removed(chosen.stream)
+      })
+
+      it("reads on without a hole when its consumer is taken away", async () => {
+        const chosen = options()
+        const log = overStore(await jetstreamStore(chosen))
+        const manager = await jetstreamManager(connection())
+        await run(log.append("clock.node-a", clockEvents("node-a", 1, 2), 0))
+        const seen: Array<AnyEvent> = []
+        const subscription = Effect.runFork(
+          Stream.runForEachWhile(log.subscribe({ from: 1 }), (batch) =>
+            Effect.sync(() => {
+              seen.push(...batch.events.map(({ event }) => event))
+              return seen.length < 4
+            })
+          )
+        )
+        await eventually(() => seen.length === 2)
+        for await (const { name } of manager.consumers.list(chosen.stream))
+          await manager.consumers.delete(chosen.stream, name)
+        await run(log.append("clock.node-a", clockEvents("node-a", 3, 2), 2))
+        await run(Fiber.join(subscription))
+        expect(seen).toEqual(clockEvents("node-a", 1, 4))
+        await removed(chosen.stream)
+      })
+
+      it("hands a reader who pauses all there is, and leaves no consumer behind", async () => {
+        const chosen = options()
+        const log = overStore(await jetstreamStore(chosen))
+        const count = 2_000
+        const more = 30_000
+        for (let from = 1; from <= count; from += 50)
+          await run(log.append("clock.node-a", clockEvents("node-a", from, 50), from - 1))
+        for (let sent = 0; sent < more; sent++) connection().publish(`${chosen.prefix}.clock.node-b`, "no event")
+        await connection().flush()
+        const manager = await jetstreamManager(connection())
+        await eventually(async () => (await manager.streams.info(chosen.stream)).state.messages === count / 50 + more)
+        const batches: Array<LogBatch> = []
+        await run(
+          Stream.runForEach(log.read({ from: 1 }), (batch) =>
+            Effect.promise(async () => {
+              if (batches.push(batch) % 40 === 1) await sleep(50)
+            })
+          )
+        )
+        expect(eventsOf(batches)).toEqual(clockEvents("node-a", 1, count))
+        expect(batches.reduce((sum, { quarantined }) => sum + quarantined.length, 0)).toBe(more)
+        await eventually(async () => (await manager.streams.info(chosen.stream)).state.consumer_count === 0)
         await removed(chosen.stream)
       })
 

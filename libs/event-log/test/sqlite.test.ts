@@ -1,11 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { text } from "node:stream/consumers"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { overStore } from "../src/commit-store.ts"
 import { EventLog, type LogUnavailable } from "../src/event-log.ts"
@@ -109,6 +110,41 @@ describe("an SQLite log's file", () => {
     })
   })
 
+  /** What filler.ts found out, run by a shell after some preparation. */
+  const filled = async (shell: string, ...args: ReadonlyArray<string>) => {
+    const child = spawn(shell, [...args], { stdio: ["ignore", "pipe", "pipe"] })
+    const [out, problems] = await Promise.all([text(child.stdout), text(child.stderr)])
+    if (out === "") throw new Error(`nothing was found out: ${problems}`)
+    return JSON.parse(out) as Record<"held" | "reopened", ReadonlyArray<number>> &
+      Record<"tag" | "message", string> & { readonly acknowledged: number }
+  }
+  const filler = `exec "${process.execPath}" "${join(import.meta.dirname, "filler.ts")}"`
+  const through = (version: number) => Array.from({ length: version }, (_, index) => index + 1)
+
+  it("says so when its files may grow no further, holds what it acknowledged, and goes on with more room", async () => {
+    const found = await filled("sh", "-c", `ulimit -f 2000; ${filler} "${file}"`)
+    expect(found).toMatchObject({ tag: "LogUnavailable" })
+    expect(found.message).toContain("limit on the size of files")
+    expect(found.acknowledged).toBeGreaterThan(100)
+    expect(found.held).toEqual(through(found.acknowledged))
+    expect(found.reopened).toEqual(found.held)
+    await withLog({ file }, async (log) => {
+      const version = found.acknowledged
+      expect(eventsOf(await readAll(log))).toEqual(clockEvents("node-a", 1, version))
+      await run(log.append("clock.node-a", [clockEvent("node-a", version + 1)], version))
+    })
+  })
+
+  const tmpfs = `mount -t tmpfs -o size=1m none "$1"`
+  const mounts = spawnSync("unshare", ["-m", "sh", "-c", tmpfs, "sh", tmpdir()]).status === 0
+  it.runIf(mounts)(`says so when the disk is full${mounts ? "" : " NOT RUN: may not mount"}`, async () => {
+    const found = await filled("unshare", "-m", "sh", "-c", `${tmpfs} && ${filler} "$1/log.db"`, "sh", directory)
+    expect(found).toMatchObject({ tag: "LogFull", message: expect.stringContaining("nothing was stored") as string })
+    expect(found.acknowledged).toBeGreaterThan(100)
+    expect(found.held).toEqual(through(found.acknowledged))
+    expect(found.reopened).toEqual(found.held)
+  })
+
   it("loses no more than the last append when that was torn, and goes on", async () => {
     const store = sqliteStore({ file })
     const log = overStore(store)
@@ -126,6 +162,28 @@ describe("an SQLite log's file", () => {
         duplicate: false
       })
     })
+  })
+
+  it("is intact up to the frame that a torn write left half old, wherever it was torn", async () => {
+    const store = sqliteStore({ file })
+    const log = overStore(store)
+    for (let version = 1; version <= 5; version++) await run(log.append("keys.nts", [takeOver(version)], version - 1))
+    const wal = readFileSync(`${file}-wal`)
+    const torn = join(directory, "torn.db")
+    copyFileSync(file, torn)
+    store.close()
+    for (const back of [1, 512, 2_048, 4_000, 4_100]) {
+      writeFileSync(`${torn}-wal`, Buffer.concat([wal.subarray(0, wal.length - back), Buffer.alloc(back, 0xa5)]))
+      rmSync(`${torn}-shm`, { force: true })
+      const copy = join(directory, `torn-${back}.db`)
+      copyFileSync(torn, copy)
+      copyFileSync(`${torn}-wal`, `${copy}-wal`)
+      await withLog({ file: copy }, async (after) => {
+        const versions = eventsOf(await readAll(after)).map(({ version }) => version)
+        expect(versions).toEqual([1, 2, 3, 4])
+        expect(await run(after.append("keys.nts", [takeOver(5, "again")], 4))).toMatchObject({ version: 5 })
+      })
+    }
   })
 
   it("holds every append that was acknowledged to a process that was then killed", async () => {
