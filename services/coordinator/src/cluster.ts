@@ -6,6 +6,7 @@
  * meridian-shelf.>), key-value bucket meridian-lease, and meridian-command.NODE for commands handed on to the leader.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -34,6 +35,7 @@ export const LEASE_BUCKET = "meridian-lease"
 /** How long a start waits for NATS before it says that it does. */
 const PATIENCE_MS = 2_000
 const RETRY_MS = 1_000
+const ASK_AGAIN_MS = 30_000
 
 /** What a node has of its own, whether or not NATS is there. */
 export interface Local {
@@ -59,9 +61,9 @@ export const openCluster = (
       try: () => natsOptions(nats, node),
       catch: (error) => new LogUnavailable({ detail: sentence(error), uncertain: false, cause: error })
     })
-    const timer = setTimeout(() => waiting(`no NATS at ${nats.servers.join(", ")}`), PATIENCE_MS)
+    const saying = yield* Effect.forkScoped(sayWhy(nats, options, waiting))
     const connection = yield* connectNats(options)
-    clearTimeout(timer)
+    yield* Fiber.interrupt(saying)
     for (;;) {
       const opened = yield* Effect.result(
         Effect.tryPromise({ try: () => openStores(connection, nats, node, local, inspect, clock), catch: sentence })
@@ -75,13 +77,46 @@ export const openCluster = (
     }
   })
 
+/** The connection that waits keeps its reasons to itself: another one asks for them, now and then, until interrupted. */
+const sayWhy = (nats: NatsPlan, options: NatsOptions, waiting: (why: string) => void): Effect.Effect<never> =>
+  Effect.scoped(connectNats({ ...options, wait: false })).pipe(
+    Effect.match({
+      onSuccess: () => undefined,
+      onFailure: ({ cause }) => waiting(`no NATS at ${nats.servers.join(", ")}: ${refusal(nats, cause)}`)
+    }),
+    Effect.delay(PATIENCE_MS),
+    Effect.andThen(Effect.sleep(ASK_AGAIN_MS)),
+    Effect.forever
+  )
+
+/** What to do about it, in words. */
+export const refusal = ({ seedFile, authorityFile }: NatsPlan, cause: unknown): string => {
+  const { code, name } = cause as { readonly code?: unknown; readonly name?: unknown }
+  const certificate = typeof code === "string" && /^(UNABLE_TO|CERT_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS)/.test(code)
+  if (certificate)
+    return authorityFile === undefined
+      ? `it shows a certificate (${code}): name the authority that signed it, \`cluster ca FILE\``
+      : `its certificate is not signed by the authority in ${authorityFile}, or not for that host (${code})`
+  if (name === "AuthorizationError")
+    return seedFile === undefined
+      ? "it lets nobody in without an nkey: name this node's, `cluster nkey FILE`"
+      : `it does not let in the nkey in ${seedFile}`
+  return sentence(cause)
+}
+
 const natsOptions = ({ servers, seedFile, authorityFile }: NatsPlan, node: string): NatsOptions => ({
   servers,
   name: `meridian ${node}`,
   wait: true,
-  ...(seedFile === undefined ? {} : { nkeySeed: Buffer.from(readFileSync(seedFile, "utf8").trim()) }),
+  ...(seedFile === undefined ? {} : { nkeySeed: readSeed(seedFile) }),
   ...(authorityFile === undefined ? {} : { tls: { caFile: authorityFile } })
 })
+
+const readSeed = (file: string): Buffer => {
+  const seed = readFileSync(file, "utf8").trim()
+  if (/^SU[A-Z2-7]{56}$/.test(seed)) return Buffer.from(seed)
+  throw new Error(`${file} holds no seed of a user's nkey: expected one line that begins with SU`)
+}
 
 const openStores = async (
   connection: NatsConnection,

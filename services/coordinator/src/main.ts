@@ -121,7 +121,7 @@ const program = Effect.gen(function* () {
       const meanwhile = restored
         ? `this node goes on from its snapshot of place ${coordinator.foldedSeq}`
         : "this node has no snapshot and waits, without keys"
-      notices.warnOnce("waiting for NATS", `${why}; ${meanwhile}`)
+      notices.warnOnce(`waiting: ${why}`, `${why}; ${meanwhile}`)
       sayReady()
     }),
     (backend) => coordinator.workWith(backend)

@@ -1,0 +1,146 @@
+/** Signing in to NATS with TLS and an nkey, as infra/nats configures it: whom it lets in, for what, and what the others are told. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import {
+  authorityFile,
+  makeNatsConfiguration,
+  seedFile,
+  serverConfiguration
+} from "../../../infra/nats/make-configuration.ts"
+import { refusal } from "../src/cluster.ts"
+import { natsBinary } from "./nats-cluster.ts"
+import { eventsOf } from "./running-cluster.ts"
+import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+
+const binary = natsBinary()
+const why =
+  binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
+
+const freePort = async (): Promise<number> => {
+  const probe = createServer().listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const { port } = probe.address() as { readonly port: number }
+  await new Promise((done) => probe.close(done))
+  return port
+}
+
+describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
+  const root = mkdtempSync(join(tmpdir(), "meridian-sign-in-"))
+  const folder = join(root, "nats")
+  const foreign = join(root, "foreign")
+  let place: Place
+  let port = 0
+  let server: ChildProcess
+  let running: Array<RunningCoordinator> = []
+  beforeAll(async () => {
+    place = makePlace()
+    port = await freePort()
+    const servers = [{ name: "n1", host: "127.0.0.1", port, routePort: port, store: join(root, "store") }]
+    for (const each of [folder, foreign])
+      makeNatsConfiguration({ folder: each, servers, coordinators: ["a"], readers: ["audit"] })
+    const [program = "nats-server", ...words] = binary ?? []
+    server = spawn(program, [...words, "-c", serverConfiguration(folder, "n1")], { stdio: "ignore" })
+    await once(server, "spawn")
+  })
+  afterEach(async () => {
+    await Promise.all(running.map((it) => it.kill()))
+    running = []
+  })
+  afterAll(async () => {
+    server.kill("SIGKILL")
+    await once(server, "exit")
+    place.remove()
+    rmSync(root, { recursive: true, force: true })
+  })
+
+  const start = (node: string, seed: string | undefined, authority: string | undefined): RunningCoordinator => {
+    const args = ["--nats", `127.0.0.1:${port}`, "--log-bytes", "100000000", "--cluster-key", clusterKey]
+    const started = startCoordinator(join(place.path, node), node, [
+      ...args,
+      ...(seed === undefined ? [] : ["--nats-nkey-seed", seed]),
+      ...(authority === undefined ? [] : ["--nats-ca", authority])
+    ])
+    running.push(started)
+    return started
+  }
+  let clusterKey = ""
+  beforeAll(() => void (clusterKey = place.clusterKey()))
+  const own = seedFile(folder, "coordinator", "a")
+
+  it("lets a coordinator lead, and keeps keys from whom the operator made a reader", async () => {
+    const leader = start("a", own, authorityFile(folder))
+    await leader.report(({ leading }) => leading)
+    expect(ids(await leader.keys())).toEqual([1, 2])
+    const before = await eventsOf(leader, "keys")
+
+    const reader = start("audit", seedFile(folder, "reader", "audit"), authorityFile(folder))
+    expect(await reader.warning(/has no log for us/)).toMatch(/permission/i)
+    await leader.kill()
+    await new Promise((done) => setTimeout(done, 6_000))
+    // With the lease free it does not lead, and nothing was minted.
+    expect(await reader.report()).toMatchObject({ leading: false, adapter: null })
+    expect(reader.allKeys).toEqual([])
+    const again = start("a", own, authorityFile(folder))
+    await again.report(({ leading }) => leading)
+    const after = await eventsOf(again, "keys")
+    expect(after.slice(0, before.length)).toEqual(before)
+    expect(new Set(after.map(({ node }) => node))).toEqual(new Set(["a"]))
+  }, 60_000)
+
+  it.each([
+    [
+      "another authority",
+      () => start("b", own, authorityFile(foreign)),
+      /not signed by the authority in \S+foreign\/ca.pem/
+    ],
+    [
+      "no authority",
+      () => start("b", own, undefined),
+      /it shows a certificate .* name the authority .* `cluster ca FILE`/
+    ],
+    [
+      "an nkey that it does not know",
+      () => start("b", seedFile(foreign, "coordinator", "a"), authorityFile(folder)),
+      /does not let in the nkey in \S+foreign\/coordinator-a.nkey/
+    ],
+    [
+      "no nkey",
+      () => start("b", undefined, authorityFile(folder)),
+      /nobody in without an nkey: .* `cluster nkey FILE`/
+    ],
+    ["a missing authority", () => start("b", own, "/nonexistent/ca.pem"), /\/nonexistent\/ca.pem doesn't exist/]
+  ] as const)(
+    "says what is wrong with %s, and does not end for it",
+    async (_name, begin, said) => {
+      const coordinator = begin()
+      const line = await coordinator.warning(/no NATS at/)
+      expect(line).toMatch(said)
+      expect(line).toMatch(/^no NATS at 127.0.0.1:\d+: .*; this node has no snapshot and waits, without keys$/)
+      expect(line).not.toMatch(/SU[A-Z2-7]{56}/)
+      expect(coordinator.process.exitCode).toBeNull()
+    },
+    40_000
+  )
+
+  it("ends where the seed cannot be read, or is none", async () => {
+    const missing = start("b", "/nonexistent/a.nkey", authorityFile(folder))
+    expect(await missing.exited).toBe(1)
+    expect(missing.stderr()).toContain("/nonexistent/a.nkey")
+    const rubbish = join(root, "rubbish.nkey")
+    writeFileSync(rubbish, "SUnothing\n", { mode: 0o600 })
+    const wrong = start("b", rubbish, authorityFile(folder))
+    expect(await wrong.exited).toBe(1)
+    expect(wrong.stderr()).toContain(`${rubbish} holds no seed of a user's nkey: expected one line that begins with SU`)
+    expect(wrong.stderr()).not.toContain("SUnothing")
+  }, 40_000)
+
+  it("passes on what it has no words of its own for", () => {
+    const plan = { servers: ["h:1"], seedFile: undefined, authorityFile: undefined, replicas: 1 as const, logBytes: 1 }
+    expect(refusal(plan, new Error("connection refused"))).toBe("connection refused")
+  })
+})
