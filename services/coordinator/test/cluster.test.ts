@@ -33,7 +33,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     await nats.stop()
   })
 
-  it("elects one leader, agrees, hands commands on, and replaces a leader killed in the middle of a rotation", async () => {
+  it("elects one leader, agrees, hands commands on, and replaces a leader that is killed as it is told to rotate", async () => {
     const nodes = NODES.map((node) => start(node))
     const first = await agreement(nodes, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length === 2)
     await Promise.all(nodes.map((it) => it.keys((keys) => ids(keys).length === 2)))

@@ -6,6 +6,10 @@ import { overStore } from "@meridian/event-log/commit-store"
 import { type EventLog, LogUnavailable } from "@meridian/event-log/event-log"
 import { memoryStore } from "@meridian/event-log/memory"
 import { ntsKeyPlace } from "@meridian/event-log/sealing"
+import { type Aead, type AeadParameters, aeadParameters } from "@meridian/auth/aead"
+import { nobleAeads } from "@meridian/auth/aead-noble"
+import { COOKIE_AEAD, COOKIE_NONCE_BYTES, openCookie, sealCookie } from "@meridian/auth/cookie"
+import { type Generation, KeyRing } from "@meridian/auth/key-ring"
 import { KeyTable } from "@meridian/auth/key-table"
 import { parseServingKeys } from "@meridian/auth/serving-keys"
 import type { NtsGeneration } from "@meridian/events/nts-keys"
@@ -169,6 +173,27 @@ describe("what a node serves with", () => {
     expect(signatureOf(at(START + 30_000))).toBe(signatureOf(at(START + 31_000)))
     expect(signatureOf(at(START))).not.toMatch(/key/)
     expect([...liveSlots(fold)]).toEqual(["nts.1.x", "nts.2.x", "nts.3.x"])
+  })
+
+  it("opens cookies of clients of every AEAD, and none of them changes its length with the generation", () => {
+    const before = parseServingKeys(structuredClone(at(START + 10_000)))?.ring ?? KeyRing.empty
+    const after = parseServingKeys(structuredClone(at(START + 30_000)))?.ring ?? KeyRing.empty
+    const sealing = nobleAeads.get(COOKIE_AEAD) as Aead
+    for (const id of [15, 16, 17, 30]) {
+      const aead = aeadParameters(id) as AeadParameters
+      const keys = { aead, c2s: new Uint8Array(aead.keyBytes).fill(1), s2c: new Uint8Array(aead.keyBytes).fill(2) }
+      const nonce = new Uint8Array(COOKIE_NONCE_BYTES)
+      const seal = (ring: KeyRing, now: number): Uint8Array =>
+        sealCookie(sealing, ring.activeAt(now / 1_000) as Generation, keys, nonce)
+      const [old, fresh] = [seal(before, START + 10_000), seal(after, START + 30_000)]
+      expect(fresh.length).toBe(old.length)
+      expect(fresh).not.toEqual(old)
+      for (const cookie of [old, fresh])
+        expect(openCookie(sealing, after, cookie, (START + 30_000) / 1_000)).toMatchObject({
+          c2s: keys.c2s,
+          s2c: keys.s2c
+        })
+    }
   })
 
   it("survives a snapshot", () => {
