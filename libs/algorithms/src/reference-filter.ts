@@ -38,10 +38,13 @@ export interface Numbering {
 export interface ReferenceSample extends ClockSample {
   readonly leap: number
   readonly pulse: boolean
-  /** Finest claim among the readings, log2 seconds. */
+  /** Coarsest claim among the readings, log2 seconds: what the clock may be wrong by, by its own account. */
   readonly precision: number
   readonly readings: number
 }
+
+/** The root dispersion of a reference clock, seconds: all that is known of an error that shows in no reading. */
+export const referenceRootDispersion = ({ precision }: Pick<ReferenceSample, "precision">): number => 2 ** precision
 
 /** Why a poll has no sample: no readings came, or they are pulses and nobody near enough numbers them. */
 export type PollMiss = "no-reading" | "unnumbered"
@@ -105,11 +108,11 @@ export class ReferenceFilter {
     const time = average(kept.map((one) => one.time))
     const scatter = Math.sqrt(average(kept.map(({ residue }) => (residue - mean) ** 2)))
     const phase = newest.offset + mean + frequency * (time - newest.time)
-    const precision = Math.min(...readings.map((one) => one.precision))
+    const precision = Math.max(...readings.map((one) => one.precision))
     const sample = {
       time,
       delay: 0,
-      // gpsd claims half a second for what a receiver says on its serial line. It is never that bad.
+      // A coarse claim is of what lasts (a serial line is late by the same each second), not of scatter: see rootDispersion.
       dispersion: scatter + Math.min(2 ** precision, MINDISP),
       pulse,
       precision,

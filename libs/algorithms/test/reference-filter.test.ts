@@ -1,6 +1,11 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { NUMBERING_LIMIT, ReferenceFilter, type ReferenceSample } from "@meridian/algorithms/reference-filter"
+import {
+  NUMBERING_LIMIT,
+  ReferenceFilter,
+  referenceRootDispersion,
+  type ReferenceSample
+} from "@meridian/algorithms/reference-filter"
 import { LONGEST_AGE, readingRejection, type ReferenceReading } from "@meridian/algorithms/reference-reading"
 import { sampleRejection } from "@meridian/algorithms/sample"
 
@@ -156,14 +161,16 @@ describe("the prefilter", () => {
     expect(sampleOf(filter.poll(0, undefined))).toMatchObject({ offset: 0.1, leap: 1 })
   })
 
-  it("believes no claim coarser than MINDISP, and counts finer ones", () => {
-    const dispersionAt = (precision: number): number => {
+  it("takes the coarsest claim at its word, as an error that lasts and not as scatter", () => {
+    const claiming = (...precisions: readonly number[]): ReferenceSample => {
       const filter = filterWith()
-      read(filter, [0], { precision })
-      return sampleOf(filter.poll(0, undefined)).dispersion
+      for (const [index, precision] of precisions.entries()) read(filter, [0], { precision }, index)
+      return sampleOf(filter.poll(0, undefined))
     }
-    expect(dispersionAt(-1)).toBe(0.005)
-    expect(dispersionAt(-10)).toBe(2 ** -10)
+    expect(claiming(-1).dispersion).toBe(0.005)
+    expect(claiming(-10).dispersion).toBe(2 ** -10)
+    expect(claiming(-20, -1, -20).precision).toBe(-1)
+    expect(referenceRootDispersion(claiming(-1))).toBe(0.5)
   })
 
   it("gives samples that the estimator takes, and whose offset lies among the readings", () => {

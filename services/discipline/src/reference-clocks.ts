@@ -2,7 +2,12 @@
  * Drives the reference clocks: reads each a few times a second, and once a poll makes a sample of the readings, which the
  * discipline tracks like that of a server. What is decided from it is the listener's business.
  */
-import { type Numbering, ReferenceFilter, type ReferenceSample } from "@meridian/algorithms/reference-filter"
+import {
+  type Numbering,
+  ReferenceFilter,
+  referenceRootDispersion,
+  type ReferenceSample
+} from "@meridian/algorithms/reference-filter"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { ReferenceClockError } from "@meridian/native-io/reference-clock-ports"
@@ -232,7 +237,8 @@ export class ReferenceClocks {
     clock.sample = sample
     const { leap, pulse } = sample
     const { stratum } = clock.configuration
-    const report = { stratum, leap, rootDelay: 0, rootDispersion: 0, loop: false, pulse }
+    const rootDispersion = referenceRootDispersion(sample)
+    const report = { stratum, leap, rootDelay: 0, rootDispersion, loop: false, pulse }
     const outcome = clock.tracked.answered(sample, report)
     if (!usual.has(outcome)) clock.dropped[outcome] = (clock.dropped[outcome] ?? 0) + 1
   }

@@ -36,7 +36,10 @@ describe("pulses", () => {
     expect(Math.abs(simulation.error)).toBeLessThan(3e-6)
     // The leap second that the receiver announces is not lost.
     expect(simulation.discipline.root).toMatchObject({ peer: "PPS(0)", stratum: 1, leap: 1 })
-    expect(simulation.discipline.rootDispersion(500 + 600)).toBeGreaterThan(Math.abs(simulation.error))
+    const bound = simulation.discipline.rootDispersion(500 + 600)
+    expect(bound).toBeGreaterThan(Math.abs(simulation.error))
+    // 15 ppm since the last poll, and nothing of the coarse clock.
+    expect(bound).toBeLessThan(16 * 15e-6 + 1e-4)
   })
 
   it("fall out of use when nobody numbers them any more, and come back", () => {
@@ -64,6 +67,9 @@ describe("pulses", () => {
     expect(simulation.verdicts.get("PPS(0)")?.verdict).toBe("unreachable")
     expect(simulation.verdicts.get("SHM(0)")?.verdict).toBe("system-peer")
     expect(simulation.discipline.root?.peer).toBe("SHM(0)")
+    // Late by 40 ms, which its readings do not show; half a second is what it claims.
+    expect(Math.abs(simulation.error)).toBeGreaterThan(0.005)
+    expect(simulation.discipline.rootDispersion(500 + 460)).toBeGreaterThan(0.5)
   })
 
   it("alone are never followed", () => {
