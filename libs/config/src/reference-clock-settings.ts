@@ -49,9 +49,14 @@ interface Driver {
 
 const drivers: readonly Driver[] = [
   { kind: "shm", type: 28, path: () => undefined, acts: ["flag1", "flag4", "mode", "time2"] },
-  { kind: "sock", type: undefined, path: (unit) => `/run/chrony.ttyS${unit}.sock`, acts: ["flag1", "flag4", "path"] },
+  {
+    kind: "sock",
+    type: undefined,
+    path: (unit) => `/run/chrony.ttyS${unit}.sock`,
+    acts: ["flag1", "flag4", "path", "time2"]
+  },
   { kind: "pps", type: 22, path: (unit) => `/dev/pps${unit}`, acts: ["flag2", "flag4", "path"] },
-  { kind: "phc", type: undefined, path: (unit) => `/dev/ptp${unit}`, acts: ["flag1", "flag4", "path"] }
+  { kind: "phc", type: undefined, path: (unit) => `/dev/ptp${unit}`, acts: ["flag1", "flag4", "path", "time2"] }
 ]
 
 /** What only some drivers act on. */

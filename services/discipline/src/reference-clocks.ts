@@ -91,6 +91,10 @@ const differenceOf = ({ driver, time2, flags }: ReferenceClockConfiguration): nu
   return time2 >= LEAST_DIFFERENCE && time2 <= MOST_DIFFERENCE ? time2 : DEFAULT_DIFFERENCE
 }
 
+/** `time2` of the drivers that ntpd does not have: the most that the clock may be wrong by, as nothing else says it. */
+const claimOf = ({ driver, time2 }: ReferenceClockConfiguration): number =>
+  driver === "sock" || driver === "phc" ? Math.max(0, time2) : 0
+
 export class ReferenceClocks {
   readonly all: readonly ReferenceClock[]
   private readonly surroundings: ReferenceClockSurroundings
@@ -237,7 +241,7 @@ export class ReferenceClocks {
     clock.sample = sample
     const { leap, pulse } = sample
     const { stratum } = clock.configuration
-    const rootDispersion = referenceRootDispersion(sample)
+    const rootDispersion = Math.max(referenceRootDispersion(sample), claimOf(clock.configuration))
     const report = { stratum, leap, rootDelay: 0, rootDispersion, loop: false, pulse }
     const outcome = clock.tracked.answered(sample, report)
     if (!usual.has(outcome)) clock.dropped[outcome] = (clock.dropped[outcome] ?? 0) + 1

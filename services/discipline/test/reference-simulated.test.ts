@@ -113,6 +113,17 @@ describe("a hardware clock", () => {
     expect(simulation.verdicts.get("PHC(0)")?.verdict).toBe("system-peer")
     expect(Math.abs(simulation.error)).toBeLessThan(1e-6)
     expect(simulation.discipline.root).toMatchObject({ stratum: 1 })
+    expect(simulation.discipline.rootDispersion(500 + 300)).toBeLessThan(1e-3)
+  })
+
+  it("is claimed to be no better than time2 says", () => {
+    const simulation = new Simulation([{ ...phc, time1: 0, time2: 0.02 }])
+    simulation.devices.phc = (system) => [
+      { before: unixTime(system), device: unixTime(system), after: unixTime(system) }
+    ]
+    simulation.pass(60)
+    expect(simulation.discipline.state).toBe("synchronised")
+    expect(simulation.discipline.rootDispersion(500 + 60)).toBeGreaterThan(0.02)
   })
 
   it("that keeps TAI is followed under flag1 while a leap second file says how far that is from UTC", () => {
