@@ -194,6 +194,15 @@ describe("a clock's socket", () => {
     socket.close()
   })
 
+  it("is reached through a link as well, where its sender wants another path", async () => {
+    const [path, link] = [join(folder, "own.sock"), join(folder, "chrony.ttyS0.sock")]
+    const socket = openClockSocket(path, false)
+    symlinkSync(path, link)
+    await feeder.ask(`send ${link} 0102`)
+    expect(socket.receive()).toMatchObject({ length: 2 })
+    socket.close()
+  })
+
   it("is open to everybody where that is asked for, whatever the umask", () => {
     const path = join(folder, "open.sock")
     const before = process.umask(0o077)
