@@ -1,12 +1,25 @@
 /** The same segment and the same datagrams read by chronyd, by NTPsec's ntpd and by the real process: all see one time. */
 import { execFileSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
-import { peersAvailable } from "@meridian/testkit/real-peers"
+import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { startNtpsec } from "./real-upstreams.ts"
 import { referenceClock, startFeeder } from "./reference-stage.ts"
 import { onStage } from "./stage.ts"
+
+const fiveCounts = Array.from({ length: 5 }, () => expect.stringMatching(/^\d+$/) as string)
+
+/** What NTPsec's own reader, which ntpviz plots from, makes of a folder of statistics. */
+const seenByNtpviz = (folder: string): { readonly peers: readonly string[]; readonly clocks: readonly unknown[][] } => {
+  const program = [
+    "import json, sys, ntp.statfiles",
+    "found = ntp.statfiles.NTPStats(sys.argv[1])",
+    "print(json.dumps({'peers': list(found.peersplit()), 'clocks': found.clockstats}))"
+  ].join("\n")
+  const { env } = peer("ntpsec-ntpq")!
+  return JSON.parse(execFileSync("/usr/bin/python3", ["-c", program, folder], { env, encoding: "utf8" })) as never
+}
 
 /** The fields of the last line of a file that a pattern fits, once there are enough such lines. */
 const lastLine = async (path: string, pattern: RegExp, atLeast: number): Promise<readonly string[]> => {
@@ -72,33 +85,56 @@ const canMakeNamespaces = (): boolean => {
   }
 }
 
-describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd"]) || !canMakeNamespaces())("NTPsec's ntpd", () => {
-  it(
-    "calls the clock the same, and measures the same",
-    onStage(async (stage) => {
-      const namespace = `meridian-clock-${process.pid}`
-      execFileSync("ip", ["netns", "add", namespace])
-      stage.atEnd(async () => void execFileSync("ip", ["netns", "delete", namespace]))
-      execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
-      const feeder = startFeeder(stage)
-      const unit = await feeder.createSegment()
-      await feeder.ask("run 0.03 10 1 0")
-      const server = await startNtpsec(stage.folder, namespace, [
-        `refclock shm unit ${unit} refid GPS time1 -0.01 minpoll 1 maxpoll 1 noselect`,
-        `statsdir ${stage.folder.path}/`,
-        "statistics peerstats",
-        "filegen peerstats file peerstats type none enable"
-      ])
-      stage.atFirst(server.stop)
-      const id = `SHM(${unit})`
-      const theirs = await lastLine(stage.folder.file("peerstats"), new RegExp(String.raw`SHM\(${unit}\)`), 2)
-      const discipline = await stage.start({ referenceClocks: [referenceClock({ unit, time1: -0.01 })] })
-      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-      expect(theirs[2]).toBe(id)
-      expect(Number(theirs[4])).toBeCloseTo(0.02, 3)
-      expect(report.tracking).toMatchObject({ systemPeer: id })
-      expect(report.tracking.offset).toBeCloseTo(0.02, 3)
-    }),
-    90_000
-  )
-})
+describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq"]) || !canMakeNamespaces())(
+  "NTPsec's ntpd",
+  () => {
+    it(
+      "calls the clock the same, and measures the same",
+      onStage(async (stage) => {
+        const namespace = `meridian-clock-${process.pid}`
+        execFileSync("ip", ["netns", "add", namespace])
+        stage.atEnd(async () => void execFileSync("ip", ["netns", "delete", namespace]))
+        execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
+        const feeder = startFeeder(stage)
+        const unit = await feeder.createSegment()
+        await feeder.ask("run 0.03 10 1 0")
+        const server = await startNtpsec(stage.folder, namespace, [
+          `refclock shm unit ${unit} refid GPS time1 -0.01 minpoll 1 maxpoll 1 noselect`,
+          `statsdir ${stage.folder.path}/`,
+          "statistics peerstats",
+          "filegen peerstats file peerstats type none enable"
+        ])
+        stage.atFirst(server.stop)
+        const id = `SHM(${unit})`
+        const theirs = await lastLine(stage.folder.file("peerstats"), new RegExp(String.raw`SHM\(${unit}\)`), 2)
+        const statsdir = mkdtempSync(stage.folder.file("statistics-"))
+        const discipline = await stage.start({
+          referenceClocks: [referenceClock({ unit, time1: -0.01, flags: [false, false, false, true] })],
+          statsdir,
+          filegen: (["peerstats", "clockstats", "rawstats"] as const).map((name) => ({
+            name,
+            file: name,
+            type: "day" as const,
+            link: true
+          }))
+        })
+        const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+        const seen = seenByNtpviz(statsdir)
+        expect(seen.peers).toEqual([id])
+        expect(seen.clocks[0]).toEqual([
+          // Modified Julian day and seconds have become milliseconds, and seconds as text.
+          expect.any(Number),
+          expect.any(String),
+          id,
+          ...fiveCounts
+        ])
+        expect(seen.clocks.length).toBeGreaterThan(2)
+        expect(theirs[2]).toBe(id)
+        expect(Number(theirs[4])).toBeCloseTo(0.02, 3)
+        expect(report.tracking).toMatchObject({ systemPeer: id })
+        expect(report.tracking.offset).toBeCloseTo(0.02, 3)
+      }),
+      90_000
+    )
+  }
+)
