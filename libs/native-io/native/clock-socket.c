@@ -35,12 +35,14 @@ static napi_value bind_datagram(napi_env env, napi_callback_info info) {
     return throw_type(env, "unixDatagramBind expects a path and permissions");
   int descriptor = datagram_socket();
   if (descriptor < 0) return throw_errno(env, "socket", errno), NULL;
-  /* Linux gives the file the permissions that the socket has at bind, less the umask, so that it is never open wider. */
-  if (fchmod(descriptor, permissions) != 0 || bind(descriptor, (struct sockaddr *)&address, sizeof address) != 0 ||
-      chmod(address.sun_path, permissions) != 0) {
-    int error = errno;
-    return close(descriptor), throw_errno(env, "bind", error), NULL;
-  }
+  /*
+   * Linux gives the file the permissions that the socket has at bind, less the umask. A chmod of the path afterwards could
+   * be led astray by whoever may write the folder.
+   */
+  mode_t mask = umask(0);
+  int error = fchmod(descriptor, permissions) != 0 || bind(descriptor, (struct sockaddr *)&address, sizeof address) != 0 ? errno : 0;
+  umask(mask);
+  if (error != 0) return close(descriptor), throw_errno(env, "bind", error), NULL;
   if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
   return close(descriptor), NULL;
 }

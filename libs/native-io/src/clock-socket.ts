@@ -55,15 +55,28 @@ export const openClockSocket = (path: string, forEverybody: boolean): ClockSocke
   return {
     receive: () => {
       if (!isOpen) return undefined
-      const length = addon.datagramReceive(descriptor, bytes)
+      const length = receive(addon, descriptor, bytes, path)
       return length < 0 ? undefined : { bytes: bytes.slice(0, Math.min(length, bytes.length)), length }
     },
     close: () => {
       if (!isOpen) return
       isOpen = false
       closeSync(descriptor)
-      const found = lstatSync(path, { throwIfNoEntry: false })
-      if (found !== undefined && found.ino === made?.ino && found.dev === made.dev) unlinkSync(path)
+      try {
+        const found = lstatSync(path, { throwIfNoEntry: false })
+        if (found !== undefined && found.ino === made?.ino && found.dev === made.dev) unlinkSync(path)
+      } catch {
+        // Its folder is gone or closed to us: what is left there is stale, and replaced by the next that binds.
+      }
     }
+  }
+}
+
+const receive = (addon: NativeAddon, descriptor: number, bytes: Uint8Array, path: string): number => {
+  try {
+    return addon.datagramReceive(descriptor, bytes)
+  } catch (error) {
+    const reason = errnoName(error)
+    throw new ReferenceClockError(reason, `the socket ${path} cannot be read (${reason})`)
   }
 }
