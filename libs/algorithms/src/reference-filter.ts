@@ -1,7 +1,7 @@
 /**
  * From the readings of a reference clock, one a second or more, to one sample a poll, which the discipline treats like that
  * of a server. As in ntpd the readings farthest from the median are thrown away, two fifths of them, and the rest is
- * averaged; unlike there the clock is not steered meanwhile, so that a known frequency is taken out first.
+ * averaged; unlike there no steering hides the oscillator, so that a known frequency is taken out first.
  */
 import { unixDifferenceSeconds, type UnixTime } from "@meridian/time/timestamp"
 import { MINDISP } from "./parameters.ts"
@@ -67,8 +67,15 @@ export class ReferenceFilter {
     this.#options = options
   }
 
-  /** Takes a reading in, or says why not. */
-  add(reading: ReferenceReading, now: ReadingMoment): "taken" | ReadingRejection {
+  /**
+   * Takes a reading in, or says why not.
+   * @param added what steering has added to CLOCK_REALTIME by a moment of CLOCK_MONOTONIC, seconds
+   */
+  add(
+    reading: ReferenceReading,
+    now: ReadingMoment,
+    added: (monotonic: number) => number = () => 0
+  ): "taken" | ReadingRejection {
     const rejection = readingRejection(reading, now, this.#previous, this.#options.difference)
     if (rejection !== undefined) return rejection
     this.#previous = { ...reading.system }
@@ -76,7 +83,8 @@ export class ReferenceFilter {
     const { leap, precision, pulse } = reading
     // Pulses and numbered seconds do not mix: what came last says which kind of clock this is.
     if (this.#readings.at(-1)?.pulse === !pulse) this.#readings = []
-    this.#readings.push({ time, offset: reading.offset + this.#options.correction, leap, precision, pulse })
+    const offset = reading.offset + this.#options.correction + added(time)
+    this.#readings.push({ time, offset, leap, precision, pulse })
     if (this.#readings.length > MOST_READINGS) this.#readings.shift()
     return "taken"
   }

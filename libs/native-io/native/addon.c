@@ -70,6 +70,8 @@ NAPI_MODULE_INIT() {
   register_shm_segment(env, exports);
   register_clock_socket(env, exports);
   register_clock_devices(env, exports);
+  register_kernel_clock(env, exports);
+  register_capabilities(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);
 #endif

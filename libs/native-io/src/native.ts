@@ -97,6 +97,13 @@ export interface NativeAddon {
   readonly ppsCapture: (descriptor: number, clear: boolean) => void
   readonly ppsFetch: (descriptor: number, numbers: Float64Array) => void
   readonly phcRead: (descriptor: number, numbers: Float64Array) => number
+  /** clock_adjtime(2); see kernel-clock-record.ts and native/kernel-clock.c. */
+  readonly clockAdjtime: (record: Float64Array) => void
+  /** Of the calling thread; sets are sums of 2^number. See native/capabilities.c. */
+  readonly setCapabilities: (effective: number, permitted: number, inheritable: number) => void
+  readonly keepCapabilities: (keep: 0 | 1) => void
+  readonly dropBoundingCapability: (number: number) => void
+  readonly setAmbientCapability: (number: number, raised: 0 | 1) => void
 }
 
 /** The addon, or why there is none. */

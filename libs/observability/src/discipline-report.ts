@@ -193,6 +193,18 @@ export interface SourceReport {
 
 export type ClockState = "unset" | "synchronised" | "spike" | "holdover" | "local"
 
+/** The kernel's clock as it is steered. */
+export interface KernelReport {
+  /** `locked`, `limited`, `disputed` or `panic`; see libs/algorithms kernel-steering.ts. */
+  readonly state: string
+  /** ppm, beside what the tick does. */
+  readonly frequency: number
+  /** Microseconds for each hundredth of a second; 10000 by itself. */
+  readonly tick: number
+  /** Steps of CLOCK_REALTIME that were made since the start. */
+  readonly steps: number
+}
+
 /** What is served, and how well it is known. Times in seconds, frequencies in ppm. */
 export interface TrackingReport {
   readonly mode: "virtual" | "kernel"
@@ -223,6 +235,8 @@ export interface TrackingReport {
   /** Steps of served time, and of CLOCK_REALTIME by others, since the start. */
   readonly steps: number
   readonly foreignSteps: number
+  /** How CLOCK_REALTIME is steered; null in virtual mode. */
+  readonly kernel: KernelReport | null
   /** What stands between this node and good time, one sentence each; empty when nothing does. */
   readonly waitingFor: readonly string[]
 }

@@ -16,6 +16,8 @@ export interface SimulatedClient {
   readonly answered: (source: number, reply: SimulatedReply, now: number) => void
   /** Somebody stepped the wall clock, as was noticed now. */
   readonly wallStepped: (seconds: number, now: number) => void
+  /** A second has passed. */
+  readonly tick?: (now: number) => void
   /** log2 of the seconds until the next request to this source. */
   readonly pollExponent: (source: number) => number
   /** Seconds to add to the wall clock. */

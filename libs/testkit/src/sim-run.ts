@@ -115,6 +115,7 @@ export const runSimulation = (
     const stepped = oscillator.tick()
     const now = monotonic(end)
     if (stepped !== 0) client.wallStepped(stepped, now)
+    client.tick?.(now)
     const slope = client.slope(now)
     const error = oscillator.wallError(end) + client.correction(now)
     judge.second(end, {

@@ -1,6 +1,6 @@
 /** `meridian tracking [--state DIR] [--json]`: what is served and how well it is known. Exit codes as `meridian sources`. */
 import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
-import type { TrackingReport } from "@meridian/observability/discipline-report"
+import type { KernelReport, TrackingReport } from "@meridian/observability/discipline-report"
 import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
 import { NodeUnreachable } from "./status.ts"
 
@@ -28,9 +28,12 @@ const estimate = (value: number | null, deviation: number | null, text: (value: 
 
 const ppm = (value: number): string => `${value.toFixed(3)} ppm`
 
+const steered = ({ state, frequency, tick, steps }: KernelReport): string =>
+  `${state}, ${ppm(frequency)}${tick === 10_000 ? "" : ` and tick ${tick}`}, stepped ${steps} times`
+
 /** The tracking as lines of name and value. */
 export const formatTracking = (tracking: TrackingReport): string => {
-  const { leapArmed, referenceTime, holdoverSince } = tracking
+  const { leapArmed, referenceTime, holdoverSince, kernel } = tracking
   const rows: readonly (readonly [string, string])[] = [
     ["state", states[tracking.state]],
     ["system peer", tracking.systemPeer ?? "none"],
@@ -51,6 +54,7 @@ export const formatTracking = (tracking: TrackingReport): string => {
       "mode",
       tracking.mode === "virtual" ? "virtual: the system's clock is left alone" : "kernel: steers the system's clock"
     ],
+    ...(kernel === null || kernel === undefined ? [] : [["system clock", steered(kernel)] as const]),
     ...(holdoverSince === null ? [] : [["holdover since", moment(holdoverSince)] as const]),
     ["steps", `${tracking.steps} of served time, ${tracking.foreignSteps} of the system's clock by others`]
   ]

@@ -57,6 +57,7 @@ const liar = source({
 
 const tracking = (change: Partial<TrackingReport> = {}): TrackingReport => ({
   mode: "virtual",
+  kernel: null,
   state: "synchronised",
   systemPeer: "192.0.2.1",
   stratum: 3,

@@ -1,8 +1,10 @@
 /**
- * Keeps the clock: asks the discipline to decide, and publishes what it holds on the clock page. Steers nothing: served time
- * is CLOCK_REALTIME and the published line.
+ * Keeps the clock: asks the discipline to decide, and publishes what it holds on the clock page. Served time is CLOCK_REALTIME
+ * and the published line. In virtual mode it steers nothing; in kernel mode CLOCK_REALTIME is steered after the line, and
+ * what is published is what remains.
  */
 import { ClockDiscipline, type DisciplineOptions, type DisciplineOutcome } from "@meridian/algorithms/discipline"
+import type { SteeringAim } from "@meridian/algorithms/kernel-steering"
 import type { LocalOptions } from "@meridian/algorithms/local-mode"
 import { publishedCurve } from "@meridian/algorithms/publication"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
@@ -19,6 +21,7 @@ import type { LeapSeconds } from "./leap-seconds.ts"
 import { localReferenceCurve, localStratum } from "./local-reference.ts"
 import { type RealtimeChange, RealtimeWatch, systemUptime } from "./realtime-watch.ts"
 import { referenceIdOfAddress } from "./source-identity.ts"
+import type { SystemClockSteering } from "./system-clock-steering.ts"
 
 /**
  * Seconds for which a curve may be served when no newer one comes: long enough for another process to take over, which
@@ -55,6 +58,11 @@ export class ClockKeeper {
   private bridge: Bridge | undefined
   private vouchedAt: number
   private everReached = false
+  /** In kernel mode. */
+  private readonly steering: SystemClockSteering | undefined
+  private jump: SteeringAim["jump"]
+  /** The kernel has just carried a leap second out. */
+  private kernelLeapt = false
 
   constructor(
     options: ClockKeeperOptions,
@@ -62,12 +70,14 @@ export class ClockKeeper {
     before: ClockPageReader,
     read: ReadClocks,
     leaps: LeapSeconds,
-    uptime: () => number = systemUptime
+    uptime: () => number = systemUptime,
+    steering?: SystemClockSteering
   ) {
     this.options = options
     this.page = page
     this.read = read
     this.leaps = leaps
+    this.steering = steering
     const now = read()
     this.discipline = new ClockDiscipline(options.discipline, now.monotonic, options.frequency)
     this.watch = new RealtimeWatch(read, uptime)
@@ -81,6 +91,11 @@ export class ClockKeeper {
     return this.curve.offset + this.curve.frequency * (monotonic - this.curve.baseMonotonic)
   }
 
+  /** Seconds that steering has added to the uncorrected clock, which the discipline measures: 0 in virtual mode. */
+  added(monotonic: number): number {
+    return this.steering?.added(monotonic) ?? 0
+  }
+
   /** A sample came or a source fell silent. Publishes what is decided. */
   decide(sources: readonly TrackedSource[]): DisciplineOutcome {
     const { monotonic } = this.read()
@@ -88,8 +103,55 @@ export class ClockKeeper {
     const outcome = this.discipline.decide(sources, monotonic)
     this.leaps.hear(outcome.decision.used.map(({ source }) => source.leap))
     if (outcome.action._tag === "Stepped") this.steps += 1
+    if (outcome.action._tag === "Set") this.jump = "first"
+    else if (outcome.action._tag === "Stepped") this.jump ??= "step"
+    this.steer()
     this.publish()
     return outcome
+  }
+
+  /** In kernel mode CLOCK_REALTIME follows; nothing in virtual mode. To be called a few times a second. */
+  steer(): void {
+    const { steering, discipline, inherited, leaps, options } = this
+    if (steering === undefined) return
+    const now = this.read()
+    const { monotonic } = now
+    const isSet = discipline.state !== "unset"
+    const unix = unixOf(now) + this.lineOffset(monotonic)
+    const distance = discipline.rootDistance(monotonic)
+    const residue = Math.abs(this.lineOffset(monotonic))
+    // Before it is set, a drift file's frequency is the best there is; what another process published holds for the old one.
+    const frequency = isSet ? discipline.tracking(monotonic)?.frequency : inherited === undefined ? options.frequency : 0
+    const hasAim = isSet || (frequency !== undefined && frequency !== 0)
+    const aim: SteeringAim = {
+      offsetAt: isSet
+        ? (moment) => discipline.served(moment).offset
+        : (moment) => steering.added(monotonic) + (frequency ?? 0) * (moment - monotonic),
+      frequency: frequency ?? 0,
+      jump: this.jump,
+      following: discipline.state === "synchronised"
+    }
+    this.jump = undefined
+    const stepped = steering.update(monotonic, {
+      unix,
+      aim: hasAim ? aim : undefined,
+      quality: {
+        synchronised: isSet && distance <= options.discipline.system.maxdist,
+        maxError: distance + residue,
+        estimatedError: (discipline.tracking(monotonic)?.offsetDeviation ?? Infinity) + residue,
+        taiOffset: isSet ? leaps.taiOffset(unix) : undefined
+      },
+      leap: leaps.armed,
+      beforeStep: () => this.page.write(unsynchronisedCurve())
+    })
+    if (stepped !== 0) this.watch.rebase()
+  }
+
+  /** Leaves the system's clock to itself. */
+  stop(): void {
+    const { monotonic } = this.read()
+    this.steering?.rest(monotonic, this.discipline.tracking(monotonic)?.frequency)
+    if (this.steering !== undefined) this.publish()
   }
 
   /**
@@ -97,11 +159,18 @@ export class ClockKeeper {
    * its sources. After a sleep nothing is vouched for any more, and the caller starts over.
    */
   watchRealtime(): RealtimeChange {
+    const { steering } = this
     const change = this.watch.check()
     if (change._tag === "Stepped") {
-      this.foreignSteps += 1
-      this.discipline.clockStepped(change.seconds)
+      const now = this.read()
+      const before = unixOf(now) - change.seconds + this.lineOffset(now.monotonic)
+      const isLeap = steering?.isLeap(before, change.seconds) === true
+      if (steering === undefined) this.discipline.clockStepped(change.seconds)
+      else steering.stepped(now.monotonic, change.seconds)
       this.moveInherited(-change.seconds)
+      this.kernelLeapt = isLeap
+      if (isLeap) return { _tag: "Leapt", seconds: change.seconds }
+      this.foreignSteps += 1
     } else if (change._tag === "Slept") this.page.write(unsynchronisedCurve())
     return change
   }
@@ -112,7 +181,14 @@ export class ClockKeeper {
    */
   passLeapSecond(): number {
     const now = this.read()
-    const past = this.leaps.update(unixOf(now) + this.lineOffset(now.monotonic))
+    const unix = unixOf(now) + this.lineOffset(now.monotonic)
+    const { armed } = this.leaps
+    // Where the kernel leaps, served time leaps with it: neither a moment before nor after.
+    const isAwaited = !this.kernelLeapt && this.leaps.isDue(unix) && this.steering?.awaitsLeap(unix) === true
+    const isEarly = armed !== undefined && this.kernelLeapt && unix < armed.at
+    this.kernelLeapt = false
+    if (isAwaited) return 0
+    const past = this.leaps.update(isEarly ? armed.at : unix)
     if (past === undefined) return 0
     this.discipline.clockStepped(past.change)
     this.moveInherited(-past.change)
@@ -147,6 +223,7 @@ export class ClockKeeper {
       smear: leaps.smearNow(unix)
     })
     if (curve.stratum >= STRATUM_UNSYNCHRONISED) return curve
+    this.takeAway(curve)
     if (this.inherited !== undefined) {
       this.bridge = Bridge.between(this.inherited, curve)
       this.inherited = undefined
@@ -161,11 +238,22 @@ export class ClockKeeper {
     const without = now.monotonic - this.vouchedAt
     const stratum = localStratum(options.local, { hasSources: options.hasSources, everReached, everSet, without })
     if (stratum === undefined) return undefined
-    return localReferenceCurve(stratum, now, everSet ? discipline.served(now.monotonic) : undefined)
+    const curve = localReferenceCurve(stratum, now, everSet ? discipline.served(now.monotonic) : undefined)
+    if (everSet) this.takeAway(curve)
+    return curve
   }
 
+  /** From a correction of the uncorrected clock to one of CLOCK_REALTIME. */
+  private takeAway(curve: ClockCurve): void {
+    if (this.steering === undefined) return
+    curve.offset -= this.steering.added(curve.baseMonotonic)
+    curve.frequency -= this.steering.slope()
+  }
+
+  /** What is to be added to CLOCK_REALTIME for UTC, seconds; without a smear. */
   private lineOffset(monotonic: number): number {
-    return this.discipline.state === "unset" ? 0 : this.discipline.served(monotonic).offset
+    if (this.discipline.state === "unset") return 0
+    return this.discipline.served(monotonic).offset - this.added(monotonic)
   }
 
   /** CLOCK_REALTIME may have been set while nobody watched: the page is mended at once. */

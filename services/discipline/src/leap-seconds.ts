@@ -28,6 +28,8 @@ export class LeapSeconds {
   private checkedAt = -Infinity
   private votes: readonly Leap[] = []
   private standing: LeapStanding | undefined
+  /** The one that was carried out last: file and sources go on naming it while the inserted second runs. */
+  private passedAt: number | undefined
 
   constructor(path: string | null, smearSeconds: number, warn: (message: string) => void) {
     this.path = path
@@ -57,16 +59,25 @@ export class LeapSeconds {
   update(unix: number): ArmedLeap | undefined {
     this.readFile(unix)
     const { standing } = this
-    if (standing !== undefined && unix >= standing.at) {
+    if (standing !== undefined && this.isDue(unix)) {
       this.standing = undefined
+      this.passedAt = standing.at
       // What the sources announced is over; those that go on saying so are asked again.
       this.votes = []
       return standing
     }
     const { leap, at, origin } = decideLeap(unix, this.votes, this.file)
     this.standing =
-      at === undefined || origin === "none" ? undefined : { at, change: leap === Leap.delete ? -1 : 1, origin }
+      at === undefined || at === this.passedAt || origin === "none"
+        ? undefined
+        : { at, change: leap === Leap.delete ? -1 : 1, origin }
     return undefined
+  }
+
+  /** Whether the one that is coming takes effect at `unix`: an inserted second after the day's end, a deleted one before it. */
+  isDue(unix: number): boolean {
+    const { standing } = this
+    return standing !== undefined && unix >= standing.at - (standing.change < 0 ? 1 : 0)
   }
 
   /** The leap indicator to show: in the last day, and never beside a smear. */

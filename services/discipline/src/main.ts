@@ -1,6 +1,6 @@
 /**
  * The clock's process: the one writer of the clock page. It asks the configured sources, decides whom to follow, and
- * publishes served time as a correction of CLOCK_REALTIME. It steers nothing.
+ * publishes served time as a correction of CLOCK_REALTIME. It steers nothing, but for CLOCK_REALTIME in kernel mode.
  *
  * Arguments: --clock-page PATH --configuration JSON (see configuration.ts). Without a configuration, --stratum N serves
  * this machine's own clock.
@@ -23,6 +23,7 @@ import {
 import { readingsOf } from "./clocks.ts"
 import { InvalidConfiguration, parseConfiguration } from "./configuration.ts"
 import { nativePorts } from "./reference-drivers.ts"
+import { chooseKernelMode, kernelModeSurroundings } from "./kernel-mode.ts"
 import { DisciplineService } from "./service.ts"
 import type { UpstreamSurroundings } from "./upstreams.ts"
 
@@ -73,9 +74,7 @@ const readConfiguration = (): DisciplineConfiguration => {
   }
 }
 
-const asked = readConfiguration()
-// Said below, and shown as what it is by `meridian tracking`.
-const configuration: DisciplineConfiguration = { ...asked, mode: "virtual" }
+const configuration = readConfiguration()
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
 /** Without a supervisor, standard error is all there is for warnings. */
@@ -86,6 +85,7 @@ const send = (message: FromDiscipline<ClockCommand>): void => {
 }
 
 const page = openClockPageWriter(path as string)
+const mode = chooseKernelMode(configuration, kernelModeSurroundings())
 const clock = systemClock()
 const read = readingsOf(clock)
 
@@ -111,6 +111,7 @@ const service = new DisciplineService(configuration, {
   page,
   before: openClockPageReader(page.descriptor),
   read,
+  kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
   digests: sources.some(({ keyId }) => keyId !== null) ? await loadDigests() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
@@ -146,8 +147,4 @@ setInterval(() => service.tick(), TICK_MS)
 setInterval(() => send(service.report()), REPORT_INTERVAL_MS)
 send({ type: "ready" })
 releaseStartupPagesSoon()
-if (asked.mode === "kernel")
-  send({
-    type: "warning",
-    message: "this version steers no kernel clock: it runs in virtual mode, and served time is right all the same"
-  })
+if (mode._tag === "Refused") send({ type: "warning", message: mode.reason })

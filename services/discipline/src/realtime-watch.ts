@@ -19,6 +19,8 @@ export type RealtimeChange =
   | { readonly _tag: "Steady" }
   /** Positive seconds: forward. */
   | { readonly _tag: "Stepped"; readonly seconds: number }
+  /** In kernel mode: the kernel carried out the leap second that it was told of. */
+  | { readonly _tag: "Leapt"; readonly seconds: number }
   /** Nobody watched the clock meanwhile: nothing that was known of it counts any more. */
   | { readonly _tag: "Slept"; readonly seconds: number }
 
@@ -60,6 +62,11 @@ export class RealtimeWatch {
     const sleep = slept - this.slept
     this.slept = slept
     return sleep > LEAST_SLEEP ? { _tag: "Slept", seconds: sleep } : { _tag: "Stepped", seconds }
+  }
+
+  /** What happened to CLOCK_REALTIME since the last call was our own doing. */
+  rebase(): void {
+    this.difference = this.measure()
   }
 
   private measure(): number {

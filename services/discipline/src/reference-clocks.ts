@@ -34,6 +34,8 @@ export interface ReferenceClockSurroundings {
   readonly precision: number
   readonly frequency: KnownFrequency | undefined
   readonly ports: ReferencePorts
+  /** What steering has added to CLOCK_REALTIME by then, seconds: what is tracked is the clock without it. */
+  readonly added: (monotonic: number) => number
   /** For hardware clocks that keep TAI. */
   readonly taiOffset: TaiOffset
   /** What the other sources say now, for pulses; undefined when none of them is to be believed. */
@@ -139,6 +141,11 @@ export class ReferenceClocks {
     }
   }
 
+  /** CLOCK_REALTIME was stepped, and what is tracked knows: only readings of the old one are of no use. */
+  readingsVoid(): void {
+    for (const { filter } of this.all) filter.clockStepped()
+  }
+
   stop(): void {
     for (const clock of this.all) this.close(clock)
   }
@@ -179,7 +186,7 @@ export class ReferenceClocks {
       if (found === "reopen") return this.reopen(clock, now.monotonic)
       if (found.length === 0) clock.counts.nothing += 1
       for (const one of found) {
-        const outcome = "dropped" in one ? one.dropped : clock.filter.add(one, this.surroundings.read())
+        const outcome = "dropped" in one ? one.dropped : clock.filter.add(one, this.surroundings.read(), this.surroundings.added)
         if (outcome === "taken") {
           clock.counts.taken += 1
           clock.lastReading = now.monotonic

@@ -38,7 +38,7 @@ export const clockReport = (
     reach: tracked.reach.toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
     reason: clock.problem ?? verdict?.reason ?? "not heard yet",
-    offset: hasEstimate ? view.offset - keeper.correction(now.monotonic) : null,
+    offset: hasEstimate ? view.offset - keeper.added(now.monotonic) - keeper.correction(now.monotonic) : null,
     delay: sample === undefined ? null : view.delay,
     dispersion: hasEstimate ? view.dispersion : null,
     jitter: sample === undefined ? null : view.jitter,
@@ -52,9 +52,15 @@ export const clockReport = (
 }
 
 /** The measurements behind a decision, for the event log. */
-export const clockMeasurements = (clocks: ReferenceClocks, now: Reading): readonly Measurement[] =>
+export const clockMeasurements = (
+  clocks: ReferenceClocks,
+  keeper: ClockKeeper,
+  now: Reading
+): readonly Measurement[] =>
   clocks.all.flatMap(({ id, tracked, sample, poll, configuration }) => {
-    const { offset, delay, dispersion, jitter } = tracked.view(now.monotonic, 2 ** poll)
+    const view = tracked.view(now.monotonic, 2 ** poll)
+    const { delay, dispersion, jitter } = view
+    const offset = view.offset - keeper.added(now.monotonic)
     if (sample === undefined || ![offset, delay, dispersion, jitter].every(Number.isFinite)) return []
     return [{ source: id, stratum: configuration.stratum, reach: tracked.reach, offset, delay, dispersion, jitter }]
   })

@@ -17,6 +17,7 @@ import { type Reading, unixOf } from "./clocks.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import type { ReferenceClocks } from "./reference-clocks.ts"
 import { clocksWaiting } from "./reference-reporting.ts"
+import type { SystemClockSteering } from "./system-clock-steering.ts"
 import type { Upstream } from "./upstream.ts"
 import type { Upstreams } from "./upstreams.ts"
 
@@ -32,6 +33,8 @@ export interface Standing {
   readonly leaps: LeapSeconds
   readonly verdicts: ReadonlyMap<string, SourceVerdict>
   readonly action: DisciplineAction
+  /** In kernel mode. */
+  readonly steering: SystemClockSteering | undefined
 }
 
 const authenticationOf = ({ configuration, id }: Upstream, upstreams: Upstreams): SourceAuthentication => {
@@ -58,7 +61,7 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     reach: upstreams.reach(id).toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
     reason: verdict?.reason ?? "not asked yet",
-    offset: hasEstimate ? view.offset - keeper.correction(now.monotonic) : null,
+    offset: hasEstimate ? view.offset - keeper.added(now.monotonic) - keeper.correction(now.monotonic) : null,
     delay: sample === undefined ? null : view.delay,
     dispersion: hasEstimate ? view.dispersion : null,
     jitter: sample === undefined ? null : view.jitter,
@@ -73,10 +76,11 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
 }
 
 /** The measurements behind a decision, for the event log. */
-export const measurementsOf = (upstreams: Upstreams, now: Reading): readonly Measurement[] =>
+export const measurementsOf = (upstreams: Upstreams, keeper: ClockKeeper, now: Reading): readonly Measurement[] =>
   upstreams.all.flatMap(({ id, endpoint, tracked, sample }) => {
     const view = tracked.view(now.monotonic, 2 ** upstreams.poll(id))
-    const { offset, delay, dispersion, jitter } = view
+    const { delay, dispersion, jitter } = view
+    const offset = view.offset - keeper.added(now.monotonic)
     if (sample === undefined || ![offset, delay, dispersion, jitter].every(Number.isFinite)) return []
     const reach = upstreams.reach(id)
     return [{ source: endpoint.address, stratum: sample.stratum, reach, offset, delay, dispersion, jitter }]
@@ -86,21 +90,21 @@ const stateOf = ({ isLocal, discipline }: ClockKeeper): ClockState => (isLocal ?
 
 /** @param holdoverSince CLOCK_MONOTONIC, seconds */
 export const trackingReport = (now: Reading, standing: Standing, holdoverSince: number | undefined): TrackingReport => {
-  const { configuration, keeper, leaps } = standing
+  const { keeper, leaps, steering } = standing
   const { curve, discipline, isLocal } = keeper
   const estimate = discipline.tracking(now.monotonic)
   const unix = (monotonic: number): number => unixOf(now) - (now.monotonic - monotonic)
   const { armed } = leaps
   const isGood = curve.stratum < STRATUM_UNSYNCHRONISED
   return {
-    mode: configuration.mode,
+    mode: steering === undefined ? "virtual" : "kernel",
     state: stateOf(keeper),
     systemPeer: isGood && !isLocal && discipline.state !== "holdover" ? (discipline.root?.peer ?? null) : null,
     stratum: curve.stratum,
     leap: curve.leap,
     referenceId: isGood ? formatReferenceId(curve.referenceId, curve.stratum) : "",
     referenceTime: discipline.root === undefined ? null : unix(discipline.root.at),
-    offset: estimate?.offset ?? null,
+    offset: estimate === undefined ? null : estimate.offset - keeper.added(now.monotonic),
     offsetDeviation: estimate?.offsetDeviation ?? null,
     frequency: estimate === undefined ? null : estimate.frequency * 1e6,
     frequencyDeviation: estimate === undefined ? null : estimate.frequencyDeviation * 1e6,
@@ -114,6 +118,10 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
       armed === undefined ? null : { leap: armed.change > 0 ? "insert" : "delete", at: armed.at, origin: armed.origin },
     steps: keeper.steps,
     foreignSteps: keeper.foreignSteps,
+    kernel:
+      steering === undefined
+        ? null
+        : { ...steering.rate, state: steering.state, steps: steering.steps, frequency: steering.rate.frequency * 1e6 },
     waitingFor: waitingFor(standing)
   }
 }

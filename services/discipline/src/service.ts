@@ -6,6 +6,7 @@ import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
 import type { ClockCommand, Measurement } from "@meridian/events/clock"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
+import { type KernelClock, KernelClockRefused } from "@meridian/native-io/kernel-clock"
 import type {
   DisciplineConfiguration,
   DisciplineReport,
@@ -24,6 +25,8 @@ import type { ReferencePorts } from "./reference-drivers.ts"
 import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
 import { isUseful, measurementsOf, sourceReport, type Standing, trackingReport } from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
+import { SystemClockSteering } from "./system-clock-steering.ts"
+import { systemUptime } from "./realtime-watch.ts"
 import { closesLoop, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
 import type { KnownFrequency, Upstream } from "./upstream.ts"
@@ -34,6 +37,8 @@ export interface ServiceSurroundings {
   /** Of the same page: what the process before left there. */
   readonly before: ClockPageReader
   readonly read: ReadClocks
+  /** What to steer in kernel mode; undefined in virtual mode. */
+  readonly kernelClock?: KernelClock | undefined
   /** log2 seconds */
   readonly precision: number
   /** What keyed sources and sources with NTS need; undefined where there are none. */
@@ -66,6 +71,7 @@ export class DisciplineService {
   private readonly macs: SymmetricMacs
   private readonly drift: DriftFile | undefined
   private readonly leaps: LeapSeconds
+  private readonly steering: SystemClockSteering | undefined
   private readonly keeper: ClockKeeper
   private readonly upstreams: Upstreams
   private readonly clocks: ReferenceClocks
@@ -92,6 +98,7 @@ export class DisciplineService {
     this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
     const frequency = this.knownFrequency()
     this.leaps = new LeapSeconds(configuration.leapfile, configuration.leapSmearSeconds, warn)
+    this.steering = this.takeKernelClock(startedAt)
     this.keeper = new ClockKeeper(
       {
         discipline: disciplineOptions(configuration),
@@ -103,9 +110,12 @@ export class DisciplineService {
       page,
       before,
       read,
-      this.leaps
+      this.leaps,
+      systemUptime,
+      this.steering
     )
-    this.statistics = new StatisticsWriter(configuration, read, startedAt, warn)
+    const added = (monotonic: number): number => this.keeper.added(monotonic)
+    this.statistics = new StatisticsWriter(configuration, read, startedAt, warn, added)
     this.upstreams = new Upstreams(
       configuration,
       {
@@ -115,7 +125,8 @@ export class DisciplineService {
         macs: this.macs,
         keyExchanges: surroundings.keyExchanges,
         system: () => this.systemVariables(),
-        correction: (monotonic) => this.keeper.correction(monotonic)
+        correction: (monotonic) => this.keeper.correction(monotonic),
+        added
       },
       {
         arriving: () => this.watchClock(),
@@ -133,6 +144,7 @@ export class DisciplineService {
         precision,
         frequency,
         ports: surroundings.referencePorts,
+        added,
         taiOffset: (unix) => this.leaps.taiOffset(unix),
         numbering: () => numberingOf(this.tracked, this.verdicts, read().monotonic)
       },
@@ -170,6 +182,7 @@ export class DisciplineService {
     if (this.hasStopped) return
     this.clocks.tick()
     this.announceLeap()
+    this.keeper.steer()
     this.keeper.publish()
     const { monotonic } = this.surroundings.read()
     this.outbox.flush(monotonic)
@@ -199,6 +212,7 @@ export class DisciplineService {
     this.hasStopped = true
     const { monotonic } = this.surroundings.read()
     this.saveDrift(monotonic)
+    this.keeper.stop()
     this.upstreams.stop()
     this.clocks.stop()
     this.outbox.flush(monotonic)
@@ -210,6 +224,7 @@ export class DisciplineService {
     const change = this.keeper.watchRealtime()
     if (change._tag === "Slept") return this.startOver(change.seconds)
     if (change._tag === "Stepped") this.foreignStep(change.seconds)
+    if (change._tag === "Leapt") this.measurementsVoid()
     const leapt = this.keeper.passLeapSecond()
     if (leapt !== 0) this.clockStepped(leapt)
   }
@@ -217,6 +232,12 @@ export class DisciplineService {
   private clockStepped(seconds: number): void {
     this.upstreams.clockStepped(seconds)
     this.clocks.clockStepped(seconds)
+  }
+
+  /** What is under way was begun against the clock before its step. */
+  private measurementsVoid(): void {
+    this.upstreams.exchangesVoid()
+    this.clocks.readingsVoid()
   }
 
   private get tracked(): readonly TrackedSource[] {
@@ -228,8 +249,8 @@ export class DisciplineService {
   }
 
   private standing(): Standing {
-    const { configuration, upstreams, clocks, keeper, leaps, verdicts, action } = this
-    return { configuration, upstreams, clocks, keeper, leaps, verdicts, action }
+    const { configuration, upstreams, clocks, keeper, leaps, verdicts, action, steering } = this
+    return { configuration, upstreams, clocks, keeper, leaps, verdicts, action, steering }
   }
 
   private measured(upstream: Upstream, sample: Sample): void {
@@ -309,7 +330,7 @@ export class DisciplineService {
 
   private measurements(): readonly Measurement[] {
     const now = this.surroundings.read()
-    return [...measurementsOf(this.upstreams, now), ...clockMeasurements(this.clocks, now)]
+    return [...measurementsOf(this.upstreams, this.keeper, now), ...clockMeasurements(this.clocks, this.keeper, now)]
   }
 
   private announceLeap(): void {
@@ -323,7 +344,9 @@ export class DisciplineService {
   }
 
   private foreignStep(seconds: number): void {
-    this.clockStepped(seconds)
+    // In kernel mode what is tracked is the clock without its steps.
+    if (this.steering === undefined) this.clockStepped(seconds)
+    else this.measurementsVoid()
     const text = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
     this.surroundings.send({ type: "warning", message: text })
     this.outbox.add({ _tag: "Step", offset: seconds, reason: text, measurements: this.measurements() })
@@ -336,6 +359,25 @@ export class DisciplineService {
       message: `this machine slept for ${formatSeconds(seconds)}: what was known of its clock is forgotten`
     })
     this.surroundings.restart()
+  }
+
+  private takeKernelClock(now: number): SystemClockSteering | undefined {
+    const { kernelClock } = this.surroundings
+    if (kernelClock === undefined) return undefined
+    const { step, stepout, panic, slewRate } = disciplineOptions(this.configuration)
+    try {
+      return new SystemClockSteering(
+        kernelClock,
+        { step, stepout, panic, slewRate },
+        now,
+        (message) => this.warn(message),
+        () => this.measurementsVoid()
+      )
+    } catch (error) {
+      if (!(error instanceof KernelClockRefused)) throw error
+      this.warn(`${error.message}; it runs in virtual mode, and served time is right all the same`)
+      return undefined
+    }
   }
 
   private knownFrequency(): KnownFrequency | undefined {

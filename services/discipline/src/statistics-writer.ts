@@ -51,15 +51,22 @@ export class StatisticsWriter {
   counters: SystemCounters | undefined
   private readonly statistics: Statistics
   private readonly read: ReadClocks
+  private readonly added: (monotonic: number) => number
   private systemAt: number
 
+  /**
+   * @param added what steering has added to CLOCK_REALTIME by a moment of CLOCK_MONOTONIC, seconds: offsets are written
+   * against the clock as it is
+   */
   constructor(
     { statsdir, filegen }: DisciplineConfiguration,
     read: ReadClocks,
     startedAt: number,
-    warn: (message: string) => void
+    warn: (message: string) => void,
+    added: (monotonic: number) => number = () => 0
   ) {
     this.read = read
+    this.added = added
     this.systemAt = startedAt
     this.statistics = new Statistics(statsdir, filegen, () => read().monotonic - startedAt, warn)
   }
@@ -74,7 +81,8 @@ export class StatisticsWriter {
     }
     const figures = upstream.tracked.peerVariables(now.monotonic)
     if (figures === undefined || !this.statistics.has("peerstats")) return
-    const { offset, delay, dispersion, jitter } = figures
+    const { delay, dispersion, jitter } = figures
+    const offset = figures.offset - this.added(now.monotonic)
     const status = peerStatus(upstream, verdict, reach)
     this.statistics.write("peerstats", unix, peerLine(unix, { address, status, offset, delay, dispersion, jitter }))
   }
@@ -84,16 +92,18 @@ export class StatisticsWriter {
     const now = this.read()
     const unix = unixOf(now)
     const { id, tracked } = clock
+    const read = { ...sample, offset: sample.offset - this.added(sample.time) }
     if (this.statistics.has("rawstats")) {
       const lost = 8 - tracked.reach.toString(2).replaceAll("0", "").length
-      this.statistics.write("rawstats", unix, rawLine(unix, id, statisticsSample(clock, sample, now), VERSION, lost))
+      this.statistics.write("rawstats", unix, rawLine(unix, id, statisticsSample(clock, read, now), VERSION, lost))
     }
     const figures = tracked.peerVariables(now.monotonic)
     if (figures === undefined || !this.statistics.has("peerstats")) return
+    const offset = figures.offset - this.added(now.monotonic)
     const followed = sample.pulse && verdict === "system-peer"
     const selection = followed ? PULSE_PEER : verdict === undefined ? 0 : (selections[verdict] ?? 0)
     const status = CONFIGURED | (tracked.reach === 0 ? 0 : REACHABLE) | (selection << SELECTION_SHIFT)
-    this.statistics.write("peerstats", unix, peerLine(unix, { address: id, status, ...figures }))
+    this.statistics.write("peerstats", unix, peerLine(unix, { address: id, status, ...figures, offset }))
   }
 
   /** What a reference clock's driver found since the last poll, where `flag4` asks for it: the fields of ntpd's SHM driver. */

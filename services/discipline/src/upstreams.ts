@@ -47,6 +47,8 @@ export interface UpstreamSurroundings {
   readonly keyExchanges: ((listener: KeyExchangeListener) => KeyExchanges) | undefined
   /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds: symmetric peers are told served time. */
   readonly correction: (monotonic: number) => number
+  /** What steering has added to CLOCK_REALTIME by then, seconds: what is tracked is the clock without it. */
+  readonly added: (monotonic: number) => number
 }
 
 /** A pool's member that was of no use for so many requests in a row is replaced. */
@@ -148,6 +150,11 @@ export class Upstreams {
   clockStepped(seconds: number): void {
     this.set.clockStepped()
     for (const { tracked } of this.all) tracked.clockStepped(seconds)
+  }
+
+  /** CLOCK_REALTIME was stepped, and what is tracked knows: only what is under way cannot be measured. */
+  exchangesVoid(): void {
+    this.set.clockStepped()
   }
 
   /** Served time was stepped: exchanges with symmetric peers, who see it, start over. */
@@ -288,7 +295,9 @@ export class Upstreams {
   private measured(upstream: Upstream, sample: Sample): void {
     const { time, delay, dispersion, stratum, leap, rootDelay, rootDispersion } = sample
     const isPeer = upstream.options.mode !== "client"
-    const offset = sample.offset + (isPeer ? this.surroundings.correction(time - delay / 2) : 0)
+    const { correction, added } = this.surroundings
+    const middle = time - delay / 2
+    const offset = sample.offset + (isPeer ? correction(middle) : 0) + added(middle)
     upstream.sample = sample
     upstream.lastReply = time
     upstream.tracked.answered(

@@ -1,4 +1,6 @@
 /** The keeper with clocks of the test's own: steps by others, leap seconds, the end of holdover, the local reference. */
+import { createHash } from "node:crypto"
+import { writeFileSync } from "node:fs"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
 import { type LocalOptions, noLocalMode } from "@meridian/algorithms/local-mode"
@@ -12,6 +14,7 @@ import { type Folder, makeFolder } from "./running-discipline.ts"
 
 /** 2016-12-31T23:59:00Z, a minute before a leap second. */
 const BEFORE_LEAP = 1_483_228_740
+const LEAP_AT = BEFORE_LEAP + 60
 
 let folder: Folder
 let page: ClockPageWriter
@@ -225,6 +228,43 @@ describe("a leap second", () => {
     measures(5, keeper, tracked, -0.75)
     expect(keeper.discipline.state).toBe("synchronised")
     expect(onPage().offset).toBeCloseTo(-0.75, 4)
+  })
+
+  it("is taken once, although sources and file go on naming it while the inserted second runs", () => {
+    const numbers = [LEAP_AT - 1e7, LEAP_AT + 1e7, LEAP_AT - 1e8, LEAP_AT].map((unix) => unix + 2_208_988_800)
+    const [updated, expires, first, second] = numbers
+    const hash = createHash("sha1").update(`${updated}${expires}${first}36${second}37`).digest("hex").match(/.{8}/g)
+    const text = `#$ ${updated}\n#@ ${expires}\n${first} 36\n${second} 37\n#h ${hash?.join(" ")}\n`
+    writeFileSync(folder.file("leap"), text)
+    for (const path of [null, folder.file("leap")]) {
+      wall = BEFORE_LEAP - 100
+      monotonic = 100
+      const leaps = new LeapSeconds(path, 0, (message) => expect(message).toBe(""))
+      const keeper = keeperWith({ leaps })
+      const tracked = source()
+      measures(5, keeper, tracked, 0, Leap.insert)
+      const leapt: number[] = []
+      while (wall + monotonic < LEAP_AT + 10) {
+        const hasLeapt = leapt.some((seconds) => seconds !== 0)
+        measure(keeper, tracked, hasLeapt ? -1 : 0, Leap.insert)
+        leapt.push(pass(keeper, tracked))
+      }
+      expect(leapt.filter((seconds) => seconds !== 0)).toEqual([1])
+      expect(onPage().offset).toBeCloseTo(-1, 4)
+    }
+  })
+
+  it("that is deleted is taken as its second begins", () => {
+    const keeper = keeperWith()
+    const tracked = source()
+    measures(5, keeper, tracked, 0, Leap.delete)
+    let leaptAt = 0
+    while (wall + monotonic < LEAP_AT + 2) {
+      monotonic += 0.25
+      if (pass(keeper, tracked) !== 0) leaptAt = wall + monotonic
+    }
+    expect(leaptAt).toBe(LEAP_AT - 1)
+    expect(onPage().offset).toBeCloseTo(1, 4)
   })
 
   it("that is smeared is never shown, and ends where a stepping clock ends", () => {

@@ -57,6 +57,7 @@ export class Simulation {
       shm: () => undefined,
       pulse: () => undefined,
       phc: () => [],
+      added: () => 0,
       taiOffset: undefined,
       broken: undefined
     }
