@@ -10,6 +10,7 @@ import {
   userDirective,
   workersDirective
 } from "./directives.ts"
+import { disciplineDirective } from "./discipline-directives.ts"
 import { defineFlags, listFlag, switchFlag, type FlagValues, valueFlag } from "./flags.ts"
 import { DEFAULT_NTS_KE_PORT } from "./authentication-settings.ts"
 import type { Overrides } from "./settings.ts"
@@ -35,6 +36,8 @@ export const upCommand = defineFlags({
       wholeNumber("N", 1, 15),
       "Stratum that the local reference (this machine's clock) is served with. Default: 10."
     ),
+    discipline: valueFlag(disciplineDirective.operands.mode.type, meaningOf(disciplineDirective)),
+    panicgate: switchFlag("Takes the first setting of the clock however far off it is, as ntpd -g. Default: off."),
     nts: switchFlag("Serves NTS; without a configured certificate one for development is made. Default: off."),
     "no-nts": switchFlag("Does not serve NTS, whatever the file says."),
     "nts-port": valueFlag(
@@ -61,6 +64,8 @@ export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrid
     stateDirectory: values.state,
     user: values.user,
     stratum: values.stratum,
+    discipline: values.discipline,
+    panicGate: values.panicgate || undefined,
     nts: values["no-nts"] ? false : values.nts || undefined,
     ntsPort: values["nts-port"],
     ntsProcesses: values["nts-processes"],

@@ -49,6 +49,7 @@ export const tinkerDirective = row({
   default: "allan 11, dispersion 0.000015, panic 1000, step 0.128, stepout 300",
   meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
   documented: "ntp.conf(5)",
+  flags: ["panicgate"],
   reload: "reload",
   actedOn: "partly"
 })
@@ -142,6 +143,17 @@ export const filegenDirective = row({
   actedOn: true
 })
 
+export const disciplineDirective = row({
+  name: "discipline",
+  operands: { mode: one(oneOf("virtual", "kernel")) },
+  default: "virtual",
+  meaning:
+    "Whether the system's clock is left alone and its correction served (virtual), or steered with CAP_SYS_TIME (kernel).",
+  documented: "Meridian",
+  flags: ["discipline"],
+  reload: "restart"
+})
+
 /** Those of NTPsec and, at the end, of the classic ntpd alone. */
 const systemFlag = oneOf("auth", "calibrate", "kernel", "monitor", "ntp", "stats", "bclient", "mode7", "pps")
 
@@ -151,7 +163,7 @@ export const enableDirective = row({
   repeatable: true,
   default: "auth, kernel, monitor, ntp and stats are on, the others off",
   meaning:
-    "Switches on: discipline of the clock (ntp, kernel), the list of clients (monitor), statistics files (stats).",
+    "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` (the list of clients) is not kept yet.",
   documented: "ntp.conf(5)",
   reload: "reload",
   actedOn: "partly"
@@ -177,6 +189,7 @@ export const DISCIPLINE_DIRECTIVES: readonly Directive[] = [
   statsdirDirective,
   statisticsDirective,
   filegenDirective,
+  disciplineDirective,
   enableDirective,
   disableDirective
 ]

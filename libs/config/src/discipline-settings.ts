@@ -1,7 +1,8 @@
 /** What the lines about the clock discipline and its statistics come to. */
-import { errorAt, type Diagnostic } from "./diagnostic.ts"
+import { errorAt, type Diagnostic, warningAt } from "./diagnostic.ts"
 import {
   disableDirective,
+  disciplineDirective,
   driftfileDirective,
   enableDirective,
   filegenDirective,
@@ -12,7 +13,7 @@ import {
   tinkerDirective,
   tosDirective
 } from "./discipline-directives.ts"
-import { fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 /** Selection (RFC 5905 §11.2). Distances in seconds. */
@@ -55,7 +56,19 @@ export interface FileGeneration {
 type StatisticsName = Statement<typeof statisticsDirective>["values"]["names"][number]
 type SystemFlag = Statement<typeof enableDirective>["values"]["flags"][number]
 
+/** What is done about the system's clock. */
+export type DisciplineMode = "virtual" | "kernel"
+
+export interface DisciplineOverrides {
+  readonly discipline?: DisciplineMode | undefined
+  readonly panicGate?: boolean | undefined
+}
+
 export interface DisciplineSettings {
+  /** `virtual` wherever `disable ntp` opens the loop. */
+  readonly mode: Sourced<DisciplineMode>
+  /** Whether the first setting may be over the panic threshold (`ntpd -g`). */
+  readonly panicGate: Sourced<boolean>
   readonly selection: SelectionSettings
   readonly loop: LoopSettings
   /** Undefined: the frequency is not kept. */
@@ -86,14 +99,24 @@ const FLAG_DEFAULTS: Readonly<Record<SystemFlag, boolean>> = {
 
 /** Folds the statements. Never throws. */
 export const disciplineSettings = (
-  statements: readonly Statement[]
+  statements: readonly Statement[],
+  overrides: DisciplineOverrides = {}
 ): { readonly value: DisciplineSettings; readonly diagnostics: readonly Diagnostic[] } => {
   const tos = (name: keyof SelectionSettings, otherwise: number): Sourced<number> =>
     lastGiven(statements, tosDirective, name) ?? fromDefault(otherwise)
   const tinker = (name: Exclude<keyof Statement<typeof tinkerDirective>["values"], symbol>) =>
     lastGiven(statements, tinkerDirective, name)
   const checked = lastOf(statements, leapfileDirective, "hash")
+  const flags = systemFlags(statements)
+  const asked = choose(
+    overrides.discipline,
+    "discipline",
+    lastOf(statements, disciplineDirective, "mode"),
+    "virtual" as const
+  )
   const value: DisciplineSettings = {
+    mode: flags.ntp.value ? asked : { value: "virtual", origin: flags.ntp.origin },
+    panicGate: choose(overrides.panicGate, "panicgate", undefined, false),
     selection: {
       ceiling: tos("ceiling", 16),
       floor: tos("floor", 1),
@@ -122,9 +145,9 @@ export const disciplineSettings = (
     leapSmearSeconds: lastOf(statements, leapsmearintervalDirective, "seconds") ?? fromDefault(0),
     statisticsDirectory: lastOf(statements, statsdirDirective, "prefix") ?? fromDefault(undefined),
     statistics: statisticsFiles(statements),
-    flags: systemFlags(statements)
+    flags
   }
-  return { value, diagnostics: problems(statements, value) }
+  return { value, diagnostics: [...problems(statements, value), ...flagRemarks(statements, asked.value, flags)] }
 }
 
 /** `step` sets both directions; of it and the direction's own option the later line counts, and on one line the own one. */
@@ -168,6 +191,48 @@ const systemFlags = (statements: readonly Statement[]): DisciplineSettings["flag
     for (const flag of values.flags) flags[flag] = fromFile(row === enableDirective, location)
   }
   return flags
+}
+
+/** Why a flag that is switched this way does nothing; undefined where it does what it says, or says what is the case. */
+const withoutEffect = (flag: SystemFlag, isOn: boolean): string | undefined => {
+  switch (flag) {
+    case "ntp":
+    case "stats":
+      return undefined
+    case "kernel":
+      return isOn ? "the kernel's own clock loop is never used; 'discipline kernel' steers the clock" : undefined
+    case "monitor":
+      return isOn ? "a list of clients is not kept yet" : undefined
+    case "auth":
+      return isOn ? undefined : "peers that nobody configured are not taken yet, with or without a key"
+    case "calibrate":
+    case "bclient":
+    case "mode7":
+    case "pps":
+      return isOn ? "it is known but not acted on yet" : undefined
+  }
+}
+
+const flagRemarks = (
+  statements: readonly Statement[],
+  asked: DisciplineMode,
+  flags: DisciplineSettings["flags"]
+): Diagnostic[] => {
+  const lines = statements.flatMap((statement) => {
+    const row = statement.directive as unknown
+    if (row !== enableDirective && row !== disableDirective) return []
+    return [{ ...(statement as Statement<typeof enableDirective>), isOn: row === enableDirective }]
+  })
+  const remarks = lines.flatMap(({ values, location, isOn }) =>
+    values.flags.flatMap((flag) => {
+      const why = withoutEffect(flag, isOn)
+      const word = isOn ? "enable" : "disable"
+      return why === undefined ? [] : [warningAt(location, `'${word} ${flag}' has no effect: ${why}`)]
+    })
+  )
+  const open = lines.findLast(({ values, isOn }) => !isOn && values.flags.includes("ntp"))
+  if (asked !== "kernel" || flags.ntp.value || open === undefined) return remarks
+  return [...remarks, warningAt(open.location, "'disable ntp' leaves the system's clock alone: 'discipline kernel' has no effect")]
 }
 
 const problems = (statements: readonly Statement[], { selection }: DisciplineSettings): Diagnostic[] => {

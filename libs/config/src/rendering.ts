@@ -27,6 +27,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...lineWhereSet("driftfile", settings.discipline.driftFile),
   ...lineWhereSet("leapfile", settings.discipline.leapFile),
   ...lineWhereSet("statsdir", settings.discipline.statisticsDirectory),
+  ...(settings.discipline.mode.origin.kind === "default" ? [] : [line("discipline", settings.discipline.mode, String)]),
   line("keys", settings.keys.file, quoteWord),
   ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),
   line("controlkey", settings.keys.controlKey, String),

@@ -21,7 +21,7 @@ import {
   workersDirective,
   MAX_WORKERS
 } from "./directives.ts"
-import { disciplineSettings, type DisciplineSettings } from "./discipline-settings.ts"
+import { type DisciplineOverrides, disciplineSettings, type DisciplineSettings } from "./discipline-settings.ts"
 import { listenPlan, type InterfaceAddress } from "./listen.ts"
 import { clockOfAddress, LOCAL_REFERENCE, sourcesSettings, type SourcesSettings } from "./source-settings.ts"
 import { fudgeDirective, serverDirective } from "./source-directives.ts"
@@ -52,7 +52,7 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
 }
 
 /** What the command line may set. */
-export interface Overrides extends AuthenticationOverrides, ClusterOverrides {
+export interface Overrides extends AuthenticationOverrides, ClusterOverrides, DisciplineOverrides {
   readonly port?: number | undefined
   readonly listen?: readonly IpAddress[] | undefined
   readonly workers?: number | undefined
@@ -93,7 +93,7 @@ export const effectiveSettings = (
   const authentication = authenticationSettings(statements, overrides, port.value)
 
   const sources = sourcesSettings(statements)
-  const discipline = disciplineSettings(statements)
+  const discipline = disciplineSettings(statements, overrides)
   const cluster = clusterSettings(statements, overrides)
 
   const settings: Settings = {

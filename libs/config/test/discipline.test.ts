@@ -34,6 +34,7 @@ describe("rows about the clock and its sources", () => {
     statsdir: "statsdir /s/",
     statistics: "statistics loopstats peerstats",
     filegen: "filegen loopstats file loopstats type day enable",
+    discipline: "discipline kernel",
     enable: "enable stats",
     disable: "disable ntp kernel"
   }
@@ -74,6 +75,8 @@ describe("rows about the clock and its sources", () => {
     "filegen loopstats file ../x",
     "enable",
     "enable clock",
+    "discipline",
+    "discipline pll",
     "tos floor 5 ceiling 4",
     "server h minpoll 7 maxpoll 6",
     "server h:0",
@@ -222,6 +225,51 @@ describe("the discipline", () => {
       { name: "loopstats", file: "loops", type: "week", link: false, enabled: true },
       { name: "peerstats", file: "peerstats", type: "day", link: true, enabled: false }
     ])
+  })
+
+  it("leaves the system's clock alone unless it is told otherwise", () => {
+    expect(discipline("").mode).toMatchObject({ value: "virtual", origin: { kind: "default" } })
+    expect(discipline("discipline kernel").mode).toMatchObject({ value: "kernel", origin: { line: 1 } })
+    const { statements } = parseText("f", "discipline kernel")
+    const machine = { cores: 1, interfaces: [] }
+    const flagged = effectiveSettings(statements, { discipline: "virtual", panicGate: true }, machine).settings.discipline
+    expect([flagged.mode.value, flagged.panicGate.value]).toEqual(["virtual", true])
+  })
+
+  it("leaves it alone where 'disable ntp' opens the loop, whoever asks", () => {
+    const text = "discipline kernel\ndisable ntp"
+    expect(discipline(text).mode).toMatchObject({ value: "virtual", origin: { line: 2 } })
+    expect(problems(text)).toEqual([
+      "warning 2:1 'disable ntp' leaves the system's clock alone: 'discipline kernel' has no effect"
+    ])
+    expect(problems("disable ntp")).toEqual([])
+    expect(discipline(`${text}\nenable ntp`).mode.value).toBe("kernel")
+    const { statements } = parseText("f", "disable ntp")
+    const { settings } = effectiveSettings(statements, { discipline: "kernel" }, { cores: 1, interfaces: [] })
+    expect(settings.discipline.mode.value).toBe("virtual")
+  })
+
+  it.each([
+    ["enable ntp", undefined],
+    ["disable ntp", undefined],
+    ["enable stats", undefined],
+    ["disable stats", undefined],
+    ["enable kernel", "the kernel's own clock loop is never used"],
+    ["disable kernel", undefined],
+    ["enable monitor", "a list of clients is not kept yet"],
+    ["disable monitor", undefined],
+    ["enable auth", undefined],
+    ["disable auth", "peers that nobody configured are not taken yet"],
+    ["enable calibrate", "not acted on yet"],
+    ["enable bclient", "not acted on yet"],
+    ["enable mode7", "not acted on yet"],
+    ["enable pps", "not acted on yet"],
+    ["disable calibrate bclient mode7 pps", undefined]
+  ])("%s is acted on, says what is the case, or says why it has no effect", (text, why) => {
+    const messages = settle(text).diagnostics.map(({ severity, message }) => `${severity} ${message}`)
+    expect(messages).toEqual(
+      why === undefined ? [] : [expect.stringMatching(`^warning '${text}' has no effect: .*${why}`)]
+    )
   })
 
   it("lets the last line about a flag count", () => {

@@ -40,6 +40,7 @@ describe("meridian up", () => {
     expect(new Set([...named, "config"])).toEqual(new Set(Object.keys(upCommand.flags)))
     // These set one value of a directive that has several, so they speak for themselves.
     const ofTheirOwn = new Set([
+      "panicgate",
       "stratum",
       "nts",
       "no-nts",

@@ -272,7 +272,7 @@ export type FromDiscipline<Command = unknown> =
   | ClockEvents<Command>
   | DisciplineWarning
 
-/** The node's packet counters for sysstats: what NTPsec counts there. Each since the start. */
+/** The node's packet counters for sysstats: what NTPsec counts there. Each since the node's start; lines hold differences. */
 export interface SystemCounters {
   readonly type: "system-counters"
   readonly received: number

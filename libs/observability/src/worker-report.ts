@@ -17,6 +17,8 @@ export interface WorkerCounters {
   /** By reason, see libs/protocol outcome.ts; reasons with replies are in `served`. */
   readonly dropped: Readonly<Record<string, number>>
   readonly served: Readonly<Record<string, number>>
+  /** Those of the answered that asked in NTP version 1, 2 or 3. */
+  readonly oldVersion: number
   /** Datagrams the kernel dropped because the receive queue was full (SO_RXQ_OVFL), since the socket was opened. */
   readonly overflow: number
   /** How many receive calls returned how many datagrams; bins end at {@link BATCH_SIZE_BINS}. */
@@ -67,9 +69,9 @@ export type ToWorker = Drain
 const isReport = (value: unknown): value is WorkerReport => {
   if (!isRecord(value) || value["type"] !== "report" || !isRecord(value["counters"])) return false
   if (!isCounts(value["newestKey"])) return false
-  const { received, replied, unsent, overflow, batchSizes, dropped, served } = value["counters"]
+  const { received, replied, unsent, oldVersion, overflow, batchSizes, dropped, served } = value["counters"]
   return (
-    [received, replied, unsent, overflow, value["rss"], value["heapUsed"]].every((count) => Number.isFinite(count)) &&
+    [received, replied, unsent, oldVersion, overflow, value["rss"], value["heapUsed"]].every((count) => Number.isFinite(count)) &&
     Array.isArray(batchSizes) &&
     isCounts(dropped) &&
     isCounts(served)
@@ -96,6 +98,7 @@ export const noCounters: WorkerCounters = {
   unsent: 0,
   dropped: {},
   served: {},
+  oldVersion: 0,
   overflow: 0,
   batchSizes: BATCH_SIZE_BINS.map(() => 0)
 }
@@ -107,6 +110,7 @@ export const addCounters = (a: WorkerCounters, b: WorkerCounters): WorkerCounter
   unsent: a.unsent + b.unsent,
   dropped: addCounts(a.dropped, b.dropped),
   served: addCounts(a.served, b.served),
+  oldVersion: a.oldVersion + b.oldVersion,
   overflow: Math.max(a.overflow, b.overflow),
   batchSizes: a.batchSizes.map((count, bin) => count + (b.batchSizes[bin] ?? 0))
 })

@@ -173,7 +173,7 @@ export class DisciplineService {
   }
 
   countersArrived(counters: SystemCounters): void {
-    this.statistics.counters = counters
+    this.statistics.counted(counters)
   }
 
   /** To be called a few times a second. */
@@ -213,6 +213,7 @@ export class DisciplineService {
     const { monotonic } = this.surroundings.read()
     this.saveDrift(monotonic)
     this.keeper.stop()
+    this.statistics.stop()
     this.upstreams.stop()
     this.clocks.stop()
     this.outbox.flush(monotonic)

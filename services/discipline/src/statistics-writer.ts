@@ -46,9 +46,28 @@ export const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, rea
   )
 }
 
+/** As ntpd, which begins to count anew with each line. */
+const since = (before: SystemCounters, now: SystemCounters): SystemCounters => {
+  const count = (name: Exclude<keyof SystemCounters, "type">): number => Math.max(0, now[name] - before[name])
+  return {
+    type: "system-counters",
+    received: count("received"),
+    processed: count("processed"),
+    currentVersion: count("currentVersion"),
+    oldVersion: count("oldVersion"),
+    restricted: count("restricted"),
+    badLength: count("badLength"),
+    badAuthentication: count("badAuthentication"),
+    declined: count("declined"),
+    rateLimited: count("rateLimited"),
+    kissesSent: count("kissesSent")
+  }
+}
+
 export class StatisticsWriter {
-  /** What the supervisor told last. */
-  counters: SystemCounters | undefined
+  /** What the supervisor told last, and what stood there when the last line was written. */
+  private counters: SystemCounters | undefined
+  private written: SystemCounters | undefined
   private readonly statistics: Statistics
   private readonly read: ReadClocks
   private readonly added: (monotonic: number) => number
@@ -131,13 +150,30 @@ export class StatisticsWriter {
     this.statistics.write("loopstats", unix, line)
   }
 
+  /** What comes first is where counting begins: it may be of a time before this process. */
+  counted(counters: SystemCounters): void {
+    this.written ??= counters
+    this.counters = counters
+  }
+
   /** Writes what is due. */
   tick(): void {
+    if (this.read().monotonic - this.systemAt >= SYSTEM_INTERVAL) this.writeSystem()
+  }
+
+  /** Writes what was counted since the last line: the next process counts from what it hears first. */
+  stop(): void {
+    this.writeSystem()
+  }
+
+  private writeSystem(): void {
     const now = this.read()
     const seconds = now.monotonic - this.systemAt
-    if (seconds < SYSTEM_INTERVAL) return
     this.systemAt = now.monotonic
     const unix = unixOf(now)
-    if (this.counters !== undefined) this.statistics.write("sysstats", unix, systemLine(unix, seconds, this.counters))
+    const { counters, written } = this
+    if (counters === undefined || written === undefined) return
+    this.statistics.write("sysstats", unix, systemLine(unix, seconds, since(written, counters)))
+    this.written = counters
   }
 }

@@ -57,7 +57,6 @@ export class Simulation {
       shm: () => undefined,
       pulse: () => undefined,
       phc: () => [],
-      added: () => 0,
       taiOffset: undefined,
       broken: undefined
     }
@@ -79,6 +78,7 @@ export class Simulation {
         precision: -24,
         frequency: undefined,
         ports: this.ports(),
+        added: () => 0,
         taiOffset: () => this.devices.taiOffset,
         numbering: () =>
           numberingOf(

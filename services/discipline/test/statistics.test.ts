@@ -5,11 +5,26 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { SystemCounters } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { ntpTimestamp } from "@meridian/time/timestamp"
+import { StatisticsWriter } from "../src/statistics-writer.ts"
+import { configurationOf, type Folder, makeFolder } from "./running-discipline.ts"
 import { GenerationFile, generationSuffix } from "../src/file-generations.ts"
 import { clockLine, loopLine, mjdTime, peerLine, rawLine, Statistics, systemLine } from "../src/statistics.ts"
 
 /** 2026-01-01T00:00:01.5Z, a Thursday. */
 const NEW_YEAR = 1_767_225_601.5
+const nothing: SystemCounters = {
+  type: "system-counters",
+  received: 0,
+  processed: 0,
+  currentVersion: 0,
+  oldVersion: 0,
+  restricted: 0,
+  badLength: 0,
+  badAuthentication: 0,
+  declined: 0,
+  rateLimited: 0,
+  kissesSent: 0
+}
 const at = (unix: number, uptime = 0) => ({ unix, uptime, pid: 4321 })
 
 describe("a line", () => {
@@ -74,6 +89,50 @@ describe("a line", () => {
       kissesSent: 10
     }
     expect(systemLine(NEW_YEAR, 3600.2, counters)).toBe("61041 1.500 3600 1 2 3 4 5 6 7 8 9 10")
+  })
+})
+
+describe("sysstats", () => {
+  let folder: Folder
+  beforeEach(() => void (folder = makeFolder()))
+  afterEach(() => folder.remove())
+
+  it("has a line an hour and one at the end, each with what was counted since the line before", () => {
+    let monotonic = 500
+    const read = () => ({ seconds: Math.floor(NEW_YEAR) + monotonic, nanoseconds: 0, monotonic })
+    const filegen = [{ name: "sysstats", file: "sysstats", type: "none", link: false }] as const
+    const warnings: string[] = []
+    const writer = new StatisticsWriter({ ...configurationOf(folder), statsdir: folder.path, filegen }, read, 500, (text) =>
+      warnings.push(text)
+    )
+    const counted = (received: number, kissesSent: number): void =>
+      writer.counted({ ...nothing, received, processed: received - 1, kissesSent })
+    const lines = (): string[][] =>
+      readFileSync(folder.file("sysstats"), "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.split(" ").slice(2))
+
+    // Another process of this node has counted before this one.
+    counted(1_000, 5)
+    counted(1_010, 5)
+    monotonic += 3_599
+    writer.tick()
+    expect(readdirSync(folder.path)).toEqual([])
+    monotonic += 1
+    writer.tick()
+    counted(1_500, 7)
+    monotonic += 3_600
+    writer.tick()
+    counted(1_501, 7)
+    monotonic += 10
+    writer.stop()
+    expect(warnings).toEqual([])
+    expect(lines()).toEqual([
+      ["3600", "10", "10", "0", "0", "0", "0", "0", "0", "0", "0"],
+      ["3600", "490", "490", "0", "0", "0", "0", "0", "0", "0", "2"],
+      ["10", "1", "1", "0", "0", "0", "0", "0", "0", "0", "0"]
+    ])
   })
 })
 

@@ -1,5 +1,6 @@
 /** The place of the clock's process, what it said last, and what the node says about the page it writes. */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
+import { CAP_SYS_TIME, withCapability } from "@meridian/native-io/capabilities"
 import type { ClockPageReader } from "@meridian/native-io/clock-page"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import {
@@ -19,6 +20,8 @@ export interface ClockLaunch {
   /** Path of the page it writes. */
   readonly page: string
   readonly configuration: DisciplineConfiguration
+  /** Kernel mode: it is handed CAP_SYS_TIME, which this process reserved. */
+  readonly maySetClock: boolean
   /** For sources under symmetric keys. */
   readonly keys: () => ServingKeys
   /** Decisions for the event log: commands of the clock's aggregate. */
@@ -32,24 +35,26 @@ export class ClockPlace {
   report: DisciplineReport | undefined
 
   constructor(launch: ClockLaunch) {
-    const { program, page, configuration, keys } = launch
+    const { program, page, configuration, maySetClock, keys } = launch
     this.process = new SupervisedProcess({
       name: "clock",
       spawn: () => {
-        const child = spawn(
-          process.execPath,
-          [
-            "--max-semi-space-size=1",
-            "--v8-pool-size=1",
-            "--optimize-for-size",
-            program,
-            "--clock-page",
-            page,
-            "--configuration",
-            JSON.stringify(configuration)
-          ],
-          { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" }
-        )
+        const start = (): ChildProcess =>
+          spawn(
+            process.execPath,
+            [
+              "--max-semi-space-size=1",
+              "--v8-pool-size=1",
+              "--optimize-for-size",
+              program,
+              "--clock-page",
+              page,
+              "--configuration",
+              JSON.stringify(configuration)
+            ],
+            { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" }
+          )
+        const child = maySetClock ? withCapability(CAP_SYS_TIME, start) : start()
         child.send(keys(), () => {})
         return child
       },

@@ -104,13 +104,13 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
       stepout: loop.stepout.value,
       panic: loop.panic.value,
       dispersion: loop.dispersion.value,
-      firstMayPanic: null
+      firstMayPanic: discipline.panicGate.value
     },
     driftfile: path(discipline.driftFile.value),
     leapfile: path(discipline.leapFile.value),
     statsdir: path(discipline.statisticsDirectory.value) ?? stateDirectory,
     filegen: statistics(settings),
-    mode: "virtual",
+    mode: discipline.mode.value,
     // Beside the file that says where the server's keys are kept, so that one directory outlives a node's state.
     cookieDirectory: nts.cookieFile.value === undefined ? stateDirectory : dirname(resolve(nts.cookieFile.value)),
     leapSmearSeconds: discipline.leapSmearSeconds.value

@@ -18,9 +18,10 @@ import { CoordinatorPlace } from "./coordinator-place.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
-import { dropPrivilege, type Identity } from "./privilege.ts"
+import { type Identity, settlePrivilege } from "./privilege.ts"
 import { formatListen, openListeners, openSockets } from "./sockets.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
+import { systemCounters } from "./system-counters.ts"
 import { WorkerSlot } from "./worker-slot.ts"
 
 export interface NodePlan {
@@ -89,6 +90,9 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
 /** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
 const HEALTH_INTERVAL_MS = 2_000
 
+/** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
+const COUNTERS_INTERVAL_MS = 10_000
+
 /** Starts processes together; succeeds when all are ready. */
 const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
@@ -126,7 +130,9 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const page = join(plan.stateDirectory, "clock.page")
     const clockPage = yield* attempt(() => freshClockPage(page))
     const reader = openClockPageReader(clockPage)
-    if (plan.identity !== undefined) yield* attempt(() => dropPrivilege(plan.identity as Identity, plan.stateDirectory))
+    const steers = plan.discipline.mode === "kernel"
+    const privilege = yield* attempt(() => settlePrivilege(plan.identity, plan.stateDirectory, steers))
+    if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
     const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
@@ -166,6 +172,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       program: plan.programs.discipline,
       page,
       configuration: plan.discipline,
+      maySetClock: privilege.forClock,
       keys,
       onEvents: (events) => coordinator.tellClockEvents(events),
       warn
@@ -223,6 +230,15 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       coordinator.tellHealth({ workers: running, synchronised, stratum })
     }, HEALTH_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
+    const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
+    const tellCounters = (): void => {
+      if (!writesCounters) return
+      const totals = workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters)
+      clock.process.broadcast(systemCounters(totals))
+    }
+    tellCounters()
+    const told = setInterval(tellCounters, COUNTERS_INTERVAL_MS)
+    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(told)))
     const serving = [...workers, ...ntsKe].map((slot) => slot.process)
     return {
       status,
@@ -233,6 +249,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
         Effect.andThen(coordinator.process.stop),
+        Effect.andThen(Effect.sync(tellCounters)),
         Effect.andThen(clock.process.stop)
       )
     }

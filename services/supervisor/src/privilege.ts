@@ -1,7 +1,18 @@
-/** Giving up root: only the supervisor needs it, and only until the sockets are open. */
+/**
+ * Giving up root, which only the supervisor needs and only until the sockets are open; and who may set the system's clock:
+ * the clock's process where kernel mode is asked for, and nobody else.
+ */
 import { execFileSync } from "node:child_process"
 import { chownSync, readdirSync } from "node:fs"
 import { join } from "node:path"
+import {
+  CAP_SYS_TIME,
+  giveUpCapability,
+  hasCapability,
+  keepCapabilityThrough,
+  readCapabilities,
+  reserveCapability
+} from "@meridian/native-io/capabilities"
 
 export interface Identity {
   /** As given, for messages. */
@@ -45,10 +56,73 @@ export const resolveIdentity = (text: string): Identity => {
 }
 
 /** Hands the state directory to the identity and becomes it, for good. */
-export const dropPrivilege = (identity: Identity, stateDirectory: string): void => {
+const become = (identity: Identity, stateDirectory: string): void => {
   chownSync(stateDirectory, identity.uid, identity.gid)
   for (const entry of readdirSync(stateDirectory)) chownSync(join(stateDirectory, entry), identity.uid, identity.gid)
   process.setgroups?.([identity.gid])
   process.setgid?.(identity.gid)
   process.setuid?.(identity.uid)
+}
+
+export interface PrivilegeQuestion {
+  /** Whether kernel mode was asked for. */
+  readonly steers: boolean
+  readonly isRoot: boolean
+  /** Whether another user is to be become. */
+  readonly changesUser: boolean
+  /** Whether the capability in question is permitted now. */
+  readonly has: boolean
+}
+
+/**
+ * What becomes of CAP_SYS_TIME.
+ * - `give-up`: for this process and all of its children, for good
+ * - `keep-through`: kept over the change of user, for the clock's process alone
+ * - `reserve`: a user's process that was given it keeps it for the clock's process alone
+ * - `stay-root`: root's children are root too: all of them have it, which is worth a warning
+ */
+export type TimePrivilege = "give-up" | "keep-through" | "reserve" | "stay-root"
+
+export const timePrivilege = ({ steers, isRoot, changesUser, has }: PrivilegeQuestion): TimePrivilege => {
+  if (!steers || !has) return "give-up"
+  if (changesUser) return "keep-through"
+  return isRoot ? "stay-root" : "reserve"
+}
+
+export interface PrivilegeKept {
+  /** Whether the clock's process is to be started with {@link CAP_SYS_TIME} handed on to it. */
+  readonly forClock: boolean
+  readonly warning: string | undefined
+}
+
+/**
+ * Hands the state directory over, becomes the identity where there is one, and settles who may set the clock.
+ * @param capability another than CAP_SYS_TIME in tests, which must not have that one
+ */
+export const settlePrivilege = (
+  identity: Identity | undefined,
+  stateDirectory: string,
+  steers: boolean,
+  capability = CAP_SYS_TIME
+): PrivilegeKept => {
+  const change = (): void => {
+    if (identity !== undefined) become(identity, stateDirectory)
+  }
+  const has = hasCapability(readCapabilities().permitted, capability)
+  switch (timePrivilege({ steers, isRoot: process.getuid?.() === 0, changesUser: identity !== undefined, has })) {
+    case "keep-through":
+      return { forClock: keepCapabilityThrough(capability, change), warning: undefined }
+    case "reserve":
+      return { forClock: reserveCapability(capability), warning: undefined }
+    case "stay-root":
+      return {
+        forClock: false,
+        warning:
+          "kernel mode without --user: every process runs as root and could set the clock; give --user NAME to leave that to the clock's process alone"
+      }
+    case "give-up":
+      giveUpCapability(capability)
+      change()
+      return { forClock: false, warning: undefined }
+  }
 }

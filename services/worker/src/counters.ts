@@ -5,6 +5,8 @@ import { outcomeReasons, respondReasons } from "@meridian/protocol/outcome"
 export class Counters {
   /** Indexed by Outcome.index. Doubles: exact to 2^53 packets. */
   readonly outcomes = new Float64Array(outcomeReasons.length)
+  /** Answered requests of versions 1 to 3. */
+  oldVersion = 0
   private readonly bins = new Float64Array(BATCH_SIZE_BINS.length)
   private received = 0
   private replied = 0
@@ -33,6 +35,7 @@ export class Counters {
       unsent: this.answered - this.replied,
       served,
       dropped,
+      oldVersion: this.oldVersion,
       overflow,
       batchSizes: [...this.bins]
     }

@@ -95,6 +95,8 @@ const settle = (socket: UdpSocket, slot: number, outcome: Outcome, server: NtpSe
     socket.replyLengths[slot] = 0
     return 0
   }
+  // The reply carries the request's version.
+  if (((socket.bytes[slot * SLOT_STRIDE]! >> 3) & 7) < 4) counters.oldVersion += 1
   // The last belt: whatever went wrong above, no reply leaves that is longer than its request.
   const length = server.replyLength <= socket.requestLengths[slot]! ? server.replyLength : 0
   socket.replyLengths[slot] = length
