@@ -232,7 +232,10 @@ const flagRemarks = (
   )
   const open = lines.findLast(({ values, isOn }) => !isOn && values.flags.includes("ntp"))
   if (asked !== "kernel" || flags.ntp.value || open === undefined) return remarks
-  return [...remarks, warningAt(open.location, "'disable ntp' leaves the system's clock alone: 'discipline kernel' has no effect")]
+  return [
+    ...remarks,
+    warningAt(open.location, "'disable ntp' leaves the system's clock alone: 'discipline kernel' has no effect")
+  ]
 }
 
 const problems = (statements: readonly Statement[], { selection }: DisciplineSettings): Diagnostic[] => {

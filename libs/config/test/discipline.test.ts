@@ -232,7 +232,8 @@ describe("the discipline", () => {
     expect(discipline("discipline kernel").mode).toMatchObject({ value: "kernel", origin: { line: 1 } })
     const { statements } = parseText("f", "discipline kernel")
     const machine = { cores: 1, interfaces: [] }
-    const flagged = effectiveSettings(statements, { discipline: "virtual", panicGate: true }, machine).settings.discipline
+    const flagged = effectiveSettings(statements, { discipline: "virtual", panicGate: true }, machine).settings
+      .discipline
     expect([flagged.mode.value, flagged.panicGate.value]).toEqual(["virtual", true])
   })
 
@@ -267,9 +268,9 @@ describe("the discipline", () => {
     ["disable calibrate bclient mode7 pps", undefined]
   ])("%s is acted on, says what is the case, or says why it has no effect", (text, why) => {
     const messages = settle(text).diagnostics.map(({ severity, message }) => `${severity} ${message}`)
-    expect(messages).toEqual(
-      why === undefined ? [] : [expect.stringMatching(`^warning '${text}' has no effect: .*${why}`)]
-    )
+    const expected = why === undefined ? [] : [`warning '${text}' has no effect: `]
+    expect(messages.map((message) => message.slice(0, expected[0]?.length ?? Infinity))).toEqual(expected)
+    expect(messages.join()).toContain(why ?? "")
   })
 
   it("lets the last line about a flag count", () => {

@@ -125,7 +125,10 @@ const within = (value: number, least: number, most: number): number => Math.max(
 const microseconds = (seconds: number): number => Math.ceil(1e6 * within(seconds, 0, GREATEST_ERROR))
 
 /** Writes an adjustment into an empty record. */
-const encode = (record: Float64Array, { rate, status, maxError, estimatedError, taiOffset }: KernelAdjustment): void => {
+const encode = (
+  record: Float64Array,
+  { rate, status, maxError, estimatedError, taiOffset }: KernelAdjustment
+): void => {
   const set = (mode: number, field: number, value: number): void => {
     record[MODES]! |= mode
     record[field] = value

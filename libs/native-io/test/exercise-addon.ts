@@ -155,6 +155,30 @@ const exerciseClockPage = (): void => {
   rmSync(folder, { recursive: true })
 }
 
+/** Reads alone: with `modes` 0 the machine's clock stays what it is, and no capability is touched. */
+const exerciseKernelClock = (): void => {
+  const record = new Float64Array(12)
+  for (let count = 0; count < 100; count++) addon.clockAdjtime(record.fill(0))
+  assert.ok(record[7]! >= 9_000 && record[7]! <= 11_000)
+  for (const value of [NaN, Infinity, -Infinity, 1e300])
+    for (let field = 0; field < 12; field++) {
+      record.fill(0)[field] = value
+      assert.throws(() => addon.clockAdjtime(record))
+    }
+  const loose = addon as unknown as Record<keyof NativeAddon, (...values: ReadonlyArray<unknown>) => unknown>
+  for (const value of [...wrong.filter((it) => typeof it !== "number"), -1, NaN, 1e300]) {
+    assert.throws(() => loose.clockAdjtime(value))
+    assert.throws(() => loose.setCapabilities(value, value, value))
+    assert.throws(() => loose.keepCapabilities(value))
+    assert.throws(() => loose.dropBoundingCapability(value))
+    assert.throws(() => loose.setAmbientCapability(value, 0))
+    assert.throws(() => loose.setAmbientCapability(0, value))
+  }
+  assert.throws(() => loose.setCapabilities())
+  assert.throws(() => addon.dropBoundingCapability(1_000))
+  assert.throws(() => addon.setAmbientCapability(1_000, 1))
+}
+
 const exerciseDigests = (): void => {
   const { openDigest } = addon as NativeAddon & DigestBinding
   const bytes = new Uint8Array(300)
@@ -210,6 +234,7 @@ if (isMainThread) {
   await exerciseLifetimes()
   exerciseWrongArguments()
   exerciseClockPage()
+  exerciseKernelClock()
   addon.readClocks(new Float64Array(3))
   assert.ok(addon.smallestClockStep() > 0)
   for (let round = 0; round < 3; round++) {

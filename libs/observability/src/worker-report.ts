@@ -71,7 +71,9 @@ const isReport = (value: unknown): value is WorkerReport => {
   if (!isCounts(value["newestKey"])) return false
   const { received, replied, unsent, oldVersion, overflow, batchSizes, dropped, served } = value["counters"]
   return (
-    [received, replied, unsent, oldVersion, overflow, value["rss"], value["heapUsed"]].every((count) => Number.isFinite(count)) &&
+    [received, replied, unsent, oldVersion, overflow, value["rss"], value["heapUsed"]].every((count) =>
+      Number.isFinite(count)
+    ) &&
     Array.isArray(batchSizes) &&
     isCounts(dropped) &&
     isCounts(served)

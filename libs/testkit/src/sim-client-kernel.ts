@@ -4,7 +4,12 @@
  * alone. `judged` says which of the two the simulation looks at.
  */
 import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
-import { KernelSteering, type SteeringAim, type SteeringDecision, type SteeringRate } from "@meridian/algorithms/kernel-steering"
+import {
+  KernelSteering,
+  type SteeringAim,
+  type SteeringDecision,
+  type SteeringRate
+} from "@meridian/algorithms/kernel-steering"
 import type { SimulatedClient } from "./sim-client.ts"
 import { type MeridianClient, type MeridianClientOptions, meridianClient } from "./sim-client-meridian.ts"
 
@@ -112,7 +117,11 @@ export const kernelClient = (options: KernelClientOptions): KernelClient => {
       const delay = sample.delay + (gained - before)
       const offset = sample.offset + stepped - (gained + before) / 2
       const uncorrected = offset + steering.added(monotonic - delay / 2)
-      meridian.answered(source, { sample: { ...sample, time: monotonic, delay, offset: uncorrected }, report }, monotonic)
+      meridian.answered(
+        source,
+        { sample: { ...sample, time: monotonic, delay, offset: uncorrected }, report },
+        monotonic
+      )
       steer(monotonic)
     },
     wallStepped: (seconds, now) => {

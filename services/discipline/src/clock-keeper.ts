@@ -121,7 +121,11 @@ export class ClockKeeper {
     const distance = discipline.rootDistance(monotonic)
     const residue = Math.abs(this.lineOffset(monotonic))
     // Before it is set, a drift file's frequency is the best there is; what another process published holds for the old one.
-    const frequency = isSet ? discipline.tracking(monotonic)?.frequency : inherited === undefined ? options.frequency : 0
+    const frequency = isSet
+      ? discipline.tracking(monotonic)?.frequency
+      : inherited === undefined
+        ? options.frequency
+        : 0
     const hasAim = isSet || (frequency !== undefined && frequency !== 0)
     const aim: SteeringAim = {
       offsetAt: isSet

@@ -11,7 +11,12 @@ import {
 } from "@meridian/algorithms/kernel-steering"
 import type { ArmedLeap } from "@meridian/algorithms/leap"
 import { formatSeconds } from "@meridian/algorithms/verdict"
-import { type KernelAdjustment, type KernelClock, type KernelLeap, KernelClockRefused } from "@meridian/native-io/kernel-clock"
+import {
+  type KernelAdjustment,
+  type KernelClock,
+  type KernelLeap,
+  KernelClockRefused
+} from "@meridian/native-io/kernel-clock"
 
 /** What the kernel is to know of the clock's quality. Seconds. */
 export interface ClockQuality {
@@ -137,12 +142,15 @@ export class SystemClockSteering {
       const state = this.clock.adjust(adjustment)
       this.toldAt = now
       if (isNew) this.steering.applied(now, state)
-      if (this.armed !== undefined && (state.leapState === "in-progress" || state.leapState === "past")) this.armed = undefined
+      if (this.armed !== undefined && (state.leapState === "in-progress" || state.leapState === "past"))
+        this.armed = undefined
       return step
     } catch (error) {
       if (!(error instanceof KernelClockRefused)) throw error
       this.hasFailed = true
-      this.warn(`${error.message}; the system's clock is left alone from here on, and served time is right all the same`)
+      this.warn(
+        `${error.message}; the system's clock is left alone from here on, and served time is right all the same`
+      )
       return 0
     }
   }
@@ -163,10 +171,14 @@ export class SystemClockSteering {
     const found = this.clock.read()
     if (!sameRate(found, this.steering.rate)) {
       this.steering.applied(now, { frequency: found.frequency, tick: found.tick })
-      this.warn("another program changes the frequency of the system's clock: stop it, or leave the clock to it with `discipline virtual`")
+      this.warn(
+        "another program changes the frequency of the system's clock: stop it, or leave the clock to it with `discipline virtual`"
+      )
     }
     if (found.ownLoop) {
-      this.warn("another program switched the kernel's own clock loop on: stop it, or leave the clock to it with `discipline virtual`")
+      this.warn(
+        "another program switched the kernel's own clock loop on: stop it, or leave the clock to it with `discipline virtual`"
+      )
       this.steering.applied(now, this.clock.takeOver())
     }
   }
@@ -180,7 +192,9 @@ export class SystemClockSteering {
         `the system's clock is ${formatSeconds(residue)} off and not stepped, since that is over the panic threshold: set it, or raise \`tinker panic\`; served time is right all the same`
       )
     if (state === "limited")
-      this.warn("the system's clock is off by more than the kernel can correct (10 %); served time is right all the same")
+      this.warn(
+        "the system's clock is off by more than the kernel can correct (10 %); served time is right all the same"
+      )
   }
 
   private tell(now: number, unix: number, quality: ClockQuality, leap: ArmedLeap | undefined): KernelAdjustment {
@@ -196,7 +210,8 @@ export class SystemClockSteering {
   private leapFlag(now: number, unix: number, leap: ArmedLeap | undefined): KernelLeap {
     if (leap !== undefined) this.armed = leap.at - unix <= ARM_SECONDS ? leap : undefined
     // Served time may reach the leap second a moment before the kernel does: it stays armed until the kernel has leapt.
-    else if (this.armed !== undefined && (unix < this.armed.at || unix > this.armed.at + LEAP_PATIENCE)) this.armed = undefined
+    else if (this.armed !== undefined && (unix < this.armed.at || unix > this.armed.at + LEAP_PATIENCE))
+      this.armed = undefined
     if (this.armed === undefined || now - this.steppedAt < DISARM_SECONDS) return "none"
     return this.armed.change > 0 ? "insert" : "delete"
   }

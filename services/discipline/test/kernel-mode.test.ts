@@ -185,7 +185,7 @@ describe("a machine's clock in kernel mode", () => {
     expect(machine.kernel.clock.read().synchronised).toBe(false)
     machine.run(10, true, () => {
       const { synchronised, maxError } = machine.kernel.clock.read()
-      if (synchronised) expect(maxError + 1e-3).toBeGreaterThan(Math.abs(machine.systemError))
+      expect(synchronised ? maxError + 1e-3 : Infinity).toBeGreaterThan(Math.abs(machine.systemError))
     })
     expect(machine.kernel.clock.read().synchronised).toBe(true)
     machine.tracked.reach = 0
@@ -226,21 +226,24 @@ describe("a machine's clock in kernel mode", () => {
 })
 
 describe("another program, in kernel mode,", () => {
-  it.each([40, -40])("that sets the clock by %d s is noticed at the next look, and undone after the stepout", (step) => {
-    const machine = new Machine({ drift: 20e-6 })
-    machine.run(60)
-    machine.kernel.setByOther(step)
-    machine.tick()
-    expect(machine.keeper.foreignSteps).toBe(1)
-    expect(Math.abs(machine.servedError ?? 1)).toBeLessThan(1e-4)
-    machine.run(299, true, () => expect(Math.abs(machine.servedError ?? 1)).toBeLessThan(1e-4))
-    expect(machine.steering.state).toBe("disputed")
-    expect(machine.systemError).toBeCloseTo(step, 3)
-    machine.run(5)
-    expect(Math.abs(machine.systemError)).toBeLessThan(1e-4)
-    expect(machine.keeper.foreignSteps).toBe(1)
-    expect(machine.keeper.steps).toBe(0)
-  })
+  it.each([40, -40])(
+    "that sets the clock by %d s is noticed at the next look, and undone after the stepout",
+    (step) => {
+      const machine = new Machine({ drift: 20e-6 })
+      machine.run(60)
+      machine.kernel.setByOther(step)
+      machine.tick()
+      expect(machine.keeper.foreignSteps).toBe(1)
+      expect(Math.abs(machine.servedError ?? 1)).toBeLessThan(1e-4)
+      machine.run(299, true, () => expect(Math.abs(machine.servedError ?? 1)).toBeLessThan(1e-4))
+      expect(machine.steering.state).toBe("disputed")
+      expect(machine.systemError).toBeCloseTo(step, 3)
+      machine.run(5)
+      expect(Math.abs(machine.systemError)).toBeLessThan(1e-4)
+      expect(machine.keeper.foreignSteps).toBe(1)
+      expect(machine.keeper.steps).toBe(0)
+    }
+  )
 
   it("that sets it by an hour is left to a person, who is told", () => {
     const machine = new Machine()
@@ -304,10 +307,10 @@ describe("a leap second in kernel mode", () => {
       const error = machine.servedError
       // Where the clock still is off by `offset`, its day ends by that much earlier or later.
       const near = Math.abs(machine.raw - leapsAt) < 0.3
-      if (error !== undefined && !near) expect(Math.abs(error)).toBeLessThan(1e-3)
+      expect(error === undefined || near ? 0 : Math.abs(error)).toBeLessThan(1e-3)
       if (machine.truth > LEAP_AT + 3) machine.announced = Leap.none
     })
-    expect([...seen].toSorted()).toEqual([Leap.none, leap])
+    expect(seen).toEqual(new Set([leap, Leap.none]))
     expect(machine.keeper.foreignSteps).toBe(0)
     expect(machine.steering.steps).toBe(0)
     machine.run(20)
@@ -358,7 +361,11 @@ describe("whether to steer", () => {
   })
 
   it.each([
-    [sources, { clock, privileged: false }, /CAP_SYS_TIME.*AmbientCapabilities=CAP_SYS_TIME.*--user NAME.*virtual mode/],
+    [
+      sources,
+      { clock, privileged: false },
+      /CAP_SYS_TIME.*AmbientCapabilities=CAP_SYS_TIME.*--user NAME.*virtual mode/
+    ],
     [sources, { clock: undefined, privileged: true }, /addon.*virtual mode/],
     [[], { clock, privileged: true }, /no source is configured.*virtual mode/]
   ] as const)("is refused in a sentence where one is missing", (from, has, reason) => {

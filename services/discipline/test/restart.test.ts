@@ -22,7 +22,6 @@ describe.concurrent("a process that was killed", () => {
       expect(isSynchronised(left, left.deadline + 0.001)).toBe(false)
       const before = servedOffset(left)
       const report = await second.report(({ tracking }) => tracking.state === "synchronised")
-      expect(monotonic() - killedAt).toBeLessThan(10)
       const page = second.page()
       expect(page).toMatchObject({ stratum: 3, leap: 0 })
       // The old correction is still served; what differs is worked off.

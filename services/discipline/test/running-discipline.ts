@@ -108,7 +108,16 @@ export const startDiscipline = async (
   const page = folder.file("clock.page")
   const configuration = JSON.stringify(configurationOf(folder, change))
   const within = namespace === undefined ? [] : ["ip", "netns", "exec", namespace]
-  const line = [...withoutSysTime, ...within, process.execPath, program, "--clock-page", page, "--configuration", configuration]
+  const line = [
+    ...withoutSysTime,
+    ...within,
+    process.execPath,
+    program,
+    "--clock-page",
+    page,
+    "--configuration",
+    configuration
+  ]
   const child = spawn(line[0]!, line.slice(1), {
     env,
     stdio: ["ignore", "ignore", "pipe", "ipc"],

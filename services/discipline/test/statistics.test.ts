@@ -102,8 +102,11 @@ describe("sysstats", () => {
     const read = () => ({ seconds: Math.floor(NEW_YEAR) + monotonic, nanoseconds: 0, monotonic })
     const filegen = [{ name: "sysstats", file: "sysstats", type: "none", link: false }] as const
     const warnings: string[] = []
-    const writer = new StatisticsWriter({ ...configurationOf(folder), statsdir: folder.path, filegen }, read, 500, (text) =>
-      warnings.push(text)
+    const writer = new StatisticsWriter(
+      { ...configurationOf(folder), statsdir: folder.path, filegen },
+      read,
+      500,
+      (text) => warnings.push(text)
     )
     const counted = (received: number, kissesSent: number): void =>
       writer.counted({ ...nothing, received, processed: received - 1, kissesSent })

@@ -86,7 +86,15 @@ describe.runIf(isRoot)("a process that was started by root", () => {
   })
 
   it("as a user with an ambient right keeps it from the others", () => {
-    const launch = ["setpriv", "--reuid", "nobody", "--clear-groups", "--inh-caps", "+net_bind_service", "--ambient-caps"]
+    const launch = [
+      "setpriv",
+      "--reuid",
+      "nobody",
+      "--clear-groups",
+      "--inh-caps",
+      "+net_bind_service",
+      "--ambient-caps"
+    ]
     execFileSync("chmod", ["755", folder])
     const { kept, own, plain, clock } = settle(true, undefined, [...launch, "+net_bind_service"])
     expect(kept.forClock).toBe(true)
@@ -122,7 +130,8 @@ describe("a node", () => {
     const args = ["--workers", "1", "--listen", "127.0.0.1", "--config", file]
     const node = await startNode({ within: isRoot ? withoutSysTime : [], args })
     try {
-      for (let waited = 0; !node.stderr().includes("AmbientCapabilities") && waited < 10_000; waited += 50) await sleep(50)
+      for (let waited = 0; !node.stderr().includes("AmbientCapabilities") && waited < 10_000; waited += 50)
+        await sleep(50)
       expect(node.stderr()).toMatch(/kernel mode: .*AmbientCapabilities=CAP_SYS_TIME.*--user NAME.*virtual mode/)
     } finally {
       await node.stop()

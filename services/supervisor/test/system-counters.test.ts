@@ -13,7 +13,8 @@ import { systemCounters } from "../src/system-counters.ts"
 const counters = (change: Partial<WorkerCounters>): WorkerCounters => ({ ...noCounters, ...change })
 
 it("every outcome is in a column, and answered and dropped add up to what came", () => {
-  const counts = (names: readonly string[]): Record<string, number> => Object.fromEntries(names.map((name) => [name, 1]))
+  const counts = (names: readonly string[]): Record<string, number> =>
+    Object.fromEntries(names.map((name) => [name, 1]))
   const all = counters({
     received: respondReasons.length + ignoreReasons.length,
     served: counts(respondReasons),
@@ -55,7 +56,15 @@ it("of a node are in a line of sysstats", { timeout: 30_000 }, async () => {
         socket.send(packet, node.port, "127.0.0.1", () => sent())
       })
     // Version 4 three times, version 3 twice, one cut short, one from a server.
-    for (const [first, bytes] of [[0x23, 48], [0x23, 48], [0x23, 48], [0x1b, 48], [0x1b, 48], [0x23, 47], [0x24, 48]] as const)
+    for (const [first, bytes] of [
+      [0x23, 48],
+      [0x23, 48],
+      [0x23, 48],
+      [0x1b, 48],
+      [0x1b, 48],
+      [0x23, 47],
+      [0x24, 48]
+    ] as const)
       await send(first, bytes)
     for (let waited = 0; waited < 10_000; waited += 100) {
       const { totals } = (await node.status()) as unknown as { totals: { received: number } }
