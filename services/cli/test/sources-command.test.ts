@@ -118,6 +118,16 @@ describe("the tracking", () => {
     expect(text).not.toContain("waiting for")
   })
 
+  it("says how the system's clock is steered, where it is", () => {
+    expect(formatTracking(tracking())).toMatch(/^mode +virtual: the system's clock is left alone$/m)
+    const kernel = { state: "locked", frequency: -12.5, tick: 10_000, steps: 1 }
+    const steered = formatTracking(tracking({ mode: "kernel", kernel }))
+    expect(steered).toMatch(/^mode +kernel: steers the system's clock$/m)
+    expect(steered).toMatch(/^system clock +locked, -12\.500 ppm, stepped 1 times$/m)
+    const far = formatTracking(tracking({ mode: "kernel", kernel: { ...kernel, tick: 10_050 } }))
+    expect(far).toContain("locked, -12.500 ppm and tick 10050")
+  })
+
   it("says what is waited for, and when a leap second comes", () => {
     const text = formatTracking(
       tracking({
