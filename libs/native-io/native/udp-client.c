@@ -152,6 +152,16 @@ static void start_stamps(struct udp_client *client) {
   setsockopt(client->descriptor, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on);
 }
 
+/*
+ * A connected socket on a port that was asked for may share it with sockets that serve there: the kernel gives it what its
+ * remote sends, and the others everything else.
+ */
+static bool shares_port(const struct sockaddr_storage *local, socklen_t local_length, socklen_t remote_length) {
+  if (local_length == 0 || remote_length == 0) return false;
+  return (local->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)local)->sin6_port
+                                       : ((const struct sockaddr_in *)local)->sin_port) != 0;
+}
+
 /* Opens, binds to `local` (or a random port) and connects to `remote`, where there are such. Returns 0 or -errno. */
 static int open_client(struct udp_client *client, const struct sockaddr_storage *local, socklen_t local_length,
                        const struct sockaddr_storage *remote, socklen_t remote_length) {
@@ -162,6 +172,9 @@ static int open_client(struct udp_client *client, const struct sockaddr_storage 
   if (client->family == AF_INET6 && setsockopt(client->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
     return -errno;
   start_stamps(client);
+  if (shares_port(local, local_length, remote_length) &&
+      setsockopt(client->descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+    return -errno;
   if (local_length > 0 && bind(client->descriptor, (const struct sockaddr *)local, local_length) != 0) return -errno;
   if (remote_length > 0 && connect(client->descriptor, (const struct sockaddr *)remote, remote_length) != 0)
     return -errno;

@@ -42,7 +42,9 @@ export const openUdpClientFallback = async (options: UdpClientOptions): Promise<
   checkUdpClientOptions(options)
   const { remote, local } = options
   const family = isIP((remote ?? local)!.address) === 6 ? 6 : 4
-  const socket = createSocket({ type: family === 6 ? "udp6" : "udp4", ipv6Only: family === 6, lookup: numericLookup })
+  const type = family === 6 ? "udp6" : "udp4"
+  const reusePort = remote !== undefined && local !== undefined && local.port !== 0
+  const socket = createSocket({ type, ipv6Only: family === 6, reusePort, lookup: numericLookup })
   socket.unref()
   try {
     await settle(socket, "listening", () =>

@@ -16,7 +16,10 @@ export interface UdpEndpoint {
 export interface UdpClientOptions {
   /** Connected: only datagrams from here are received, and a refusal by ICMP is told. */
   readonly remote?: UdpEndpoint
-  /** Where to send from; port 0, and no `local` at all, mean a random free one. */
+  /**
+   * Where to send from; port 0, and no `local` at all, mean a random free one. With a port and a `remote` the port may be
+   * shared with sockets of the same user that serve on it (SO_REUSEPORT): what the remote sends comes here and nowhere else.
+   */
   readonly local?: UdpEndpoint
 }
 

@@ -141,6 +141,34 @@ describe.each(["native", "fallback"] as const)("%s client socket", (kind) => {
       expect(again.localPort).toBe(first.localPort)
     })
 
+    it("shares a port with those who serve on it: what its remote sends comes to it, everything else to them", async () => {
+      const type = family === 4 ? "udp4" : "udp6"
+      const peer = await openServer(family)
+      let served = 0
+      const serving = [0, 1].map(() => createSocket({ type, reusePort: true }))
+      const port = { number: 0 }
+      for (const socket of serving) {
+        socket.on("message", () => (served += 1))
+        // The wildcard address, as nodes listen.
+        socket.bind(port.number)
+        await once(socket, "listening")
+        cleanups.push(() => socket.close())
+        port.number = socket.address().port
+      }
+      const client = await open({ local: { address, port: port.number }, remote: { address, port: peer.port } })
+      expect(client.localPort).toBe(port.number)
+      const events = collect(client)
+      const strangers = await Promise.all(Array.from({ length: 20 }, () => openServer(family)))
+      for (let count = 0; count < 20; count += 1) peer.socket.send("peer", port.number, address)
+      for (const { socket } of strangers) socket.send("stranger", port.number, address)
+      await until(() => datagrams(events).length >= 20 && served >= 20)
+      expect(datagrams(events).map(({ bytes }) => Buffer.from(bytes).toString())).toEqual(Array(20).fill("peer"))
+      expect(served).toBe(20)
+      client.send(new Uint8Array([1]))
+      await until(() => peer.seen.length > 0)
+      expect(peer.seen).toEqual([port.number])
+    })
+
     it("cuts what is longer than any NTP packet, and takes empty datagrams", async () => {
       const server = await openServer(family)
       const socket = await open({ remote: { address, port: server.port } })

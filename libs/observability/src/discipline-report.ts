@@ -128,6 +128,14 @@ export interface DisciplineConfiguration {
   readonly cookieDirectory: string
   /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */
   readonly leapSmearSeconds: number
+  /** Where the node serves: symmetric peers are spoken to from there. Without it, from any port. */
+  readonly serving?: readonly ServingEndpoint[]
+}
+
+/** A numeric address, perhaps a wildcard, and a UDP port. */
+export interface ServingEndpoint {
+  readonly address: string
+  readonly port: number
 }
 
 export const defaultTos: TosConfiguration = {
@@ -161,9 +169,9 @@ export interface SourceReport {
   readonly address: string
   /** 0 of a reference clock. */
   readonly port: number
-  /** The configured host; null for a peer that came by itself. */
+  /** The configured host. */
   readonly name: string | null
-  readonly mode: "client" | "active" | "passive" | "clock"
+  readonly mode: "client" | "active" | "clock"
   /** 16 until it has answered. */
   readonly stratum: number
   readonly leap: number

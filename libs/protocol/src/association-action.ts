@@ -71,7 +71,7 @@ export interface NeedKeyExchange {
 /** The association has ended and must be let go: it sends nothing more. */
 export interface Demobilise {
   readonly _tag: "Demobilise"
-  readonly reason: "denied" | "restricted" | "unreachable"
+  readonly reason: "denied" | "restricted"
 }
 
 /** A packet that gave no sample, or (`no-key`) one that could not be sent. */

@@ -26,15 +26,19 @@ export interface ExchangeTimes {
   readonly interleaved: boolean
 }
 
-/** RFC 5905 tests 3, 6 and 7: why a header says nothing of use, or undefined. */
-export const headerFault = (header: NtpHeader): DropReason | undefined => {
+/**
+ * RFC 5905 tests 3, 6 and 7: why a header says nothing of use, or undefined.
+ * @param isPast a symmetric peer's interleaved packet, of whose timestamps none is of now: both the transmit timestamp, of
+ * the packet before, and the receive timestamp may be older than the peer's last update.
+ */
+export const headerFault = (header: NtpHeader, isPast = false): DropReason | undefined => {
   if (header.receive === 0n || header.transmit === 0n) return "zero-timestamp"
   if (header.leap === 3 || header.stratum === 0 || header.stratum >= MAXIMUM_STRATUM) return "unsynchronised"
   if (shortToSeconds(header.rootDelay) / 2 + shortToSeconds(header.rootDispersion) >= MAXIMUM_DISPERSION)
     return "root-distance"
   /** An interleaved reply's transmit timestamp is of the reply before; its receive timestamp is always fresh. */
   const isAfter = (stamp: NtpTimestamp): boolean => differenceSeconds(header.reference, stamp) > 0
-  if (header.reference !== 0n && isAfter(header.transmit) && isAfter(header.receive)) return "reference-time"
+  if (header.reference !== 0n && !isPast && isAfter(header.transmit) && isAfter(header.receive)) return "reference-time"
   return undefined
 }
 

@@ -9,10 +9,10 @@ export interface Endpoint {
 }
 
 /**
- * `client` asks a server. `active` and `passive` are the two ends of `peer` (RFC 5905 §3): both poll, and a passive one
- * was mobilised by the other side's packet and goes when the other side falls silent.
+ * `client` asks a server, `active` is our end of a `peer` line (RFC 5905 §3). There are no passive associations: nobody's
+ * packet mobilises one (docs/adr/007).
  */
-export type AssociationMode = "client" | "active" | "passive"
+export type AssociationMode = "client" | "active"
 
 export interface AssociationOptions {
   readonly mode: AssociationMode

@@ -1,6 +1,5 @@
 /**
- * All associations of a node: those of configured lines, of pools, and those that symmetric peers mobilised. It keeps
- * their timers, takes in the answers of DNS as events, and never has two associations with one address.
+ * All associations of a node: those of configured lines and of pools. It keeps their timers, takes in the answers of DNS as events, and never has two associations with one address.
  */
 import type { NtsAssociation } from "@meridian/auth/nts-client"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
@@ -26,8 +25,8 @@ export interface Associated {
 export interface Mobilised {
   readonly _tag: "Mobilised"
   readonly id: number
-  /** The configured line's host; undefined for a passive association. */
-  readonly host: string | undefined
+  /** The configured line's host. */
+  readonly host: string
   readonly endpoint: Endpoint
   readonly options: AssociationOptions
 }
@@ -50,7 +49,7 @@ export interface Resolve {
 export interface Refused {
   readonly _tag: "Refused"
   readonly host: string
-  readonly reason: "duplicate-host" | "duplicate-address" | "unknown-host" | "too-many-passive"
+  readonly reason: "duplicate-host" | "duplicate-address" | "unknown-host"
 }
 
 export type SetAction = Associated | Mobilised | Demobilised | Resolve | Refused
@@ -58,11 +57,9 @@ export type SetAction = Associated | Mobilised | Demobilised | Resolve | Refused
 export interface AssociationSetOptions {
   /** Pools are filled up to so many associations in all (tos maxclock). */
   readonly maxclock: number
-  /** Passive associations at most: anybody with a key can ask for one. */
-  readonly maxpassive: number
 }
 
-export const defaultSetOptions: AssociationSetOptions = { maxclock: 10, maxpassive: 16 }
+export const defaultSetOptions: AssociationSetOptions = { maxclock: 10 }
 
 /** New associations begin within this time, so that a node with many does not send all at one instant. Seconds. */
 const START_SPREAD = 0.5
@@ -121,19 +118,6 @@ export class AssociationSet {
     return [...source.members].map((member) => this.demobilise(member, "unpeered"))
   }
 
-  /** An authentic mode 1 packet came from somebody who is not configured; hand it to `receive` afterwards. */
-  mobilisePassive(
-    now: Moment,
-    endpoint: Endpoint,
-    options: AssociationOptions,
-    authentication: AssociationAuthentication
-  ): readonly SetAction[] {
-    if (this.find(endpoint.address) !== undefined) return [refused(endpoint.address, "duplicate-address")]
-    const passive = [...this.members.values()].filter(({ source }) => source === undefined).length
-    if (passive >= this.options.maxpassive) return [refused(endpoint.address, "too-many-passive")]
-    return [this.mobilise(now, undefined, endpoint, { ...options, mode: "passive" }, authentication)]
-  }
-
   /** DNS answered. Addresses are numeric, best first; an empty list is a failure. */
   resolved(now: Moment, host: string, addresses: readonly string[]): readonly SetAction[] {
     const source = this.sources.get(host)
@@ -159,7 +143,7 @@ export class AssociationSet {
   /** The selection finds a member of a pool useless (a falseticker for long, say): replace it when another is found. */
   replace(now: Moment, id: number): void {
     const member = this.members.get(id)
-    if (member?.source?.configuration.kind === "pool") member.source.doom(member, "useless", now.monotonic)
+    if (member?.source.configuration.kind === "pool") member.source.doom(member, "useless", now.monotonic)
   }
 
   /** To be called when {@link nextDue} has come; early or late does no harm. */
@@ -169,7 +153,7 @@ export class AssociationSet {
       if (member.due > now.monotonic) continue
       member.due = Infinity
       actions.push(...this.absorb(now, member, member.association.poll(now)))
-      if (isSilent(member.association)) member.source?.doom(member, "silent", now.monotonic)
+      if (isSilent(member.association)) member.source.doom(member, "silent", now.monotonic)
     }
     for (const source of this.sources.values()) {
       if (source.resolveAt > now.monotonic) continue
@@ -184,7 +168,7 @@ export class AssociationSet {
     const member = this.members.get(id)
     if (member === undefined) return []
     const actions = this.absorb(now, member, member.association.receive(now, packet, arrival, from))
-    if (isMeasured(actions)) member.source?.spare(member, this.room)
+    if (isMeasured(actions)) member.source.spare(member, this.room)
     return actions
   }
 
@@ -235,7 +219,7 @@ export class AssociationSet {
 
   private mobilise(
     now: Moment,
-    source: Source | undefined,
+    source: Source,
     endpoint: Endpoint,
     options: AssociationOptions,
     authentication: AssociationAuthentication
@@ -245,13 +229,13 @@ export class AssociationSet {
     const due = now.monotonic + START_SPREAD * this.environment.random()
     const member: Member = { id, source, association, due, doom: undefined }
     this.members.set(id, member)
-    source?.members.add(member)
-    return { _tag: "Mobilised", id, host: source?.configuration.host, endpoint, options }
+    source.members.add(member)
+    return { _tag: "Mobilised", id, host: source.configuration.host, endpoint, options }
   }
 
   private demobilise(member: Member, reason: Demobilised["reason"]): Demobilised {
     this.members.delete(member.id)
-    member.source?.members.delete(member)
+    member.source.members.delete(member)
     return { _tag: "Demobilised", id: member.id, endpoint: member.association.endpoint, reason }
   }
 
@@ -269,10 +253,10 @@ export class AssociationSet {
   private ended(now: Moment, member: Member, reason: Demobilise["reason"]): Demobilised {
     const { source } = member
     const demobilised = this.demobilise(member, reason)
-    if (source?.configuration.kind === "pool") {
+    if (source.configuration.kind === "pool") {
       source.avoid(demobilised.endpoint.address, now.monotonic)
       source.resolveAt = Math.min(source.resolveAt, now.monotonic)
-    } else if (source !== undefined) {
+    } else {
       source.hasEnded = true
       source.resolveAt = Infinity
     }

@@ -21,8 +21,7 @@ export interface SourceConfiguration {
 /** An association and its place in the set. */
 export interface Member {
   readonly id: number
-  /** Undefined for one that the other side's packet mobilised. */
-  readonly source: Source | undefined
+  readonly source: Source
   readonly association: Association
   /** When to poll it, CLOCK_MONOTONIC seconds. */
   due: number

@@ -1,6 +1,7 @@
 /**
- * Symmetric peers, active and passive (RFC 5905 §9.2; RFC 9769 §3 for interleaved): each packet answers the one heard
- * last and is answered by the next one heard, at whatever pace either side polls. Both measure.
+ * Symmetric peers (RFC 5905 §9.2; RFC 9769 §3 for interleaved): each packet answers the one heard last and is answered by
+ * the next one heard, at whatever pace either side polls. Both measure. We are always the active side; the other is active
+ * too, or answers in symmetric passive mode.
  */
 import { secondsToShort } from "@meridian/time/short"
 import { differenceSeconds, type NtpTimestamp } from "@meridian/time/timestamp"
@@ -16,7 +17,7 @@ import {
   type Sent
 } from "./association-exchange.ts"
 import type { ExchangeTimes } from "./association-measurement.ts"
-import type { AssociationMode, Moment, SystemVariables } from "./association-options.ts"
+import type { Moment, SystemVariables } from "./association-options.ts"
 
 /** The peer's last packet. */
 interface Heard {
@@ -26,7 +27,6 @@ interface Heard {
 }
 
 export interface SymmetricSettings {
-  readonly mode: Exclude<AssociationMode, "client">
   readonly version: number
   readonly interleaves: boolean
   /** Of our clock, log2 seconds. */
@@ -54,7 +54,7 @@ export class SymmetricExchanges implements Exchanges {
    * the peer's receive field. Otherwise, as which packet is meant would not be clear, basic.
    */
   begin(exchange: number, now: Moment, poll: number): NtpHeader {
-    const { mode, version, interleaves, precision, system } = this.settings
+    const { version, interleaves, precision, system } = this.settings
     const { heard, sent } = this
     const state = system()
     const takesTurns = this.sentSinceHeard === 0 && this.sentBetween === 1
@@ -67,7 +67,7 @@ export class SymmetricExchanges implements Exchanges {
     return {
       leap: state.leap,
       version,
-      mode: mode === "active" ? Mode.symmetricActive : Mode.symmetricPassive,
+      mode: Mode.symmetricActive,
       stratum: state.stratum,
       poll,
       precision,

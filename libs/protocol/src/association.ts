@@ -26,8 +26,6 @@ import type { NtsAssociation } from "@meridian/auth/nts-client"
 
 /** Requests in a row without an answer after which cookies are taken to be the reason: some servers drop unknown ones. */
 const CREDENTIALS_DOUBTED_AFTER = 8
-/** Requests without an answer after which a passive association goes. */
-const PASSIVE_PATIENCE = 8
 
 export interface AssociationConfiguration {
   readonly endpoint: Endpoint
@@ -59,7 +57,7 @@ export class Association {
     this.exchanges =
       mode === "client"
         ? new ClientExchanges(version, interleaves, () => this.nonce())
-        : new SymmetricExchanges({ ...environment, mode, version, interleaves })
+        : new SymmetricExchanges({ ...environment, version, interleaves })
   }
 
   /** Where requests go and replies must come from. */
@@ -114,8 +112,6 @@ export class Association {
     const isLost = schedule.requested()
     const actions: AssociationAction[] = []
     if (isLost) actions.push({ _tag: "ReachabilityChanged", reachable: false, reach: schedule.reach })
-    if (this.options.mode === "passive" && schedule.unanswered > PASSIVE_PATIENCE)
-      return [...actions, this.end("unreachable")]
     this.requestedAt = now.monotonic
     actions.push(...this.request(now), this.timer(schedule.interval(this.environment.random())))
     return actions
@@ -139,8 +135,8 @@ export class Association {
     const authenticity = this.authentication.judge(packet)
     if (authenticity !== "authentic") return this.notAuthentic(authenticity)
     const times = this.exchanges.take(header, match, arrival, now.monotonic)
-    if (this.options.mode === "passive") this.schedule.want(header.poll)
-    return isMatched(match) ? this.answered(header, times) : [drop(match)]
+    if (!isMatched(match)) return [drop(match)]
+    return this.answered(header, times, match === "interleaved" && this.options.mode === "active")
   }
 
   private request(now: Moment): readonly AssociationAction[] {
@@ -169,12 +165,16 @@ export class Association {
   }
 
   /** An authentic packet that echoes what we sent last. */
-  private answered(header: NtpHeader, times: ExchangeTimes | DropReason): readonly AssociationAction[] {
+  private answered(
+    header: NtpHeader,
+    times: ExchangeTimes | DropReason,
+    isPast: boolean
+  ): readonly AssociationAction[] {
     if (header.stratum === 0) {
       const code = referenceIdText(header.referenceId)
       if (code?.length === 4) return this.kissed(code, header)
     }
-    const fault = headerFault(header)
+    const fault = headerFault(header, isPast)
     if (fault !== undefined) return [drop(fault)]
     if (typeof times === "string" && times !== "measured-already") return [drop(times)]
     const result = typeof times === "string" ? drop(times) : measureExchange(times, header, this.environment.precision)
@@ -220,8 +220,6 @@ export class Association {
         return mode === Mode.server
       case "active":
         return mode === Mode.symmetricActive || mode === Mode.symmetricPassive
-      case "passive":
-        return mode === Mode.symmetricActive
     }
   }
 

@@ -16,6 +16,7 @@ import {
   headerOf,
   hex,
   moment,
+  replyTo,
   recordedMacs,
   recordedNts,
   samplesIn,
@@ -93,16 +94,16 @@ describe("a symmetric peer", () => {
   const macs = recordedMacs()
   const pair = (xleave = false) => {
     const key = (): AssociationAuthentication => symmetricKey(macs, 2)
-    return [associate({ mode: "active", xleave }, key()), associate({ mode: "passive", xleave }, key())] as const
+    return [associate({ mode: "active", xleave }, key()), associate({ mode: "active", xleave }, key())] as const
   }
 
   it("is heard before it has heard us, and measured after", () => {
-    const [active, passive] = pair()
+    const [active, other] = pair()
     const first = sendIn(active.poll(moment(0))).bytes
-    expect(dropsIn(hand(passive, 0, first))).toEqual(["zero-origin"])
-    const second = sendIn(passive.poll(moment(1))).bytes
+    expect(dropsIn(hand(other, 0, first))).toEqual(["zero-origin"])
+    const second = sendIn(other.poll(moment(1))).bytes
     expect(headerOf(second)).toMatchObject({
-      mode: 2,
+      mode: 1,
       stratum: 3,
       referenceId: 7,
       origin: at(0),
@@ -116,50 +117,76 @@ describe("a symmetric peer", () => {
   })
 
   it("is not taken back by replays, nor by anybody without the key", () => {
-    const [active, passive] = pair()
+    const [active, other] = pair()
     const packets = [0, 64, 128].map((seconds) => sendIn(active.poll(moment(seconds))).bytes)
-    for (const packet of packets) hand(passive, 128, packet)
-    for (const packet of packets) expect(dropsIn(hand(passive, 129, packet))).toEqual(["duplicate"])
+    for (const packet of packets) hand(other, 128, packet)
+    for (const packet of packets) expect(dropsIn(hand(other, 129, packet))).toEqual(["duplicate"])
     const forged = packets[2]!.slice()
     forged[42] = 255
-    expect(dropsIn(hand(passive, 129, forged))).toEqual(["forged"])
-    expect(headerOf(sendIn(passive.poll(moment(130))).bytes)).toMatchObject({ origin: at(128), receive: at(128.021) })
+    expect(dropsIn(hand(other, 129, forged))).toEqual(["forged"])
+    expect(headerOf(sendIn(other.poll(moment(130))).bytes)).toMatchObject({ origin: at(128), receive: at(128.021) })
+  })
+
+  it("interleaved is measured though its clock was updated since the packet that it tells of", () => {
+    const end = (reference: number) => {
+      const system = () => ({
+        leap: 0,
+        stratum: 3,
+        referenceId: 7,
+        reference: at(reference),
+        rootDelay: 0,
+        rootDispersion: 0
+      })
+      return associate({ mode: "active", xleave: true }, undefined, environment([], { system: system as never }))
+    }
+    const [active, other] = [end(0), end(0)]
+    const dropped: string[] = []
+    let measured = 0
+    for (let turn = 0; turn < 5; turn += 1) {
+      const seconds = 1 + 2 * turn
+      hand(other, seconds, sendIn(active.poll(moment(seconds))).bytes)
+      // Its clock was set a moment before it sends: after all that the packet tells of but the packet itself.
+      const fresh = { ...headerOf(sendIn(other.poll(moment(seconds + 1))).bytes), reference: at(seconds + 0.9) }
+      const actions = hand(active, seconds + 1, encodeHeader(fresh))
+      dropped.push(...dropsIn(actions))
+      measured += samplesIn(actions).filter(({ interleaved }) => interleaved).length
+    }
+    expect(dropped.filter((reason) => reason === "reference-time")).toEqual([])
+    expect(measured).toBeGreaterThanOrEqual(2)
   })
 
   it("measures once per packet of ours", () => {
-    const [active, passive] = pair()
-    hand(passive, 0, sendIn(active.poll(moment(0))).bytes)
-    const [a, b] = [1, 2].map((seconds) => sendIn(passive.poll(moment(seconds))).bytes)
+    const [active, other] = pair()
+    hand(other, 0, sendIn(active.poll(moment(0))).bytes)
+    const [a, b] = [1, 2].map((seconds) => sendIn(other.poll(moment(seconds))).bytes)
     expect(samplesIn(hand(active, 1, a!))).toHaveLength(1)
     expect(dropsIn(hand(active, 2, b!))).toEqual(["unasked"])
   })
 
   it("goes on after its clock was set back, from its next packet that has heard us", () => {
-    const [active, passive] = pair()
-    hand(passive, 5000, sendIn(active.poll(moment(5000))).bytes)
-    hand(active, 5001, sendIn(passive.poll(moment(5001))).bytes)
+    const [active, other] = pair()
+    hand(other, 5000, sendIn(active.poll(moment(5000))).bytes)
+    hand(active, 5001, sendIn(other.poll(moment(5001))).bytes)
     const later = sendIn(active.poll(moment(5064)))
-    passive.clockStepped()
-    hand(passive, 100, later.bytes)
-    const stepped = sendIn(passive.poll(moment(101))).bytes
+    other.clockStepped()
+    hand(other, 100, later.bytes)
+    const stepped = sendIn(other.poll(moment(101))).bytes
     const actions = active.receive(moment(5066), stepped, at(5066), SERVER)
     expect(samplesIn(actions).map(({ offset }) => Math.round(offset))).toEqual([-4964])
   })
 
-  it("passive: polls as often as the other side, and ends when it falls silent", () => {
-    const [active, passive] = pair()
-    active.wantPoll(8)
-    hand(passive, 0, sendIn(active.poll(moment(0))).bytes)
-    expect(passive.pollExponent).toBe(8)
-    const sent = Array.from({ length: 10 }, (_, index) => tags(passive.poll(moment(index * 256))).join())
-    expect(sent.slice(0, 8).every((each) => each === "Send,SetTimer")).toBe(true)
-    expect(sent.slice(8)).toEqual(["Demobilise", ""])
+  it("is measured by its answers in symmetric passive mode, as from a server that has no line for us", () => {
+    const active = associate({ mode: "active" }, symmetricKey(macs, 2))
+    const request = sendIn(active.poll(moment(0))).bytes
+    const bare = replyTo(request, at(0.01), at(0.011), { mode: 2 })
+    expect(dropsIn(hand(active, 0, bare))).toEqual(["not-authenticated"])
+    const sealed = symmetricKey(macs, 2).seal(bare, () => {})
+    expect(sealed._tag === "Sealed" && samplesIn(hand(active, 0, sealed.bytes))).toMatchObject([{ interleaved: false }])
   })
 
   it("does not take the modes of others", () => {
-    const [active, passive] = pair()
+    const [active] = pair()
     const packet = (mode: number): Uint8Array => encodeHeader({ ...headerOf(ask(associate(), 0)), mode })
     for (const mode of [0, 3, 4, 5, 6, 7]) expect(dropsIn(hand(active, 0, packet(mode)))).toEqual(["mode"])
-    for (const mode of [0, 2, 3, 4, 5, 6, 7]) expect(dropsIn(hand(passive, 0, packet(mode)))).toEqual(["mode"])
   })
 })

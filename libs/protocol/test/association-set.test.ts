@@ -236,19 +236,6 @@ it("unpeer ends a line by its host, or one association by its address", () => {
   expect(set.nextDue).toBe(Infinity)
 })
 
-it("a passive association is mobilised by a packet, once for an address, and only so many", () => {
-  const set = newSet({ maxpassive: 2 })
-  const mobilise = (address: string) =>
-    short(set.mobilisePassive(moment(0), { address, port: 123 }, defaultAssociationOptions, unauthenticated))
-  expect(mobilise("192.0.2.1")).toEqual(["+192.0.2.1"])
-  expect(mobilise("192.0.2.1")).toEqual(["!duplicate-address"])
-  expect(mobilise("192.0.2.2")).toEqual(["+192.0.2.2"])
-  expect(mobilise("192.0.2.3")).toEqual(["!too-many-passive"])
-  expect(set.get(1)?.options.mode).toBe("passive")
-  const log = run(set, 0, 100_000, none, {}).map(({ what }) => what)
-  expect(log).toEqual(["-192.0.2.1 unreachable", "-192.0.2.2 unreachable"])
-})
-
 it("keys that move an association to an address that is taken are refused", () => {
   const set = newSet()
   set.configure(moment(0), line("server", "192.0.2.1"))

@@ -71,7 +71,7 @@ const age = (seconds: number | null): string => {
   return seconds < 172_800 ? `${Math.round(seconds / 3_600)}h` : `${Math.round(seconds / 86_400)}d`
 }
 
-const modes = { client: "^", active: "=", passive: "=", clock: "#" } as const
+const modes = { client: "^", active: "=", clock: "#" } as const
 const marks: Readonly<Record<string, string>> = {
   "system-peer": "*",
   candidate: "+",

@@ -9,6 +9,7 @@ import {
   type NtsConfiguration,
   type ReferenceClockConfiguration,
   referenceClockDrivers,
+  type ServingEndpoint,
   statisticsNames,
   type UpstreamConfiguration
 } from "@meridian/observability/discipline-report"
@@ -119,8 +120,15 @@ const readConfiguration = (root: Place): DisciplineConfiguration => {
     filegen: root.at("filegen").optional((place) => place.list(readFilegen)) ?? [],
     mode: root.at("mode").oneOf(["virtual", "kernel"]),
     cookieDirectory: root.at("cookieDirectory").text(),
-    leapSmearSeconds: root.at("leapSmearSeconds").optional(amount) ?? 0
+    leapSmearSeconds: root.at("leapSmearSeconds").optional(amount) ?? 0,
+    serving: root.at("serving").optional((place) => place.list(readServing)) ?? []
   }
+}
+
+const readServing = (place: Place): ServingEndpoint => {
+  const address = place.at("address")
+  if (isIP(address.text()) === 0) address.fail("a numeric address")
+  return { address: address.text(), port: place.at("port").whole(1, 65_535) }
 }
 
 const readSource = (place: Place): UpstreamConfiguration => {

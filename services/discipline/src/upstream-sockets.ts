@@ -1,5 +1,10 @@
-/** The sockets of the associations: one each, a fresh one for every request of a client (RFC 9109). */
-import { UdpClientError, type UdpClientSocket } from "@meridian/native-io/udp-client"
+/**
+ * The sockets of the associations: one each, a fresh one for every request of a client (RFC 9109). A symmetric peer is
+ * spoken to from the port that the node serves on, as RFC 5905 §9.1 has it and as peers that are configured expect: the
+ * kernel gives what comes from the peer to this socket, and everything else to the workers.
+ */
+import { isIPv6 } from "node:net"
+import { UdpClientError, type UdpClientSocket, type UdpEndpoint } from "@meridian/native-io/udp-client"
 import { openUdpClient } from "@meridian/native-io/udp-client-open"
 import type { Send } from "@meridian/protocol/association-action"
 import type { Endpoint } from "@meridian/protocol/association-options"
@@ -11,6 +16,8 @@ export interface SocketListener {
   readonly datagram: (id: number, bytes: Uint8Array, from: Endpoint, arrival: UnixTime) => void
   /** A socket could not be opened, a request not sent, or the network refused it: an errno's name. */
   readonly failed: (id: number, code: string) => void
+  /** A peer is not spoken to from the node's own port, but from another. */
+  readonly elsewhere: (remote: Endpoint, why: UdpClientError) => void
 }
 
 /** A port is closed when its request has gone without an answer for so long: late answers are of no use. */
@@ -28,20 +35,23 @@ interface Open {
 export class UpstreamSockets {
   private readonly listener: SocketListener
   private readonly readWall: () => UnixTime
+  private readonly serving: readonly UdpEndpoint[]
   private readonly open = new Map<number, Open>()
   /** Counts openings, so that one that was overtaken is closed. */
   private readonly turns = new Map<number, number>()
 
-  constructor(listener: SocketListener, readWall: () => UnixTime) {
+  /** @param serving where the node serves */
+  constructor(listener: SocketListener, readWall: () => UnixTime, serving: readonly UdpEndpoint[]) {
     this.listener = listener
     this.readWall = readWall
+    this.serving = serving
   }
 
   /** Does what a Send says. Never rejects: what goes wrong is told as `failed`. */
   async send(id: number, action: Send): Promise<void> {
     try {
       const kept = action.newSourcePort ? undefined : this.open.get(id)
-      const used = kept ?? (await this.openFor(id, action.to))
+      const used = kept ?? (await this.openFor(id, action))
       if (used === undefined) return
       const before = this.readWall()
       const sequence = used.socket.send(action.bytes)
@@ -79,10 +89,10 @@ export class UpstreamSockets {
     for (const id of this.open.keys()) this.close(id)
   }
 
-  private async openFor(id: number, remote: Endpoint): Promise<Open | undefined> {
+  private async openFor(id: number, { to, newSourcePort }: Send): Promise<Open | undefined> {
     this.close(id)
     const turn = this.turns.get(id)
-    const socket = await openUdpClient({ remote })
+    const socket = newSourcePort ? await openUdpClient({ remote: to }) : await this.openForPeer(to)
     if (this.turns.get(id) !== turn) {
       socket.close()
       return undefined
@@ -91,6 +101,18 @@ export class UpstreamSockets {
     this.open.set(id, used)
     socket.onReadable(() => this.drain(id, used))
     return used
+  }
+
+  private async openForPeer(remote: Endpoint): Promise<UdpClientSocket> {
+    const local = this.serving.find(({ address }) => isIPv6(address) === isIPv6(remote.address))
+    if (local === undefined) return openUdpClient({ remote })
+    try {
+      return await openUdpClient({ remote, local })
+    } catch (error) {
+      if (!(error instanceof UdpClientError)) throw error
+      this.listener.elsewhere(remote, error)
+      return openUdpClient({ remote })
+    }
   }
 
   private drain(id: number, { socket, exchanges }: Open): void {

@@ -88,9 +88,14 @@ export class Upstreams {
           listener.arriving()
           this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from))
         },
-        failed: (id, code) => this.failed(id, code)
+        failed: (id, code) => this.failed(id, code),
+        elsewhere: ({ address }, { code }) =>
+          listener.warn(
+            `the peer ${address} is spoken to from another port than ours (${code}), so it may not know us: run the whole node as one user that may bind the port, not with --user`
+          )
       },
-      () => ({ ...surroundings.read() })
+      () => ({ ...surroundings.read() }),
+      configuration.serving ?? []
     )
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
@@ -341,8 +346,7 @@ export class Upstreams {
 const refusals = {
   "duplicate-host": "is configured twice; the first line counts",
   "duplicate-address": "its address is that of another source, which is asked already",
-  "unknown-host": "no such source",
-  "too-many-passive": "too many peers came by themselves"
+  "unknown-host": "no such source"
 } as const
 
 const optionsOf = (source: UpstreamConfiguration): AssociationOptions => ({

@@ -117,3 +117,15 @@ export const startNtpsec = async (
   const args = ["-n", "-g", "-c", path, "-l", folder.file("ntpsec.log")]
   return start({ name: "ntpsec-ntpd", args, address: "127.0.0.1", port: 123, namespace })
 }
+
+/** Classic ntpd on port 123 of every address of a network namespace. */
+export const startClassicNtpd = async (
+  folder: Folder,
+  namespace: string,
+  lines: readonly string[]
+): Promise<RunningServer> => {
+  const path = folder.file("classic.conf")
+  writeFileSync(path, `${lines.join("\n")}\n`)
+  const args = ["-n", "-g", "-c", path, "-l", folder.file("classic.log")]
+  return start({ name: "classic-ntpd", args, address: "127.0.0.1", port: 123, namespace })
+}
