@@ -46,7 +46,7 @@ export interface KeyStatus {
 }
 
 export interface ClockStatus {
-  /** Address of the system peer, or "local-reference". */
+  /** Address of the system peer, "local-reference", or "none" while there is nothing to serve. */
   readonly source: string
   readonly synchronised: boolean
   readonly stratum: number
@@ -73,6 +73,8 @@ export interface NodeStatus {
   readonly io: "native" | "fallback"
   readonly state: string
   readonly clock: ClockStatus
+  /** What stands between this node and good time, a sentence each; empty while it has it. */
+  readonly waitingFor?: readonly string[]
   readonly workers: readonly WorkerStatus[]
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]

@@ -184,7 +184,10 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       ...workers.map((slot) => slot.process),
       ...ntsKe.map((slot) => slot.process)
     ]
-    const clockSource = (): string => clock.report?.tracking.systemPeer ?? "local-reference"
+    const clockSource = (): string => {
+      const tracking = clock.report?.tracking
+      return tracking?.systemPeer ?? (tracking?.state === "local" ? "local-reference" : "none")
+    }
     const status = (): NodeStatus => {
       const own = workers.map((slot) => slot.status())
       const board = keys()
@@ -197,6 +200,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         io: plan.native ? "native" : "fallback",
         state: plan.stateDirectory,
         clock: clockStatus(reader, clockSource(), monotonic.seconds()),
+        waitingFor: clock.report?.tracking.waitingFor ?? [],
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
         coordinator: coordinator.report ?? null,

@@ -52,6 +52,11 @@ export const firstScreen = (screen: Screen): string => {
           `the C addon is not in use (${screen.ioReason ?? "unknown reason"}): slower, and time stamps are taken in user space`
         ]
       : []),
+    ...(screen.sources.length === 0
+      ? [
+          "nobody checks this clock; --config FILE names servers to follow, infra/packaging/ntp.conf those of the NTP pool"
+        ]
+      : []),
     ...(screen.root && screen.user === undefined
       ? ["running as root; --user NAME gives the privilege up after the sockets are open"]
       : [])
