@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import type { SourceReport } from "@meridian/observability/discipline-report"
-import { namespacesAvailable, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { peer, type PeerCommand, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { startChronyd, startClassicNtpd } from "./real-upstreams.ts"
@@ -15,18 +15,17 @@ import { type Folder, makeFolder } from "./running-discipline.ts"
 
 const suite = "symmetric peers"
 const programs = ["chronyd-4.3", "chronyc-4.3", "classic-ntpd", "classic-ntpq"] as const satisfies readonly PeerName[]
-const available = peersAvailable(suite, programs) && namespacesAvailable(suite)
+const available = peersAvailable(suite, programs) && canMakeNamespaces(suite)
 
 const OTHER = "192.0.2.1"
 const OURS = "192.0.2.2"
 /** Its reference id is everybody's: any other address of this network would be the own address of each node. */
 const THIRD = "127.0.0.1"
 const KEYS = ["5 SHA1 a-key-that-is-ascii", "6 MD5 fifteen-letters"]
-let networks = 0
 
 class Stage {
   readonly folder: Folder = makeFolder()
-  readonly network = new NetworkNamespace(`meridian-peers-${process.pid}-${(networks += 1)}`, [OTHER, OURS])
+  readonly network = new NetworkNamespace([OTHER, OURS])
   readonly keys = this.folder.file("ntp.keys")
   private readonly ending: (() => Promise<unknown>)[] = []
 
@@ -44,11 +43,12 @@ class Stage {
     const file = this.folder.file(`${address}.conf`)
     const all = [`listen ${address}`, "workers 1", `keys ${this.keys}`, "trustedkey 5 6", "tos maxdist 16", ...lines]
     writeFileSync(file, `${all.join("\n")}\n`)
-    return this.keep(await startNode({ args: ["--config", file], namespace: this.network.name, port: 123 }))
+    return this.keep(await startNode({ args: ["--config", file], within: this.network.within, port: 123 }))
   }
 
   run(command: PeerCommand, args: readonly string[]): Promise<string> {
-    const { command: program, args: before, env } = this.network.within(command)
+    const { command: first, args: own, env } = command
+    const [program = "", ...before] = [...this.network.within, first, ...own]
     return new Promise((done) => {
       execFile(program, [...before, ...args], { env, timeout: 10_000 }, (_error, stdout, stderr) =>
         done(stdout + stderr)

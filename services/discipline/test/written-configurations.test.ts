@@ -8,24 +8,23 @@ import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import type { SourceReport, TrackingReport } from "@meridian/observability/discipline-report"
-import { namespacesAvailable, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { startChronyd, startNtpsec } from "./real-upstreams.ts"
 import { makeFolder } from "./running-discipline.ts"
 
 const suite = "written configurations"
-const namespaces = namespacesAvailable(suite)
+const namespaces = canMakeNamespaces(suite)
 const available = peersAvailable(suite, ["chronyd-4.3", "ntpsec-ntpd"]) && namespaces
 const root = resolve(import.meta.dirname, "../../..")
 const cli = join(root, "services/cli/bin/meridian.mjs")
 const guide = (name: string): string => readFileSync(join(import.meta.dirname, "fixtures", name), "utf8")
 const PORT = 11123
-let networks = 0
 
 class Stage {
   readonly folder = makeFolder()
-  readonly network = new NetworkNamespace(`meridian-guide-${process.pid}-${(networks += 1)}`)
+  readonly network = new NetworkNamespace()
   readonly namespace = this.network.name
   readonly key = this.folder.file("privkey.pem")
   readonly certificate = this.folder.file("fullchain.pem")
@@ -58,14 +57,14 @@ class Stage {
 
   async node(file: string, port: number): Promise<RunningNode> {
     const args = ["--config", file, "--workers", "1"]
-    return this.keep(await startNode({ args, port, namespace: this.namespace }))
+    return this.keep(await startNode({ args, port, within: this.network.within }))
   }
 
   /** What `meridian query --json` finds at a port. */
   async query(port: number): Promise<Record<string, unknown> | undefined> {
-    const line = ["netns", "exec", this.namespace, process.execPath, cli, "query", `127.0.0.1:${port}`, "--json"]
+    const line = [...this.network.within, process.execPath, cli, "query", `127.0.0.1:${port}`, "--json"]
     const text = await new Promise<string>((done) =>
-      execFile("ip", line, { timeout: 10_000 }, (_error, stdout) => done(stdout))
+      execFile(line[0]!, line.slice(1), { timeout: 10_000 }, (_error, stdout) => done(stdout))
     )
     return (JSON.parse(text) as { readonly answers: readonly Record<string, unknown>[] }).answers[0]
   }
