@@ -1,7 +1,7 @@
 /**
  * What to serve when there is nothing to follow: the local clock, where the configuration says that it is good enough
- * (`server 127.127.1.0` with `fudge stratum`, or `local`), or orphan mode, in which islands of servers keep together by
- * following the one with the lowest number (`tos orphan`).
+ * (`server 127.127.1.0` with `fudge stratum`, or `local`), or orphan mode (`tos orphan`), as the parent whom the others of
+ * an island follow; see orphan.ts.
  */
 import { MAXSTRAT } from "./parameters.ts"
 
@@ -20,38 +20,14 @@ export type LocalMode =
   | { readonly _tag: "None" }
   /** Serve our own clock at this stratum. */
   | { readonly _tag: "Local"; readonly stratum: number }
-  /** Serve as the island's parent: nobody with a lower number is in sight. */
+  /** Serve as the island's parent: there is no orphan to follow. */
   | { readonly _tag: "OrphanParent"; readonly stratum: number }
-  /** Follow this source although it is at the orphan stratum. */
-  | { readonly _tag: "OrphanChild"; readonly parent: string; readonly stratum: number }
 
-export interface OrphanPeer {
-  readonly id: string
-  readonly stratum: number
-  /** What orphans are ordered by: a hash of the address, as the association computes it. */
-  readonly number: number
-}
-
-/**
- * @param without seconds since there was last something to follow, from the start on
- * @param ourNumber our own number in the order of orphans
- * @param peers reachable sources at the orphan stratum
- */
-export const localMode = (
-  options: LocalOptions,
-  without: number,
-  ourNumber: number,
-  peers: readonly OrphanPeer[]
-): LocalMode => {
+/** @param without seconds since there was last something to follow, from the start on */
+export const localMode = (options: LocalOptions, without: number): LocalMode => {
   const { localStratum, orphanStratum, orphanWait } = options
-  if (orphanStratum !== undefined && orphanStratum < MAXSTRAT && without >= orphanWait) {
-    const best = peers
-      .filter((peer) => peer.stratum === orphanStratum && peer.number < ourNumber)
-      .toSorted((a, b) => a.number - b.number)[0]
-    return best === undefined
-      ? { _tag: "OrphanParent", stratum: orphanStratum }
-      : { _tag: "OrphanChild", parent: best.id, stratum: orphanStratum + 1 }
-  }
+  if (orphanStratum !== undefined && orphanStratum < MAXSTRAT && without >= orphanWait)
+    return { _tag: "OrphanParent", stratum: orphanStratum }
   return localStratum === undefined || localStratum >= MAXSTRAT
     ? { _tag: "None" }
     : { _tag: "Local", stratum: localStratum }

@@ -4,6 +4,7 @@
  */
 import { cluster } from "./cluster.ts"
 import { combine } from "./combine.ts"
+import { orphanParent, type OrphanRank } from "./orphan.ts"
 import { MAXDIST, MAXSTRAT } from "./parameters.ts"
 import { NUMBERING_LIMIT } from "./reference-filter.ts"
 import { rootDistance, type RootDistanceTerms } from "./root-distance.ts"
@@ -29,6 +30,8 @@ export interface SourceView extends RootDistanceTerms {
   readonly alwaysTrue: boolean
   /** Of pulses: followed only beside another survivor, which says which seconds they are. */
   readonly pulse?: boolean
+  /** Its place among orphans, where orphan mode is on. */
+  readonly rank?: OrphanRank
 }
 
 /** The `tos` values of ntp.conf. */
@@ -49,6 +52,8 @@ export interface SystemOptions {
   /** Jitter limit, seconds. */
   readonly maxjitter: number
   readonly selection: SelectionRule
+  /** Sources at this stratum are orphans, followed only when nobody else survives; undefined: there are none. */
+  readonly orphan?: number
 }
 
 /** maxdist is 1.5 s as in ntpd, since MAXDIST of 1 s turns away paths over satellites; the rest is RFC 5905 §11.2. */
@@ -161,7 +166,10 @@ export const decideSystemPeer = (
     memory: kept
   })
 
-  const numbered = fit.filter(({ source }) => source.pulse !== true)
+  const isOrphan = ({ source }: Survivor): boolean => source.stratum === options.orphan
+  const orphans = fit.filter(isOrphan)
+  for (const { source } of orphans) say(source.id, "stratum", "an orphan: not followed while others are")
+  const numbered = fit.filter((it) => it.source.pulse !== true && !isOrphan(it))
   const pulses = fit.filter(({ source }) => source.pulse === true)
   for (const { source } of pulses)
     say(source.id, "unsynchronised", "no other source survives to say which second is which")
@@ -177,6 +185,8 @@ export const decideSystemPeer = (
         "falseticker",
         `${formatSeconds(source.offset)} contradicts our own clock, and fewer than half of the sources are there to say so`
       )
+  const parent = survivors.length === 0 ? electedOrphan(orphans, say) : undefined
+  if (parent !== undefined) return finish([parent], [parent], undefined, { peer: parent.source.id, clockhop: 0 })
   if (survivors.length < Math.max(1, options.minsane)) {
     for (const { source } of survivors)
       say(source.id, "candidate", `survives, but ${survivors.length} of ${options.minsane} sources needed (minsane) do`)
@@ -218,6 +228,22 @@ const numberedPulse = (pulses: readonly Survivor[], leader: Survivor, say: Say):
     } else say(id, "backup", `${chosen.source.id} has the better pulses`)
   }
   return chosen
+}
+
+/** The orphan that this island follows, or undefined where it is us that it follows. */
+const electedOrphan = (orphans: readonly Survivor[], say: Say): Survivor | undefined => {
+  const parent = orphanParent(orphans)
+  for (const { source } of orphans) {
+    if (parent === undefined) say(source.id, "stratum", "an orphan, and our own address is lower: it may follow us")
+    else if (source === parent.source)
+      say(
+        source.id,
+        "system-peer",
+        `nobody has better time, and its address is the lowest of ${orphans.length + 1} orphans`
+      )
+    else say(source.id, "stratum", `an orphan, and ${parent.source.id} has a lower address`)
+  }
+  return parent
 }
 
 /** Whether all survivors, being a minority of the sources, lie outside what our own clock vouches for. */

@@ -10,6 +10,7 @@ import {
   type FilterOutput,
   filterSample
 } from "./clock-filter.ts"
+import type { OrphanRank } from "./orphan.ts"
 import { MAXDISP, MAXSTRAT } from "./parameters.ts"
 import type { ClockSample } from "./sample.ts"
 import { type ClockEstimator, type OffsetEstimate, SourceEstimator, type SampleOutcome } from "./source-estimator.ts"
@@ -25,6 +26,8 @@ export interface SourceReport {
   readonly loop: boolean
   /** Of pulses: another source has to say which seconds they are. */
   readonly pulse?: boolean
+  /** Its place among orphans, where orphan mode is on. */
+  readonly rank?: OrphanRank
 }
 
 export interface SourceConfiguration {

@@ -203,8 +203,10 @@ export class ClockKeeper {
   publish(): void {
     const now = this.read()
     const disciplined = this.disciplinedCurve(now)
-    const isGood = disciplined.stratum < STRATUM_UNSYNCHRONISED
-    if (isGood) this.vouchedAt = now.monotonic
+    const isBounded = disciplined.stratum < STRATUM_UNSYNCHRONISED
+    const isAdrift = this.isAdrift()
+    if (isBounded && !isAdrift) this.vouchedAt = now.monotonic
+    const isGood = isBounded && !(isAdrift && now.monotonic - this.vouchedAt >= this.options.local.orphanWait)
     if (!isGood && this.inherited !== undefined) {
       if (isSynchronised(this.inherited, now.monotonic)) return
       this.inherited = undefined
@@ -234,6 +236,16 @@ export class ClockKeeper {
     }
     if (this.bridge?.apply(curve) === false) this.bridge = undefined
     return curve
+  }
+
+  /**
+   * The parent of an island of orphans is gone, whom we followed. Its word was no better than ours: after a while one of those who
+   * are left has to be the parent, or all would drift apart.
+   */
+  private isAdrift(): boolean {
+    const { orphanStratum } = this.options.local
+    const { root, state } = this.discipline
+    return orphanStratum !== undefined && state === "holdover" && root?.stratum === orphanStratum + 1
   }
 
   private localCurve(now: Reading): ClockCurve | undefined {

@@ -22,18 +22,20 @@ export interface LocalQuestion {
   readonly everReached: boolean
   /** Whether the clock was ever set by sources. */
   readonly everSet: boolean
-  /** Seconds since there was time to vouch for, from the start on. */
+  /** Seconds since there was time to vouch for, or an orphan to follow, from the start on. */
   readonly without: number
 }
 
 /** The stratum to serve our own clock at, or undefined when it is not to be served. */
 export const localStratum = (options: LocalOptions, question: LocalQuestion): number | undefined => {
   const { hasSources, everReached, everSet, without } = question
+  const mode = localMode(options, without)
+  // The orphans of an island are each other's sources: that they answer says nothing of better ones.
+  if (mode._tag === "OrphanParent") return mode.stratum
   // Sources that answer and disagree are no reason to make up a third opinion.
   if (hasSources && everReached && !everSet) return undefined
   if (hasSources && !everSet && without < SOURCES_PATIENCE) return undefined
-  const mode = localMode(options, without, 0, [])
-  return mode._tag === "Local" || mode._tag === "OrphanParent" ? mode.stratum : undefined
+  return mode._tag === "Local" ? mode.stratum : undefined
 }
 
 /**

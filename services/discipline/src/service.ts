@@ -27,7 +27,7 @@ import { isUseful, measurementsOf, sourceReport, type Standing, trackingReport }
 import { disciplineOptions, localOptions } from "./settings.ts"
 import { SystemClockSteering } from "./system-clock-steering.ts"
 import { systemUptime } from "./realtime-watch.ts"
-import { closesLoop, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
+import { closesLoop, orphanRank, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
 import type { KnownFrequency, Upstream } from "./upstream.ts"
 import { Upstreams, type UpstreamSurroundings } from "./upstreams.ts"
@@ -282,10 +282,11 @@ export class DisciplineService {
   private judgeLoops(now: number): void {
     const { root, state } = this.keeper.discipline
     const followed = root === undefined || state !== "synchronised" ? undefined : this.referenceIdOf(root.peer)
-    for (const { tracked, sample } of this.upstreams.all) {
+    for (const { tracked, sample, endpoint, ownAddress } of this.upstreams.all) {
       if (sample === undefined) continue
       const loop = closesLoop(sample.stratum, sample.referenceId, (id) => this.own.has(id, now), followed)
-      if (loop !== tracked.report.loop) tracked.report = { ...tracked.report, loop }
+      const rank = ownAddress === undefined ? {} : { rank: orphanRank(endpoint.address, ownAddress) }
+      tracked.report = { ...tracked.report, loop, ...rank }
     }
   }
 

@@ -1,6 +1,7 @@
 /** From the configuration to the options of the algorithms. */
 import { defaultDisciplineOptions, type DisciplineOptions } from "@meridian/algorithms/discipline"
 import { type LocalOptions, noLocalMode } from "@meridian/algorithms/local-mode"
+import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import { defaultSystemOptions, type SystemOptions } from "@meridian/algorithms/system-peer"
 import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
 
@@ -24,7 +25,8 @@ export const disciplineOptions = ({
     mindist,
     maxdist,
     floor,
-    ceiling
+    ceiling,
+    orphan: tos.orphan === null || tos.orphan >= MAXSTRAT ? null : tos.orphan
   })
   const { step, stepout, panic, dispersion, firstMayPanic } = tinker
   const options = withSet(defaultDisciplineOptions, { step, stepout, panic, firstMayPanic, dispersionRate: dispersion })

@@ -1,5 +1,7 @@
 /** Reference identifiers of addresses (RFC 5905 §7.3), and which sources would close a timing loop. */
+import type { OrphanRank } from "@meridian/algorithms/orphan"
 import { createHash } from "node:crypto"
+import { createSocket } from "node:dgram"
 import { isIPv6 } from "node:net"
 import { networkInterfaces } from "node:os"
 
@@ -26,6 +28,33 @@ export const referenceIdOfAddress = (address: string): number => {
   if (isIPv6(address)) return createHash("md5").update(ipv6Bytes(address)).digest().readUInt32BE(0)
   return address.split(".").reduce((value, byte) => ((value << 8) | (Number(byte) & 0xff)) >>> 0, 0)
 }
+
+/** The address that is served on and that an address of the same family is spoken to from; undefined for a wildcard. */
+export const servedFrom = (serving: readonly { readonly address: string }[], address: string): string | undefined => {
+  const own = serving.find((each) => isIPv6(each.address) === isIPv6(address))?.address
+  return own === "0.0.0.0" || own === "::" ? undefined : own
+}
+
+/** The address that this machine speaks to another from, or undefined where no route leads there. Sends nothing. */
+export const addressTowards = (remote: {
+  readonly address: string
+  readonly port: number
+}): Promise<string | undefined> =>
+  new Promise((done) => {
+    const socket = createSocket(isIPv6(remote.address) ? "udp6" : "udp4")
+    const finish = (address: string | undefined): void => {
+      socket.close()
+      done(address)
+    }
+    socket.once("error", () => finish(undefined))
+    socket.connect(remote.port, remote.address, () => finish(socket.address().address))
+  })
+
+/** Where two orphans stand to each other: both compute the same two numbers, the other way round. */
+export const orphanRank = (theirs: string, ours: string): OrphanRank => ({
+  theirs: referenceIdOfAddress(theirs),
+  ours: referenceIdOfAddress(ours)
+})
 
 const LOOPBACK = 0x7f000001
 const REFRESH_SECONDS = 60

@@ -24,6 +24,8 @@ export interface Upstream {
   endpoint: Endpoint
   tracked: TrackedSource
   sample: Sample | undefined
+  /** Ours towards it, by which orphans order themselves; undefined until it is known, and where nobody asks. */
+  ownAddress: string | undefined
   /** CLOCK_MONOTONIC of the last usable reply, seconds. */
   lastReply: number | undefined
   readonly dropped: Record<string, number>

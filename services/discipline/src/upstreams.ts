@@ -3,8 +3,13 @@
  * from it is the listener's business.
  */
 import { randomFillSync } from "node:crypto"
+import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/observability/discipline-report"
+import type {
+  DisciplineConfiguration,
+  ServingEndpoint,
+  UpstreamConfiguration
+} from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
 import type { AssociationOptions, Moment, SystemVariables } from "@meridian/protocol/association-options"
@@ -20,6 +25,7 @@ import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import { numericAddress } from "./configuration.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { resolutionProblem, resolveHost } from "./name-resolver.ts"
+import { addressTowards, servedFrom } from "./source-identity.ts"
 import { count, type KnownFrequency, trackedAt, type Upstream } from "./upstream.ts"
 import { UpstreamSockets } from "./upstream-sockets.ts"
 
@@ -61,6 +67,9 @@ export class Upstreams {
   private readonly configured: ReadonlyMap<string, UpstreamConfiguration>
   private readonly set: AssociationSet
   private readonly sockets: UpstreamSockets
+  private readonly serving: readonly ServingEndpoint[]
+  /** Whether orphan mode is on. */
+  private readonly ranksOrphans: boolean
   private readonly keys: KeyExchanges | undefined
   private readonly byId = new Map<number, Upstream>()
   /** Hosts that are being looked up, with what went wrong the last time. */
@@ -81,6 +90,8 @@ export class Upstreams {
         system: surroundings.system
       }
     )
+    this.serving = configuration.serving ?? []
+    this.ranksOrphans = (configuration.tos.orphan ?? MAXSTRAT) < MAXSTRAT
     this.sockets = new UpstreamSockets(
       {
         transmitted: (id, exchange, stamp) => this.transmitted(id, exchange, stamp),
@@ -95,7 +106,7 @@ export class Upstreams {
           )
       },
       () => ({ ...surroundings.read() }),
-      configuration.serving ?? []
+      this.serving
     )
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
@@ -242,12 +253,19 @@ export class Upstreams {
       endpoint,
       tracked,
       sample: undefined,
+      ownAddress: undefined,
       lastReply: undefined,
       dropped: {},
       polls: 0,
       useless: 0
     }
     this.byId.set(id, upstream)
+    if (this.ranksOrphans) void this.findOwnAddress(upstream)
+  }
+
+  private async findOwnAddress(upstream: Upstream): Promise<void> {
+    const { address } = upstream.mobilisedAt
+    upstream.ownAddress = servedFrom(this.serving, address) ?? (await addressTowards(upstream.mobilisedAt))
   }
 
   private demobilised(id: number, address: string, reason: string): void {
