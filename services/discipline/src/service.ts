@@ -44,6 +44,7 @@ export interface ServiceSurroundings {
   /** What keyed sources and sources with NTS need; undefined where there are none. */
   readonly digests: DigestPort | undefined
   readonly keyExchanges: UpstreamSurroundings["keyExchanges"]
+  readonly resolve?: UpstreamSurroundings["resolve"]
   /** Ways to the reference clocks. */
   readonly referencePorts: ReferencePorts
   readonly send: (message: FromDiscipline<ClockCommand>) => void
@@ -124,6 +125,7 @@ export class DisciplineService {
         frequency,
         macs: this.macs,
         keyExchanges: surroundings.keyExchanges,
+        resolve: surroundings.resolve,
         system: () => this.systemVariables(),
         correction: (monotonic) => this.keeper.correction(monotonic),
         added

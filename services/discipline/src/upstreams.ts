@@ -51,6 +51,8 @@ export interface UpstreamSurroundings {
   readonly system: () => SystemVariables
   /** Undefined where no source has NTS: its code is not loaded then. */
   readonly keyExchanges: ((listener: KeyExchangeListener) => KeyExchanges) | undefined
+  /** Numeric addresses of a name, best first; rejects as the system's resolver does, which it is where none is given. */
+  readonly resolve?: typeof resolveHost | undefined
   /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds: symmetric peers are told served time. */
   readonly correction: (monotonic: number) => number
   /** What steering has added to CLOCK_REALTIME by then, seconds: what is tracked is the clock without it. */
@@ -348,7 +350,7 @@ export class Upstreams {
   private async resolve(host: string): Promise<void> {
     if (!this.unresolved.has(host)) this.unresolved.set(host, "")
     try {
-      const addresses = await resolveHost(host)
+      const addresses = await (this.surroundings.resolve ?? resolveHost)(host)
       this.unresolved.delete(host)
       this.act(this.set.resolved(this.moment(), host, addresses))
     } catch (error) {
