@@ -24,7 +24,8 @@ export const chooseKernelMode = (
 ): KernelMode => {
   if (mode !== "kernel") return { _tag: "Virtual" }
   const refused = (why: string): KernelMode => ({ _tag: "Refused", reason: `kernel mode: ${why}; ${INSTEAD}` })
-  if (sources.length + referenceClocks.length === 0) return refused("no source is configured to steer the system's clock after")
+  if (sources.length + referenceClocks.length === 0)
+    return refused("no source is configured to steer the system's clock after")
   if (clock === undefined) return refused("it needs the addon (run `node libs/native-io/build.mjs`)")
   if (!privileged)
     return refused(

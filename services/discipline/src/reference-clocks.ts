@@ -186,7 +186,8 @@ export class ReferenceClocks {
       if (found === "reopen") return this.reopen(clock, now.monotonic)
       if (found.length === 0) clock.counts.nothing += 1
       for (const one of found) {
-        const outcome = "dropped" in one ? one.dropped : clock.filter.add(one, this.surroundings.read(), this.surroundings.added)
+        const outcome =
+          "dropped" in one ? one.dropped : clock.filter.add(one, this.surroundings.read(), this.surroundings.added)
         if (outcome === "taken") {
           clock.counts.taken += 1
           clock.lastReading = now.monotonic

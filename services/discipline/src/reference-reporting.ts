@@ -52,11 +52,7 @@ export const clockReport = (
 }
 
 /** The measurements behind a decision, for the event log. */
-export const clockMeasurements = (
-  clocks: ReferenceClocks,
-  keeper: ClockKeeper,
-  now: Reading
-): readonly Measurement[] =>
+export const clockMeasurements = (clocks: ReferenceClocks, keeper: ClockKeeper, now: Reading): readonly Measurement[] =>
   clocks.all.flatMap(({ id, tracked, sample, poll, configuration }) => {
     const view = tracked.view(now.monotonic, 2 ** poll)
     const { delay, dispersion, jitter } = view

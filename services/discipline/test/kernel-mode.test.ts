@@ -356,8 +356,13 @@ describe("whether to steer", () => {
   const sources = [upstream("192.0.2.1", 123)]
 
   it("takes being asked, the addon, the privilege and a source", () => {
-    expect(chooseKernelMode({ mode: "kernel", sources, referenceClocks: [] }, { clock, privileged: true })).toEqual({ _tag: "Kernel", clock })
-    expect(chooseKernelMode({ mode: "virtual", sources, referenceClocks: [] }, { clock, privileged: true })).toEqual({ _tag: "Virtual" })
+    expect(chooseKernelMode({ mode: "kernel", sources, referenceClocks: [] }, { clock, privileged: true })).toEqual({
+      _tag: "Kernel",
+      clock
+    })
+    expect(chooseKernelMode({ mode: "virtual", sources, referenceClocks: [] }, { clock, privileged: true })).toEqual({
+      _tag: "Virtual"
+    })
   })
 
   it.each([
