@@ -60,7 +60,7 @@ const store: CertificateStore = new CertificateStore(settings.certificates, {
 const { TlsListener, reason } = nativeTls()
 // Without any addon the supervisor has said so already.
 if (TlsListener === undefined && loadNative().addon !== undefined)
-  warn(`TLS runs in JavaScript and costs about twice as much: ${reason}`)
+  warn(`TLS runs in JavaScript and costs nearly twice as much: ${reason}`)
 
 const openListener = (): NtsKeListener => {
   if (store.current.length === 0) return fail("no certificate can be used; see the warnings before", 1)
