@@ -66,6 +66,8 @@ export interface LeaderPlan {
 
 const TIDY_INTERVAL_MS = 60_000
 const RETENTION_INTERVAL_MS = 3_600_000
+/** Beyond what any clock may differ by: of members goes all that a node has summed up since, so that its log begins with that. */
+const DAY_MS = 86_400_000
 
 export class Leader {
   readonly #writer: Writer
@@ -323,18 +325,21 @@ export class Leader {
     })
   }
 
-  /** At once when it begins to lead, then once an hour. */
+  /** At once when it begins to lead, then once an hour. Keys and policy are kept for ever. */
   #retain(): Effect.Effect<void, LogUnavailable> {
     if (performance.now() - this.#retainedAt < RETENTION_INTERVAL_MS) return Effect.void
     this.#retainedAt = performance.now()
-    const { clockRetentionMs, clockRetentionCount } = this.#writer.fold.policy.settings
+    const { log, fold, now } = this.#writer
+    const { clockRetentionMs, clockRetentionCount, clockRetentionBytes } = fold.policy.settings
     const { ms = clockRetentionMs, count = clockRetentionCount } = this.#plan.clockRetention
-    return Effect.asVoid(
-      this.#writer.log.retain({
+    return Effect.andThen(
+      log.retain({
         family: "clock",
-        storedBefore: this.#writer.now() - ms,
-        keepPerSubject: count
-      })
+        storedBefore: now() - ms,
+        keepPerSubject: count,
+        keepBytesPerSubject: clockRetentionBytes
+      }),
+      Effect.asVoid(log.retain({ family: "members", storedBefore: now() + DAY_MS }))
     )
   }
 }

@@ -1,18 +1,24 @@
 /** How much an idle node writes: simulated hours over the log in memory. */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { describe, expect, it } from "vitest"
 import { overStore } from "@meridian/event-log/commit-store"
+import { memoryShelf, overShelf } from "@meridian/event-log/key-shelf"
 import { memoryStore } from "@meridian/event-log/memory"
-import { isLive, type MemberHealth } from "@meridian/events/members"
+import { EVENTS_PER_SUMMARY, isLive, type MemberHealth } from "@meridian/events/members"
 import { ClusterFold, policyAggregate } from "../src/cluster-fold.ts"
+import { ClusterKeys } from "../src/cluster-keys.ts"
 import { carryOut, type Writer } from "../src/command.ts"
+import { KeyCustody } from "../src/key-custody.ts"
+import { Leader } from "../src/leader.ts"
 import { heartbeatInterval, MemberVoice } from "../src/member-voice.ts"
+import { Mint } from "../src/minting.ts"
 
 const START = Date.UTC(2026, 0, 1)
 const DAY_S = 86_400
 const health: MemberHealth = { workers: 2, synchronised: true, ntsGeneration: 2, symmetricSet: 0 }
 
-const simulated = () => {
+const simulated = (everyMs = 1_000) => {
   let now = START
   let ids = 0
   const log = overStore(memoryStore(() => now))
@@ -28,10 +34,11 @@ const simulated = () => {
   return {
     writer,
     version: () => writer.fold.member("a").version,
+    now: () => now,
     /** Speaks every second, as the coordinator does. */
     speak: async (seconds: number, said = health, reason = ""): Promise<void> => {
       for (let second = 0; second < seconds; second++) {
-        now += 1_000
+        now += everyMs
         await Effect.runPromise(voice.speak(writer, said, reason))
         expect(isLive(writer.fold.member("a"), now, writer.fold.policy.settings.memberSilenceMs)).toBe(true)
       }
@@ -73,5 +80,32 @@ describe("what a node says of itself", () => {
     await speak(600)
     expect(version() - before).toBe(60)
     expect([20_000, 180_000, 3_600_000].map(heartbeatInterval)).toEqual([10_000, 60_000, 1_200_000])
+  })
+
+  it("does not pile up: a leader drops what a node has summed up since, and what is left folds to the same", async () => {
+    const { speak, writer, now } = simulated(60_000)
+    await speak((3 * DAY_S) / 60)
+    const before = writer.fold.toText()
+    const keys = new ClusterKeys(new Uint8Array(32).fill(7), "memory", "/nonexistent")
+    const custody = new KeyCustody(keys, overShelf(memoryShelf()), undefined)
+    const lease = { held: () => 1, release: Effect.void, resign: Effect.void }
+    const plan = {
+      mint: { nts: false, symmetric: false },
+      rotationMs: undefined,
+      clockRetention: { ms: undefined, count: undefined }
+    }
+    const leader = new Leader({ ...writer, now }, lease, plan, custody, new Mint(custody), keys, () => "")
+    await Effect.runPromise(leader.step)
+    const { families } = await Effect.runPromise(writer.log.status)
+    const members = families.find(({ family }) => family === "members")
+    expect(members?.dropped).toBeGreaterThanOrEqual(2 * 1_440)
+    expect(writer.fold.member("a").version - (members?.dropped ?? 0)).toBeLessThanOrEqual(EVENTS_PER_SUMMARY)
+    const fold = new ClusterFold()
+    await Effect.runPromise(
+      Stream.runForEach(writer.log.read({ from: 1, only: { family: "members" } }), ({ events }) =>
+        Effect.sync(() => events.forEach(({ event }) => expect(fold.fold(event)).toBeUndefined()))
+      )
+    )
+    expect(fold.member("a")).toEqual(ClusterFold.fromText(before)?.member("a"))
   })
 })
