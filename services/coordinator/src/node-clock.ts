@@ -53,7 +53,7 @@ export class NodeClock {
   get doubt(): string {
     const verdict = this.#verdict
     if (verdict._tag === "Good") return ""
-    if (verdict._tag === "Alone") return "this node's clock has not been compared with any other yet"
+    if (verdict._tag === "Alone") return "this node's clock can be compared with no other at the moment"
     const { ahead, whose } = verdict
     const by = `${Math.round(Math.abs(ahead) / 1_000)} s ${ahead > 0 ? "ahead of" : "behind"}`
     return `this node's clock is ${by} ${whose}: it does not lead until it is set right`

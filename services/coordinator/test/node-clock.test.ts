@@ -33,7 +33,7 @@ describe("a node's clock among others", () => {
   it("must not lead before it was compared, and may once it agrees", () => {
     const { clock, pass } = simulated()
     expect([clock.doubt, clock.mayCompete, clock.mayWrite]).toEqual([
-      "this node's clock has not been compared with any other yet",
+      "this node's clock can be compared with no other at the moment",
       true,
       false
     ])
