@@ -78,7 +78,8 @@ export const natsLease = async (
         const revision = await kv.update(KEY, me, current.revision)
         if (!resigned) held = { ...current, revision, until }
       }
-      await look()
+      // Not waited for: the next renewal must not come late for it.
+      void look()
     } catch {
       // Out of reach, somebody else's, or ours with the answer lost: what stands there tells.
       await adopt(current)

@@ -15,7 +15,6 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { Inspect } from "@meridian/event-log/commit"
 import type { LogBatch, Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
-import { fromIso } from "@meridian/events/event"
 import type { CoordinatorReport, HealthMessage } from "@meridian/observability/coordinator-report"
 import type { Arguments } from "./arguments.ts"
 import { ClockRelay } from "./clock-relay.ts"
@@ -93,6 +92,7 @@ export class Coordinator {
     this.clock = new NodeClock({
       clock: surroundings.now,
       steady: () => performance.now(),
+      node: surroundings.settings.node,
       compares: surroundings.settings.nats !== undefined
     })
     this.now = this.clock.now
@@ -300,7 +300,7 @@ export class Coordinator {
   #take({ events, quarantined, upTo, caughtUp }: LogBatch): void {
     const { notices } = this.#surroundings
     for (const { seq, event } of events) {
-      if (this.#caughtUp && event.node !== this.settings.node) this.clock.hearNode(event.node, fromIso(event.time))
+      if (this.#caughtUp) this.clock.hear(event)
       const why = this.fold.fold(event)
       if (why === undefined) continue
       this.#quarantined += 1

@@ -4,6 +4,8 @@
  * after their time, nor puts times into the log that hold up everybody else. Where others confirm it, the time decided by
  * is ahead of theirs by twice the limit at most: the clock by once, what was seen before it by as much again.
  */
+import { type Envelope, fromIso } from "@meridian/events/event"
+import { memberSubject } from "@meridian/events/members"
 import { CLOCK_LIMIT_MS, ClockWitnesses, type Verdict } from "./clock-witnesses.ts"
 import { ForwardClock } from "./forward-clock.ts"
 
@@ -12,6 +14,8 @@ export interface NodeClockPlan {
   readonly clock: () => number
   /** Milliseconds of a clock that nobody steps. */
   readonly steady: () => number
+  /** This node's name. */
+  readonly node: string
   /** Whether there are others to compare with: a cluster. */
   readonly compares: boolean
 }
@@ -41,8 +45,13 @@ export class NodeClock {
     this.#forward.notBefore(moment)
   }
 
-  hearNode(node: string, time: number): void {
-    this.#witnesses.hearNode(node, time, this.#plan.steady())
+  /**
+   * An event has come in as it was appended. What another node says of itself bears its clock's time; elsewhere an event may
+   * bear the time that those before it had.
+   */
+  hear({ node, subject, time }: Envelope): void {
+    if (node !== this.#plan.node && subject === memberSubject(node))
+      this.#witnesses.hearNode(node, fromIso(time), this.#plan.steady())
   }
 
   hearServer(time: number): void {

@@ -1,6 +1,8 @@
 /** Whose time counts: this node's, the other nodes', or that of NATS. Simulated clocks throughout. */
 import { describe, expect, it } from "vitest"
 import * as fc from "fast-check"
+import { toIso } from "@meridian/events/event"
+import { memberSubject } from "@meridian/events/members"
 import { CLOCK_LIMIT_MS } from "../src/clock-witnesses.ts"
 import { NodeClock } from "../src/node-clock.ts"
 
@@ -11,7 +13,15 @@ const YEAR = 8_766 * HOUR
 /** True time, and a node whose clock is off from it by `skew`. */
 const simulated = (compares = true) => {
   const world = { now: START, skew: 0 }
-  const clock = new NodeClock({ clock: () => world.now + world.skew, steady: () => world.now - START, compares })
+  const clock = new NodeClock({
+    clock: () => world.now + world.skew,
+    steady: () => world.now - START,
+    node: "a",
+    compares
+  })
+  /** A node says something of itself. */
+  const hear = (node: string, time: number, subject = memberSubject(node)): void =>
+    clock.hear({ type: "x", schema: 1, id: "x", cause: "x", version: 1, node, subject, time: toIso(time) })
   /** Time passes; NATS is heard every second, and each node that is named with the skew of its clock every ten. */
   const pass = (
     seconds: number,
@@ -21,12 +31,12 @@ const simulated = (compares = true) => {
     for (let second = 1; second <= seconds; second++) {
       world.now += 1_000
       if (server !== undefined) clock.hearServer(world.now + server)
-      if (second % 10 === 0) for (const [node, skew] of Object.entries(nodes)) clock.hearNode(node, world.now + skew)
+      if (second % 10 === 0) for (const [node, skew] of Object.entries(nodes)) hear(node, world.now + skew)
       clock.now()
     }
   }
   const error = (): number => clock.now() - world.now
-  return { world, clock, pass, error }
+  return { world, clock, hear, pass, error }
 }
 
 describe("a node's clock among others", () => {
@@ -111,14 +121,24 @@ describe("a node's clock among others", () => {
   })
 
   it("takes no event for news that may have waited while NATS was out of reach", () => {
-    const { world, clock, pass } = simulated()
+    const { world, clock, hear, pass } = simulated()
     pass(30, { b: 0, c: 0 })
     world.now += 2 * HOUR
     // The backlog of the outage comes before or with the first sign of NATS.
-    for (const node of ["b", "c"]) clock.hearNode(node, world.now - HOUR)
+    for (const node of ["b", "c"]) hear(node, world.now - HOUR)
     clock.hearServer(world.now)
-    for (const node of ["b", "c"]) for (let i = 0; i < 8; i++) clock.hearNode(node, world.now - HOUR)
+    for (const node of ["b", "c"]) for (let i = 0; i < 8; i++) hear(node, world.now - HOUR)
     expect(clock.doubt).toBe("")
+  })
+
+  it("hears a node's time only from what it says of itself, and nothing from its own", () => {
+    const { world, clock, hear, pass } = simulated()
+    pass(10)
+    for (const node of ["b", "c"]) hear(node, world.now + YEAR, "keys.nts")
+    for (let i = 0; i < 3; i++) hear("a", world.now + YEAR)
+    expect(clock.doubt).toBe("")
+    for (const node of ["b", "c"]) hear(node, world.now + YEAR)
+    expect(clock.doubt).toContain("behind nodes b, c")
   })
 
   it("never errs by more than the limit while most nodes are right, whatever its own clock does", () => {

@@ -135,6 +135,7 @@ class SimNode {
     this.#clock = new NodeClock({
       clock: () => this.#world.now + this.skew,
       steady: () => this.#world.now - START,
+      node: this.name,
       compares: true
     })
     if (this.#snapshot !== undefined) this.#clock.notBefore(this.#snapshot.seen)
