@@ -118,6 +118,15 @@ describe("the prefilter", () => {
     expect(sampleOf(filter.poll(0, undefined)).offset).toBeCloseTo(-0.15, 12)
   })
 
+  it("takes out what steering added to the clock by the time of each reading", () => {
+    const filter = filterWith()
+    // Ten microseconds a second are being slewed: the oscillator stays 0.5 s off.
+    const added = (monotonic: number): number => (monotonic - 100) * 1e-5
+    for (let second = 0; second < 20; second += 1)
+      expect(filter.add(reading(second, 0.5 - second * 1e-5), moment(second + 0.2), added)).toBe("taken")
+    expect(sampleOf(filter.poll(0, undefined)).offset).toBeCloseTo(0.5, 9)
+  })
+
   it("takes the time of a reading from when it was taken, not told", () => {
     const filter = filterWith()
     read(filter, [0.1], {}, 3)

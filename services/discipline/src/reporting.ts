@@ -10,10 +10,11 @@ import type {
   SourceReport,
   TrackingReport
 } from "@meridian/observability/discipline-report"
-import { rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
+import type { SystemVariables } from "@meridian/protocol/association-options"
+import { type ClockCurve, rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { ClockKeeper } from "./clock-keeper.ts"
-import { type Reading, unixOf } from "./clocks.ts"
+import { correctedStamp, type Reading, unixOf } from "./clocks.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import type { ReferenceClocks } from "./reference-clocks.ts"
 import { clocksWaiting } from "./reference-reporting.ts"
@@ -158,4 +159,29 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
     return said === undefined || isUseful(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
   })
   return [...upstreams.problems(), ...sources, ...clocksWaiting(clocks, verdicts, isUseful)]
+}
+
+/** Why this peer, and what became of the one before it. */
+export const reasonToChoose = (
+  peer: string,
+  before: string | undefined,
+  verdicts: readonly SourceVerdict[]
+): string => {
+  const reason = verdicts.find(({ id }) => id === peer)?.reason ?? "the best of the survivors"
+  const past = before === peer ? undefined : verdicts.find(({ id }) => id === before)
+  return past === undefined ? reason : `${reason}; ${before}, followed before: ${past.verdict}, ${past.reason}`
+}
+
+/** What a symmetric peer is told of us. */
+export const systemVariables = (curve: ClockCurve): SystemVariables => {
+  const { leap, stratum, referenceId, rootDelay, rootDispersion } = curve
+  const reference = correctedStamp({ seconds: curve.referenceSeconds, nanoseconds: curve.referenceNanoseconds }, 0)
+  return {
+    leap,
+    stratum: stratum < STRATUM_UNSYNCHRONISED ? stratum : 0,
+    referenceId,
+    reference,
+    rootDelay,
+    rootDispersion
+  }
 }

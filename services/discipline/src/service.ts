@@ -6,7 +6,7 @@ import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
 import type { ClockCommand, Measurement } from "@meridian/events/clock"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
-import { type KernelClock, KernelClockRefused } from "@meridian/native-io/kernel-clock"
+import type { KernelClock } from "@meridian/native-io/kernel-clock"
 import type {
   DisciplineConfiguration,
   DisciplineReport,
@@ -14,18 +14,25 @@ import type {
   SystemCounters
 } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
-import { STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import { ClockEventOutbox } from "./clock-event-outbox.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
-import { correctedStamp, type ReadClocks } from "./clocks.ts"
+import type { ReadClocks } from "./clocks.ts"
 import { DriftFile } from "./drift-file.ts"
 import { leapMoment, LeapSeconds } from "./leap-seconds.ts"
 import { ReferenceClocks } from "./reference-clocks.ts"
 import type { ReferencePorts } from "./reference-drivers.ts"
 import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
-import { isUseful, measurementsOf, sourceReport, type Standing, trackingReport } from "./reporting.ts"
+import {
+  isUseful,
+  measurementsOf,
+  reasonToChoose,
+  sourceReport,
+  type Standing,
+  systemVariables,
+  trackingReport
+} from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
-import { SystemClockSteering } from "./system-clock-steering.ts"
+import { type SystemClockSteering, takeKernelClock } from "./system-clock-steering.ts"
 import { systemUptime } from "./realtime-watch.ts"
 import { closesLoop, orphanRank, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
@@ -99,7 +106,9 @@ export class DisciplineService {
     this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
     const frequency = this.knownFrequency()
     this.leaps = new LeapSeconds(configuration.leapfile, configuration.leapSmearSeconds, warn)
-    this.steering = this.takeKernelClock(startedAt)
+    this.steering = takeKernelClock(surroundings.kernelClock, disciplineOptions(configuration), startedAt, warn, () =>
+      this.measurementsVoid()
+    )
     this.keeper = new ClockKeeper(
       {
         discipline: disciplineOptions(configuration),
@@ -126,7 +135,7 @@ export class DisciplineService {
         macs: this.macs,
         keyExchanges: surroundings.keyExchanges,
         resolve: surroundings.resolve,
-        system: () => this.systemVariables(),
+        system: () => systemVariables(this.keeper.curve),
         correction: (monotonic) => this.keeper.correction(monotonic),
         added
       },
@@ -365,25 +374,6 @@ export class DisciplineService {
     this.surroundings.restart()
   }
 
-  private takeKernelClock(now: number): SystemClockSteering | undefined {
-    const { kernelClock } = this.surroundings
-    if (kernelClock === undefined) return undefined
-    const { step, stepout, panic, slewRate } = disciplineOptions(this.configuration)
-    try {
-      return new SystemClockSteering(
-        kernelClock,
-        { step, stepout, panic, slewRate },
-        now,
-        (message) => this.warn(message),
-        () => this.measurementsVoid()
-      )
-    } catch (error) {
-      if (!(error instanceof KernelClockRefused)) throw error
-      this.warn(`${error.message}; it runs in virtual mode, and served time is right all the same`)
-      return undefined
-    }
-  }
-
   private knownFrequency(): KnownFrequency | undefined {
     const found = this.drift?.read()
     if (typeof found !== "string") return found
@@ -402,31 +392,10 @@ export class DisciplineService {
     }
   }
 
-  private systemVariables() {
-    const { curve } = this.keeper
-    const { leap, stratum, referenceId, rootDelay, rootDispersion } = curve
-    const reference = correctedStamp({ seconds: curve.referenceSeconds, nanoseconds: curve.referenceNanoseconds }, 0)
-    return {
-      leap,
-      stratum: stratum < STRATUM_UNSYNCHRONISED ? stratum : 0,
-      referenceId,
-      reference,
-      rootDelay,
-      rootDispersion
-    }
-  }
-
   /** Each cause once. */
   private warn(message: string): void {
     if (this.warned.has(message) || this.warned.size >= MOST_WARNINGS) return
     this.warned.add(message)
     this.surroundings.send({ type: "warning", message })
   }
-}
-
-/** Why this peer, and what became of the one before it. */
-const reasonToChoose = (peer: string, before: string | undefined, verdicts: readonly SourceVerdict[]): string => {
-  const reason = verdicts.find(({ id }) => id === peer)?.reason ?? "the best of the survivors"
-  const past = before === peer ? undefined : verdicts.find(({ id }) => id === before)
-  return past === undefined ? reason : `${reason}; ${before}, followed before: ${past.verdict}, ${past.reason}`
 }

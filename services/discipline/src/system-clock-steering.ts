@@ -49,6 +49,24 @@ const LEAP_PATIENCE = 2
 /** After a step the kernel must once see the leap second disarmed, or it forgets it: over the beginning of a second. */
 const DISARM_SECONDS = 2.5
 
+/** Takes a kernel's clock over; undefined, with a warning, where the kernel refuses. See {@link SystemClockSteering}. */
+export const takeKernelClock = (
+  clock: KernelClock | undefined,
+  { step, stepout, panic, slewRate }: SteeringOptions,
+  now: number,
+  warn: (message: string) => void,
+  afterStep: (seconds: number) => void
+): SystemClockSteering | undefined => {
+  if (clock === undefined) return undefined
+  try {
+    return new SystemClockSteering(clock, { step, stepout, panic, slewRate }, now, warn, afterStep)
+  } catch (error) {
+    if (!(error instanceof KernelClockRefused)) throw error
+    warn(`${error.message}; it runs in virtual mode, and served time is right all the same`)
+    return undefined
+  }
+}
+
 const sameRate = (a: SteeringRate, b: SteeringRate): boolean =>
   a.tick === b.tick && Math.abs(a.frequency - b.frequency) < SAME_RATE
 
