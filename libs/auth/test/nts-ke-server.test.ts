@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { encodeRecords, endOfMessage, numbersBody, record, RecordDecoder, RecordType } from "@meridian/wire/nts-ke"
 import { type AeadId, type AeadParameters, aeadParameters } from "../src/aead.ts"
-import { defaultAeads, keyExchangeRequest, readKeyExchangeReply } from "../src/nts-ke-client.ts"
+import { defaultAeads, keyExchangeRequest, KeyExchangeReply, readKeyExchangeReply } from "../src/nts-ke-client.ts"
 import {
   agreedReply,
   type Agreement,
@@ -245,6 +245,26 @@ describe("the client", () => {
     expect(read._tag === "Agreed" && read.cookies.length).toBe(8)
     const odd = readKeyExchangeReply([proto, aead, cookie, R(5, bytes(64, 1), false), eom])
     expect(odd._tag === "Agreed" && odd.cookies.length).toBe(1)
+  })
+
+  it("reads a reply however it is cut, and refuses what is none", () => {
+    const message = encodeRecords([proto, aead, cookie, eom])
+    fc.assert(
+      fc.property(fc.nat(message.length - 1), (at) => {
+        const reply = new KeyExchangeReply()
+        expect(reply.push(message.subarray(0, at))).toBe("reading")
+        expect(reply.push(message.subarray(at))).toMatchObject({ _tag: "Agreed" })
+      })
+    )
+    const endless = new KeyExchangeReply()
+    const text = new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n".repeat(10_000))
+    expect(endless.push(text)).toMatchObject({ _tag: "Refused", reason: "malformed" })
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (any) => {
+        const judged = new KeyExchangeReply().push(any)
+        expect(typeof judged === "string" ? judged : judged._tag).toMatch(/^(?:reading|Refused)$/)
+      })
+    )
   })
 
   it("never throws on records of any kind", () => {

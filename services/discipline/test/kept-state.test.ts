@@ -1,4 +1,4 @@
-/** Cookie jars, the leap second file, events on their way out, and the configuration: good ones and bad ones. */
+/** The drift file, the leap second file, events on their way out, and the configuration: good ones and bad ones. */
 import { createHash } from "node:crypto"
 import { readFileSync, statSync, writeFileSync } from "node:fs"
 import fc from "fast-check"
@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ClockCommand } from "@meridian/events/clock"
 import { ClockEventOutbox } from "../src/clock-event-outbox.ts"
 import { InvalidConfiguration, parseConfiguration } from "../src/configuration.ts"
-import { CookieJars, type Jar } from "@meridian/native-io/cookie-jar"
 import { DriftFile } from "../src/drift-file.ts"
 import { leapMoment, LeapSeconds } from "../src/leap-seconds.ts"
 import { foldClock } from "./clock-fold.ts"
@@ -18,54 +17,6 @@ beforeEach(() => {
   folder = makeFolder()
 })
 afterEach(() => folder.remove())
-
-describe("the cookie jars", () => {
-  const jar: Jar = {
-    aead: 15,
-    c2s: new Uint8Array(32).fill(1),
-    s2c: new Uint8Array(32).fill(2),
-    cookies: [new Uint8Array(100).fill(3), new Uint8Array(100).fill(4)],
-    address: "192.0.2.1",
-    port: 123
-  }
-
-  it("come back once, and no more after that", () => {
-    new CookieJars(folder.path).save(new Map([["a", jar]]))
-    expect(new CookieJars(folder.path).take()).toEqual({ jars: new Map([["a", jar]]), problem: undefined })
-    expect(new CookieJars(folder.path).take().jars.size).toBe(0)
-  })
-
-  it("are for the owner's eyes, and hold no key in the clear", () => {
-    new CookieJars(folder.path).save(new Map([["a", jar]]))
-    for (const name of ["nts-cookies", "nts-cookies.key"]) expect(statSync(folder.file(name)).mode & 0o777).toBe(0o600)
-    const box = readFileSync(folder.file("nts-cookies"))
-    expect(box.includes(Buffer.from(jar.c2s).toString("base64"))).toBe(false)
-    expect(box.includes("192.0.2.1")).toBe(false)
-  })
-
-  it("are lost, with a sentence, when one bit is changed or the key is another", () => {
-    const jars = new CookieJars(folder.path)
-    jars.save(new Map([["a", jar]]))
-    const box = readFileSync(folder.file("nts-cookies"))
-    const changed = Buffer.from(box)
-    changed[40]! ^= 1
-    writeFileSync(folder.file("nts-cookies"), changed)
-    expect(jars.take()).toEqual({ jars: new Map(), problem: expect.stringContaining("exchanged anew") })
-    writeFileSync(folder.file("nts-cookies"), box)
-    writeFileSync(folder.file("nts-cookies.key"), Buffer.alloc(32, 9))
-    expect(jars.take().problem).toContain("does not open")
-  })
-
-  it("never throw for a file of any bytes", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        writeFileSync(folder.file("nts-cookies"), bytes)
-        expect(new CookieJars(folder.path).take().jars.size).toBe(0)
-      }),
-      { numRuns: 50 }
-    )
-  })
-})
 
 describe("the drift file", () => {
   it("is read back as it was written, in ppm", () => {
