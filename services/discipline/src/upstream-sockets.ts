@@ -111,7 +111,7 @@ export class UpstreamSockets {
     } catch (error) {
       if (!(error instanceof UdpClientError)) throw error
       this.listener.elsewhere(remote, error)
-      return openUdpClient({ remote })
+      return openUdpClient({ remote, local: { ...local, port: 0 } })
     }
   }
 
