@@ -33,7 +33,7 @@ const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 5_000
 /** A process that lived this long was healthy: the next crash starts from the first back-off again. */
 const HEALTHY_AFTER_MS = 10_000
-const READY_LIMIT = "10 seconds"
+const READY_LIMIT = "30 seconds"
 /** A process that was asked to end and has not is killed after this. */
 const END_LIMIT = "3 seconds"
 
