@@ -96,6 +96,7 @@ export const configurationOf = (
   mode: "virtual",
   cookieDirectory: folder.path,
   leapSmearSeconds: 0,
+  serving: [],
   ...change
 })
 
