@@ -5,10 +5,10 @@ import { describe, expect, it } from "vitest"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import { encodeSockSample } from "@meridian/wire/sock-sample"
 import { servedOffset } from "./running-discipline.ts"
-import { referenceClock, startFeeder } from "./reference-stage.ts"
+import { referenceClock, slow, soon, startFeeder } from "./reference-stage.ts"
 import { onStage } from "./stage.ts"
 
-describe.concurrent("shared memory", () => {
+describe.concurrent("shared memory", slow, () => {
   it(
     "is followed at the offset that its writer says, and its silence becomes holdover",
     onStage(async (stage) => {
@@ -27,7 +27,7 @@ describe.concurrent("shared memory", () => {
         filegen
       })
       const id = `SHM(${unit})`
-      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      const report = await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
       expect(report.tracking).toMatchObject({ systemPeer: id, stratum: 3, leap: 0, waitingFor: [] })
       expect(report.sources).toMatchObject([
         { address: id, mode: "clock", referenceId: "GPS", verdict: "system-peer", stratum: 2, leap: 0, dropped: {} }
@@ -46,13 +46,13 @@ describe.concurrent("shared memory", () => {
       })
 
       await feeder.ask("stop")
-      const silent = await discipline.report(({ tracking }) => tracking.state === "holdover")
+      const silent = await soon(discipline, ({ tracking }) => tracking.state === "holdover")
       expect(silent.sources[0]).toMatchObject({ reach: "000", verdict: "unreachable" })
       expect(silent.tracking.waitingFor).toEqual([`a reading of ${id}`])
       await discipline.event((event) => event._tag === "SetReachability" && !event.reachable)
 
       await feeder.ask("run 0.05 50 0 0")
-      await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
       await discipline.stop()
       const lines = (name: string): string[] => readFileSync(stage.folder.file(name), "utf8").trimEnd().split("\n")
       const place = String.raw`^\d{5} \d+\.\d{3} SHM\(${unit}\)`
@@ -63,7 +63,7 @@ describe.concurrent("shared memory", () => {
   )
 })
 
-describe.concurrent("a socket", () => {
+describe.concurrent("a socket", slow, () => {
   it(
     "is fed by datagrams, and what is none is counted and hurts nobody",
     onStage(async (stage) => {
@@ -71,7 +71,7 @@ describe.concurrent("a socket", () => {
       const discipline = await stage.start({
         referenceClocks: [referenceClock({ driver: "sock", unit: 3, path, refid: "NMEA", flags: [true] })]
       })
-      await discipline.report(() => existsSync(path))
+      await soon(discipline, () => existsSync(path))
       expect(statSync(path).mode & 0o777).toBe(0o666)
       await startFeeder(stage).ask(`sock ${path} -0.08 100`)
       const hostile = startFeeder(stage)
@@ -99,7 +99,8 @@ describe.concurrent("a socket", () => {
         // The queue is short, and it is emptied four times a second.
         for (let tries = 0; tries < 100 && (await hostile.tell(`send ${path} ${bytes}`)) !== "ok"; tries += 1)
           await sleep(50)
-      const report = await discipline.report(
+      const report = await soon(
+        discipline,
         ({ sources, tracking }) =>
           tracking.state === "synchronised" && Object.values(sources[0]!.dropped).reduce((sum, n) => sum + n, 0) >= 10
       )
@@ -129,9 +130,10 @@ describe.concurrent("a socket", () => {
       const discipline = await stage.start({
         referenceClocks: [referenceClock({ unit }), referenceClock({ driver: "sock", path, refid: "PPS" })]
       })
-      await discipline.report(() => existsSync(path))
+      await soon(discipline, () => existsSync(path))
       await pulses.ask(`pulse ${path} 0.25 100`)
-      const report = await discipline.report(
+      const report = await soon(
+        discipline,
         ({ sources, tracking }) => tracking.state === "synchronised" && sources[1]?.verdict === "system-peer"
       )
       expect(report.tracking).toMatchObject({ systemPeer: "SOCK(0)", stratum: 1, referenceId: "PPS" })
@@ -142,14 +144,14 @@ describe.concurrent("a socket", () => {
   )
 })
 
-describe.concurrent("a segment that cannot be used", () => {
+describe.concurrent("a segment that cannot be used", slow, () => {
   it(
     "is said and counted, and taken once it can",
     onStage(async (stage) => {
       const feeder = startFeeder(stage)
       const unit = await feeder.createSegment(128)
       const discipline = await stage.start({ referenceClocks: [referenceClock({ unit })] })
-      const report = await discipline.report(({ sources }) => (sources[0]?.dropped["size"] ?? 0) > 0)
+      const report = await soon(discipline, ({ sources }) => (sources[0]?.dropped["size"] ?? 0) > 0)
       expect(report.sources[0]).toMatchObject({ verdict: "unreachable", stratum: 16 })
       expect(report.tracking).toMatchObject({ stratum: 16, state: "unset" })
       expect(report.tracking.waitingFor).toEqual([expect.stringMatching(/^a reading of SHM\(\d+\): shared memory /)])
@@ -157,7 +159,7 @@ describe.concurrent("a segment that cannot be used", () => {
       await feeder.ask("remove")
       await feeder.ask(`create ${(0x4e545030 + unit).toString(16)} 96 666`)
       await feeder.ask("run 0 50 1 0")
-      await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
     })
   )
 
@@ -169,14 +171,14 @@ describe.concurrent("a segment that cannot be used", () => {
       // True time is a year off: not within four hours of CLOCK_REALTIME, and flag1 is not set.
       await feeder.ask("run 31536000 50 1 0")
       const discipline = await stage.start({ referenceClocks: [referenceClock({ unit })] })
-      const report = await discipline.report(({ sources }) => (sources[0]?.dropped["difference"] ?? 0) > 3)
+      const report = await soon(discipline, ({ sources }) => (sources[0]?.dropped["difference"] ?? 0) > 3)
       expect(report.tracking).toMatchObject({ stratum: 16, state: "unset" })
       expect(report.tracking.waitingFor).toEqual([
         expect.stringMatching(/^a reading of SHM\(\d+\) \(what came was of no use: \d+ difference\)$/)
       ])
       expect(discipline.page()).toMatchObject({ stratum: 16, leap: 3 })
       await feeder.ask("run 0 50 1 3")
-      const unsure = await discipline.report(({ sources }) => sources[0]?.verdict === "unsynchronised")
+      const unsure = await soon(discipline, ({ sources }) => sources[0]?.verdict === "unsynchronised")
       expect(unsure.tracking.stratum).toBe(16)
     })
   )

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { startNtpsec } from "./real-upstreams.ts"
-import { referenceClock, startFeeder } from "./reference-stage.ts"
+import { referenceClock, slow, soon, startFeeder } from "./reference-stage.ts"
 import { onStage } from "./stage.ts"
 
 const fiveCounts = Array.from({ length: 5 }, () => expect.stringMatching(/^\d+$/) as string)
@@ -36,7 +36,7 @@ const lastLine = async (path: string, pattern: RegExp, atLeast: number): Promise
 /** The corrected offset of refclocks.log. */
 const CHRONY_OFFSET = 7
 
-describe.skipIf(!peersAvailable("reference clocks", ["chronyd-4.3"])).concurrent("chronyd", () => {
+describe.skipIf(!peersAvailable("reference clocks", ["chronyd-4.3"])).concurrent("chronyd", slow, () => {
   it(
     "reads the same time from a segment, with the same sign of the correction",
     onStage(async (stage) => {
@@ -50,7 +50,7 @@ describe.skipIf(!peersAvailable("reference clocks", ["chronyd-4.3"])).concurrent
       ])
       const log = await lastLine(stage.folder.file("refclocks.log"), / GPS .* N /, 3)
       const discipline = await stage.start({ referenceClocks: [referenceClock({ unit, time1: 0.025 })] })
-      const { tracking } = await discipline.report((report) => report.tracking.state === "synchronised")
+      const { tracking } = await soon(discipline, (report) => report.tracking.state === "synchronised")
       expect(Number(log[CHRONY_OFFSET])).toBeCloseTo(-0.015, 3)
       expect(tracking.offset).toBeCloseTo(Number(log[CHRONY_OFFSET]), 3)
     })
@@ -68,7 +68,7 @@ describe.skipIf(!peersAvailable("reference clocks", ["chronyd-4.3"])).concurrent
       const discipline = await stage.start({ referenceClocks: [referenceClock({ driver: "sock", path: ours })] })
       for (const path of [theirs, ours]) await startFeeder(stage).ask(`sock ${path} 0.033 50`)
       const log = await lastLine(stage.folder.file("refclocks.log"), / GPS .* N /, 3)
-      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      const report = await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
       expect(Number(log[CHRONY_OFFSET])).toBeCloseTo(0.033, 3)
       expect(report.tracking.offset).toBeCloseTo(0.033, 3)
       expect(report.sources).toMatchObject([{ address: "SOCK(0)", name: ours, referenceId: "GPS", dropped: {} }])
@@ -118,7 +118,7 @@ describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq
             link: true
           }))
         })
-        const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+        const report = await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
         const seen = seenByNtpviz(statsdir)
         expect(seen.peers).toEqual([id])
         expect(seen.clocks[0]).toEqual([
@@ -134,7 +134,7 @@ describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq
         expect(report.tracking).toMatchObject({ systemPeer: id })
         expect(report.tracking.offset).toBeCloseTo(0.02, 3)
       }),
-      90_000
+      slow.timeout
     )
   }
 )

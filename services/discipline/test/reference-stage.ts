@@ -1,7 +1,17 @@
 /** Reference clocks for tests with the real process, and the program that feeds them. */
-import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+import type { DisciplineReport, ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
 import { ClockFeeder } from "@meridian/testkit/clock-feeder"
+import type { RunningDiscipline } from "./running-discipline.ts"
 import type { Stage } from "./stage.ts"
+
+/** These suites wait for many polls in a row, and the machine may be busy with others. */
+export const slow = { timeout: 120_000 }
+
+/** A report that comes within a minute. */
+export const soon = (
+  discipline: RunningDiscipline,
+  until: (report: DisciplineReport) => boolean
+): Promise<DisciplineReport> => discipline.report(until, 60)
 
 /** Polled once a second, so that suites end soon. */
 export const referenceClock = (change: Partial<ReferenceClockConfiguration> = {}): ReferenceClockConfiguration => ({
