@@ -12,6 +12,8 @@ const KEY_BASE = 0x4e545030
 const FIRST_UNIT = 32
 const LAST_UNIT = 250
 
+const ENDED = "the feeder has ended"
+
 /** Bytes of the segment as 64-bit writers make it. */
 export const SHM_BYTES = 96
 
@@ -32,8 +34,10 @@ export class ClockFeeder {
       text = lines.pop() ?? ""
       for (const line of lines) this.waiting.shift()?.(line)
     })
+    // Told by the answers.
+    this.child.stdin?.on("error", () => {})
     this.child.once("exit", () => {
-      for (const answer of this.waiting.splice(0)) answer("the feeder has ended")
+      for (const answer of this.waiting.splice(0)) answer(ENDED)
     })
   }
 
@@ -49,15 +53,16 @@ export class ClockFeeder {
     return new ClockFeeder(folder, program)
   }
 
-  /** Answers of refused commands are thrown. */
-  async tell(command: string): Promise<string> {
-    const answer = await new Promise<string>((resolved) => {
-      this.waiting.push(resolved)
+  /** One command; its answer. */
+  tell(command: string): Promise<string> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return Promise.resolve(ENDED)
+    return new Promise((answered) => {
+      this.waiting.push(answered)
       this.child.stdin?.write(`${command}\n`)
     })
-    return answer
   }
 
+  /** One command that must succeed: any answer but "ok" is thrown. */
   async ask(command: string): Promise<void> {
     const answer = await this.tell(command)
     if (answer !== "ok") throw new Error(`${command}: ${answer}`)
