@@ -250,7 +250,7 @@ export class Coordinator {
   readonly save: Effect.Effect<void> = Effect.suspend(() => {
     const { backend, foldedSeq: seq } = this
     if (backend === undefined || !this.#folded) return Effect.void
-    const state = JSON.stringify({ seen: this.now(), fold: this.fold.toText() })
+    const state = JSON.stringify({ seen: this.clock.sure, fold: this.fold.toText() })
     const keys = this.#keyVersions
     return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, { seq, format: SNAPSHOT_FORMAT, state }), {
       onSuccess: () =>

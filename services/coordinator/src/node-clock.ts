@@ -24,6 +24,7 @@ export class NodeClock {
   readonly #plan: NodeClockPlan
   readonly #witnesses = new ClockWitnesses()
   readonly #forward: ForwardClock
+  #sure = 0
 
   constructor(plan: NodeClockPlan) {
     this.#plan = plan
@@ -32,17 +33,25 @@ export class NodeClock {
 
   /** Milliseconds since 1970. */
   readonly now = (): number => {
-    const seen = this.#forward.now()
+    const confirmed = this.#isConfirmed
     const best = this.#best()
     // What this node has seen alone, or has written down while its clock was off, does not count against the others.
-    if (seen - best <= CLOCK_LIMIT_MS || !this.#isConfirmed) return seen
-    this.#forward.set(best)
-    return this.#forward.now()
+    if (confirmed && this.#forward.now() - best > CLOCK_LIMIT_MS) this.#forward.set(best)
+    const now = this.#forward.now()
+    if (confirmed || !this.#plan.compares) this.#sure = now
+    return now
+  }
+
+  /** The latest that it has been for sure: fit to be kept for the next start. */
+  get sure(): number {
+    this.now()
+    return this.#sure
   }
 
   /** It has been at least that late already, as this node's own records say. */
   notBefore(moment: number): void {
     this.#forward.notBefore(moment)
+    this.#sure = Math.max(this.#sure, moment)
   }
 
   /**

@@ -110,7 +110,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     const wrong = start("d", "--cluster-key", cluster.place.clusterKey("wrong"))
     expect(await wrong.exited).toBe(1)
     expect(wrong.stderr()).toMatch(/wrong cluster key: .* the cluster's is [0-9a-f]{16}/)
-  }, 60_000)
+  }, 240_000)
 
   it("fences a leader that was stopped for longer than its lease and wakes up believing in it", async () => {
     const nodes = NODES.map((node) => start(node, "--rotate", "2"))
@@ -139,7 +139,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     const taken = events.findLastIndex(({ type }) => type === "NtsLeaderTookOver")
     const writers = new Set(events.slice(taken).map(({ node }) => node))
     expect([...writers]).toEqual([agreedOn.leader])
-  }, 60_000)
+  }, 240_000)
 
   it("goes on without NATS for longer than a rotation, and catches up; a start without NATS is from the snapshot", async () => {
     const rotation = ["--rotate", "3"]
@@ -185,5 +185,5 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index))
     // The servers kept the shelf in memory only: the leader has laid the keys of the time before in again.
     await fresh.keys((keys) => ids(keys).includes(newest) && ids(keys).some((id) => id > newest))
-  }, 60_000)
+  }, 240_000)
 })

@@ -36,7 +36,7 @@ const bytesBelow = (directory: string): Buffer =>
       .map((entry) => readFileSync(join(entry.parentPath, entry.name)))
   )
 
-describe("a coordinator on its own", () => {
+describe("a coordinator on its own", { timeout: 120_000 }, () => {
   it("mints two generations, sends them before it says ready, and keeps them over restarts", async () => {
     const first = start()
     const keys = await first.keys()

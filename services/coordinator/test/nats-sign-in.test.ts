@@ -90,7 +90,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
     const after = await eventsOf(again, "keys")
     expect(after.slice(0, before.length)).toEqual(before)
     expect(new Set(after.map(({ node }) => node))).toEqual(new Set(["a"]))
-  }, 60_000)
+  }, 240_000)
 
   it("says what is wrong, and does not end for it", async () => {
     const cases = [
@@ -112,7 +112,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
       expect(line).not.toMatch(/SU[A-Z2-7]{56}/)
       expect(coordinator.process.exitCode).toBeNull()
     }
-  }, 60_000)
+  }, 240_000)
 
   it("ends where the seed cannot be read, or is none", async () => {
     const missing = start("b", "/nonexistent/a.nkey", authorityFile(folder))
@@ -124,7 +124,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
     expect(await wrong.exited).toBe(1)
     expect(wrong.stderr()).toContain(`${rubbish} holds no seed of a user's nkey: expected one line that begins with SU`)
     expect(wrong.stderr()).not.toContain("SUnothing")
-  }, 40_000)
+  }, 240_000)
 
   it("passes on what it has no words of its own for", () => {
     const plan = { servers: ["h:1"], seedFile: undefined, authorityFile: undefined, replicas: 1 as const, logBytes: 1 }

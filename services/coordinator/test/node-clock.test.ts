@@ -90,6 +90,13 @@ describe("a node's clock among others", () => {
     pass(30)
     expect(clock.doubt).toContain("31557600 s ahead of NATS:")
     expect([clock.mayCompete, clock.mayWrite, error()]).toEqual([false, false, YEAR])
+    expect(clock.sure).toBe(0)
+    // The next start does not take it for what it has seen.
+    world.skew = 0
+    pass(1)
+    expect(clock.sure).toBe(world.now)
+    world.skew = YEAR
+    expect(clock.sure).toBe(world.now)
   })
 
   it("goes by NATS between two nodes that differ, and takes its time where the other agrees with it", () => {

@@ -150,5 +150,5 @@ describe.runIf(available && binary !== undefined)("a node whose NATS is away", (
     const authentication = await run(chronyc, "-n", "-h", socket, "-N", "authdata")
     expect(authentication).toMatch(/NTS\s+1\s+\d+\s+\d+\s+\S+\s+0\s+0\s+8\s+\d+/)
     expect((await status()).totals.served["nts-nak-sent"] ?? 0).toBe(0)
-  }, 150_000)
+  }, 240_000)
 })

@@ -37,12 +37,12 @@ describe.runIf(machines.length > 0)(
     })
 
     /** Asks over and over until told to stop; what was answered. */
-    const insist = (node: RunningCoordinator): { readonly stop: () => Promise<ReadonlyArray<Answer>> } => {
+    const insist = (node: RunningCoordinator): { readonly stop: () => Promise<Array<Answer>> } => {
       let stopped = false
       const answers: Array<Answer> = []
       const asking = (async () => {
         while (!stopped) {
-          answers.push(await node.ask("POST", "/keys/rotate", { kind: "nts" }))
+          answers.push(await node.ask("POST", "/keys/rotate", { kind: "nts" }).catch(() => ({ status: 0, text: "" })))
           await sleep(100)
         }
       })()
@@ -70,6 +70,7 @@ describe.runIf(machines.length > 0)(
       const oldName = NODES[nodes.indexOf(old)] ?? ""
 
       machine?.cut()
+      const cutAt = performance.now()
       const insisting = insist(old)
       const successor = await until(
         async () => {
@@ -78,14 +79,16 @@ describe.runIf(machines.length > 0)(
         },
         () => "a new leader on the larger side"
       )
+      process.stdout.write(`a new leader ${Math.round(performance.now() - cutAt)} ms after the cut\n`)
       // It rotates there; the old leader believes no longer, carries nothing out, and serves on with what it has.
       const { ntsKeys } = await successor.state()
       const newest = Math.max(...ntsKeys.map(({ generation }) => generation))
       await successor.stateWhen((state) => state.ntsKeys.some(({ generation }) => generation > newest))
       await old.report(({ leading }) => !leading)
       const answers = await insisting.stop()
-      expect(answers.length).toBeGreaterThan(3)
-      expect(answers.filter(({ status }) => status === 200)).toEqual([])
+      answers.push(await old.ask("POST", "/keys/rotate", { kind: "nts" }))
+      expect(answers.length).toBeGreaterThan(1)
+      expect(answers.filter(({ status }) => status !== 503)).toEqual([])
       expect((await old.keys()).generations.length).toBeGreaterThanOrEqual(2)
       const reports = await Promise.all(nodes.map((it) => it.report()))
       expect(reports.filter(({ leading }) => leading)).toHaveLength(1)
@@ -117,6 +120,6 @@ describe.runIf(machines.length > 0)(
         },
         () => "the same log and the same keys everywhere"
       )
-    }, 120_000)
+    }, 240_000)
   }
 )

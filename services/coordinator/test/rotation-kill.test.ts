@@ -118,5 +118,5 @@ describe.runIf(binary !== undefined)(`a leader killed while it rotates${why}`, (
     }
     // The first was killed before it could answer, or the test would not be in the middle of anything.
     expect(unanswered).toContain("its key on the shelf")
-  }, 150_000)
+  }, 240_000)
 })

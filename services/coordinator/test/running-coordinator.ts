@@ -17,7 +17,7 @@ import {
 import type { StateView } from "../src/state-view.ts"
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 
 /** A directory for states and key files, removed by `remove`. */
 export interface Place {

@@ -166,7 +166,7 @@ class SimNode {
   }
 
   save(): void {
-    this.#snapshot = { folded: this.folded, seen: this.clock(), state: this.fold.toText() }
+    this.#snapshot = { folded: this.folded, seen: this.#clock.sure, state: this.fold.toText() }
   }
 
   /** Folds what the log has and compares clocks, if NATS can be reached. */

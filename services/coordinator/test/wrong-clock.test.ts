@@ -73,5 +73,5 @@ describe.runIf(binary !== undefined)(`a node whose clock is wrong${why}`, () => 
     expect(await behind.warning(/behind/)).toMatch(/ 3[56]\d\d s behind/)
     const same = await agreement([behind, other], ({ members }) => members.length === 3)
     expect(same.ntsKeys.map(({ status }) => status)).toEqual(["active", "pending"])
-  }, 90_000)
+  }, 240_000)
 })
