@@ -360,17 +360,15 @@ export class DisciplineService {
     // In kernel mode what is tracked is the clock without its steps.
     if (this.steering === undefined) this.clockStepped(seconds)
     else this.measurementsVoid()
-    const text = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
-    this.surroundings.send({ type: "warning", message: text })
-    this.outbox.add({ _tag: "Step", offset: seconds, reason: text, measurements: this.measurements() })
+    const reason = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
+    this.surroundings.send({ type: "warning", message: reason })
+    this.outbox.add({ _tag: "Step", offset: seconds, reason, measurements: this.measurements() })
   }
 
   /** The supervisor starts another process, which finds nothing on the page and asks its sources anew. */
   private startOver(seconds: number): void {
-    this.surroundings.send({
-      type: "warning",
-      message: `this machine slept for ${formatSeconds(seconds)}: what was known of its clock is forgotten`
-    })
+    const message = `this machine slept for ${formatSeconds(seconds)}: what was known of its clock is forgotten`
+    this.surroundings.send({ type: "warning", message })
     this.surroundings.restart()
   }
 
