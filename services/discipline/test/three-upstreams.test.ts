@@ -37,7 +37,7 @@ interface Explained {
   }[]
 }
 
-describe.runIf(available)("a node with chronyd, NTPsec and another node as its sources", { timeout: 60_000 }, () => {
+describe.runIf(available)("a node with chronyd, NTPsec and another node as its sources", { timeout: 90_000 }, () => {
   const folder = makeFolder()
   const ending: (() => unknown)[] = [folder.remove]
   const servers = new Map<string, () => Promise<unknown>>()
@@ -188,8 +188,8 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
 
   it("agrees with its upstream within a millisecond, as chronyd measures both", async () => {
     let difference = Infinity
-    // A volley that another test's load disturbed says little: one of three must be good.
-    for (let attempt = 0; attempt < 3 && !(difference < 1e-3); attempt += 1) {
+    // A volley that another test's load disturbed says little: one of five must be good.
+    for (let attempt = 0; attempt < 5 && !(difference < 1e-3); attempt += 1) {
       const own = await chronydFinds(`server ${NODE} port ${PORT} iburst`)
       const theirs = await chronydFinds(`server ${CHRONYD} port ${PORT} iburst`)
       difference = Math.abs(own - theirs)
