@@ -174,8 +174,13 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
   if (values.nts && values.key !== undefined) {
     diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
   }
+  const written = (directive as { readonly name: string }).name as SourceSettings["kind"]
+  // RFC 8915 §1: NTS protects the client-server mode, and no other.
+  const isAskedAsServer = written === "peer" && values.nts === true
+  if (isAskedAsServer)
+    diagnostics.push(warningAt(at("nts"), "'nts' is for clients of a server: this peer is asked as one"))
   const value: SourceSettings = {
-    kind: (directive as { readonly name: string }).name as SourceSettings["kind"],
+    kind: isAskedAsServer ? "server" : written,
     family: values.family === undefined ? undefined : values.family === "-4" ? 4 : 6,
     ...target,
     version: values.version ?? 4,

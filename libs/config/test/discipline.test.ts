@@ -154,6 +154,9 @@ describe("sources", () => {
     expect(problems("server h nts key 3")).toEqual([
       "warning 1:18 'key' has no effect beside 'nts', which authenticates by itself"
     ])
+    expect(sources("peer h nts")).toMatchObject([{ kind: "server", nts: { verify: true } }])
+    expect(problems("peer h nts")).toEqual(["warning 1:8 'nts' is for clients of a server: this peer is asked as one"])
+    expect(sources("peer h key 3")).toMatchObject([{ kind: "peer", key: 3 }])
     expect(problems("server h noval")).toEqual(["warning 1:10 'noval' has no effect without 'nts'"])
   })
 
