@@ -34,6 +34,7 @@ import {
 } from "./stream.ts"
 
 export interface JetStreamOptions {
+  /** With the client's own inbox prefix, `_INBOX`. */
   readonly connection: NatsConnection
   /** Name of the stream. */
   readonly stream: string
