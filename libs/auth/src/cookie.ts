@@ -14,7 +14,27 @@
  * repeat would show is that two cookies belong to one client, and ten random bytes make that out of reach. They also make
  * the cookie 96 bytes (64 with AES-128-GCM-SIV), as short as chrony's.
  */
-import { type Aead, AeadId, type AeadParameters, aeadParameters } from "./aead.ts"
+import {
+  type Aead,
+  type AeadBatch,
+  AeadId,
+  type AeadParameters,
+  aeadParameters,
+  JOB_AD_AT,
+  JOB_AD_LENGTH,
+  JOB_AEAD,
+  JOB_CIPHERTEXT_AT,
+  JOB_FLAGS,
+  JOB_KEY_AT,
+  JOB_NONCE_AT,
+  JOB_NONCE_LENGTH,
+  JOB_PLAINTEXT_AT,
+  JOB_PLAINTEXT_LENGTH,
+  JOB_STATUS,
+  JOB_STRIDE,
+  PLAINTEXT_IN_SECRETS,
+  SEAL
+} from "./aead.ts"
 import { type Generation, type KeyRing, MASTER_KEY_BYTES, type Refusal } from "./key-ring.ts"
 
 export const COOKIE_VERSION = 1
@@ -64,7 +84,60 @@ export const writeCookieHeader = (view: DataView, offset: number, aead: AeadPara
 }
 
 /**
- * A fresh cookie, for key exchange; the packet path seals its cookies in batches (nts-server.ts).
+ * Fresh cookies for one client, sealed in one call of the ciphers: those of a key exchange. They share memory.
+ * @param nonces {@link COOKIE_NONCE_BYTES} random bytes for each cookie; their number says how many
+ */
+export const sealCookies = (
+  batch: AeadBatch,
+  generation: Generation,
+  keys: SessionKeys,
+  nonces: Uint8Array
+): readonly Uint8Array<ArrayBuffer>[] => {
+  const count = nonces.length / COOKIE_NONCE_BYTES
+  if (!Number.isInteger(count))
+    throw new RangeError(`expected nonces of ${COOKIE_NONCE_BYTES} bytes each, found ${nonces.length} bytes`)
+  checkKeys(keys)
+  const length = cookieLength(keys.aead)
+  const cookies = new Uint8Array(count * length)
+  const view = new DataView(cookies.buffer)
+  const secrets = new Uint8Array(MASTER_KEY_BYTES + 2 * keys.aead.keyBytes)
+  secrets.set(generation.key.subarray(0, MASTER_KEY_BYTES))
+  secrets.set(keys.c2s, MASTER_KEY_BYTES)
+  secrets.set(keys.s2c, MASTER_KEY_BYTES + keys.aead.keyBytes)
+  const jobs = new Int32Array(count * JOB_STRIDE)
+  for (let index = 0; index < count; index++) {
+    const at = index * length
+    writeCookieHeader(view, at, keys.aead, generation.id)
+    for (let byte = 0; byte < COOKIE_NONCE_BYTES; byte++)
+      cookies[at + CookieOffset.nonce + byte] = nonces[index * COOKIE_NONCE_BYTES + byte]!
+    const job = index * JOB_STRIDE
+    jobs[job + JOB_FLAGS] = SEAL + PLAINTEXT_IN_SECRETS
+    jobs[job + JOB_AEAD] = COOKIE_AEAD
+    jobs[job + JOB_KEY_AT] = 0
+    jobs[job + JOB_NONCE_AT] = at + CookieOffset.nonce
+    jobs[job + JOB_NONCE_LENGTH] = COOKIE_NONCE_BYTES
+    jobs[job + JOB_AD_AT] = at
+    jobs[job + JOB_AD_LENGTH] = COOKIE_AD_BYTES
+    jobs[job + JOB_PLAINTEXT_AT] = MASTER_KEY_BYTES
+    jobs[job + JOB_PLAINTEXT_LENGTH] = 2 * keys.aead.keyBytes
+    jobs[job + JOB_CIPHERTEXT_AT] = at + CookieOffset.sealed
+  }
+  batch.run(jobs, count, cookies, secrets)
+  secrets.fill(0)
+  return Array.from({ length: count }, (_, index) => {
+    if (jobs[index * JOB_STRIDE + JOB_STATUS] !== 1)
+      throw new Error("expected the cipher to seal a cookie, found failure")
+    return cookies.subarray(index * length, (index + 1) * length)
+  })
+}
+
+const checkKeys = ({ aead, c2s, s2c }: SessionKeys): void => {
+  if (c2s.length !== aead.keyBytes || s2c.length !== aead.keyBytes)
+    throw new RangeError(`expected keys of ${aead.keyBytes} bytes for ${aead.name}`)
+}
+
+/**
+ * A fresh cookie by itself; key exchange seals several at once, and the packet path those of a batch (nts-server.ts).
  * @param sealing an implementation of {@link COOKIE_AEAD}
  * @param nonce {@link COOKIE_NONCE_BYTES} random bytes
  */
@@ -76,8 +149,7 @@ export const sealCookie = (
 ): Uint8Array<ArrayBuffer> => {
   if (nonce.length !== COOKIE_NONCE_BYTES)
     throw new RangeError(`expected a nonce of ${COOKIE_NONCE_BYTES} bytes, found ${nonce.length}`)
-  if (keys.c2s.length !== keys.aead.keyBytes || keys.s2c.length !== keys.aead.keyBytes)
-    throw new RangeError(`expected keys of ${keys.aead.keyBytes} bytes for ${keys.aead.name}`)
+  checkKeys(keys)
   const cookie = new Uint8Array(cookieLength(keys.aead))
   writeCookieHeader(new DataView(cookie.buffer), 0, keys.aead, generation.id)
   cookie.set(nonce, CookieOffset.nonce)

@@ -1,13 +1,14 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { type Aead, type AeadId, type AeadParameters, aeadParameters } from "../src/aead.ts"
-import { nobleAeads } from "../src/aead-noble.ts"
+import { batchOver, nobleAeads } from "../src/aead-noble.ts"
 import {
   COOKIE_AEAD,
   COOKIE_NONCE_BYTES,
   cookieLength,
   openCookie,
   sealCookie,
+  sealCookies,
   type SessionKeys
 } from "../src/cookie.ts"
 import { type Generation, KeyRing } from "../src/key-ring.ts"
@@ -48,6 +49,18 @@ describe("a cookie", () => {
 
   it.each([15, 16, 17, 30] as const)("of AEAD %i opens to the keys it was made of", (id) => {
     expect(openCookie(sealing, ring, sealCookie(sealing, generation, keysOf(id), nonce), 500)).toEqual(keysOf(id))
+  })
+
+  it.each([15, 16, 17, 30] as const)("of AEAD %i is the same when several are sealed at once", (id) => {
+    const batch = batchOver("reference", nobleAeads)
+    const nonces = Uint8Array.from({ length: 8 * COOKIE_NONCE_BYTES }, (_, index) => index)
+    const cookies = sealCookies(batch, generation, keysOf(id), nonces)
+    const one = (index: number): Uint8Array =>
+      nonces.subarray(index * COOKIE_NONCE_BYTES, (index + 1) * COOKIE_NONCE_BYTES)
+    expect(cookies).toHaveLength(8)
+    cookies.forEach((cookie, index) => expect(cookie).toEqual(sealCookie(sealing, generation, keysOf(id), one(index))))
+    expect(() => sealCookies(batch, generation, keysOf(id), nonces.subarray(1))).toThrow("79 bytes")
+    expect(() => sealCookies(batch, generation, { ...keysOf(id), s2c: new Uint8Array(1) }, nonces)).toThrow("keys of")
   })
 
   it("is refused with every bit flipped", () => {

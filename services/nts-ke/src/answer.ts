@@ -1,7 +1,7 @@
 /** From a request's records to the bytes of the reply: negotiation, keys from the TLS exporter, cookies. No sockets. */
 import { randomFillSync } from "node:crypto"
-import type { Aead, AeadParameters } from "@meridian/auth/aead"
-import { COOKIE_NONCE_BYTES, sealCookie, type SessionKeys } from "@meridian/auth/cookie"
+import type { AeadBatch, AeadParameters } from "@meridian/auth/aead"
+import { COOKIE_NONCE_BYTES, sealCookies } from "@meridian/auth/cookie"
 import type { Generation } from "@meridian/auth/key-ring"
 import {
   agreedReply,
@@ -22,8 +22,8 @@ export interface AnswerSettings {
   /** {@link AeadParameters} ids that are offered. */
   readonly aeads: ReadonlySet<number>
   readonly timeServer: TimeServer
-  /** An implementation of the AEAD that seals cookies. */
-  readonly sealing: Aead
+  /** Seals the cookies of a reply in one call. */
+  readonly sealing: AeadBatch
 }
 
 export interface Answer {
@@ -54,15 +54,9 @@ export const answerRequest = (
   const { aead } = decision
   const c2s = exporter(aead.keyBytes, exporterContext(decision, "c2s"))
   const s2c = exporter(aead.keyBytes, exporterContext(decision, "s2c"))
-  const cookies = freshCookies({ aead, c2s, s2c }, masterKey, settings.sealing)
+  const nonces = randomFillSync(new Uint8Array(COOKIES_PER_REPLY * COOKIE_NONCE_BYTES))
+  const cookies = sealCookies(settings.sealing, masterKey, { aead, c2s, s2c }, nonces)
   c2s.fill(0)
   s2c.fill(0)
   return { outcome: "agreed", reply: agreedReply(decision, cookies, settings.timeServer), aead }
-}
-
-const freshCookies = (keys: SessionKeys, masterKey: Generation, sealing: Aead): readonly Uint8Array[] => {
-  const nonces = randomFillSync(new Uint8Array(COOKIES_PER_REPLY * COOKIE_NONCE_BYTES))
-  return Array.from({ length: COOKIES_PER_REPLY }, (_, index) =>
-    sealCookie(sealing, masterKey, keys, nonces.subarray(index * COOKIE_NONCE_BYTES, (index + 1) * COOKIE_NONCE_BYTES))
-  )
 }

@@ -2,7 +2,6 @@
  * An NTS-KE process: listens on the sockets its supervisor opened, answers NTS key establishment (RFC 8915 §4), seals
  * cookies with the master keys it is told, until told to drain. Arguments: see arguments.ts or --help.
  */
-import { COOKIE_AEAD } from "@meridian/auth/cookie"
 import { InvalidKeyRing, KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/native-io/aead"
 import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
@@ -51,7 +50,7 @@ if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off
 const settings = readArguments()
 if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
 
-const sealing = aeadProvider().aeads.get(COOKIE_AEAD) ?? fail("no implementation of the AEAD that seals cookies", 1)
+const sealing = aeadProvider().batch
 const store: CertificateStore = new CertificateStore(settings.certificates, {
   onChange: (certificates) => listener.useCertificates(certificates),
   onWarning: warn
