@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -30,14 +30,21 @@ export interface RunningNats {
   readonly stop: () => Promise<void>
 }
 
-const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
-  const probes = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const probe = createServer().listen(0, "127.0.0.1")
-      await once(probe, "listening")
-      return probe
+/** Below the range that connections going out take theirs from: those may take a port that was free a moment ago. */
+const FIRST_PORT = 20_000
+const PORTS = 12_000
+
+/** TCP ports that nobody uses at this moment. */
+export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
+  const probes: Array<Server> = []
+  while (probes.length < count) {
+    const probe = createServer()
+    const free = await new Promise<boolean>((done) => {
+      probe.once("error", () => done(false))
+      probe.listen(FIRST_PORT + Math.floor(Math.random() * PORTS), "127.0.0.1", () => done(true))
     })
-  )
+    if (free) probes.push(probe)
+  }
   const ports = probes.map((it) => (it.address() as { port: number }).port)
   await Promise.all(probes.map((it) => new Promise((done) => it.close(done))))
   return ports
@@ -91,7 +98,10 @@ export const startNats = async (
         child = spawn(program, [...words, "-c", config], { stdio: "ignore" })
         await once(child, "spawn")
         if (addressOf(index) !== LOOPBACK.address) return
-        for (let tries = 0; tries < 200 && !(await listens(port)); tries++) await sleep(50)
+        for (let tries = 0; !(await listens(port)); tries++) {
+          if (child.exitCode !== null || tries > 400) throw new Error(`nats-server does not listen on port ${port}`)
+          await sleep(50)
+        }
       },
       kill: async () => {
         if (child === undefined || child.exitCode !== null || child.signalCode !== null) return

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
@@ -14,21 +13,13 @@ import {
 } from "../../../infra/nats/make-configuration.ts"
 import { refusal } from "../src/cluster.ts"
 import { LEASE_MS } from "../src/cluster-lease.ts"
-import { natsBinary } from "./nats-cluster.ts"
+import { freePorts, natsBinary } from "./nats-cluster.ts"
 import { eventsOf } from "./running-cluster.ts"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
 
 const binary = natsBinary()
 const why =
   binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
-
-const freePort = async (): Promise<number> => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as { readonly port: number }
-  await new Promise((done) => probe.close(done))
-  return port
-}
 
 describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
   const root = mkdtempSync(join(tmpdir(), "meridian-sign-in-"))
@@ -40,7 +31,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
   let running: Array<RunningCoordinator> = []
   beforeAll(async () => {
     place = makePlace()
-    port = await freePort()
+    port = (await freePorts(1))[0] ?? 0
     const servers = [{ name: "n1", host: "127.0.0.1", port, routePort: port, store: join(root, "store") }]
     for (const each of [folder, foreign])
       makeNatsConfiguration({ folder: each, servers, coordinators: ["a"], readers: ["audit"] })

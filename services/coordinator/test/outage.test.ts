@@ -5,14 +5,13 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { peer, type PeerCommand, peersAvailable } from "@meridian/testkit/real-peers"
 import { type RunningNode, startNode } from "@meridian/testkit/running-node"
-import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
+import { freePorts, natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import { makePlace, type Place, until } from "./running-coordinator.ts"
 
 const binary = natsBinary()
@@ -22,19 +21,6 @@ const available = peersAvailable("NATS's outages with a real client", [
   "chronyc-4.3"
 ])
 const ROTATION_S = 3
-
-/** Below the range that connections going out take theirs from. */
-const freeTcpPort = async (): Promise<number> => {
-  for (;;) {
-    const probe = createServer()
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
-    const free = await new Promise<boolean>((done) => {
-      probe.once("error", () => done(false)).listen(port, "127.0.0.1", () => done(true))
-    })
-    await new Promise((done) => probe.close(done))
-    if (free) return port
-  }
-}
 
 interface Status {
   readonly keys: { readonly masterKeyGenerations: readonly { readonly id: number; readonly activation: number }[] }
@@ -55,7 +41,7 @@ describe.runIf(available && binary !== undefined)("a node whose NATS is away", (
     place = makePlace()
     folder = mkdtempSync(join(tmpdir(), "meridian-outage-"))
     chmodSync(folder, 0o750)
-    ntsPort = await freeTcpPort()
+    ntsPort = (await freePorts(1))[0] ?? 0
     const configuration = join(folder, "ntp.conf")
     writeFileSync(
       configuration,
