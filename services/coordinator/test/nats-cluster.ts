@@ -110,14 +110,20 @@ export const startNats = async (
       }
     }
   })
-  await Promise.all(servers.map((it) => it.start()))
+  const stop = async (): Promise<void> => {
+    await Promise.all(servers.map((it) => it.kill()))
+    rmSync(directory, { recursive: true, force: true })
+  }
+  try {
+    await Promise.all(servers.map((it) => it.start()))
+  } catch (error) {
+    await stop()
+    throw error
+  }
   return {
     urls: ports.slice(0, SIZE).map((port, index) => `${addressOf(index)}:${port}`),
     directory,
     servers,
-    stop: async () => {
-      await Promise.all(servers.map((it) => it.kill()))
-      rmSync(directory, { recursive: true, force: true })
-    }
+    stop
   }
 }
