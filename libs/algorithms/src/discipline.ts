@@ -20,7 +20,7 @@ import {
   type SystemMemory,
   type SystemOptions
 } from "./system-peer.ts"
-import type { Verdict } from "./verdict.ts"
+import { agrees } from "./verdict.ts"
 import { DEVIATIONS, type TrackedSource } from "./tracked-source.ts"
 
 /** The `tinker` values of ntp.conf, in seconds. */
@@ -88,9 +88,6 @@ export interface DisciplineRoot {
 /** Poll intervals for which the first setting waits for sources that are silent, and for those that have begun to answer. */
 const PATIENCE_SILENT = 4
 const PATIENCE_PENDING = 16
-
-/** Verdicts of sources that are within the intersection. */
-const agreement: ReadonlySet<Verdict> = new Set<Verdict>(["system-peer", "candidate", "backup", "outlier", "excess"])
 
 export class ClockDiscipline {
   state: DisciplineState = "unset"
@@ -226,7 +223,7 @@ export class ClockDiscipline {
     const polls = (now - this.#firstAsked) / 2 ** this.#options.minpoll
     const eligible = sources.filter((source) => !source.configuration.noselect)
     const ready = eligible.filter((source) => source.ready).length
-    const agreeing = decision.verdicts.filter(({ verdict }) => agreement.has(verdict)).length
+    const agreeing = decision.verdicts.filter(({ verdict }) => agrees(verdict)).length
     if (2 * agreeing > eligible.length) return false
     const pending = eligible.some((source) => source.pending)
     return (pending && polls < PATIENCE_PENDING) || (2 * ready < eligible.length && polls < PATIENCE_SILENT)

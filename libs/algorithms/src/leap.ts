@@ -1,6 +1,6 @@
 /**
  * Whether a leap second is coming. A verified file that has not expired knows; without one, a majority of the sources that
- * are followed does, and what they announce happens at the end of the running UTC month (RFC 5905 §7.3, §5).
+ * agree on the time does, and what they announce happens at the end of the running UTC month (RFC 5905 §7.3, §5).
  */
 import { Leap } from "@meridian/time/clock-curve"
 import { nextMonth } from "./civil-date.ts"
@@ -24,7 +24,7 @@ export interface LeapDecision {
 
 /**
  * @param unixSeconds now, UTC
- * @param sources the leap indicators of the sources that are followed (not of falsetickers)
+ * @param sources the leap indicators of the sources that agree on the time (not of falsetickers)
  * @param file a verified file, or undefined
  */
 export const decideLeap = (unixSeconds: number, sources: readonly Leap[], file: LeapFile | undefined): LeapDecision => {

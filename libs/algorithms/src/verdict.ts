@@ -32,6 +32,11 @@ export type Verdict =
   | "candidate"
   | "system-peer"
 
+const agreeing: ReadonlySet<Verdict> = new Set<Verdict>(["system-peer", "candidate", "backup", "outlier", "excess"])
+
+/** Whether this is the verdict on a source that agrees with the majority, followed or not. */
+export const agrees = (verdict: Verdict): boolean => agreeing.has(verdict)
+
 export interface SourceVerdict {
   readonly id: string
   readonly verdict: Verdict

@@ -8,6 +8,7 @@ import type { SteeringAim } from "@meridian/algorithms/kernel-steering"
 import type { LocalOptions } from "@meridian/algorithms/local-mode"
 import { publishedCurve } from "@meridian/algorithms/publication"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
+import { agrees } from "@meridian/algorithms/verdict"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
 import {
   type ClockCurve,
@@ -96,12 +97,23 @@ export class ClockKeeper {
     return this.steering?.added(monotonic) ?? 0
   }
 
+  /**
+   * All that agree on the time have a vote, those that clustering left out too, but for pulses, which know of seconds alone.
+   * While nobody is followed, the last vote stands.
+   */
+  private hearLeaps(sources: readonly TrackedSource[], { decision }: DisciplineOutcome): void {
+    if (decision.used.length === 0) return
+    const voters = new Set(decision.verdicts.filter(({ verdict }) => agrees(verdict)).map(({ id }) => id))
+    const voting = sources.filter(({ configuration, report }) => voters.has(configuration.id) && report.pulse !== true)
+    this.leaps.hear(voting.map(({ report }) => report.leap))
+  }
+
   /** A sample came or a source fell silent. Publishes what is decided. */
   decide(sources: readonly TrackedSource[]): DisciplineOutcome {
     const { monotonic } = this.read()
     if (sources.some(({ reach }) => reach !== 0)) this.everReached = true
     const outcome = this.discipline.decide(sources, monotonic)
-    this.leaps.hear(outcome.decision.used.map(({ source }) => source.leap))
+    this.hearLeaps(sources, outcome)
     if (outcome.action._tag === "Stepped") this.steps += 1
     if (outcome.action._tag === "Set") this.jump = "first"
     else if (outcome.action._tag === "Stepped") this.jump ??= "step"

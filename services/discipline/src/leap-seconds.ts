@@ -47,7 +47,7 @@ export class LeapSeconds {
     return this.file === undefined ? undefined : taiOffsetAt(this.file, unix)
   }
 
-  /** What the sources that are followed announce. */
+  /** What the sources that agree on the time announce. */
   hear(leaps: readonly number[]): void {
     if (leaps.length > 0) this.votes = leaps.map((leap) => leap as Leap)
   }

@@ -3,7 +3,7 @@ import type { Numbering } from "@meridian/algorithms/reference-filter"
 import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
 import { rootDistance } from "@meridian/algorithms/root-distance"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
-import type { SourceVerdict, Verdict } from "@meridian/algorithms/verdict"
+import { agrees, type SourceVerdict, type Verdict } from "@meridian/algorithms/verdict"
 import type { Measurement } from "@meridian/events/clock"
 import type { SourceReport } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
@@ -64,8 +64,7 @@ export const clockMeasurements = (clocks: ReferenceClocks, keeper: ClockKeeper, 
 /** What stands between these clocks and good time, one sentence each. */
 export const clocksWaiting = (
   clocks: ReferenceClocks,
-  verdicts: ReadonlyMap<string, SourceVerdict>,
-  isUseful: (verdict: Verdict) => boolean
+  verdicts: ReadonlyMap<string, SourceVerdict>
 ): readonly string[] =>
   clocks.all.flatMap(({ id, tracked, dropped, problem }) => {
     if (problem !== undefined) return [`a reading of ${id}: ${problem}`]
@@ -74,7 +73,7 @@ export const clocksWaiting = (
     if (tracked.reach === 0)
       return [`a reading of ${id}${drops.length === 0 ? "" : ` (what came was of no use: ${drops.join(", ")})`}`]
     if (tracked.pending) return [`more polls of ${id}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} gave a sample`]
-    return said === undefined || isUseful(said.verdict) ? [] : [`${id}: ${said.verdict}, ${said.reason}`]
+    return said === undefined || agrees(said.verdict) ? [] : [`${id}: ${said.verdict}, ${said.reason}`]
   })
 
 /** Who may say which second is which, best first. */

@@ -1,6 +1,6 @@
 /** What this service tells about itself: sources, tracking, and what it is waiting for. */
 import { rootDistance } from "@meridian/algorithms/root-distance"
-import { formatSeconds, type SourceVerdict, type Verdict } from "@meridian/algorithms/verdict"
+import { agrees, formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
 import type { DisciplineAction } from "@meridian/algorithms/discipline"
 import type { Measurement } from "@meridian/events/clock"
 import type {
@@ -127,10 +127,6 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
   }
 }
 
-/** Verdicts of sources that are followed or could be. */
-const useful: ReadonlySet<Verdict> = new Set(["system-peer", "candidate", "backup", "excess", "outlier"])
-export const isUseful = (verdict: Verdict): boolean => useful.has(verdict)
-
 /** What stands between this node and good time. */
 const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts }: Standing): readonly string[] => {
   switch (action._tag) {
@@ -156,9 +152,9 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
     if (tracked.reach === 0) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${polls} times)`]
     if (tracked.pending)
       return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
-    return said === undefined || isUseful(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
+    return said === undefined || agrees(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
   })
-  return [...upstreams.problems(), ...sources, ...clocksWaiting(clocks, verdicts, isUseful)]
+  return [...upstreams.problems(), ...sources, ...clocksWaiting(clocks, verdicts)]
 }
 
 /** Why this peer, and what became of the one before it. */

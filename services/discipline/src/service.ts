@@ -1,6 +1,6 @@
 /** The service as a whole: upstreams in, decisions, the page, events, statistics and reports out. */
 import type { DisciplineAction, DisciplineOutcome } from "@meridian/algorithms/discipline"
-import { formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
+import { agrees, formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
@@ -23,7 +23,6 @@ import { ReferenceClocks } from "./reference-clocks.ts"
 import type { ReferencePorts } from "./reference-drivers.ts"
 import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
 import {
-  isUseful,
   measurementsOf,
   reasonToChoose,
   sourceReport,
@@ -281,7 +280,7 @@ export class DisciplineService {
     this.verdicts = new Map(outcome.decision.verdicts.map((verdict) => [verdict.id, verdict]))
     for (const upstream of upstreams.all) {
       const verdict = this.verdicts.get(upstream.tracked.configuration.id)?.verdict
-      upstreams.judged(upstream, verdict !== undefined && isUseful(verdict))
+      upstreams.judged(upstream, verdict !== undefined && agrees(verdict))
     }
     upstreams.wantPoll(keeper.discipline.poll.exponent)
     this.clocks.wantPoll(keeper.discipline.poll.exponent)

@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest"
 import { systemClock } from "@meridian/native-io/system-clock"
 import { defaultTinker, type DisciplineReport } from "@meridian/observability/discipline-report"
 import { smearOfReferenceId } from "@meridian/algorithms/smear"
+import { agrees, type Verdict } from "@meridian/algorithms/verdict"
 import { type FakeServer, startFakeServer } from "./fake-server.ts"
 import { type RunningDiscipline, servedOffset } from "./running-discipline.ts"
 import { onStage, type Stage } from "./stage.ts"
@@ -81,13 +82,13 @@ describe.concurrent("a leap second that sources announce", { timeout: 90_000 }, 
       const world = new World(before)
       const discipline = await stage.follow(await world.servers(stage, ...leaps), panicOff)
       await synchronised(discipline)
-      // All of them, since each may change the majority.
-      const { tracking } = await discipline.report(
-        ({ tracking: now, sources }) =>
-          now.state === "synchronised" &&
-          sources.every(({ verdict }) => /peer|candidate|backup|excess|outlier/.test(verdict)),
-        40
-      )
+      // All of them, since each may change the majority; and twice, since votes are counted a moment after the verdict.
+      let agreed = 0
+      const { tracking } = await discipline.report(({ tracking: now, sources }) => {
+        const all = sources.every(({ verdict }) => agrees(verdict as Verdict))
+        agreed = now.state === "synchronised" && all ? agreed + 1 : 0
+        return agreed === 2
+      }, 40)
       expect(tracking.leapArmed).toEqual(armed === undefined ? null : { leap: armed, at: LEAP_AT, origin: "sources" })
       expect(tracking.leap).toBe(shown)
       expect(discipline.page().leap).toBe(shown)
