@@ -1,4 +1,5 @@
 import { defineProject, mergeConfig } from "vitest/config"
 import shared from "../../infra/workspace/vitest.shared.ts"
 
-export default mergeConfig(shared, defineProject({ test: { name: "@meridian/coordinator-service" } }))
+// Suites mostly wait for real servers: for leases to end, for rotations to come.
+export default mergeConfig(shared, defineProject({ test: { name: "@meridian/coordinator-service", maxWorkers: 2 } }))

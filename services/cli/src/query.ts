@@ -1,10 +1,11 @@
 /** `meridian query`: asks a server for the time a few times and says what its clock and ours think of each other. */
 import { randomBytes } from "node:crypto"
-import { createSocket } from "node:dgram"
 import { lookup } from "node:dns/promises"
 import { isIPv6 } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { systemClock } from "@meridian/native-io/system-clock"
+import { endpointText, udpClientError, UdpClientError, type UdpClientSocket } from "@meridian/native-io/udp-client"
+import { openUdpClient } from "@meridian/native-io/udp-client-open"
 import { clientRequest, measure, type Measurement, ReplyRefused } from "@meridian/protocol/sntp-client"
 import { fromUnix, type NtpTimestamp } from "@meridian/time/timestamp"
 
@@ -77,14 +78,31 @@ export interface Destination {
 /** Random, to be recognised in the reply's origin timestamp. */
 export const newNonce = (): NtpTimestamp => randomBytes(8).readBigUInt64BE() as NtpTimestamp
 
-/** Sends one request and waits for its answer. */
-export const askOnce = (
-  { address, port }: Destination,
+/**
+ * Sends one request and waits for its answer. Both moments are the kernel's where it stamps packets: what this program does
+ * between them and the network is not in the delay.
+ */
+export const askOnce = async (
+  destination: Destination,
+  question: Question,
+  timeoutMs: number
+): Promise<Answer | QueryFailed> => {
+  try {
+    const socket = await openUdpClient({ remote: destination })
+    return await conversation(socket, destination, question, timeoutMs)
+  } catch (error) {
+    if (!(error instanceof UdpClientError)) throw error
+    return new QueryFailed("unreachable", error.message)
+  }
+}
+
+const conversation = (
+  socket: UdpClientSocket,
+  destination: Destination,
   question: Question,
   timeoutMs: number
 ): Promise<Answer | QueryFailed> =>
-  new Promise((resolve) => {
-    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4")
+  new Promise((resolve, reject) => {
     let sent = now()
     const finish = (result: Answer | QueryFailed): void => {
       clearTimeout(timer)
@@ -92,16 +110,27 @@ export const askOnce = (
       resolve(result)
     }
     const timer = globalThis.setTimeout(() => finish(question.silence()), timeoutMs)
-    socket.on("error", (error) => finish(new QueryFailed("unreachable", `${address} port ${port}: ${error.message}`)))
-    socket.on("message", (bytes) => {
-      const result = question.judge(bytes, sent, now())
-      if (result === undefined) return
-      finish(result instanceof QueryFailed ? result : { ...result, address })
+    socket.onReadable(() => {
+      for (let event = socket.receive(); event !== undefined; event = socket.receive()) {
+        if (event._tag === "Transmitted") sent = fromUnix(event.stamp)
+        else if (event._tag === "Failed") {
+          const { message } = udpClientError(event.code, `ask ${endpointText(destination)}`)
+          return finish(new QueryFailed("unreachable", message))
+        } else {
+          const result = question.judge(event.bytes, sent, fromUnix(event.arrival))
+          if (result === undefined) continue
+          return finish(result instanceof QueryFailed ? result : { ...result, address: destination.address })
+        }
+      }
     })
-    socket.connect(port, address, () => {
+    try {
       sent = now()
       socket.send(question.request)
-    })
+    } catch (error) {
+      clearTimeout(timer)
+      socket.close()
+      reject(error)
+    }
   })
 
 /** Reads an answer to {@link clientRequest}; only a kiss ends the wait, any other packet may be a stranger's. */
