@@ -35,6 +35,7 @@ struct udp_batch {
   int family;     /* AF_INET or AF_INET6 */
   int port;
   bool fixed_source; /* bound to one unicast address: the kernel needs no telling where replies leave from */
+  double received_at; /* CLOCK_MONOTONIC when receive returned, seconds */
   uint64_t overflows;
   uint64_t receive_errors;
   uint64_t send_errors;
@@ -65,8 +66,14 @@ int udp_adopt(struct udp_batch *batch, int descriptor);
 /* Takes up to BATCH_CAPACITY datagrams without blocking. Returns how many. */
 int udp_receive(struct udp_batch *batch);
 
-/* Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took. */
-int udp_send(struct udp_batch *batch, int count);
+/* Reads the clocks into the block again, as receive does. */
+void udp_read_clocks(struct udp_batch *batch);
+
+/*
+ * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took. With stamp_at not below 0, replies
+ * that end with a 64-bit NTP timestamp at that offset have it moved on by the time since receive returned, unless it is 0.
+ */
+int udp_send(struct udp_batch *batch, int count, int stamp_at);
 
 /* Datagrams the kernel dropped on a full receive queue since the socket was made. */
 uint64_t udp_overflows(struct udp_batch *batch);

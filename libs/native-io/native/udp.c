@@ -149,12 +149,19 @@ static napi_value receive(napi_env env, napi_callback_info info) {
 }
 
 static napi_value send_replies(napi_env env, napi_callback_info info) {
-  napi_value argument, result;
-  int32_t count;
-  struct udp_handle *handle = unwrap_call(env, info, 1, &argument, NULL);
+  napi_value arguments[2], result;
+  int32_t count, stamp_at;
+  struct udp_handle *handle = unwrap_call(env, info, 2, arguments, NULL);
   if (handle == NULL) return NULL;
-  if (napi_get_value_int32(env, argument, &count) != napi_ok) return throw_type(env, "send expects a count");
-  return napi_create_int32(env, udp_send(&handle->batch, count), &result) == napi_ok ? result : NULL;
+  if (napi_get_value_int32(env, arguments[0], &count) != napi_ok) return throw_type(env, "send expects a count");
+  if (napi_get_value_int32(env, arguments[1], &stamp_at) != napi_ok) stamp_at = -1;
+  return napi_create_int32(env, udp_send(&handle->batch, count, stamp_at), &result) == napi_ok ? result : NULL;
+}
+
+static napi_value read_now(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  if (handle != NULL) udp_read_clocks(&handle->batch);
+  return NULL;
 }
 
 static napi_value counter(napi_env env, uint64_t value) {
@@ -310,6 +317,7 @@ static void export_layout(napi_env env, napi_value exports) {
 void register_udp(napi_env env, napi_value exports) {
   const napi_property_descriptor methods[] = {
       {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
+      {"readNow", NULL, read_now, NULL, NULL, NULL, napi_default_method, NULL},
       {"send", NULL, send_replies, NULL, NULL, NULL, napi_default_method, NULL},
       {"overflows", NULL, overflows, NULL, NULL, NULL, napi_default_method, NULL},
       {"sendErrors", NULL, send_errors, NULL, NULL, NULL, napi_default_method, NULL},

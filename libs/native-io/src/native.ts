@@ -12,7 +12,8 @@ export interface NativeUdpHandle {
   readonly family: 4 | 6
   readonly port: number
   readonly receive: () => number
-  readonly send: (count: number) => number
+  readonly readNow: () => void
+  readonly send: (count: number, stampAt?: number) => number
   readonly overflows: () => number
   readonly sendErrors: () => number
   readonly receiveErrors: () => number

@@ -15,6 +15,7 @@ import {
   BATCH_CAPACITY,
   isPort,
   LOCAL_ADDRESS_STRIDE,
+  NOW_MONOTONIC_SECONDS,
   NOW_REALTIME_NANOSECONDS,
   NOW_REALTIME_SECONDS,
   RECEIVE_BUFFER_BYTES,
@@ -135,6 +136,8 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
   const sources: Array<RemoteInfo> = []
   /** Slots 0 … waiting-1 hold datagrams that receive has not handed out yet. */
   let waiting = 0
+  /** CLOCK_MONOTONIC when receive returned, seconds. */
+  let receivedAt = 0
   let dropped = 0
   let sendErrors = 0
   let state: "open" | "paused" | "closed" = "open"
@@ -213,9 +216,25 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
     }
   }
 
-  const send = (count: number): number => {
+  const view = new DataView(bytes.buffer)
+  const departure = new Float64Array(3)
+  const moveStamps = (count: number, stampAt: number): void => {
+    clock.readClocks(departure)
+    const held = departure[NOW_MONOTONIC_SECONDS]! - receivedAt
+    if (!(held > 0 && held < 1)) return
+    const units = BigInt(Math.floor(held * 2 ** 32))
+    for (let slot = 0; slot < count; slot++) {
+      const place = slot * SLOT_STRIDE + stampAt
+      if (replyLengths[slot] !== stampAt + 8) continue
+      const stamp = view.getBigUint64(place)
+      if (stamp !== 0n) view.setBigUint64(place, stamp + units)
+    }
+  }
+
+  const send = (count: number, stampAt = -1): number => {
     let sent = 0
     if (state === "closed") return sent
+    if (stampAt >= 0 && stampAt <= SLOT_BYTES - 8) moveStamps(Math.min(count, BATCH_CAPACITY), stampAt)
     for (let slot = 0; slot < Math.min(count, BATCH_CAPACITY); slot++) {
       if (replyLengths[slot] !== 0 && sendSlot(slot)) sent++
     }
@@ -237,7 +256,7 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
       family,
       port,
       bytes,
-      view: new DataView(bytes.buffer),
+      view,
       requestLengths,
       replyLengths,
       arrivalSeconds,
@@ -249,8 +268,10 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
         const count = waiting
         waiting = 0
         if (state !== "closed") clock.readClocks(now)
+        receivedAt = now[NOW_MONOTONIC_SECONDS]!
         return count
       },
+      readNow: () => clock.readClocks(now),
       send,
       sendErrors: () => sendErrors,
       overflows: () => dropped,

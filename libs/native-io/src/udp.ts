@@ -41,7 +41,7 @@ export interface UdpSocket {
   /** Kernel receive timestamps (CLOCK_REALTIME): Unix seconds and nanoseconds. */
   readonly arrivalSeconds: Float64Array
   readonly arrivalNanoseconds: Float64Array
-  /** The clocks as they stood when receive returned; see NOW_*. Monotonic is in seconds. */
+  /** The clocks as they stood when receive or readNow returned; see NOW_*. Monotonic is in seconds. */
   readonly now: Float64Array
   /** Where each request came from, as the kernel's sockaddr (ADDRESS_STRIDE apart). */
   readonly addresses: Uint8Array
@@ -55,11 +55,15 @@ export interface UdpSocket {
    * batches come it pays to go on for a few of them before the event loop gets its turn.
    */
   readonly receive: () => number
+  /** Reads the clocks into `now` again. */
+  readonly readNow: () => void
   /**
    * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took; the rest are dropped and counted.
    * Never throws on what the network does. A reply length above SLOT_BYTES is a counted drop too.
+   * @param stampAt offset of a 64-bit NTP timestamp: replies that end with it have it moved on by the time since receive
+   *   returned, so that it says when they leave. One that is 0 stays 0; longer replies stay as they are.
    */
-  readonly send: (count: number) => number
+  readonly send: (count: number, stampAt?: number) => number
   /** Replies that could not be sent, since this object was made. */
   readonly sendErrors: () => number
   /** Datagrams dropped because the receive queue was full, since the socket was opened (SO_RXQ_OVFL). */

@@ -119,6 +119,37 @@ describe.each(["native", "fallback"] as const)("%s UDP socket", (kind) => {
       ])
     })
 
+    it("moves the stamp of replies that end with it on to when they leave, and no other", async () => {
+      const socket = await bound()
+      const peer = await client(family)
+      const requests = [payload(48, 1), new Uint8Array(48), payload(68, 3)]
+      for (const request of requests) await peer.send(request, socket.port, host)
+      const from = performance.now()
+      let held = 0
+      socket.onReadable(() => {
+        const count = socket.receive()
+        for (let slot = 0; slot < count; slot++) socket.replyLengths[slot] = socket.requestLengths[slot]!
+        const received = performance.now()
+        // Carries out of the fraction: the seconds of the stamp must go up with it.
+        for (let slot = 0; slot < count; slot++)
+          if (socket.requestLengths[slot] === 48 && socket.bytes[slot * SLOT_STRIDE + 43] !== 0)
+            socket.view.setUint32(slot * SLOT_STRIDE + 44, 0xffff_ffff)
+        while (performance.now() - received < 5) continue
+        socket.send(count, 40)
+        held = performance.now() - from
+      })
+      await until(() => peer.answers.length === 3)
+      const answers = peer.answers.map(({ bytes }) => Buffer.from(bytes))
+      const [stamped, zero, longer] = [1, 0, 3].map((first) => answers.find((it) => it[0] === payload(1, first)[0]))
+      expect(stamped?.subarray(0, 40)).toEqual(Buffer.from(payload(40, 1)))
+      const before = (BigInt(Buffer.from(payload(48, 1)).readUInt32BE(40)) << 32n) + 0xffff_ffffn
+      const moved = Number((stamped?.readBigUInt64BE(40) ?? 0n) - before) / 2 ** 32
+      expect(moved).toBeGreaterThanOrEqual(0.0049)
+      expect(moved).toBeLessThanOrEqual(held / 1e3)
+      expect(zero).toEqual(Buffer.alloc(48))
+      expect(longer).toEqual(Buffer.from(payload(68, 3)))
+    })
+
     it("hands out at most a batch at a time", async () => {
       const socket = await bound()
       const peer = await client(family)

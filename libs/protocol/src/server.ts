@@ -122,14 +122,23 @@ export class NtpServer {
     this.rootDispersion = secondsToShort(rootDispersionAt(curve, monotonic))
     this.referenceSeconds = ntpSeconds(curve.referenceSeconds)
     this.referenceFraction = ntpFraction(curve.referenceNanoseconds)
-    const nanos = this.correctedNanoseconds(seconds, nanoseconds)
-    const carry = Math.floor(nanos / 1e9)
-    this.transmitSeconds = ntpSeconds(seconds + carry)
-    this.transmitFraction = ntpFraction(nanos - carry * 1e9)
+    this.stampReplies(seconds, nanoseconds)
     if (monotonic - this.naksCountedAt >= 1) {
       this.naksCountedAt = monotonic
       this.naks = NTS_NAKS_PER_SECOND
     }
+  }
+
+  /**
+   * Sets the transmit timestamp of the replies that are written from now on.
+   * @param seconds CLOCK_REALTIME, whole Unix seconds
+   * @param nanoseconds its nanoseconds
+   */
+  stampReplies(seconds: number, nanoseconds: number): void {
+    const nanos = this.correctedNanoseconds(seconds, nanoseconds)
+    const carry = Math.floor(nanos / 1e9)
+    this.transmitSeconds = ntpSeconds(seconds + carry)
+    this.transmitFraction = ntpFraction(nanos - carry * 1e9)
   }
 
   /**
@@ -171,13 +180,17 @@ export class NtpServer {
     return this.synchronised ? served : servedUnsynchronised
   }
 
+  /** Opens the cookies and checks the tags of all pending requests of the batch; {@link finish} does so where it was not done. */
+  verifyPending(): void {
+    if (this.ntsPhase !== "admitting") return
+    this.authentication?.nts.verify()
+    this.ntsPhase = "verified"
+  }
+
   /** Decides a pending request, and answers it. The replies' bytes are final after {@link endBatch}. */
   finish(slot: number, offset: number, arrivalSeconds: number, arrivalNanoseconds: number): Outcome {
+    this.verifyPending()
     const { nts } = this.authentication as Authentication
-    if (this.ntsPhase === "admitting") {
-      nts.verify()
-      this.ntsPhase = "verified"
-    }
     const verified = nts.verdict(slot) === "verified"
     if (!verified && this.naks === 0) return ntsNakLimited
     const flags = this.view.getUint8(offset + Offset.flags)

@@ -14,6 +14,7 @@ import {
 import type { Outcome } from "@meridian/protocol/outcome"
 import type { NtpServer } from "@meridian/protocol/server"
 import type { ClockCurve } from "@meridian/time/clock-curve"
+import { Offset } from "@meridian/wire/ntp"
 import type { Counters } from "./counters.ts"
 
 /** Full batches handled before the event loop gets its turn: timers and messages run at least every 512 packets. */
@@ -35,7 +36,7 @@ export const serveWaiting = (socket: UdpSocket, server: NtpServer, clock: ClockS
     if (count === 0) return total
     clock.readInto(server.curve)
     const written = answer(socket, count, server, counters)
-    const sent = written > 0 ? socket.send(count) : 0
+    const sent = written > 0 ? socket.send(count, Offset.transmit) : 0
     counters.batch(count, written, sent)
     total += count
     if (count < BATCH_CAPACITY) return total
@@ -77,8 +78,12 @@ const answer = (socket: UdpSocket, count: number, server: NtpServer, counters: C
 const PENDING = 0xffffffff
 
 const finishPending = (socket: UdpSocket, count: number, server: NtpServer, counters: Counters): number => {
-  const { replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
+  const { replyLengths, arrivalSeconds, arrivalNanoseconds, now } = socket
   let written = 0
+  server.verifyPending()
+  // What is sealed cannot be stamped when it leaves; sealing is all that comes between.
+  socket.readNow()
+  server.stampReplies(now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!)
   for (let slot = 0; slot < count; slot += 1) {
     if (replyLengths[slot] !== PENDING) continue
     const outcome = server.finish(slot, slot * SLOT_STRIDE, arrivalSeconds[slot]!, arrivalNanoseconds[slot]!)
