@@ -86,9 +86,10 @@ describe.runIf(machines.length > 0)(
       await successor.stateWhen((state) => state.ntsKeys.some(({ generation }) => generation > newest))
       await old.report(({ leading }) => !leading)
       const answers = await insisting.stop()
-      answers.push(await old.ask("POST", "/keys/rotate", { kind: "nts" }))
-      expect(answers.length).toBeGreaterThan(1)
-      expect(answers.filter(({ status }) => status !== 503)).toEqual([])
+      expect(answers.length).toBeGreaterThan(0)
+      // Until its lease has run out it may also refuse by the rules: a generation that a node did not confirm before the cut.
+      expect(answers.filter(({ status }) => status !== 503 && status !== 409)).toEqual([])
+      expect((await old.ask("POST", "/keys/rotate", { kind: "nts" })).status).toBe(503)
       expect((await old.keys()).generations.length).toBeGreaterThanOrEqual(2)
       const reports = await Promise.all(nodes.map((it) => it.report()))
       expect(reports.filter(({ leading }) => leading)).toHaveLength(1)
