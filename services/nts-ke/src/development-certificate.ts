@@ -3,7 +3,7 @@
  * saying so in its subject. Clients accept it only when they are given the file.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { errnoName } from "@meridian/native-io/native"
@@ -33,7 +33,8 @@ const RENEW_DAYS = 30
 
 /**
  * The development certificate of a state directory: the one that is there, or a new one. The key file has mode 0600 and
- * stays the same when the certificate is made anew. Several processes may ask at the same time; they end up with one key.
+ * stays the same when the certificate is made anew. Several processes may ask at the same time; they end up with one key and
+ * one certificate.
  * @param folder made if it is missing
  * @param host this machine's name; left out of the certificate when it is no DNS name
  * @param now Unix seconds
@@ -46,13 +47,17 @@ export const developmentCertificate = (folder: string, host: string, now: number
   }
   const names = ["localhost", ...(isDnsName(host) && host !== "localhost" ? [host] : []), "127.0.0.1", "::1"]
   mkdirSync(folder, { recursive: true })
-  if (isFresh(files, names, now)) return files
+  const isMissing = !existsSync(files.certificate)
+  if (!isMissing && isFresh(files, names, now)) return files
   makeKey(files.key)
   const pem = selfSigned(parseKey(files, readFileSync(files.key, "utf8")), names, now)
-  // Renamed into its place: nobody reads half a file, and of two writers either certificate fits the one key.
-  const partial = `${files.certificate}.${process.pid}`
-  writeFileSync(partial, pem, { mode: 0o644 })
-  renameSync(partial, files.certificate)
+  if (isMissing) putFirst(files.certificate, pem, 0o644)
+  else {
+    // Renamed into its place, so that nobody reads half a file. Who has loaded the one before sees the change.
+    const partial = `${files.certificate}.${process.pid}`
+    writeFileSync(partial, pem, { mode: 0o644 })
+    renameSync(partial, files.certificate)
+  }
   return files
 }
 
@@ -66,11 +71,19 @@ const isFresh = (files: CertificateFiles, names: readonly string[], now: number)
   }
 }
 
-/** Leaves a key that is there alone. A link, unlike a rename, never replaces what another process put there first. */
+/** Leaves a key that is there alone. */
 const makeKey = (path: string): void => {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
+  putFirst(path, privateKey.export({ type: "pkcs8", format: "pem" }) as string, 0o600)
+}
+
+/**
+ * Makes a file whole, unless there is one. A link, unlike a rename, never replaces what another process put there first:
+ * processes that start together show one certificate, which is what a client that trusts this file needs.
+ */
+const putFirst = (path: string, text: string, mode: number): void => {
   const partial = `${path}.${process.pid}`
-  writeFileSync(partial, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 })
+  writeFileSync(partial, text, { mode })
   try {
     linkSync(partial, path)
   } catch (error) {

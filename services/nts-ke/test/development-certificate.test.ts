@@ -1,7 +1,8 @@
-import { spawnSync } from "node:child_process"
+import { execFile, spawnSync } from "node:child_process"
 import { createPrivateKey, X509Certificate } from "node:crypto"
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { bitString, element, integer, objectIdentifier, octetString, time } from "../src/der.ts"
@@ -92,6 +93,22 @@ describe("developmentCertificate", () => {
     expect(renamed.certificate.subjectAltName).toContain("DNS:other.example")
     rmSync(first.files.certificate)
     expect(made("again").certificate.publicKey.equals(first.certificate.publicKey)).toBe(true)
+  })
+
+  it("is one for processes that ask at the same time", async () => {
+    const place = join(folder.path, "together")
+    const script = [
+      `import { readFileSync } from "node:fs"`,
+      `import { developmentCertificate } from ${JSON.stringify(new URL("../src/development-certificate.ts", import.meta.url).href)}`,
+      `const { certificate, key } = developmentCertificate(${JSON.stringify(place)}, "box.example", ${now})`,
+      `process.stdout.write(readFileSync(certificate, "utf8") + readFileSync(key, "utf8"))`
+    ].join("\n")
+    const run = promisify(execFile)
+    const asking = Array.from({ length: 6 }, () => run(process.execPath, ["--input-type=module", "-e", script]))
+    const shown = (await Promise.all(asking)).map(({ stdout }) => stdout)
+    expect(shown[0]).toContain("-----END CERTIFICATE-----")
+    expect(new Set(shown).size).toBe(1)
+    expect(readdirSync(place).toSorted()).toEqual(["nts-development-certificate.pem", "nts-development-key.pem"])
   })
 
   it("leaves a key it cannot read to the operator", () => {
