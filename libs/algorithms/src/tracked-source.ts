@@ -41,7 +41,7 @@ export interface SourceConfiguration {
 }
 
 /** Samples from which on a source can be followed: with fewer, nothing is known of its frequency and its scatter. */
-const SAMPLES_NEEDED = 3
+export const SAMPLES_NEEDED = 3
 
 /** Standard deviations that count as the error of an estimate: all but one in a thousand are within. */
 export const DEVIATIONS = 3.3

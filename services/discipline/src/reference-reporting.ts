@@ -1,8 +1,7 @@
 /** What is told of reference clocks: in reports, in the event log, in statistics files, and to pulses in need of a number. */
 import type { Numbering } from "@meridian/algorithms/reference-filter"
 import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
-import { rootDistance } from "@meridian/algorithms/root-distance"
-import type { TrackedSource } from "@meridian/algorithms/tracked-source"
+import { SAMPLES_NEEDED, type TrackedSource } from "@meridian/algorithms/tracked-source"
 import { agrees, type SourceVerdict, type Verdict } from "@meridian/algorithms/verdict"
 import type { Measurement } from "@meridian/events/clock"
 import type { SourceReport } from "@meridian/observability/discipline-report"
@@ -12,9 +11,7 @@ import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import { correctedStamp, type Reading } from "./clocks.ts"
 import type { ReferenceClock, ReferenceClocks } from "./reference-clocks.ts"
-
-/** Samples before a source is followed; for people who wait. */
-const SAMPLES_NEEDED = 3
+import { sourceFigures } from "./source-figures.ts"
 
 export const clockReport = (
   clock: ReferenceClock,
@@ -23,8 +20,6 @@ export const clockReport = (
   verdicts: ReadonlyMap<string, SourceVerdict>
 ): SourceReport => {
   const { id, tracked, sample, lastReading, configuration } = clock
-  const view = tracked.view(now.monotonic, 2 ** clock.poll)
-  const hasEstimate = tracked.estimate(now.monotonic) !== undefined
   const verdict = verdicts.get(id)
   return {
     address: id,
@@ -38,13 +33,7 @@ export const clockReport = (
     reach: tracked.reach.toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
     reason: clock.problem ?? verdict?.reason ?? "not heard yet",
-    offset: hasEstimate ? view.offset - keeper.added(now.monotonic) - keeper.correction(now.monotonic) : null,
-    delay: sample === undefined ? null : view.delay,
-    dispersion: hasEstimate ? view.dispersion : null,
-    jitter: sample === undefined ? null : view.jitter,
-    rootDelay: view.rootDelay,
-    rootDispersion: view.rootDispersion,
-    rootDistance: sample === undefined ? null : rootDistance(view, now.monotonic),
+    ...sourceFigures(tracked, 2 ** clock.poll, sample !== undefined, keeper, now),
     authentication: { kind: "none" },
     lastReply: lastReading === undefined ? null : Math.max(0, now.monotonic - lastReading),
     dropped: { ...clock.dropped }

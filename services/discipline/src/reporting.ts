@@ -1,5 +1,5 @@
 /** What this service tells about itself: sources, tracking, and what it is waiting for. */
-import { rootDistance } from "@meridian/algorithms/root-distance"
+import { SAMPLES_NEEDED } from "@meridian/algorithms/tracked-source"
 import { agrees, formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
 import type { DisciplineAction } from "@meridian/algorithms/discipline"
 import type { Measurement } from "@meridian/events/clock"
@@ -18,12 +18,10 @@ import { correctedStamp, type Reading, unixOf } from "./clocks.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import type { ReferenceClocks } from "./reference-clocks.ts"
 import { clocksWaiting } from "./reference-reporting.ts"
+import { sourceFigures } from "./source-figures.ts"
 import type { SystemClockSteering } from "./system-clock-steering.ts"
 import type { Upstream } from "./upstream.ts"
 import type { Upstreams } from "./upstreams.ts"
-
-/** Samples before a source is followed; for people who wait. */
-const SAMPLES_NEEDED = 3
 
 /** Everything that a report is made of. */
 export interface Standing {
@@ -47,8 +45,6 @@ const authenticationOf = ({ configuration, id }: Upstream, upstreams: Upstreams)
 export const sourceReport = (upstream: Upstream, now: Reading, standing: Standing): SourceReport => {
   const { upstreams, keeper, verdicts } = standing
   const { id, endpoint, host, options, tracked, sample, lastReply } = upstream
-  const view = tracked.view(now.monotonic, 2 ** upstreams.poll(id))
-  const hasEstimate = tracked.estimate(now.monotonic) !== undefined
   const verdict = verdicts.get(tracked.configuration.id)
   return {
     address: endpoint.address,
@@ -62,13 +58,7 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     reach: upstreams.reach(id).toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
     reason: verdict?.reason ?? "not asked yet",
-    offset: hasEstimate ? view.offset - keeper.added(now.monotonic) - keeper.correction(now.monotonic) : null,
-    delay: sample === undefined ? null : view.delay,
-    dispersion: hasEstimate ? view.dispersion : null,
-    jitter: sample === undefined ? null : view.jitter,
-    rootDelay: view.rootDelay,
-    rootDispersion: view.rootDispersion,
-    rootDistance: sample === undefined ? null : rootDistance(view, now.monotonic),
+    ...sourceFigures(tracked, 2 ** upstreams.poll(id), sample !== undefined, keeper, now),
     authentication: authenticationOf(upstream, upstreams),
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
     dropped: { ...upstream.dropped },

@@ -1,0 +1,36 @@
+/** The figures of a source or a reference clock, as its report shows them. */
+import { rootDistance } from "@meridian/algorithms/root-distance"
+import type { TrackedSource } from "@meridian/algorithms/tracked-source"
+import type { SourceReport } from "@meridian/observability/discipline-report"
+import type { ClockKeeper } from "./clock-keeper.ts"
+import type { Reading } from "./clocks.ts"
+
+export type SourceFigures = Pick<
+  SourceReport,
+  "offset" | "delay" | "dispersion" | "jitter" | "rootDelay" | "rootDispersion" | "rootDistance"
+>
+
+/**
+ * All in seconds; the offset is what the source says of served time. Null for what is not known yet.
+ * @param pollInterval seconds
+ * @param hasSample whether it ever gave one
+ */
+export const sourceFigures = (
+  tracked: TrackedSource,
+  pollInterval: number,
+  hasSample: boolean,
+  keeper: ClockKeeper,
+  { monotonic }: Reading
+): SourceFigures => {
+  const view = tracked.view(monotonic, pollInterval)
+  const hasEstimate = tracked.estimate(monotonic) !== undefined
+  return {
+    offset: hasEstimate ? view.offset - keeper.added(monotonic) - keeper.correction(monotonic) : null,
+    delay: hasSample ? view.delay : null,
+    dispersion: hasEstimate ? view.dispersion : null,
+    jitter: hasSample ? view.jitter : null,
+    rootDelay: view.rootDelay,
+    rootDispersion: view.rootDispersion,
+    rootDistance: hasSample ? rootDistance(view, monotonic) : null
+  }
+}
