@@ -1,0 +1,66 @@
+/**
+ * `npm test`: the boundary check, the peers that the suites talk to, every package's suite; and at the very end what
+ * failed, since a failure in the first of sixteen packages has long scrolled away by then.
+ *
+ * Exit code 0 when all passed, else that of the step that failed.
+ */
+import { spawnSync } from "node:child_process"
+import { existsSync, readFileSync, rmSync } from "node:fs"
+import { basename, dirname, join, relative } from "node:path"
+import { REPORTS, suites } from "./nx-plugin.ts"
+
+/** The part of vitest's JSON report that is read here. */
+interface Report {
+  readonly testResults: ReadonlyArray<{
+    readonly name: string
+    /** Why the file could not be run at all; empty when its tests ran. */
+    readonly message: string
+    readonly assertionResults: ReadonlyArray<{
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages?: ReadonlyArray<string>
+    }>
+  }>
+}
+
+/** Enough of a failure to see what was expected and where; the whole stands in the suite's own output above. */
+const SHOWN_LINES = 12
+const root = join(import.meta.dirname, "../..")
+
+const step = (command: string, ...args: ReadonlyArray<string>) => {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit" })
+  return status ?? 1
+}
+
+const indented = (text: string) =>
+  text
+    .replaceAll(`${root}/`, "")
+    .split("\n")
+    .slice(0, SHOWN_LINES)
+    .map((line) => `      ${line}`)
+    .join("\n")
+
+/** What failed in a suite, each as a heading and its reason; one saying so when it ended without a report. */
+const failuresOf = (suite: string): ReadonlyArray<string> => {
+  const file = join(root, REPORTS, `${basename(suite)}.json`)
+  if (!existsSync(file)) return [`  ${suite}: ended without a report (see its output above)`]
+  const { testResults } = JSON.parse(readFileSync(file, "utf8")) as Report
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const failed = assertionResults.filter(({ status }) => status === "failed")
+    if (failed.length === 0) return message === "" ? [] : [`  ${relative(root, name)}\n${indented(message)}`]
+    return failed.map(
+      ({ fullName, failureMessages }) =>
+        `  ${relative(root, name)}: ${fullName}\n${indented((failureMessages ?? []).join("\n"))}`
+    )
+  })
+}
+
+rmSync(join(root, REPORTS), { recursive: true, force: true })
+const prepared =
+  step(process.execPath, "infra/workspace/boundaries.ts") || step(process.execPath, "infra/peers/fetch.ts")
+if (prepared !== 0) process.exit(prepared)
+const status = step("nx", "run-many", "-t", "test", "--output-style=static")
+const packages = suites(root).map((file) => dirname(file))
+const failures = status === 0 ? [] : packages.flatMap(failuresOf)
+if (status !== 0) process.stderr.write(`\n${failures.length} failed:\n\n${failures.join("\n\n")}\n`)
+process.exit(status)
