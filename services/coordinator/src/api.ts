@@ -8,7 +8,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { chmodSync, rmSync } from "node:fs"
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { connect } from "node:net"
 import { join, resolve } from "node:path"
 import { type ApiAnswer, ApiError, toAnswer } from "./api-answer.ts"
 import { runCommand, runForwarded } from "./api-commands.ts"
@@ -46,7 +47,7 @@ const openSocket = async (coordinator: Coordinator): Promise<Server> => {
       "SocketPathTooLong",
       `the socket's path ${path} has ${path.length} characters, a Unix socket takes ${LONGEST_SOCKET_PATH}: choose a shorter --state DIR`
     )
-  if (await answers(path))
+  if (await isServed(path))
     throw new ApiError(500, "DirectoryTaken", `a coordinator already runs with the state directory of ${path}: stop it`)
   rmSync(path, { force: true })
   const server = createServer((asked, response) => {
@@ -63,15 +64,18 @@ const openSocket = async (coordinator: Coordinator): Promise<Server> => {
   return server
 }
 
-const answers = (path: string): Promise<boolean> =>
+/**
+ * Whether a process has the socket open. The kernel connects to it also for one that is too busy to answer or is stopped; a
+ * socket that was left behind refuses, and one that is not there is none.
+ */
+const isServed = (path: string): Promise<boolean> =>
   new Promise((done) => {
-    const asking = request({ socketPath: path, path: "/state", timeout: 2_000 }, (response) => {
-      response.resume()
+    const connection = connect(path)
+    connection.once("connect", () => {
+      connection.destroy()
       done(true)
     })
-    asking.on("error", () => done(false))
-    asking.on("timeout", () => asking.destroy())
-    asking.end()
+    connection.once("error", ({ code }: NodeJS.ErrnoException) => done(code !== "ECONNREFUSED" && code !== "ENOENT"))
   })
 
 const serve = async (coordinator: Coordinator, asked: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -96,13 +100,14 @@ const write = (response: ServerResponse, { status, type, body }: ApiAnswer): voi
   response.end(body)
 }
 
+/** A body that is too long is read to its end and let go of: who is cut off while sending does not see the answer. */
 const readBody = async (asked: IncomingMessage): Promise<string> => {
   const chunks: Array<Buffer> = []
   let length = 0
   for await (const chunk of asked as AsyncIterable<Buffer>) {
     length += chunk.length
-    if (length > MAX_BODY_BYTES) throw new ApiError(413, "BodyTooLong", `a body is at most ${MAX_BODY_BYTES} bytes`)
-    chunks.push(chunk)
+    if (length <= MAX_BODY_BYTES) chunks.push(chunk)
   }
+  if (length > MAX_BODY_BYTES) throw new ApiError(413, "BodyTooLong", `a body is at most ${MAX_BODY_BYTES} bytes`)
   return Buffer.concat(chunks).toString("utf8")
 }

@@ -19,6 +19,7 @@ export const USAGE = `meridian coordinator: started by the supervisor (\`meridia
   --clock-days DAYS       while it leads: drop clock events older than this whatever the policy says
   --clock-events N        and all of a node but the last so many
   --cookie-keys FILE      also keep the NTS master keys there (nts cookie of ntp.conf); without --nats only
+  --ready-limit SECONDS   say ready after this long without keys too; 3 by default
   --clock-offset=SECONDS  take the clock to be off by this, for tests
 `
 
@@ -54,6 +55,8 @@ export interface Arguments {
   readonly clockRetention: { readonly ms: number | undefined; readonly count: number | undefined }
   /** Where NTS master keys are kept besides the log, in NTPsec's format. */
   readonly cookieKeyFile: string | undefined
+  /** How long a start waits for its keys before it says ready all the same, milliseconds. */
+  readonly readyLimitMs: number
   /** Milliseconds. */
   readonly clockOffsetMs: number
 }
@@ -94,6 +97,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments | undefin
       count: optional(values["clock-events"], (text) => wholeNumber("--clock-events", text, 100, 100_000_000))
     },
     cookieKeyFile: values["cookie-keys"],
+    readyLimitMs: 1_000 * seconds("--ready-limit", values["ready-limit"], 0, 86_400),
     clockOffsetMs: 1_000 * seconds("--clock-offset", values["clock-offset"], -1e9, 1e9)
   }
 }
@@ -118,6 +122,7 @@ const parseValues = (args: ReadonlyArray<string>) =>
       "clock-days": { type: "string" },
       "clock-events": { type: "string" },
       "cookie-keys": { type: "string" },
+      "ready-limit": { type: "string", default: "3" },
       "clock-offset": { type: "string", default: "0" }
     }
   }).values

@@ -18,8 +18,6 @@ import { openEmbedded } from "./embedded.ts"
 import { openNotices, sentence } from "./notices.ts"
 
 const REPORT_INTERVAL_MS = 1_000
-/** How long a start waits for its keys before it says ready all the same. */
-const READY_LIMIT_MS = 3_000
 
 const fail = (message: string, status: 1 | 2): never => {
   process.stderr.write(`meridian coordinator: ${message}\n`)
@@ -148,7 +146,7 @@ const listen = (coordinator: Coordinator): void => {
   setTimeout(() => {
     if (!readySaid) notices.warnOnce("no keys", `no keys to serve with yet: ${coordinator.reason}`)
     sayReady()
-  }, READY_LIMIT_MS)
+  }, settings.readyLimitMs)
 }
 
 const DRAIN_LIMIT = "2 seconds"

@@ -14,6 +14,7 @@ describe("arguments", () => {
       nats: undefined,
       mint: { nts: true, symmetric: false },
       rotationMs: undefined,
+      readyLimitMs: 3_000,
       clockOffsetMs: 0
     })
     const nats = ["--nats", "nats://127.0.0.1:4222", "--nats", "[::1]:4223", "--replicas", "3"]
@@ -52,6 +53,7 @@ describe("arguments", () => {
       ["--version", "a b"],
       ["--log-bytes", "1"],
       ["--clock-days", "0"],
+      ["--ready-limit", "-1"],
       ["--clock-events", "99"]
     ])
       expect(() => parseArguments(["--state", "/s", "--node", "a", ...args])).toThrow(

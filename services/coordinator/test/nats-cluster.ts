@@ -23,25 +23,42 @@ export const natsBinary = (): ReadonlyArray<string> | undefined => {
   return existsSync(loader) ? [loader, "--library-path", libraries, program] : [program]
 }
 
+export interface RunningServer {
+  readonly start: () => Promise<void>
+  readonly kill: () => Promise<void>
+  /** Has it write down what it holds, and waits for its end. */
+  readonly end: () => Promise<void>
+}
+
 export interface RunningNats {
   readonly urls: ReadonlyArray<string>
   readonly directory: string
-  readonly servers: ReadonlyArray<{ readonly kill: () => Promise<void>; readonly start: () => Promise<void> }>
+  readonly servers: ReadonlyArray<RunningServer>
   readonly stop: () => Promise<void>
+}
+
+/**
+ * A loopback address that no other suite of this machine is likely to use. Ports are free when they are chosen and bound a
+ * moment later; a server that is killed and started again leaves them free for seconds. On an address of its own nobody takes
+ * them in between.
+ */
+export const ownLoopback = (): string => {
+  const part = (): number => 1 + Math.floor(Math.random() * 254)
+  return `127.${64 + Math.floor(Math.random() * 128)}.${part()}.${part()}`
 }
 
 /** Below the range that connections going out take theirs from: those may take a port that was free a moment ago. */
 const FIRST_PORT = 20_000
 const PORTS = 12_000
 
-/** TCP ports that nobody uses at this moment. */
-export const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
+/** TCP ports of an address that nobody uses at this moment. */
+export const freePorts = async (count: number, address = "127.0.0.1"): Promise<ReadonlyArray<number>> => {
   const probes: Array<Server> = []
   while (probes.length < count) {
     const probe = createServer()
     const free = await new Promise<boolean>((done) => {
       probe.once("error", () => done(false))
-      probe.listen(FIRST_PORT + Math.floor(Math.random() * PORTS), "127.0.0.1", () => done(true))
+      probe.listen(FIRST_PORT + Math.floor(Math.random() * PORTS), address, () => done(true))
     })
     if (free) probes.push(probe)
   }
@@ -51,13 +68,24 @@ export const freePorts = async (count: number): Promise<ReadonlyArray<number>> =
 }
 
 /** Whether something listens there. */
-const listens = (port: number): Promise<boolean> =>
+const listens = (address: string, port: number): Promise<boolean> =>
   new Promise((done) => {
-    const socket = connect(port, "127.0.0.1")
+    const socket = connect(port, address)
     socket.on("connect", () => done(true)).on("error", () => done(false))
-    socket.on("close", () => done(false)).setTimeout(500, () => socket.destroy())
+    socket.on("close", () => done(false)).setTimeout(5_000, () => socket.destroy())
     socket.on("data", () => socket.destroy())
   })
+
+const LISTEN_LIMIT_MS = 120_000
+
+/** Waits until a server listens, for as long as a machine with much else to do may take. Fails as soon as it has ended. */
+export const listening = async (server: ChildProcess, address: string, port: number): Promise<void> => {
+  for (const end = performance.now() + LISTEN_LIMIT_MS; !(await listens(address, port)); await sleep(50)) {
+    const ended = server.exitCode !== null || server.signalCode !== null
+    if (ended || performance.now() > end)
+      throw new Error(`nats-server ${ended ? "ended" : "does not listen"}: expected it at ${address}:${port}`)
+  }
+}
 
 /** Where a server runs: the words before its command line, and its address there. */
 export interface ServerHost {
@@ -65,19 +93,19 @@ export interface ServerHost {
   readonly how: ReadonlyArray<string>
 }
 
-const LOOPBACK: ServerHost = { address: "127.0.0.1", how: [] }
-
 /**
- * Starts the servers, one on each host, and waits until those on loopback listen; coordinators wait for the cluster to form by
- * themselves.
+ * Starts the servers, one on each host, and waits until those on loopback listen (all, where no hosts are given); coordinators
+ * wait for the cluster to form by themselves.
  */
 export const startNats = async (
   binary: ReadonlyArray<string>,
-  hosts: ReadonlyArray<ServerHost> = Array.from({ length: SIZE }, () => LOOPBACK)
+  hosts?: ReadonlyArray<ServerHost>
 ): Promise<RunningNats> => {
-  const addressOf = (index: number): string => (hosts[index] ?? LOOPBACK).address
+  const loopback: ServerHost = { address: ownLoopback(), how: [] }
+  const hostOf = (index: number): ServerHost => hosts?.[index] ?? loopback
+  const addressOf = (index: number): string => hostOf(index).address
   const directory = mkdtempSync(join(tmpdir(), "meridian-co-nats-"))
-  const ports = await freePorts(SIZE * 2)
+  const ports = await freePorts(SIZE * 2, loopback.address)
   const routes = ports.slice(SIZE).map((port, index) => `"nats://${addressOf(index)}:${port}"`)
   const servers = ports.slice(0, SIZE).map((port, index) => {
     const config = join(directory, `${index}.conf`)
@@ -92,22 +120,20 @@ export const startNats = async (
       ].join("\n")
     )
     let child: ChildProcess | undefined
+    const end = async (signal: NodeJS.Signals): Promise<void> => {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+      child.kill(signal)
+      await once(child, "exit")
+    }
     return {
       start: async () => {
-        const [program = "nats-server", ...words] = [...(hosts[index]?.how ?? []), ...binary]
+        const [program = "nats-server", ...words] = [...hostOf(index).how, ...binary]
         child = spawn(program, [...words, "-c", config], { stdio: "ignore" })
         await once(child, "spawn")
-        if (addressOf(index) !== LOOPBACK.address) return
-        for (let tries = 0; !(await listens(port)); tries++) {
-          if (child.exitCode !== null || tries > 400) throw new Error(`nats-server does not listen on port ${port}`)
-          await sleep(50)
-        }
+        if (hosts === undefined) await listening(child, loopback.address, port)
       },
-      kill: async () => {
-        if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-        child.kill("SIGKILL")
-        await once(child, "exit")
-      }
+      kill: () => end("SIGKILL"),
+      end: () => end("SIGTERM")
     }
   })
   const stop = async (): Promise<void> => {

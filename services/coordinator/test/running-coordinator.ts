@@ -17,7 +17,8 @@ import {
 import type { StateView } from "../src/state-view.ts"
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
-const PATIENCE_MS = 60_000
+/** What is waited for comes within moments; on a machine with much else to do it may take minutes. */
+const PATIENCE_MS = 180_000
 
 /** A directory for states and key files, removed by `remove`. */
 export interface Place {
@@ -54,9 +55,13 @@ export interface RunningCoordinator {
   readonly send: (message: ToCoordinator) => void
   /** The first keys, from now on or before, that satisfy the condition and are the newest. */
   readonly keys: (until?: (keys: ServingKeys) => boolean) => Promise<ServingKeys>
+  /** The first keys that satisfy the condition, others may have followed by now. */
+  readonly keysOnce: (until: (keys: ServingKeys) => boolean) => Promise<ServingKeys>
   readonly report: (until?: (report: CoordinatorReport) => boolean) => Promise<CoordinatorReport>
   readonly warning: (pattern: RegExp) => Promise<string>
   readonly ask: (method: "GET" | "POST", path: string, body?: unknown) => Promise<Answer>
+  /** Gives a command again and again while the answer is to try again (503); the first other answer. */
+  readonly command: (path: string, body: unknown) => Promise<Answer>
   readonly state: () => Promise<StateView>
   /** The state once it satisfies the condition. */
   readonly stateWhen: (until: (state: StateView) => boolean) => Promise<StateView>
@@ -84,7 +89,10 @@ export const startCoordinator = (
   how: ReadonlyArray<string> = []
 ): RunningCoordinator => {
   mkdirSync(directory, { recursive: true })
-  const own = ["--max-semi-space-size=4", program, "--state", directory, "--node", node, "--version", "1.0.0", ...args]
+  // On a slow machine too the keys come first, unless a test wants to see what happens without.
+  const patient = args.includes("--ready-limit") ? [] : ["--ready-limit", "3600"]
+  const said = ["--state", directory, "--node", node, "--version", "1.0.0", ...patient, ...args]
+  const own = ["--max-semi-space-size=4", program, ...said]
   const [command = process.execPath, ...words] = [...how, process.execPath, ...own]
   const child = spawn(command, words, { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] })
   const allKeys: Array<ServingKeys> = []
@@ -103,7 +111,9 @@ export const startCoordinator = (
   const exited = once(child, "close").then(([code]) => code as number | null)
   const ask = (method: "GET" | "POST", path: string, body?: unknown): Promise<Answer> =>
     new Promise((done, failed) => {
-      const asking = request({ socketPath: join(directory, "coordinator.sock"), path, method }, (response) => {
+      // A connection of its own: one that was kept may belong to a process that has ended since.
+      const options = { socketPath: join(directory, "coordinator.sock"), path, method, agent: false } as const
+      const asking = request(options, (response) => {
         let text = ""
         response.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
         response.on("end", () => done({ status: response.statusCode ?? 0, text }))
@@ -126,9 +136,20 @@ export const startCoordinator = (
         const last = allKeys.at(-1)
         return last !== undefined && good(last) ? last : undefined
       }, seen),
+    keysOnce: (good) => until(() => allKeys.find(good), seen),
     report: (good = () => true) => until(() => (report !== undefined && good(report) ? report : undefined), seen),
     warning: (pattern) => until(() => warnings.find((it) => pattern.test(it)), seen),
     ask,
+    command: (path, body) => {
+      let last: Answer | undefined
+      return until(
+        async () => {
+          last = await ask("POST", path, body)
+          return last.status === 503 ? undefined : last
+        },
+        () => `${path} ${JSON.stringify(last)} ${seen()}`
+      )
+    },
     state,
     stateWhen: (good) => {
       let last: StateView | undefined
