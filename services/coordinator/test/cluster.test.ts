@@ -2,19 +2,29 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { StateView } from "../src/state-view.ts"
+import type { GenerationView, StateView } from "../src/state-view.ts"
 import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import {
   agreement,
   eventsOf,
   holesIn,
-  keysText,
   leaderOf,
   makeCluster,
+  nameOf,
   NODES,
-  type RunningCluster
+  oneLeads,
+  outOfTerm,
+  readyToRotate,
+  type RunningCluster,
+  sameKeys
 } from "./running-cluster.ts"
 import { ids, type RunningCoordinator, until } from "./running-coordinator.ts"
+
+const ROTATION_S = 3
+
+/** Milliseconds from its activation to its retirement. */
+const lifeOf = ({ activation, retirement }: GenerationView): number =>
+  Date.parse(retirement ?? "") - Date.parse(activation ?? "")
 
 const binary = natsBinary()
 const why =
@@ -35,19 +45,15 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
 
   it("elects one leader, agrees, hands commands on, and replaces a leader that is killed as it is told to rotate", async () => {
     const nodes = NODES.map((node) => start(node))
-    const first = await agreement(nodes, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length === 2)
+    await agreement(nodes, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length === 2)
     await Promise.all(nodes.map((it) => it.keys((keys) => ids(keys).length === 2)))
+    await oneLeads(nodes)
+
+    const policy = { changes: { ntsLeadMs: 500, ntsRotationMs: 3_600_000 } }
+    expect((await (nodes[0] as RunningCoordinator).command("/policy", policy)).status).toBe(200)
+    await agreement(nodes, (state) => state.policy.ntsLeadMs === 500)
     const leader = await leaderOf(nodes)
     const followers = nodes.filter((it) => it !== leader)
-    const reports = await Promise.all(nodes.map((it) => it.report()))
-    expect(reports.filter(({ leading }) => leading)).toHaveLength(1)
-
-    const policy = { changes: { ntsLeadMs: 500, ntsRotationMs: 60_000 } }
-    expect((await (followers[0] as RunningCoordinator).ask("POST", "/policy", policy)).status).toBe(200)
-    await until(
-      async () => ((await leader.state()).policy.ntsLeadMs === 500 ? true : undefined),
-      () => "policy"
-    )
     const rotated = await until(
       async () => {
         const answer = await (followers[0] as RunningCoordinator).ask("POST", "/keys/rotate", { kind: "nts" })
@@ -56,61 +62,61 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
       () => "a rotation through a follower"
     )
     expect(rotated.text).toContain("NtsGenerationBroughtForward")
-    await agreement(nodes, ({ ntsKeys }) => ntsKeys.length === 3)
 
-    // The leader is killed while it carries the next rotation out.
-    await new Promise((done) => setTimeout(done, 700))
+    // The leader is killed while it carries the next rotation out, which is possible once all are ready for it.
+    const before = await agreement(nodes, readyToRotate)
+    expect(before.ntsKeys.length).toBeGreaterThanOrEqual(3)
+    const doomed = await leaderOf(nodes)
+    const survivors = nodes.filter((it) => it !== doomed)
     const killed = performance.now()
-    const lost = leader.ask("POST", "/keys/rotate", { kind: "nts" }).catch(() => undefined)
-    await leader.kill()
+    const lost = doomed.ask("POST", "/keys/rotate", { kind: "nts" }).catch(() => undefined)
+    await doomed.kill()
     await lost
-    const after = await agreement(followers, (state) => state.leader !== first.leader)
-    expect(performance.now() - killed).toBeLessThan(10_000)
-    expect(after.term).toBeGreaterThan(first.term)
-    const survivor = await leaderOf(followers)
+    const after = await agreement(survivors, ({ term, leader: name }) => term > before.term && name !== nameOf(doomed))
+    process.stdout.write(`two nodes agree on a new leader ${Math.round(performance.now() - killed)} ms after the kill\n`)
+    expect(after.term).toBeGreaterThan(before.term)
     let refusal = ""
     await until(
       async () => {
-        const { status, text: told } = await survivor.ask("POST", "/keys/rotate", { kind: "nts" })
+        const successor = await leaderOf(survivors)
+        const { status, text: told } = await successor.ask("POST", "/keys/rotate", { kind: "nts" })
         refusal = told
         return status === 200 ? true : undefined
       },
       () => `a rotation under the new leader: ${refusal}`
     )
-    const again = start(leader.directory.slice(-1))
-    const all = [...followers, again]
-    const last = await agreement(all, ({ ntsKeys }) => ntsKeys.length >= 4)
+    const again = start(nameOf(doomed))
+    const all = [...survivors, again]
+    const last = await agreement(all, ({ ntsKeys }) => ntsKeys.length > before.ntsKeys.length)
     const numbers = last.ntsKeys.map(({ generation }) => generation)
     expect(numbers).toEqual(numbers.map((_, index) => index + 1))
-    const sent = await until(
-      () => {
-        const texts = all.map((it) => it.allKeys.at(-1)).map((it) => (it === undefined ? "" : keysText(it)))
-        return new Set(texts).size === 1 && texts[0] !== "" ? texts[0] : undefined
-      },
-      () => "the same keys everywhere"
-    )
-    expect((JSON.parse(sent) as ReadonlyArray<unknown>).length).toBe(numbers.length)
-
-    // No key in the clear, in any store of any server, nor in any node's directory.
-    const folders = [nats.directory, ...NODES.map((node) => join(cluster.place.path, node))]
-    const stored = Buffer.concat(
-      folders.flatMap((folder) =>
-        readdirSync(folder, { recursive: true, withFileTypes: true })
-          // A snapshot that is being written may be gone the next moment.
-          .filter((entry) => entry.isFile() && !entry.name.endsWith(".new"))
-          .map((entry) => readFileSync(join(entry.parentPath, entry.name)))
-      )
-    )
-    for (const { key } of again.allKeys.at(-1)?.generations ?? []) {
-      const bytes = Buffer.from(key)
-      for (const form of [bytes, bytes.toString("hex"), bytes.toString("base64")])
-        expect(stored.includes(form)).toBe(false)
-    }
+    await sameKeys(all, numbers.length)
+    expect(outOfTerm(await eventsOf(again, "keys.nts"))).toEqual([])
 
     const wrong = start("d", "--cluster-key", cluster.place.clusterKey("wrong"))
     expect(await wrong.exited).toBe(1)
     expect(wrong.stderr()).toMatch(/wrong cluster key: .* the cluster's is [0-9a-f]{16}/)
-  }, 240_000)
+
+    // No key in the clear, in any store of any server, nor in any node's directory. All have ended: files change no more.
+    await Promise.all(all.map((it) => it.kill()))
+    await Promise.all(nats.servers.map((it) => it.end()))
+    const folders = [nats.directory, ...NODES.map((node) => join(cluster.place.path, node))]
+    const stored = Buffer.concat(
+      folders.flatMap((folder) =>
+        readdirSync(folder, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) => readFileSync(join(entry.parentPath, entry.name)))
+      )
+    )
+    expect(stored.includes("NtsGenerationPublished")).toBe(true)
+    const { generations } = await again.keys()
+    expect(generations).toHaveLength(numbers.length)
+    for (const { key } of generations) {
+      const bytes = Buffer.from(key)
+      for (const form of [bytes, bytes.toString("hex"), bytes.toString("base64")])
+        expect(stored.includes(form)).toBe(false)
+    }
+  })
 
   it("fences a leader that was stopped for longer than its lease and wakes up believing in it", async () => {
     const nodes = NODES.map((node) => start(node, "--rotate", "2"))
@@ -132,29 +138,34 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     // It hands the command on, or is told so by the log; it does not carry it out itself.
     expect([200, 409, 503]).toContain(answer.status)
     const agreedOn = await agreement(nodes, (state) => state.term > term)
-    expect(agreedOn.leader).toBe((await successor.state()).node)
-    await old.report((report) => !report.leading && report.leader === agreedOn.leader)
+    await old.report((report) => !report.leading || report.term > term)
     const events = await eventsOf(successor, "keys.nts")
     expect(holesIn(events)).toEqual([])
-    const taken = events.findLastIndex(({ type }) => type === "NtsLeaderTookOver")
-    const writers = new Set(events.slice(taken).map(({ node }) => node))
-    expect([...writers]).toEqual([agreedOn.leader])
-  }, 240_000)
+    // Whoever leads by now: nothing was written by a leader whose term was over.
+    expect(outOfTerm(events)).toEqual([])
+    const taken = events.findIndex((it) => it.type === "NtsLeaderTookOver" && it.data.term > term)
+    expect(events[taken]?.node).not.toBe(nameOf(old))
+    expect(agreedOn.term).toBeGreaterThan(term)
+  })
 
   it("goes on without NATS for longer than a rotation, and catches up; a start without NATS is from the snapshot", async () => {
-    const rotation = ["--rotate", "3"]
+    const rotation = ["--rotate", String(ROTATION_S)]
     const nodes = NODES.map((node) => start(node, ...rotation))
+    // Keys of the time before are good for longer than the outage lasts, however long the servers take to come back.
+    const policy = { changes: { ntsAcceptPast: 40 } }
     await agreement(nodes, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length >= 2)
+    expect((await (nodes[0] as RunningCoordinator).command("/policy", policy)).status).toBe(200)
+    await agreement(nodes, ({ ntsKeys }) =>
+      ntsKeys.some((it) => it.status === "pending" && lifeOf(it) > 40 * ROTATION_S * 1_000)
+    )
     const [a, b] = nodes as [RunningCoordinator, RunningCoordinator, RunningCoordinator]
     // A snapshot is there soon after keys have changed.
     const snapshot = join(b.directory, "snapshots", "coordinator.snapshot")
     await until(
-      () => (existsSync(snapshot) && /generation..:2,/.test(readFileSync(snapshot, "utf8")) ? true : undefined),
+      () => (existsSync(snapshot) && /generation..:([2-9]|\d\d)/.test(readFileSync(snapshot, "utf8")) ? true : undefined),
       () => "a snapshot"
     )
     await Promise.all(nats.servers.map((it) => it.kill()))
-    const held = ids(await a.keys())
-    const newest = Math.max(...held)
     await b.kill()
     const restarted = start("b", ...rotation)
     const warning = await restarted.warning(/goes on from its snapshot/)
@@ -165,10 +176,12 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     await fresh.warning(/has no snapshot and waits/)
     expect(fresh.allKeys).toEqual([])
 
-    // The future generation becomes active by the clock, and no node invents another.
+    // The future generation becomes active by the clock, and no node invents another. What NATS had sent before its end has
+    // come by the time at which its absence is noticed.
+    await a.report(({ adapter }) => adapter === null)
+    const newest = Math.max(...ids(await a.keys()))
     await a.keys(({ generations }) => generations.find(({ id }) => id === newest)?.activation === 0)
     expect(Math.max(...ids(await a.keys()))).toBe(newest)
-    await a.report(({ adapter }) => adapter === null)
 
     await Promise.all(nats.servers.map((it) => it.start()))
     const all = [a, nodes[2] as RunningCoordinator, restarted, fresh]
@@ -184,6 +197,6 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     const numbers = after.ntsKeys.map(({ generation }) => generation)
     expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index))
     // The servers kept the shelf in memory only: the leader has laid the keys of the time before in again.
-    await fresh.keys((keys) => ids(keys).includes(newest) && ids(keys).some((id) => id > newest))
-  }, 240_000)
+    await fresh.keysOnce((keys) => ids(keys).includes(newest) && ids(keys).some((id) => id > newest))
+  })
 })

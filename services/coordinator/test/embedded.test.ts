@@ -72,7 +72,7 @@ describe("a coordinator on its own", () => {
     const before = await again.stateWhen(({ leading, ntsKeys, members }) => {
       const pending = ntsKeys.filter(({ status }) => status === "pending")
       const [next] = pending
-      const far = next !== undefined && Date.parse(next.activation) > Date.now() + 1_800_000
+      const far = next !== undefined && Date.parse(next.activation ?? "") > Date.now() + 1_800_000
       return leading && pending.length === 1 && far && members[0]?.health?.ntsGeneration === next.generation
     })
     await again.kill()

@@ -130,7 +130,9 @@ export const startNats = async (
         const [program = "nats-server", ...words] = [...hostOf(index).how, ...binary]
         child = spawn(program, [...words, "-c", config], { stdio: "ignore" })
         await once(child, "spawn")
-        if (hosts === undefined) await listening(child, loopback.address, port)
+        // A server that cannot have its place for routes ends only after it has begun to listen for clients.
+        if (hosts === undefined)
+          for (const each of [port, ports[SIZE + index] ?? port]) await listening(child, loopback.address, each)
       },
       kill: () => end("SIGKILL"),
       end: () => end("SIGTERM")

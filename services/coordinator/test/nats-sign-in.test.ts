@@ -13,7 +13,7 @@ import {
 } from "../../../infra/nats/make-configuration.ts"
 import { refusal } from "../src/cluster.ts"
 import { LEASE_MS } from "../src/cluster-lease.ts"
-import { freePorts, natsBinary } from "./nats-cluster.ts"
+import { freePorts, listening, natsBinary, ownLoopback } from "./nats-cluster.ts"
 import { eventsOf } from "./running-cluster.ts"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
 
@@ -25,19 +25,21 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
   const root = mkdtempSync(join(tmpdir(), "meridian-sign-in-"))
   const folder = join(root, "nats")
   const foreign = join(root, "foreign")
+  const host = ownLoopback()
   let place: Place
   let port = 0
   let server: ChildProcess
   let running: Array<RunningCoordinator> = []
   beforeAll(async () => {
     place = makePlace()
-    port = (await freePorts(1))[0] ?? 0
-    const servers = [{ name: "n1", host: "127.0.0.1", port, routePort: port, store: join(root, "store") }]
+    port = (await freePorts(1, host))[0] ?? 0
+    const servers = [{ name: "n1", host, port, routePort: port, store: join(root, "store") }]
     for (const each of [folder, foreign])
       makeNatsConfiguration({ folder: each, servers, coordinators: ["a"], readers: ["audit"] })
     const [program = "nats-server", ...words] = binary ?? []
     server = spawn(program, [...words, "-c", serverConfiguration(folder, "n1")], { stdio: "ignore" })
     await once(server, "spawn")
+    await listening(server, host, port)
   })
   afterEach(async () => {
     await Promise.all(running.map((it) => it.kill()))
@@ -51,7 +53,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
   })
 
   const start = (node: string, seed: string | undefined, authority: string | undefined): RunningCoordinator => {
-    const args = ["--nats", `127.0.0.1:${port}`, "--log-bytes", "100000000", "--cluster-key", clusterKey]
+    const args = ["--nats", `${host}:${port}`, "--log-bytes", "100000000", "--cluster-key", clusterKey]
     const started = startCoordinator(join(place.path, node), node, [
       ...args,
       ...(seed === undefined ? [] : ["--nats-nkey-seed", seed]),
@@ -81,7 +83,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
     const after = await eventsOf(again, "keys")
     expect(after.slice(0, before.length)).toEqual(before)
     expect(new Set(after.map(({ node }) => node))).toEqual(new Set(["a"]))
-  }, 240_000)
+  })
 
   it("says what is wrong, and does not end for it", async () => {
     const cases = [
@@ -97,13 +99,13 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
     ] as const
     const started = cases.map(([seed, authority], index) => start(`b${index}`, seed, authority))
     for (const [index, coordinator] of started.entries()) {
-      const line = await coordinator.warning(/no NATS at/)
-      expect(line).toMatch(cases[index]?.[2] ?? /never/)
-      expect(line).toMatch(/^no NATS at 127.0.0.1:\d+: .*; this node has no snapshot and waits, without keys$/)
+      // A machine with much else to do may have it say first that the server took too long; it asks again.
+      const line = await coordinator.warning(cases[index]?.[2] ?? /never/)
+      expect(line).toMatch(/^no NATS at 127[.\d]+:\d+: .*; this node has no snapshot and waits, without keys$/)
       expect(line).not.toMatch(/SU[A-Z2-7]{56}/)
       expect(coordinator.process.exitCode).toBeNull()
     }
-  }, 240_000)
+  })
 
   it("ends where the seed cannot be read, or is none", async () => {
     const missing = start("b", "/nonexistent/a.nkey", authorityFile(folder))
@@ -115,7 +117,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
     expect(await wrong.exited).toBe(1)
     expect(wrong.stderr()).toContain(`${rubbish} holds no seed of a user's nkey: expected one line that begins with SU`)
     expect(wrong.stderr()).not.toContain("SUnothing")
-  }, 240_000)
+  })
 
   it("passes on what it has no words of its own for", () => {
     const plan = { servers: ["h:1"], seedFile: undefined, authorityFile: undefined, replicas: 1 as const, logBytes: 1 }

@@ -9,7 +9,8 @@ import { readFileSync, readlinkSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 
 /** However the test ends, its namespaces end by then. */
-const LIFE_S = "600"
+const LIFE_S = "1200"
+const START_LIMIT_MS = 120_000
 
 export interface Machine {
   readonly address: string
@@ -45,7 +46,7 @@ const hold = async (words: ReadonlyArray<string>): Promise<ChildProcess> => {
   const [command, ...args] = [...words, "sleep", LIFE_S]
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "ignore"] })
   await once(child, "spawn")
-  for (let tries = 0; tries < 500; tries++) {
+  for (const end = performance.now() + START_LIMIT_MS; performance.now() < end; ) {
     if (child.exitCode !== null || child.pid === undefined) throw new Error(`${command} ended with ${child.exitCode}`)
     const sleeps = readFileSync(`/proc/${child.pid}/comm`, "utf8").trim() === "sleep"
     if (sleeps && ownNamespace(child.pid) !== ownNamespace("self")) return child

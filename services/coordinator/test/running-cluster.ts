@@ -1,15 +1,24 @@
 /** Coordinators over one NATS, and what a test asks of them together. */
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { AnyEvent } from "@meridian/events/catalogue"
 import type { StateView } from "../src/state-view.ts"
-import { makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
+import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
 
 export const NODES = ["a", "b", "c"]
 
 /** Numbers and keys of what a node serves with. */
 export const keysText = (keys: ServingKeys): string =>
   JSON.stringify(keys.generations.map(({ id, key }) => [id, Buffer.from(key).toString("hex")]))
+
+export const nameOf = ({ directory }: RunningCoordinator): string => basename(directory)
+
+/** One generation waits, the one before it has become active, and every node says that it holds what waits. */
+export const readyToRotate = ({ ntsKeys, members }: StateView): boolean => {
+  const [next, ...more] = ntsKeys.filter(({ status }) => status === "pending")
+  const held = members.every(({ health }) => (health?.ntsGeneration ?? 0) >= (next?.generation ?? 0))
+  return next !== undefined && more.length === 0 && held
+}
 
 /** What every node must agree on. */
 const agreed = ({ leader, term, ntsKeys }: StateView): string =>
@@ -62,6 +71,35 @@ export const leaderOf = async (nodes: ReadonlyArray<RunningCoordinator>): Promis
     () => "a leader"
   )
 
+/** Waits until exactly one says that it leads: reports are a second old, and leading may just have passed on. */
+export const oneLeads = async (nodes: ReadonlyArray<RunningCoordinator>): Promise<void> => {
+  let leading = 0
+  await until(
+    async () => {
+      leading = (await Promise.all(nodes.map((it) => it.report()))).filter((it) => it.leading).length
+      return leading === 1 ? true : undefined
+    },
+    () => `one leader; ${leading} say that they lead`
+  )
+}
+
+/** Waits until every node serves with the same keys, as many as `count` where that is given. */
+export const sameKeys = async (nodes: ReadonlyArray<RunningCoordinator>, count?: number): Promise<void> => {
+  let texts: ReadonlyArray<string> = []
+  await until(
+    () => {
+      const last = nodes.map((it) => it.allKeys.at(-1))
+      texts = last.map((it) => (it === undefined ? "none" : ids(it).join()))
+      const keys = new Set(last.map((it) => (it === undefined ? "" : keysText(it))))
+      const [first] = last
+      return keys.size === 1 && first !== undefined && first.generations.length === (count ?? first.generations.length)
+        ? true
+        : undefined
+    },
+    () => `the same ${count ?? ""} keys on every node, found ${texts.join("; ")}`
+  )
+}
+
 /** The state that all agree on. */
 export const agreement = async (
   nodes: ReadonlyArray<RunningCoordinator>,
@@ -96,5 +134,21 @@ export const holesIn = (events: ReadonlyArray<AnyEvent>): ReadonlyArray<string> 
     const last = versions.get(subject) ?? 0
     versions.set(subject, version)
     return version === last + 1 ? [] : [`${subject}: ${type} ${version} after ${last}`]
+  })
+}
+
+/** Of the events of keys.nts, those that somebody else wrote than the leader whose term it was; and terms that came twice. */
+export const outOfTerm = (events: ReadonlyArray<AnyEvent>): ReadonlyArray<string> => {
+  let leader = "nobody"
+  let term = 0
+  return events.flatMap((event) => {
+    const { type, node, version } = event
+    if (event.type === "NtsLeaderTookOver") {
+      const again = event.data.term <= term
+      leader = event.data.leader
+      term = event.data.term
+      if (again) return [`${version}: term ${term} does not follow the one before`]
+    }
+    return node === leader ? [] : [`${version}: ${type} by ${node} while ${leader} led with term ${term}`]
   })
 }

@@ -13,6 +13,8 @@ const GIVEN = process.env["MERIDIAN_SCHEDULES"]
 const SCHEDULES = Number(GIVEN ?? 10_000)
 const FIRST_SEED = Number(process.env["MERIDIAN_SEED"] ?? 1)
 const LIMIT_MS = GIVEN === undefined ? 60_000 : 3_600_000
+/** For the threads to start and to end the schedule that they are in. */
+const MARGIN_MS = 240_000
 
 const runShare = (share: Share): Promise<Outcome> =>
   new Promise((done, failed) => {
@@ -43,5 +45,5 @@ it(
       )
     expect(done).toBeGreaterThan(0)
   },
-  LIMIT_MS + 20_000
+  LIMIT_MS + MARGIN_MS
 )

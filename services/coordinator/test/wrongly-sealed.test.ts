@@ -124,7 +124,7 @@ describe("a node that meets a key it cannot open", () => {
   })
 })
 
-describe("a coordinator whose log has a wrongly sealed key", { timeout: 120_000 }, () => {
+describe("a coordinator whose log has a wrongly sealed key", () => {
   let place: Place
   let running: Array<RunningCoordinator>
   beforeEach(() => {
