@@ -55,7 +55,9 @@ export interface KeyFile {
 export const parseKeyFile = (text: string, file: string): KeyFile => {
   const keys = new Map<number, SymmetricKey>()
   const problems: KeyFileProblem[] = []
-  text.split("\n").forEach((line, index) => {
+  // Editors of other systems put a byte order mark in front.
+  const lines = (text.startsWith("\uFEFF") ? text.slice(1) : text).split("\n")
+  lines.forEach((line, index) => {
     const report = (severity: "error" | "warning", reason: string): void =>
       void problems.push(new KeyFileProblem(severity, file, index + 1, reason))
     const key = parseLine(line, report)

@@ -2,10 +2,10 @@
  * The keys of the node: what the coordinator folded from the event log, and what the configured key file says. Every
  * process that serves gets the whole of it when it starts and again whenever something changes.
  */
-import { readFileSync } from "node:fs"
-import { parseKeyFile } from "@meridian/auth/key-file"
+import { type KeyFile, parseKeyFile } from "@meridian/auth/key-file"
 import type { KeyRange } from "@meridian/auth/key-table"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import { FileNotRead, readRegularFile } from "@meridian/native-io/regular-file"
 
 export interface KeyFilePlan {
   readonly file: string
@@ -13,6 +13,11 @@ export interface KeyFilePlan {
 }
 
 type Symmetric = ServingKeys["symmetric"]
+
+/** A file of all 65 535 keys has half of it. */
+const MOST_BYTES = 16 * 1024 * 1024
+/** What is no key file has as many bad lines as it has lines. */
+const MOST_PROBLEMS = 20
 
 export class KeyBoard {
   private readonly file: KeyFilePlan | undefined
@@ -28,14 +33,23 @@ export class KeyBoard {
     this.changed = changed
   }
 
-  /** Everything as it stands. Where the file and the log name the same key id, the file's key counts: an operator wrote it. */
+  /**
+   * Everything as it stands. Where the file and the log name the same key id, the file's key counts, and only a trustedkey
+   * line trusts it: an operator wrote it.
+   */
   get keys(): ServingKeys {
     const own = new Set(this.fromFile.map(({ id }) => id))
+    const minted = this.fromLog.symmetric.filter(({ id }) => !own.has(id))
+    const trustedByLog = (id: number): boolean =>
+      this.fromLog.trusted.some(({ first, last }) => first <= id && id <= last)
     return {
       type: "keys",
       generations: this.fromLog.generations,
-      symmetric: [...this.fromFile, ...this.fromLog.symmetric.filter(({ id }) => !own.has(id))],
-      trusted: [...(this.file?.trusted ?? []), ...this.fromLog.trusted],
+      symmetric: [...this.fromFile, ...minted],
+      trusted: [
+        ...(this.file?.trusted ?? []),
+        ...minted.flatMap(({ id }) => (trustedByLog(id) ? [{ first: id, last: id }] : []))
+      ],
       sendCryptoNak: this.sendCryptoNak
     }
   }
@@ -47,22 +61,27 @@ export class KeyBoard {
   }
 
   /**
-   * Reads the key file again and returns what is wrong with it, a line each. A file that cannot be read leaves the keys that
-   * were there; a bad line loses no good one.
+   * Reads the key file again and returns what is wrong with it, a line each. A bad line loses no good one; a file that cannot
+   * be read, or that holds bad lines and nothing else, leaves the keys that were there. An empty one takes them away.
    */
   readFile(): readonly string[] {
     if (this.file === undefined) return []
     const { file } = this.file
-    let text: string
+    const kept = this.fromFile.length > 0 ? `; the ${this.fromFile.length} keys read before stay in use` : ""
+    let read: KeyFile
     try {
-      text = readFileSync(file, "utf8")
+      read = parseKeyFile(readRegularFile(file, MOST_BYTES).toString("utf8"), file)
     } catch (error) {
-      const kept = this.fromFile.length > 0 ? `; the ${this.fromFile.length} keys read before stay in use` : ""
-      return [`cannot read the key file ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}${kept}`]
+      if (!(error instanceof FileNotRead)) throw error
+      return [`cannot read the key file ${file}: ${error.reason}${kept}`]
     }
-    const { table, problems } = parseKeyFile(text, file)
+    const { table, problems } = read
+    const reports = problems.slice(0, MOST_PROBLEMS).map((problem) => problem.message)
+    if (problems.length > MOST_PROBLEMS) reports.push(`${file}: and ${problems.length - MOST_PROBLEMS} more like these`)
+    if (table.size === 0 && problems.length > 0)
+      return [...reports, `no line of the key file ${file} gives a key: is it an ntp.keys file?${kept}`]
     this.fromFile = table.keys.map(({ id, algorithm, secret }) => ({ id, algorithm: algorithm.name, secret }))
     this.changed(this.keys)
-    return problems.map((problem) => problem.message)
+    return reports
   }
 }

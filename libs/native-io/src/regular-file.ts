@@ -1,0 +1,40 @@
+/**
+ * Files that an operator names: read whole, but never waited for. A pipe or a device in such a place would stop the process
+ * for as long as nobody writes to it, or fill its memory.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs"
+import { errnoName } from "./native.ts"
+
+/** Not read; `reason` is the system's name of the error (ENOENT), or a few words. Holds nothing of the file. */
+export class FileNotRead extends Error {
+  readonly _tag = "FileNotRead"
+  readonly reason: string
+
+  constructor(path: string, reason: string) {
+    super(`${path} cannot be read: ${reason}`)
+    this.reason = reason
+  }
+}
+
+/**
+ * The bytes of a regular file, or of what a link leads to.
+ * @param most bytes; a longer file is not read at all
+ * @throws FileNotRead
+ */
+export const readRegularFile = (path: string, most: number): Buffer<ArrayBuffer> => {
+  try {
+    // Without O_NONBLOCK opening a pipe waits for its writer.
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
+    try {
+      const status = fstatSync(descriptor)
+      if (status.isDirectory()) throw new FileNotRead(path, "EISDIR")
+      if (!status.isFile()) throw new FileNotRead(path, "a pipe, socket or device and no regular file")
+      if (status.size > most) throw new FileNotRead(path, `${status.size} bytes, more than ${most}`)
+      return readFileSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+  } catch (error) {
+    throw error instanceof FileNotRead ? error : new FileNotRead(path, errnoName(error))
+  }
+}

@@ -1,0 +1,98 @@
+/** The key file through the hands of an operator: what a re-read may take away, and what it may not. */
+import { execFileSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { KeyBoard } from "../src/key-board.ts"
+
+let folder: string
+let file: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "meridian-key-board-"))
+  file = join(folder, "ntp.keys")
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const board = (told: ServingKeys[] = []): KeyBoard =>
+  new KeyBoard({ file, trusted: [{ first: 1, last: 1 }] }, false, (keys) => void told.push(keys))
+
+const ids = (from: KeyBoard): readonly number[] => from.keys.symmetric.map(({ id }) => id)
+
+/** With key 1 read. */
+const filled = (told: ServingKeys[] = []): KeyBoard => {
+  writeFileSync(file, "1 MD5 secret\n")
+  const made = board(told)
+  expect(made.readFile()).toEqual([])
+  rmSync(file)
+  return made
+}
+
+describe("a re-read of the key file", () => {
+  it("takes what Windows editors make of it", () => {
+    writeFileSync(file, "\uFEFF1 MD5 secret\r\n2 SHA1 other\r\n")
+    const made = board()
+    expect(made.readFile()).toEqual([])
+    expect(ids(made)).toEqual([1, 2])
+  })
+
+  it.each([
+    ["is gone", () => {}, /ENOENT/],
+    ["is a folder", () => mkdirSync(file), /EISDIR/],
+    ["is a link to itself", () => symlinkSync("ntp.keys", file), /ELOOP/],
+    ["is a pipe that nobody writes to", () => execFileSync("mkfifo", [file]), /a pipe, socket or device/],
+    ["is a device without end", () => symlinkSync("/dev/zero", file), /a pipe, socket or device/],
+    ["is longer than any key file", () => writeFileSync(file, new Uint8Array(17 << 20)), /more than 16777216/],
+    ["holds no key", () => writeFileSync(file, "[keys]\nfirst = 1\n"), /no line of the key file .* gives a key/]
+  ])("that %s keeps the keys that were there, and says so", (_what, make, why) => {
+    const told: ServingKeys[] = []
+    const made = filled(told)
+    make()
+    const problems = made.readFile()
+    expect(problems.at(-1)).toMatch(why)
+    expect(problems.at(-1)).toMatch(/; the 1 keys read before stay in use$/)
+    expect(ids(made)).toEqual([1])
+    expect(told).toHaveLength(1)
+  })
+
+  it("says of bad lines without end what they are, and how many more there are", () => {
+    const made = filled()
+    writeFileSync(file, randomBytes(200_000))
+    const problems = made.readFile()
+    expect(problems.length).toBeLessThan(25)
+    expect(problems.join("\n")).toMatch(/and \d+ more like these/)
+    expect(ids(made)).toEqual([1])
+  })
+
+  it("of an empty file takes all keys away: that is how they are withdrawn", () => {
+    const made = filled()
+    writeFileSync(file, "# none any more\n")
+    expect(made.readFile()).toEqual([])
+    expect(ids(made)).toEqual([])
+  })
+})
+
+describe("a key number that the file and the log both have", () => {
+  const minted = (id: number) => ({ id, algorithm: "AES-128", secret: new Uint8Array(16) }) as const
+
+  it("is the file's, and not trusted by the log's saying so", () => {
+    writeFileSync(file, "1 MD5 one\n5 MD5 five\n")
+    const made = board()
+    made.readFile()
+    made.useLog({
+      type: "keys",
+      generations: [],
+      symmetric: [minted(5), minted(6)],
+      trusted: [
+        { first: 5, last: 5 },
+        { first: 6, last: 6 }
+      ],
+      sendCryptoNak: false
+    })
+    const table = parseServingKeys(made.keys)?.table
+    expect(table?.get(5)?.algorithm.name).toBe("MD5")
+    expect([1, 5, 6].map((id) => table?.isTrusted(id))).toEqual([true, false, true])
+  })
+})
