@@ -4,6 +4,7 @@
  */
 import { type FSWatcher, statSync, watch } from "node:fs"
 import { dirname } from "node:path"
+import { errnoName } from "@meridian/native-io/native"
 import { CertificateError, type CertificateFiles, type LoadedCertificate, readCertificate } from "./certificates.ts"
 
 export interface StoreSettings {
@@ -37,6 +38,8 @@ export class CertificateStore {
   private watchers: readonly FSWatcher[] = []
   private poll: NodeJS.Timeout | undefined
   private settling: NodeJS.Timeout | undefined
+  /** What the files looked like when that timer was set. */
+  private settlingOn: string | undefined
 
   /** Reads all pairs once. Those that cannot be used are reported; see {@link current} for the others. */
   constructor(files: readonly CertificateFiles[], events: StoreEvents, settings = defaultStoreSettings) {
@@ -97,9 +100,17 @@ export class CertificateStore {
   }
 
   private lookAtDates(): void {
-    if (this.places.every(({ files, seen }) => stamp(files) === seen)) return
+    const stamps = this.places.map(({ files }) => stamp(files))
+    if (this.places.every(({ seen }, index) => seen === stamps[index])) return
+    // Other files of the folder may change all the time; only these being at rest counts.
+    const look = stamps.join(" ")
+    if (look === this.settlingOn) return
+    this.settlingOn = look
     clearTimeout(this.settling)
-    this.settling = setTimeout(() => this.reload(), this.settings.settleMs).unref()
+    this.settling = setTimeout(() => {
+      this.settlingOn = undefined
+      this.reload()
+    }, this.settings.settleMs).unref()
   }
 
   private read(place: Place): void {
@@ -130,7 +141,11 @@ const KEPT = " (the certificate read before stays in use)"
 const stamp = (files: CertificateFiles): string =>
   [files.certificate, files.key]
     .map((path) => {
-      const found = statSync(path, { bigint: true, throwIfNoEntry: false })
-      return found === undefined ? "none" : `${found.ino}:${found.size}:${found.mtimeNs}`
+      try {
+        const { ino, size, mtimeNs } = statSync(path, { bigint: true })
+        return `${ino}:${size}:${mtimeNs}`
+      } catch (error) {
+        return errnoName(error)
+      }
     })
     .join(" ")

@@ -1,7 +1,7 @@
 /** One certificate and its key: read, checked, described. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
-import { readFileSync } from "node:fs"
-import { errnoName } from "@meridian/native-io/native"
+import { createSecureContext } from "node:tls"
+import { FileNotRead, readRegularFile } from "@meridian/native-io/regular-file"
 import type { CertificateStatus } from "@meridian/observability/nts-ke-report"
 
 /** Paths of PEM files: the certificate followed by its intermediates, and the private key, unencrypted. */
@@ -48,11 +48,15 @@ export const readCertificate = (files: CertificateFiles, now: number): LoadedCer
       files,
       `expected a PEM certificate in ${files.certificate}, found none: give the chain, the server's own first`
     )
-  if (!certificate.checkPrivateKey(parseKey(files, keyText)))
+  const key = parseKey(files, keyText)
+  if (!certificate.checkPrivateKey(key))
     throw new CertificateError(
       files,
-      `expected the key in ${files.key} to belong to the certificate in ${files.certificate}, found another: put the matching pair in place`
+      parsed.some((other) => other.checkPrivateKey(key))
+        ? `expected the server's own certificate first in ${files.certificate}, found it after another: put those that lead to its issuer behind it`
+        : `expected the key in ${files.key} to belong to the certificate in ${files.certificate}, found another: put the matching pair in place`
     )
+  tryInTls(files, chain, keyText)
   return {
     files,
     chain,
@@ -81,13 +85,36 @@ const coverage = (names: readonly string[]): LoadedCertificate["covers"] => {
   }
 }
 
+/** What the TLS library takes of a text. */
+const MOST_BYTES = 1024 * 1024
+
 const readText = (files: CertificateFiles, which: keyof CertificateFiles): string => {
   try {
-    return readFileSync(files[which], "utf8")
+    const text = readRegularFile(files[which], MOST_BYTES).toString("utf8")
+    if (!text.includes("\0")) return text
   } catch (error) {
+    if (!(error instanceof FileNotRead)) throw error
     throw new CertificateError(
       files,
-      `expected to read the ${which} from ${files[which]}, found ${errnoName(error)}: check the path and who may read it`
+      `expected to read the ${which} from ${files[which]}, found ${error.reason}: check the path and who may read it`
+    )
+  }
+  throw new CertificateError(
+    files,
+    `expected PEM text in ${files[which]}, found binary data: convert or replace the file`
+  )
+}
+
+/** A pair that TLS will not have, such as one with a short key, is found here, where its name is known; others go on. */
+const tryInTls = (files: CertificateFiles, chain: string, key: string): void => {
+  try {
+    createSecureContext({ cert: chain, key })
+  } catch (error) {
+    // OpenSSL's reasons are fixed sentences; the rest of the error is not passed on.
+    const reason = error instanceof Error && "reason" in error ? String(error.reason) : "no reason given"
+    throw new CertificateError(
+      files,
+      `expected a certificate and key that TLS can use in ${files.certificate} and ${files.key}, found: ${reason}`
     )
   }
 }
@@ -115,10 +142,10 @@ export const parseKey = (files: CertificateFiles, text: string): KeyObject => {
   try {
     return createPrivateKey(text)
   } catch {
-    throw new CertificateError(
-      files,
-      `expected an unencrypted PEM private key in ${files.key}, found something else: replace the file`
-    )
+    const found = text.includes("ENCRYPTED")
+      ? "one with a passphrase: take that off, as with `openssl pkey`"
+      : "something else: replace the file"
+    throw new CertificateError(files, `expected an unencrypted PEM private key in ${files.key}, found ${found}`)
   }
 }
 
