@@ -15,7 +15,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
-  writeSync
+  writeFileSync
 } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -104,7 +104,7 @@ const placeFile = (file: string, text: string): void => {
   const passing = `${file}.${process.pid}`
   const descriptor = openSync(passing, "wx", 0o400)
   try {
-    writeSync(descriptor, text)
+    writeFileSync(descriptor, text)
     fsyncSync(descriptor)
     linkSync(passing, file)
   } finally {
@@ -127,7 +127,9 @@ const placeLink = (path: string, target: string): void => {
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
+  EDQUOT: "the quota is used up",
   EEXIST: "it exists already; wait a second and try again",
+  EFBIG: "it would be longer than this process may write",
   ENOENT: "no such directory",
   ENOSPC: "no space left",
   ENOTDIR: "a part of its path is not a directory",

@@ -20,6 +20,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  writeFileSync,
   writeSync
 } from "node:fs"
 import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
@@ -121,14 +122,17 @@ export class CookieKeyFile {
     }
   }
 
-  /** Undefined where there is no file. Throws CookieKeyFileUnusable, or the file system's error. */
+  /** Undefined where there is no file. Throws CookieKeyFileUnusable, or the file system's error while reading. */
   #readText(): string | undefined {
     let descriptor: number
     try {
-      descriptor = openSync(this.#file, "r")
+      // A pipe would be waited for otherwise.
+      descriptor = openSync(this.#file, constants.O_RDONLY | constants.O_NONBLOCK)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-      throw error
+      const { code } = error as NodeJS.ErrnoException
+      if (code === "ENOENT") return undefined
+      this.#foreign = true
+      throw new CookieKeyFileUnusable(`it cannot be opened (${code}) and stays as it is: name another, or remove it`)
     }
     try {
       const status = fstatSync(descriptor)
@@ -153,7 +157,7 @@ export class CookieKeyFile {
     rmSync(fresh, { force: true })
     const descriptor = openSync(fresh, "wx", 0o600)
     try {
-      writeSync(descriptor, text)
+      writeFileSync(descriptor, text)
       fsyncSync(descriptor)
     } finally {
       closeSync(descriptor)
