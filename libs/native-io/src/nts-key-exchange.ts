@@ -1,16 +1,19 @@
 /** NTS key establishment as a client (RFC 8915 §4) over node:tls: TLS 1.3, ALPN, and both keys by the exporter. */
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { readdirSync, statSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { type ConnectionOptions, connect, getCACertificates, type TLSSocket } from "node:tls"
 import type { AeadId, AeadParameters } from "@meridian/auth/aead"
 import { defaultAeads, type KeyExchange, keyExchangeRequest, KeyExchangeReply } from "@meridian/auth/nts-ke-client"
 import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
+import { FileNotRead, readRegularFile } from "./regular-file.ts"
 
 const ALPN = "ntske/1"
 /** For the whole exchange, milliseconds. */
 const PATIENCE_MS = 10_000
 const MOST_CA_FILES = 1_000
+/** A system's whole bundle has a quarter of a megabyte. */
+const MOST_CA_BYTES = 16 * 1024 * 1024
 
 export interface KeyExchangeTarget {
   /** Whose certificate must be shown: a DNS name or a numeric address. */
@@ -86,9 +89,15 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
       const judged = reply.push(bytes)
       if (judged === "reading") return
       if (judged._tag === "Refused") return fail("refused", judged.message)
+      try {
+        resolve({ ...keysOf(socket, judged), certificate: certificateOf(socket) })
+      } catch (error) {
+        return fail("connection", `the keys cannot be derived: ${messageOf(error)}`)
+      }
       clearTimeout(limit)
-      resolve({ ...keysOf(socket, judged), certificate: certificateOf(socket) })
-      socket.end()
+      // One reply is all that is wanted. A server that goes on sending, or never closes, would hold on to us.
+      socket.removeAllListeners("data")
+      socket.destroySoon()
     })
     socket.on("error", (error: NodeJS.ErrnoException) =>
       fail(isCertificateFault(error) ? "certificate" : "connection", messageOf(error))
@@ -116,18 +125,31 @@ const systemRoots = (): string[] => {
   return roots
 }
 
+/** The texts of a file, or of a folder's files; those of a folder that cannot be read are passed over. */
 const readCertificates = (path: string): string[] => {
-  if (!statSync(path).isDirectory()) {
-    const text = readFileSync(path, "utf8")
-    // The library passes over what is no certificate, and would then blame the server's.
-    if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(text)) throw new Error("no certificate in PEM is in it")
-    return [text]
-  }
-  const files = readdirSync(path)
+  const texts = isFolder(path) ? readFolder(path) : [readText(path)]
+  // The library passes over what is no certificate, and would then blame the server's.
+  if (!texts.some((text) => /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(text)))
+    throw new Error("no certificate in PEM is in it")
+  return texts
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+const readText = (path: string): string => readRegularFile(path, MOST_CA_BYTES).toString("utf8")
+
+const readFolder = (path: string): string[] =>
+  readdirSync(path)
     .filter((name) => /\.(?:pem|crt|cer)$|\.\d$/.test(name))
     .slice(0, MOST_CA_FILES)
-  return files.map((name) => readFileSync(join(path, name), "utf8"))
-}
+    .flatMap((name) => {
+      try {
+        return readText(join(path, name))
+      } catch (error) {
+        if (error instanceof FileNotRead) return []
+        throw error
+      }
+    })
 
 const keysOf = (
   socket: TLSSocket,
@@ -166,4 +188,6 @@ const isCertificateFault = ({ code = "" }: NodeJS.ErrnoException): boolean =>
 
 /** Without the advice about Node's command line, which nobody types here. */
 const messageOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")
+  error instanceof FileNotRead
+    ? error.reason
+    : (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")
