@@ -4,9 +4,11 @@
  * precious: whatever is wrong with it, keys are exchanged anew.
  */
 import { randomBytes } from "node:crypto"
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
+import { errnoName } from "./native.ts"
+import { FileNotRead, readRegularFile } from "./regular-file.ts"
 
 /** The node's own jars; another program that keeps some in the same directory names its file otherwise. */
 const NODE_JARS = "nts-cookies"
@@ -15,6 +17,8 @@ const NONCE_BYTES = 24
 const PURPOSE = new TextEncoder().encode("meridian nts cookies 1")
 /** Jars kept; a file with more was not written by us. */
 const MOST_JARS = 256
+/** Of a file: that many jars of eight cookies of 512 bytes, in base 64, have a quarter of it. */
+const MOST_BYTES = 8 * 1024 * 1024
 
 /** One association's keys. Holds key material. */
 export interface Jar {
@@ -48,25 +52,29 @@ export class CookieJars {
 
   /**
    * The jars by source, each once: they are gone from the file afterwards, for a cookie is used once and a crash must not
-   * bring it back. Also a sentence when there was a file that is no good.
+   * bring it back. Also a sentence when there was a file that is no good, or that cannot be emptied.
    */
   take(): { readonly jars: ReadonlyMap<string, Jar>; readonly problem: string | undefined } {
-    let box: Buffer
+    const path = this.path(this.name)
+    const none = (problem?: string) => ({ jars: new Map<string, Jar>(), problem })
+    let jars: ReadonlyMap<string, Jar>
     try {
-      box = readFileSync(this.path(this.name))
-    } catch {
-      return { jars: new Map(), problem: undefined }
+      jars = this.open(readRegularFile(path, MOST_BYTES))
+    } catch (error) {
+      if (!(error instanceof FileNotRead))
+        return none(
+          `${path} does not open with ${this.name}.key beside it: kept cookies are lost, keys are exchanged anew`
+        )
+      return none(error.reason === "ENOENT" ? undefined : `${error.message}: keys are exchanged anew`)
     }
     try {
-      const jars = this.open(box)
       this.save(new Map())
-      return { jars, problem: undefined }
-    } catch {
-      return {
-        jars: new Map(),
-        problem: `${this.path(this.name)} does not open with ${this.name}.key beside it: kept cookies are lost, keys are exchanged anew`
-      }
+    } catch (error) {
+      return none(
+        `${path} cannot be written (${errnoName(error)}): its cookies could be used twice and are not, keys are exchanged anew`
+      )
     }
+    return { jars, problem: undefined }
   }
 
   /** Replaces the file. Throws the file system's error. */
@@ -80,12 +88,14 @@ export class CookieJars {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 })
     const box = xchacha20poly1305(this.key(), nonce, PURPOSE).encrypt(text)
     const fresh = this.path(`${this.name}.new`)
-    writeFileSync(fresh, Buffer.concat([nonce, box]), { mode: 0o600 })
+    // Made new each time: what somebody else put there is not written into.
+    rmSync(fresh, { force: true })
+    writeFileSync(fresh, Buffer.concat([nonce, box]), { mode: 0o600, flag: "wx" })
     renameSync(fresh, this.path(this.name))
   }
 
-  private open(box: Buffer): ReadonlyMap<string, Jar> {
-    const bytes = new Uint8Array(box)
+  /** Throws on what was not sealed here. */
+  private open(bytes: Uint8Array): ReadonlyMap<string, Jar> {
     const text = xchacha20poly1305(this.key(), bytes.subarray(0, NONCE_BYTES), PURPOSE).decrypt(
       bytes.subarray(NONCE_BYTES)
     )
@@ -100,17 +110,18 @@ export class CookieJars {
     )
   }
 
-  /** Reads the key, or makes one. */
+  /** Reads the key, or makes one. Throws FileNotRead when there is something else in its place. */
   private key(): Uint8Array {
     const path = this.path(`${this.name}.key`)
     try {
-      const key = new Uint8Array(readFileSync(path))
+      const key = new Uint8Array(readRegularFile(path, MOST_BYTES))
       if (key.length === KEY_BYTES) return key
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+      if (!(error instanceof FileNotRead) || error.reason !== "ENOENT") throw error
     }
     const key = new Uint8Array(randomBytes(KEY_BYTES))
-    writeFileSync(path, key, { mode: 0o600 })
+    rmSync(path, { force: true })
+    writeFileSync(path, key, { mode: 0o600, flag: "wx" })
     return key
   }
 
