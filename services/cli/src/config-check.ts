@@ -40,7 +40,7 @@ export const checkConfiguration = (args: readonly string[]): number => {
     return usable ? 0 : 2
   }
   const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
-  if (diagnostics.length > 0) process.stderr.write(formatDiagnostics(diagnostics, { colour }))
+  if (diagnostics.length > 0) process.stderr.write(`${formatDiagnostics(diagnostics, { colour })}\n`)
   for (const { directive, value, origin } of usable ? describeSettings(settings) : [])
     process.stdout.write(`${directive.padEnd(10)} ${(value ?? "(not set)").padEnd(30)} ${describeOrigin(origin)}\n`)
   if (!usable) process.stderr.write(`meridian: ${file} cannot be used\n`)

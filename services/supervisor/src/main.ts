@@ -53,7 +53,8 @@ const readSettings = (args: readonly string[]): Started => {
     overrides: upOverrides(values),
     machine: { cores: availableParallelism(), interfaces: machineAddresses() }
   })
-  if (loaded.diagnostics.length > 0) process.stderr.write(formatDiagnostics(loaded.diagnostics, { colour: colours }))
+  if (loaded.diagnostics.length > 0)
+    process.stderr.write(`${formatDiagnostics(loaded.diagnostics, { colour: colours })}\n`)
   if (!loaded.usable)
     return fail(2, `${values.config ?? "the command line"} cannot be used as it is; nothing was started`)
   return { settings: loaded.settings, stateFlag: values.state === undefined ? "" : ` --state ${values.state}` }
