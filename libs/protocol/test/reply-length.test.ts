@@ -82,7 +82,7 @@ const field = (type: number, body: Iterable<number>): number[] => {
 }
 
 const plain = fc
-  .tuple(fc.oneof(header, version4), fc.oneof(fc.constant([]), fc.uint8Array({ maxLength: 80 })))
+  .tuple(fc.oneof(header, version4), fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 80 })))
   .map(([head, tail]) => Uint8Array.from([...head, ...tail]))
 
 const keyed = fc
@@ -105,7 +105,7 @@ const keyed = fc
 
 /** So that requests without slack are among them. */
 const mostlyNone = (some: fc.Arbitrary<number[]>): fc.Arbitrary<number[]> =>
-  fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: some })
+  fc.oneof({ weight: 2, arbitrary: fc.constant<number[]>([]) }, { weight: 1, arbitrary: some })
 
 /** NTS requests that are authentic, unless their cookie is none. */
 const nts = fc
