@@ -165,6 +165,7 @@ const ntsSettings = (
     diagnostics: [
       ...(isOff ? [] : pairs.diagnostics),
       ...tlsProblems(lines, value),
+      ...aeadProblems(lines, value),
       ...portProblems(lines, value, ntpPort)
     ]
   }
@@ -230,6 +231,17 @@ const tlsProblems = (lines: readonly NtsStatement[], { minTls, maxTls }: NtsSett
   return low === undefined
     ? []
     : [warningAt(low, "RFC 8915 §3 asks for TLS 1.3 or later; clients that keep to it do not need TLS1.2")]
+}
+
+/** The algorithm that RFC 8915 §5.1 asks every implementation to have. */
+const MANDATORY_AEAD = 15
+
+const aeadProblems = (lines: readonly NtsStatement[], { enabled, aeads }: NtsSettings): Diagnostic[] => {
+  const line = lines.findLast(({ values }) => values.aead !== undefined)
+  if (line === undefined || !enabled.value || aeads.some(({ value }) => value === MANDATORY_AEAD)) return []
+  const problem =
+    "most clients do not have it and are turned away; RFC 8915 §5.1 wants another of every server, add the line: nts aead AES_SIV_CMAC_256"
+  return [warningAt(line.places.get("aead") ?? line.location, problem)]
 }
 
 const portProblems = (lines: readonly NtsStatement[], { port }: NtsSettings, ntpPort: number): Diagnostic[] => {
