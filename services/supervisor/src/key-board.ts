@@ -2,8 +2,10 @@
  * The keys of the node: what the coordinator folded from the event log, and what the configured key file says. Every
  * process that serves gets the whole of it when it starts and again whenever something changes.
  */
+import { getHashes } from "node:crypto"
 import { type KeyFile, parseKeyFile } from "@meridian/auth/key-file"
 import type { KeyRange } from "@meridian/auth/key-table"
+import type { MacAlgorithm } from "@meridian/auth/mac-algorithms"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import { FileNotRead, readRegularFile } from "@meridian/native-io/regular-file"
 
@@ -23,14 +25,24 @@ export class KeyBoard {
   private readonly file: KeyFilePlan | undefined
   private readonly sendCryptoNak: boolean
   private readonly changed: (keys: ServingKeys) => void
+  private readonly hashes: ReadonlySet<string>
   private fromFile: Symmetric = []
   private fromLog: ServingKeys = noKeys
 
-  /** @param changed told the whole of it after every change */
-  constructor(file: KeyFilePlan | undefined, sendCryptoNak: boolean, changed: (keys: ServingKeys) => void) {
+  /**
+   * @param changed told the whole of it after every change
+   * @param hashes what this OpenSSL has: builds and policies leave out RIPEMD-160, MD5 and others
+   */
+  constructor(
+    file: KeyFilePlan | undefined,
+    sendCryptoNak: boolean,
+    changed: (keys: ServingKeys) => void,
+    hashes: readonly string[] = getHashes()
+  ) {
     this.file = file
     this.sendCryptoNak = sendCryptoNak
     this.changed = changed
+    this.hashes = new Set(hashes)
   }
 
   /**
@@ -75,13 +87,25 @@ export class KeyBoard {
       if (!(error instanceof FileNotRead)) throw error
       return [`cannot read the key file ${file}: ${error.reason}${kept}`]
     }
-    const { table, problems } = read
-    const reports = problems.slice(0, MOST_PROBLEMS).map((problem) => problem.message)
+    const { table } = read
+    const usable = table.keys.filter(({ algorithm }) => this.has(algorithm))
+    const problems = [
+      ...read.problems.map((problem) => problem.message),
+      // A process that met such a key in a packet could only end.
+      ...table.keys
+        .filter(({ algorithm }) => !this.has(algorithm))
+        .map(({ id, algorithm }) => `${file}: key ${id} is left out: the OpenSSL here has no ${algorithm.name}`)
+    ]
+    const reports = problems.slice(0, MOST_PROBLEMS)
     if (problems.length > MOST_PROBLEMS) reports.push(`${file}: and ${problems.length - MOST_PROBLEMS} more like these`)
     if (table.size === 0 && problems.length > 0)
       return [...reports, `no line of the key file ${file} gives a key: is it an ntp.keys file?${kept}`]
-    this.fromFile = table.keys.map(({ id, algorithm, secret }) => ({ id, algorithm: algorithm.name, secret }))
+    this.fromFile = usable.map(({ id, algorithm, secret }) => ({ id, algorithm: algorithm.name, secret }))
     this.changed(this.keys)
     return reports
+  }
+
+  private has({ kind, name }: MacAlgorithm): boolean {
+    return kind === "cmac" || this.hashes.has(name.toLowerCase())
   }
 }

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
 import { parseServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { KeyBoard } from "../src/key-board.ts"
@@ -71,6 +72,25 @@ describe("a re-read of the key file", () => {
     writeFileSync(file, "# none any more\n")
     expect(made.readFile()).toEqual([])
     expect(ids(made)).toEqual([])
+  })
+})
+
+describe("a key of a type that this OpenSSL does not have", () => {
+  it("is left out with a report, and reaches no process", () => {
+    writeFileSync(file, "1 MD5 one\n2 SHA1 two\n3 AES three\n")
+    const made = new KeyBoard({ file, trusted: [] }, false, () => {}, ["sha1"])
+    expect(made.readFile()).toEqual([
+      expect.stringMatching(/key 3: AES-128 takes 16 bytes/),
+      expect.stringMatching(/key 1 is left out: the OpenSSL here has no MD5$/)
+    ])
+    expect(ids(made)).toEqual([2, 3])
+  })
+
+  it("is none of those that ntp.keys(5) names, here", () => {
+    writeFileSync(file, macAlgorithmNames.map((name, index) => `${index + 1} ${name} ${"00".repeat(32)}\n`).join(""))
+    const made = board()
+    expect(made.readFile().filter((line) => line.includes("left out"))).toEqual([])
+    expect(ids(made)).toHaveLength(macAlgorithmNames.length)
   })
 })
 
