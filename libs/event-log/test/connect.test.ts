@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { describe, expect, it } from "vitest"
 import { connectNats } from "../src/connect.ts"
-import { run } from "./event-log-contract.ts"
+import { run } from "./log-fixture.ts"
 
 describe("connecting", () => {
   it("fails with a reason where no server answers", async () => {
