@@ -2,26 +2,10 @@
 import { request } from "node:http"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-
-export interface NodeState {
-  readonly leader: string | null
-  readonly leading: boolean
-  readonly term: number
-  readonly ready: boolean
-  readonly reason: string
-  readonly members: readonly {
-    readonly node: string
-    readonly live: boolean
-    readonly ready: boolean
-    readonly reason: string
-  }[]
-  readonly ntsKeys: readonly { readonly generation: number; readonly status: string }[]
-  readonly symmetricSets: readonly { readonly set: number; readonly status: string }[]
-  readonly clusterKey: { readonly current: string | null }
-}
+import type { ClusterState } from "@meridian/observability/cluster-state"
 
 /** GET /state of the coordinator in a state directory; undefined where none answers. */
-export const askState = (directory: string): Promise<NodeState | undefined> =>
+export const askState = (directory: string): Promise<ClusterState | undefined> =>
   new Promise((done) => {
     const socketPath = join(directory, "coordinator.sock")
     const asking = request({ socketPath, path: "/state", agent: false, timeout: 2_000 }, (response) => {
@@ -31,7 +15,9 @@ export const askState = (directory: string): Promise<NodeState | undefined> =>
       response.on("end", () => {
         try {
           done(
-            response.statusCode === 200 ? (JSON.parse(Buffer.concat(chunks).toString("utf8")) as NodeState) : undefined
+            response.statusCode === 200
+              ? (JSON.parse(Buffer.concat(chunks).toString("utf8")) as ClusterState)
+              : undefined
           )
         } catch {
           done(undefined)
@@ -46,11 +32,11 @@ export const askState = (directory: string): Promise<NodeState | undefined> =>
 /** Why the nodes do not agree on one whole cluster, in words; undefined when they do. */
 export const disagreement = (
   names: readonly string[],
-  states: readonly (NodeState | undefined)[]
+  states: readonly (ClusterState | undefined)[]
 ): string | undefined => {
   const silent = names.filter((_, index) => states[index] === undefined)
   if (silent.length > 0) return `no answer from the coordinator of ${silent.join(", ")}`
-  const all = states as readonly NodeState[]
+  const all = states as readonly ClusterState[]
   const [first] = all
   if (first === undefined) return "there are no nodes"
   if (all.some(({ leader }) => leader === null)) return "nobody leads yet"

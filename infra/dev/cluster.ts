@@ -15,6 +15,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join, relative, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 import { peer, type PeerCommand } from "@meridian/testkit/real-peers"
 import {
   authorityFile,
@@ -23,7 +24,7 @@ import {
   seedFile,
   serverConfiguration
 } from "../nats/make-configuration.ts"
-import { askState, disagreement, type NodeState } from "./cluster-state.ts"
+import { askState, disagreement } from "./cluster-state.ts"
 import {
   endRecorded,
   isRunning,
@@ -200,7 +201,7 @@ const agreed = async (place: Place, records: readonly RecordedProcess[]): Promis
   }
 }
 
-const askAll = (place: Place): Promise<readonly (NodeState | undefined)[]> =>
+const askAll = (place: Place): Promise<readonly (ClusterState | undefined)[]> =>
   Promise.all(NODES.map((node) => askState(stateOf(place, node))))
 
 const lastLine = (file: string): string => {

@@ -5,10 +5,11 @@ import {
   clusterStatusCommand,
   clusterUndrainCommand
 } from "@meridian/config/cluster-command-lines"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 import { randomBytes } from "node:crypto"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
-import { memberTable, type StateView } from "./cluster-view.ts"
+import { memberTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"
 import { OperatorProblem, printJson, runOperatorCommand, runVerb } from "./operator-command.ts"
@@ -67,13 +68,13 @@ const initText = (file: string): string =>
 
 const status = (programRoot: string, args: readonly string[]): Promise<number> =>
   runOperatorCommand(clusterStatusCommand, args, async ({ values: { state, json } }) => {
-    const view = await ask<StateView>(stateDirectoryOf(programRoot, state), { method: "GET", path: "/state" })
+    const view = await ask<ClusterState>(stateDirectoryOf(programRoot, state), { method: "GET", path: "/state" })
     if (json) printJson(view)
     else process.stdout.write(formatCluster(view))
   })
 
 /** The cluster as one screen. */
-export const formatCluster = (view: StateView, colours?: boolean): string => {
+export const formatCluster = (view: ClusterState, colours?: boolean): string => {
   const { node, leader, leading, term, log, ready, reason, drained, members, clusterKey, ntsKeys, symmetricSets } = view
   const leads = leader === null ? "nobody leads yet" : leading ? "leads" : `follows ${leader}`
   const self = drained

@@ -1,31 +1,10 @@
 /** `meridian explain --at TIME`: what was true at a moment, and the events that say so. */
 import { explainCommand } from "@meridian/config/cluster-command-lines"
-import {
-  type ClockView,
-  clockTable,
-  type GenerationView,
-  generationTable,
-  type SetView,
-  setTable
-} from "./cluster-view.ts"
+import type { Explanation } from "@meridian/observability/cluster-state"
+import { clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { OperatorProblem, printJson, runOperatorCommand } from "./operator-command.ts"
 import { paint, printable, shortTime } from "./text-table.ts"
-
-interface Explanation {
-  readonly at: string
-  readonly leader: { readonly node: string; readonly term: number; readonly event: string } | null
-  readonly generations: readonly GenerationView[]
-  readonly symmetricSets: readonly SetView[]
-  readonly clocks: readonly ClockView[]
-  readonly dropped: readonly {
-    readonly subject: string
-    readonly events: number
-    readonly firstLeft: string | null
-    readonly matters: boolean
-  }[]
-  readonly quarantined: number
-}
 
 export const runExplain = (programRoot: string, args: readonly string[]): Promise<number> =>
   runOperatorCommand(explainCommand, args, async ({ values: { at, state, json } }) => {

@@ -5,9 +5,10 @@ import {
   keysRevokeCommand,
   keysRotateCommand
 } from "@meridian/config/cluster-command-lines"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 import { renameSync, rmSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { generationTable, setTable, type StateView } from "./cluster-view.ts"
+import { generationTable, setTable } from "./cluster-view.ts"
 import { ask, askForText, stateDirectoryOf } from "./coordinator-client.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"
 import { OperatorProblem, printJson, runOperatorCommand, runVerb } from "./operator-command.ts"
@@ -27,7 +28,7 @@ export const runKeys = (programRoot: string, args: readonly string[]): Promise<n
 
 const list = (programRoot: string, args: readonly string[]): Promise<number> =>
   runOperatorCommand(keysListCommand, args, async ({ values: { kind, state, json } }) => {
-    const { ntsKeys, symmetricSets } = await ask<StateView>(stateDirectoryOf(programRoot, state), {
+    const { ntsKeys, symmetricSets } = await ask<ClusterState>(stateDirectoryOf(programRoot, state), {
       method: "GET",
       path: "/state"
     })

@@ -1,7 +1,7 @@
 /** What a coordinator might say of a cluster in which not all is well. */
-import type { StateView } from "../src/cluster-view.ts"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 
-export const state: StateView = {
+export const state: ClusterState = {
   node: "a",
   leader: "b",
   leading: false,
@@ -22,7 +22,8 @@ export const state: StateView = {
       live: true,
       ready: false,
       reason: "no key",
-      drained: false
+      drained: false,
+      serving: false
     },
     {
       node: "b",
@@ -33,28 +34,42 @@ export const state: StateView = {
       live: false,
       ready: true,
       reason: "",
-      drained: true
+      drained: true,
+      serving: false
     }
   ],
   ntsKeys: [
     {
       generation: 2,
+      aead: 15,
       status: "active",
+      notBefore: "2026-11-20T00:00:00.000Z",
       activation: "2026-11-21T00:00:00.000Z",
       retirement: "2026-12-01T00:00:00.000Z",
       event: "e.1"
     },
-    { generation: 3, status: "pending", activation: "2026-11-22T00:00:00.000Z", retirement: null, event: "e.2" }
+    {
+      generation: 3,
+      aead: 15,
+      status: "pending",
+      notBefore: "2026-11-21T00:00:00.000Z",
+      activation: "2026-11-22T00:00:00.000Z",
+      retirement: null,
+      event: "e.2"
+    }
   ],
   symmetricSets: [
     {
       set: 1,
       status: "trusted",
       keys: [{ id: 10_001, type: "AES-128" }],
+      announced: "2026-11-20T00:00:00.000Z",
       trustedFrom: "2026-11-21T00:00:00.000Z",
       until: null,
       event: "e.3"
     }
   ],
-  clusterKey: { current: "00ff00ff00ff00ff", changingTo: null }
+  clusterKey: { current: "00ff00ff00ff00ff", changingTo: null },
+  policy: {},
+  clocks: []
 }

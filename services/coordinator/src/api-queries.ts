@@ -9,11 +9,12 @@ import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { EventLog, LogBatch, ReadOptions } from "@meridian/event-log/event-log"
 import { type Family, familyOf } from "@meridian/events/catalogue"
 import { setStatus } from "@meridian/events/symmetric-keys"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 import { type ApiAnswer, ApiError, json } from "./api-answer.ts"
 import type { Coordinator } from "./coordinator.ts"
 import { explain } from "./explain.ts"
 import { liveKeys } from "./serving.ts"
-import { type StateView, stateView } from "./state-view.ts"
+import { stateView } from "./state-view.ts"
 
 /** Answers GET of everything but the log. */
 export const readState = async (coordinator: Coordinator, url: URL): Promise<ApiAnswer> => {
@@ -34,7 +35,7 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
   }
 }
 
-const stateOf = ({ settings, fold, report, now, putAside, clock }: Coordinator): StateView =>
+const stateOf = ({ settings, fold, report, now, putAside, clock }: Coordinator): ClusterState =>
   stateView(settings.node, fold, report, now(), { putAside, clockDoubt: clock.doubt })
 
 /** The ntp.keys file for clients: the set that is trusted, and the one announced, so that it is in place before its time. */

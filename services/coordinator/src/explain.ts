@@ -6,33 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { EventLog, LogUnavailable } from "@meridian/event-log/event-log"
 import { toIso } from "@meridian/events/event"
+import type { Explanation } from "@meridian/observability/cluster-state"
 import { ClusterFold } from "./cluster-fold.ts"
-import {
-  clockViews,
-  type ClockView,
-  generationViews,
-  type GenerationView,
-  setViews,
-  type SetView
-} from "./state-view.ts"
-
-export interface Explanation {
-  readonly at: string
-  readonly leader: { readonly node: string; readonly term: number; readonly event: string } | null
-  /** Every generation that was live then; its status is that of the moment. */
-  readonly generations: ReadonlyArray<GenerationView>
-  readonly symmetricSets: ReadonlyArray<SetView>
-  readonly clocks: ReadonlyArray<ClockView>
-  /** Subjects whose first events are gone, and the time of the first that is left. */
-  readonly dropped: ReadonlyArray<{
-    readonly subject: string
-    readonly events: number
-    readonly firstLeft: string | null
-    /** Whether what is said of this subject may lack something at the moment asked for. */
-    readonly matters: boolean
-  }>
-  readonly quarantined: number
-}
+import { clockViews, generationViews, setViews } from "./state-view.ts"
 
 /** `at`: milliseconds since 1970. */
 export const explain = (log: EventLog["Service"], at: number): Effect.Effect<Explanation, LogUnavailable> =>

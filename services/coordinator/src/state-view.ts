@@ -1,80 +1,17 @@
 /** What GET /state says: the fold in the words of operators, without key material. Pure. */
+import type {
+  ClockView,
+  ClusterState,
+  GenerationView,
+  MemberView,
+  SetView
+} from "@meridian/observability/cluster-state"
 import type { CoordinatorReport } from "@meridian/observability/coordinator-report"
 import { toIso } from "@meridian/events/event"
-import { isLive, isServing, type MemberHealth } from "@meridian/events/members"
+import { isLive, isServing } from "@meridian/events/members"
 import { generationStatus } from "@meridian/events/nts-keys"
-import type { PolicySettings } from "@meridian/events/policy"
 import { setStatus } from "@meridian/events/symmetric-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
-
-export interface GenerationView {
-  readonly generation: number
-  readonly aead: number | null
-  readonly status: "pending" | "active" | "past" | "retired" | "revoked"
-  readonly notBefore: string | null
-  readonly activation: string | null
-  readonly retirement: string | null
-  /** The event that says so. */
-  readonly event: string
-}
-
-export interface SetView {
-  readonly set: number
-  readonly status: string
-  readonly keys: ReadonlyArray<{ readonly id: number; readonly type: string }>
-  readonly announced: string
-  readonly trustedFrom: string
-  /** End of grace, null while none is set. */
-  readonly until: string | null
-  readonly event: string
-}
-
-export interface MemberView {
-  readonly node: string
-  readonly version: string | null
-  readonly workers: number
-  readonly health: MemberHealth | null
-  readonly heard: string
-  readonly live: boolean
-  readonly ready: boolean
-  readonly reason: string
-  readonly drained: boolean
-  readonly serving: boolean
-}
-
-export interface ClockView {
-  readonly node: string
-  readonly peer: string | null
-  readonly holdover: boolean
-  readonly leap: string
-  readonly reachable: ReadonlyArray<string>
-  readonly steps: number
-  /** The event that chose the peer or entered holdover. */
-  readonly event: string | null
-  /** Why that event was decided. */
-  readonly reason: string | null
-}
-
-export interface StateView {
-  readonly node: string
-  readonly leader: string | null
-  readonly leading: boolean
-  readonly term: number
-  readonly log: Pick<CoordinatorReport, "adapter" | "foldedSeq" | "lastSeq" | "quarantined">
-  /** Live keys that no node can open, in words. */
-  readonly putAside: ReadonlyArray<string>
-  /** Why this node's clock keeps it from leading, empty when it does not. */
-  readonly clockDoubt: string
-  readonly ready: boolean
-  readonly reason: string
-  readonly drained: boolean
-  readonly members: ReadonlyArray<MemberView>
-  readonly ntsKeys: ReadonlyArray<GenerationView>
-  readonly symmetricSets: ReadonlyArray<SetView>
-  readonly clusterKey: { readonly current: string | null; readonly changingTo: string | null }
-  readonly policy: PolicySettings
-  readonly clocks: ReadonlyArray<ClockView>
-}
 
 /** `now`: milliseconds since 1970. */
 export const stateView = (
@@ -82,8 +19,8 @@ export const stateView = (
   fold: ClusterFold,
   report: CoordinatorReport,
   now: number,
-  { putAside, clockDoubt }: Pick<StateView, "putAside" | "clockDoubt">
-): StateView => {
+  { putAside, clockDoubt }: Pick<ClusterState, "putAside" | "clockDoubt">
+): ClusterState => {
   const { adapter, foldedSeq, lastSeq, quarantined, leader, leading, term, ready, reason, drained } = report
   const { current, changingTo } = fold.clusterKey
   return {

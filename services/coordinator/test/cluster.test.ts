@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { GenerationView, StateView } from "../src/state-view.ts"
+import type { ClusterState, GenerationView } from "@meridian/observability/cluster-state"
 import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import {
   agreement,
@@ -187,7 +187,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     const all = [a, nodes[2] as RunningCoordinator, restarted, fresh]
     const after = await until(
       async () => {
-        const states = await Promise.all(all.map((it) => it.state())).catch((): ReadonlyArray<StateView> => [])
+        const states = await Promise.all(all.map((it) => it.state())).catch((): ReadonlyArray<ClusterState> => [])
         const good =
           states.length > 0 && states.every(({ ntsKeys }) => ntsKeys.some(({ generation }) => generation > newest))
         return good ? states[0] : undefined

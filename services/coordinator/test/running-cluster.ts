@@ -2,7 +2,7 @@
 import { basename, join } from "node:path"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { AnyEvent } from "@meridian/events/catalogue"
-import type { StateView } from "../src/state-view.ts"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
 
 export const NODES = ["a", "b", "c"]
@@ -14,14 +14,14 @@ export const keysText = (keys: ServingKeys): string =>
 export const nameOf = ({ directory }: RunningCoordinator): string => basename(directory)
 
 /** One generation waits, the one before it has become active, and every node says that it holds what waits. */
-export const readyToRotate = ({ ntsKeys, members }: StateView): boolean => {
+export const readyToRotate = ({ ntsKeys, members }: ClusterState): boolean => {
   const [next, ...more] = ntsKeys.filter(({ status }) => status === "pending")
   const held = members.every(({ health }) => (health?.ntsGeneration ?? 0) >= (next?.generation ?? 0))
   return next !== undefined && more.length === 0 && held
 }
 
 /** What every node must agree on. */
-const agreed = ({ leader, term, ntsKeys }: StateView): string =>
+const agreed = ({ leader, term, ntsKeys }: ClusterState): string =>
   JSON.stringify([
     leader,
     term,
@@ -103,12 +103,12 @@ export const sameKeys = async (nodes: ReadonlyArray<RunningCoordinator>, count?:
 /** The state that all agree on. */
 export const agreement = async (
   nodes: ReadonlyArray<RunningCoordinator>,
-  good: (state: StateView) => boolean
-): Promise<StateView> => {
+  good: (state: ClusterState) => boolean
+): Promise<ClusterState> => {
   let last: ReadonlyArray<string> = []
   return until(
     async () => {
-      const states = await Promise.all(nodes.map((it) => it.state())).catch((): ReadonlyArray<StateView> => [])
+      const states = await Promise.all(nodes.map((it) => it.state())).catch((): ReadonlyArray<ClusterState> => [])
       last = states.map(agreed)
       const [first] = states
       return first !== undefined && new Set(last).size === 1 && states.every(good) ? first : undefined

@@ -14,7 +14,7 @@ import {
   parseFromCoordinator,
   type ToCoordinator
 } from "@meridian/observability/coordinator-report"
-import type { StateView } from "../src/state-view.ts"
+import type { ClusterState } from "@meridian/observability/cluster-state"
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
 /** What is waited for comes within moments; on a machine with much else to do it may take minutes. */
@@ -62,9 +62,9 @@ export interface RunningCoordinator {
   readonly ask: (method: "GET" | "POST", path: string, body?: unknown) => Promise<Answer>
   /** Gives a command again and again while the answer is to try again (503); the first other answer. */
   readonly command: (path: string, body: unknown) => Promise<Answer>
-  readonly state: () => Promise<StateView>
+  readonly state: () => Promise<ClusterState>
   /** The state once it satisfies the condition. */
-  readonly stateWhen: (until: (state: StateView) => boolean) => Promise<StateView>
+  readonly stateWhen: (until: (state: ClusterState) => boolean) => Promise<ClusterState>
   readonly kill: () => Promise<void>
   /** Drains and ends it; its exit code. */
   readonly drain: () => Promise<number | null>
@@ -121,7 +121,7 @@ export const startCoordinator = (
       asking.on("error", failed)
       asking.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body))
     })
-  const state = async (): Promise<StateView> => JSON.parse((await ask("GET", "/state")).text) as StateView
+  const state = async (): Promise<ClusterState> => JSON.parse((await ask("GET", "/state")).text) as ClusterState
   const seen = (): string => JSON.stringify({ report, warnings, stderr })
   return {
     process: child,
@@ -152,7 +152,7 @@ export const startCoordinator = (
     },
     state,
     stateWhen: (good) => {
-      let last: StateView | undefined
+      let last: ClusterState | undefined
       return until(
         async () => {
           last = await state().catch(() => undefined)
