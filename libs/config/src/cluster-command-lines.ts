@@ -38,14 +38,31 @@ export const upClusterOverrides = (values: FlagValues<typeof upClusterFlags>): C
 const LARGEST = 999_999_999_999_999
 const kinds = oneOf("nts", "symmetric")
 
-/** An instant as ISO 8601 has it, with its zone: without one, people in two places would mean two things. */
+const INSTANT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/
+
+/**
+ * An instant as ISO 8601 has it, with its zone: without one, people in two places would mean two things. A blank may stand
+ * for the T, as our own tables print it. Its value is in UTC with milliseconds. A leap second, which no event's time has a
+ * number for, is the last millisecond before it.
+ */
 const instant: ValueType<string> = {
   syntax: "TIME",
-  expected: "a time with its zone, such as 2026-11-21T12:00:00Z",
-  parse: (value) =>
-    /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/.test(value) ? accepted(value) : refused,
+  expected: "a time that exists, with its zone, such as 2026-11-21T12:00:00Z",
+  parse: (value) => {
+    const [, day = "", minute = "00:00", second = "00", fraction = ".0", zone = "Z"] = INSTANT.exec(value) ?? []
+    // Date.parse takes the 30th of February for the 2nd of March.
+    if (Number.isNaN(Date.parse(day)) || isoOf(Date.parse(day)).slice(0, 10) !== day) return refused
+    const isLeap = second === "60"
+    const moment = Date.parse(`${day}T${minute}:${isLeap ? "59.999" : `${second}${fraction}`}${zone}`)
+    const iso = Number.isNaN(moment) ? "" : isoOf(moment)
+    return iso.length !== ISO_LENGTH || (isLeap && !iso.endsWith("T23:59:59.999Z")) ? refused : accepted(iso)
+  },
   write: String
 }
+
+/** Of years 0 to 9999; others are longer. */
+const ISO_LENGTH = 24
+const isoOf = (moment: number): string => new Date(moment).toISOString()
 
 export const logCommand = defineFlags({
   command: "meridian log",

@@ -156,6 +156,32 @@ describe("the operator's command lines", () => {
     for (const at of ["2026-11-21T12:00:00", "12:00Z", "now"])
       expect(error(explainCommand, "--at", at)).toContain("zone")
   })
+  it.each([
+    ["2026-11-21", "2026-11-21T00:00:00.000Z"],
+    ["2026-11-21 12:00:00Z", "2026-11-21T12:00:00.000Z"],
+    ["2026-11-21T13:00+01:00", "2026-11-21T12:00:00.000Z"],
+    ["2026-11-21T12:00:00.123456789Z", "2026-11-21T12:00:00.123Z"],
+    ["2028-02-29T12:00Z", "2028-02-29T12:00:00.000Z"],
+    ["2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999Z"],
+    ["2017-01-01T00:59:60.5+01:00", "2016-12-31T23:59:59.999Z"]
+  ])("take %s for %s", (at, iso) => {
+    const parsed = parseFlags(explainCommand, ["--at", at])
+    expect(parsed.ok && parsed.value.values.at).toBe(iso)
+  })
+  it.each([
+    "2026-02-30",
+    "2026-02-29T12:00Z",
+    "2026-13-01",
+    "2026-11-00",
+    "2026-11-21T25:00Z",
+    "2026-11-21T12:60Z",
+    "2026-11-21T12:00.5Z",
+    "2026-11-21T12:00:60Z",
+    "2026-11-21T12:00+25:00",
+    "9999-12-31T23:59:59-23:59",
+    "1795273000",
+    ""
+  ])("take %j for no moment", (at) => expect(error(explainCommand, "--at", at)).toContain("--at"))
   it("take places from 1 and one generation", () => {
     expect(error(logCommand, "--from", "0")).toContain("from 1")
     expect(error(keysRevokeCommand)).toBe("GENERATION is missing, expected: meridian keys revoke GENERATION")

@@ -97,6 +97,8 @@ export interface ClusterState {
 /** What was true at a moment. */
 export interface Explanation {
   readonly at: string
+  /** It is still to come: what is said is what is known by now, keys as they will stand then if nothing else happens. */
+  readonly future: boolean
   readonly leader: { readonly node: string; readonly term: number; readonly event: string } | null
   /** Every generation that was live then; its status is that of the moment. */
   readonly generations: readonly GenerationView[]

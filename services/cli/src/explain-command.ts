@@ -3,17 +3,15 @@ import { explainCommand } from "@meridian/config/cluster-command-lines"
 import type { Explanation } from "@meridian/observability/cluster-state"
 import { clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { OperatorProblem, printJson, runOperatorCommand } from "./operator-command.ts"
+import { printJson, runOperatorCommand } from "./operator-command.ts"
 import { paint, printable, shortTime } from "./text-table.ts"
 
 export const runExplain = (programRoot: string, args: readonly string[]): Promise<number> =>
   runOperatorCommand(explainCommand, args, async ({ values: { at, state, json } }) => {
-    const moment = at === undefined ? Date.now() : Date.parse(at)
-    if (Number.isNaN(moment)) throw new OperatorProblem(2, `--at: there is no such time as ${JSON.stringify(at)}`)
-    const query = new URLSearchParams({ at: new Date(moment).toISOString() })
+    const query = at === undefined ? "" : `?${new URLSearchParams({ at }).toString()}`
     const found = await ask<Explanation>(stateDirectoryOf(programRoot, state), {
       method: "GET",
-      path: `/explain?${query.toString()}`
+      path: `/explain${query}`
     })
     if (json) printJson(found)
     else process.stdout.write(formatExplanation(found))
@@ -21,22 +19,36 @@ export const runExplain = (programRoot: string, args: readonly string[]): Promis
 
 /** The explanation as one screen. */
 export const formatExplanation = (found: Explanation, colours?: boolean): string => {
-  const { at, leader, generations, symmetricSets, clocks, dropped, quarantined } = found
+  const { at, future, leader, generations, symmetricSets, clocks, dropped, quarantined } = found
   const title = (text: string): string => `${paint(text, "bold", colours)}\n`
-  const leads = leader === null ? "nobody had led yet" : `${leader.node}, term ${leader.term}, by event ${leader.event}`
+  const leads =
+    leader === null
+      ? "nobody had led yet"
+      : `the leader was ${leader.node}, term ${leader.term}, by event ${leader.event}`
   const gaps = dropped.map(({ subject, events, firstLeft, matters }) =>
     paint(
       printable(
         `  ${events} events of ${subject} were dropped by retention, ${
           firstLeft === null ? "none is left" : `the first left is of ${shortTime(firstLeft)}`
-        }: ${matters ? "what is said of it here may lack something" : "before what matters here"}`
+        }: ${matters ? "what is said of it here may lack something" : "before what matters here"}${
+          !matters && subject.startsWith("clock.") ? "; reachable sources and steps are counted from there" : ""
+        }`
       ),
       matters ? "warn" : "dim",
       colours
     )
   )
   return [
-    `At ${printable(at)} the leader was ${printable(leads)}\n`,
+    ...(future
+      ? [
+          paint(
+            `${printable(at)} is still to come: this is what is known by now, keys as they will stand then\n`,
+            "warn",
+            colours
+          )
+        ]
+      : []),
+    `At ${printable(at)} ${printable(leads)}\n`,
     title("NTS master keys"),
     generationTable(generations, colours),
     title("Symmetric keys"),

@@ -12,8 +12,6 @@ export const runLog = (programRoot: string, args: readonly string[]): Promise<nu
       query.set("follow", "1")
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(0))
     }
-    // `meridian log | head` is no fault.
-    process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
     for await (const line of askForLines(stateDirectoryOf(programRoot, state), `/log?${query.toString()}`)) {
       const text = json ? JSON.stringify(line) : describeLine(line as LogLine)
       if (!process.stdout.write(`${text}\n`)) await new Promise((drained) => process.stdout.once("drain", drained))
@@ -36,6 +34,7 @@ interface LogLine {
     readonly reason: string
     readonly detail: string
   }
+  readonly unread?: { readonly reason: string }
   readonly dropped?: { readonly subject: string; readonly events: number; readonly firstSeq: number }
 }
 
@@ -45,7 +44,7 @@ const TYPE_WIDTH = 27
 
 /** A line of the log for people. One of a kind that this release does not know is shown as it is. */
 export const describeLine = (line: LogLine, colours?: boolean): string => {
-  const { seq, event, quarantined, dropped } = line
+  const { seq, event, quarantined, unread, dropped } = line
   if (event !== undefined) {
     const { type, time, node, subject, version, data } = event
     const place = `${subject} ${version}`.padEnd(SUBJECT_WIDTH)
@@ -60,6 +59,12 @@ export const describeLine = (line: LogLine, colours?: boolean): string => {
       colours
     )
   }
+  if (unread !== undefined)
+    return paint(
+      printable(`${"-".padStart(SEQ_WIDTH)}  the log could not be read on: ${unread.reason}`),
+      "bad",
+      colours
+    )
   if (dropped !== undefined)
     return paint(
       printable(

@@ -59,4 +59,10 @@ const commands: Record<string, () => number | Promise<number>> = {
 }
 const aliases: Record<string, string> = { "--help": "help", "-h": "help", "--version": "version", "-V": "version" }
 
+// `meridian … | head` is no fault, and whoever has gone wants no more. A full disk is one.
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  if (code !== "EPIPE") process.stderr.write(`meridian: cannot write the output: ${code ?? message}\n`)
+  process.exit(code === "EPIPE" ? 0 : 1)
+})
+
 process.exitCode = await (commands[aliases[command] ?? command] ?? unknown)()

@@ -63,6 +63,7 @@ describe("tables", () => {
             reason: null
           }
         ],
+        future: false,
         dropped: [
           { subject: "clock.a", events: 5, firstLeft: "2026-11-21T13:00:00.000Z", matters: true },
           { subject: "clock.b", events: 6, firstLeft: "2026-11-20T13:00:00.000Z", matters: false }

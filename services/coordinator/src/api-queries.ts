@@ -1,4 +1,5 @@
 /** What the API answers from the fold and the log. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ServerResponse } from "node:http"
@@ -13,8 +14,13 @@ import type { ClusterState } from "@meridian/observability/cluster-state"
 import { type ApiAnswer, ApiError, json } from "./api-answer.ts"
 import type { Coordinator } from "./coordinator.ts"
 import { explain } from "./explain.ts"
+import { sentence } from "./notices.ts"
 import { liveKeys } from "./serving.ts"
 import { stateView } from "./state-view.ts"
+
+/** What the times of events can be. */
+const EARLIEST = Date.parse("0000-01-01T00:00:00.000Z")
+const LATEST = Date.parse("9999-12-31T23:59:59.999Z")
 
 /** Answers GET of everything but the log. */
 export const readState = async (coordinator: Coordinator, url: URL): Promise<ApiAnswer> => {
@@ -25,10 +31,11 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
       return exportKeys(coordinator)
     case "/explain": {
       const text = url.searchParams.get("at")
-      const at = text === null ? coordinator.now() : Date.parse(text)
-      if (!Number.isFinite(at) || Math.abs(at) > 8.64e15)
+      const now = coordinator.now()
+      const at = text === null ? now : Date.parse(text)
+      if (!(at >= EARLIEST && at <= LATEST))
         throw new ApiError(400, "Malformed", "expected at, a time such as 2026-11-21T12:00:00Z")
-      return json(await Effect.runPromise(explain(logOf(coordinator), at)))
+      return json(await Effect.runPromise(explain(logOf(coordinator), at, now)))
     }
     default:
       throw new ApiError(404, "NotFound", `no such resource: ${url.pathname.slice(0, 64)}`)
@@ -46,7 +53,11 @@ const exportKeys = async (coordinator: Coordinator): Promise<ApiAnswer> => {
     ["trusted", "announced"].includes(setStatus(fold.symmetric, set, now))
   )
   if (sets.length === 0)
-    throw new ApiError(404, "NoKeys", "there are no symmetric keys: mint some with POST /keys/rotate, kind symmetric")
+    throw new ApiError(
+      404,
+      "NoKeys",
+      "there are no symmetric keys: make some with `meridian keys rotate --kind symmetric`"
+    )
   const keys: Array<SymmetricKey> = []
   for (const live of liveKeys({ generations: [], sets })) {
     const secret = await Effect.runPromise(coordinator.openKey(live))
@@ -68,7 +79,7 @@ const logOf = ({ backend }: Coordinator): EventLog["Service"] => {
 
 /**
  * The log as lines of JSON: first what retention has dropped of what was asked for, then events with their places, and
- * records of what was put aside. With `follow` it goes on until the reader leaves.
+ * records of what was put aside; why it could not be read on, if so. With `follow` it goes on until the reader leaves.
  */
 export const streamLog = async (coordinator: Coordinator, url: URL, response: ServerResponse): Promise<void> => {
   const log = logOf(coordinator)
@@ -96,8 +107,13 @@ export const streamLog = async (coordinator: Coordinator, url: URL, response: Se
   const left = once(response, "close").catch(() => undefined)
   const ended = new Promise<void>((done) => copying.addObserver(() => done()))
   await Promise.race([ended, left])
+  const outcome = copying.pollUnsafe()
   copying.interruptUnsafe()
-  response.end()
+  if (outcome?._tag !== "Failure") return void response.end()
+  // A log that could not be read to its end must not look like one that ends there: the answer says why, and has no end.
+  response.write(`${JSON.stringify({ unread: { reason: sentence(Cause.squash(outcome.cause)) } })}\n`, () =>
+    response.destroy()
+  )
 }
 
 const linesOf = ({ events, quarantined }: LogBatch): ReadonlyArray<unknown> => [

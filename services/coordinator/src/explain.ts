@@ -5,26 +5,30 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { EventLog, LogUnavailable } from "@meridian/event-log/event-log"
-import { toIso } from "@meridian/events/event"
+import { clockSubject } from "@meridian/events/clock"
+import { fromIso, toIso } from "@meridian/events/event"
 import type { Explanation } from "@meridian/observability/cluster-state"
 import { ClusterFold } from "./cluster-fold.ts"
 import { clockViews, generationViews, setViews } from "./state-view.ts"
 
-/** `at`: milliseconds since 1970. */
-export const explain = (log: EventLog["Service"], at: number): Effect.Effect<Explanation, LogUnavailable> =>
+/** `at`: milliseconds since 1970; `now`: the same of this moment, by which `at` may be still to come. */
+export const explain = (
+  log: EventLog["Service"],
+  at: number,
+  now: number
+): Effect.Effect<Explanation, LogUnavailable> =>
   Effect.gen(function* () {
-    const moment = toIso(at)
     const fold = new ClusterFold()
-    const firstTimes = new Map<string, string>()
+    const firstTimes = new Map<string, number>()
     let leader: Explanation["leader"] = null
     let quarantined = 0
     yield* Stream.runForEach(log.read({ from: 1 }), (batch) =>
       Effect.sync(() => {
         quarantined += batch.quarantined.length
         for (const { event } of batch.events) {
-          if (!firstTimes.has(event.subject)) firstTimes.set(event.subject, event.time)
-          // Instants of one length and zone: their text sorts as they do.
-          if (event.time > moment || fold.fold(event) !== undefined) continue
+          const time = fromIso(event.time)
+          if (!firstTimes.has(event.subject)) firstTimes.set(event.subject, time)
+          if (time > at || fold.fold(event) !== undefined) continue
           if (event.type === "NtsLeaderTookOver")
             leader = { node: event.data.leader, term: event.data.term, event: event.id }
         }
@@ -35,11 +39,17 @@ export const explain = (log: EventLog["Service"], at: number): Effect.Effect<Exp
       .flatMap(({ subjects }) => subjects)
       .filter(({ firstVersion }) => firstVersion > 1)
       .map(({ subject, firstVersion }) => {
-        const firstLeft = firstTimes.get(subject) ?? null
-        return { subject, events: firstVersion - 1, firstLeft, matters: firstLeft === null || firstLeft > moment }
+        const firstLeft = firstTimes.get(subject)
+        return {
+          subject,
+          events: firstVersion - 1,
+          firstLeft: firstLeft === undefined ? null : toIso(firstLeft),
+          matters: firstLeft === undefined || firstLeft > at || lacksPeer(fold, subject)
+        }
       })
     return {
-      at: moment,
+      at: toIso(at),
+      future: at > now,
       leader,
       generations: generationViews(fold, at).filter(({ status }) => status !== "retired" && status !== "revoked"),
       symmetricSets: setViews(fold, at),
@@ -48,3 +58,7 @@ export const explain = (log: EventLog["Service"], at: number): Effect.Effect<Exp
       quarantined
     }
   })
+
+/** Whether what chose a clock's peer may be among what was dropped: nothing that is left says whom it followed. */
+const lacksPeer = (fold: ClusterFold, subject: string): boolean =>
+  [...fold.clocks.values()].some(({ node, decidedBy }) => clockSubject(node) === subject && decidedBy === null)

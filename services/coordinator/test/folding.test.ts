@@ -114,15 +114,15 @@ describe("an explanation", () => {
       now = START + minute * 60_000
       await run(carryOut(writer, clockAggregate("a"), () => Effect.succeed(choose(`peer-${minute}`))))
     }
-    const peerAt = async (at: number): Promise<unknown> => (await run(explain(log, at))).clocks[0]?.peer
+    const peerAt = async (at: number): Promise<unknown> => (await run(explain(log, at, now))).clocks[0]?.peer
     expect(await peerAt(START - 1)).toBeUndefined()
     expect(await peerAt(START + 90_000)).toBe("peer-1")
     expect(await peerAt(START + 120_000)).toBe("peer-2")
     await run(log.retain({ family: "clock", storedBefore: 0, keepPerSubject: 2 }))
-    expect((await run(explain(log, START + 90_000))).dropped).toEqual([
+    expect((await run(explain(log, START + 90_000, now))).dropped).toEqual([
       { subject: "clock.a", events: 3, firstLeft: "2026-01-01T00:03:00.000Z", matters: true }
     ])
-    expect((await run(explain(log, START + 200_000))).dropped).toMatchObject([{ matters: false }])
+    expect((await run(explain(log, START + 200_000, now))).dropped).toMatchObject([{ matters: false }])
   })
 })
 

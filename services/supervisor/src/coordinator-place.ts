@@ -17,6 +17,8 @@ export interface CoordinatorLaunch {
   /** The service's main.ts. */
   readonly program: string
   readonly arguments: readonly string[]
+  /** What it finds in its environment besides ours. */
+  readonly environment: Readonly<Record<string, string>>
   readonly onKeys: (keys: ServingKeys) => void
   readonly warn: (message: string) => void
 }
@@ -32,7 +34,8 @@ export class CoordinatorPlace {
       spawn: () =>
         spawn(process.execPath, [...NODE_FLAGS, launch.program, ...launch.arguments], {
           stdio: ["ignore", "inherit", "inherit", "ipc"],
-          serialization: "advanced"
+          serialization: "advanced",
+          env: { ...process.env, ...launch.environment }
         }),
       onMessage: (_pid, message) => this.hear(message, launch),
       onExit: () => {},

@@ -20,7 +20,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import manifest from "../package.json" with { type: "json" }
 import { listeningOn, type NodePlan, startNode } from "./node.ts"
-import { nodePlan } from "./plan.ts"
+import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { firstScreen } from "./screen.ts"
 
 const programRoot = resolve(import.meta.dirname, "../../..")
@@ -69,7 +69,8 @@ const planOf = (settings: Settings): NodePlan => {
       version: manifest.version,
       programRoot,
       stateDirectory: resolve(stateDirectory),
-      native: native.addon !== undefined
+      native: native.addon !== undefined,
+      clusterKey
     })
   } catch (error) {
     return fail(1, (error as Error).message)
@@ -78,6 +79,9 @@ const planOf = (settings: Settings): NodePlan => {
 
 type Signal = "SIGTERM" | "SIGINT" | "SIGHUP"
 
+// Children inherit the environment, and the key is the coordinator's alone.
+const clusterKey = process.env[CLUSTER_KEY_VARIABLE]
+delete process.env[CLUSTER_KEY_VARIABLE]
 const { settings, stateFlag } = readSettings(process.argv.slice(2))
 const plan = planOf(settings)
 const openLogOrFail = () => {

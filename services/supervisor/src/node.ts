@@ -42,6 +42,8 @@ export interface NodePlan {
   readonly nts: NtsPlan | undefined
   /** For the coordinator's command line: its log, its name, its cluster. */
   readonly coordinatorArguments: readonly string[]
+  /** For the coordinator's eyes alone: the cluster key, where it was given that way. */
+  readonly coordinatorEnvironment: Readonly<Record<string, string>>
   readonly programs: {
     readonly worker: string
     readonly discipline: string
@@ -165,6 +167,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const coordinator = new CoordinatorPlace({
       program: plan.programs.coordinator,
       arguments: plan.coordinatorArguments,
+      environment: plan.coordinatorEnvironment,
       onKeys: (given) => board.useLog(given),
       warn
     })

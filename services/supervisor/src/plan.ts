@@ -6,12 +6,17 @@ import type { KeyFilePlan } from "./key-board.ts"
 import type { NodePlan, NtsPlan } from "./node.ts"
 import { resolveIdentity } from "./privilege.ts"
 
+/** The variable that may hold the cluster key. */
+export const CLUSTER_KEY_VARIABLE = "MERIDIAN_CLUSTER_KEY"
+
 export interface Surroundings {
   readonly version: string
   /** The folder that holds services/ and libs/. */
   readonly programRoot: string
   readonly stateDirectory: string
   readonly native: boolean
+  /** The cluster key as the environment gave it. */
+  readonly clusterKey: string | undefined
 }
 
 const keyFilePlan = ({ keys }: Settings): KeyFilePlan | undefined =>
@@ -74,7 +79,7 @@ const clusterArguments = ({ cluster, nts }: Settings): readonly string[] => {
 /** @throws NoSuchIdentity */
 export const nodePlan = (
   settings: Settings,
-  { version, programRoot, stateDirectory, native }: Surroundings
+  { version, programRoot, stateDirectory, native, clusterKey }: Surroundings
 ): NodePlan => ({
   version,
   addresses: settings.listen.map((address) => address.value.text),
@@ -96,6 +101,7 @@ export const nodePlan = (
     String(settings.workers.value),
     ...clusterArguments(settings)
   ],
+  coordinatorEnvironment: clusterKey === undefined ? {} : { [CLUSTER_KEY_VARIABLE]: clusterKey },
   programs: {
     worker: resolve(programRoot, "services/worker/src/main.ts"),
     discipline: resolve(programRoot, "services/discipline/src/main.ts"),
