@@ -134,6 +134,19 @@ export const clusterStatusCommand = defineFlags({
   flags: { state, json }
 })
 
+export const clusterRekeyCommand = defineFlags({
+  command: "meridian cluster rekey",
+  meaning:
+    "Gives this node the cluster's next key, made by `meridian cluster init --out FILE`, and begins the change to it where it has not begun. To be given on every node; the change ends by itself.",
+  flags: { state, json },
+  positional: {
+    name: "FILE",
+    meaning: "The next cluster key, readable by the node's user alone.",
+    least: 1,
+    most: 1
+  }
+})
+
 export const clusterDrainCommand = defineFlags({
   command: "meridian cluster drain",
   meaning: "Takes a node out: no more traffic is to be sent to it, over restarts, until it is undrained.",

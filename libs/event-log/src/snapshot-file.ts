@@ -16,8 +16,11 @@ export interface SnapshotStore {
   readonly load: (name: string) => Promise<Snapshot | undefined>
 }
 
-/** Snapshots in a directory, one file `<name>.snapshot` each: a line of JSON about the state, then the state. */
-export const snapshotFiles = (directory: string): SnapshotStore => ({
+/**
+ * Snapshots in a directory, one file `<name>.snapshot` each: a line of JSON about the state, then the state. `onUnusable` is
+ * told of one that is there and cannot be used.
+ */
+export const snapshotFiles = (directory: string, onUnusable: (message: string) => void = () => {}): SnapshotStore => ({
   save: async (name, { seq, format, state }) => {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     const path = join(directory, `${name}.snapshot`)
@@ -35,18 +38,22 @@ export const snapshotFiles = (directory: string): SnapshotStore => ({
     await rename(fresh, path)
   },
   load: async (name) => {
-    const text = await readFile(join(directory, `${name}.snapshot`), "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return ""
-      throw error
+    const file = join(directory, `${name}.snapshot`)
+    const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") onUnusable(`the snapshot ${file} cannot be read (${error.code}): it is not used`)
+      return undefined
     })
+    if (text === undefined) return undefined
     const end = text.indexOf("\n")
     const state = text.slice(end + 1)
     try {
       const { seq, format, sum } = JSON.parse(text.slice(0, end)) as { seq: number; format: number; sum: string }
-      return sum === checksum(state) ? { seq, format, state } : undefined
+      if (sum === checksum(state)) return { seq, format, state }
     } catch {
-      return undefined
+      // Said below.
     }
+    onUnusable(`the snapshot ${file} is damaged: it is not used, and written anew when there is something to write`)
+    return undefined
   }
 })
 

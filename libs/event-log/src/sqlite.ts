@@ -71,8 +71,10 @@ SELECT subject, min(seq) AS firstSeq, min(first) AS firstVersion, max(last) AS v
 const FULL = 13
 const BUSY = 5
 const LOCKED = 6
+const READ_ONLY = 8
 const IO_ERROR = 10
 const CORRUPT = 11
+const CANNOT_OPEN = 14
 const NOT_A_DATABASE = 26
 
 /** SQLite's error in the log's terms. */
@@ -85,6 +87,13 @@ const translate = (error: unknown): LogFull | LogUnavailable => {
     case BUSY:
     case LOCKED:
       return new LogUnavailable({ detail: `another process holds the file: ${text}`, uncertain: false, cause: error })
+    case READ_ONLY:
+    case CANNOT_OPEN:
+      return new LogUnavailable({
+        detail: `the file or its directory may not be written by this user (${text}): check owner and mode`,
+        uncertain: false,
+        cause: error
+      })
     case IO_ERROR:
       return new LogUnavailable({
         detail: `the file cannot be read or written (${text}): check the disk, its quota and the limit on the size of files`,

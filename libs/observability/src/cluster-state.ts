@@ -82,6 +82,8 @@ export interface ClusterState {
   readonly putAside: readonly string[]
   /** Why the node's clock keeps it from leading, empty when it does not. */
   readonly clockDoubt: string
+  /** Why the node's name is in doubt, empty when it is not: another process goes by it. */
+  readonly nameDoubt: string
   readonly ready: boolean
   readonly reason: string
   readonly drained: boolean

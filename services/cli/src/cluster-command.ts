@@ -1,7 +1,8 @@
-/** `meridian cluster init|status|drain NODE|undrain NODE`. */
+/** `meridian cluster init|status|rekey FILE|drain NODE|undrain NODE`. */
 import {
   clusterDrainCommand,
   clusterInitCommand,
+  clusterRekeyCommand,
   clusterStatusCommand,
   clusterUndrainCommand
 } from "@meridian/config/cluster-command-lines"
@@ -21,6 +22,7 @@ export const runCluster = (programRoot: string, args: readonly string[]): Promis
     {
       init: (rest) => init(programRoot, rest),
       status: (rest) => status(programRoot, rest),
+      rekey: (rest) => rekey(programRoot, rest),
       drain: (rest) => drain(programRoot, rest),
       undrain: (rest) => undrain(programRoot, rest)
     },
@@ -96,10 +98,30 @@ export const formatCluster = (view: ClusterState, colours?: boolean): string => 
     `cluster key  ${printable(clusterKey.current ?? "none yet")}${printable(changing)}\n`,
     `keys         NTS generation ${active.join(", ") || "none"}, symmetric set ${trusted.join(", ") || "none"}\n`,
     ...(view.clockDoubt === "" ? [] : [`clock        ${paint(printable(view.clockDoubt), "bad", colours)}\n`]),
+    ...(view.nameDoubt === "" ? [] : [`name         ${paint(printable(view.nameDoubt), "bad", colours)}\n`]),
     ...view.putAside.map((what) => `put aside    ${paint(printable(what), "bad", colours)}\n`),
     memberTable(members, leader, colours)
   ].join("")
 }
+
+const rekey = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(clusterRekeyCommand, args, async ({ values: { state, json }, positionals }) => {
+    const done = await ask<Recorded & { readonly key: string }>(stateDirectoryOf(programRoot, state), {
+      method: "POST",
+      path: "/cluster/key",
+      body: { newKeyFile: resolve(positionals[0] ?? "") }
+    })
+    if (json) return printJson(done)
+    process.stdout.write(
+      [
+        `this node has the next cluster key, ${done.key}`,
+        done.events.length > 0 ? "the change to it has begun" : "the change to it is under way or done",
+        "give it to every other node: meridian cluster rekey FILE there; `cluster status` shows when the change is complete",
+        "then put it in place of the old key and destroy that: with it goes what a node that was away still holds",
+        ""
+      ].join("\n")
+    )
+  })
 
 const drain = (programRoot: string, args: readonly string[]): Promise<number> =>
   runOperatorCommand(clusterDrainCommand, args, async ({ values: { reason, state, json }, positionals }) => {

@@ -2,6 +2,7 @@
 import {
   clusterDrainCommand,
   clusterInitCommand,
+  clusterRekeyCommand,
   clusterStatusCommand,
   clusterUndrainCommand,
   explainCommand,
@@ -32,6 +33,7 @@ const topics: Readonly<Record<string, CommandLine>> = {
   "keys export": keysExportCommand,
   "cluster init": clusterInitCommand,
   "cluster status": clusterStatusCommand,
+  "cluster rekey": clusterRekeyCommand,
   "cluster drain": clusterDrainCommand,
   "cluster undrain": clusterUndrainCommand
 }
@@ -47,7 +49,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian config reference       every directive: syntax, default, meaning
   meridian log [--follow]         the events of the node's log
   meridian keys list              the keys in use; also rotate, revoke GENERATION, export
-  meridian cluster status         the nodes and who leads; also init, drain NODE, undrain NODE
+  meridian cluster status         the nodes and who leads; also init, rekey FILE, drain NODE, undrain NODE
   meridian explain --at TIME      what was true at a moment, and the events that say so
   meridian version
   meridian help [COMMAND]         the flags of one command

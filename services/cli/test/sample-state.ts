@@ -9,6 +9,7 @@ export const state: ClusterState = {
   log: { adapter: "jetstream", foldedSeq: 40, lastSeq: 42, quarantined: 1 },
   putAside: ["the key of keys.nts 4 is wrongly sealed in the log and put aside: no node can open it"],
   clockDoubt: "this node's clock is 3600 s ahead of nodes b, c: it does not lead until it is set right",
+  nameDoubt: "another process has registered as node a since this one did",
   ready: false,
   reason: "no key",
   drained: false,

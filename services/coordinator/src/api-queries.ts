@@ -42,8 +42,8 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
   }
 }
 
-const stateOf = ({ settings, fold, report, now, putAside, clock }: Coordinator): ClusterState =>
-  stateView(settings.node, fold, report, now(), { putAside, clockDoubt: clock.doubt })
+const stateOf = ({ settings, fold, report, now, putAside, clock, nameDoubt }: Coordinator): ClusterState =>
+  stateView(settings.node, fold, report, now(), { putAside, clockDoubt: clock.doubt, nameDoubt })
 
 /** The ntp.keys file for clients: the set that is trusted, and the one announced, so that it is in place before its time. */
 const exportKeys = async (coordinator: Coordinator): Promise<ApiAnswer> => {

@@ -29,7 +29,16 @@ export const openApi = (coordinator: Coordinator): Effect.Effect<void, ApiError,
     Effect.acquireRelease(
       Effect.tryPromise({
         try: () => openSocket(coordinator),
-        catch: (error) => (error instanceof ApiError ? error : new ApiError(500, "SocketFailed", String(error)))
+        catch: (error) => {
+          if (error instanceof ApiError) return error
+          const { code = String(error) } = error as NodeJS.ErrnoException
+          const { directory } = coordinator.settings
+          return new ApiError(
+            500,
+            "SocketFailed",
+            `cannot make ${SOCKET_NAME} in ${directory}: ${code}; check its owner and mode`
+          )
+        }
       }),
       (server) =>
         Effect.sync(() => {

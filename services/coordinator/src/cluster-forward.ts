@@ -21,7 +21,8 @@ export const natsForward = (connection: NatsConnection, node: string): Forward =
         const command = error === null && message.data.length <= MAX_BYTES ? commandOf(message.string()) : undefined
         const given: Promise<ForwardedAnswer> =
           command === undefined ? Promise.resolve({ status: 400, body: "{}" }) : answer(command)
-        void given.then((it) => message.respond(JSON.stringify({ status: it.status, body: it.body })))
+        // The connection may have been closed meanwhile; whoever asked hears nothing then, and says so.
+        void given.then((it) => message.respond(JSON.stringify({ status: it.status, body: it.body }))).catch(() => {})
       }
     })
   }

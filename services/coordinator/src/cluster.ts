@@ -43,8 +43,14 @@ export interface Local {
   readonly snapshots: SnapshotStore
 }
 
-export const openLocal = (directory: string): Effect.Effect<Local, ShelfUnavailable, Scope.Scope> =>
-  Effect.map(localShelf(directory), (mirror) => ({ mirror, snapshots: snapshotFiles(join(directory, "snapshots")) }))
+export const openLocal = (
+  directory: string,
+  warn: (message: string) => void
+): Effect.Effect<Local, ShelfUnavailable, Scope.Scope> =>
+  Effect.map(localShelf(directory), (mirror) => ({
+    mirror,
+    snapshots: snapshotFiles(join(directory, "snapshots"), warn)
+  }))
 
 /** Waits for NATS for as long as it takes; `waiting` is told why, once it takes longer than a moment. */
 export const openCluster = (

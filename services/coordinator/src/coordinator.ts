@@ -6,6 +6,7 @@
  * folding nor the keys.
  */
 import * as Effect from "effect/Effect"
+import * as Deferred from "effect/Deferred"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -15,22 +16,25 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { Inspect } from "@meridian/event-log/commit"
 import type { LogBatch, Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
+import { memberSubject } from "@meridian/events/members"
 import type { CoordinatorReport, HealthMessage } from "@meridian/observability/coordinator-report"
 import type { Arguments } from "./arguments.ts"
 import { ClockRelay } from "./clock-relay.ts"
-import { ClusterFold, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
+import { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import type { Writer } from "./command.ts"
 import type { CookieKeys } from "./cookie-key-file.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
 import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
 import { Leader } from "./leader.ts"
+import { type LogReplaced, LogWatch } from "./log-watch.ts"
 import { MemberVoice } from "./member-voice.ts"
-import { memberHealth, type NodeView, unreadyReason } from "./membership.ts"
+import { memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
 import { NodeClock } from "./node-clock.ts"
 import { NodeKeys, type WrongKey } from "./node-keys.ts"
+import { foreignness, type LastEvent, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
 const SECOND_MS = 1_000
@@ -63,7 +67,6 @@ export class Coordinator {
   readonly relay = new ClockRelay()
   fold = new ClusterFold()
   foldedSeq = 0
-  lastSeq = 0
   backend: Backend | undefined
   leader: Leader | undefined
   writer: Writer | undefined
@@ -80,10 +83,12 @@ export class Coordinator {
   #health: HealthMessage | undefined
   #quarantined = 0
   #folded = false
-  #reachable = true
+  readonly #watch = new LogWatch()
   #snapshotAt = performance.now()
   #snapshotSeq = 0
   #snapshotKeys = ""
+  #last: LastEvent | undefined
+  readonly #replaced = Deferred.makeUnsafe<never, LogReplaced>()
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings
@@ -144,7 +149,7 @@ export class Coordinator {
       leading: this.leader?.leading ?? false,
       term: Math.max(nts.term, symmetric.term),
       foldedSeq: this.foldedSeq,
-      lastSeq: Math.max(this.lastSeq, this.foldedSeq),
+      lastSeq: Math.max(this.#watch.lastSeq, this.foldedSeq),
       adapter: this.#adapter,
       ready: reason === "",
       drained: this.fold.member(this.settings.node).drained,
@@ -157,7 +162,7 @@ export class Coordinator {
   }
 
   get #adapter(): CoordinatorReport["adapter"] {
-    if (this.backend === undefined || !this.#reachable) return null
+    if (this.backend === undefined || !this.#watch.reachable) return null
     return this.settings.nats === undefined ? "sqlite" : "jetstream"
   }
 
@@ -169,13 +174,13 @@ export class Coordinator {
   /** Starts from a snapshot, if there is one: the node serves with what it knew, and activates what is due by the clock. */
   restore(snapshot: Snapshot | undefined): Effect.Effect<boolean, WrongKey> {
     return Effect.gen({ self: this }, function* () {
-      if (snapshot?.format !== SNAPSHOT_FORMAT) return false
-      const { seen, fold: text } = JSON.parse(snapshot.state) as { readonly seen: number; readonly fold: string }
-      const fold = ClusterFold.fromText(text)
-      if (fold === undefined) return false
-      this.fold = fold
-      this.clock.notBefore(seen)
-      this.foldedSeq = this.#snapshotSeq = snapshot.seq
+      const found = snapshot === undefined ? undefined : readSnapshot(snapshot)
+      if (typeof found === "string") this.#surroundings.notices.warn(found)
+      if (found === undefined || typeof found === "string") return false
+      this.fold = found.fold
+      this.clock.notBefore(found.seen)
+      this.foldedSeq = this.#snapshotSeq = found.seq
+      this.#last = found.last
       this.#folded = true
       yield* this.#serve()
       return true
@@ -200,6 +205,11 @@ export class Coordinator {
     return this.#nodeKeys.putAside
   }
 
+  /** Why the node's name is in doubt, empty when it is not. */
+  get nameDoubt(): string {
+    return this.#voice.isNameTaken ? nameTaken(this.settings.node) : ""
+  }
+
   openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
     return this.#custody.open(live)
   }
@@ -211,7 +221,7 @@ export class Coordinator {
   }
 
   /** All that needs a log, until interrupted. */
-  workWith(backend: Backend): Effect.Effect<never, WrongKey, Scope.Scope> {
+  workWith(backend: Backend): Effect.Effect<never, WrongKey | LogReplaced, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const { notices } = this.#surroundings
       for (const warning of backend.warnings) notices.warn(warning)
@@ -242,7 +252,7 @@ export class Coordinator {
       yield* Effect.forkScoped(this.#repeated("snapshots", () => this.#saveWhenDue()))
       yield* Effect.forkScoped(this.#repeated("log", () => this.#lookAtLog(backend)))
       yield* Effect.forkScoped(this.#repeated("clock", () => this.#lookAtClock()))
-      return yield* Effect.never
+      return yield* Deferred.await(this.#replaced)
     })
   }
 
@@ -250,9 +260,9 @@ export class Coordinator {
   readonly save: Effect.Effect<void> = Effect.suspend(() => {
     const { backend, foldedSeq: seq } = this
     if (backend === undefined || !this.#folded) return Effect.void
-    const state = JSON.stringify({ seen: this.clock.sure, fold: this.fold.toText() })
+    const snapshot = writeSnapshot({ seq, seen: this.clock.sure, fold: this.fold, last: this.#last })
     const keys = this.#keyVersions
-    return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, { seq, format: SNAPSHOT_FORMAT, state }), {
+    return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, snapshot), {
       onSuccess: () =>
         Effect.sync(() => {
           this.#snapshotAt = performance.now()
@@ -270,17 +280,16 @@ export class Coordinator {
 
   #caughtUp = false
 
-  /** A snapshot that is ahead of the log is not of this log. */
+  /** A snapshot that is ahead of the log, or knows another event where it ends, is not of this log. */
   #dropForeignSnapshot({ log }: Backend): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       if (this.foldedSeq === 0) return
-      const status = yield* Effect.result(log.status)
-      if (status._tag === "Failure" || status.success.lastSeq >= this.foldedSeq) return
-      this.#surroundings.notices.warn(
-        `the log ends at ${status.success.lastSeq}, before the ${this.foldedSeq} that this node's snapshot knows: it has been replaced, folding it from the start`
-      )
+      const why = yield* Effect.result(foreignness(log, this.foldedSeq, this.#last))
+      if (why._tag === "Failure" || why.success === undefined) return
+      this.#surroundings.notices.warn(`${why.success}: it has been replaced, folding it from the start`)
       this.fold = new ClusterFold()
       this.foldedSeq = this.#snapshotSeq = 0
+      this.#last = undefined
       this.#folded = false
     })
   }
@@ -301,6 +310,8 @@ export class Coordinator {
     const { notices } = this.#surroundings
     for (const { seq, event } of events) {
       if (this.#caughtUp) this.clock.hear(event)
+      if (event.type === "MemberRegistered" && event.subject === memberSubject(this.settings.node))
+        this.#voice.hearRegistration(event.version)
       const why = this.fold.fold(event)
       if (why === undefined) continue
       this.#quarantined += 1
@@ -313,8 +324,10 @@ export class Coordinator {
         `the commit at ${seq} (${subject}) is put aside, ${reason}: ${detail}; more of this kind are only counted`
       )
     }
+    const newest = events.at(-1)
+    if (newest !== undefined) this.#last = { seq: newest.seq, id: newest.event.id }
     this.foldedSeq = Math.max(this.foldedSeq, upTo)
-    this.lastSeq = Math.max(this.lastSeq, upTo)
+    this.#watch.heard(upTo)
     if (caughtUp) {
       this.#caughtUp = true
       this.#folded = true
@@ -328,6 +341,8 @@ export class Coordinator {
   }
 
   #speakForNode(writer: Writer): Effect.Effect<void, unknown> {
+    const { nameDoubt } = this
+    if (nameDoubt !== "") this.#surroundings.notices.warnOnce("name", nameDoubt)
     return this.clock.mayWrite ? this.#voice.speak(writer, memberHealth(this.#view), this.reason) : Effect.void
   }
 
@@ -346,25 +361,13 @@ export class Coordinator {
     return due ? this.save : Effect.void
   }
 
-  /** Whether the log can be reached, and how far ahead of us it is. A log of our own needs no asking. */
+  /** A log of our own needs no asking. */
   #lookAtLog({ log }: Backend): Effect.Effect<void> {
     if (this.settings.nats === undefined) return Effect.void
-    return Effect.gen({ self: this }, function* () {
-      const { notices } = this.#surroundings
-      const status = yield* Effect.result(log.status)
-      if (status._tag === "Success") {
-        this.lastSeq = status.success.lastSeq
-        if (!this.#reachable) notices.warn(`NATS is back: the log is at place ${this.lastSeq}`)
-        this.#reachable = true
-      } else {
-        if (this.#reachable)
-          notices.warn(
-            `${sentence(status.failure)}; this node goes on with what it knows up to place ${this.foldedSeq}`
-          )
-        this.#reachable = false
-      }
-      yield* Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS)
-    })
+    return this.#watch.look(log, this.foldedSeq, this.#surroundings.notices.warn).pipe(
+      Effect.catch((replaced) => Effect.asVoid(Deferred.fail(this.#replaced, replaced))),
+      Effect.andThen(Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS))
+    )
   }
 
   #doubted = false

@@ -313,14 +313,15 @@ export class Leader {
   }
 
   /** Goes on with a change of the cluster key, if this node has the key that is changed to. */
-  #changeClusterKey(): Effect.Effect<void, CommandError | ShelfUnavailable> {
+  #changeClusterKey(): Effect.Effect<void, LeaderError> {
     return Effect.gen({ self: this }, function* () {
       const { changingTo } = this.#writer.fold.clusterKey
       if (changingTo === null || !this.#keys.has(changingTo)) return
       const remaining = yield* this.#custody.rewrap(changingTo, true)
       if (remaining > 0) return
       yield* carryOut(this.#writer, clusterKeyAggregate, () =>
-        Effect.succeed({ _tag: "FinishChange" as const, remaining })
+        // Another leader may lack the new key and have wrapped a slot under the old one since we counted.
+        Effect.as(this.#stillHeld(), { _tag: "FinishChange" as const, remaining })
       )
     })
   }

@@ -93,7 +93,7 @@ const sendKeys = (keys: ServingKeys): void => {
 
 const program = Effect.gen(function* () {
   const cluster = yield* Effect.promise(startCluster)
-  const local = cluster === undefined ? undefined : yield* cluster.openLocal(settings.directory)
+  const local = cluster === undefined ? undefined : yield* cluster.openLocal(settings.directory, notices.warn)
   const coordinator = new Coordinator({
     settings,
     keys,

@@ -1,6 +1,10 @@
 /**
  * What the node says of itself in the log: registers once, tells changes at once, and otherwise is heard three times within
  * the silence after which others count it as gone. An idle node writes no more than that.
+ *
+ * It also hears who else speaks under its name. A process registers once, so a registration after ours is another node's: two
+ * have one name, and what the cluster knows of either is worth nothing. We register once more then, so that the other hears
+ * of us in the same way.
  */
 import * as Effect from "effect/Effect"
 import { HEARTBEAT_FLOOR_MS, type MemberHealth, type MemberState } from "@meridian/events/members"
@@ -15,10 +19,23 @@ export const heartbeatInterval = (memberSilenceMs: number): number =>
 
 export class MemberVoice {
   readonly #release: { readonly version: string; readonly workers: number }
-  #registered = false
+  /** Version of our first registration, and of the last that was heard, ours or not; 0 for none. */
+  #registered = 0
+  #heard = 0
+  #answered = false
 
   constructor(release: { readonly version: string; readonly workers: number }) {
     this.#release = release
+  }
+
+  /** Whether another process has registered under the node's name since we did. */
+  get isNameTaken(): boolean {
+    return this.#registered > 0 && this.#heard > this.#registered
+  }
+
+  /** A registration under the node's name has come in. */
+  hearRegistration(version: number): void {
+    this.#heard = Math.max(this.#heard, version)
   }
 
   /** `reason`: why the node is not ready, empty when it is. */
@@ -26,9 +43,13 @@ export class MemberVoice {
     return Effect.gen({ self: this }, function* () {
       const { version, workers } = this.#release
       const aggregate = memberAggregate(writer.node)
-      if (!this.#registered) {
-        yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Register" as const, version, workers }))
-        this.#registered = true
+      const answering = this.isNameTaken && !this.#answered
+      if (this.#registered === 0 || answering) {
+        this.#answered = answering
+        const [registered] = yield* carryOut(writer, aggregate, () =>
+          Effect.succeed({ _tag: "Register" as const, version, workers })
+        )
+        if (!answering) this.#registered = registered?.version ?? 0
       }
       const { memberSilenceMs } = writer.fold.policy.settings
       if (isDue(aggregate.get(writer.fold), health, writer.now(), heartbeatInterval(memberSilenceMs)))

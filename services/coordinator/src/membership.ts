@@ -28,6 +28,10 @@ export const unreadyReason = ({ health, keyProblem, folded }: NodeView): string 
   return ""
 }
 
+/** What to do where two nodes go by one name. */
+export const nameTaken = (node: string): string =>
+  `another process has registered as node ${node} since this one did: give each node a name of its own (\`node NAME\`)`
+
 export const memberHealth = ({ health, ntsGeneration, symmetricSet }: NodeView): MemberHealth => ({
   workers: health?.workers ?? 0,
   synchronised: health?.synchronised ?? false,

@@ -136,7 +136,10 @@ export class NodeKeys {
     this.#fitted = true
     const lacking = [current, changingTo].find((it) => it !== null && !keys.has(it))
     if (lacking !== undefined)
-      notices.warnOnce(`key ${lacking}`, `this node lacks cluster key ${lacking}: give it that with POST /cluster/key`)
+      notices.warnOnce(
+        `key ${lacking}`,
+        `this node lacks cluster key ${lacking}: give it that with meridian cluster rekey FILE`
+      )
     const settled = changingTo !== null || !keys.has(current) || former.length === 0 || this.#settledFor === current
     return settled ? Effect.void : this.#settle(current, former)
   }
@@ -146,9 +149,17 @@ export class NodeKeys {
     const { custody, keys, notices } = this.#plan
     return Effect.match(custody.rewrap(current, false), {
       onSuccess: () => {
-        const advice = keys.settle(current, former)
-        if (advice !== undefined) notices.warnOnce(`settled ${current}`, advice)
         this.#settledFor = current
+        try {
+          const advice = keys.settle(current, former)
+          if (advice !== undefined) notices.warnOnce(`settled ${current}`, advice)
+        } catch (error) {
+          // The keys in memory are right; at the next start it is tried again.
+          notices.warnOnce(
+            `settled ${current}`,
+            `the cluster key has changed to ${current}, but its file could not be put in place: ${sentence(error)}`
+          )
+        }
       },
       onFailure: (error) => notices.warnOnce("own shelf", sentence(error))
     })

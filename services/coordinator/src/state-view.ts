@@ -19,7 +19,7 @@ export const stateView = (
   fold: ClusterFold,
   report: CoordinatorReport,
   now: number,
-  { putAside, clockDoubt }: Pick<ClusterState, "putAside" | "clockDoubt">
+  { putAside, clockDoubt, nameDoubt }: Pick<ClusterState, "putAside" | "clockDoubt" | "nameDoubt">
 ): ClusterState => {
   const { adapter, foldedSeq, lastSeq, quarantined, leader, leading, term, ready, reason, drained } = report
   const { current, changingTo } = fold.clusterKey
@@ -31,6 +31,7 @@ export const stateView = (
     log: { adapter, foldedSeq, lastSeq, quarantined },
     putAside,
     clockDoubt,
+    nameDoubt,
     ready,
     reason,
     drained,

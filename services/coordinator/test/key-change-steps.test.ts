@@ -1,0 +1,139 @@
+/**
+ * A change of the cluster key, killed at every step: before and after each thing that the leader does to the log or to the
+ * shelf. Whoever leads next must finish it, with every key as it was and nothing left under the old cluster key.
+ */
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import { overStore } from "@meridian/event-log/commit-store"
+import { type EventLog, LogUnavailable } from "@meridian/event-log/event-log"
+import { type KeyShelf, memoryShelf, overShelf, ShelfUnavailable } from "@meridian/event-log/key-shelf"
+import { memoryStore } from "@meridian/event-log/memory"
+import { fingerprint, openKey } from "@meridian/event-log/sealing"
+import { clusterKeyAggregate, ClusterFold } from "../src/cluster-fold.ts"
+import { ClusterKeys } from "../src/cluster-keys.ts"
+import { carryOut, catchUp, type Writer } from "../src/command.ts"
+import { KeyCustody } from "../src/key-custody.ts"
+import { Leader } from "../src/leader.ts"
+import { Mint } from "../src/minting.ts"
+import { liveKeys, wantedKeys } from "../src/serving.ts"
+
+const START = Date.UTC(2026, 0, 1)
+const oldKey = new Uint8Array(32).fill(7)
+const newKey = new Uint8Array(32).fill(8)
+const to = fingerprint(newKey)
+
+/** A process that is killed at its nth step, before or after the step is carried out; Infinity for never. */
+const killedAt = (step: number, after: boolean) => {
+  let steps = 0
+  const through = <A, E>(effect: Effect.Effect<A, E>, dead: Effect.Effect<never, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      steps += 1
+      if (steps < step) return effect
+      return steps === step && after ? Effect.andThen(effect, dead) : dead
+    })
+  return { through, steps: () => steps }
+}
+
+type Killed = ReturnType<typeof killedAt>
+
+const worldOf = (log: EventLog["Service"], shelf: KeyShelf["Service"], killed: Killed) => {
+  const noLog = Effect.fail(new LogUnavailable({ detail: "killed", uncertain: true }))
+  const noShelf = Effect.fail(new ShelfUnavailable({ detail: "killed" }))
+  const mortalLog: EventLog["Service"] = { ...log, append: (...args) => killed.through(log.append(...args), noLog) }
+  const mortalShelf: KeyShelf["Service"] = {
+    ...shelf,
+    put: (...args) => killed.through(shelf.put(...args), noShelf),
+    rewrap: (...args) => killed.through(shelf.rewrap(...args), noShelf),
+    shred: (...args) => killed.through(shelf.shred(...args), noShelf)
+  }
+  return { log: mortalLog, shelf: mortalShelf }
+}
+
+/** A process that leads under a lease of its own, with both cluster keys. */
+const processOf = async (log: EventLog["Service"], shelf: KeyShelf["Service"], revision: number, killed: Killed) => {
+  const world = worldOf(log, shelf, killed)
+  const keys = new ClusterKeys(oldKey.slice(), "memory", "/nonexistent")
+  keys.add(newKey.slice())
+  const custody = new KeyCustody(keys, world.shelf, undefined)
+  let ids = 0
+  const writer: Writer = {
+    log: world.log,
+    fold: new ClusterFold(),
+    node: "a",
+    now: () => START,
+    newId: () => `p${revision}-${(ids += 1)}`,
+    foldedSeq: () => 0
+  }
+  for (const subject of ["keys.nts", "keys.symmetric", "keys.cluster"])
+    await Effect.runPromise(catchUp(writer, subject))
+  const lease = { held: () => revision, release: Effect.void, resign: Effect.void }
+  const plan = {
+    mint: { nts: true, symmetric: true },
+    rotationMs: undefined,
+    clockRetention: { ms: undefined, count: undefined }
+  }
+  const leader = new Leader(writer, lease, plan, custody, new Mint(custody), keys, () => "")
+  return {
+    fold: writer.fold,
+    step: () => Effect.runPromise(Effect.result(leader.step)),
+    begin: () =>
+      Effect.runPromise(
+        Effect.result(carryOut(writer, clusterKeyAggregate, () => Effect.succeed({ _tag: "StartChange" as const, to })))
+      )
+  }
+}
+
+/** A log and a shelf with keys under the old cluster key. */
+const begun = async () => {
+  const log = overStore(memoryStore())
+  const shelf = overShelf(memoryShelf())
+  const first = await processOf(log, shelf, 1, killedAt(Infinity, false))
+  expect((await first.step())._tag).toBe("Success")
+  return { log, shelf, before: await opened(first.fold, shelf, oldKey) }
+}
+
+/** The live keys in the clear, opened with one cluster key alone. */
+const opened = async (
+  fold: ClusterFold,
+  shelf: KeyShelf["Service"],
+  under: Uint8Array
+): Promise<ReadonlyArray<string>> =>
+  Promise.all(
+    liveKeys(wantedKeys(fold, START)).map(async ({ place, sealed }) => {
+      const wrapped = await Effect.runPromise(shelf.get(sealed.slot))
+      if (wrapped === undefined) throw new Error(`slot ${sealed.slot} is empty`)
+      return Buffer.from(openKey(under, place, sealed, wrapped)).toString("hex")
+    })
+  )
+
+describe("a change of the cluster key", () => {
+  it("takes some steps, or killing it at each would show nothing", async () => {
+    const { log, shelf, before } = await begun()
+    expect(before).toHaveLength(3)
+    const counted = killedAt(Infinity, false)
+    const whole = await processOf(log, shelf, 2, counted)
+    await whole.begin()
+    expect((await whole.step())._tag).toBe("Success")
+    // The start, two takeovers, three slots, the end.
+    expect(counted.steps()).toBe(7)
+    expect(whole.fold.clusterKey).toMatchObject({ current: to, changingTo: null })
+  })
+
+  it.each([1, 2, 3, 4, 5, 6, 7].flatMap((step) => [[step, "before"] as const, [step, "after"] as const]))(
+    "is finished by the next leader where it was killed at step %i, %s it",
+    async (step, when) => {
+      const { log, shelf, before } = await begun()
+      const killed = killedAt(step, when === "after")
+      const victim = await processOf(log, shelf, 2, killed)
+      await victim.begin()
+      await victim.step()
+      expect(killed.steps()).toBeGreaterThanOrEqual(step)
+      const next = await processOf(log, shelf, 3, killedAt(Infinity, false))
+      await next.begin()
+      expect((await next.step())._tag).toBe("Success")
+      expect(next.fold.clusterKey).toMatchObject({ current: to, changingTo: null, former: [fingerprint(oldKey)] })
+      expect(await opened(next.fold, shelf, newKey)).toEqual(before)
+      expect((await Effect.runPromise(shelf.list)).map(({ under }) => under)).toEqual([to, to, to])
+    }
+  )
+})
