@@ -50,7 +50,13 @@ const worldOf = (log: EventLog["Service"], shelf: KeyShelf["Service"], killed: K
 }
 
 /** A process that leads under a lease of its own, with both cluster keys. */
-const processOf = async (log: EventLog["Service"], shelf: KeyShelf["Service"], revision: number, killed: Killed) => {
+const processOf = async (
+  log: EventLog["Service"],
+  shelf: KeyShelf["Service"],
+  revision: number,
+  killed: Killed,
+  isHeld = () => true
+) => {
   const world = worldOf(log, shelf, killed)
   const keys = new ClusterKeys(oldKey.slice(), "memory", "/nonexistent")
   keys.add(newKey.slice())
@@ -66,7 +72,7 @@ const processOf = async (log: EventLog["Service"], shelf: KeyShelf["Service"], r
   }
   for (const subject of ["keys.nts", "keys.symmetric", "keys.cluster"])
     await Effect.runPromise(catchUp(writer, subject))
-  const lease = { held: () => revision, release: Effect.void, resign: Effect.void }
+  const lease = { held: () => (isHeld() ? revision : undefined), release: Effect.void, resign: Effect.void }
   const plan = {
     mint: { nts: true, symmetric: true },
     rotationMs: undefined,
@@ -136,4 +142,14 @@ describe("a change of the cluster key", () => {
       expect((await Effect.runPromise(shelf.list)).map(({ under }) => under)).toEqual([to, to, to])
     }
   )
+
+  it("is not declared finished by a leader whose lease has lapsed meanwhile", async () => {
+    const { log, shelf } = await begun()
+    const counted = killedAt(Infinity, false)
+    const stale = await processOf(log, shelf, 2, counted, () => counted.steps() < 6)
+    await stale.begin()
+    const outcome = await stale.step()
+    expect(outcome._tag === "Failure" && outcome.failure._tag).toBe("NotLeading")
+    expect(stale.fold.clusterKey).toMatchObject({ changingTo: to })
+  })
 })
