@@ -1,4 +1,7 @@
-/** Settings every package's vitest.config.ts extends. Suites that run real daemons raise the timeouts of their own tests. */
+/**
+ * Settings every package's vitest.config.ts extends. The timeouts are for what hangs: a suite waits for conditions, with the
+ * patience of libs/testkit/src/patience.ts, and what takes seconds on a quiet machine takes a minute on one that is loaded.
+ */
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
@@ -6,8 +9,8 @@ export default defineConfig({
     environment: "node",
     pool: "forks",
     include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     restoreMocks: true,
     unstubEnvs: true
   }

@@ -5,6 +5,6 @@ import shared from "../../infra/workspace/vitest.shared.ts"
 export default mergeConfig(
   shared,
   defineProject({
-    test: { name: "@meridian/discipline-service", testTimeout: 40_000, maxWorkers: 2, maxConcurrency: 5 }
+    test: { name: "@meridian/discipline-service", maxWorkers: 2, maxConcurrency: 5 }
   })
 )

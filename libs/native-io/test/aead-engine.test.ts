@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, it } from "vitest"
 import { ADDON_PATH } from "../src/native.ts"
+import { BUILD_SCRIPT, SANITIZED } from "./build-addon.ts"
 
 const vectors = fileURLToPath(new URL("vectors/", import.meta.url))
 const native = fileURLToPath(new URL("../native/", import.meta.url))
@@ -20,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 /** A developer's check of one claim, on machines that have the tool; the claim does not depend on the machine. */
 const hasValgrind = run("valgrind", ["--version"]).status === 0
 
-describe.runIf(hasValgrind)("under valgrind", { timeout: 60_000 }, () => {
+describe.runIf(hasValgrind)("under valgrind", SANITIZED, () => {
   it("no branch and no address depends on a secret, save on whether a tag verified", () => {
     const program = join(folder, "aead-constant-time")
     const sources = [join(vectors, "aead-constant-time.c"), join(native, "aes-x86.c"), join(native, "aes-armv8.c")]
@@ -33,7 +34,7 @@ describe.runIf(hasValgrind)("under valgrind", { timeout: 60_000 }, () => {
   })
 })
 
-describe("under AddressSanitizer and UBSan", { timeout: 60_000 }, () => {
+describe("under AddressSanitizer and UBSan", SANITIZED, () => {
   it("the engine keeps to every vector and touches no byte beside its texts", () => {
     const harness = join(folder, "aead-harness")
     const flags = ["-std=gnu11", "-O0", "-g", "-Wall", "-Wextra", "-Werror"]
@@ -51,7 +52,7 @@ describe("under AddressSanitizer and UBSan", { timeout: 60_000 }, () => {
   })
 
   it("the addon does random lists of jobs, and refuses exactly the wrong ones", () => {
-    const build = run(process.execPath, [fileURLToPath(new URL("../build.mjs", import.meta.url)), "--sanitize"])
+    const build = run(process.execPath, [BUILD_SCRIPT, "--sanitize"])
     expect(build.stderr).toBe("")
     const libasan = run(compiler, ["-print-file-name=libasan.so"]).stdout.trim()
     const addon = ADDON_PATH.replace("meridian.node", "meridian-asan.node")

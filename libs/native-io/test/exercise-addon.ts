@@ -24,7 +24,7 @@ const burst = async (
   socket: NativeUdpHandle,
   host: string,
   lengths: ReadonlyArray<number>,
-  waits = 200
+  waits = 12_000
 ): Promise<number> => {
   const peer = createSocket(host.includes(":") ? "udp6" : "udp4")
   let answers = 0

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { isDeepStrictEqual } from "node:util"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { gainOf, type KernelClock, kernelClock, KernelClockRefused, nativeKernelClock } from "../src/kernel-clock.ts"
@@ -58,8 +59,13 @@ describe.each([
 
   it("is the same when it is read again", () => {
     const clock = open()
-    const { maxError: _before, ...first } = clock.read()
-    const { maxError: _after, ...second } = clock.read()
+    const settings = (): object => {
+      const { maxError: _grows, ...others } = clock.read()
+      return others
+    }
+    let [first, second] = [settings(), settings()]
+    // The program that steers this machine may have done so in between; it does not do so each time.
+    for (let again = 0; again < 4 && !isDeepStrictEqual(first, second); again++) [first, second] = [second, settings()]
     expect(second).toEqual(first)
   })
 })

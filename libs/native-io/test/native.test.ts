@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
 import { ADDON_PATH, loadNative, loadNativeFrom } from "../src/native.ts"
-import { BUILD_SCRIPT } from "./build-addon.ts"
+import { BUILD_SCRIPT, SANITIZED } from "./build-addon.ts"
 
 const inFolder = <A>(use: (folder: string) => A): A => {
   const folder = mkdtempSync(join(tmpdir(), "meridian-addon-"))
@@ -68,7 +68,7 @@ describe("build.mjs", () => {
 describe("the addon under AddressSanitizer and UBSan", () => {
   const run = promisify(execFile)
 
-  it("builds without a warning and goes through the exercise without a report", { timeout: 60_000 }, async () => {
+  it("builds without a warning and goes through the exercise without a report", SANITIZED, async () => {
     await run(process.execPath, [BUILD_SCRIPT, "--sanitize"])
     const library = async (name: string): Promise<string> =>
       (await run(process.env["CC"] ?? "cc", [`-print-file-name=${name}`])).stdout.trim()

@@ -1,12 +1,24 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ClockFeeder } from "@meridian/testkit/clock-feeder"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { openPhcDevice, openPpsDevice } from "../src/clock-devices.ts"
 import { openClockSocket } from "../src/clock-socket.ts"
 import { ReferenceClockError, type ShmFields, type ShmPort } from "../src/reference-clock-ports.ts"
@@ -138,7 +150,7 @@ describe("a shared memory segment", () => {
     const segment = openShmSegment(unit, false)
     await feeder.ask("hammer 3")
     let taken = 0
-    const deadline = Date.now() + 30_000
+    const deadline = Date.now() + PATIENCE_MS
     while (taken < 2_000 && Date.now() < deadline) {
       const found = segment.take()
       if (typeof found === "string") continue
@@ -254,6 +266,16 @@ describe("a clock's socket", () => {
   })
 })
 
+/** Devices are there or not, and mostly root's: what a test finds depends on the machine. */
+const mayRead = (path: string): boolean => {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
 describe("devices", () => {
   it("that are not there, or are something else, are refused with what to do", () => {
     expect(refusal(() => openPpsDevice("/dev/pps250", false))).toMatchObject({
@@ -269,7 +291,7 @@ describe("devices", () => {
     expect(refusal(() => openPpsDevice(file, false))).toMatchObject({ reason: "ENOTTY" })
   })
 
-  it.runIf(existsSync("/dev/ptp0"))("/dev/ptp0 is read between two readings of the system's clock", () => {
+  it.runIf(mayRead("/dev/ptp0"))("/dev/ptp0 is read between two readings of the system's clock", () => {
     const device = openPhcDevice("/dev/ptp0")
     const readings = device.read()
     expect(readings.length).toBeGreaterThan(0)
@@ -278,11 +300,11 @@ describe("devices", () => {
     device.close()
   })
 
-  it.runIf(existsSync("/dev/pps0"))("/dev/pps0 counts its pulses", async () => {
+  it.runIf(mayRead("/dev/pps0"))("/dev/pps0 counts its pulses", async () => {
     const device = openPpsDevice("/dev/pps0", false)
     const first = device.fetch().sequence
     let last = first
-    for (let waited = 0; waited < 5_000 && last === first; waited += 50) {
+    for (let waited = 0; waited < PATIENCE_MS && last === first; waited += 50) {
       await sleep(50)
       last = device.fetch().sequence
     }

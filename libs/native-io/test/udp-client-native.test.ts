@@ -10,7 +10,8 @@ import type { UnixTime } from "@meridian/time/timestamp"
 import { ADDON_PATH, loadNative } from "../src/native.ts"
 import { openUdpClientNative } from "../src/udp-client-native.ts"
 import type { UdpClientEvent, UdpClientSocket } from "../src/udp-client.ts"
-import { BUILD_SCRIPT } from "./build-addon.ts"
+import { BUILD_SCRIPT, SANITIZED } from "./build-addon.ts"
+import { until } from "./udp-client.ts"
 
 const cleanups: Array<() => void> = []
 afterEach(() => {
@@ -54,8 +55,8 @@ describe.each([4, 6] as const)("a native client socket over IPv%i", (family) => 
       const sequence = socket.send(new Uint8Array(48).fill(fill))
       return { sequence, before, after: wallClock() }
     })
-    await sleep(30)
-    const events = drain(socket)
+    const events: UdpClientEvent[] = []
+    await until(() => events.push(...drain(socket)) >= 6)
     expect(events.map(({ _tag }) => _tag)).toEqual([
       "Transmitted",
       "Transmitted",
@@ -75,11 +76,24 @@ describe.each([4, 6] as const)("a native client socket over IPv%i", (family) => 
   })
 
   it("stamps what came when it came", async () => {
-    const socket = connect(await openServer(family))
-    socket.send(new Uint8Array(48))
-    await sleep(60)
-    const answer = drain(socket).find(({ _tag }) => _tag === "Datagram")
-    expect(wallClock() - stampOf(answer!)).toBeGreaterThan(0.03)
+    const server = await openServer(family)
+    server.removeAllListeners("message")
+    const socket = connect(server)
+    const lateness = async (): Promise<number> => {
+      const answered = new Promise((sent) =>
+        server.once("message", (message, source) => server.send(message, source.port, source.address, sent))
+      )
+      socket.send(new Uint8Array(48))
+      await answered
+      await sleep(60)
+      let answer: UdpClientEvent | undefined
+      await until(() => (answer = drain(socket).find(({ _tag }) => _tag === "Datagram")) !== undefined)
+      return wallClock() - stampOf(answer!)
+    }
+    // Where this is the machine's first socket that asks for stamps, the kernel takes them from a moment later on.
+    let found = await lateness()
+    for (let again = 0; again < 4 && found < 0.03; again++) found = await lateness()
+    expect(found).toBeGreaterThan(0.03)
   })
 
   it("calls back for a transmit stamp alone, and rests when it was taken", async () => {
@@ -96,6 +110,7 @@ describe.each([4, 6] as const)("a native client socket over IPv%i", (family) => 
       socket.send(new Uint8Array(48))
       await sleep(10)
     }
+    await until(() => seen.length >= 3)
     await sleep(50)
     expect(seen).toEqual(["Transmitted", "Transmitted", "Transmitted"])
     expect(calls).toBeLessThanOrEqual(6)
@@ -110,15 +125,16 @@ describe.each([4, 6] as const)("a native client socket over IPv%i", (family) => 
       } catch (error) {
         sequences.push((error as { code: string }).code)
       }
-      await sleep(5)
-      for (const event of drain(socket)) if (event._tag === "Transmitted") sequences.push(`left ${event.sequence}`)
+      const events: UdpClientEvent[] = []
+      await until(() => events.push(...drain(socket)) > 0 || length > 65_507)
+      for (const event of events) if (event._tag === "Transmitted") sequences.push(`left ${event.sequence}`)
     }
     expect(sequences).toEqual([0, "left 0", "EMSGSIZE", 1, "left 1", "EMSGSIZE", "EMSGSIZE", 2, "left 2"])
   })
 })
 
 describe("the client socket under AddressSanitizer and UBSan", () => {
-  it("goes through the exercise without a report", { timeout: 60_000 }, async () => {
+  it("goes through the exercise without a report", SANITIZED, async () => {
     const run = promisify(execFile)
     await run(process.execPath, [BUILD_SCRIPT, "--sanitize"])
     const { stdout: library } = await run(process.env["CC"] ?? "cc", ["-print-file-name=libasan.so"])

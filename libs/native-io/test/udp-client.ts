@@ -2,6 +2,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { ADDRESS_STRIDE, SLOT_BYTES, SLOT_STRIDE, type UdpSocket } from "../src/udp.ts"
 
 export interface Answer {
@@ -37,7 +38,7 @@ export const openClient = async (family: 4 | 6): Promise<Client> => {
 }
 
 /** Waits until something is true, for a bounded time; what is still false then is the assertion's to find. */
-export const until = async (condition: () => boolean, milliseconds = 4000): Promise<void> => {
+export const until = async (condition: () => boolean, milliseconds = PATIENCE_MS): Promise<void> => {
   for (const end = performance.now() + milliseconds; !condition() && performance.now() < end;) await sleep(1)
 }
 

@@ -50,18 +50,29 @@ describe("native UDP socket", () => {
   it("stamps arrivals in the kernel, however late they are read", async () => {
     const socket = open("127.0.0.1")
     const peer = await client()
-    await peer.send(new Uint8Array(48), socket.port, "127.0.0.1")
-    await sleep(50)
-    const [first] = await take(socket, 1)
-    expect(first!.now - first!.arrival).toBeGreaterThan(0.03)
+    const lateness = async (): Promise<number> => {
+      await peer.send(new Uint8Array(48), socket.port, "127.0.0.1")
+      await sleep(50)
+      const [first] = await take(socket, 1)
+      return first!.now - first!.arrival
+    }
+    // Where this is the machine's first socket that asks for stamps, the kernel takes them from a moment later on.
+    let found = await lateness()
+    for (let again = 0; again < 4 && found < 0.03; again++) found = await lateness()
+    expect(found).toBeGreaterThan(0.03)
   })
 
   it("sends the replies after one that fails", async () => {
     const socket = open("127.0.0.1")
     const peers = await Promise.all([client(), client(), client(), client()])
-    for (const peer of peers) await peer.send(new Uint8Array(48), socket.port, "127.0.0.1")
-    await sleep(20)
-    expect(socket.receive()).toBe(4)
+    // A busy kernel may deliver them one after the other; what is wanted is a batch of four.
+    let batch = 0
+    for (let attempt = 0; attempt < 50 && batch !== peers.length; attempt++) {
+      for (const peer of peers) await peer.send(new Uint8Array(48), socket.port, "127.0.0.1")
+      await sleep(20)
+      batch = socket.receive()
+    }
+    expect(batch).toBe(4)
     socket.replyLengths.fill(48, 0, 4)
     /** Port 0 cannot be sent to, and an address family of 0 is none. */
     socket.addresses.fill(0, 2, 4)

@@ -2,6 +2,7 @@
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { setTimeout } from "node:timers/promises"
+import { PATIENCE_MS } from "./patience.ts"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { type NtpTimestamp, ntpTimestamp } from "@meridian/time/timestamp"
 import { decodeHeader } from "@meridian/wire/ntp"
@@ -24,11 +25,15 @@ export interface LoadResult {
 }
 
 export interface RunningLoad {
+  /** Requests so far. */
+  readonly sent: () => number
   /** Stops sending, waits for what is under way (at most `graceMs`), and counts. */
   readonly finish: (graceMs?: number) => Promise<LoadResult>
 }
 
 const TICK_MS = 5
+/** Requests under way at once: a socket's queue holds as many even where root may not enlarge it. */
+const MOST_WAITING = 256
 /** Nobody forgets a load that runs on: it ends by itself after this many requests. */
 const MOST_REQUESTS = 200_000
 
@@ -54,14 +59,16 @@ export const startLoad = async (plan: LoadPlan): Promise<RunningLoad> => {
   const startedAt = performance.now()
   const timer = setInterval(() => {
     const due = Math.min(((performance.now() - startedAt) / 1000) * plan.rate, MOST_REQUESTS)
-    for (; sent < due; sent += 1) {
+    // After a pause of this process or of the node, what is due comes bit by bit: a flood would be lost by the kernel.
+    for (; sent < due && waiting.size < MOST_WAITING; sent += 1) {
       const nonce = ntpTimestamp(0x5eed0000, sent + 1)
       waiting.set(nonce, sent)
       sockets[sent % sockets.length]?.send(clientRequest(4, nonce))
     }
   }, TICK_MS)
   return {
-    finish: async (graceMs = 1_500) => {
+    sent: () => sent,
+    finish: async (graceMs = PATIENCE_MS) => {
       clearInterval(timer)
       for (let waited = 0; waiting.size > 0 && waited < graceMs; waited += 20) await setTimeout(20)
       for (const socket of sockets) socket.close()

@@ -5,7 +5,9 @@ import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { createServer } from "node:net"
 import { setTimeout } from "node:timers/promises"
+import { PATIENCE_MS } from "./patience.ts"
 
 const root = resolve(import.meta.dirname, "../../..")
 const cli = join(root, "services/cli/bin/meridian.mjs")
@@ -28,7 +30,7 @@ export const meridian = (args: readonly string[], env: NodeJS.ProcessEnv = {}): 
     execFile(
       process.execPath,
       [cli, ...args],
-      { env: cleanEnvironment(env), timeout: 20_000 },
+      { env: cleanEnvironment(env), timeout: PATIENCE_MS },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : null
         done({ code, stdout, stderr })
@@ -36,14 +38,34 @@ export const meridian = (args: readonly string[], env: NodeJS.ProcessEnv = {}): 
     )
   })
 
-/** A UDP port that nobody uses at this moment, on all addresses. */
+/** Below the ports that Linux gives to clients, lest one of those gets it before it is bound. */
+const FIRST_PORT = 12_000
+const PORTS = 20_000
+
+/** Whether nobody uses a port on any address, for UDP and for TCP. */
+const isFree = async (port: number): Promise<boolean> => {
+  const [udp, tcp] = [createSocket("udp6"), createServer()]
+  try {
+    udp.bind(port)
+    await once(udp, "listening")
+    tcp.listen(port)
+    await once(tcp, "listening")
+    return true
+  } catch {
+    return false
+  } finally {
+    udp.close()
+    tcp.close()
+  }
+}
+
+/** A port that nobody uses at this moment on any address, for UDP and for TCP. */
 export const freePort = async (): Promise<number> => {
-  const probe = createSocket("udp6")
-  probe.bind(0)
-  await once(probe, "listening")
-  const { port } = probe.address()
-  probe.close()
-  return port
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
+    if (await isFree(port)) return port
+  }
+  throw new Error(`no free port from ${FIRST_PORT} to ${FIRST_PORT + PORTS} in a hundred attempts`)
 }
 
 export interface RunningNode {
@@ -98,14 +120,14 @@ export const startNode = async (options: NodeOptions = {}): Promise<RunningNode>
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill(signal)
-      await Promise.race([exited, setTimeout(8_000).then(() => child.kill("SIGKILL"))])
+      await Promise.race([exited, setTimeout(PATIENCE_MS).then(() => child.kill("SIGKILL"))])
       await exited
     }
     rmSync(state, { recursive: true, force: true })
     return child.exitCode
   }
   for (let waited = 0; !stdout.includes("Try next"); waited += 20) {
-    if (child.exitCode !== null || child.signalCode !== null || waited > 15_000) {
+    if (child.exitCode !== null || child.signalCode !== null || waited > PATIENCE_MS) {
       await stop()
       throw new Error(`the node did not start (exit code ${child.exitCode})\n${stdout}\n${stderr}`)
     }

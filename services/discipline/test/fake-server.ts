@@ -1,8 +1,11 @@
-/** An NTP server that says what a test wants it to say. */
-import { createSocket } from "node:dgram"
-import { once } from "node:events"
+/**
+ * An NTP server that says what a test wants it to say. Requests are stamped by the kernel: a busy test answers late, and its
+ * time is right all the same.
+ */
 import { systemClock } from "@meridian/native-io/system-clock"
-import { fromUnix, type NtpTimestamp, shiftInPlace } from "@meridian/time/timestamp"
+import { SLOT_BYTES, SLOT_STRIDE } from "@meridian/native-io/udp"
+import { bindSocket } from "@meridian/native-io/udp-open"
+import { fromUnix, type NtpTimestamp, shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 import { decodeHeader, encodeHeader, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import type { RunningServer } from "./real-upstreams.ts"
 
@@ -20,11 +23,15 @@ export interface FakeAnswer {
 }
 
 const clock = systemClock()
+const shifted = (time: UnixTime, offset: number): NtpTimestamp => {
+  const there = { ...time }
+  shiftInPlace(there, offset)
+  return fromUnix(there)
+}
 const now = (offset: number): NtpTimestamp => {
   const time = { seconds: 0, nanoseconds: 0 }
   clock.wall.read(time)
-  shiftInPlace(time, offset)
-  return fromUnix(time)
+  return shifted(time, offset)
 }
 
 /** @param answer undefined for silence; called for every request with its number, from 0 */
@@ -33,16 +40,15 @@ export const startFakeServer = async (
   answer: (request: number, asked: NtpHeader) => FakeAnswer | undefined,
   ownPort = 0
 ): Promise<FakeServer> => {
-  const socket = createSocket("udp4")
+  const socket = await bindSocket({ address, port: ownPort, exclusive: true })
   let requests = 0
-  let isOpen = true
-  socket.on("message", (packet, from) => {
+  /** What is said to one request: the reply, and how often; nothing for silence and for what is no request. */
+  const replyTo = (packet: Uint8Array, arrival: UnixTime): readonly [reply: Uint8Array, copies: number] | undefined => {
     const asked = decodeHeader(packet)
-    if ("_tag" in asked) return
+    if ("_tag" in asked) return undefined
     const said = answer(requests++, asked)
-    if (said === undefined) return
+    if (said === undefined) return undefined
     const { offset = 0, header = {}, copies = 1 } = said
-    const receive = now(offset)
     const reply = encodeHeader({
       leap: 0,
       version: asked.version,
@@ -55,23 +61,32 @@ export const startFakeServer = async (
       referenceId: 0xc0000201,
       reference: now(offset - 8),
       origin: asked.transmit,
-      receive,
+      receive: shifted(arrival, offset),
       transmit: now(offset),
       ...header
     })
-    for (let copy = 0; copy < copies; copy += 1) socket.send(reply, from.port, from.address)
+    return [reply, copies]
+  }
+  socket.onReadable(() => {
+    const count = socket.receive()
+    for (let slot = 0; slot < count; slot += 1) {
+      const start = slot * SLOT_STRIDE
+      const length = Math.min(socket.requestLengths[slot]!, SLOT_BYTES)
+      const arrival = { seconds: socket.arrivalSeconds[slot]!, nanoseconds: socket.arrivalNanoseconds[slot]! }
+      const [reply = new Uint8Array(0), copies = 0] =
+        replyTo(socket.bytes.subarray(start, start + length), arrival) ?? []
+      socket.bytes.set(reply, start)
+      socket.replyLengths.fill(0)
+      for (let copy = 0; copy < copies; copy += 1) {
+        socket.replyLengths[slot] = reply.length
+        socket.send(count)
+      }
+    }
   })
-  socket.bind(ownPort, address)
-  await once(socket, "listening")
-  const { port } = socket.address()
   return {
     address,
-    port,
+    port: socket.port,
     requests: () => requests,
-    stop: async () => {
-      if (!isOpen) return
-      isOpen = false
-      await new Promise<void>((closed) => socket.close(() => closed()))
-    }
+    stop: async () => socket.close()
   }
 }

@@ -126,8 +126,7 @@ describe.concurrent("servers that go", () => {
       expect(discipline.events.find(({ _tag }) => _tag === "EnterHoldover")).toMatchObject({
         reason: "127.0.1.1: unreachable"
       })
-    }),
-    30_000
+    })
   )
 
   it(

@@ -66,9 +66,9 @@ const writeLeapFile = (stage: Stage, expires: number, altered = false): string =
 
 const panicOff = { tinker: { ...defaultTinker, panic: 0 } }
 const synchronised = (discipline: RunningDiscipline): Promise<DisciplineReport> =>
-  discipline.report(({ tracking }) => tracking.state === "synchronised", 40)
+  discipline.report(({ tracking }) => tracking.state === "synchronised")
 
-describe.concurrent("a leap second that sources announce", { timeout: 90_000 }, () => {
+describe.concurrent("a leap second that sources announce", { timeout: 300_000 }, () => {
   it.each([
     ["is not shown the day before", 25 * HOUR, [1, 1, 1], 0, "insert"],
     ["is shown on its day", HOUR, [1, 1, 1], 1, "insert"],
@@ -88,7 +88,7 @@ describe.concurrent("a leap second that sources announce", { timeout: 90_000 }, 
         const all = sources.every(({ verdict }) => agrees(verdict as Verdict))
         agreed = now.state === "synchronised" && all ? agreed + 1 : 0
         return agreed === 2
-      }, 40)
+      })
       expect(tracking.leapArmed).toEqual(armed === undefined ? null : { leap: armed, at: LEAP_AT, origin: "sources" })
       expect(tracking.leap).toBe(shown)
       expect(discipline.page().leap).toBe(shown)
@@ -99,18 +99,18 @@ describe.concurrent("a leap second that sources announce", { timeout: 90_000 }, 
   it(
     "comes, once, and served time goes back by a second with the sources'",
     onStage(async (stage) => {
-      const world = new World(25, false)
+      const world = new World(40, false)
       const discipline = await stage.follow(await world.servers(stage, 1, 1, 1), panicOff)
       // However long the process took to start.
       world.begin()
       await synchronised(discipline)
       expect(discipline.page().leap).toBe(1)
       expect(servedOffset(discipline.page())).toBeCloseTo(world.shift, 1)
-      const after = await discipline.report(({ tracking }) => tracking.leapArmed === null && tracking.leap === 0, 60)
+      const after = await discipline.report(({ tracking }) => tracking.leapArmed === null && tracking.leap === 0, 120)
       expect(servedOffset(discipline.page())).toBeCloseTo(world.shift - 1, 1)
       // Some seconds later too: it must not be armed and taken again.
       const until = LEAP_AT + 6 - world.shift
-      const later = await discipline.report(() => unixNow() > until, 30)
+      const later = await discipline.report(() => unixNow() > until)
       expect(later.tracking).toMatchObject({ state: "synchronised", leap: 0, leapArmed: null, foreignSteps: 0 })
       expect(after.tracking.steps + later.tracking.steps).toBe(0)
       expect(servedOffset(discipline.page())).toBeCloseTo(world.shift - 1, 1)
@@ -120,7 +120,7 @@ describe.concurrent("a leap second that sources announce", { timeout: 90_000 }, 
   )
 })
 
-describe.concurrent("a leap second file", { timeout: 90_000 }, () => {
+describe.concurrent("a leap second file", { timeout: 300_000 }, () => {
   it(
     "has more say than all sources",
     onStage(async (stage) => {
@@ -140,7 +140,7 @@ describe.concurrent("a leap second file", { timeout: 90_000 }, () => {
       const leapfile = writeLeapFile(stage, expires, altered)
       const discipline = await stage.follow(await new World(HOUR).servers(stage, 1, 1, 1), { ...panicOff, leapfile })
       await synchronised(discipline)
-      const { tracking } = await discipline.report(({ tracking: now }) => now.leapArmed?.origin === "sources", 30)
+      const { tracking } = await discipline.report(({ tracking: now }) => now.leapArmed?.origin === "sources")
       expect(tracking.leap).toBe(1)
       expect(discipline.warnings.join()).toContain(warning)
     })()
@@ -160,7 +160,7 @@ describe.concurrent("a leap second file", { timeout: 90_000 }, () => {
   )
 })
 
-describe.concurrent("a smear", { timeout: 90_000 }, () => {
+describe.concurrent("a smear", { timeout: 300_000 }, () => {
   it(
     "hides the leap second and marks the reference id, half way through half a second slow",
     onStage(async (stage) => {
@@ -170,7 +170,7 @@ describe.concurrent("a smear", { timeout: 90_000 }, () => {
         leapSmearSeconds: 2 * HOUR
       })
       await synchronised(discipline)
-      const { tracking } = await discipline.report(({ tracking: now }) => now.leapArmed !== null, 30)
+      const { tracking } = await discipline.report(({ tracking: now }) => now.leapArmed !== null)
       const page = discipline.page()
       expect(tracking.leapArmed?.leap).toBe("insert")
       expect([tracking.leap, page.leap]).toEqual([0, 0])
@@ -189,7 +189,7 @@ describe.concurrent("a smear", { timeout: 90_000 }, () => {
         leapSmearSeconds: 2 * HOUR
       })
       await synchronised(discipline)
-      await discipline.report(({ tracking }) => tracking.leapArmed !== null, 30)
+      await discipline.report(({ tracking }) => tracking.leapArmed !== null)
       expect(discipline.page().leap).toBe(0)
       expect(discipline.page().referenceId >>> 24).toBe(127)
     })

@@ -4,11 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import type { SourceReport, TrackingReport } from "@meridian/observability/discipline-report"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { makeFolder } from "./running-discipline.ts"
 
 const ISLAND = ["192.0.2.1", "192.0.2.2", "192.0.2.3"] as const
-const PATIENCE_MS = 60_000
 
 const asked = async <A>(node: RunningNode, command: string): Promise<A> =>
   JSON.parse((await meridian([command, "--state", node.state, "--json"])).stdout) as A
@@ -25,7 +25,7 @@ const tracked = async (node: RunningNode, holds: (tracking: TrackingReport) => b
   throw new Error(`it never came to that; the last was ${JSON.stringify({ last, sources }, null, 1)}`)
 }
 
-describe.runIf(canMakeNamespaces("orphans"))("three orphans", { timeout: 200_000 }, () => {
+describe.runIf(canMakeNamespaces("orphans"))("three orphans", { timeout: 300_000 }, () => {
   it("follow the one with the lowest address, and the next one when it is gone", async () => {
     const folder = makeFolder()
     const network = new NetworkNamespace(ISLAND)

@@ -5,9 +5,11 @@
 import { execFile } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
+import { isDeepStrictEqual } from "node:util"
 import { describe, expect, it } from "vitest"
 import type { SourceReport } from "@meridian/observability/discipline-report"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerCommand, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { startChronyd, startClassicNtpd } from "./real-upstreams.ts"
@@ -50,7 +52,7 @@ class Stage {
     const { command: first, args: own, env } = command
     const [program = "", ...before] = [...this.network.within, first, ...own]
     return new Promise((done) => {
-      execFile(program, [...before, ...args], { env, timeout: 10_000 }, (_error, stdout, stderr) =>
+      execFile(program, [...before, ...args], { env, timeout: PATIENCE_MS }, (_error, stdout, stderr) =>
         done(stdout + stderr)
       )
     })
@@ -72,7 +74,11 @@ const onStage = (body: (stage: Stage) => Promise<void>) => async (): Promise<voi
   }
 }
 
-const until = async <A>(question: () => Promise<A>, holds: (answer: A) => boolean, patience = 20_000): Promise<A> => {
+const until = async <A>(
+  question: () => Promise<A>,
+  holds: (answer: A) => boolean,
+  patience = 2 * PATIENCE_MS
+): Promise<A> => {
   let answer = await question()
   for (let waited = 0; !holds(answer) && waited < patience; waited += 500) {
     await sleep(500)
@@ -87,7 +93,7 @@ const sources = (node: RunningNode) => async (): Promise<readonly SourceReport[]
 }
 /** Three polls in a row were answered; the newest waits for the other side's turn. */
 const isReached = (reach: string | undefined): boolean => (Number.parseInt(reach ?? "0", 8) & 0b1110) === 0b1110
-const options = { timeout: 120_000 }
+const options = { timeout: 400_000 }
 const logged = (node: RunningNode): string => node.stderr().replaceAll(/^.*drained and ended.*$/gm, "")
 
 describe.runIf(available)("a peer line on both sides", options, () => {
@@ -114,9 +120,14 @@ describe.runIf(available)("a peer line on both sides", options, () => {
       // The packets meet on the port that both serve on, and no worker is asked for anything once both have their sockets.
       const received = async () =>
         await Promise.all([first, second].map(async (node) => (await node.status()).workers[0]?.received))
-      const early = await received()
-      await sleep(2_500)
-      expect(await received()).toEqual(early)
+      let counts = await received()
+      const growsNoMore = async (): Promise<boolean> => {
+        const early = counts
+        await sleep(2_500)
+        counts = await received()
+        return isDeepStrictEqual(counts, early)
+      }
+      expect(await until(growsNoMore, (it) => it)).toBe(true)
       expect(logged(first) + logged(second)).toBe("")
     })()
   )
@@ -174,10 +185,10 @@ describe.runIf(available)("a peer line on both sides", options, () => {
       const asked = () => stage.run(peer("classic-ntpq")!, ["-c", "peers", "-c", "associations", "-n", "127.0.0.1"])
       // remote refid st t when poll reach
       const line = (output: string) => /^.192\.0\.2\.2\s+\S+\s+(\d+)\s+s\s+\S+\s+\d+\s+([0-7]+)\s/m.exec(output) ?? []
-      const output = await until(asked, (it) => Number.parseInt(line(it)[2] ?? "0", 8) >= 3, 50_000)
+      const output = await until(asked, (it) => Number.parseInt(line(it)[2] ?? "0", 8) >= 3)
       expect(output.match(/^.192\.0\.2\.2 /gm)).toHaveLength(1)
       expect(output).toMatch(new RegExp(`yes\\s+yes\\s+${authentication}`))
-      const [, ours] = await until(sources(node), ([, it]) => Number.parseInt(it?.reach ?? "0", 8) >= 3, 50_000)
+      const [, ours] = await until(sources(node), ([, it]) => Number.parseInt(it?.reach ?? "0", 8) >= 3)
       expect(ours).toMatchObject({ address: OTHER, mode: "active" })
       expect(Math.abs(ours?.offset ?? 1)).toBeLessThan(1e-2)
     })()

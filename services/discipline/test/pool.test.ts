@@ -3,6 +3,8 @@ import { afterEach, expect, it } from "vitest"
 import { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
 import { systemClock } from "@meridian/native-io/system-clock"
 import { defaultTos, type SourceReport } from "@meridian/observability/discipline-report"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort } from "@meridian/testkit/running-node"
 import { readingsOf } from "../src/clocks.ts"
 import { nativePorts } from "../src/reference-drivers.ts"
 import { DisciplineService } from "../src/service.ts"
@@ -21,8 +23,9 @@ const numbersOf = (sources: readonly SourceReport[]): readonly number[] =>
 /** Servers at .1, .2, …, all on one port, as the members of a pool are. */
 const startServers = async (answers: readonly (FakeAnswer | undefined)[]): Promise<readonly FakeServer[]> => {
   const servers: FakeServer[] = []
+  const port = await freePort()
   for (const [index, answer] of answers.entries())
-    servers.push(await startFakeServer(address(index + 1), () => answer, servers[0]?.port))
+    servers.push(await startFakeServer(address(index + 1), () => answer, port))
   ending.push(() => Promise.all(servers.map((server) => server.stop())))
   return servers
 }
@@ -69,7 +72,8 @@ it("a pool replaces a member that lies and one that is silent, and leaves the go
   const until = async (holds: () => boolean): Promise<void> => {
     const started = performance.now()
     while (!holds()) {
-      if (performance.now() - started > 35_000) throw new Error(JSON.stringify(service.report().sources, null, 1))
+      if (performance.now() - started > 2 * PATIENCE_MS)
+        throw new Error(JSON.stringify(service.report().sources, null, 1))
       await new Promise((done) => setTimeout(done, 100))
     }
   }

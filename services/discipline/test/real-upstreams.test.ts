@@ -117,8 +117,7 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
         peer: other,
         measurements: expect.arrayContaining([expect.objectContaining({ source: other })])
       })
-    }),
-    40_000
+    })
   )
 
   it(
@@ -140,8 +139,7 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
       const resumed = await again.report(({ sources: [source] }) => source?.verdict === "system-peer")
       expect(resumed.sources[0]?.authentication.kind).toBe("nts")
       expect(again.warnings).toEqual([])
-    }),
-    40_000
+    })
   )
 
   it(
@@ -203,7 +201,6 @@ describe.skipIf(!peersAvailable("discipline", ["ntpsec-ntpd"]) || !canMakeNamesp
       const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
       expect(report.tracking).toMatchObject({ systemPeer: "127.0.0.1", stratum: 7 })
       expect(report.sources[0]).toMatchObject({ authentication: { kind: "symmetric", key: 5 }, verdict: "system-peer" })
-    }),
-    40_000
+    })
   )
 })

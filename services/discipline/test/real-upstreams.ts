@@ -5,6 +5,8 @@ import { once } from "node:events"
 import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { peer, type PeerName } from "@meridian/testkit/real-peers"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort } from "@meridian/testkit/running-node"
 import type { Folder } from "./running-discipline.ts"
 
 export interface RunningServer {
@@ -35,7 +37,7 @@ const start = async ({ name, args, address, port, namespace }: Launch): Promise<
     child.kill("SIGKILL")
     await once(child, "exit")
   }
-  for (let waited = 0; waited < 8_000; waited += 50) {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 50) {
     if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`)
     // From outside a namespace nobody can ask; its clients wait for it anyway.
     if (namespace !== undefined || (await answers(address, port))) return { address, port, stop }
@@ -54,7 +56,7 @@ const answers = (address: string, port: number): Promise<boolean> =>
       socket.close()
       resolve(answer)
     }
-    const limit = setTimeout(() => done(false), 200)
+    const limit = setTimeout(() => done(false), 1_000)
     socket.on("message", () => done(true))
     socket.on("error", () => done(false))
     const request = new Uint8Array(48)
@@ -62,16 +64,6 @@ const answers = (address: string, port: number): Promise<boolean> =>
     request[47] = 1
     socket.connect(port, address, () => socket.send(request))
   })
-
-/** A UDP port that nobody uses on this address at this moment. */
-export const freePort = async (address: string): Promise<number> => {
-  const probe = createSocket("udp4")
-  probe.bind(0, address)
-  await once(probe, "listening")
-  const { port } = probe.address()
-  probe.close()
-  return port
-}
 
 /**
  * @param lines of chrony.conf besides what every one of these servers needs
@@ -84,7 +76,7 @@ export const startChronyd = async (
   stratum = 2,
   place?: { readonly namespace: string; readonly port: number }
 ): Promise<RunningServer> => {
-  const port = place?.port ?? (await freePort(address))
+  const port = place?.port ?? (await freePort())
   const name = `chronyd-${address}-${port}`
   const configuration = [
     `port ${port}`,

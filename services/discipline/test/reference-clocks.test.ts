@@ -97,7 +97,7 @@ describe.concurrent("a socket", slow, () => {
         datagram((view) => view.setBigInt64(8, 1_000_000n, true))
       ])
         // The queue is short, and it is emptied four times a second.
-        for (let tries = 0; tries < 100 && (await hostile.tell(`send ${path} ${bytes}`)) !== "ok"; tries += 1)
+        for (let tries = 0; tries < 1_000 && (await hostile.tell(`send ${path} ${bytes}`)) !== "ok"; tries += 1)
           await sleep(50)
       const report = await soon(
         discipline,

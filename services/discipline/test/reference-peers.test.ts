@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { startNtpsec } from "./real-upstreams.ts"
 import { referenceClock, slow, soon, startFeeder } from "./reference-stage.ts"
@@ -24,7 +25,7 @@ const seenByNtpviz = (folder: string): { readonly peers: readonly string[]; read
 /** The fields of the last line of a file that a pattern fits, once there are enough such lines. */
 const lastLine = async (path: string, pattern: RegExp, atLeast: number): Promise<readonly string[]> => {
   let text = ""
-  for (let waited = 0; waited < 30_000; waited += 100) {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 100) {
     text = existsSync(path) ? readFileSync(path, "utf8") : ""
     const lines = text.split("\n").filter((line) => pattern.test(line))
     if (lines.length >= atLeast) return lines.at(-1)!.trim().split(/\s+/)

@@ -5,13 +5,13 @@ import type { RunningDiscipline } from "./running-discipline.ts"
 import type { Stage } from "./stage.ts"
 
 /** These suites wait for many polls in a row, and the machine may be busy with others. */
-export const slow = { timeout: 120_000 }
+export const slow = { timeout: 300_000 }
 
-/** A report that comes within a minute. */
+/** A report for which several polls in a row are waited for. */
 export const soon = (
   discipline: RunningDiscipline,
   until: (report: DisciplineReport) => boolean
-): Promise<DisciplineReport> => discipline.report(until, 60)
+): Promise<DisciplineReport> => discipline.report(until, 120)
 
 /** Polled once a second, so that suites end soon. */
 export const referenceClock = (change: Partial<ReferenceClockConfiguration> = {}): ReferenceClockConfiguration => ({

@@ -17,6 +17,7 @@ import {
   type SourceReport,
   type UpstreamConfiguration
 } from "@meridian/observability/discipline-report"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
 
 /** No process that a test starts may set this machine's clock, whatever it is told: root's are started without CAP_SYS_TIME. */
@@ -69,9 +70,9 @@ export interface RunningDiscipline {
   readonly events: readonly ClockCommand[]
   readonly stderr: () => string
   readonly send: (message: object) => void
-  /** The next report that satisfies the condition; fails after some seconds with the last one seen. */
+  /** The next report that satisfies the condition; fails after a while with the last one seen. */
   readonly report: (until?: (report: DisciplineReport) => boolean, seconds?: number) => Promise<DisciplineReport>
-  /** The first event that satisfies the condition; fails after some seconds. */
+  /** The first event that satisfies the condition; fails after a while. */
   readonly event: (until: (event: ClockCommand) => boolean) => Promise<ClockCommand>
   readonly source: (report: DisciplineReport, address: string) => SourceReport
   /** What stands on the page now. */
@@ -137,7 +138,7 @@ export const startDiscipline = async (
     else if (message?.type === "report") last = message
     else if (message?.type === "ready") isReady = true
   })
-  for (let waited = 0; !isReady && waited < 30_000 && child.exitCode === null; waited += 20) await sleep(20)
+  for (let waited = 0; !isReady && waited < PATIENCE_MS && child.exitCode === null; waited += 20) await sleep(20)
   if (!isReady) {
     child.kill("SIGKILL")
     throw new Error(`the process did not become ready: ${stderr}`)
@@ -151,7 +152,7 @@ export const startDiscipline = async (
     events,
     stderr: () => stderr,
     send: (message) => void child.send(message as never),
-    report: async (until = () => true, seconds = 20) => {
+    report: async (until = () => true, seconds = PATIENCE_MS / 1e3) => {
       let seen: DisciplineReport | undefined
       for (let waited = 0; waited < seconds * 1e3; waited += 50) {
         if (last !== undefined && last !== seen) {
@@ -165,7 +166,7 @@ export const startDiscipline = async (
       )
     },
     event: async (until) => {
-      for (let waited = 0; waited < 10_000; waited += 50) {
+      for (let waited = 0; waited < PATIENCE_MS; waited += 50) {
         const found = events.find(until)
         if (found !== undefined) return found
         await sleep(50)

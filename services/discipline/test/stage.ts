@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process"
 import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/observability/discipline-report"
 import { type FakeAnswer, type FakeServer, startFakeServer } from "./fake-server.ts"
-import { freePort, type RunningServer, startChronyd } from "./real-upstreams.ts"
+import { freePort } from "@meridian/testkit/running-node"
+import { type RunningServer, startChronyd } from "./real-upstreams.ts"
 import { type Folder, makeFolder, type RunningDiscipline, startDiscipline, upstream } from "./running-discipline.ts"
 
 export class Stage {
@@ -38,7 +39,7 @@ export class Stage {
     const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
     const line = ["req", "-x509", ...made, "-subj", "/CN=chronyd", "-addext", names, "-days", "2"]
     execFileSync("openssl", line, { stdio: "ignore" })
-    const port = await freePort(address)
+    const port = await freePort()
     const server = await this.chronyd(address, [
       `ntsserverkey ${key}`,
       `ntsservercert ${certificate}`,

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { SourceReport, TrackingReport } from "@meridian/observability/discipline-report"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { ntpdigOnPort, peer, type PeerCommand, peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { ntpTimestamp } from "@meridian/time/timestamp"
@@ -37,7 +38,7 @@ interface Explained {
   }[]
 }
 
-describe.runIf(available)("a node with chronyd, NTPsec and another node as its sources", { timeout: 90_000 }, () => {
+describe.runIf(available)("a node with chronyd, NTPsec and another node as its sources", { timeout: 300_000 }, () => {
   const folder = makeFolder()
   const ending: (() => unknown)[] = [folder.remove]
   const servers = new Map<string, () => Promise<unknown>>()
@@ -47,7 +48,9 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
   const run = (command: PeerCommand, args: readonly string[]): Promise<string> =>
     new Promise((done) => {
       const [program = "", ...whole] = [...network.within, command.command, ...command.args, ...args]
-      execFile(program, whole, { env: command.env, timeout: 20_000 }, (_error, stdout, stderr) => done(stdout + stderr))
+      execFile(program, whole, { env: command.env, timeout: PATIENCE_MS }, (_error, stdout, stderr) =>
+        done(stdout + stderr)
+      )
     })
   const asked = async <A>(...args: readonly string[]): Promise<A> => {
     const { stdout, stderr } = await meridian([...args, "--state", node.state, "--json"])
@@ -60,7 +63,7 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
   const now = (): string => new Date().toISOString()
   const until = async <A>(question: () => Promise<A>, holds: (answer: A) => boolean): Promise<A> => {
     let answer = await question()
-    for (let waited = 0; !holds(answer) && waited < 30_000; waited += 500) {
+    for (let waited = 0; !holds(answer) && waited < 2 * PATIENCE_MS; waited += 500) {
       await sleep(500)
       answer = await question()
     }
@@ -77,9 +80,22 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
     if ("_tag" in header) throw new Error("no header came")
     return header
   }
+  /** An answer, and what the node told when it gave it. Sources that are as good as each other may take turns meanwhile. */
+  const whileFollowing = async <A>(ask: () => Promise<A>) => {
+    const followedNow = async () => (await sources()).find(({ verdict }) => verdict === "system-peer")
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const followed = await followedNow()
+      const answer = await ask()
+      const told = await tracking()
+      const after = await followedNow()
+      if (followed !== undefined && [told.systemPeer, after?.address].every((it) => it === followed.address))
+        return { answer, followed, told }
+    }
+    throw new Error("its system peer is another each time")
+  }
   /** Seconds that chronyd finds this machine's clock to be wrong by, if a server were right. */
   const chronydFinds = async (line: string): Promise<number> => {
-    const output = await run(peer("chronyd-4.3")!, ["-Q", "-x", "-t", "10", line])
+    const output = await run(peer("chronyd-4.3")!, ["-Q", "-x", "-t", "30", line])
     return Number(/wrong by (-?[0-9.]+) seconds/.exec(output)?.[1])
   }
 
@@ -168,9 +184,7 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
   })
 
   it("serves what it follows: stratum, reference id, root delay and dispersion", async () => {
-    const followed = (await sources()).find(({ verdict }) => verdict === "system-peer")!
-    const reply = await rawReply()
-    const told = await tracking()
+    const { answer: reply, followed, told } = await whileFollowing(rawReply)
     expect(told).toMatchObject({ state: "synchronised", systemPeer: followed.address, stratum: followed.stratum + 1 })
     expect(reply).toMatchObject({ leap: 0, version: 4, mode: 4, stratum: followed.stratum + 1 })
     expect(reply.origin).toBe(ntpTimestamp(7, 11))
@@ -182,8 +196,9 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
     expect(Math.abs(claimed.delay - told.rootDelay)).toBeLessThan(5e-3)
     expect(claimed.dispersion).toBeGreaterThan(0)
     expect(claimed.dispersion).toBeLessThan(0.1)
-    const digged = JSON.parse(await run(ntpdigOnPort(PORT)!, ["-j", NODE])) as { offset: number; stratum: number }
-    expect(digged.stratum).toBe(followed.stratum + 1)
+    const ntpdig = await whileFollowing(() => run(ntpdigOnPort(PORT)!, ["-j", NODE]))
+    const digged = JSON.parse(ntpdig.answer) as { offset: number; stratum: number }
+    expect(digged.stratum).toBe(ntpdig.followed.stratum + 1)
   })
 
   it("agrees with its upstream within a millisecond, as chronyd measures both", async () => {
@@ -208,11 +223,11 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
     const after = await until(tracking, ({ systemPeer }) => systemPeer !== null && systemPeer !== before)
     const successor = after.systemPeer!
     expect([CHRONYD, NTPSEC, SECOND_NODE]).toContain(successor)
-    const all = await sources()
+    const all = await until(sources, (it) => it.find(({ address }) => address === before)?.verdict === "unreachable")
     expect(all.find(({ address }) => address === before)).toMatchObject({ verdict: "unreachable", reach: "000" })
     expect(all.find(({ address }) => address === LIAR)).toMatchObject({ verdict: "falseticker" })
-    const served = all.find(({ address }) => address === successor)!
-    expect(await rawReply()).toMatchObject({ leap: 0, stratum: served.stratum + 1 })
+    const served = await whileFollowing(rawReply)
+    expect(served.answer).toMatchObject({ leap: 0, stratum: served.followed.stratum + 1 })
 
     const late = await until(
       () => explained(now()),

@@ -4,6 +4,7 @@ import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, expect, it } from "vitest"
 import type { Send } from "@meridian/protocol/association-action"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { UpstreamSockets } from "../src/upstream-sockets.ts"
 
 const ending: (() => void)[] = []
@@ -41,7 +42,7 @@ const portsSeen = async (serving: Socket, sends: readonly Pick<Send, "newSourceP
     const to = { address: "127.0.0.1", port: remote.address().port }
     const bytes = new Uint8Array(48)
     await sockets.send(1, { _tag: "Send", exchange, bytes, to, expectTransmitStamp: true, newSourcePort })
-    for (let waited = 0; seen.length <= exchange && waited < 5_000; waited += 10) await sleep(10)
+    for (let waited = 0; seen.length <= exchange && waited < PATIENCE_MS; waited += 10) await sleep(10)
   }
   return { seen, elsewhere, failed, own: serving.address().port }
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process"
 import { resolve } from "node:path"
 import { describe, expect, it } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { defaultAdmissionLimits } from "../src/admission.ts"
 import { parseArguments } from "../src/arguments.ts"
 import { defaultTlsSettings } from "../src/tls-settings.ts"
@@ -96,7 +97,7 @@ describe("main.ts", () => {
   const run = (...args: readonly string[]) =>
     spawnSync(process.execPath, [resolve(import.meta.dirname, "../src/main.ts"), ...args], {
       encoding: "utf8",
-      timeout: 10_000,
+      timeout: PATIENCE_MS,
       env: childEnvironment()
     })
 

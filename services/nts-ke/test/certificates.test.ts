@@ -2,6 +2,7 @@
 import { copyFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { CertificateStore } from "../src/certificate-store.ts"
 import { type CertificateFiles, readCertificate } from "../src/certificates.ts"
 import { ask, connected, request, summary, type Target } from "./ke-client.ts"
@@ -20,10 +21,8 @@ const fingerprint = (files: CertificateFiles): string => readCertificate(files, 
 
 /** Puts a pair in the place of another as renewal programs do: each file by a rename. */
 const replace = (target: CertificateFiles, by: CertificateFiles): void => {
-  for (const which of ["certificate", "key"] as const) {
-    copyFileSync(by[which], `${target[which]}.new`)
-    renameSync(`${target[which]}.new`, target[which])
-  }
+  for (const which of ["certificate", "key"] as const) copyFileSync(by[which], `${target[which]}.new`)
+  for (const which of ["certificate", "key"] as const) renameSync(`${target[which]}.new`, target[which])
 }
 
 describe("readCertificate", () => {
@@ -118,12 +117,12 @@ describe("CertificateStore", () => {
     )
     store.watch()
     link(second)
-    await vi.waitUntil(() => seen.length > 0, { timeout: 5_000 })
+    await vi.waitUntil(() => seen.length > 0, { timeout: PATIENCE_MS })
     expect(seen).toEqual([fingerprint(second)])
     utimesSync(second.certificate, 1, 1)
     copyFileSync(first.key, second.key)
     copyFileSync(first.certificate, second.certificate)
-    await vi.waitUntil(() => seen.length > 1, { timeout: 5_000 })
+    await vi.waitUntil(() => seen.length > 1, { timeout: PATIENCE_MS })
     expect(seen.at(-1)).toBe(fingerprint(first))
     store.close()
   })
@@ -180,7 +179,10 @@ describe("a running service", () => {
     const old = await connected(target())
     const next = folder.certificate("next", ["localhost", "ntp.test"])
     replace(main, next)
-    await vi.waitUntil(async () => (await shown("localhost")) === fingerprint(next), { timeout: 8_000, interval: 100 })
+    await vi.waitUntil(async () => (await shown("localhost")) === fingerprint(next), {
+      timeout: PATIENCE_MS,
+      interval: 100
+    })
     expect(before).not.toBe(fingerprint(next))
     let length = 0
     old.on("data", (chunk: Buffer) => (length += chunk.length))

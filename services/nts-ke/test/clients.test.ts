@@ -1,10 +1,11 @@
 /** Real clients complete the key exchange, and the cookies they got open to the keys they derived. */
 import { execFile, spawn, spawnSync } from "node:child_process"
+import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
 import { type NtsKeReport, parseFromNtsKe } from "@meridian/observability/nts-ke-report"
 import type { CertificateFiles } from "../src/certificates.ts"
@@ -52,14 +53,19 @@ const readDump = (path: string): Dump => {
   return { aead: Number(aead), keys, cookies: lines.slice(5) }
 }
 
-/** Starts a chronyd that exchanges keys; never with the right to set the clock. Its end gives what it got. */
-const startChrony = (name: PeerName, address: string): (() => Promise<Dump>) => {
+/** What a chronyd got of an exchange. It never has the right to set the clock, and its NTP server is a socket of ours. */
+const exchangedBy = async (name: PeerName, address: string): Promise<Dump> => {
+  const server = createSocket(address.includes(":") ? "udp6" : "udp4")
+  // It writes the dump only for a source that it has begun to poll, which it does some seconds after the exchange.
+  const polled = once(server, "message", { signal: AbortSignal.timeout(PATIENCE_MS) })
+  server.bind(0, address)
+  await once(server, "listening")
   const place = join(folder.path, name)
   mkdirSync(place)
   chmodSync(place, 0o700)
   const lines = [
     `ntstrustedcerts ${files.certificate}`,
-    `server ${address} nts ntsport ${service.port} iburst port 14999`,
+    `server ${address} nts ntsport ${service.port} iburst port ${server.address().port}`,
     `ntsdumpdir ${place}`,
     `pidfile ${place}/pid`,
     "cmdport 0",
@@ -69,11 +75,14 @@ const startChrony = (name: PeerName, address: string): (() => Promise<Dump>) => 
   const { command, args, env } = peer(name)!
   const client = spawn(command, [...args, "-x", "-d", "-f", join(place, "conf")], { env, stdio: "ignore" })
   const ended = once(client, "exit")
-  return async () => {
+  try {
+    await polled
+  } finally {
     client.kill("SIGTERM")
     await ended
-    return readDump(join(place, `${address}.nts`))
+    server.close()
   }
+  return readDump(join(place, `${address}.nts`))
 }
 
 describe.runIf(withChrony)("chrony", () => {
@@ -85,14 +94,8 @@ describe.runIf(withChrony)("chrony", () => {
   const dumps = new Map<PeerName, Dump>()
 
   beforeAll(async () => {
-    const running = cases.map(([name, address]) => [name, startChrony(name, address)] as const)
-    try {
-      await service.report(({ counters, open }) => counters.outcomes["agreed"] === cases.length && open === 0)
-      // It writes the dump only for a source that it has begun to poll, two seconds after the exchange.
-      await sleep(2_500)
-    } finally {
-      for (const [name, end] of running) dumps.set(name, await end())
-    }
+    await Promise.all(cases.map(async ([name, address]) => dumps.set(name, await exchangedBy(name, address))))
+    await service.report(({ counters, open }) => counters.outcomes["agreed"] === cases.length && open === 0)
   })
 
   it.each(cases)("%s over %s gets cookies for AEAD %i that hold its keys", (name, _, aead) => {
@@ -128,7 +131,7 @@ describe.runIf(withNtpsec)("NTPsec", () => {
       if (message?.type === "report") reports.push(message)
     })
     server.send({ type: "keys", generations: [generation(1)] })
-    await vi.waitUntil(() => ready, { timeout: 10_000 })
+    await vi.waitUntil(() => ready, { timeout: PATIENCE_MS })
     const place = join(folder.path, "ntpsec")
     mkdirSync(place)
     writeFileSync(join(place, "drift"), "0.000\n")
@@ -148,12 +151,14 @@ describe.runIf(withNtpsec)("NTPsec", () => {
     for (const stream of [client.stdout, client.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()))
     const gone = once(client, "exit")
     try {
-      await vi.waitUntil(() => /NTS-KE req to .* took/.test(log), { timeout: 10_000 })
+      await vi.waitUntil(() => /NTS-KE req to .* took .*\n/.test(log), { timeout: PATIENCE_MS })
       expect(log).toContain("Good ALPN from localhost")
       expect(log).toContain("Using port 1123")
       expect(log).toContain("Got 8 cookies, length 96, aead=15")
       expect(log).toMatch(/NTS-KE req to localhost:4460 took .* OK/)
-      await vi.waitUntil(() => reports.at(-1)?.counters.outcomes["agreed"] === 1, { timeout: 5_000 })
+      await vi.waitUntil(() => reports.at(-1)?.counters.outcomes["agreed"] === 1, {
+        timeout: PATIENCE_MS
+      })
       expect(reports.at(-1)?.counters.outcomes).toEqual({ agreed: 1 })
     } finally {
       client.kill("SIGTERM")
@@ -164,18 +169,22 @@ describe.runIf(withNtpsec)("NTPsec", () => {
   })
 })
 
+/** Next protocol NTPv4, AEAD 15 and the first cookie's header, as they lie in a reply. */
+const REPLY_START = "\x80\x01\x00\x02\x00\x00\x80\x04\x00\x02\x00\x0f\x00\x05\x00\x60"
+
 /** Feeds a command a request and gives what it printed, bytes as latin1. */
 const feed = (command: string, args: readonly string[], env = process.env): Promise<string> =>
   new Promise((done) => {
-    const options = { timeout: 10_000, encoding: "latin1", env } as const
+    const options = { timeout: PATIENCE_MS, encoding: "latin1", env } as const
     const child = execFile(command, args, options, (_, stdout, stderr) => done(stdout + stderr))
     child.stdin?.write(request(15))
-    // Left open for a moment: these tools say goodbye when their input ends.
-    setTimeout(() => child.stdin?.end(), 500)
+    // These tools say goodbye when their input ends: it is left open until the reply is there.
+    let printed = ""
+    child.stdout?.on("data", (text: string) => {
+      printed += text
+      if (printed.includes(REPLY_START)) child.stdin?.end()
+    })
   })
-
-/** Next protocol NTPv4, AEAD 15 and the first cookie's header, as they lie in a reply. */
-const REPLY_START = "\x80\x01\x00\x02\x00\x00\x80\x04\x00\x02\x00\x0f\x00\x05\x00\x60"
 
 describe("command-line tools", () => {
   it.runIf(withOpenssl)("openssl s_client trusts the certificate, agrees on ntske/1 and prints the reply", async () => {

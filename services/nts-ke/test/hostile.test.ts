@@ -3,15 +3,19 @@ import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import type { Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { encodeRecords, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
-import { ask, connected, plain, request, secondsToEnd, summary, type Target } from "./ke-client.ts"
+import { ask, connected, ended, plain, request, summary, type Target } from "./ke-client.ts"
 import { type Folder, makeFolder, type RunningService, startService } from "./running-service.ts"
 
+/** Seconds, where it is a limit that ends a connection; elsewhere the limits are too long to matter. */
 const HANDSHAKE_LIMIT = 0.6
 const EXCHANGE_LIMIT = 0.4
-/** How late a timer may be on a busy machine, seconds. */
-const LATE = 4
+const SHORT = ["--handshake-limit", String(HANDSHAKE_LIMIT)]
+
+/** Less than TCP_DEFER_ACCEPT of libs/native-io/native/tcp.c. */
+const HELD_BACK_MS = 4_500
 
 const AGREED = "protocol!(0) aead!(15) cookie[96]×8 end!"
 const ONE_BYTE = Uint8Array.of(0x16)
@@ -32,8 +36,7 @@ afterAll(async () => {
 
 const started = async (...args: readonly string[]): Promise<RunningService & Target> => {
   const files = folder.certificate(`server-${++serial}`, ["localhost"])
-  const limits = ["--handshake-limit", String(HANDSHAKE_LIMIT), "--exchange-limit", String(EXCHANGE_LIMIT)]
-  const service = await startService({ certificates: [files], args: [...limits, ...args] })
+  const service = await startService({ certificates: [files], args })
   services.push(service)
   return { ...service, ca: files.certificate }
 }
@@ -67,14 +70,14 @@ describe.concurrent("before TLS", () => {
     for (const bytes of Object.values(garbage)) {
       const socket = await opened(service)
       socket.write(bytes)
-      expect(await secondsToEnd(socket, 10)).toBeLessThan(LATE)
+      await ended(socket)
     }
     await outcome(service, "not-tls", Object.keys(garbage).length)
     for (let round = 0; round < 60; round++) {
       const socket = await opened(service)
       const hello = Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3)
       socket.end(round % 2 === 0 ? randomBytes(1 + round * 20) : Buffer.concat([hello, randomBytes(600)]))
-      await secondsToEnd(socket, 10)
+      await ended(socket)
     }
     const total = Object.keys(garbage).length + 60
     const { counters } = await service.report((report) => report.counters.accepted === total && report.open === 0)
@@ -84,46 +87,51 @@ describe.concurrent("before TLS", () => {
   })
 
   it("does not even accept a connection that says nothing", async () => {
-    const service = await started()
-    for (let index = 0; index < 50; index++) await opened(service)
-    expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
-    const { counters } = await service.report((report) => report.counters.outcomes["agreed"] === 1)
-    expect(counters.accepted).toBe(1)
+    let accepted = 0
+    // The kernel holds silent connections back for some seconds; where it took us longer to look, the number says nothing.
+    for (let attempt = 0, isLate = true; isLate && attempt < 5; attempt++) {
+      const service = await started()
+      const from = performance.now()
+      for (let index = 0; index < 50; index++) await opened(service)
+      expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
+      accepted = (await service.report((report) => report.counters.outcomes["agreed"] === 1)).counters.accepted
+      isLate = performance.now() - from > HELD_BACK_MS
+    }
+    expect(accepted).toBe(1)
   })
 
   it("ends a handshake that does not go on, also one that is fed a byte at a time", async () => {
-    const service = await started()
+    const service = await started(...SHORT)
+    const from = performance.now()
     const stalled = await opened(service)
     stalled.write(ONE_BYTE)
     const slow = await opened(service)
     slow.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc))
     const feeding = setInterval(() => slow.write(Uint8Array.of(3)), 50)
-    const seconds = await Promise.all([secondsToEnd(stalled, 10), secondsToEnd(slow, 10)])
+    await Promise.race([ended(stalled), ended(slow)])
+    expect(performance.now() - from).toBeGreaterThan((HANDSHAKE_LIMIT * 1_000) / 2)
+    await Promise.all([ended(stalled), ended(slow)])
     clearInterval(feeding)
-    for (const taken of seconds) {
-      expect(taken).toBeGreaterThan(HANDSHAKE_LIMIT / 2)
-      expect(taken).toBeLessThan(HANDSHAKE_LIMIT + LATE)
-    }
     await outcome(service, "handshake-timeout", 2)
   })
 })
 
 describe.concurrent("after the handshake", () => {
   it("ends a client that stays silent, and one that sends a byte at a time", async () => {
-    const service = await started()
+    const service = await started("--exchange-limit", String(EXCHANGE_LIMIT))
+    const from = performance.now()
     const silent = await connected(service)
     const slow = await connected(service)
     sockets.push(silent, slow)
-    const bytes = request(15)
+    // Whole long after the test has ended, however fast its bytes are taken.
+    const bytes = encodeRecords([record(0x3fff, false, new Uint8Array(10_000))])
     let sent = 0
     slow.on("error", () => {})
     const feeding = setInterval(() => void slow.write(bytes.subarray(sent, ++sent)), 60)
-    const seconds = await Promise.all([secondsToEnd(silent, 10), secondsToEnd(slow, 10)])
+    await Promise.race([ended(silent), ended(slow)])
+    expect(performance.now() - from).toBeGreaterThan((EXCHANGE_LIMIT * 1_000) / 2)
+    await Promise.all([ended(silent), ended(slow)])
     clearInterval(feeding)
-    for (const taken of seconds) {
-      expect(taken).toBeGreaterThan(EXCHANGE_LIMIT / 2)
-      expect(taken).toBeLessThan(EXCHANGE_LIMIT + LATE)
-    }
     await outcome(service, "request-timeout", 2)
   })
 
@@ -139,13 +147,14 @@ describe.concurrent("after the handshake", () => {
       if (!socket.write(records)) await Promise.race([once(socket, "drain").catch(() => {}), sleep(50)])
       written++
     }
-    await vi.waitUntil(() => stopped, { timeout: 5_000 })
+    await vi.waitUntil(() => stopped, { timeout: PATIENCE_MS })
     await outcome(service, "message-too-long", 1)
     expect(summary((await ask(service, request(15))).records)).toBe(AGREED)
   })
 
   it("ends a client that took its answer and stays", async () => {
-    const service = await started()
+    // Long enough for an honest client on a busy machine.
+    const service = await started("--exchange-limit", "5")
     const socket = await connected(service, {})
     sockets.push(socket)
     // Held open on this side: the server's goodbye is never answered.
@@ -163,7 +172,7 @@ describe.concurrent("after the handshake", () => {
     sockets.push(socket)
     socket.on("error", () => {})
     for (let index = 0; index < 5; index++) socket.write(request(15))
-    await secondsToEnd(socket, 5)
+    await ended(socket)
     const { counters } = await service.report((report) => report.open === 0)
     expect(counters.accepted).toBe(1)
     expect(Object.values(counters.outcomes)).toEqual([1])
@@ -172,13 +181,13 @@ describe.concurrent("after the handshake", () => {
 
 describe.concurrent("too many", () => {
   it("holds the connections of one address to their number, and gives places back", async () => {
-    const service = await started("--connections-per-address", "5", "--handshake-limit", "4")
+    const service = await started("--connections-per-address", "5")
     const held = await Promise.all(Array.from({ length: 5 }, () => connected(service)))
     sockets.push(...held)
     expect((await ask(service, request(15))).end).toBe("ECONNRESET")
     held[0]!.destroy()
     await vi.waitUntil(async () => summary((await ask(service, request(15))).records) === AGREED, {
-      timeout: 5_000,
+      timeout: PATIENCE_MS,
       interval: 100
     })
     const { counters } = await service.report((report) => report.counters.outcomes["agreed"] === 1)
@@ -192,7 +201,10 @@ describe.concurrent("too many", () => {
       "--connections-per-address",
       "100",
       "--rate-per-address",
-      "0,0"
+      "0,0",
+      // Long beside the whole flood, so that most of it finds every place taken.
+      "--handshake-limit",
+      "5"
     )
     const { rss } = await service.report()
     let ended = 0
@@ -204,7 +216,7 @@ describe.concurrent("too many", () => {
       }
       await sleep(20)
     }
-    await vi.waitUntil(() => ended === 1200, { timeout: 8_000 })
+    await vi.waitUntil(() => ended === 1200, { timeout: PATIENCE_MS })
     const after = await service.report((report) => report.open === 0)
     expect(after.counters.accepted).toBe(1200)
     const { "too-many-connections": refused = 0, "handshake-timeout": timedOut = 0 } = after.counters.outcomes
@@ -217,8 +229,14 @@ describe.concurrent("too many", () => {
   it("slows down an address that connects too often", async () => {
     const service = await started("--rate-per-address", "1,10")
     const ends: string[] = []
-    for (let index = 0; index < 20; index++) ends.push((await ask(service, request(15))).end)
-    const refused = ends.filter((end) => end === "ECONNRESET").length
+    for (let index = 0; index < 10; index++) ends.push((await ask(service, request(15))).end)
+    let refused = 0
+    // A second on a busy machine may bring few of them; sooner or later there are more than its one place.
+    for (let round = 0; refused < 5 && round < 20; round++) {
+      const endings = await Promise.all(Array.from({ length: 10 }, () => ask(service, request(15))))
+      ends.push(...endings.map(({ end }) => end))
+      refused = ends.filter((end) => end === "ECONNRESET").length
+    }
     expect(ends.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => "end"))
     expect(refused).toBeGreaterThanOrEqual(5)
     await outcome(service, "rate-from-address", refused)
@@ -226,7 +244,7 @@ describe.concurrent("too many", () => {
 
   it("slows down all of them together", async () => {
     const service = await started("--rate", "1,5", "--rate-per-address", "0,0")
-    const endings = await Promise.all(Array.from({ length: 12 }, () => ask(service, request(15))))
+    const endings = await Promise.all(Array.from({ length: 30 }, () => ask(service, request(15))))
     const refused = endings.filter(({ end }) => end === "ECONNRESET").length
     expect(refused).toBeGreaterThanOrEqual(5)
     await outcome(service, "rate-in-all", refused)

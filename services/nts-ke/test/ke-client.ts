@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { connect as connectTcp, type Socket } from "node:net"
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls"
 import { setTimeout as sleep } from "node:timers/promises"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { exporterContext, EXPORTER_LABEL } from "@meridian/auth/nts-ke-server"
 import { aeadParameters } from "@meridian/auth/aead"
 import {
@@ -29,7 +30,6 @@ export interface Ending {
   readonly records: readonly NtsKeRecord[]
   /** "end" for a regular goodbye (close_notify), else the error's code. */
   readonly end: string
-  readonly seconds: number
   readonly tls: string | undefined
   readonly alpn: string | false | null
   /** Data events until the end: one when the reply came in one TLS record. */
@@ -72,7 +72,6 @@ export interface Behaviour {
 
 /** Sends bytes after the handshake and waits for the end. Never throws on what the server does. */
 export const ask = async (target: Target, bytes: Uint8Array, behaviour: Behaviour = {}): Promise<Ending> => {
-  const started = performance.now()
   const socket = connect(options(target, behaviour.tls ?? {}))
   const decoder = new RecordDecoder()
   let reads = 0
@@ -118,7 +117,6 @@ export const ask = async (target: Target, bytes: Uint8Array, behaviour: Behaviou
     ...seen,
     records: decoder.records,
     end,
-    seconds: (performance.now() - started) / 1000,
     reads,
     keys: (aead, compliantExporter = false) => ({
       c2s: keys.get(`${aead}${compliantExporter}c2s`)!,
@@ -166,11 +164,9 @@ export const plain = async ({ port, host = "127.0.0.1" }: Pick<Target, "port" | 
   return socket
 }
 
-/** Seconds until the other side has ended a connection, at most `limit`; what it sent is read and dropped. */
-export const secondsToEnd = async (socket: Socket, limit: number): Promise<number> => {
-  const started = performance.now()
-  socket.resume()
-  if (!socket.destroyed)
-    await Promise.race([new Promise((closed) => socket.once("close", closed)), sleep(limit * 1000)])
-  return (performance.now() - started) / 1000
+/** Waits until the other side has ended a connection; what it sent is read and dropped. Throws when it never does. */
+export const ended = async (socket: Socket): Promise<void> => {
+  socket.on("error", () => {}).resume()
+  for (let waited = 0; !socket.closed && waited < PATIENCE_MS; waited += 10) await sleep(10)
+  if (!socket.closed) throw new Error("the other side never ended the connection")
 }

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { COOKIE_AEAD, openCookie, type CookieRefusal, type SessionKeys } from "@meridian/auth/cookie"
 import { type Generation, KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/native-io/aead"
-import { tcpListen } from "@meridian/native-io/tcp-listen"
+import { tcpListen, TcpListenError } from "@meridian/native-io/tcp-listen"
 import {
   type FromNtsKe,
   type NtsKeDrained,
@@ -20,6 +20,7 @@ import {
   parseFromNtsKe,
   type ToNtsKe
 } from "@meridian/observability/nts-ke-report"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import type { CertificateFiles } from "../src/certificates.ts"
 import { selfSigned } from "../src/development-certificate.ts"
 
@@ -63,7 +64,7 @@ export interface RunningService {
   readonly stderr: () => string
   readonly warnings: readonly string[]
   readonly send: (message: ToNtsKe) => void
-  /** The next report that satisfies the condition; fails after some seconds with the last one seen. */
+  /** The next report that satisfies the condition; fails after a while with the last one seen. */
   readonly report: (until?: (report: NtsKeReport) => boolean) => Promise<NtsKeReport>
   /** The next warning that matches. */
   readonly warning: (pattern: RegExp) => Promise<string>
@@ -81,12 +82,31 @@ export interface ServiceOptions {
 }
 
 /** A TCP port that nobody uses at this moment. */
-export const freeTcpPort = async (): Promise<number> => {
+const freeTcpPort = async (): Promise<number> => {
   const probe = createServer().listen(0, "127.0.0.1")
   await once(probe, "listening")
   const address = probe.address()
   await new Promise((closed) => probe.close(closed))
   return typeof address === "object" && address !== null ? address.port : 0
+}
+
+/** Listens on one port of all these addresses. */
+const listenOnFreePort = async (
+  addresses: readonly string[],
+  attempts = 20
+): Promise<{ readonly port: number; readonly descriptors: readonly number[] }> => {
+  const port = await freeTcpPort()
+  const descriptors: number[] = []
+  try {
+    for (const address of addresses) descriptors.push(tcpListen({ address, port, exclusive: true }))
+    return { port, descriptors }
+  } catch (error) {
+    for (const descriptor of descriptors) closeSync(descriptor)
+    // Somebody took it meanwhile, or has it on the other address.
+    if (error instanceof TcpListenError && error.code === "EADDRINUSE" && attempts > 1)
+      return listenOnFreePort(addresses, attempts - 1)
+    throw error
+  }
 }
 
 /** Without what vitest needs for itself. */
@@ -111,11 +131,15 @@ const spawnService = (descriptors: readonly number[], args: readonly string[]): 
 
 export const startService = async (options: ServiceOptions): Promise<RunningService> => {
   const { certificates = [], args = [], addresses = ["127.0.0.1"], generations = [generation(1)] } = options
-  const port = await freeTcpPort()
-  const descriptors = addresses.map((address) => tcpListen({ address, port, exclusive: true }))
+  const { port, descriptors } = await listenOnFreePort(addresses)
   const child = spawnService(descriptors, [
     "--report-interval",
     "0.1",
+    // The client shares a busy machine with it; what these limits do is for tests that ask for shorter ones.
+    "--handshake-limit",
+    "60",
+    "--exchange-limit",
+    "60",
     ...certificates.flatMap(({ certificate, key }) => ["--certificate", `${certificate},${key}`]),
     ...args
   ])
@@ -136,7 +160,7 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
     from: number,
     is: (message: FromNtsKe) => message is T
   ): Promise<T> => {
-    for (let waited = 0; waited < 10_000; waited += 20) {
+    for (let waited = 0; waited < PATIENCE_MS; waited += 20) {
       const found = heard.slice(from).find(is)
       if (found !== undefined) return found
       if (child.exitCode !== null) break

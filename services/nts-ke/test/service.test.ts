@@ -1,5 +1,6 @@
 import { connect } from "node:tls"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { RecordType } from "@meridian/wire/nts-ke"
 import { ask, connected, type Ending, request, summary, type Target } from "./ke-client.ts"
 import { probes } from "./requests.ts"
@@ -257,19 +258,19 @@ describe("as configured", () => {
       if (end === "end") before++
       return end
     }
-    await expect.poll(knock, { timeout: 3_000 }).toMatch(/ECONNREFUSED|ECONNRESET/)
+    await expect.poll(knock, { timeout: PATIENCE_MS }).toMatch(/ECONNREFUSED|ECONNRESET/)
     let reply = 0
     open.on("data", (chunk: Buffer) => (reply += chunk.length))
     open.end(request(15))
     const { counters } = await drained
     expect(reply).toBeGreaterThan(8 * 96)
     expect(counters.outcomes["agreed"]).toBe(before + 1)
-    await expect.poll(() => service.process.exitCode, { timeout: 3_000 }).toBe(0)
+    await expect.poll(() => service.process.exitCode, { timeout: PATIENCE_MS }).toBe(0)
   })
 
   it("ends when its supervisor is gone", async () => {
     const service = await startService({ certificates: [folder.certificate("orphan", ["localhost"])] })
     service.process.disconnect()
-    await expect.poll(() => service.process.exitCode, { timeout: 3_000 }).toBe(0)
+    await expect.poll(() => service.process.exitCode, { timeout: PATIENCE_MS }).toBe(0)
   })
 })

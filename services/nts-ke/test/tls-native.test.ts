@@ -64,7 +64,7 @@ describe("the end of a message", () => {
 })
 
 describe("under AddressSanitizer and UBSan", () => {
-  it("the listener survives its owner's mistakes and its clients'", { timeout: 60_000 }, async () => {
+  it("the listener survives its owner's mistakes and its clients'", { timeout: 600_000 }, async () => {
     const build = fileURLToPath(new URL("../../../libs/native-io/build.mjs", import.meta.url))
     await run(process.execPath, [build, "--sanitize"])
     const libasan = (await run(process.env["CC"] ?? "cc", ["-print-file-name=libasan.so"])).stdout.trim()

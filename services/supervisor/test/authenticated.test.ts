@@ -9,9 +9,10 @@ import { request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerCommand, peersAvailable, type PeerName } from "@meridian/testkit/real-peers"
 import { freePort, type RunningNode, startNode } from "@meridian/testkit/running-node"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 
 const available = peersAvailable("NTS and keys with real clients", [
   "chronyd-4.3",
@@ -52,7 +53,7 @@ const run = (command: PeerCommand, args: readonly string[]): Promise<string> =>
     execFile(
       command.command,
       [...command.args, ...args],
-      { env: command.env, timeout: 10_000 },
+      { env: command.env, timeout: PATIENCE_MS },
       (_error, stdout, stderr) => done(stdout + stderr)
     )
   })
@@ -62,11 +63,15 @@ const certificate = (): string => {
   return join(node.state, name ?? "missing")
 }
 
-/** Runs chronyd as a client until its source is selected, then asks chronyc. */
+/**
+ * Runs chronyd as a client until its source is selected, then asks chronyc for its sources and more until the answers are as
+ * expected, or for a bounded time: while a request is under way its cookie is gone and its poll not yet answered.
+ */
 const withChronyd = async (
   version: "4.3" | "newest",
   lines: readonly string[],
   ask: readonly string[],
+  expected: readonly RegExp[],
   meanwhile: () => Promise<void> = () => Promise.resolve()
 ): Promise<string> => {
   const place = mkdtempSync(join(folder, "chrony-"))
@@ -84,34 +89,40 @@ const withChronyd = async (
     stdio: "ignore"
   })
   try {
-    const deadline = performance.now() + 25_000
-    let sources = ""
-    while (!/^\^\*/m.test(sources) && performance.now() < deadline) {
-      await setTimeout(500)
-      sources = existsSync(socket) ? await run(chronyc, ["-n", "-h", socket, "sources"]) : ""
+    const answers = (...words: readonly string[]) => run(chronyc, ["-n", "-h", socket, ...words])
+    const until = async (question: () => Promise<string>, patterns: readonly RegExp[]): Promise<string> => {
+      const deadline = performance.now() + PATIENCE_MS
+      let answer = ""
+      while (!patterns.every((it) => it.test(answer)) && performance.now() < deadline) {
+        await setTimeout(300)
+        answer = existsSync(socket) ? await question() : ""
+      }
+      return answer
     }
+    await until(() => answers("sources"), [/^\^\*/m])
     await meanwhile()
-    sources = await run(chronyc, ["-n", "-h", socket, "sources"])
-    return `${sources}\n${await run(chronyc, ["-n", "-h", socket, ...ask])}`
+    return await until(async () => `${await answers("sources")}\n${await answers(...ask)}`, expected)
   } finally {
     child.kill()
     await once(child, "exit")
   }
 }
 
-describe.runIf(available)("NTS", { timeout: 40_000 }, () => {
+describe.runIf(available)("NTS", () => {
   it.each(["4.3", "newest"] as const)("chronyd %s is authenticated and has eight cookies", async (version) => {
+    // Name, mode, key id, type, length, last, attempts, NAKs, cookies, cookie length
+    const fullJar = /NTS\s+\d+\s+\d+\s+\d+\s+\S+\s+0\s+0\s+8\s+\d+/
     const output = await withChronyd(
       version,
       [
         `server 127.0.0.1 port ${node.port} nts ntsport ${ntsPort} minpoll 0 maxpoll 0 iburst`,
         `ntstrustedcerts ${certificate()}`
       ],
-      ["-N", "authdata"]
+      ["-N", "authdata"],
+      [/^\^\*/m, fullJar]
     )
     expect(output).toMatch(/^\^\*/m)
-    // Name, mode, key id, type, length, last, attempts, NAKs, cookies, cookie length
-    expect(output).toMatch(/NTS\s+\d+\s+\d+\s+\d+\s+\S+\s+0\s+0\s+8\s+\d+/)
+    expect(output).toMatch(fullJar)
   })
 })
 
@@ -127,41 +138,49 @@ const command = (path: string, body: object): Promise<number> =>
   })
 
 describe.runIf(available)("NTS over time", () => {
-  it(
-    "goes on across a rotation of the master key, new workers and a re-read certificate",
-    { timeout: 60_000 },
-    async () => {
-      const generations = async () =>
-        (
-          (await node.status()) as unknown as { keys: { masterKeyGenerations: readonly { id: number }[] } }
-        ).keys.masterKeyGenerations.map(({ id }) => id)
-      const before = await generations()
-      const output = await withChronyd(
-        "4.3",
-        [
-          `server 127.0.0.1 port ${node.port} nts ntsport ${ntsPort} minpoll 0 maxpoll 0 iburst`,
-          `ntstrustedcerts ${certificate()}`
-        ],
-        ["-N", "authdata"],
-        async () => {
-          await setTimeout(3_000)
-          expect(await command("/keys/rotate", { kind: "nts" })).toBe(200)
-          await setTimeout(1_500)
-          node.process.kill("SIGHUP")
-          await setTimeout(10_000)
-        }
-      )
-      // Reach 377: the last eight polls were all answered; no NAK, one key exchange, a full jar.
-      expect(output).toMatch(/^\^\*.*\s377\s/m)
-      expect(output).toMatch(/NTS\s+1\s+\d+\s+\d+\s+\S+\s+0\s+0\s+8\s+\d+/)
-      expect(Math.max(...(await generations()))).toBeGreaterThan(Math.max(...before))
-      const { totals } = (await node.status()) as unknown as { totals: { served: Record<string, number> } }
-      expect(totals.served["nts-nak-sent"]).toBe(0)
-    }
-  )
+  it("goes on across a rotation of the master key, new workers and a re-read certificate", async () => {
+    // Reach 377: the last eight polls were all answered; no NAK, one key exchange, a full jar.
+    const reached = /^\^\*.*\s377\s/m
+    const fullJar = /NTS\s+1\s+\d+\s+\d+\s+\S+\s+0\s+0\s+8\s+\d+/
+    const generations = async () =>
+      (
+        (await node.status()) as unknown as { keys: { masterKeyGenerations: readonly { id: number }[] } }
+      ).keys.masterKeyGenerations.map(({ id }) => id)
+    const before = await generations()
+    const output = await withChronyd(
+      "4.3",
+      [
+        `server 127.0.0.1 port ${node.port} nts ntsport ${ntsPort} minpoll 0 maxpoll 0 iburst`,
+        `ntstrustedcerts ${certificate()}`
+      ],
+      ["-N", "authdata"],
+      [reached, fullJar],
+      async () => {
+        await setTimeout(3_000)
+        expect(await command("/keys/rotate", { kind: "nts" })).toBe(200)
+        await vi.waitFor(async () => expect(Math.max(...(await generations()))).toBeGreaterThan(Math.max(...before)), {
+          timeout: PATIENCE_MS,
+          interval: 300
+        })
+        const workers = async () => (await node.status()).workers.map(({ pid }) => pid)
+        const old = await workers()
+        node.process.kill("SIGHUP")
+        await vi.waitFor(async () => expect((await workers()).filter((pid) => old.includes(pid))).toEqual([]), {
+          timeout: PATIENCE_MS,
+          interval: 300
+        })
+        await setTimeout(10_000)
+      }
+    )
+    expect(output).toMatch(reached)
+    expect(output).toMatch(fullJar)
+    expect(Math.max(...(await generations()))).toBeGreaterThan(Math.max(...before))
+    const { totals } = (await node.status()) as unknown as { totals: { served: Record<string, number> } }
+    expect(totals.served["nts-nak-sent"]).toBe(0)
+  })
 })
 
-describe.runIf(available)("symmetric keys", { timeout: 40_000 }, () => {
+describe.runIf(available)("symmetric keys", () => {
   it.each([
     [11, "MD5"],
     [12, "SHA1"],
@@ -173,7 +192,8 @@ describe.runIf(available)("symmetric keys", { timeout: 40_000 }, () => {
     const output = await withChronyd(
       "4.3",
       [`server 127.0.0.1 port ${node.port} key ${id} minpoll 0 maxpoll 0 iburst`, `keyfile ${keys}`],
-      ["authdata"]
+      ["authdata"],
+      [/^\^\*/m, new RegExp(`SK\\s+${id}\\s`)]
     )
     expect(output).toMatch(/^\^\*/m)
     expect(output).toMatch(new RegExp(`SK\\s+${id}\\s`))
@@ -186,12 +206,18 @@ describe.runIf(available)("symmetric keys", { timeout: 40_000 }, () => {
       "-Q",
       "-x",
       "-t",
-      "3",
+      "8",
       `server 127.0.0.1 port ${node.port} key 14 iburst`,
       `keyfile ${keys}`
     ])
     expect(output).toContain("Timeout reached")
-    const { totals } = (await node.status()) as unknown as { totals: { dropped: Record<string, number> } }
-    expect(totals.dropped["untrusted-key"]).toBeGreaterThan(0)
+    // Workers report once a second.
+    await vi.waitFor(
+      async () => {
+        const { totals } = (await node.status()) as unknown as { totals: { dropped: Record<string, number> } }
+        expect(totals.dropped["untrusted-key"]).toBeGreaterThan(0)
+      },
+      { timeout: PATIENCE_MS, interval: 300 }
+    )
   })
 })

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { clientRequest } from "@meridian/protocol/sntp-client"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { ntpdigOnPort, peer, type PeerCommand, peersAvailable, type PeerName } from "@meridian/testkit/real-peers"
 import { type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { ntpTimestamp } from "@meridian/time/timestamp"
@@ -30,7 +31,7 @@ const run = (command: PeerCommand, args: readonly string[]): Promise<{ code: num
     execFile(
       command.command,
       [...command.args, ...args],
-      { env: command.env, timeout: 20_000 },
+      { env: command.env, timeout: 2 * PATIENCE_MS },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : null
         done({ code, output: stdout + stderr })
@@ -52,7 +53,7 @@ describe.runIf(available)("real clients", () => {
         "-Q",
         "-x",
         "-t",
-        "10",
+        "60",
         `server ${address} port ${node.port} iburst`
       ])
       expect(output).toMatch(/System clock wrong by -?[0-9.]+ seconds/)
@@ -77,7 +78,7 @@ describe("clients of other versions and habits", () => {
       socket.connect(node.port, "127.0.0.1")
       await once(socket, "connect")
       socket.send(bytes)
-      const [reply] = (await once(socket, "message", { signal: AbortSignal.timeout(3_000) })) as [Uint8Array]
+      const [reply] = (await once(socket, "message", { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Uint8Array]
       return reply
     } finally {
       socket.close()
@@ -96,7 +97,7 @@ describe("clients of other versions and habits", () => {
   it("a reply leaves from the address that was asked", async () => {
     const socket = createSocket("udp4")
     socket.send(clientRequest(4, ntpTimestamp(3, 3)), node.port, "127.0.0.9")
-    const [, from] = (await once(socket, "message", { signal: AbortSignal.timeout(3_000) })) as [
+    const [, from] = (await once(socket, "message", { signal: AbortSignal.timeout(PATIENCE_MS) })) as [
       Uint8Array,
       { address: string }
     ]

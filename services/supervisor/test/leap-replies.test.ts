@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { systemClock } from "@meridian/native-io/system-clock"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { startNode } from "@meridian/testkit/running-node"
 import { fromUnix, type NtpTimestamp, shiftInPlace } from "@meridian/time/timestamp"
 import { decodeHeader, encodeHeader, HEADER_BYTES, Mode, type NtpHeader } from "@meridian/wire/ntp"
@@ -45,7 +46,7 @@ const ask = async (port: number): Promise<NtpHeader | undefined> => {
   try {
     const request = new Uint8Array(HEADER_BYTES)
     request[0] = 0x23
-    const answered = once(socket, "message", { signal: AbortSignal.timeout(1_000) })
+    const answered = once(socket, "message", { signal: AbortSignal.timeout(5_000) })
     socket.send(request, port, "127.0.0.1")
     const [packet] = (await answered) as [Buffer]
     const header = decodeHeader(packet)
@@ -66,7 +67,7 @@ const firstGoodReply = async (lines: string, until: (reply: NtpHeader) => boolea
   const node = await startNode({ args: ["--workers", "1", "--listen", "127.0.0.1", "--config", file] })
   let last: NtpHeader | undefined
   try {
-    for (let waited = 0; waited < 30_000; waited += 200) {
+    for (let waited = 0; waited < PATIENCE_MS; waited += 200) {
       last = (await ask(node.port)) ?? last
       if (last !== undefined && last.leap !== 3 && until(last)) return last
       await sleep(200)
@@ -79,7 +80,7 @@ const firstGoodReply = async (lines: string, until: (reply: NtpHeader) => boolea
   }
 }
 
-describe.concurrent("a node's replies an hour before a leap second", { timeout: 60_000 }, () => {
+describe.concurrent("a node's replies an hour before a leap second", () => {
   it("announce it", async () => {
     const reply = await firstGoodReply("", ({ leap }) => leap !== 0)
     expect(reply).toMatchObject({ leap: 1, stratum: 3, referenceId: 0x7f000301 })

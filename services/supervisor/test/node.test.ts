@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { startLoad } from "@meridian/testkit/ntp-load"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, type NodeOptions, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterEach, describe, expect, it } from "vitest"
 
@@ -21,7 +22,11 @@ afterEach(async () => {
 })
 
 /** Asks until the condition holds: for what happens "soon" without saying when. */
-const eventually = async <A>(what: () => Promise<A>, holds: (value: A) => boolean, limitMs = 8_000): Promise<A> => {
+const eventually = async <A>(
+  what: () => Promise<A>,
+  holds: (value: A) => boolean,
+  limitMs = PATIENCE_MS
+): Promise<A> => {
   const until = performance.now() + limitMs
   for (;;) {
     const value = await what()
@@ -95,7 +100,10 @@ describe("a node", () => {
       () => pidsOf(node),
       (pids) => pids.every((pid) => !before.includes(pid)) && !before.some(alive)
     )
-    await setTimeout(200)
+    await eventually(
+      async () => load.sent(),
+      (sent) => sent > 1_000
+    )
     const done = await load.finish()
     expect(after.filter((pid) => before.includes(pid))).toEqual([])
     expect(before.filter(alive)).toEqual([])
@@ -154,7 +162,7 @@ describe("a node", () => {
       JSON.parse((await meridian(["query", `127.0.0.1:${node.port}`, "--json"])).stdout) as {
         answers: readonly { leap: number; stratum: number }[]
       }
-    const stale = await eventually(ask, ({ answers }) => answers[0]?.leap === 3, 12_000)
+    const stale = await eventually(ask, ({ answers }) => answers[0]?.leap === 3)
     expect(stale.answers[0]).toMatchObject({ leap: 3, stratum: 0 })
     process.kill(clock, "SIGCONT")
     const fresh = await eventually(ask, ({ answers }) => answers[0]?.leap === 0)

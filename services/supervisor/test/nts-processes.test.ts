@@ -1,12 +1,12 @@
 /** Several NTS-KE processes share one port, on sockets that the supervisor holds. */
 import { readdirSync, readFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { once } from "node:events"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { connect } from "node:tls"
 import type { NodeStatus } from "@meridian/observability/node-status"
-import { type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, expect, it } from "vitest"
 
 /** Next protocol NTPv4, AEAD 15, End of Message. */
@@ -18,11 +18,7 @@ let node: RunningNode
 let port: number
 
 beforeAll(async () => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const address = probe.address()
-  port = typeof address === "object" && address !== null ? address.port : 0
-  await new Promise((closed) => probe.close(closed))
+  port = await freePort()
   const nts = ["--nts", "--nts-port", String(port), "--nts-processes", "2"]
   node = await startNode({ args: ["--listen", "127.0.0.1", "--workers", "1", ...nts] })
 })
@@ -58,7 +54,7 @@ it("has each of them serve a share of the connections, with the same keys", asyn
   expect([...lengths]).toEqual([REPLY_BYTES + 6])
   await expect
     .poll(async () => (await processes()).reduce((sum, { outcomes }) => sum + (outcomes["agreed"] ?? 0), 0), {
-      timeout: 8_000
+      timeout: PATIENCE_MS
     })
     .toBe(48)
   const served = await processes()

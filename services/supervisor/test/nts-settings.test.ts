@@ -1,10 +1,9 @@
 /** Every word of an `nts` line, and `extra port`, in the spelling of NTPsec's guide: a live node does what it says. */
 import { execFile, execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
-import { once } from "node:events"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, type Finished, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 
@@ -21,14 +20,6 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const freeTcpPort = async (): Promise<number> => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const address = probe.address()
-  await new Promise((closed) => probe.close(closed))
-  return typeof address === "object" && address !== null ? address.port : 0
-}
-
 /** A node with these lines, on a port of its own. */
 const withLines = async (...lines: readonly string[]): Promise<RunningNode> => {
   const configuration = file(`${lines.length}-${Math.trunc(performance.now())}.conf`)
@@ -43,7 +34,9 @@ const query = (port: number, ...args: readonly string[]): Promise<Finished> =>
 const handshake = (port: number, ...args: readonly string[]): Promise<string> =>
   new Promise((done) => {
     const target = ["s_client", "-connect", `127.0.0.1:${port}`, "-alpn", "ntske/1", ...args]
-    const child = execFile("openssl", target, { timeout: 10_000 }, (_error, stdout, stderr) => done(stdout + stderr))
+    const child = execFile("openssl", target, { timeout: PATIENCE_MS }, (_error, stdout, stderr) =>
+      done(stdout + stderr)
+    )
     child.stdin?.end()
   })
 
@@ -51,7 +44,7 @@ describe("a node with everything said", () => {
   let node: RunningNode
   let [port, extra] = [0, 0]
   beforeAll(async () => {
-    ;[port, extra] = [await freeTcpPort(), await freePort()]
+    ;[port, extra] = [await freePort(), await freePort()]
     node = await withLines(
       `nts key ${key}`,
       `nts cert ${certificate}`,
@@ -107,7 +100,7 @@ describe("a node with everything said", () => {
 
 describe("other words", () => {
   it("mintls TLS1.2 lets TLS 1.2 in, with a warning", async () => {
-    const port = await freeTcpPort()
+    const port = await freePort()
     const node = await withLines(`nts enable cert ${certificate} key ${key} port ${port}`, "nts mintls TLS1.2")
     try {
       expect(node.stderr()).toMatch(/RFC 8915 §3 asks for TLS 1\.3/)
@@ -118,7 +111,7 @@ describe("other words", () => {
   })
 
   it("disable switches off what stood before it, and time goes on without NTS", async () => {
-    const port = await freeTcpPort()
+    const port = await freePort()
     const node = await withLines(`nts cert ${certificate} key ${key}`, `nts port ${port}`, "nts disable")
     try {
       expect(await query(port)).toMatchObject({ code: 1, stderr: expect.stringContaining("ECONNREFUSED") as string })
@@ -129,7 +122,7 @@ describe("other words", () => {
   })
 
   it("ca is what a client trusts, and without it the server is not followed", async () => {
-    const port = await freeTcpPort()
+    const port = await freePort()
     const server = await withLines(`nts cert ${certificate} key ${key}`, `nts port ${port}`)
     const source = `server localhost:${port} nts iburst minpoll 0 maxpoll 0`
     const trusting = await withLines(source, `nts ca ${certificate}`)
@@ -141,15 +134,15 @@ describe("other words", () => {
     }
     try {
       await vi.waitFor(async () => expect((await cookiesOf(trusting))[0]).toBeGreaterThanOrEqual(7), {
-        timeout: 15_000,
+        timeout: PATIENCE_MS,
         interval: 300
       })
       await vi.waitFor(() => expect(wary.stderr()).toMatch(/NTS keys from localhost .*self-signed certificate/), {
-        timeout: 10_000
+        timeout: PATIENCE_MS
       })
       expect(await cookiesOf(wary)).toEqual([0])
     } finally {
       for (const node of [wary, trusting, server]) await node.stop()
     }
-  }, 60_000)
+  })
 })

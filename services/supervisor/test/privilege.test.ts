@@ -8,6 +8,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { CAP_SYS_TIME, hasCapability, parseCapabilities, readCapabilities } from "@meridian/native-io/capabilities"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { startNode } from "@meridian/testkit/running-node"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { timePrivilege } from "../src/privilege.ts"
@@ -130,7 +131,7 @@ describe("a node", () => {
     const args = ["--workers", "1", "--listen", "127.0.0.1", "--config", file]
     const node = await startNode({ within: isRoot ? withoutSysTime : [], args })
     try {
-      for (let waited = 0; !node.stderr().includes("AmbientCapabilities") && waited < 10_000; waited += 50)
+      for (let waited = 0; !node.stderr().includes("AmbientCapabilities") && waited < PATIENCE_MS; waited += 50)
         await sleep(50)
       expect(node.stderr()).toMatch(/kernel mode: .*AmbientCapabilities=CAP_SYS_TIME.*--user NAME.*virtual mode/)
     } finally {

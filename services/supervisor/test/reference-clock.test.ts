@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { ClockFeeder } from "@meridian/testkit/clock-feeder"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { meridian, startNode } from "@meridian/testkit/running-node"
 import { describe, expect, it } from "vitest"
 
@@ -35,7 +36,7 @@ describe("a node with a reference clock", () => {
       try {
         expect(node.stdout()).toContain(`asking SHM(${unit})`)
         let answer = await ask(node.port)
-        for (let waited = 0; waited < 20_000 && !answer.synchronised; waited += 200) {
+        for (let waited = 0; waited < PATIENCE_MS && !answer.synchronised; waited += 200) {
           await setTimeout(200)
           answer = await ask(node.port)
         }

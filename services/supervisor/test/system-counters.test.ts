@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { addCounters, noCounters, type WorkerCounters } from "@meridian/observability/worker-report"
 import { ignoreReasons, respondReasons } from "@meridian/protocol/outcome"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { startNode } from "@meridian/testkit/running-node"
 import { expect, it } from "vitest"
 import { systemCounters } from "../src/system-counters.ts"
@@ -42,7 +43,7 @@ it("adds up over workers", () => {
   })
 })
 
-it("of a node are in a line of sysstats", { timeout: 30_000 }, async () => {
+it("of a node are in a line of sysstats", async () => {
   const folder = mkdtempSync(join(tmpdir(), "meridian-sysstats-"))
   const file = join(folder, "ntp.conf")
   writeFileSync(file, `statsdir ${folder}/\nstatistics sysstats\nfilegen sysstats type none nolink\n`)
@@ -66,7 +67,7 @@ it("of a node are in a line of sysstats", { timeout: 30_000 }, async () => {
       [0x24, 48]
     ] as const)
       await send(first, bytes)
-    for (let waited = 0; waited < 10_000; waited += 100) {
+    for (let waited = 0; waited < PATIENCE_MS; waited += 100) {
       const { totals } = (await node.status()) as unknown as { totals: { received: number } }
       if (totals.received >= 7) break
       await sleep(100)
