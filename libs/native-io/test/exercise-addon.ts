@@ -10,6 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { loopbackAddresses } from "@meridian/testkit/address-families"
 import type { DigestBinding } from "../src/digests-native.ts"
 import { loadNativeFrom, type NativeAddon, type NativeUdpHandle } from "../src/native.ts"
 
@@ -17,6 +18,7 @@ const path = isMainThread ? process.argv[2]! : (workerData as string)
 const { addon, reason } = loadNativeFrom(path)
 if (addon === undefined) throw new Error(reason)
 
+const addresses = loopbackAddresses("sockets under the sanitizers")
 const open = (address: string): NativeUdpHandle => new addon.UdpHandle(addon.udpBind(address, 0, false, 1 << 20))
 
 /** Has a client send bursts of every kind of length, and waits until all are echoed or the time is over. */
@@ -48,12 +50,14 @@ const echo = (socket: NativeUdpHandle): void => {
 
 const exerciseSockets = async (): Promise<void> => {
   const lengths = [0, 48, 68, 2048, 2049, 65_507, ...Array.from({ length: 90 }, (_, index) => index)]
-  for (const [address, host] of [
+  const places = [
     ["0.0.0.0", "127.0.0.3"],
     ["127.0.0.1", "127.0.0.1"],
     ["::", "::1"],
     ["::1", "::1"]
-  ] as const) {
+  ] as const
+  for (const [address, host] of places) {
+    if (host === "::1" && !addresses.includes(host)) continue
     const socket = open(address)
     echo(socket)
     echo(socket)
@@ -246,7 +250,7 @@ if (isMainThread) {
   echo(open("127.0.0.1"))
   process.stdout.write("exercised\n", () => process.exit(0))
 } else {
-  const sockets = [open("127.0.0.1"), open("::1")]
+  const sockets = addresses.map(open)
   exerciseDigests()
   for (const socket of sockets) echo(socket)
   assert.equal(await burst(sockets[0]!, "127.0.0.1", [48, 48]), 2)

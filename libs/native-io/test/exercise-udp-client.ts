@@ -4,6 +4,7 @@ import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { loadNativeFrom, type NativeUdpClientHandle } from "../src/native.ts"
 
 const path = isMainThread ? process.argv[2]! : (workerData as string)
@@ -76,7 +77,7 @@ const exerciseLifetimes = async (): Promise<void> => {
 }
 
 if (isMainThread) {
-  for (const host of ["127.0.0.1", "::1"])
+  for (const host of loopbackAddresses("client sockets under the sanitizers"))
     for (const connected of [true, false]) {
       const client = await exchange(host, connected)
       exerciseWrongArguments(client)

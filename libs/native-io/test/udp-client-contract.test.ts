@@ -1,6 +1,7 @@
 /** One contract of client sockets, two implementations, two address families. */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
+import { addressFamilies } from "@meridian/testkit/address-families"
 import { afterEach, describe, expect, it } from "vitest"
 import { disableNative, loadNative, loadNativeFrom, ADDON_PATH } from "../src/native.ts"
 import { openUdpClientFallback } from "../src/udp-client-fallback.ts"
@@ -74,7 +75,7 @@ describe.each(["native", "fallback"] as const)("%s client socket", (kind) => {
       (error: unknown) => (error instanceof UdpClientError ? error.code : String(error))
     )
 
-  describe.each([4, 6] as const)("over IPv%i", (family) => {
+  describe.each(addressFamilies("client sockets"))("over IPv%i", (family) => {
     const address = loopback(family)
 
     it("asks and is answered, connected", async () => {

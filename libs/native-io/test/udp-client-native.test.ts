@@ -5,6 +5,7 @@ import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { addressFamilies } from "@meridian/testkit/address-families"
 import { afterEach, describe, expect, it } from "vitest"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { ADDON_PATH, loadNative } from "../src/native.ts"
@@ -46,7 +47,7 @@ const wallClock = (): number => {
   return now[0]! + now[1]! / 1e9
 }
 
-describe.each([4, 6] as const)("a native client socket over IPv%i", (family) => {
+describe.each(addressFamilies("native client sockets"))("a native client socket over IPv%i", (family) => {
   it("numbers transmit stamps as it numbers datagrams, and tells them before the answers", async () => {
     const socket = connect(await openServer(family))
     expect(socket.stampsTransmits).toBe(true)

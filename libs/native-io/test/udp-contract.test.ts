@@ -1,6 +1,7 @@
 /** One contract, two implementations, two address families. */
 import { closeSync, openSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
+import { addressFamilies } from "@meridian/testkit/address-families"
 import { afterEach, describe, expect, it } from "vitest"
 import { socketAddressPort } from "../src/socket-address.ts"
 import { adoptUdpFallback, bindUdpFallback } from "../src/udp-fallback.ts"
@@ -51,7 +52,7 @@ describe.each(["native", "fallback"] as const)("%s UDP socket", (kind) => {
       (error: unknown) => error as UdpBindError
     )
 
-  describe.each([4, 6] as const)("over IPv%i", (family) => {
+  describe.each(addressFamilies("UDP sockets"))("over IPv%i", (family) => {
     const host = loopback(family)
     const bound = async (options: Partial<UdpBindOptions> = {}): Promise<UdpSocket> =>
       closing(await bind({ address: host, port: 0, ...options }))

@@ -120,7 +120,7 @@ export const startNode = async (options: NodeOptions = {}): Promise<RunningNode>
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill(signal)
-      await Promise.race([exited, setTimeout(PATIENCE_MS).then(() => child.kill("SIGKILL"))])
+      await Promise.race([exited, setTimeout(PATIENCE_MS, undefined, { ref: false }).then(() => child.kill("SIGKILL"))])
       await exited
     }
     rmSync(state, { recursive: true, force: true })

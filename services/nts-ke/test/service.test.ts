@@ -1,11 +1,13 @@
 import { connect } from "node:tls"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { RecordType } from "@meridian/wire/nts-ke"
 import { ask, connected, type Ending, request, summary, type Target } from "./ke-client.ts"
 import { probes } from "./requests.ts"
 import { type Folder, generation, makeFolder, opened, type RunningService, startService } from "./running-service.ts"
 
+const addresses = loopbackAddresses("NTS-KE")
 let folder: Folder
 beforeAll(() => {
   folder = makeFolder()
@@ -129,7 +131,7 @@ describe("TLS", () => {
 
   beforeAll(async () => {
     const files = folder.certificate("tls", ["localhost", "127.0.0.1", "::1"])
-    service = await startService({ certificates: [files], addresses: ["127.0.0.1", "::1"] })
+    service = await startService({ certificates: [files], addresses })
     target = { port: service.port, ca: files.certificate }
   })
   afterAll(async () => {
@@ -195,7 +197,7 @@ describe("TLS", () => {
   it("asks for no client certificate and resumes no session", async () => {
     const first = connect({
       port: service.port,
-      host: "::1",
+      host: addresses.at(-1)!,
       ca: [],
       rejectUnauthorized: false,
       ALPNProtocols: ["ntske/1"]
@@ -206,7 +208,7 @@ describe("TLS", () => {
       first.resume().write(request(15))
     })
     first.destroy()
-    const again = await connected({ ...target, host: "::1" }, session === undefined ? {} : { session })
+    const again = await connected({ ...target, host: addresses.at(-1)! }, session === undefined ? {} : { session })
     expect(again.isSessionReused()).toBe(false)
     again.destroy()
   })

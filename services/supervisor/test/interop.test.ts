@@ -3,6 +3,7 @@ import { execFile } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { clientRequest } from "@meridian/protocol/sntp-client"
+import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { ntpdigOnPort, peer, type PeerCommand, peersAvailable, type PeerName } from "@meridian/testkit/real-peers"
 import { type RunningNode, startNode } from "@meridian/testkit/running-node"
@@ -43,7 +44,7 @@ const run = (command: PeerCommand, args: readonly string[]): Promise<{ code: num
 const SANE_OFFSET = 0.05
 
 describe.runIf(available)("real clients", () => {
-  const addresses = ["127.0.0.1", "::1"]
+  const addresses = loopbackAddresses("interop with real clients")
   const chronyds = ["chronyd-4.3", "chronyd-newest"] as const
 
   it.concurrent.each(chronyds.flatMap((name) => addresses.map((address) => [name, address] as const)))(

@@ -77,7 +77,7 @@ const start = (name: PeerName, within: readonly string[], args: readonly string[
   const ended = once(child, "exit")
   return async () => {
     child.kill("SIGTERM")
-    await Promise.race([ended, sleep(PATIENCE_MS).then(() => child.kill("SIGKILL"))])
+    await Promise.race([ended, sleep(PATIENCE_MS, undefined, { ref: false }).then(() => child.kill("SIGKILL"))])
     await ended
   }
 }

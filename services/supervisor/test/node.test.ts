@@ -7,10 +7,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { startLoad } from "@meridian/testkit/ntp-load"
+import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, type NodeOptions, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterEach, describe, expect, it } from "vitest"
 
+const hosts = loopbackAddresses("a node").map((address) => (address.includes(":") ? `[${address}]` : address))
 const running: RunningNode[] = []
 const start = async (options: NodeOptions = {}): Promise<RunningNode> => {
   const node = await startNode(options)
@@ -50,7 +52,7 @@ describe("a node", () => {
     const node = await start({ args: ["--workers", "2"] })
     expect(node.stdout()).toContain(`udp 0.0.0.0:${node.port}  udp [::]:${node.port}`)
     expect(node.stdout()).toContain("stratum 10")
-    for (const host of [`127.0.0.1:${node.port}`, `[::1]:${node.port}`]) {
+    for (const host of hosts.map((host) => `${host}:${node.port}`)) {
       const { code, stdout } = await meridian(["query", host, "--json"])
       expect(code).toBe(0)
       const [answer] = (JSON.parse(stdout) as { answers: readonly Record<string, number>[] }).answers
@@ -73,7 +75,10 @@ describe("a node", () => {
     const odd = createSocket("udp4")
     for (const bytes of [new Uint8Array(0), new Uint8Array(47), new Uint8Array(48).fill(0x24), new Uint8Array(9_000)])
       odd.send(bytes, node.port, "127.0.0.1")
-    await setTimeout(1_500)
+    await eventually(
+      async () => load.sent(),
+      (sent) => sent > 2_000
+    )
     const done = await load.finish()
     odd.close()
     expect(done).toMatchObject({ answered: done.sent, wrong: 0, lost: [] })
@@ -94,7 +99,10 @@ describe("a node", () => {
     const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })
     const before = await pidsOf(node)
     const load = await startLoad({ port: node.port, sources: 64, rate: 4_000 })
-    await setTimeout(300)
+    await eventually(
+      async () => load.sent(),
+      (sent) => sent > 500
+    )
     node.process.kill("SIGHUP")
     const after = await eventually(
       () => pidsOf(node),
@@ -120,7 +128,10 @@ describe("a node", () => {
     const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })
     const [victim = 0, other = 0] = await pidsOf(node)
     const load = await startLoad({ port: node.port, sources: 64, rate: 1_000 })
-    await setTimeout(300)
+    await eventually(
+      async () => load.sent(),
+      (sent) => sent > 200
+    )
     process.kill(victim, "SIGKILL")
     const back = await eventually(node.status, ({ workers }) =>
       workers.every((worker) => worker.state === "running" && worker.pid !== victim)
@@ -208,7 +219,7 @@ describe("a node without the addon", () => {
   it("serves through the fallback and says so", async () => {
     const node = await start({ args: ["--workers", "2"], env: { MERIDIAN_NATIVE: "off" } })
     expect(node.stdout()).toContain("the C addon is not in use")
-    expect((await meridian(["query", `[::1]:${node.port}`])).code).toBe(0)
+    expect((await meridian(["query", `${hosts.at(-1)}:${node.port}`])).code).toBe(0)
     expect(await node.status()).toMatchObject({ io: "fallback" })
   })
 })

@@ -103,7 +103,7 @@ afterAll(async () => {
   if (!available) return
   for (const { child, ended } of running) {
     child.kill("SIGTERM")
-    await Promise.race([ended, sleep(PATIENCE_MS).then(() => child.kill("SIGKILL"))])
+    await Promise.race([ended, sleep(PATIENCE_MS, undefined, { ref: false }).then(() => child.kill("SIGKILL"))])
     await ended
   }
   await node.stop()
