@@ -38,6 +38,9 @@ export const meridian = (args: readonly string[], env: NodeJS.ProcessEnv = {}): 
     )
   })
 
+/** A node is several processes, each of which compiles its own modules. */
+const START_MS = 2 * PATIENCE_MS
+
 /** Below the ports that Linux gives to clients, lest one of those gets it before it is bound. */
 const FIRST_PORT = 12_000
 const PORTS = 20_000
@@ -127,7 +130,7 @@ export const startNode = async (options: NodeOptions = {}): Promise<RunningNode>
     return child.exitCode
   }
   for (let waited = 0; !stdout.includes("Try next"); waited += 20) {
-    if (child.exitCode !== null || child.signalCode !== null || waited > PATIENCE_MS) {
+    if (child.exitCode !== null || child.signalCode !== null || waited > START_MS) {
       await stop()
       throw new Error(`the node did not start (exit code ${child.exitCode})\n${stdout}\n${stderr}`)
     }

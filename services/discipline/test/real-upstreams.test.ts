@@ -95,7 +95,9 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
       const discipline = await stage.follow(all)
       const before = await discipline.report(
         ({ tracking, sources }) =>
-          tracking.state === "synchronised" && sources.filter(({ verdict }) => verdict === "candidate").length === 1
+          tracking.state === "synchronised" &&
+          sources.filter(({ verdict }) => verdict === "candidate").length === 1 &&
+          sources.some(({ verdict }) => verdict === "falseticker")
       )
       expect(discipline.source(before, liar.address)).toMatchObject({ verdict: "falseticker" })
       const peer = before.tracking.systemPeer
