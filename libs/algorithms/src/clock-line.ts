@@ -63,3 +63,14 @@ export const jumpTo = (now: number, offset: number, frequency: number): ClockLin
   residue: 0,
   slewing: 0
 })
+
+export interface StepThresholds {
+  /** Corrections forward over this are steps, seconds. 0: once the clock is set it is never stepped forward. */
+  readonly step: number
+  /** The same for corrections back; undefined: as forward. */
+  readonly stepBack?: number
+}
+
+/** What a correction must be over to be a step, seconds; 0: none is. */
+export const stepThreshold = ({ step, stepBack }: StepThresholds, correction: number): number =>
+  correction < 0 ? (stepBack ?? step) : step

@@ -7,7 +7,17 @@
  * averaging is all in the estimators, which know how sure they are; a loop behind them could only add lag.
  */
 import { PHI } from "@meridian/time/clock-curve"
-import { bestOffset, type ClockLine, jumpTo, residueAt, type ServedLine, servedLine, turnTo } from "./clock-line.ts"
+import {
+  bestOffset,
+  type ClockLine,
+  jumpTo,
+  residueAt,
+  type ServedLine,
+  servedLine,
+  stepThreshold,
+  type StepThresholds,
+  turnTo
+} from "./clock-line.ts"
 import { combineEstimates, type CombinedEstimate } from "./combine-estimates.ts"
 import { FrequencyMemory } from "./frequency-memory.ts"
 import { adaptPoll, type PollState } from "./poll-interval.ts"
@@ -24,10 +34,8 @@ import { agrees } from "./verdict.ts"
 import { DEVIATIONS, type TrackedSource } from "./tracked-source.ts"
 
 /** The `tinker` values of ntp.conf, in seconds. */
-export interface DisciplineOptions {
+export interface DisciplineOptions extends StepThresholds {
   readonly system: SystemOptions
-  /** Corrections over this are steps. 0: never step once the clock is set. */
-  readonly step: number
   /** How long a correction over the step threshold must last before it is believed. */
   readonly stepout: number
   /** Corrections over this are refused. 0: none is. */
@@ -260,10 +268,11 @@ export class ClockDiscipline {
   }
 
   #follow(combined: CombinedEstimate, now: number): DisciplineAction {
-    const { step, stepout, panic, firstMayPanic, slewRate } = this.#options
+    const { stepout, panic, firstMayPanic, slewRate } = this.#options
     const first = this.state === "unset"
     const offset = combined.offset - servedLine(this.#line, now).offset
     const size = Math.abs(offset)
+    const step = stepThreshold(this.#options, offset)
     if (panic > 0 && size > panic && !(first && firstMayPanic)) {
       this.#disputed = first ? 0 : size
       return { _tag: "Panic", offset }
@@ -274,7 +283,7 @@ export class ClockDiscipline {
       this.#disputed = size
       if (now - this.#since < stepout) return { _tag: "Spike", offset, since: this.#since }
     }
-    const jump = first || (this.state === "spike" && size > step)
+    const jump = first || (this.state === "spike" && step > 0 && size > step)
     this.state = "synchronised"
     this.#disputed = 0
     this.#line = jump

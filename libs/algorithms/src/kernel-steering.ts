@@ -8,6 +8,7 @@
  * cannot do (over 500 ppm, a phase over the step threshold that nobody believes in yet) stays in the residue, and in it
  * alone.
  */
+import { stepThreshold, type StepThresholds } from "./clock-line.ts"
 
 /** How the kernel holds a rate: the clock gains `(tick - 10000) / 10000 + frequency` seconds a second. */
 export interface SteeringRate {
@@ -17,9 +18,8 @@ export interface SteeringRate {
   readonly tick: number
 }
 
-export interface SteeringOptions {
-  /** Residues over this are stepped, not slewed; 0: only the first setting may be stepped. Seconds. */
-  readonly step: number
+/** Residues over the step threshold are stepped, not slewed; where it is 0 only the first setting may be stepped. */
+export interface SteeringOptions extends StepThresholds {
   /** How long a residue over `step` that the discipline did not ask for must last, seconds: another program set the clock. */
   readonly stepout: number
   /** Such residues over this are left to a person; 0: none is. Seconds. */
@@ -145,7 +145,8 @@ export class KernelSteering {
     residue: number,
     { jump, following }: SteeringAim
   ): { readonly state: SteeringDecision["state"]; readonly step: number } {
-    const { step, stepout, panic } = this.#options
+    const { stepout, panic } = this.#options
+    const step = stepThreshold(this.#options, residue)
     const size = Math.abs(residue)
     const threshold = step > 0 ? step : jump === "first" ? FIRST_STEP : Infinity
     if (!(size > threshold)) {

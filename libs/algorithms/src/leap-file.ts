@@ -19,7 +19,7 @@ export interface LeapFile {
   readonly entries: readonly LeapEntry[]
   /** What the hash is taken of: ASCII. */
   readonly hashed: string
-  /** The hash that the file carries: forty hexadecimal digits. */
+  /** The hash that the file carries: forty hexadecimal digits; empty where none is needed and there is none. */
   readonly hash: string
 }
 
@@ -53,8 +53,11 @@ const LONGEST = 1_000_000
 
 const fetchAgain = "fetch the file anew from its publisher"
 
-/** Reads a leap second file. The hash is not checked here: see {@link verifyLeapFile}. */
-export const parseLeapFile = (text: string): LeapFile | LeapFileError => {
+/**
+ * Reads a leap second file. The hash is not checked here: see {@link verifyLeapFile}.
+ * @param needsHash whether a file that carries none is refused
+ */
+export const parseLeapFile = (text: string, needsHash = true): LeapFile | LeapFileError => {
   if (text.length > LONGEST)
     return new LeapFileError("too-long", 0, `over ${LONGEST} characters: not a leap second file`)
   const entries: LeapEntry[] = []
@@ -66,6 +69,7 @@ export const parseLeapFile = (text: string): LeapFile | LeapFileError => {
     else if (mark === "#@") expires = line.slice(2).trim()
     else if (mark === "#h") {
       const words = line.slice(2).trim().split(/\s+/)
+      if (!needsHash) continue
       if (words.length !== 5 || !words.every((word) => /^[0-9a-f]{1,8}$/i.test(word)))
         return new LeapFileError(
           "bad-hash-line",
@@ -105,7 +109,7 @@ export const parseLeapFile = (text: string): LeapFile | LeapFileError => {
   }
   if (!/^\d{1,12}$/.test(updated)) return new LeapFileError("no-update-time", 0, `no line "#$ seconds"; ${fetchAgain}`)
   if (!/^\d{1,12}$/.test(expires)) return new LeapFileError("no-expiry", 0, `no line "#@ seconds"; ${fetchAgain}`)
-  if (hash === "") return new LeapFileError("no-hash", 0, `no line "#h"; ${fetchAgain}`)
+  if (needsHash && hash === "") return new LeapFileError("no-hash", 0, `no line "#h"; ${fetchAgain}`)
   if (entries.length === 0) return new LeapFileError("no-entries", 0, `no data; ${fetchAgain}`)
   return {
     updatedAt: Number(updated) - NTP_UNIX_OFFSET_SECONDS,

@@ -97,6 +97,22 @@ describe("clock discipline", () => {
     expect(one.discipline.served(8000).offset).toBeCloseTo(0.5, 3)
   })
 
+  it("has a threshold of its own for steps back, and none where that is 0", () => {
+    const tagsAfter = (offset: number, options: Partial<DisciplineOptions>): ReadonlySet<string> => {
+      const one = rig(1, options)
+      polls(one, 64, 6400, 0)
+      return new Set(polls(one, 6464, 8000, offset).map((it) => it._tag))
+    }
+    const lenient = { step: 0.128, stepBack: 1 }
+    expect(tagsAfter(-0.5, lenient)).toEqual(new Set(["Slewed"]))
+    expect(tagsAfter(0.5, lenient)).toContain("Stepped")
+    expect(tagsAfter(-2, lenient)).toContain("Stepped")
+    const neverBack = { step: 0.128, stepBack: 0 }
+    expect(tagsAfter(-2, neverBack)).toEqual(new Set(["Slewed"]))
+    expect(tagsAfter(0.5, neverBack)).toContain("Stepped")
+    expect(tagsAfter(2, { step: 0, stepBack: 0.128 })).toEqual(new Set(["Slewed"]))
+  })
+
   it("includes what is in dispute in its bound", () => {
     const one = rig()
     polls(one, 64, 6400, 0)

@@ -86,6 +86,13 @@ describe("steering", () => {
     expect(new KernelSteering(options, 0, nominal).steer(0, aim(0.1, 0, { jump: "first" }))).toMatchObject({ step: 0 })
   })
 
+  it("has a threshold of its own for steps back", () => {
+    const careful = { ...options, stepBack: 2 }
+    const stepFor = (offset: number): number =>
+      new KernelSteering(careful, 0, nominal).steer(0, aim(offset, 0, { jump: "step" })).step
+    expect([stepFor(1), stepFor(-1), stepFor(-3)]).toEqual([1, 0, -3])
+  })
+
   it("with the step threshold switched off steps the first setting alone", () => {
     const never = { ...options, step: 0 }
     expect(new KernelSteering(never, 0, nominal).steer(0, aim(5, 0, { jump: "first" })).step).toBe(5)

@@ -11,14 +11,20 @@ export const tosDirective = row({
   operands: {},
   options: {
     ceiling: stratum,
-    floor: stratum,
+    floor: wholeNumber("STRATUM", 0, 16),
     maxclock: count,
     maxdist: seconds,
     minclock: count,
     mindist: seconds,
     minsane: wholeNumber("N", 0, 1000),
     orphan: stratum,
-    orphanwait: seconds
+    orphanwait: seconds,
+    // Without an effect, each with a warning that says why.
+    basedate: text("DATE", "a date or a number of days"),
+    bcpollbstep: wholeNumber("N", 0, 4),
+    beacon: wholeNumber("SECONDS", 0, 2 ** 31 - 1),
+    cohort: oneOf("0", "1"),
+    maxdisp: seconds
   },
   needsOption: true,
   repeatable: true,
@@ -27,14 +33,14 @@ export const tosDirective = row({
   meaning: "Which sources are believed: strata, distances in seconds, and how many survive; orphan 16 is off.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: true
+  actedOn: "partly"
 })
 
 export const tinkerDirective = row({
   name: "tinker",
   operands: {},
   options: {
-    allan: wholeNumber("LOG2_SECONDS", 3, 17),
+    allan: decimalNumber("LOG2_SECONDS", "log2 seconds", 0),
     dispersion: decimalNumber("RATE", "seconds a second", 0, 1),
     freq: decimalNumber("PPM", "parts per million", -500, 500),
     huffpuff: seconds,
@@ -42,11 +48,12 @@ export const tinkerDirective = row({
     step: seconds,
     stepback: seconds,
     stepfwd: seconds,
-    stepout: seconds
+    stepout: seconds,
+    tick: seconds
   },
   needsOption: true,
   repeatable: true,
-  default: "allan 11, dispersion 0.000015, panic 1000, step 0.128, stepout 300",
+  default: "dispersion 0.000015, panic 1000, step 0.128, stepout 300",
   meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
   documented: "ntp.conf(5)",
   flags: ["panicgate"],
@@ -56,12 +63,12 @@ export const tinkerDirective = row({
 
 export const driftfileDirective = row({
   name: "driftfile",
-  operands: { file: one(pathOrNone), wander: optional(decimalNumber("PPM", "parts per million", 0, 500)) },
+  operands: { file: optional(pathOrNone), wander: optional(decimalNumber("PPM", "parts per million", 0, 500)) },
   default: "none; the frequency is measured anew at each start",
-  meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" is no file.',
+  meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" or nothing is no file.',
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: true
+  actedOn: "partly"
 })
 
 export const leapfileDirective = row({
@@ -106,6 +113,7 @@ const statisticsName = {
     "usestats",
     "ntsstats",
     "ntskestats",
+    "ntskelog",
     "cryptostats",
     "timingstats"
   ),
@@ -117,11 +125,10 @@ export const statisticsDirective = row({
   operands: { names: rest(statisticsName) },
   repeatable: true,
   default: "none",
-  meaning:
-    "Records to write: clockstats, loopstats, peerstats, protostats, rawstats, sysstats, usestats, ntsstats, ntskestats.",
+  meaning: "Records to write: clockstats, loopstats, peerstats, rawstats and sysstats; the others get a warning.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: true
+  actedOn: "partly"
 })
 
 export const filegenDirective = row({
@@ -140,7 +147,7 @@ export const filegenDirective = row({
   meaning: "How the files of a record are named and changed over.",
   documented: "ntp.conf(5)",
   reload: "reload",
-  actedOn: true
+  actedOn: "partly"
 })
 
 export const disciplineDirective = row({
@@ -155,7 +162,24 @@ export const disciplineDirective = row({
 })
 
 /** Those of NTPsec and, at the end, of the classic ntpd alone. */
-const systemFlag = oneOf("auth", "calibrate", "kernel", "monitor", "ntp", "stats", "bclient", "mode7", "pps")
+const systemFlag = {
+  ...oneOf(
+    "auth",
+    "calibrate",
+    "kernel",
+    "monitor",
+    "ntp",
+    "stats",
+    "bclient",
+    "mode7",
+    "peer_clear_digest_early",
+    "pps",
+    "unpeer_crypto_early",
+    "unpeer_crypto_nak_early",
+    "unpeer_digest_early"
+  ),
+  syntax: "FLAG"
+}
 
 export const enableDirective = row({
   name: "enable",

@@ -13,6 +13,7 @@ import {
   tinkerDirective,
   tosDirective
 } from "./discipline-directives.ts"
+import type { Directive } from "./directive.ts"
 import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
@@ -33,13 +34,10 @@ export interface SelectionSettings {
 
 /** The loop (RFC 5905 §11.3). Seconds where nothing else is said; 0 switches a threshold off. */
 export interface LoopSettings {
-  /** log2 seconds. */
-  readonly allan: Sourced<number>
   /** Seconds a second. */
   readonly dispersion: Sourced<number>
   /** Initial frequency in ppm, in place of the drift file's. */
   readonly freq: Sourced<number | undefined>
-  readonly huffpuff: Sourced<number | undefined>
   readonly panic: Sourced<number>
   readonly stepback: Sourced<number>
   readonly stepfwd: Sourced<number>
@@ -94,7 +92,11 @@ const FLAG_DEFAULTS: Readonly<Record<SystemFlag, boolean>> = {
   stats: true,
   bclient: false,
   mode7: false,
-  pps: false
+  peer_clear_digest_early: true,
+  pps: false,
+  unpeer_crypto_early: true,
+  unpeer_crypto_nak_early: true,
+  unpeer_digest_early: true
 }
 
 /** Folds the statements. Never throws. */
@@ -129,10 +131,8 @@ export const disciplineSettings = (
       orphanwait: tos("orphanwait", 300)
     },
     loop: {
-      allan: tinker("allan") ?? fromDefault(11),
       dispersion: tinker("dispersion") ?? fromDefault(15e-6),
       freq: tinker("freq") ?? fromDefault(undefined),
-      huffpuff: tinker("huffpuff") ?? fromDefault(undefined),
       panic: tinker("panic") ?? fromDefault(1000),
       stepback: stepThreshold(statements, "stepback"),
       stepfwd: stepThreshold(statements, "stepfwd"),
@@ -147,7 +147,14 @@ export const disciplineSettings = (
     statistics: statisticsFiles(statements),
     flags
   }
-  return { value, diagnostics: [...problems(statements, value), ...flagRemarks(statements, asked.value, flags)] }
+  return {
+    value,
+    diagnostics: [
+      ...problems(statements, value),
+      ...optionsWithoutEffect(statements),
+      ...flagRemarks(statements, asked.value, flags)
+    ]
+  }
 }
 
 /** `step` sets both directions; of it and the direction's own option the later line counts, and on one line the own one. */
@@ -210,6 +217,11 @@ const withoutEffect = (flag: SystemFlag, isOn: boolean): string | undefined => {
     case "mode7":
     case "pps":
       return isOn ? "it is known but not acted on yet" : undefined
+    case "peer_clear_digest_early":
+    case "unpeer_crypto_early":
+    case "unpeer_crypto_nak_early":
+    case "unpeer_digest_early":
+      return "a packet that is not authentic is dropped and ends no association, switched either way"
   }
 }
 
@@ -256,4 +268,52 @@ const problems = (statements: readonly Statement[], { selection }: DisciplineSet
     }
   }
   return diagnostics
+}
+
+/** Options that ntpd acts on and nothing here does, by directive, with the reason. */
+const WITHOUT_EFFECT: readonly (readonly [directive: Directive, reasons: Readonly<Record<string, string>>])[] = [
+  [
+    tosDirective,
+    {
+      basedate: "eras are told apart by the system's clock, which has to be right within 68 years",
+      bcpollbstep: "there is no broadcast client",
+      beacon: "there are no manycast clients",
+      cohort: "there are no manycast clients",
+      maxdisp: "'maxdist' limits the root distance, of which dispersion is a part"
+    }
+  ],
+  [
+    tinkerDirective,
+    {
+      allan: "how long to average follows from the noise that is measured",
+      huffpuff: "replies that were held up in a queue are weighed by their delay in any case",
+      tick: "in kernel mode the tick is set as the clock needs it"
+    }
+  ],
+  [driftfileDirective, { wander: "the file is written when the frequency changed by 0.0001 ppm, hourly at most" }]
+]
+
+/** The records that are written. */
+const WRITTEN: ReadonlySet<StatisticsName> = new Set(["clockstats", "loopstats", "peerstats", "rawstats", "sysstats"])
+
+const optionsWithoutEffect = (statements: readonly Statement[]): Diagnostic[] => {
+  const options = WITHOUT_EFFECT.flatMap(([directive, reasons]) =>
+    statementsOf(statements, directive).flatMap(({ places, values, location }) =>
+      Object.entries(reasons).flatMap(([name, why]) =>
+        values[name] === undefined ? [] : [warningAt(places.get(name) ?? location, `'${name}' has no effect: ${why}`)]
+      )
+    )
+  )
+  const named = [
+    ...statementsOf(statements, statisticsDirective).map(({ values, ...line }) => ({ ...line, names: values.names })),
+    ...statementsOf(statements, filegenDirective)
+      .filter(({ values }) => values.disable !== true)
+      .map(({ values, ...line }) => ({ ...line, names: [values.name] }))
+  ]
+  const records = named.flatMap(({ names, location }) =>
+    names
+      .filter((name) => !WRITTEN.has(name))
+      .map((name) => warningAt(location, `'${name}' has no effect: that record is not written yet`))
+  )
+  return [...options, ...records]
 }

@@ -26,7 +26,7 @@ export interface ReferenceClockSettings {
   readonly baud: number | undefined
   readonly refid: string | undefined
   readonly stratum: number | undefined
-  /** Seconds. */
+  /** Seconds; `time1` with `bias` added. */
   readonly time1: number
   readonly time2: number
   /** flag1 to flag4. */
@@ -60,7 +60,19 @@ const drivers: readonly Driver[] = [
 ]
 
 /** What only some drivers act on. */
-const particular = ["baud", "flag1", "flag2", "flag3", "flag4", "mode", "path", "ppspath", "subtype", "time2"] as const
+const particular = [
+  "baud",
+  "flag1",
+  "flag2",
+  "flag3",
+  "flag4",
+  "minjitter",
+  "mode",
+  "path",
+  "ppspath",
+  "subtype",
+  "time2"
+] as const
 const REFID_LENGTH = 4
 const POLL = 6
 
@@ -116,7 +128,8 @@ export const readReferenceClock = (
     baud: values.baud,
     refid,
     stratum: values.stratum,
-    time1: values.time1 ?? 0,
+    // NTPsec's `bias` is added to the offset, as `time1` is.
+    time1: (values.time1 ?? 0) + (values.bias ?? 0),
     time2: values.time2 ?? 0,
     flags: [values.flag1 === "1", values.flag2 === "1", values.flag3 === "1", values.flag4 === "1"]
   }

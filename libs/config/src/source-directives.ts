@@ -22,6 +22,7 @@ const sourceOptions = {
   prefer: "switch",
   true: "switch",
   xleave: "switch",
+  xmtnonce: "switch",
   aead: aeadId,
   ask: text("HOST", "a host's name"),
   bias: decimalNumber("SECONDS", "seconds"),
@@ -100,7 +101,8 @@ const clockOptions = {
   refid: text("STRING", "a reference id of up to four characters"),
   stratum: wholeNumber("N", 0, 15),
   time1: decimalNumber("SECONDS", "seconds"),
-  time2: decimalNumber("SECONDS", "seconds")
+  time2: decimalNumber("SECONDS", "seconds"),
+  minjitter: decimalNumber("SECONDS", "seconds", 0)
 } as const
 
 export const refclockDirective = row({
@@ -111,6 +113,7 @@ export const refclockDirective = row({
     noselect: "switch",
     prefer: "switch",
     true: "switch",
+    bias: decimalNumber("SECONDS", "seconds"),
     baud: wholeNumber("N", 300, 4_000_000),
     maxpoll: pollExponent,
     minpoll: pollExponent,

@@ -69,7 +69,7 @@ export interface SourcesSettings {
 export const LOCAL_REFERENCE = "127.127.1.0"
 
 /** What the discipline does not know to do with a source yet. */
-const OPTIONS_WITHOUT_EFFECT = ["autokey", "preempt", "bias", "mode", "ttl", "ident", "ask", "require", "cert"] as const
+const OPTIONS_WITHOUT_EFFECT = ["autokey", "preempt", "mode", "ttl", "ident", "ask", "require", "cert"] as const
 
 const MIN_POLL = 6
 const MAX_POLL = 10
@@ -86,8 +86,8 @@ export const sourcesSettings = (
   statements: readonly Statement[]
 ): { readonly value: SourcesSettings; readonly diagnostics: readonly Diagnostic[] } => {
   const diagnostics: Diagnostic[] = []
-  const sources: Sourced<SourceSettings>[] = []
-  const clocks: LocatedClock[] = []
+  const sources: Located<SourceSettings>[] = []
+  const clocks: Located<ReferenceClockSettings>[] = []
   for (const statement of statements) {
     if (isSource(statement)) {
       const clock = clockOfAddress(statement.values.host)
@@ -95,7 +95,7 @@ export const sourcesSettings = (
       if (clock === undefined) {
         const source = sourceOf(statement)
         diagnostics.push(...source.diagnostics)
-        if (source.value !== undefined) sources.push(fromFile(source.value, statement.location))
+        if (source.value !== undefined) sources.push({ value: source.value, location: statement.location })
       } else {
         const fudges = statementsOf(statements, fudgeDirective).filter(
           ({ values }) => values.clock === statement.values.host
@@ -116,29 +116,60 @@ export const sourcesSettings = (
     diagnostics.push(...clock.diagnostics)
     if (clock.value !== undefined) clocks.push({ value: clock.value, location })
   }
-  const unpeers = statementsOf(statements, unpeerDirective).map(({ values }) => values)
-  const isTakenBack = (host: string): boolean => unpeers.some((one) => one.clock === undefined && one.host === host)
-  const isClockTakenBack = ({ driver, unit }: ReferenceClockSettings): boolean =>
-    unpeers.some(
-      (one) =>
-        one.host === "clock" &&
-        one.clock !== undefined &&
-        driverNumber(one.clock) === driverNumber(driver) &&
-        (one.unit ?? 0) === unit
-    ) || isTakenBack(`127.127.${driverNumber(driver)}.${unit}`)
-  const kept = clocks.filter(({ value }) => !isClockTakenBack(value))
-  diagnostics.push(...repeatedClocks(kept))
+  const unpeers = statementsOf(statements, unpeerDirective)
+  const keptSources = sources.filter(({ value }) => !unpeers.some((line) => takesBack(line, value)))
+  const keptClocks = clocks.filter(({ value }) => !unpeers.some((line) => takesClockBack(line, value)))
+  for (const line of unpeers) {
+    const isIdle =
+      !sources.some(({ value }) => takesBack(line, value)) && !clocks.some(({ value }) => takesClockBack(line, value))
+    if (isIdle) diagnostics.push(warningAt(line.location, "'unpeer' finds no such source; it has no effect"))
+  }
+  diagnostics.push(...repeatedClocks(keptClocks))
+  const { first, again } = byFirstLine(keptSources)
+  for (const { value, location, earlier } of again) {
+    const place = `${earlier.location.file}:${earlier.location.line}`
+    const problem = `${quoted(value.host)} is a source already, by ${place}; this line has no effect`
+    diagnostics.push(warningAt(location, problem))
+  }
   return {
     value: {
-      sources: sources.filter(({ value }) => !isTakenBack(value.host)),
-      referenceClocks: kept.map(({ value, location }) => fromFile(value, location))
+      sources: first.map(({ value, location }) => fromFile(value, location)),
+      referenceClocks: keptClocks.map(({ value, location }) => fromFile(value, location))
     },
     diagnostics
   }
 }
 
-interface LocatedClock {
-  readonly value: ReferenceClockSettings
+type UnpeerStatement = Statement<typeof unpeerDirective>
+
+const takesBack = ({ values }: UnpeerStatement, source: SourceSettings): boolean => {
+  const target = values.clock === undefined ? hostAndPort(values.host) : undefined
+  return target !== undefined && nameOf(target.host) === nameOf(source.host)
+}
+
+const takesClockBack = ({ values }: UnpeerStatement, { driver, unit }: ReferenceClockSettings): boolean => {
+  const { host, clock } = values
+  if (clock === undefined) return host === `127.127.${driverNumber(driver)}.${unit}`
+  return host === "clock" && driverNumber(clock) === driverNumber(driver) && (values.unit ?? 0) === unit
+}
+
+/** What tells sources apart: an address however it is written, a name in either case. */
+const nameOf = (host: string): string => parseAddress(host)?.text ?? host.toLowerCase()
+
+/** An address is asked once, whatever the ports: the first line of a host counts, as in ntpd. */
+const byFirstLine = (sources: readonly Located<SourceSettings>[]) => {
+  const first = new Map<string, Located<SourceSettings>>()
+  const again = sources.flatMap((source) => {
+    const name = nameOf(source.value.host)
+    const earlier = first.get(name)
+    if (earlier === undefined) first.set(name, source)
+    return earlier === undefined ? [] : [{ ...source, earlier }]
+  })
+  return { first: [...first.values()], again }
+}
+
+interface Located<A> {
+  readonly value: A
   readonly location: Location
 }
 
@@ -157,6 +188,11 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
   const target = hostAndPort(values.host)
   if (target === undefined) {
     const problem = `found ${quoted(values.host)}, expected HOST, HOST:PORT, an address or [IPV6]:PORT`
+    return { diagnostics: [errorAt(at("host"), problem)] }
+  }
+  const literal = parseAddress(target.host)?.family
+  if (values.family !== undefined && literal !== undefined && values.family !== `-${literal}`) {
+    const problem = `found ${quoted(values.host)}, expected an IPv${values.family.slice(1)} address or a name behind ${values.family}`
     return { diagnostics: [errorAt(at("host"), problem)] }
   }
   const maxPoll = values.maxpoll ?? Math.max(MAX_POLL, values.minpoll ?? 0)

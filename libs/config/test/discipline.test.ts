@@ -166,6 +166,56 @@ describe("sources", () => {
     ["server h minpoll 3 maxpoll 5", 3, 5]
   ])("%s polls from %i to %i", (text, minPoll, maxPoll) => expect(sources(text)).toMatchObject([{ minPoll, maxPoll }]))
 
+  it("are told apart by address, however it is written: the first line of one counts", () => {
+    const text = "server 2001:db8::1 key 3\nserver [2001:DB8:0::1]:11123\npool Ntp.example\nserver ntp.example iburst"
+    expect(sources(text)).toMatchObject([
+      { host: "2001:db8::1", key: 3 },
+      { kind: "pool", host: "Ntp.example" }
+    ])
+    expect(problems(text)).toEqual([
+      "warning 2:1 '2001:DB8:0::1' is a source already, by f:1; this line has no effect",
+      "warning 4:1 'ntp.example' is a source already, by f:3; this line has no effect"
+    ])
+    expect(problems("server 192.0.2.1\nserver 192.0.2.2:123\nunpeer 192.0.2.1\nserver 192.0.2.1")).toEqual([])
+  })
+
+  it("are taken back by the address that unpeer means, and it says where it means none", () => {
+    expect(sources("server [2001:db8::1]:11123\nunpeer 2001:db8:0:0::1")).toEqual([])
+    expect(sources("server 192.0.2.1:11123\nunpeer 192.0.2.1:11123")).toEqual([])
+    expect(problems("server a\nunpeer b\nunpeer clock shm unit 3")).toEqual([
+      "warning 2:1 'unpeer' finds no such source; it has no effect",
+      "warning 3:1 'unpeer' finds no such source; it has no effect"
+    ])
+  })
+
+  it("are of the family that is asked for", () => {
+    expect(sources("server -6 ntp.example\nserver -4 192.0.2.1")).toMatchObject([{ family: 6 }, { family: 4 }])
+    expect(problems("pool -4 [::1]")).toEqual(["error 1:9 found '[::1]', expected an IPv4 address or a name behind -4"])
+  })
+
+  it.each([
+    ["autokey", "is known but not acted on yet"],
+    ["ident GROUP", "is known but not acted on yet"],
+    ["preempt", "is known but not acted on yet"],
+    ["mode 3", "is known but not acted on yet"],
+    ["ttl 3", "is known but not acted on yet"],
+    ["ask h", "is known but not acted on yet"],
+    ["require h", "is known but not acted on yet"],
+    ["cert /c", "is known but not acted on yet"],
+    ...["burst", "iburst", "noselect", "prefer", "true", "xleave", "xmtnonce", "bias -0.01", "key 3", "version 3"].map(
+      (option) => [option, undefined] as const
+    ),
+    ...["minpoll 4", "maxpoll 17", "nts", "nts noval", "nts ca /c", "nts aead AES_SIV_CMAC_256"].map(
+      (option) => [option, undefined] as const
+    )
+  ] as const)("with `%s` say whether it has an effect", (option, why) => {
+    for (const kind of ["server", "pool"]) {
+      const messages = settle(`${kind} h ${option}`).diagnostics.map(({ message }) => message)
+      expect(messages).toHaveLength(why === undefined ? 0 : 1)
+      expect(messages.join()).toContain(why ?? "")
+    }
+  })
+
   it("are taken back by unpeer wherever it stands", () => {
     expect(sources("unpeer b\nserver a\npool b\npeer b").map(({ host }) => host)).toEqual(["a"])
     const clocks = "refclock shm unit 1\nserver 127.127.28.2\n"
@@ -213,10 +263,37 @@ describe("the discipline", () => {
     expect([loop.stepfwd.value, loop.stepback.value, loop.panic.value, loop.stepout.value]).toEqual([0.5, 0, 0, 300])
   })
 
+  const effective = [
+    "tos ceiling 9 floor 0 maxclock 5 maxdist 3 minclock 2 mindist 0.01 minsane 2 orphan 6 orphanwait 60",
+    "tinker dispersion .00001 freq -12.5 panic 0 step 0 stepback 1e-1 stepfwd 0.5 stepout 900"
+  ]
+  it.each<readonly [line: string, why: string | undefined]>([
+    ["tos basedate 2019-01-01", "eras"],
+    ["tos bcpollbstep 3", "broadcast"],
+    ["tos beacon 3600", "manycast"],
+    ["tos cohort 1", "manycast"],
+    ["tos maxdisp 3", "maxdist"],
+    ["tinker allan 1500", "noise"],
+    ["tinker huffpuff 7200", "queue"],
+    ["tinker tick 10", "kernel mode"],
+    ["driftfile /d 0.1", "hourly"],
+    ["statistics loopstats protostats", "'protostats' has no effect: that record"],
+    ["filegen cryptostats", "'cryptostats' has no effect: that record"],
+    ["filegen ntskelog disable", undefined],
+    ["statistics clockstats loopstats peerstats rawstats sysstats", undefined],
+    ...effective.map((line) => [line, undefined] as const)
+  ])("%s has an effect on all that it names, or a warning says why not", (line, why) => {
+    const messages = settle(line).diagnostics.map(({ severity, message }) => `${severity} ${message}`)
+    expect(messages).toHaveLength(why === undefined ? 0 : 1)
+    expect(messages.join()).toMatch(why === undefined ? /^$/ : /^warning '\w+' has no effect: /)
+    expect(messages.join()).toContain(why ?? "")
+  })
+
   it("keeps files by name, and none where the name is empty", () => {
     const files = discipline("driftfile /d\nleapfile /l ignorehash\nstatsdir /s/")
     expect([files.driftFile.value, files.leapFile.value, files.leapFileChecked.value]).toEqual(["/d", "/l", false])
     expect(files.statisticsDirectory.value).toBe("/s/")
+    expect(discipline("driftfile").driftFile).toMatchObject({ value: undefined, origin: { kind: "file" } })
     expect(discipline('driftfile ""').driftFile).toMatchObject({ value: undefined, origin: { kind: "file" } })
   })
 
@@ -268,6 +345,10 @@ describe("the discipline", () => {
     ["enable bclient", "not acted on yet"],
     ["enable mode7", "not acted on yet"],
     ["enable pps", "not acted on yet"],
+    ["disable unpeer_crypto_early", "ends no association"],
+    ["enable unpeer_crypto_nak_early", "ends no association"],
+    ["disable unpeer_digest_early", "ends no association"],
+    ["disable peer_clear_digest_early", "ends no association"],
     ["disable calibrate bclient mode7 pps", undefined]
   ])("%s is acted on, says what is the case, or says why it has no effect", (text, why) => {
     const messages = settle(text).diagnostics.map(({ severity, message }) => `${severity} ${message}`)

@@ -10,6 +10,8 @@ export interface UpstreamConfiguration {
   readonly kind: "server" | "pool" | "peer"
   /** A name or a numeric address. */
   readonly host: string
+  /** Addresses of this family only; null: of either. */
+  readonly family: 4 | 6 | null
   readonly port: number
   readonly iburst: boolean
   readonly burst: boolean
@@ -26,6 +28,8 @@ export interface UpstreamConfiguration {
   /** 1 … 4 */
   readonly version: number
   readonly xleave: boolean
+  /** Seconds that are added to its offset. */
+  readonly bias: number
 }
 
 /** Where and how keys are exchanged (RFC 8915 §4). */
@@ -100,12 +104,16 @@ export interface TosConfiguration {
   readonly orphanwait: number | null
 }
 
-/** The `tinker` values, each null for the default. Seconds, `dispersion` seconds per second. */
+/** The `tinker` values, each null for the default. Seconds, `dispersion` seconds per second, `freq` ppm. */
 export interface TinkerConfiguration {
-  readonly step: number | null
+  /** Forward and back; 0: never. */
+  readonly stepfwd: number | null
+  readonly stepback: number | null
   readonly stepout: number | null
   readonly panic: number | null
   readonly dispersion: number | null
+  /** To begin with, in place of the drift file's. */
+  readonly freq: number | null
   /** Whether the first setting may be over the panic threshold (`ntpd -g`). */
   readonly firstMayPanic: boolean | null
 }
@@ -120,6 +128,8 @@ export interface DisciplineConfiguration {
   /** Paths, null for none. `statsdir` is a prefix, as in ntp.conf. */
   readonly driftfile: string | null
   readonly leapfile: string | null
+  /** `leapfile … ignorehash`: its hash need not be right. */
+  readonly leapfileHashIgnored: boolean
   readonly statsdir: string | null
   readonly filegen: readonly FilegenConfiguration[]
   /** `virtual` steers nothing and publishes a correction; `kernel` steers CLOCK_REALTIME. */
@@ -151,10 +161,12 @@ export const defaultTos: TosConfiguration = {
 }
 
 export const defaultTinker: TinkerConfiguration = {
-  step: null,
+  stepfwd: null,
+  stepback: null,
   stepout: null,
   panic: null,
   dispersion: null,
+  freq: null,
   firstMayPanic: null
 }
 

@@ -66,8 +66,8 @@ class Place {
       ? this.value
       : this.fail("a number that is not negative")
 
-  readonly seconds = (): number =>
-    typeof this.value === "number" && Number.isFinite(this.value) ? this.value : this.fail("a number of seconds")
+  readonly number = (): number =>
+    typeof this.value === "number" && Number.isFinite(this.value) ? this.value : this.fail("a number")
 
   readonly oneOf = <A extends string>(words: readonly A[]): A =>
     words.find((word) => word === this.value) ?? this.fail(words.join(", "))
@@ -108,14 +108,17 @@ const readConfiguration = (root: Place): DisciplineConfiguration => {
     },
     tinker: {
       ...defaultTinker,
-      step: tinker.at("step").optional(amount),
+      stepfwd: tinker.at("stepfwd").optional(amount),
+      stepback: tinker.at("stepback").optional(amount),
       stepout: tinker.at("stepout").optional(amount),
       panic: tinker.at("panic").optional(amount),
       dispersion: tinker.at("dispersion").optional(amount),
+      freq: tinker.at("freq").optional((place) => place.number()),
       firstMayPanic: tinker.at("firstMayPanic").optional((place) => place.flag())
     },
     driftfile: root.at("driftfile").optional(text),
     leapfile: root.at("leapfile").optional(text),
+    leapfileHashIgnored: root.at("leapfileHashIgnored").optional((place) => place.flag()) ?? false,
     statsdir: root.at("statsdir").optional(text),
     filegen: root.at("filegen").optional((place) => place.list(readFilegen)) ?? [],
     mode: root.at("mode").oneOf(["virtual", "kernel"]),
@@ -136,6 +139,7 @@ const readSource = (place: Place): UpstreamConfiguration => {
   return {
     kind: place.at("kind").oneOf(["server", "pool", "peer"]),
     host: place.at("host").text(),
+    family: place.at("family").optional((family) => (family.whole(4, 6) === 4 ? 4 : 6)),
     port: place.at("port").whole(1, 65_535),
     iburst: place.at("iburst").flag(),
     burst: place.at("burst").flag(),
@@ -147,7 +151,8 @@ const readSource = (place: Place): UpstreamConfiguration => {
     keyId: place.at("keyId").optional((key) => key.whole(1, 65_535)),
     nts: place.at("nts").optional(readNts),
     version: place.at("version").whole(1, 4),
-    xleave: place.at("xleave").flag()
+    xleave: place.at("xleave").flag(),
+    bias: place.at("bias").optional((bias) => bias.number()) ?? 0
   }
 }
 
@@ -165,8 +170,8 @@ const readReferenceClock = (place: Place): ReferenceClockConfiguration => {
     prefer: place.at("prefer").flag(),
     noselect: place.at("noselect").flag(),
     true: place.at("true").flag(),
-    time1: place.at("time1").seconds(),
-    time2: place.at("time2").seconds(),
+    time1: place.at("time1").number(),
+    time2: place.at("time2").number(),
     mode: place.at("mode").whole(0, 2 ** 32 - 1),
     flags: place.at("flags").list((flag) => flag.flag())
   }

@@ -4,8 +4,8 @@ import type { KnownFrequency } from "./upstream.ts"
 
 /** No oscillator in use is worse; what is over it is no drift. ppm, as NTPsec's MAXFREQ. */
 const GREATEST_PPM = 500
-/** How far an oscillator may have moved since the file was written, seconds per second. */
-const DEVIATION = 5e-6
+/** How far an oscillator may have moved since its frequency was written down, seconds per second. */
+export const FREQUENCY_DEVIATION = 5e-6
 /** Changes below this are not worth a write, ppm. */
 const WORTH_WRITING_PPM = 1e-4
 
@@ -31,7 +31,7 @@ export class DriftFile {
     if (!(Math.abs(ppm) <= GREATEST_PPM))
       return `drift file ${this.path} is ignored: expected one number from -${GREATEST_PPM} to ${GREATEST_PPM} (ppm), found ${JSON.stringify(text.slice(0, 40))}`
     this.written = ppm
-    return { value: ppm * 1e-6, deviation: DEVIATION }
+    return { value: ppm * 1e-6, deviation: FREQUENCY_DEVIATION }
   }
 
   /** Writes a frequency (seconds per second) when it differs from what stands there. Throws the file system's error. */

@@ -5,7 +5,7 @@ import { aeadProvider } from "@meridian/native-io/aead"
 import type { NtsConfiguration } from "@meridian/observability/discipline-report"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import type { CookieJars, Jar } from "@meridian/native-io/cookie-jar"
-import { resolveHost } from "./name-resolver.ts"
+import { ofFamily, resolveHost } from "./name-resolver.ts"
 import { exchangeKeys, KeyExchangeFailed } from "@meridian/native-io/nts-key-exchange"
 
 /** Seconds after the first failure and at most; each failure doubles. */
@@ -18,6 +18,8 @@ export interface NtsSource {
   readonly id: number
   /** As configured: the certificate's name, unless another host is asked for keys. */
   readonly host: string
+  /** Of the addresses of any name that is looked up; null: either. */
+  readonly family: 4 | 6 | null
   /** The address the source resolved to, and the configured port. */
   readonly endpoint: Endpoint
   readonly nts: NtsConfiguration
@@ -131,12 +133,13 @@ export class KeyExchanges {
   private async exchange(source: NtsSource, attempts: Attempts): Promise<void> {
     try {
       const { nts, host, endpoint } = source
-      const address = nts.host === null ? endpoint.address : (await resolveHost(nts.host))[0]
+      const lookUp = async (name: string) => ofFamily(await resolveHost(name), source.family)[0]
+      const address = nts.host === null ? endpoint.address : await lookUp(nts.host)
       if (address === undefined) throw new Error(`${nts.host} has no address`)
       const aeads = nts.aead?.flatMap((id) => aeadParameters(id)?.id ?? [])
       const target = { name: nts.host ?? host, address, port: nts.port, ca: nts.ca, insecure: nts.noval, aeads }
       const keys = await exchangeKeys(target)
-      const served = keys.host === undefined ? address : (await resolveHost(keys.host))[0]
+      const served = keys.host === undefined ? address : await lookUp(keys.host)
       if (served === undefined) throw new Error(`${keys.host} has no address`)
       // Without a port record it is 123 (RFC 8915 §4.1.8), unless the configuration names another.
       const port = keys.port ?? (endpoint.port === NTP_PORT ? NTP_PORT : endpoint.port)

@@ -21,6 +21,7 @@ export interface LeapStanding extends ArmedLeap {
 
 export class LeapSeconds {
   private readonly path: string | null
+  private readonly hashIgnored: boolean
   private readonly smear: SmearOptions
   private readonly warn: (message: string) => void
   private file: LeapFile | undefined
@@ -31,8 +32,10 @@ export class LeapSeconds {
   /** The one that was carried out last: file and sources go on naming it while the inserted second runs. */
   private passedAt: number | undefined
 
-  constructor(path: string | null, smearSeconds: number, warn: (message: string) => void) {
+  /** @param hashIgnored whether the file is taken without its hash, or in spite of it */
+  constructor(path: string | null, smearSeconds: number, warn: (message: string) => void, hashIgnored = false) {
     this.path = path
+    this.hashIgnored = hashIgnored
     this.smear = smearSeconds > 0 ? smearBefore(smearSeconds) : smearOff
     this.warn = warn
   }
@@ -101,8 +104,8 @@ export class LeapSeconds {
       if (mark !== this.fileRead) {
         this.fileRead = mark
         this.file = undefined
-        const parsed = parseLeapFile(readFileSync(this.path, "utf8"))
-        const verified = "_tag" in parsed ? parsed : verifyLeapFile(parsed, sha1)
+        const parsed = parseLeapFile(readFileSync(this.path, "utf8"), !this.hashIgnored)
+        const verified = "_tag" in parsed || this.hashIgnored ? parsed : verifyLeapFile(parsed, sha1)
         if ("_tag" in verified) this.warn(`leap second file ${this.path} is not used: ${verified.message}`)
         else this.file = verified
       }

@@ -57,6 +57,7 @@ const localOnly = (): DisciplineConfiguration => ({
   tinker: defaultTinker,
   driftfile: null,
   leapfile: null,
+  leapfileHashIgnored: false,
   statsdir: null,
   filegen: [],
   mode: "virtual",

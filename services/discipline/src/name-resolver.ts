@@ -12,8 +12,21 @@ export const resolveHost = async (host: string): Promise<readonly string[]> => {
   return answers.slice(0, MOST_ADDRESSES).map(({ address }) => address)
 }
 
+/** A name that has addresses, and none of the family that is asked for. */
+export class NoAddressOfFamily extends Error {
+  readonly _tag = "NoAddressOfFamily"
+}
+
+/** The addresses of a family, null for either. Throws {@link NoAddressOfFamily} where there is none but others. */
+export const ofFamily = (addresses: readonly string[], family: 4 | 6 | null): readonly string[] => {
+  const fit = family === null ? addresses : addresses.filter((address) => isIP(address) === family)
+  if (fit.length === 0 && addresses.length > 0) throw new NoAddressOfFamily(`it has no IPv${family} address`)
+  return fit
+}
+
 /** What a failed look-up means, for people. */
 export const resolutionProblem = (error: unknown): string => {
+  if (error instanceof NoAddressOfFamily) return error.message
   const code = (error as NodeJS.ErrnoException | null)?.code ?? ""
   switch (code) {
     case "ENOTFOUND":

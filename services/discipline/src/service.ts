@@ -17,7 +17,7 @@ import type { Sample } from "@meridian/protocol/association-action"
 import { ClockEventOutbox } from "./clock-event-outbox.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
 import type { ReadClocks } from "./clocks.ts"
-import { DriftFile } from "./drift-file.ts"
+import { DriftFile, FREQUENCY_DEVIATION } from "./drift-file.ts"
 import { leapMoment, LeapSeconds } from "./leap-seconds.ts"
 import { ReferenceClocks } from "./reference-clocks.ts"
 import type { ReferencePorts } from "./reference-drivers.ts"
@@ -104,7 +104,8 @@ export class DisciplineService {
     this.outbox = new ClockEventOutbox((events) => surroundings.send({ type: "clock-events", events }))
     this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
     const frequency = this.knownFrequency()
-    this.leaps = new LeapSeconds(configuration.leapfile, configuration.leapSmearSeconds, warn)
+    const { leapfile, leapSmearSeconds, leapfileHashIgnored } = configuration
+    this.leaps = new LeapSeconds(leapfile, leapSmearSeconds, warn, leapfileHashIgnored)
     this.steering = takeKernelClock(surroundings.kernelClock, disciplineOptions(configuration), startedAt, warn, () =>
       this.measurementsVoid()
     )
@@ -372,6 +373,8 @@ export class DisciplineService {
   }
 
   private knownFrequency(): KnownFrequency | undefined {
+    const { freq } = this.configuration.tinker
+    if (freq !== null) return { value: freq * 1e-6, deviation: FREQUENCY_DEVIATION }
     const found = this.drift?.read()
     if (typeof found !== "string") return found
     this.warn(found)

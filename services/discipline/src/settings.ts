@@ -28,8 +28,9 @@ export const disciplineOptions = ({
     ceiling,
     orphan: tos.orphan === null || tos.orphan >= MAXSTRAT ? null : tos.orphan
   })
-  const { step, stepout, panic, dispersion, firstMayPanic } = tinker
-  const options = withSet(defaultDisciplineOptions, { step, stepout, panic, firstMayPanic, dispersionRate: dispersion })
+  const { stepfwd, stepback, stepout, panic, dispersion, firstMayPanic } = tinker
+  const thresholds = { step: stepfwd, stepBack: stepback, stepout, panic, firstMayPanic }
+  const options = withSet(defaultDisciplineOptions, { ...thresholds, dispersionRate: dispersion })
   const polled = [...sources, ...referenceClocks]
   const least = Math.min(...polled.map(({ minpoll }) => minpoll))
   const most = Math.max(...polled.map(({ maxpoll }) => maxpoll))

@@ -52,14 +52,14 @@ const DISARM_SECONDS = 2.5
 /** Takes a kernel's clock over; undefined, with a warning, where the kernel refuses. See {@link SystemClockSteering}. */
 export const takeKernelClock = (
   clock: KernelClock | undefined,
-  { step, stepout, panic, slewRate }: SteeringOptions,
+  options: SteeringOptions,
   now: number,
   warn: (message: string) => void,
   afterStep: (seconds: number) => void
 ): SystemClockSteering | undefined => {
   if (clock === undefined) return undefined
   try {
-    return new SystemClockSteering(clock, { step, stepout, panic, slewRate }, now, warn, afterStep)
+    return new SystemClockSteering(clock, options, now, warn, afterStep)
   } catch (error) {
     if (!(error instanceof KernelClockRefused)) throw error
     warn(`${error.message}; it runs in virtual mode, and served time is right all the same`)

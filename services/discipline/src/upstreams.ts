@@ -24,7 +24,7 @@ import type { UnixTime } from "@meridian/time/timestamp"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import { numericAddress } from "./configuration.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
-import { resolutionProblem, resolveHost } from "./name-resolver.ts"
+import { ofFamily, resolutionProblem, resolveHost } from "./name-resolver.ts"
 import { addressTowards, servedFrom } from "./source-identity.ts"
 import { count, type KnownFrequency, trackedAt, type Upstream } from "./upstream.ts"
 import { UpstreamSockets } from "./upstream-sockets.ts"
@@ -66,6 +66,7 @@ const LONGEST_SLEEP_SECONDS = 3_600
 export class Upstreams {
   private readonly surroundings: UpstreamSurroundings
   private readonly listener: UpstreamListener
+  private readonly lines: readonly UpstreamConfiguration[]
   private readonly configured: ReadonlyMap<string, UpstreamConfiguration>
   private readonly set: AssociationSet
   private readonly sockets: UpstreamSockets
@@ -81,7 +82,9 @@ export class Upstreams {
   constructor(configuration: DisciplineConfiguration, surroundings: UpstreamSurroundings, listener: UpstreamListener) {
     this.surroundings = surroundings
     this.listener = listener
-    this.configured = new Map(configuration.sources.map((source) => [source.host, source]))
+    // Of two lines about one host the first counts; the second is refused, and said to be, when it begins.
+    this.configured = new Map(configuration.sources.toReversed().map((source) => [source.host, source]))
+    this.lines = configuration.sources
     const maxclock = configuration.tos.maxclock ?? defaultSetOptions.maxclock
     this.set = new AssociationSet(
       { ...defaultSetOptions, maxclock },
@@ -119,7 +122,7 @@ export class Upstreams {
 
   /** Begins to ask. */
   start(): void {
-    for (const source of this.configured.values()) {
+    for (const source of this.lines) {
       const { host, port, keyId, nts } = source
       const { macs } = this.surroundings
       const authentication = () =>
@@ -322,7 +325,8 @@ export class Upstreams {
     const isPeer = upstream.options.mode !== "client"
     const { correction, added } = this.surroundings
     const middle = time - delay / 2
-    const offset = sample.offset + (isPeer ? correction(middle) : 0) + added(middle)
+    const bias = upstream.configuration?.bias ?? 0
+    const offset = sample.offset + bias + (isPeer ? correction(middle) : 0) + added(middle)
     upstream.sample = sample
     upstream.lastReply = time
     upstream.tracked.answered(
@@ -344,13 +348,15 @@ export class Upstreams {
 
   private needKeys({ id, host, mobilisedAt, configuration }: Upstream): void {
     if (host === undefined || configuration === undefined || configuration.nts === null) return
-    this.keys?.need({ id, host, endpoint: mobilisedAt, nts: configuration.nts })
+    const { nts, family } = configuration
+    this.keys?.need({ id, host, family, endpoint: mobilisedAt, nts })
   }
 
   private async resolve(host: string): Promise<void> {
     if (!this.unresolved.has(host)) this.unresolved.set(host, "")
     try {
-      const addresses = await (this.surroundings.resolve ?? resolveHost)(host)
+      const found = await (this.surroundings.resolve ?? resolveHost)(host)
+      const addresses = ofFamily(found, this.configured.get(host)?.family ?? null)
       this.unresolved.delete(host)
       this.act(this.set.resolved(this.moment(), host, addresses))
     } catch (error) {

@@ -69,10 +69,10 @@ describe("the leap second file", () => {
     const hash = sum.match(/.{8}/g)?.join(" ")
     return `#$ ${updated}\n#@ ${until}\n${first} ${tai}\n${second} ${altered ? "35" : next}\n#h ${hash}\n`
   }
-  const load = (content: string, unix: number): { leaps: LeapSeconds; warnings: string[] } => {
+  const load = (content: string, unix: number, ignore = false): { leaps: LeapSeconds; warnings: string[] } => {
     writeFileSync(folder.file("leap"), content)
     const warnings: string[] = []
-    const leaps = new LeapSeconds(folder.file("leap"), 0, (message) => warnings.push(message))
+    const leaps = new LeapSeconds(folder.file("leap"), 0, (message) => warnings.push(message), ignore)
     leaps.update(unix)
     return { leaps, warnings }
   }
@@ -85,6 +85,20 @@ describe("the leap second file", () => {
     expect(leaps.armed).toEqual({ at: LEAP_AT, change: 1, origin: "file" })
     expect(leaps.indicator(LEAP_AT - 3_599)).toBe(1)
     expect(load(text(LEAP_AT + 1e7), LEAP_AT - 90_000).leaps.armed).toBeUndefined()
+  })
+
+  it("is taken without a hash, or with a wrong one, where the line says `ignorehash`", () => {
+    const content = text(LEAP_AT + 1e7)
+    for (const changed of [
+      content.replace(/#h .*/, ""),
+      content.replace(/#h .*/, "#h none"),
+      content.replace("#h ", "#h 0")
+    ]) {
+      expect(load(changed, LEAP_AT - 3_600).leaps.armed).toBeUndefined()
+      const { leaps, warnings } = load(changed, LEAP_AT - 3_600, true)
+      expect({ armed: leaps.armed?.origin, warnings }).toEqual({ armed: "file", warnings: [] })
+    }
+    expect(load("nonsense", LEAP_AT, true).warnings).toEqual([expect.stringContaining("is not used: line 1")])
   })
 
   it("that has expired, is altered or is missing is said to be, and the sources count", () => {
@@ -180,7 +194,7 @@ describe("the configuration", () => {
     ],
     [{ referenceClocks: [{ ...clock, driver: "pps" }] }, /^referenceClocks\[0\]\.path: expected a text/],
     [{ referenceClocks: [{ ...clock, unit: 256 }] }, /^referenceClocks\[0\]\.unit: /],
-    [{ referenceClocks: [{ ...clock, time1: "1" }] }, /^referenceClocks\[0\]\.time1: expected a number of seconds/],
+    [{ referenceClocks: [{ ...clock, time1: "1" }] }, /^referenceClocks\[0\]\.time1: expected a number/],
     [{ referenceClocks: [{ ...clock, minpoll: 5, maxpoll: 4 }] }, /^referenceClocks\[0\]\.maxpoll: /],
     [{ localReference: { stratum: 16 } }, /^localReference\.stratum: /],
     [{ tos: { maxdist: -1 } }, /^tos\.maxdist: expected a number that is not negative/],

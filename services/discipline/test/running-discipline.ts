@@ -34,6 +34,7 @@ export const upstream = (
 ): UpstreamConfiguration => ({
   kind: "server",
   host,
+  family: null,
   port,
   iburst: true,
   burst: false,
@@ -46,6 +47,7 @@ export const upstream = (
   nts: null,
   version: 4,
   xleave: false,
+  bias: 0,
   ...change
 })
 
@@ -92,6 +94,7 @@ export const configurationOf = (
   tinker: defaultTinker,
   driftfile: null,
   leapfile: null,
+  leapfileHashIgnored: false,
   statsdir: null,
   filegen: [],
   mode: "virtual",

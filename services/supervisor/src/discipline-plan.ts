@@ -17,6 +17,7 @@ const NTS_KE_PORT = 4460
 const upstream = (source: SourceSettings, authority: string | undefined): UpstreamConfiguration => ({
   kind: source.kind,
   host: source.host,
+  family: source.family ?? null,
   port: source.nts === undefined ? (source.port ?? NTP_PORT) : NTP_PORT,
   iburst: source.iburst,
   burst: source.burst,
@@ -37,7 +38,8 @@ const upstream = (source: SourceSettings, authority: string | undefined): Upstre
           aead: source.nts.aead === undefined ? null : [source.nts.aead]
         },
   version: source.version,
-  xleave: source.xleave
+  xleave: source.xleave,
+  bias: source.bias
 })
 
 /** Nothing for a driver that is not acted on: the configuration's reader has warned of it. */
@@ -100,14 +102,17 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
       orphanwait: selection.orphanwait.value
     },
     tinker: {
-      step: loop.stepfwd.value,
+      stepfwd: loop.stepfwd.value,
+      stepback: loop.stepback.value,
       stepout: loop.stepout.value,
       panic: loop.panic.value,
       dispersion: loop.dispersion.value,
+      freq: loop.freq.value ?? null,
       firstMayPanic: discipline.panicGate.value
     },
     driftfile: path(discipline.driftFile.value),
     leapfile: path(discipline.leapFile.value),
+    leapfileHashIgnored: !discipline.leapFileChecked.value,
     statsdir: path(discipline.statisticsDirectory.value) ?? stateDirectory,
     filegen: statistics(settings),
     mode: discipline.mode.value,

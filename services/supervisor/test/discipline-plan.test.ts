@@ -46,3 +46,71 @@ describe("reference clocks", () => {
     expect(planOf("refclock nmea")).toMatchObject({ referenceClocks: [], localReference: { stratum: 10 } })
   })
 })
+
+describe("what a file says of sources, tos, tinker and files", () => {
+  const plan = planOf(
+    [
+      "server -6 ntp.example bias -0.005 key 3 version 3 minpoll 4 maxpoll 8 burst iburst prefer noselect true xleave",
+      "pool 2.pool.ntp.org",
+      "tos ceiling 9 floor 2 maxclock 5 maxdist 3 minclock 2 mindist 0.01 minsane 4 orphan 6 orphanwait 60",
+      "tinker dispersion 0.00001 freq -12.5 panic 7 stepback 0.1 stepfwd 0.5 stepout 900",
+      "driftfile /d",
+      "leapfile /l ignorehash",
+      "leapsmearinterval 7200",
+      "statsdir /s",
+      "statistics loopstats",
+      "filegen loopstats file loops type pid nolink",
+      "discipline kernel"
+    ].join("\n")
+  )
+
+  it("reaches the clock's process, every word of it", () => {
+    const [server, pool] = plan.sources
+    expect(server).toEqual({
+      kind: "server",
+      host: "ntp.example",
+      family: 6,
+      port: 123,
+      iburst: true,
+      burst: true,
+      minpoll: 4,
+      maxpoll: 8,
+      prefer: true,
+      noselect: true,
+      true: true,
+      keyId: 3,
+      nts: null,
+      version: 3,
+      xleave: true,
+      bias: -0.005
+    })
+    expect(pool).toMatchObject({ kind: "pool", family: null, bias: 0 })
+    expect(plan).toMatchObject({
+      tos: {
+        ceiling: 9,
+        floor: 2,
+        maxclock: 5,
+        maxdist: 3,
+        minclock: 2,
+        mindist: 0.01,
+        minsane: 4,
+        orphan: 6,
+        orphanwait: 60
+      },
+      tinker: { dispersion: 0.00001, freq: -12.5, panic: 7, stepback: 0.1, stepfwd: 0.5, stepout: 900 },
+      driftfile: "/d",
+      leapfile: "/l",
+      leapfileHashIgnored: true,
+      leapSmearSeconds: 7200,
+      statsdir: "/s",
+      filegen: [{ name: "loopstats", file: "loops", type: "pid", link: false }],
+      mode: "kernel"
+    })
+  })
+
+  it("is the default where it says nothing", () => {
+    const { tinker, leapfileHashIgnored } = planOf("server h")
+    expect(tinker).toMatchObject({ freq: null, stepback: 0.128, stepfwd: 0.128 })
+    expect(leapfileHashIgnored).toBe(false)
+  })
+})
