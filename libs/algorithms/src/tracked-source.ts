@@ -113,9 +113,14 @@ export class TrackedSource {
     return this.reach !== 0 && this.estimator.samples > 0 && !this.ready
   }
 
-  /** The RFC's peer variables, for statistics. */
-  peerVariables(now: number): FilterOutput | undefined {
-    return filterOutput(this.filter, now, this.#precision)
+  /**
+   * The RFC's peer variables, for statistics.
+   * @param line what the clock that they are of adds to the uncorrected one at a moment, seconds: an uncorrected clock's
+   * samples wander apart by its frequency error, and that is no jitter
+   */
+  peerVariables(now: number, line: (time: number) => number = () => 0): FilterOutput | undefined {
+    const stages = this.filter.stages.map((stage) => ({ ...stage, offset: stage.offset - line(stage.time) }))
+    return filterOutput({ stages }, now, this.#precision)
   }
 
   /** What the system process judges it by. The offset is against the uncorrected clock. */

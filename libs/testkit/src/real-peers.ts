@@ -19,6 +19,7 @@ export type PeerName =
   | "ntpsec-ntpd"
   | "ntpsec-ntpq"
   | "ntpsec-ntpdig"
+  | "ntpsec-ntpviz"
   | "classic-ntpd"
   | "classic-ntpq"
   | "classic-sntp"
@@ -54,6 +55,7 @@ const PLACES: Record<PeerName, Place> = {
   "ntpsec-ntpd": { suite: "bookworm", program: "usr/sbin/ntpd", how: "system" },
   "ntpsec-ntpq": { suite: "bookworm", program: "usr/bin/ntpq", how: "python" },
   "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
+  "ntpsec-ntpviz": { suite: "bookworm", program: "usr/bin/ntpviz", how: "python" },
   "classic-ntpd": { suite: "bullseye", program: "usr/sbin/ntpd", how: "system" },
   "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
   "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },

@@ -92,6 +92,18 @@ export class ClockKeeper {
     return this.curve.offset + this.curve.frequency * (monotonic - this.curve.baseMonotonic)
   }
 
+  /**
+   * What served time adds to the uncorrected clock at moments up to `now`, by what is known now; before the clock is set,
+   * what CLOCK_REALTIME adds to it. Seconds.
+   */
+  lineUntil(now: number): (time: number) => number {
+    const { discipline } = this
+    const frequency = discipline.tracking(now)?.frequency
+    if (frequency === undefined) return (time) => this.added(time)
+    const { offset } = discipline.served(now)
+    return (time) => offset + frequency * (time - now)
+  }
+
   /** Seconds that steering has added to the uncorrected clock, which the discipline measures: 0 in virtual mode. */
   added(monotonic: number): number {
     return this.steering?.added(monotonic) ?? 0

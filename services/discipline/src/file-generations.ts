@@ -14,13 +14,9 @@ export interface GenerationMoment {
 
 const two = (value: number): string => String(value).padStart(2, "0")
 
-/** The week of ISO 8601 and the year it belongs to. */
-const isoWeek = (date: Date): readonly [year: number, week: number] => {
-  const midnight = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate())
-  const thursday = new Date(midnight + (3 - ((date.getUTCDay() + 6) % 7)) * DAY * 1e3)
-  const year = thursday.getUTCFullYear()
-  return [year, 1 + Math.floor((thursday.getTime() - Date.UTC(year, 0, 1)) / (7 * DAY * 1e3))]
-}
+/** Whole weeks since the year began, as classic ntpd counts them: the first of January is in week 0. */
+const weekOfYear = (date: Date): number =>
+  Math.floor((date.getTime() - Date.UTC(date.getUTCFullYear(), 0, 1)) / (7 * DAY * 1e3))
 
 /** What is appended to the file's name, with its point; empty for `none`. */
 export const generationSuffix = (type: FilegenType, { unix, uptime, pid }: GenerationMoment): string => {
@@ -34,10 +30,8 @@ export const generationSuffix = (type: FilegenType, { unix, uptime, pid }: Gener
       return `.#${pid}`
     case "day":
       return `.${year}${month}${two(date.getUTCDate())}`
-    case "week": {
-      const [weekYear, week] = isoWeek(date)
-      return `.${weekYear}w${two(week)}`
-    }
+    case "week":
+      return `.${year}w${two(weekOfYear(date))}`
     case "month":
       return `.${year}${month}`
     case "year":

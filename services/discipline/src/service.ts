@@ -125,7 +125,8 @@ export class DisciplineService {
       this.steering
     )
     const added = (monotonic: number): number => this.keeper.added(monotonic)
-    this.statistics = new StatisticsWriter(configuration, read, startedAt, warn, added)
+    const lineUntil = (now: number) => this.keeper.lineUntil(now)
+    this.statistics = new StatisticsWriter(configuration, read, startedAt, warn, { added, lineUntil })
     this.upstreams = new Upstreams(
       configuration,
       {

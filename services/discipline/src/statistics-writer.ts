@@ -8,6 +8,7 @@ import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
 import type { ReferenceClock } from "./reference-clocks.ts"
 import { statisticsSample } from "./reference-reporting.ts"
 import { clockLine, loopLine, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
+import { Mode } from "@meridian/wire/ntp"
 import type { Upstream } from "./upstream.ts"
 
 /** Between two lines of sysstats, seconds. */
@@ -22,7 +23,7 @@ const SELECTION_SHIFT = 8
 /** The selection of pulses that are followed. */
 const PULSE_PEER = 7
 /** What a reference clock's rawstats lines say of its protocol. */
-const VERSION = 4
+const CLOCK_PACKET = { mode: Mode.server, version: 4 }
 
 /** The selection field of the peer status word. */
 const selections: Readonly<Partial<Record<Verdict, number>>> = {
@@ -64,28 +65,32 @@ const since = (before: SystemCounters, now: SystemCounters): SystemCounters => {
   }
 }
 
+/** What is added to the uncorrected clock, which the discipline measures: seconds at moments of CLOCK_MONOTONIC. */
+export interface ClockLines {
+  /** By steering: CLOCK_REALTIME, which rawstats has. */
+  readonly added: (monotonic: number) => number
+  /** Served time at moments up to `now`, which peerstats measures against: it is what this node's clock says. */
+  readonly lineUntil: (now: number) => (time: number) => number
+}
+
 export class StatisticsWriter {
   /** What the supervisor told last, and what stood there when the last line was written. */
   private counters: SystemCounters | undefined
   private written: SystemCounters | undefined
   private readonly statistics: Statistics
   private readonly read: ReadClocks
-  private readonly added: (monotonic: number) => number
+  private readonly clocks: ClockLines
   private systemAt: number
 
-  /**
-   * @param added what steering has added to CLOCK_REALTIME by a moment of CLOCK_MONOTONIC, seconds: offsets are written
-   * against the clock as it is
-   */
   constructor(
     { statsdir, filegen }: DisciplineConfiguration,
     read: ReadClocks,
     startedAt: number,
     warn: (message: string) => void,
-    added: (monotonic: number) => number = () => 0
+    clocks: ClockLines = { added: () => 0, lineUntil: () => () => 0 }
   ) {
     this.read = read
-    this.added = added
+    this.clocks = clocks
     this.systemAt = startedAt
     this.statistics = new Statistics(statsdir, filegen, () => read().monotonic - startedAt, warn)
   }
@@ -96,14 +101,15 @@ export class StatisticsWriter {
     const { address } = upstream.endpoint
     if (this.statistics.has("rawstats")) {
       const lost = 8 - reach.toString(2).replaceAll("0", "").length
-      this.statistics.write("rawstats", unix, rawLine(unix, address, sample, upstream.options.version, lost))
+      const { version } = upstream.options
+      const mode = upstream.options.mode === "client" ? Mode.server : Mode.symmetricActive
+      this.statistics.write("rawstats", unix, rawLine(unix, address, sample, { mode, version }, lost))
     }
-    const figures = upstream.tracked.peerVariables(now.monotonic)
-    if (figures === undefined || !this.statistics.has("peerstats")) return
-    const { delay, dispersion, jitter } = figures
-    const offset = figures.offset - this.added(now.monotonic)
+    if (!this.statistics.has("peerstats")) return
+    const figures = upstream.tracked.peerVariables(now.monotonic, this.clocks.lineUntil(now.monotonic))
+    if (figures === undefined) return
     const status = peerStatus(upstream, verdict, reach)
-    this.statistics.write("peerstats", unix, peerLine(unix, { address, status, offset, delay, dispersion, jitter }))
+    this.statistics.write("peerstats", unix, peerLine(unix, { address, status, ...figures }))
   }
 
   /** A reference clock's sample. */
@@ -111,18 +117,18 @@ export class StatisticsWriter {
     const now = this.read()
     const unix = unixOf(now)
     const { id, tracked } = clock
-    const read = { ...sample, offset: sample.offset - this.added(sample.time) }
+    const read = { ...sample, offset: sample.offset - this.clocks.added(sample.time) }
     if (this.statistics.has("rawstats")) {
       const lost = 8 - tracked.reach.toString(2).replaceAll("0", "").length
-      this.statistics.write("rawstats", unix, rawLine(unix, id, statisticsSample(clock, read, now), VERSION, lost))
+      this.statistics.write("rawstats", unix, rawLine(unix, id, statisticsSample(clock, read, now), CLOCK_PACKET, lost))
     }
-    const figures = tracked.peerVariables(now.monotonic)
-    if (figures === undefined || !this.statistics.has("peerstats")) return
-    const offset = figures.offset - this.added(now.monotonic)
+    if (!this.statistics.has("peerstats")) return
+    const figures = tracked.peerVariables(now.monotonic, this.clocks.lineUntil(now.monotonic))
+    if (figures === undefined) return
     const followed = sample.pulse && verdict === "system-peer"
     const selection = followed ? PULSE_PEER : verdict === undefined ? 0 : (selections[verdict] ?? 0)
     const status = CONFIGURED | (tracked.reach === 0 ? 0 : REACHABLE) | (selection << SELECTION_SHIFT)
-    this.statistics.write("peerstats", unix, peerLine(unix, { address: id, status, ...figures, offset }))
+    this.statistics.write("peerstats", unix, peerLine(unix, { address: id, status, ...figures }))
   }
 
   /** What a reference clock's driver found since the last poll, where `flag4` asks for it: the fields of ntpd's SHM driver. */

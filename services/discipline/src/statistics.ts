@@ -8,7 +8,6 @@ import { GenerationFile } from "./file-generations.ts"
 const DAY = 86_400
 /** Modified Julian day of 1970-01-01. */
 const MJD_UNIX = 40_587
-const CLIENT_MODE_ANSWER = 4
 
 /** Modified Julian day and seconds of the UTC day. */
 export const mjdTime = (unix: number): string => {
@@ -62,10 +61,16 @@ const stampText = (stamp: NtpTimestamp): string =>
   `${stamp >> 32n}.${String(fractionNanoseconds(Number(stamp & 0xffffffffn))).padStart(9, "0")}`
 
 /**
- * @param version as sent
+ * @param packet mode of what came, version as sent
  * @param lost requests in the last eight that had no answer
  */
-export const rawLine = (unix: number, address: string, sample: Sample, version: number, lost: number): string =>
+export const rawLine = (
+  unix: number,
+  address: string,
+  sample: Sample,
+  { mode, version }: { readonly mode: number; readonly version: number },
+  lost: number
+): string =>
   [
     mjdTime(unix),
     address,
@@ -74,7 +79,7 @@ export const rawLine = (unix: number, address: string, sample: Sample, version: 
     ...[sample.t1, sample.t2, sample.t3, sample.t4].map(stampText),
     sample.leap,
     version,
-    CLIENT_MODE_ANSWER,
+    mode,
     sample.stratum,
     sample.poll,
     sample.precision,

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { SystemCounters } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { ntpTimestamp } from "@meridian/time/timestamp"
+import { defaultAssociationOptions } from "@meridian/protocol/association-options"
+import { trackedAt } from "../src/upstream.ts"
 import { StatisticsWriter } from "../src/statistics-writer.ts"
 import { configurationOf, type Folder, makeFolder } from "./running-discipline.ts"
 import { GenerationFile, generationSuffix } from "../src/file-generations.ts"
@@ -27,6 +29,28 @@ const nothing: SystemCounters = {
 }
 const at = (unix: number, uptime = 0) => ({ unix, uptime, pid: 4321 })
 
+const stamp = (fraction: number) => ntpTimestamp(3_976_214_401, fraction)
+const sample: Sample = {
+  _tag: "Sample",
+  time: 0,
+  offset: 0,
+  delay: 0,
+  dispersion: 0,
+  precision: -20,
+  t1: stamp(0),
+  t2: stamp(2 ** 31),
+  t3: stamp(2 ** 30),
+  t4: stamp(0xffffffff),
+  interleaved: false,
+  rootDelay: 0.0015,
+  rootDispersion: 0.25,
+  stratum: 2,
+  leap: 1,
+  referenceId: 0xc0000202,
+  referenceTime: stamp(0),
+  poll: 6
+}
+
 describe("a line", () => {
   it("begins with the modified Julian day and the second of the day", () => {
     expect(mjdTime(0)).toBe("40587 0.000")
@@ -46,31 +70,36 @@ describe("a line", () => {
   })
 
   it("of rawstats has the four timestamps and what the server said", () => {
-    const stamp = (fraction: number) => ntpTimestamp(3_976_214_401, fraction)
-    const sample: Sample = {
-      _tag: "Sample",
-      time: 0,
-      offset: 0,
-      delay: 0,
-      dispersion: 0,
-      precision: -20,
-      t1: stamp(0),
-      t2: stamp(2 ** 31),
-      t3: stamp(2 ** 30),
-      t4: stamp(0xffffffff),
-      interleaved: false,
-      rootDelay: 0.0015,
-      rootDispersion: 0.25,
-      stratum: 2,
-      leap: 1,
-      referenceId: 0xc0000202,
-      referenceTime: stamp(0),
-      poll: 6
-    }
     const times = [".000000000", ".500000000", ".250000000", ".999999999"].map((it) => `3976214401${it}`).join(" ")
-    expect(rawLine(NEW_YEAR, "192.0.2.1", sample, 4, 2)).toBe(
-      `61041 1.500 192.0.2.1 - ${times} 1 4 4 2 6 -20 0.001500 0.250000 192.0.2.2 2`
+    expect(rawLine(NEW_YEAR, "192.0.2.1", sample, { mode: 4, version: 3 }, 2)).toBe(
+      `61041 1.500 192.0.2.1 - ${times} 1 3 4 2 6 -20 0.001500 0.250000 192.0.2.2 2`
     )
+  })
+
+  it("of rawstats has the mode of what came: a server's, or a symmetric peer's", () => {
+    const folder = makeFolder()
+    const filegen = [{ name: "rawstats", file: "rawstats", type: "none", link: false }] as const
+    const read = () => ({ seconds: Math.floor(NEW_YEAR), nanoseconds: 0, monotonic: 0 })
+    const writer = new StatisticsWriter(
+      { ...configurationOf(folder), statsdir: folder.path, filegen },
+      read,
+      0,
+      () => {}
+    )
+    const endpoint = { address: "192.0.2.1", port: 123 }
+    for (const mode of ["client", "active"] as const) {
+      const options = { ...defaultAssociationOptions, mode }
+      const tracked = trackedAt(endpoint, options, 2 ** -20, undefined)
+      const others = { id: 1, host: undefined, configuration: undefined, mobilisedAt: endpoint, dropped: {} }
+      const last = { sample, ownAddress: undefined, lastReply: 0, polls: 1, useless: 0 }
+      writer.sampled({ ...others, ...last, endpoint, options, tracked }, sample, "candidate", 1)
+    }
+    const lines = readFileSync(folder.file("rawstats"), "utf8").trimEnd().split("\n")
+    expect(lines.map((line) => line.split(" ").slice(8, 11))).toEqual([
+      ["1", "4", "4"],
+      ["1", "4", "1"]
+    ])
+    folder.remove()
   })
 
   it("of clockstats and sysstats is as NTPsec has it", () => {
@@ -144,12 +173,15 @@ describe("a generation", () => {
     const suffixes = (["none", "pid", "day", "week", "month", "year", "age"] as const).map((type) =>
       generationSuffix(type, at(NEW_YEAR, 200_000))
     )
-    expect(suffixes).toEqual(["", ".#4321", ".20260101", ".2026w01", ".202601", ".2026", ".a00172800"])
+    expect(suffixes).toEqual(["", ".#4321", ".20260101", ".2026w00", ".202601", ".2026", ".a00172800"])
   })
 
-  it("of weeks follows ISO 8601 at the turn of the year", () => {
-    expect(generationSuffix("week", at(Date.UTC(2027, 0, 3) / 1e3))).toBe(".2026w53")
-    expect(generationSuffix("week", at(Date.UTC(2024, 11, 30) / 1e3))).toBe(".2025w01")
+  it("of weeks counts whole weeks of the year, as classic ntpd does", () => {
+    const suffixOf = (...date: [number, number, number]) => generationSuffix("week", at(Date.UTC(...date) / 1e3))
+    // The example of its manual: January, 10th 1992 is in week 1.
+    expect(suffixOf(1992, 0, 10)).toBe(".1992w01")
+    expect(suffixOf(2027, 0, 3)).toBe(".2027w00")
+    expect(suffixOf(2024, 11, 30)).toBe(".2024w52")
   })
 })
 
