@@ -95,9 +95,21 @@ const sixHours = (statsdir: string): void => {
     const outcome = keeper.decide([tracked])
     const stamp = correctedStamp(read(), 0)
     const sample: Sample = {
-      ...{ _tag: "Sample", time: monotonic, offset, delay, dispersion: 1e-6, precision: -20 },
-      ...{ t1: stamp, t2: stamp, t3: stamp, t4: stamp, interleaved: false, ...report },
-      ...{ referenceId: 0xc0000202, referenceTime: stamp, poll: 6 }
+      _tag: "Sample",
+      time: monotonic,
+      offset,
+      delay,
+      dispersion: 1e-6,
+      precision: -20,
+      t1: stamp,
+      t2: stamp,
+      t3: stamp,
+      t4: stamp,
+      interleaved: false,
+      ...report,
+      referenceId: 0xc0000202,
+      referenceTime: stamp,
+      poll: 6
     }
     const [verdict] = outcome.decision.verdicts
     writer.sampled(source, sample, verdict?.verdict, tracked.reach)
