@@ -9,6 +9,7 @@ import { connect, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { formed } from "./nats-formed.ts"
 
 const SIZE = 3
 
@@ -93,9 +94,19 @@ export interface ServerHost {
   readonly how: ReadonlyArray<string>
 }
 
+const FORMING_ROUNDS = 6
+
+/** See nats-formed.ts. */
+const isFormed = async ({ how }: ServerHost, urls: ReadonlyArray<string>): Promise<boolean> => {
+  if (how.length === 0) return formed(urls)
+  const [program = "", ...words] = [...how, process.execPath, resolve(import.meta.dirname, "nats-formed.ts"), ...urls]
+  const [code] = (await once(spawn(program, words, { stdio: "ignore" }), "exit")) as [number | null]
+  return code === 0
+}
+
 /**
- * Starts the servers, one on each host, and waits until those on loopback listen (all, where no hosts are given); coordinators
- * wait for the cluster to form by themselves.
+ * Starts the servers, one on each host, all on one loopback address where no hosts are given, and waits until they have formed a
+ * group.
  */
 export const startNats = async (
   binary: ReadonlyArray<string>,
@@ -142,14 +153,22 @@ export const startNats = async (
     await Promise.all(servers.map((it) => it.kill()))
     rmSync(directory, { recursive: true, force: true })
   }
+  const urls = ports.slice(0, SIZE).map((port, index) => `${addressOf(index)}:${port}`)
   try {
     await Promise.all(servers.map((it) => it.start()))
+    for (let round = 1; !(await isFormed(hostOf(0), urls)); round++) {
+      if (round === FORMING_ROUNDS) throw new Error(`the servers at ${urls.join(", ")} do not form a group`)
+      for (const it of servers) {
+        await it.end()
+        await it.start()
+      }
+    }
   } catch (error) {
     await stop()
     throw error
   }
   return {
-    urls: ports.slice(0, SIZE).map((port, index) => `${addressOf(index)}:${port}`),
+    urls,
     directory,
     servers,
     stop

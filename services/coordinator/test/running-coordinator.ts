@@ -81,6 +81,25 @@ export const until = async <A>(look: () => A | undefined | Promise<A | undefined
   }
 }
 
+/** Asks the socket of the coordinator that has this state directory. */
+export const askSocket = (
+  directory: string,
+  method: "GET" | "POST",
+  path: string,
+  body?: unknown
+): Promise<Answer> =>
+  new Promise((done, failed) => {
+    // A connection of its own: one that was kept may belong to a process that has ended since.
+    const options = { socketPath: join(directory, "coordinator.sock"), path, method, agent: false } as const
+    const asking = request(options, (response) => {
+      let text = ""
+      response.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
+      response.on("end", () => done({ status: response.statusCode ?? 0, text }))
+    })
+    asking.on("error", failed)
+    asking.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body))
+  })
+
 /** `how`: words that begin the command line, of a program that becomes the one that follows. */
 export const startCoordinator = (
   directory: string,
@@ -109,18 +128,7 @@ export const startCoordinator = (
     if (message?.type === "warning") warnings.push(message.message)
   })
   const exited = once(child, "close").then(([code]) => code as number | null)
-  const ask = (method: "GET" | "POST", path: string, body?: unknown): Promise<Answer> =>
-    new Promise((done, failed) => {
-      // A connection of its own: one that was kept may belong to a process that has ended since.
-      const options = { socketPath: join(directory, "coordinator.sock"), path, method, agent: false } as const
-      const asking = request(options, (response) => {
-        let text = ""
-        response.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
-        response.on("end", () => done({ status: response.statusCode ?? 0, text }))
-      })
-      asking.on("error", failed)
-      asking.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body))
-    })
+  const ask: RunningCoordinator["ask"] = (method, path, body) => askSocket(directory, method, path, body)
   const state = async (): Promise<ClusterState> => JSON.parse((await ask("GET", "/state")).text) as ClusterState
   const seen = (): string => JSON.stringify({ report, warnings, stderr })
   return {
