@@ -44,10 +44,12 @@ const READER = "audit"
 const NTS_ABOVE_NTP = 10
 const ROUTES_ABOVE_CLIENTS = 2_000
 
-const AGREE_LIMIT_MS = 60_000
+const AGREE_LIMIT_MS = 180_000
+/** NATS servers that have formed no group by then are started once more. */
+const FORMING_MS = 20_000
 const LOOK_MS = 200
-const NODE_END_MS = 10_000
-const NATS_END_MS = 10_000
+const NODE_END_MS = 30_000
+const NATS_END_MS = 30_000
 
 /** It cannot be done, in a sentence that says what to do. */
 class ClusterProblem extends Error {
@@ -178,17 +180,27 @@ const up = async (place: Place): Promise<void> => {
     records.set(program.name, startRecorded(program))
     writeRecords(recordsOf(place), [...records.values()])
   }
-  await agreed(place, [...records.values()])
+  await agreed(place, wanted, records)
   await status(place, false)
 }
 
 /** Waits until one node leads and all agree. */
-const agreed = async (place: Place, records: readonly RecordedProcess[]): Promise<void> => {
+const agreed = async (
+  place: Place,
+  wanted: readonly Program[],
+  records: Map<string, RecordedProcess>
+): Promise<void> => {
   const until = performance.now() + AGREE_LIMIT_MS
-  for (;;) {
-    const why = disagreement(NODES, await askAll(place))
+  for (let since = performance.now(); ;) {
+    const states = await askAll(place)
+    const why = disagreement(NODES, states)
     if (why === undefined) return
-    const ended = records.find((record) => !isRunning(record))
+    const unformed = states.every((it) => (it?.leader ?? null) === null) && sayUnformed(place)
+    if (unformed && performance.now() - since > FORMING_MS) {
+      await startNatsAgain(place, wanted, records)
+      since = performance.now()
+    }
+    const ended = [...records.values()].find((record) => !isRunning(record))
     if (ended !== undefined) {
       const log = join(place.directory, `${ended.name}.log`)
       throw new ClusterProblem(`${ended.name} ended: ${lastLine(log)} (${log}); \`down\` ends the others`)
@@ -201,16 +213,41 @@ const agreed = async (place: Place, records: readonly RecordedProcess[]): Promis
   }
 }
 
+/** Whether nodes have been told that there are too few servers for three copies of the log. */
+const sayUnformed = (place: Place): boolean =>
+  NODES.some((node) => textOf(join(place.directory, `${node}.log`)).includes("no suitable peers"))
+
+/**
+ * Servers of NATS 2.10 that are started for the first time at the same moment now and then form a JetStream group that one of
+ * them stays out of for good. Started once more they find together.
+ */
+const startNatsAgain = async (
+  place: Place,
+  wanted: readonly Program[],
+  records: Map<string, RecordedProcess>
+): Promise<void> => {
+  console.log("the NATS servers have formed no group of three: starting them once more")
+  for (const { name } of natsServers(place)) {
+    const [program, record] = [wanted.find((it) => it.name === name), records.get(name)]
+    if (program === undefined || record === undefined || !(await endRecorded(record, NATS_END_MS)))
+      throw new ClusterProblem(`${name} did not end; \`down\` ends the others`)
+    records.set(name, startRecorded(program))
+    writeRecords(recordsOf(place), [...records.values()])
+  }
+}
+
 const askAll = (place: Place): Promise<readonly (ClusterState | undefined)[]> =>
   Promise.all(NODES.map((node) => askState(stateOf(place, node))))
 
-const lastLine = (file: string): string => {
+const textOf = (file: string): string => {
   try {
-    return readFileSync(file, "utf8").trim().split("\n").at(-1) ?? ""
+    return readFileSync(file, "utf8")
   } catch {
     return "it left no log"
   }
 }
+
+const lastLine = (file: string): string => textOf(file).trim().split("\n").at(-1) ?? ""
 
 /** Shows processes and nodes. Returns whether all run and agree. */
 const status = async (place: Place, json: boolean): Promise<boolean> => {

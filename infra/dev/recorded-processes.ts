@@ -98,7 +98,7 @@ const signal = (pid: number, name: NodeJS.Signals): void => {
 }
 
 const LOOK_MS = 50
-const KILLED_MS = 5_000
+const KILLED_MS = 30_000
 
 /** Asks it to end, kills what is left of its session after the limit; false where something stays all the same. */
 export const endRecorded = async (record: RecordedProcess, limitMs: number): Promise<boolean> => {

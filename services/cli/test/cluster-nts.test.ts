@@ -2,13 +2,11 @@
  * One NTS session against a whole cluster: keys are exchanged with one node, and the cookies are good on every other, as
  * they are behind one anycast address; across a rotation too, and not after a revocation.
  */
-import { execFile } from "node:child_process"
 import { randomBytes, randomFillSync } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { rmSync } from "node:fs"
+import { join } from "node:path"
 import { type Aead, AeadId } from "@meridian/auth/aead"
 import { cookieGeneration } from "@meridian/auth/cookie"
 import { NtsAssociation, type NtsReplyVerdict } from "@meridian/auth/nts-client"
@@ -19,23 +17,13 @@ import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { cluster, type ClusterPlace, PATIENCE_MS, startCluster } from "./running-cluster.ts"
 
 const NODES = ["a", "b", "c"]
-const NTP_PORT = 21_161
-const NATS_PORT = 24_362
-const portOf = (node: string): number => NTP_PORT + NODES.indexOf(node)
 
-const directory = mkdtempSync(join(tmpdir(), "meridian-cluster-nts-"))
-const stateOf = (node: string): string => join(directory, node)
-
-const cluster = (verb: "up" | "down"): Promise<string> =>
-  new Promise((done) => {
-    const program = resolve(import.meta.dirname, "../../../infra/dev/cluster.ts")
-    const place = ["--directory", directory, "--ntp-port", String(NTP_PORT), "--nats-port", String(NATS_PORT)]
-    execFile(process.execPath, [program, verb, ...place], { timeout: 80_000 }, (_error, stdout, stderr) =>
-      done(stdout + stderr)
-    )
-  })
+let place: ClusterPlace
+const portOf = (node: string): number => place.ntpPort + NODES.indexOf(node)
+const stateOf = (node: string): string => join(place.directory, node)
 
 const exchange = (node: string): Promise<ExchangedKeys> =>
   exchangeKeys({
@@ -60,7 +48,7 @@ const ask = async (node: string, association: NtsAssociation): Promise<NtsReplyV
     socket.connect(portOf(node), "127.0.0.1")
     await once(socket, "connect")
     socket.send(request)
-    const [reply] = (await once(socket, "message", { signal: AbortSignal.timeout(5_000) })) as [Uint8Array]
+    const [reply] = (await once(socket, "message", { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Uint8Array]
     return association.accept(reply)
   } finally {
     socket.close()
@@ -87,14 +75,15 @@ const activeOn = async (node: string): Promise<number | undefined> => {
 describe.runIf(peersAvailable("NTS on a cluster", ["nats-server-2.10"]))("cookies of one node", () => {
   let given: ExchangedKeys
   beforeAll(async () => {
-    const started = await cluster("up")
-    if (!started.includes("the nodes agree")) throw new Error(started)
-    given = await vi.waitFor(() => exchange("a"), { timeout: 10_000, interval: 200 })
-  }, 90_000)
+    const { started, ...rest } = await startCluster("meridian-cluster-nts-")
+    place = rest.place
+    if (!started.output.includes("the nodes agree")) throw new Error(started.output)
+    given = await vi.waitFor(() => exchange("a"), { timeout: PATIENCE_MS, interval: 200 })
+  })
   afterAll(async () => {
-    await cluster("down")
-    rmSync(directory, { recursive: true, force: true })
-  }, 60_000)
+    await cluster(place, "down")
+    rmSync(place.directory, { recursive: true, force: true })
+  })
 
   it("are answered and authenticated by the others, and theirs by it", async () => {
     expect(given).toMatchObject({ host: undefined, port: portOf("a") })
@@ -108,9 +97,12 @@ describe.runIf(peersAvailable("NTS on a cluster", ["nats-server-2.10"]))("cookie
   it("are so after a rotation on another node, old ones and new ones", async () => {
     const before = (await activeOn("a")) as number
     expect(given.cookies.map(generationOf)).toEqual(given.cookies.map(() => before))
-    await vi.waitFor(() => run("keys", "rotate", "--state", stateOf("b")), { timeout: 15_000, interval: 300 })
+    await vi.waitFor(() => run("keys", "rotate", "--state", stateOf("b")), {
+      timeout: PATIENCE_MS,
+      interval: 300
+    })
     await vi.waitFor(async () => expect(await Promise.all(NODES.map(activeOn))).toEqual(Array(3).fill(before + 1)), {
-      timeout: 20_000,
+      timeout: PATIENCE_MS,
       interval: 200
     })
     const association = associate({ ...given, cookies: given.cookies.slice(1, 2) })
@@ -120,7 +112,7 @@ describe.runIf(peersAvailable("NTS on a cluster", ["nats-server-2.10"]))("cookie
     const fresh = await exchange("b")
     expect(generationOf(fresh.cookies[0])).toBe(before + 1)
     expect(await ask("c", associate(fresh))).toEqual({ _tag: "Authentic", newCookies: 1 })
-  }, 45_000)
+  })
 
   it("are refused by every node with the kiss NTSN once their generation is revoked, and later ones are not", async () => {
     const revoked = generationOf(given.cookies[0])
@@ -133,11 +125,11 @@ describe.runIf(peersAvailable("NTS on a cluster", ["nats-server-2.10"]))("cookie
           expect(await ask(node, association)).toEqual({ _tag: "Nak" })
           return association
         },
-        { timeout: 5_000, interval: 300 }
+        { timeout: PATIENCE_MS, interval: 300 }
       )
       expect(refused.needsKeyExchange).toBe(true)
       const later = associate({ ...fresh, cookies: fresh.cookies.slice(index) })
       expect(await ask(node, later)).toMatchObject({ _tag: "Authentic" })
     }
-  }, 30_000)
+  })
 })

@@ -78,10 +78,16 @@ export const openCluster = (
         yield* Effect.addFinalizer(() => opened.success.lease.resign)
         return opened.success
       }
-      waiting(`NATS at ${nats.servers.join(", ")} has no log for us: ${opened.failure}`)
+      waiting(`NATS at ${nats.servers.join(", ")} has no log for us: ${opened.failure}${advice(opened.failure)}`)
       yield* Effect.sleep(RETRY_MS)
     }
   })
+
+/** Servers that all run may be of more than one mind about who belongs to their group, for good: that is for people to mend. */
+const advice = (failure: string): string =>
+  failure.includes("no suitable peers")
+    ? " (fewer servers have joined its JetStream group than the log has copies: start those that are missing; where all run, restart them one after another)"
+    : ""
 
 /** The connection that waits keeps its reasons to itself: another one asks for them, now and then, until interrupted. */
 const sayWhy = (nats: NatsPlan, options: NatsOptions, waiting: (why: string) => void): Effect.Effect<never> =>

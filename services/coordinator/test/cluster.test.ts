@@ -73,7 +73,9 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     await doomed.kill()
     await lost
     const after = await agreement(survivors, ({ term, leader: name }) => term > before.term && name !== nameOf(doomed))
-    process.stdout.write(`two nodes agree on a new leader ${Math.round(performance.now() - killed)} ms after the kill\n`)
+    process.stdout.write(
+      `two nodes agree on a new leader ${Math.round(performance.now() - killed)} ms after the kill\n`
+    )
     expect(after.term).toBeGreaterThan(before.term)
     let refusal = ""
     await until(
@@ -162,7 +164,8 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     // A snapshot is there soon after keys have changed.
     const snapshot = join(b.directory, "snapshots", "coordinator.snapshot")
     await until(
-      () => (existsSync(snapshot) && /generation..:([2-9]|\d\d)/.test(readFileSync(snapshot, "utf8")) ? true : undefined),
+      () =>
+        existsSync(snapshot) && /generation..:([2-9]|\d\d)/.test(readFileSync(snapshot, "utf8")) ? true : undefined,
       () => "a snapshot"
     )
     await Promise.all(nats.servers.map((it) => it.kill()))

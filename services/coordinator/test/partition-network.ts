@@ -46,7 +46,7 @@ const hold = async (words: ReadonlyArray<string>): Promise<ChildProcess> => {
   const [command, ...args] = [...words, "sleep", LIFE_S]
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "ignore"] })
   await once(child, "spawn")
-  for (const end = performance.now() + START_LIMIT_MS; performance.now() < end; ) {
+  for (const end = performance.now() + START_LIMIT_MS; performance.now() < end;) {
     if (child.exitCode !== null || child.pid === undefined) throw new Error(`${command} ended with ${child.exitCode}`)
     const sleeps = readFileSync(`/proc/${child.pid}/comm`, "utf8").trim() === "sleep"
     if (sleeps && ownNamespace(child.pid) !== ownNamespace("self")) return child

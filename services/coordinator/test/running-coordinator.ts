@@ -82,12 +82,7 @@ export const until = async <A>(look: () => A | undefined | Promise<A | undefined
 }
 
 /** Asks the socket of the coordinator that has this state directory. */
-export const askSocket = (
-  directory: string,
-  method: "GET" | "POST",
-  path: string,
-  body?: unknown
-): Promise<Answer> =>
+export const askSocket = (directory: string, method: "GET" | "POST", path: string, body?: unknown): Promise<Answer> =>
   new Promise((done, failed) => {
     // A connection of its own: one that was kept may belong to a process that has ended since.
     const options = { socketPath: join(directory, "coordinator.sock"), path, method, agent: false } as const
