@@ -76,7 +76,8 @@ const compile = (pinnedNode, flags, sources, target) => {
     [...flags, "-isystem", join(pinnedNode, "include/node"), "-o", partial, ...paths],
     { stdio: ["ignore", "inherit", "inherit"] }
   )
-  if (result.error?.code === "ENOENT") {
+  // EACCES: there is none, and a folder of PATH may not be looked into.
+  if (["ENOENT", "EACCES"].includes(result.error?.code)) {
     say(`no C compiler (${compiler}); ${FALLBACK}. Install one, then run node libs/native-io/build.mjs`)
     return false
   }

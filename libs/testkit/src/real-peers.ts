@@ -67,7 +67,9 @@ const PLACES: Record<PeerName, Place> = {
 
 const LIBRARIES = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as Record<string, string>
 const LOADERS = { x64: "ld-linux-x86-64.so.2", arm64: "ld-linux-aarch64.so.1" } as Record<string, string>
-const WITHOUT_CLOCK = ["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"]
+/** Root alone could take it, and may drop it; everybody else is kept from getting it. */
+const WITHOUT_CLOCK =
+  process.getuid?.() === 0 ? ["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"] : ["--no-new-privs"]
 
 /** The command line of a peer; undefined when it was not fetched. */
 export const peer = (name: PeerName): PeerCommand | undefined => {
