@@ -3,6 +3,7 @@
  * a test does can touch this machine's clock; chronyd gets -x from its callers besides.
  */
 import { existsSync } from "node:fs"
+import { userInfo } from "node:os"
 import { join, resolve } from "node:path"
 
 /** Where the packages were unpacked: env PEERS, or .meridian/peers below the checkout. */
@@ -45,13 +46,27 @@ interface Place {
   readonly before?: readonly string[]
 }
 
+const isRoot = process.getuid?.() === 0
+/** Where a container's user has no name, any other does: nobody but root can become somebody else. */
+const ownName = (): string => {
+  try {
+    return userInfo().username
+  } catch {
+    return "nobody"
+  }
+}
+/** chrony's programs stay whoever they are. */
+const SAME_USER = ["-u", ownName()]
+/** Started by others than root, chronyd ends at once unless it is told not to look. */
+const CHRONYD = isRoot ? SAME_USER : ["-U", ...SAME_USER]
+
 const PLACES: Record<PeerName, Place> = {
-  "chronyd-4.3": { suite: "bookworm", program: "usr/sbin/chronyd", how: "system", before: ["-u", "root"] },
+  "chronyd-4.3": { suite: "bookworm", program: "usr/sbin/chronyd", how: "system", before: CHRONYD },
   "chronyc-4.3": { suite: "bookworm", program: "usr/bin/chronyc", how: "system" },
-  "chronyd-4.6": { suite: "trixie", program: "usr/sbin/chronyd", how: "own-libc", before: ["-u", "root", "-F", "0"] },
+  "chronyd-4.6": { suite: "trixie", program: "usr/sbin/chronyd", how: "own-libc", before: [...CHRONYD, "-F", "0"] },
   "chronyc-4.6": { suite: "trixie", program: "usr/bin/chronyc", how: "own-libc" },
-  "chronyd-newest": { suite: "sid", program: "usr/sbin/chronyd", how: "own-libc", before: ["-u", "root", "-F", "0"] },
-  "chronyc-newest": { suite: "sid", program: "usr/bin/chronyc", how: "own-libc", before: ["-u", "root"] },
+  "chronyd-newest": { suite: "sid", program: "usr/sbin/chronyd", how: "own-libc", before: [...CHRONYD, "-F", "0"] },
+  "chronyc-newest": { suite: "sid", program: "usr/bin/chronyc", how: "own-libc", before: SAME_USER },
   "ntpsec-ntpd": { suite: "bookworm", program: "usr/sbin/ntpd", how: "system" },
   "ntpsec-ntpq": { suite: "bookworm", program: "usr/bin/ntpq", how: "python" },
   "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
@@ -68,8 +83,7 @@ const PLACES: Record<PeerName, Place> = {
 const LIBRARIES = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as Record<string, string>
 const LOADERS = { x64: "ld-linux-x86-64.so.2", arm64: "ld-linux-aarch64.so.1" } as Record<string, string>
 /** Root alone could take it, and may drop it; everybody else is kept from getting it. */
-const WITHOUT_CLOCK =
-  process.getuid?.() === 0 ? ["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"] : ["--no-new-privs"]
+const WITHOUT_CLOCK = isRoot ? ["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"] : ["--no-new-privs"]
 
 /** The command line of a peer; undefined when it was not fetched. */
 export const peer = (name: PeerName): PeerCommand | undefined => {
