@@ -48,6 +48,12 @@ export const readCertificate = (files: CertificateFiles, now: number): LoadedCer
       files,
       `expected a PEM certificate in ${files.certificate}, found none: give the chain, the server's own first`
     )
+  const bytes = parsed.reduce((sum, each) => sum + each.raw.length, 0)
+  if (bytes > MOST_CHAIN_BYTES)
+    throw new CertificateError(
+      files,
+      `expected the server's certificate and those that lead to its issuer in ${files.certificate}, found ${bytes} bytes of certificates, of which clients take ${MOST_CHAIN_BYTES}: leave the others out`
+    )
   const key = parseKey(files, keyText)
   if (!certificate.checkPrivateKey(key))
     throw new CertificateError(
@@ -84,6 +90,9 @@ const coverage = (names: readonly string[]): LoadedCertificate["covers"] => {
     return how === "by wildcard" && dot > 0 && known.has(`*${lower.slice(dot)}`)
   }
 }
+
+/** OpenSSL's clients take 100 KiB with what TLS puts around each. */
+const MOST_CHAIN_BYTES = 98_304
 
 /** What the TLS library takes of a text. */
 const MOST_BYTES = 1024 * 1024

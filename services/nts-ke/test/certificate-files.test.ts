@@ -61,6 +61,12 @@ describe("a pair of files", () => {
     expect(readCertificate({ ...whole, certificate: text("right.pem", chain.toReversed().join("")) }, now)).toBeTruthy()
   })
 
+  it("may not bring along more certificates than a client takes", () => {
+    const one = readFileSync(whole.certificate, "utf8")
+    const long = text("bundle.pem", one.repeat(400))
+    expect(() => readCertificate({ ...whole, certificate: long }, now)).toThrow(/\d{6} bytes of certificates/)
+  })
+
   it.each([
     ["certificate and key in one file", (both: string) => both],
     ["lines ended as Windows does", (both: string) => both.replaceAll("\n", "\r\n")],
