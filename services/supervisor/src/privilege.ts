@@ -3,7 +3,7 @@
  * the clock's process where kernel mode is asked for, and nobody else.
  */
 import { execFileSync } from "node:child_process"
-import { chownSync, readdirSync } from "node:fs"
+import { chownSync, lchownSync, lstatSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import {
   CAP_SYS_TIME,
@@ -58,7 +58,12 @@ export const resolveIdentity = (text: string): Identity => {
 /** Hands the state directory to the identity and becomes it, for good. */
 const become = (identity: Identity, stateDirectory: string): void => {
   chownSync(stateDirectory, identity.uid, identity.gid)
-  for (const entry of readdirSync(stateDirectory)) chownSync(join(stateDirectory, entry), identity.uid, identity.gid)
+  for (const entry of readdirSync(stateDirectory)) {
+    const path = join(stateDirectory, entry)
+    const found = lstatSync(path)
+    // Whoever ran as that user before may have put links here, to files that are not its own: none is followed.
+    if (!found.isFile() || found.nlink === 1) lchownSync(path, identity.uid, identity.gid)
+  }
   process.setgroups?.([identity.gid])
   process.setgid?.(identity.gid)
   process.setuid?.(identity.uid)
