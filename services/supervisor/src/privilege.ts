@@ -3,7 +3,7 @@
  * the clock's process where kernel mode is asked for, and nobody else.
  */
 import { execFileSync } from "node:child_process"
-import { chownSync, lchownSync, lstatSync, readdirSync } from "node:fs"
+import { lchownSync, lstatSync, readdirSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import {
   CAP_SYS_TIME,
@@ -55,15 +55,35 @@ export const resolveIdentity = (text: string): Identity => {
   return { name: text, uid, gid }
 }
 
+/** What the coordinator keeps in folders of its own. */
+const FOLDERS: ReadonlySet<string> = new Set(["log", "shelf", "snapshots"])
+
+/**
+ * Gives the state directory away, and what lies in it. Whoever ran as that user before may have put links here, to files that
+ * are not its own: none is followed. Folders go along with what is in them while they are still root's and closed to others,
+ * as after a first run as root: then nobody can put anything in the way meanwhile.
+ */
+const handOver = (directory: string, { uid, gid }: Identity): void => {
+  const give = (path: string): void => {
+    const found = lstatSync(path)
+    if (!found.isFile() || found.nlink === 1) lchownSync(path, uid, gid)
+  }
+  const isClosed = (path: string): boolean => {
+    const found = lstatSync(path)
+    return found.isDirectory() && found.uid === 0 && (found.mode & 0o022) === 0
+  }
+  for (const entry of readdirSync(directory)) {
+    const path = join(directory, entry)
+    if (FOLDERS.has(entry) && isClosed(directory) && isClosed(path))
+      for (const inner of readdirSync(path)) give(join(path, inner))
+    give(path)
+  }
+  lchownSync(directory, uid, gid)
+}
+
 /** Hands the state directory to the identity and becomes it, for good. */
 const become = (identity: Identity, stateDirectory: string): void => {
-  chownSync(stateDirectory, identity.uid, identity.gid)
-  for (const entry of readdirSync(stateDirectory)) {
-    const path = join(stateDirectory, entry)
-    const found = lstatSync(path)
-    // Whoever ran as that user before may have put links here, to files that are not its own: none is followed.
-    if (!found.isFile() || found.nlink === 1) lchownSync(path, identity.uid, identity.gid)
-  }
+  handOver(realpathSync(stateDirectory), identity)
   process.setgroups?.([identity.gid])
   process.setgid?.(identity.gid)
   process.setuid?.(identity.uid)
