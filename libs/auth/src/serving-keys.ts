@@ -21,6 +21,12 @@ export interface ServingKeys {
 
 export const noKeys: ServingKeys = { type: "keys", generations: [], symmetric: [], trusted: [], sendCryptoNak: false }
 
+/** What key exchange works with: a process that speaks TLS with anybody holds no symmetric key. */
+export const masterKeysOf = ({ generations }: ServingKeys): ServingKeys => ({ ...noKeys, generations })
+
+/** What the clock's process works with: as a client it has keys in common with servers, and no use for master keys. */
+export const symmetricKeysOf = (keys: ServingKeys): ServingKeys => ({ ...keys, generations: [] })
+
 export interface ParsedKeys {
   readonly ring: KeyRing
   readonly table: KeyTable

@@ -5,6 +5,7 @@
 import { mkdirSync, openSync, rmSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
+import { masterKeysOf, symmetricKeysOf } from "@meridian/auth/serving-keys"
 import { openClockPageReader, openClockPageWriter } from "@meridian/native-io/clock-page"
 import { systemClock } from "@meridian/native-io/system-clock"
 import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
@@ -138,8 +139,10 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
     const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
+      clock.process.broadcast(symmetricKeysOf(keys))
+      for (const slot of ntsKe) slot.process.broadcast(masterKeysOf(keys))
       // A worker of a node that serves plain time alone does not carry the ciphers' memory.
-      for (const place of [clock, ...(hasKeys ? workers : []), ...ntsKe]) place.process.broadcast(keys)
+      if (hasKeys) for (const slot of workers) slot.process.broadcast(keys)
     })
     const keys = () => board.keys
     const workers: readonly WorkerSlot[] = sockets.map(
@@ -159,7 +162,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
           program: plan.programs.ntsKe,
           arguments: plan.nts?.arguments ?? [],
           sockets: own,
-          keys,
+          keys: () => masterKeysOf(keys()),
           warn
         })
     )
@@ -176,7 +179,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       page,
       configuration: plan.discipline,
       maySetClock: privilege.forClock,
-      keys,
+      keys: () => symmetricKeysOf(keys()),
       onEvents: (events) => coordinator.tellClockEvents(events),
       warn
     })
