@@ -127,13 +127,18 @@ const firstKey = (sources: ClusterKeySources): readonly [Uint8Array, string] => 
   return [readClusterKeyFile(own), own]
 }
 
+/** What a file's mode lets others do to a secret in it, in words; undefined where it lets them do nothing. */
+export const exposure = (file: string, secret: string): string | undefined => {
+  const mode = statSync(file).mode & 0o777
+  return (mode & FORBIDDEN_MODE) === 0
+    ? undefined
+    : `${file} has mode ${mode.toString(8).padStart(4, "0")}, which lets others at ${secret}: chmod 600 it`
+}
+
 /** The key in a file. @throws ClusterKeyProblem */
 export const readClusterKeyFile = (file: string): Uint8Array => {
-  const mode = attempt(file, () => statSync(file)).mode & 0o777
-  if ((mode & FORBIDDEN_MODE) !== 0)
-    throw new ClusterKeyProblem(
-      `${file} has mode ${mode.toString(8).padStart(4, "0")}, which lets others at the cluster key: chmod 600 it`
-    )
+  const exposed = attempt(file, () => exposure(file, "the cluster key"))
+  if (exposed !== undefined) throw new ClusterKeyProblem(exposed)
   return parseClusterKey(readText(file), file)
 }
 

@@ -22,6 +22,7 @@ import { jetstreamShelf } from "@meridian/event-log/shelf-jetstream"
 import { snapshotFiles, type SnapshotStore } from "@meridian/event-log/snapshot-file"
 import type { Arguments, NatsPlan } from "./arguments.ts"
 import { natsForward } from "./cluster-forward.ts"
+import { exposure } from "./cluster-keys.ts"
 import { type LeaseClock, natsLease } from "./cluster-lease.ts"
 import { type Backend, localShelf } from "./embedded.ts"
 import { sentence } from "./notices.ts"
@@ -125,14 +126,20 @@ const natsOptions = ({ servers, seedFile, authorityFile }: NatsPlan, node: strin
 })
 
 const readSeed = (file: string): Buffer => {
+  const exposed = exposure(file, "the nkey")
+  if (exposed !== undefined) throw new Error(exposed)
   const seed = readFileSync(file, "utf8").trim()
   if (/^SU[A-Z2-7]{56}$/.test(seed)) return Buffer.from(seed)
   throw new Error(`${file} holds no seed of a user's nkey: expected one line that begins with SU`)
 }
 
+/** TLS is asked for by naming the authority; otherwise it is up to the server, or to whoever stands in between. */
+const UNPROVEN_SERVERS =
+  "nothing proves that the NATS servers are ours: whoever is on the way can sign in as this node; name the authority of their certificates, `cluster ca FILE`"
+
 const openStores = async (
   connection: NatsConnection,
-  { replicas, logBytes }: NatsPlan,
+  { replicas, logBytes, seedFile, authorityFile }: NatsPlan,
   node: string,
   { snapshots }: Local,
   inspect: Inspect,
@@ -160,6 +167,10 @@ const openStores = async (
     shelf: overShelf(shelf),
     lease,
     forward: natsForward(connection, node),
-    warnings: [...store.warnings, ...shelf.warnings]
+    warnings: [
+      ...store.warnings,
+      ...shelf.warnings,
+      ...(seedFile !== undefined && authorityFile === undefined ? [UNPROVEN_SERVERS] : [])
+    ]
   }
 }
