@@ -58,31 +58,53 @@ export const sqliteShelf = (file: string, busyMs = 5_000): ShelfStore & { readon
       db.exec("ROLLBACK")
     }
   }
+  const guarded = async <A>(run: () => A): Promise<A> => {
+    try {
+      return run()
+    } catch (error) {
+      throw error instanceof SlotTaken ? error : unusable(file, error)
+    }
+  }
   // What a crash between a commit and its erasure has left.
   eraseJournal()
 
   return {
     warnings: [],
-    put: async (slot, key) =>
-      change(() => {
-        const there = get(slot)
-        if (there === undefined) insert.run(slot, key.under, key.box)
-        else if (!sameKey(there, key)) throw new SlotTaken({ slot })
-      }),
-    get: async (slot) => get(slot),
-    rewrap: async (slot, from, key) =>
-      change(() => {
-        if (get(slot)?.under !== from) return false
-        remove.run(slot)
-        insert.run(slot, key.under, key.box)
-        return true
-      }),
-    shred: async (slot) => void change(() => remove.run(slot)),
-    list: async () => all.all().map((row) => ({ slot: String(row["slot"]), under: String(row["under"]) })),
+    put: (slot, key) =>
+      guarded(() =>
+        change(() => {
+          const there = get(slot)
+          if (there === undefined) insert.run(slot, key.under, key.box)
+          else if (!sameKey(there, key)) throw new SlotTaken({ slot })
+        })
+      ),
+    get: (slot) => guarded(() => get(slot)),
+    rewrap: (slot, from, key) =>
+      guarded(() =>
+        change(() => {
+          if (get(slot)?.under !== from) return false
+          remove.run(slot)
+          insert.run(slot, key.under, key.box)
+          return true
+        })
+      ),
+    shred: (slot) => guarded(() => void change(() => remove.run(slot))),
+    list: () => guarded(() => all.all().map((row) => ({ slot: String(row["slot"]), under: String(row["under"]) }))),
     close: () => {
       if (db.isOpen) db.close()
     }
   }
+}
+
+const DAMAGED = new Set([11, 26])
+
+/** SQLite's error in the shelf's terms. */
+const unusable = (file: string, cause: unknown): ShelfUnavailable => {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  const damaged = DAMAGED.has(((cause as { readonly errcode?: number }).errcode ?? 0) & 0xff)
+  const advice =
+    "; move it away and start anew: in a cluster the copies in it are fetched again, on a node of its own new keys are minted"
+  return new ShelfUnavailable({ detail: `${file}: ${text}${damaged ? advice : ""}`, cause })
 }
 
 const opened = (file: string, busyMs: number): DatabaseSync => {
@@ -98,7 +120,7 @@ const opened = (file: string, busyMs: number): DatabaseSync => {
     return db
   } catch (cause) {
     db?.close()
-    throw new ShelfUnavailable({ detail: `${file}: ${cause instanceof Error ? cause.message : String(cause)}`, cause })
+    throw unusable(file, cause)
   }
 }
 

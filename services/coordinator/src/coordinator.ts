@@ -211,7 +211,7 @@ export class Coordinator {
   }
 
   openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
-    return this.#custody.open(live)
+    return this.#custody.open(live, this.#caughtUp)
   }
 
   /** The log and the shelf are within reach. */

@@ -26,11 +26,22 @@ export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
   }
 }
 
-/** A key whose box in the log does not fit its data key: no node can ever open it, and no cookie was sealed with it. */
-export class KeyCondemned extends Data.TaggedError("KeyCondemned")<{ readonly place: KeyPlace }> {
+/**
+ * Why nobody can ever open a key. `sealing`: its box in the log does not fit its data key, and no cookie was sealed with it.
+ * `lost`: its data key is gone from the only shelf there is, that of a node on its own.
+ */
+export type Condemnation = "sealing" | "lost"
+
+/** A key that is put aside for good. */
+export class KeyCondemned extends Data.TaggedError("KeyCondemned")<{
+  readonly place: KeyPlace
+  readonly why: Condemnation
+}> {
   override get message(): string {
     const { subject, generation } = this.place
-    return `the key of ${subject} ${generation} is wrongly sealed in the log and put aside: no node can open it`
+    return this.why === "sealing"
+      ? `the key of ${subject} ${generation} is wrongly sealed in the log and put aside: no node can open it`
+      : `the key of ${subject} ${generation} is gone from the key shelf of this node, which had the only copy, and put aside`
   }
 }
 
@@ -53,7 +64,7 @@ export class KeyCustody {
   readonly #mirror: Shelf | undefined
   /** By {@link keyName}. */
   readonly #opened = new Map<string, { readonly sealed: SealedKey; readonly key: Uint8Array }>()
-  readonly #condemned = new Map<string, SealedKey>()
+  readonly #condemned = new Map<string, { readonly sealed: SealedKey; readonly why: Condemnation }>()
   /** What this process has minted and wrapped, until it is let go of. */
   readonly #minted = new Map<string, WrappedKey>()
 
@@ -108,16 +119,22 @@ export class KeyCustody {
     })
   }
 
-  /** The key, from memory or from a shelf. */
-  open({ place, sealed }: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
+  /**
+   * The key, from memory or from a shelf. `inStep`: the log has been read to its end; until then an empty slot may be that of a
+   * key which has ended since.
+   */
+  open({ place, sealed }: LiveKey, inStep: boolean): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
     return Effect.gen({ self: this }, function* () {
       const name = keyName(place)
       const known = this.#opened.get(name)
       if (known !== undefined && isSame(known.sealed, sealed)) return known.key
-      if (this.isCondemned({ place, sealed })) return yield* new KeyCondemned({ place })
+      const condemned = this.condemnation({ place, sealed })
+      if (condemned !== undefined) return yield* new KeyCondemned({ place, why: condemned })
       const wrapped = yield* this.#wrapped(sealed.slot).pipe(
         Effect.mapError((error) => new KeyUnopened({ place, detail: error.message }))
       )
+      if (wrapped === undefined && inStep && this.#shelf !== undefined && this.#mirror === undefined)
+        return yield* this.#condemn({ place, sealed }, "lost")
       if (wrapped === undefined)
         return yield* new KeyUnopened({
           place,
@@ -138,10 +155,15 @@ export class KeyCustody {
     })
   }
 
-  /** Whether this node has tried to open the key and found that nobody can. */
-  isCondemned({ place, sealed }: LiveKey): boolean {
+  /** Why nobody can open the key, where this node has tried to and found that out. */
+  condemnation({ place, sealed }: LiveKey): Condemnation | undefined {
     const condemned = this.#condemned.get(keyName(place))
-    return condemned !== undefined && isSame(condemned, sealed)
+    return condemned !== undefined && isSame(condemned.sealed, sealed) ? condemned.why : undefined
+  }
+
+  #condemn({ place, sealed }: LiveKey, why: Condemnation): KeyCondemned {
+    this.#condemned.set(keyName(place), { sealed, why })
+    return new KeyCondemned({ place, why })
   }
 
   /** Where the data key opens, it is the box in the log that is wrong; else the slot is, here or on the shelf. */
@@ -154,8 +176,7 @@ export class KeyCustody {
     const slotIsGood = tryRewrap(clusterKey, clusterKey, sealed.slot, wrapped) !== undefined
     if (!(error instanceof WronglySealed) || !slotIsGood)
       return new KeyUnopened({ place, detail: error instanceof Error ? error.message : String(error) })
-    this.#condemned.set(keyName(place), sealed)
-    return new KeyCondemned({ place })
+    return this.#condemn({ place, sealed }, "sealing")
   }
 
   /** Forgets every opened key and shreds every copy of this node that is not among the live slots. */
@@ -167,7 +188,7 @@ export class KeyCustody {
           this.#opened.delete(name)
           this.#minted.delete(sealed.slot)
         }
-      for (const [name, { slot }] of this.#condemned) if (!live.has(slot)) this.#condemned.delete(name)
+      for (const [name, { sealed }] of this.#condemned) if (!live.has(sealed.slot)) this.#condemned.delete(name)
       if (this.#mirror !== undefined) yield* shredOthers(this.#mirror, live)
     })
   }

@@ -241,10 +241,13 @@ export class Leader {
   /** A key that no node can open stands in a good one's place: it is revoked, and another minted. One at a time. */
   #revokeCondemned(term: number): Effect.Effect<unknown, LeaderError> {
     const { fold, now } = this.#writer
-    const condemned = liveKeys(wantedKeys(fold, now())).find((live) => this.#custody.isCondemned(live))
+    const condemned = liveKeys(wantedKeys(fold, now())).find((live) => this.#custody.condemnation(live) !== undefined)
     if (condemned === undefined) return Effect.void
     const { subject, generation: number } = condemned.place
-    const reason = "wrongly sealed: no node can open it"
+    const reason =
+      this.#custody.condemnation(condemned) === "sealing"
+        ? "wrongly sealed: no node can open it"
+        : "gone from the key shelf: nobody can open it any more"
     return subject === NTS_KEYS_SUBJECT
       ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
       : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })

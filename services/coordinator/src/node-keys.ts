@@ -53,7 +53,7 @@ export class NodeKeys {
     return Effect.gen({ self: this }, function* () {
       yield* this.#checkClusterKey(fold)
       const wanted = wantedKeys(fold, now)
-      const opened = yield* this.#openAll(wanted)
+      const opened = yield* this.#openAll(wanted, inStep)
       const keys = servingKeys(fold, wanted, opened, now)
       const sets = wanted.sets.filter((it) => it.keys.every((key) => opened.has(keyName(symmetricKey(it, key).place))))
       this.held = {
@@ -66,14 +66,14 @@ export class NodeKeys {
     })
   }
 
-  #openAll(wanted: Wanted): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
+  #openAll(wanted: Wanted, inStep: boolean): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
     return Effect.gen({ self: this }, function* () {
       const { custody, notices, condemned } = this.#plan
       const opened = new Map<string, Uint8Array>()
       const putAside: Array<string> = []
       let problem: string | undefined
       for (const live of liveKeys(wanted)) {
-        const key = yield* Effect.result(custody.open(live))
+        const key = yield* Effect.result(custody.open(live, inStep))
         if (key._tag === "Success") opened.set(keyName(live.place), key.success)
         else if (key.failure._tag === "KeyUnopened") problem ??= key.failure.message
         else putAside.push(key.failure.message)

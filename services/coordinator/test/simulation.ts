@@ -335,7 +335,8 @@ const checkKeys = async (world: World, nodes: ReadonlyArray<SimNode>, whole: Clu
   await Effect.runPromise(last.leader.step)
   for (const node of nodes) {
     node.sync()
-    for (const live of liveKeys(wantedKeys(node.fold, node.clock()))) await Effect.runPromise(node.custody.open(live))
+    for (const live of liveKeys(wantedKeys(node.fold, node.clock())))
+      await Effect.runPromise(node.custody.open(live, false))
   }
   const slots = new Set(last.fold.nts.live.map(({ sealed }) => sealed.slot))
   const shelved = (await Effect.runPromise(world.shelf.list)).map(({ slot }) => slot)

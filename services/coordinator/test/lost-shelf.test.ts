@@ -1,0 +1,51 @@
+/** A node on its own whose key shelf was lost or damaged, its log and cluster key being whole. */
+import { rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, it } from "vitest"
+import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+
+let place: Place
+let running: Array<RunningCoordinator>
+beforeEach(() => {
+  place = makePlace()
+  running = []
+})
+afterEach(async () => {
+  await Promise.all(running.map((it) => it.kill()))
+  place.remove()
+})
+
+const start = (): RunningCoordinator => {
+  const started = startCoordinator(join(place.path, "a"), "a")
+  running.push(started)
+  return started
+}
+
+it("says so, revokes what nobody can open any more, and goes on with fresh keys", { timeout: 120_000 }, async () => {
+  const first = start()
+  expect(ids(await first.keys())).toEqual([1, 2])
+  await first.drain()
+  rmSync(join(first.directory, "shelf"), { recursive: true })
+  const again = start()
+  expect(await again.warning(/keys.nts 1 is gone from the key shelf/)).toContain("put aside")
+  const { generations } = await again.keys((keys) => ids(keys).length === 2 && !ids(keys).includes(2))
+  expect(Math.min(...generations.map(({ id }) => id))).toBeGreaterThanOrEqual(3)
+  const { ntsKeys } = await again.stateWhen(({ putAside }) => putAside.length === 0)
+  expect(ntsKeys.filter(({ status }) => status === "revoked").map(({ generation }) => generation)).toEqual([1, 2])
+  expect(ntsKeys.filter(({ status }) => status === "active")).toHaveLength(1)
+})
+
+it(
+  "ends with a line that says what to do where the shelf is damaged, and mints nothing in its place",
+  { timeout: 120_000 },
+  async () => {
+    const first = start()
+    await first.keys()
+    await first.drain()
+    const file = join(first.directory, "shelf", "keys.sqlite")
+    writeFileSync(file, "no database at all, and longer than a header of one hundred bytes ".repeat(9))
+    const again = start()
+    expect(await again.exited).toBe(1)
+    expect(again.stderr()).toMatch(/key shelf is unavailable: .*keys\.sqlite: file is not a database; move it away/)
+  }
+)
