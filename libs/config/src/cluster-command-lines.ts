@@ -96,7 +96,7 @@ export const keysRotateCommand = defineFlags({
 export const keysRevokeCommand = defineFlags({
   command: "meridian keys revoke",
   meaning:
-    "For a compromised key: it is refused everywhere at once, its successor takes over, and it can never be recovered.",
+    "For a compromised key: it is refused at once on every node that the log reaches, its successor takes over, and it can never be recovered.",
   flags: { kind: valueFlag(kinds, "Which keys. Default nts."), reason, state, json },
   positional: {
     name: "GENERATION",

@@ -117,7 +117,7 @@ const rekey = (programRoot: string, args: readonly string[]): Promise<number> =>
         `this node has the next cluster key, ${done.key}`,
         done.events.length > 0 ? "the change to it has begun" : "the change to it is under way or done",
         "give it to every other node: meridian cluster rekey FILE there; `cluster status` shows when the change is complete",
-        "then put it in place of the old key and destroy that: with it goes what a node that was away still holds",
+        "then put it in place of the old key, and destroy every copy of that",
         ""
       ].join("\n")
     )

@@ -66,10 +66,11 @@ it("gets no signature from a node that was told the authority of the certificate
 
 it("would get one otherwise, or its silence would show nothing", { timeout: 90_000 }, async () => {
   start(0o600)
-  await until(
-    () => (heard.join("").includes('"sig":') ? true : undefined),
+  const sent = await until(
+    () => heard.find((text) => text.includes('"sig":')),
     () => heard.join("|")
   )
+  expect(sent).toContain('"nkey":"U')
 })
 
 it("never hears of a node whose nkey others can read: it ends and says so", { timeout: 90_000 }, async () => {
