@@ -18,6 +18,7 @@ import { sentence } from "./notices.ts"
 import { liveKeys } from "./serving.ts"
 import { stateView } from "./state-view.ts"
 
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/
 /** What the times of events can be. */
 const EARLIEST = Date.parse("0000-01-01T00:00:00.000Z")
 const LATEST = Date.parse("9999-12-31T23:59:59.999Z")
@@ -32,7 +33,8 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
     case "/explain": {
       const text = url.searchParams.get("at")
       const now = coordinator.now()
-      const at = text === null ? now : Date.parse(text)
+      // Date.parse alone finds a time in words that have none.
+      const at = text === null ? now : INSTANT.test(text) ? Date.parse(text) : Number.NaN
       if (!(at >= EARLIEST && at <= LATEST))
         throw new ApiError(400, "Malformed", "expected at, a time such as 2026-11-21T12:00:00Z")
       return json(await Effect.runPromise(explain(logOf(coordinator), at, now)))
@@ -124,7 +126,8 @@ const linesOf = ({ events, quarantined }: LogBatch): ReadonlyArray<unknown> => [
 const FAMILIES: ReadonlyArray<string> = ["keys", "members", "policy", "clock"] satisfies ReadonlyArray<Family>
 
 const readOptions = (url: URL): ReadOptions => {
-  const from = Number(url.searchParams.get("from") ?? "1")
+  const text = url.searchParams.get("from") ?? "1"
+  const from = /^\d{1,16}$/.test(text) ? Number(text) : 0
   if (!Number.isSafeInteger(from) || from < 1) throw new ApiError(400, "Malformed", "expected from, a place from 1")
   const subject = url.searchParams.get("subject")
   if (subject === null || subject === "") return { from }

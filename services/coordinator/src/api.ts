@@ -89,7 +89,8 @@ const isServed = (path: string): Promise<boolean> =>
 
 const serve = async (coordinator: Coordinator, asked: IncomingMessage, response: ServerResponse): Promise<void> => {
   try {
-    const url = new URL(asked.url ?? "/", "http://coordinator")
+    const url = URL.parse(asked.url ?? "/", "http://coordinator")
+    if (url === null) throw new ApiError(400, "Malformed", "expected a path such as /state")
     if (asked.method === "GET" && url.pathname === "/log") return await streamLog(coordinator, url, response)
     const answer =
       asked.method === "POST"

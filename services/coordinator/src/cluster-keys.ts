@@ -154,7 +154,10 @@ export const parseClusterKey = (text: string, origin: string): Uint8Array => {
 }
 
 const readText = (file: string): string => {
-  const size = attempt(file, () => statSync(file)).size
+  const status = attempt(file, () => statSync(file))
+  const { size } = status
+  // A pipe would be waited for, and nothing else is done meanwhile.
+  if (!status.isFile()) throw new ClusterKeyProblem(`${file} is no file: a cluster key is one short line in a file`)
   if (size > LONGEST_TEXT) throw new ClusterKeyProblem(`${file} has ${size} bytes: a cluster key is one short line`)
   return attempt(file, () => readFileSync(file, "utf8"))
 }
