@@ -11,6 +11,7 @@ import {
   JOB_NONCE_LENGTH,
   JOB_PLAINTEXT_AT,
   JOB_PLAINTEXT_LENGTH,
+  JOB_STAMP_AT,
   JOB_STATUS,
   JOB_STRIDE
 } from "./aead.ts"
@@ -35,7 +36,8 @@ export class AeadJobs {
     adLength: number,
     plaintextAt: number,
     plaintextLength: number,
-    ciphertextAt: number
+    ciphertextAt: number,
+    stampAt = 0
   ): number {
     const { jobs } = this
     const at = this.count * JOB_STRIDE
@@ -51,12 +53,13 @@ export class AeadJobs {
     jobs[at + JOB_PLAINTEXT_LENGTH] = plaintextLength
     jobs[at + JOB_CIPHERTEXT_AT] = ciphertextAt
     jobs[at + JOB_STATUS] = 0
+    jobs[at + JOB_STAMP_AT] = stampAt
     return this.count++
   }
 
   /** Runs what was added and empties the list; results stay readable until the next job is added. */
-  run(batch: AeadBatch, packets: Uint8Array, secrets: Uint8Array): void {
-    if (this.count > 0) batch.run(this.jobs, this.count, packets, secrets)
+  run(batch: AeadBatch, packets: Uint8Array, secrets: Uint8Array, stampedAt?: number): void {
+    if (this.count > 0) batch.run(this.jobs, this.count, packets, secrets, stampedAt)
     this.count = 0
   }
 

@@ -2,6 +2,7 @@
  * The AEAD port on @noble/ciphers: the reference that native code is checked against, and the fallback where there is no
  * native code. Its AES uses tables in memory, so unlike the native one it does not promise constant time.
  */
+import { moveTimestamp } from "@meridian/time/timestamp"
 import { aessiv, gcmsiv } from "@noble/ciphers/aes.js"
 import {
   type Aead,
@@ -21,6 +22,7 @@ import {
   JOB_NONCE_LENGTH,
   JOB_PLAINTEXT_AT,
   JOB_PLAINTEXT_LENGTH,
+  JOB_STAMP_AT,
   JOB_STATUS,
   JOB_STRIDE,
   PLAINTEXT_IN_SECRETS,
@@ -82,19 +84,31 @@ export const nobleAeads: ReadonlyMap<AeadId, Aead> = new Map(
   })
 )
 
-/** An {@link AeadBatch} over separate {@link Aead}s: allocates views per job, which the native one does not. */
-export const batchOver = (kind: AeadBatch["kind"], aeads: ReadonlyMap<number, Aead>): AeadBatch => ({
+/**
+ * An {@link AeadBatch} over separate {@link Aead}s: allocates views per job, which the native one does not.
+ * @param monotonic CLOCK_MONOTONIC, seconds, read before each job that has a stamp; without it stamps stay
+ */
+export const batchOver = (
+  kind: AeadBatch["kind"],
+  aeads: ReadonlyMap<number, Aead>,
+  monotonic?: () => number
+): AeadBatch => ({
   kind,
-  run: (jobs, count, packets, secrets) => {
+  run: (jobs, count, packets, secrets, stampedAt) => {
     let previous: boolean = true
     for (let index = 0; index < count; index += 1) {
       const job = jobs.subarray(index * JOB_STRIDE, (index + 1) * JOB_STRIDE)
       const skipped: boolean = (at(job, JOB_FLAGS) & CHAINED) !== 0 && !previous
+      const stampAt = at(job, JOB_STAMP_AT)
+      if (stampAt !== 0 && !skipped && stampedAt !== undefined && monotonic !== undefined)
+        moveTimestamp(viewOf(packets), stampAt, stampedAt, monotonic())
       previous = !skipped && runJob(job, aeads, packets, secrets)
       job[JOB_STATUS] = previous ? 1 : 0
     }
   }
 })
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** The reference batch. */
 export const nobleBatch: AeadBatch = batchOver("reference", nobleAeads)

@@ -116,7 +116,11 @@ export const JOB_PLAINTEXT_LENGTH = 8
 export const JOB_CIPHERTEXT_AT = 9
 /** Written by run: 1 when the job succeeded, 0 when it did not or was skipped. */
 export const JOB_STATUS = 10
-// Position 11 is spare; twelve integers keep a job within one cache line.
+/**
+ * A 64-bit NTP timestamp in `packets` that is moved on, just before the job is done, by the time since `stampedAt`; one
+ * that is 0 stays 0. 0 here for none: no packet has its timestamp at the start of the buffer.
+ */
+export const JOB_STAMP_AT = 11
 
 /** Seal; open when the flag is not set. */
 export const SEAL = 1
@@ -131,6 +135,7 @@ export interface AeadBatch {
    * Does jobs 0 … count-1 in order; later jobs may use what earlier ones wrote. An open that fails leaves zeros in place
    * of its plaintext and status 0; nothing else stops the run. Throws RangeError for an unknown algorithm, or for an
    * offset or length outside the buffers: those are mistakes of the caller, never of the packet's sender.
+   * @param stampedAt CLOCK_MONOTONIC, seconds, of the reading that the stamps were made of; without it they stay
    */
-  readonly run: (jobs: Int32Array, count: number, packets: Uint8Array, secrets: Uint8Array) => void
+  readonly run: (jobs: Int32Array, count: number, packets: Uint8Array, secrets: Uint8Array, stampedAt?: number) => void
 }

@@ -102,7 +102,7 @@ export const writeCryptoNak = (view: DataView, offset: number): number => {
 }
 
 /** Whether two ranges are equal, reading all of both whatever they hold. */
-const equalRange = (bytes: Uint8Array, offset: number, digest: Uint8Array, length: number): boolean => {
+export const equalRange = (bytes: Uint8Array, offset: number, digest: Uint8Array, length: number): boolean => {
   let difference = 0
   for (let index = 0; index < length; index += 1)
     difference |= (bytes[offset + index] as number) ^ (digest[index] as number)

@@ -208,7 +208,8 @@ export class NtsServer {
       authenticatorAt - offset,
       textAt,
       textLength,
-      ciphertextAt
+      ciphertextAt,
+      offset + Offset.transmit
     )
     this.cookiesInReply = count
     return authenticatorAt + length - offset
@@ -228,9 +229,13 @@ export class NtsServer {
     return HEADER_BYTES + FIELD_HEADER_BYTES + slot.fields.uniqueIdentifierLength
   }
 
-  /** Seals the replies, in one call of the AEAD implementation, and forgets the clients' keys and every slot. */
-  seal(): void {
-    this.jobs.run(this.batch, this.packets, this.secrets)
+  /**
+   * Seals the replies, in one call of the AEAD implementation, and forgets the clients' keys and every slot.
+   * @param stampedAt CLOCK_MONOTONIC, seconds, of the reading that the replies' transmit timestamps were made of: each is moved
+   *   on by the time since, just before its reply is sealed. Without it they stay as they are.
+   */
+  seal(stampedAt?: number): void {
+    this.jobs.run(this.batch, this.packets, this.secrets, stampedAt)
     this.forgetSlots()
   }
 

@@ -11,7 +11,7 @@ import {
   PLAINTEXT_IN_SECRETS,
   SEAL
 } from "../src/aead.ts"
-import { nobleAeads, nobleBatch } from "../src/aead-noble.ts"
+import { batchOver, nobleAeads, nobleBatch } from "../src/aead-noble.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 const aead = (id: number): Aead => nobleAeads.get(id as AeadId) as Aead
@@ -179,6 +179,32 @@ describe("a batch of jobs", () => {
     nobleBatch.run(open, 2, packets, vault)
     expect(statuses(open)).toEqual([0, 0])
     expect(vault.subarray(64, 128).every((byte) => byte === 0)).toBe(true)
+  })
+
+  it("moves a stamp on by what the clock went, before each job that is done", () => {
+    const stamp = 0xe4f0_0000_0000_0001n
+    const readings = [100.25, 100.5]
+    const batch = batchOver("reference", nobleAeads, () => readings.shift()!)
+    const sealing = jobs(
+      [SEAL, 15, 0, 0, 16, 40, 20, 96, 24, 80, 0, 40],
+      [0, 15, 0, 0, 16, 0, 16, 216, 0, 200],
+      [CHAINED, 15, 0, 0, 16, 0, 16, 216, 0, 200, 0, 48],
+      [SEAL, 15, 0, 0, 16, 40, 20, 96, 24, 80, 0, 40]
+    )
+    const packets = new Uint8Array(300)
+    const view = new DataView(packets.buffer)
+    for (const at of [40, 48]) view.setBigUint64(at, stamp)
+    batch.run(sealing, 1, packets, secrets, 100)
+    expect(view.getBigUint64(40)).toBe(stamp + 0x4000_0000n)
+    const opening = jobs([0, 15, 0, 0, 16, 40, 20, 96, 24, 80])
+    nobleBatch.run(opening, 1, packets, secrets)
+    expect(statuses(opening)).toEqual([1])
+    batch.run(sealing, 4, packets, secrets)
+    expect([view.getBigUint64(40), view.getBigUint64(48)]).toEqual([stamp + 0x4000_0000n, stamp])
+    batch.run(sealing.subarray(JOB_STRIDE), 3, packets, secrets, 100)
+    expect(statuses(sealing)).toEqual([1, 0, 0, 1])
+    // The job that was skipped has not looked at the clock.
+    expect([view.getBigUint64(40), view.getBigUint64(48)]).toEqual([stamp + 0xc000_0000n, stamp])
   })
 
   it.each([

@@ -5,6 +5,7 @@
  */
 #include "addon.h"
 #include "aead-engine.h"
+#include "transmit-stamp.h"
 
 enum {
   JOB_FLAGS,
@@ -18,13 +19,14 @@ enum {
   JOB_PLAINTEXT_LENGTH,
   JOB_CIPHERTEXT_AT,
   JOB_STATUS,
-  JOB_STRIDE = 12
+  JOB_STAMP_AT,
+  JOB_STRIDE
 };
 enum { SEAL = 1, PLAINTEXT_IN_SECRETS = 2, CHAINED = 4 };
 
 /* What a run returns when it refuses a list: job · REASONS + reason. aead-native.ts has the words for each. */
 enum { ACCEPTED = -1, REASONS = 16 };
-enum { BAD_COUNT, BAD_AEAD, BAD_KEY, BAD_NONCE, BAD_AD, BAD_PLAINTEXT, BAD_CIPHERTEXT, BAD_OVERLAP, BAD_NONCE_LENGTH };
+enum { BAD_COUNT, BAD_AEAD, BAD_KEY, BAD_NONCE, BAD_AD, BAD_PLAINTEXT, BAD_CIPHERTEXT, BAD_OVERLAP, BAD_NONCE_LENGTH, BAD_STAMP };
 
 /* The port's limit on nonces of SIV, whose own is the packet's length. */
 enum { MAXIMUM_SIV_NONCE_BYTES = 64 };
@@ -39,6 +41,7 @@ typedef struct {
   int32_t count;
   bytes packets;
   bytes secrets;
+  double stamped_at;
 } job_list;
 
 static const aead_engine *engine;
@@ -131,6 +134,7 @@ typedef struct {
   /* The associated data and the nonce. */
   aead_string associated[2];
   aead_text text;
+  uint8_t *stamp; /* NULL for none */
 } checked_job;
 
 /* Whether the plaintext lies apart from the ciphertext, or exactly where its encryption stands. */
@@ -166,6 +170,8 @@ static int read_job(const job_list *list, int32_t index, checked_job *job) {
     .plaintext_length = (size_t)plaintext_length,
     .ciphertext = list->packets.data + at[JOB_CIPHERTEXT_AT],
   };
+  job->stamp = at[JOB_STAMP_AT] == 0 ? NULL : list->packets.data + at[JOB_STAMP_AT];
+  if (job->stamp != NULL && !within(list->packets, at[JOB_STAMP_AT], STAMP_BYTES)) return BAD_STAMP;
   if (!is_apart_or_in_place(job)) return BAD_OVERLAP;
   if ((job->flags & SEAL) != 0 && !is_nonce_length(job->aead, job->associated[1].length)) return BAD_NONCE_LENGTH;
   return ACCEPTED;
@@ -197,7 +203,9 @@ static int32_t run_jobs(const job_list *list) {
   for (int32_t index = 0; index < list->count; index += 1) {
     int reason = read_job(list, index, &job);
     if (reason != ACCEPTED) break;
-    succeeded = ((job.flags & CHAINED) == 0 || succeeded) && do_job(&job, &cache);
+    int is_skipped = (job.flags & CHAINED) != 0 && !succeeded;
+    if (job.stamp != NULL && !is_skipped) move_stamp(job.stamp, units_since(list->stamped_at));
+    succeeded = !is_skipped && do_job(&job, &cache);
     list->data[(size_t)index * JOB_STRIDE + JOB_STATUS] = succeeded;
   }
   wipe_keys(&cache);
@@ -217,18 +225,19 @@ static int read_array(napi_env env, napi_value value, napi_typedarray_type type,
   return found == type;
 }
 
-/* aeadRun(jobs: Int32Array, count, packets: Uint8Array, secrets: Uint8Array): -1, or which job is refused and why. */
+/* aeadRun(jobs: Int32Array, count, packets: Uint8Array, secrets: Uint8Array, stampedAt): -1, or which job is refused and why. */
 static napi_value aead_run(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value arguments[4], result;
+  size_t count = 5;
+  napi_value arguments[5], result;
   job_list list;
   bytes jobs;
   if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
   if (!read_array(env, arguments[0], napi_int32_array, &jobs) ||
       napi_get_value_int32(env, arguments[1], &list.count) != napi_ok ||
       !read_array(env, arguments[2], napi_uint8_array, &list.packets) ||
-      !read_array(env, arguments[3], napi_uint8_array, &list.secrets))
-    return throw_type(env, "aeadRun expects an Int32Array, a count and two Uint8Arrays");
+      !read_array(env, arguments[3], napi_uint8_array, &list.secrets) ||
+      napi_get_value_double(env, arguments[4], &list.stamped_at) != napi_ok)
+    return throw_type(env, "aeadRun expects an Int32Array, a count, two Uint8Arrays and a number");
   list.data = (int32_t *)(void *)jobs.data;
   int fits = list.count >= 0 && (uint64_t)list.count * JOB_STRIDE <= jobs.length;
   return napi_create_int32(env, fits ? run_jobs(&list) : BAD_COUNT, &result) == napi_ok ? result : NULL;

@@ -1,12 +1,11 @@
 /* recvmmsg and sendmmsg over preallocated slots. See udp-batch.h for what each function promises. */
 #include "udp-batch.h"
+#include "transmit-stamp.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
@@ -173,7 +172,7 @@ static void note_control(struct udp_batch *batch, int slot, struct msghdr *heade
   batch->block.arrival_nanoseconds[slot] = (double)arrival.tv_nsec;
 }
 
-void udp_read_clocks(struct udp_batch *batch) {
+static void read_clocks(struct udp_batch *batch) {
   struct udp_block *block = &batch->block;
   struct timespec realtime, monotonic;
   clock_gettime(CLOCK_REALTIME, &realtime);
@@ -198,7 +197,7 @@ int udp_receive(struct udp_batch *batch) {
   if (batch->descriptor < 0) return 0;
   socklen_t address_length = batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   int count = receive_messages(batch);
-  udp_read_clocks(batch);
+  read_clocks(batch);
   batch->received_at = batch->block.now[2];
   for (int slot = 0; slot < count; slot++) {
     struct msghdr *header = &batch->receive_messages[slot].msg_hdr;
@@ -238,27 +237,17 @@ static void set_source(struct udp_batch *batch, int slot, struct msghdr *header)
 
 /* The last moment before the kernel has the replies. Longer ones may be authenticated, and stay as they are. */
 static void move_stamps(struct udp_batch *batch, int count, int stamp_at) {
-  struct timespec monotonic;
-  clock_gettime(CLOCK_MONOTONIC, &monotonic);
-  double held = (double)monotonic.tv_sec + (double)monotonic.tv_nsec / 1e9 - batch->received_at;
-  if (!(held > 0 && held < 1)) return;
-  uint64_t units = (uint64_t)(held * 4294967296.0);
-  for (int slot = 0; slot < count; slot++) {
-    if (batch->block.reply_lengths[slot] != (uint32_t)stamp_at + 8) continue;
-    uint8_t *place = batch->block.bytes[slot] + stamp_at;
-    uint64_t stamp;
-    memcpy(&stamp, place, sizeof stamp);
-    if (stamp == 0) continue;
-    stamp = htobe64(be64toh(stamp) + units);
-    memcpy(place, &stamp, sizeof stamp);
-  }
+  uint64_t units = units_since(batch->received_at);
+  for (int slot = 0; slot < count; slot++)
+    if (batch->block.reply_lengths[slot] == (uint32_t)stamp_at + STAMP_BYTES)
+      move_stamp(batch->block.bytes[slot] + stamp_at, units);
 }
 
 int udp_send(struct udp_batch *batch, int count, int stamp_at) {
   int ready = 0, done = 0, sent = 0;
   if (batch->descriptor < 0) return 0;
   if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
-  if (stamp_at >= 0 && stamp_at <= SLOT_BYTES - 8) move_stamps(batch, count, stamp_at);
+  if (stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES) move_stamps(batch, count, stamp_at);
   for (int slot = 0; slot < count; slot++) {
     uint32_t length = batch->block.reply_lengths[slot];
     if (length == 0) continue;

@@ -66,9 +66,6 @@ int udp_adopt(struct udp_batch *batch, int descriptor);
 /* Takes up to BATCH_CAPACITY datagrams without blocking. Returns how many. */
 int udp_receive(struct udp_batch *batch);
 
-/* Reads the clocks into the block again, as receive does. */
-void udp_read_clocks(struct udp_batch *batch);
-
 /*
  * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took. With stamp_at not below 0, replies
  * that end with a 64-bit NTP timestamp at that offset have it moved on by the time since receive returned, unless it is 0.

@@ -158,12 +158,6 @@ static napi_value send_replies(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, udp_send(&handle->batch, count, stamp_at), &result) == napi_ok ? result : NULL;
 }
 
-static napi_value read_now(napi_env env, napi_callback_info info) {
-  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
-  if (handle != NULL) udp_read_clocks(&handle->batch);
-  return NULL;
-}
-
 static napi_value counter(napi_env env, uint64_t value) {
   napi_value result;
   return napi_create_double(env, (double)value, &result) == napi_ok ? result : NULL;
@@ -317,7 +311,6 @@ static void export_layout(napi_env env, napi_value exports) {
 void register_udp(napi_env env, napi_value exports) {
   const napi_property_descriptor methods[] = {
       {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
-      {"readNow", NULL, read_now, NULL, NULL, NULL, napi_default_method, NULL},
       {"send", NULL, send_replies, NULL, NULL, NULL, napi_default_method, NULL},
       {"overflows", NULL, overflows, NULL, NULL, NULL, napi_default_method, NULL},
       {"sendErrors", NULL, send_errors, NULL, NULL, NULL, napi_default_method, NULL},

@@ -28,7 +28,13 @@ export interface AeadBinding {
   /** Whose instructions are used: "AES-NI" or "ARMv8". */
   readonly aeadEngine: string
   /** -1, or the first refused job: its index times {@link REASONS_PER_JOB} plus a position in {@link REASONS}. */
-  readonly aeadRun: (jobs: Int32Array, count: number, packets: Uint8Array, secrets: Uint8Array) => number
+  readonly aeadRun: (
+    jobs: Int32Array,
+    count: number,
+    packets: Uint8Array,
+    secrets: Uint8Array,
+    stampedAt: number
+  ) => number
   readonly cmac: (key: Uint8Array, bytes: Uint8Array, offset: number, length: number, out: Uint8Array) => boolean
 }
 
@@ -44,7 +50,8 @@ const REASONS = [
   "the plaintext lies outside its buffer",
   "the ciphertext lies outside packets",
   "the plaintext overlaps the ciphertext without being in place",
-  "the AEAD takes no nonce of that length"
+  "the AEAD takes no nonce of that length",
+  "the stamp lies outside packets"
 ]
 
 /** A list of jobs that was refused whole, before anything was written: a mistake of the caller, never of a packet. */
@@ -68,8 +75,8 @@ export class AeadJobError extends RangeError {
  */
 export const nativeBatch = (binding: AeadBinding): AeadBatch => ({
   kind: "native",
-  run: (jobs, count, packets, secrets) => {
-    const refusal = binding.aeadRun(jobs, count, packets, secrets)
+  run: (jobs, count, packets, secrets, stampedAt = -Infinity) => {
+    const refusal = binding.aeadRun(jobs, count, packets, secrets, stampedAt)
     if (refusal >= 0) throw new AeadJobError(refusal)
   }
 })

@@ -4,6 +4,7 @@ import { batchOver, nobleAeads } from "@meridian/auth/aead-noble"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { type AeadBindingResult, loadAeadBinding, nativeAeads, nativeBatch, nativeCmac } from "./aead-native.ts"
 import { nodeAeads } from "./aead-node.ts"
+import { systemClock } from "./system-clock.ts"
 
 export interface AeadProvider {
   /** For logs and the health page: "AES-NI", "ARMv8", "node:crypto" or "@noble/ciphers". */
@@ -34,7 +35,7 @@ export const aeadProviderWith = ({ binding, reason }: AeadBindingResult): AeadPr
     name: fromNode.size === aeads.size ? "node:crypto" : "@noble/ciphers",
     reason,
     aeads,
-    batch: batchOver("reference", aeads),
+    batch: batchOver("reference", aeads, systemClock().monotonic.seconds),
     cmac: nobleCmac
   }
 }

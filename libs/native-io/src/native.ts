@@ -12,7 +12,6 @@ export interface NativeUdpHandle {
   readonly family: 4 | 6
   readonly port: number
   readonly receive: () => number
-  readonly readNow: () => void
   readonly send: (count: number, stampAt?: number) => number
   readonly overflows: () => number
   readonly sendErrors: () => number

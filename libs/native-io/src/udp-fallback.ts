@@ -7,6 +7,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
 import { readFileSync, readlinkSync } from "node:fs"
 import { isIP } from "node:net"
+import { moveTimestamp } from "@meridian/time/timestamp"
 import { writeAddress, writeSocketAddress } from "./socket-address.ts"
 import { errnoName } from "./native.ts"
 import { fallbackClock } from "./system-clock.ts"
@@ -220,15 +221,9 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
   const departure = new Float64Array(3)
   const moveStamps = (count: number, stampAt: number): void => {
     clock.readClocks(departure)
-    const held = departure[NOW_MONOTONIC_SECONDS]! - receivedAt
-    if (!(held > 0 && held < 1)) return
-    const units = BigInt(Math.floor(held * 2 ** 32))
-    for (let slot = 0; slot < count; slot++) {
-      const place = slot * SLOT_STRIDE + stampAt
-      if (replyLengths[slot] !== stampAt + 8) continue
-      const stamp = view.getBigUint64(place)
-      if (stamp !== 0n) view.setBigUint64(place, stamp + units)
-    }
+    for (let slot = 0; slot < count; slot++)
+      if (replyLengths[slot] === stampAt + 8)
+        moveTimestamp(view, slot * SLOT_STRIDE + stampAt, receivedAt, departure[NOW_MONOTONIC_SECONDS]!)
   }
 
   const send = (count: number, stampAt = -1): number => {
@@ -271,7 +266,6 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
         receivedAt = now[NOW_MONOTONIC_SECONDS]!
         return count
       },
-      readNow: () => clock.readClocks(now),
       send,
       sendErrors: () => sendErrors,
       overflows: () => dropped,

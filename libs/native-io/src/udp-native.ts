@@ -94,7 +94,6 @@ export const adoptUdp = (descriptor: number): UdpSocket => {
     addresses: new Uint8Array(block, layout.addresses, BATCH_CAPACITY * ADDRESS_STRIDE),
     localAddresses: new Uint8Array(block, layout.localAddresses, BATCH_CAPACITY * LOCAL_ADDRESS_STRIDE),
     receive: () => handle.receive(),
-    readNow: () => handle.readNow(),
     send: (count, stampAt = -1) => handle.send(count, stampAt),
     sendErrors: () => handle.sendErrors(),
     overflows: () => handle.overflows(),

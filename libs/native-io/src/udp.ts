@@ -41,7 +41,7 @@ export interface UdpSocket {
   /** Kernel receive timestamps (CLOCK_REALTIME): Unix seconds and nanoseconds. */
   readonly arrivalSeconds: Float64Array
   readonly arrivalNanoseconds: Float64Array
-  /** The clocks as they stood when receive or readNow returned; see NOW_*. Monotonic is in seconds. */
+  /** The clocks as they stood when receive returned; see NOW_*. Monotonic is in seconds. */
   readonly now: Float64Array
   /** Where each request came from, as the kernel's sockaddr (ADDRESS_STRIDE apart). */
   readonly addresses: Uint8Array
@@ -55,8 +55,6 @@ export interface UdpSocket {
    * batches come it pays to go on for a few of them before the event loop gets its turn.
    */
   readonly receive: () => number
-  /** Reads the clocks into `now` again. */
-  readonly readNow: () => void
   /**
    * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took; the rest are dropped and counted.
    * Never throws on what the network does. A reply length above SLOT_BYTES is a counted drop too.

@@ -9,6 +9,7 @@ import {
   JOB_NONCE_LENGTH,
   JOB_PLAINTEXT_AT,
   JOB_PLAINTEXT_LENGTH,
+  JOB_STAMP_AT,
   JOB_STATUS,
   JOB_STRIDE,
   PLAINTEXT_IN_SECRETS,
@@ -17,6 +18,7 @@ import {
 import { describe, expect, it } from "vitest"
 import { aeadProviderWith } from "@meridian/native-io/aead"
 import { AeadJobError, loadAeadBinding } from "@meridian/native-io/aead-native"
+import { systemClock } from "@meridian/native-io/system-clock"
 
 const result = loadAeadBinding()
 
@@ -44,6 +46,8 @@ const bad: readonly (readonly [string, Record<number, number>])[] = [
   ["a plaintext past the end", { [JOB_PLAINTEXT_AT]: 119 }],
   ["a plaintext past the end of the secrets", { [JOB_FLAGS]: SEAL + PLAINTEXT_IN_SECRETS, [JOB_PLAINTEXT_AT]: 55 }],
   ["a ciphertext whose tag is past the end", { [JOB_CIPHERTEXT_AT]: 103 }],
+  ["a stamp past the end", { [JOB_STAMP_AT]: 121 }],
+  ["a stamp before the start", { [JOB_STAMP_AT]: -8 }],
   ["a plaintext half over its ciphertext", { [JOB_PLAINTEXT_AT]: 70 }]
 ]
 
@@ -88,5 +92,50 @@ describe.runIf(result.binding !== undefined)("what native code refuses", () => {
     expect(() => cmac(new Uint8Array(16), bytes, 1, 20, new Uint8Array(16))).toThrow(RangeError)
     expect(() => cmac(new Uint8Array(16), bytes, -1, 20, new Uint8Array(16))).toThrow(RangeError)
     expect(() => cmac(new Uint8Array(16), bytes, 0, 20, new Uint8Array(15))).toThrow(RangeError)
+  })
+})
+
+describe.runIf(result.binding !== undefined)("a stamp in native code", () => {
+  const { aeads, batch } = aeadProviderWith(result)
+  const STAMP = 0xe4f0_0000_0000_0001n
+  /** Seals 10 bytes whose associated data are a stamp; how far it was moved, seconds. */
+  const seal = (stampedAt?: number, stamp = STAMP): number => {
+    const packets = new Uint8Array(128)
+    const secrets = new Uint8Array(64).fill(8)
+    const view = new DataView(packets.buffer)
+    view.setBigUint64(32, stamp)
+    const stamped = { ...good, [JOB_AD_AT]: 32, [JOB_AD_LENGTH]: 8, [JOB_STAMP_AT]: 32 }
+    batch.run(Int32Array.from(jobOf(stamped)), 1, packets, secrets, stampedAt)
+    const opens = aeads
+      .get(15)!
+      .open(
+        secrets.subarray(0, 32),
+        packets.subarray(0, 16),
+        packets.subarray(32, 40),
+        packets.subarray(64, 90),
+        new Uint8Array(10)
+      )
+    expect(opens).toBe(true)
+    return Number(view.getBigUint64(32) - stamp) / 2 ** 32
+  }
+
+  it("is moved on by what CLOCK_MONOTONIC went since it was made, before its text is sealed", () => {
+    const { monotonic } = systemClock()
+    let moved = 0
+    let between = 0
+    // The machine may hold this process up for longer than a stamp is moved; then once more.
+    for (let attempt = 0; attempt < 20 && moved === 0; attempt += 1) {
+      const from = monotonic.seconds()
+      moved = seal(from - 0.25)
+      between = monotonic.seconds() - from
+    }
+    expect(moved).toBeGreaterThanOrEqual(0.25 - 1e-6)
+    expect(moved).toBeLessThanOrEqual(0.25 + between + 1e-6)
+  })
+
+  it("stays where it stands for no time, is not of the last second, or no reading is given", () => {
+    const now = systemClock().monotonic.seconds()
+    expect(seal(now - 0.25, 0n)).toBe(0)
+    for (const stampedAt of [now + 1_000, now - 1_000, Number.NaN, undefined]) expect(seal(stampedAt)).toBe(0)
   })
 })

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { loopbackAddresses } from "@meridian/testkit/address-families"
 import type { DigestBinding } from "../src/digests-native.ts"
+import type { MacBinding } from "../src/macs-native.ts"
 import { loadNativeFrom, type NativeAddon, type NativeUdpHandle } from "../src/native.ts"
 
 const path = isMainThread ? process.argv[2]! : (workerData as string)
@@ -200,6 +201,45 @@ const exerciseDigests = (): void => {
   for (const value of wrong) if (typeof value !== "string") assert.throws(() => openDigest(value as string))
 }
 
+const exerciseMacKeys = (): void => {
+  const { MacKeys } = addon as NativeAddon & MacBinding
+  for (let round = 0; round < 20; round++) {
+    const keys = new MacKeys()
+    const packets = new Uint8Array(300)
+    const many = Array.from({ length: 40 }, (_, at) =>
+      keys.add(at % 3 === 0 ? "sha1" : "md5", packets.subarray(0, 1 + (at % 32)))
+    )
+    assert.deepEqual(
+      many,
+      many.map(() => true)
+    )
+    const hasCmac = keys.add("cmac", new Uint8Array(16))
+    for (let length = 0; length <= 280; length++) {
+      const jobs = 20
+      const list = new Int32Array(jobs * 8)
+      for (let job = 0; job < jobs; job++)
+        list.set(
+          [1, hasCmac && job === 7 ? 40 : job, 300 - length, length, 0, 16, length >= 8 ? 300 - length : 0, 0],
+          job * 8
+        )
+      assert.equal(keys.run(list, jobs, packets, 0), -1)
+    }
+    assert.equal(keys.run(Int32Array.of(0, 0, 253, 48, 0, 16, 0, 0), 1, packets, 0) >= 0, true)
+    for (const length of [0, 33]) assert.equal(keys.add("md5", new Uint8Array(length)), false)
+    assert.equal(keys.add("cmac", new Uint8Array(17)), false)
+    for (const name of ["", "no-such-digest", "x".repeat(1000)])
+      assert.equal(keys.add(name, packets.subarray(0, 8)), false)
+    if (round % 2 === 0) keys.wipe()
+    for (const value of wrong) {
+      if (!(value instanceof Uint8Array)) assert.throws(() => keys.add("md5", value as Uint8Array))
+      if (!(value instanceof Uint8Array)) assert.throws(() => keys.run(new Int32Array(8), 0, value as Uint8Array, 0))
+      assert.throws(() => keys.run(value as Int32Array, 0, packets, 0))
+    }
+    keys.wipe()
+    keys.wipe()
+  }
+}
+
 /** No segment is made here: where the key is free, there is nothing to exercise but the wrong arguments. */
 const exerciseReferenceClocks = (): void => {
   const folder = mkdtempSync(join(tmpdir(), "meridian-exercise-"))
@@ -235,6 +275,7 @@ if (isMainThread) {
   exerciseReferenceClocks()
   await exerciseSockets()
   exerciseDigests()
+  exerciseMacKeys()
   await exerciseLifetimes()
   exerciseWrongArguments()
   exerciseClockPage()
@@ -252,6 +293,7 @@ if (isMainThread) {
 } else {
   const sockets = addresses.map(open)
   exerciseDigests()
+  exerciseMacKeys()
   for (const socket of sockets) echo(socket)
   assert.equal(await burst(sockets[0]!, "127.0.0.1", [48, 48]), 2)
   parentPort!.postMessage("watching")

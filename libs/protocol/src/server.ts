@@ -3,14 +3,15 @@
  * to each. No clock is read here, nothing is awaited, nothing is allocated per packet.
  *
  * A shell calls {@link NtpServer.beginBatch} with the clocks' readings after it received, {@link NtpServer.handle} for
- * each datagram, and {@link NtpServer.finish} for each that came out pending: NTS requests are decided together, in two
- * calls of the AEAD implementation a batch.
+ * each datagram, {@link NtpServer.finish} for each that came out pending, and {@link NtpServer.endBatch}: authenticated requests
+ * are decided together, in two calls of the AEAD and of the MAC implementation a batch. Transmit timestamps stand for the
+ * readings of beginBatch; those that are sealed are moved on just before that, the others by the shell when they leave.
  *
  * Clients get the version they spoke; modes 1 and 3 are answered in 2 and 4, and version 1's mode 0 in mode 4 (RFC 1059
  * had no mode field; such clients are told from servers by their port).
  */
-import type { SymmetricMacs } from "@meridian/auth/mac"
 import { writeCryptoNak } from "@meridian/auth/mac"
+import type { MacServer } from "@meridian/auth/mac-server"
 import type { NtsServer } from "@meridian/auth/nts-server"
 import { type ClockCurve, correctionAt, isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
 import { secondsToShort } from "@meridian/time/short"
@@ -42,6 +43,9 @@ const control = ignore("control")
 /** The port NTP servers speak from. A version 1 packet without a mode is a client's unless it comes from here. */
 const NTP_PORT = 123
 
+/** Of a request that was admitted: whatever its port was, it was judged then. */
+const ADMITTED_PORT = 0
+
 /** The kiss code of a server whose clock was never set (RFC 5905 §7.4): INIT. */
 const REFERENCE_INIT = 0x494e4954
 
@@ -60,13 +64,16 @@ export interface ServerOptions {
 /** What a server needs to answer authenticated requests; replaced as a whole, between batches. */
 export interface Authentication {
   /** Symmetric keys. */
-  readonly macs: SymmetricMacs
+  readonly macs: MacServer
   /** Answer a MAC that does not verify with a crypto-NAK, as classic ntpd does; silence otherwise, as NTPsec. */
   readonly sendCryptoNak: boolean
   readonly nts: NtsServer
   /** Whether there are master keys. */
   readonly servesNts: boolean
 }
+
+/** How far a batch's authenticated requests of one kind are. */
+type BatchPhase = "none" | "admitting" | "verified"
 
 export class NtpServer {
   /** The clock as last published. Whoever reads the clock page writes into this object. */
@@ -91,7 +98,10 @@ export class NtpServer {
   private referenceFraction = 0
   private transmitSeconds = 0
   private transmitFraction = 0
-  private ntsPhase: "none" | "admitting" | "verified" = "none"
+  /** CLOCK_MONOTONIC, seconds, of the reading that the transmit timestamp was made of. */
+  private stampedAt = 0
+  private keyedPhase: BatchPhase = "none"
+  private ntsPhase: BatchPhase = "none"
   private naks = NTS_NAKS_PER_SECOND
   private naksCountedAt = 0
 
@@ -122,7 +132,11 @@ export class NtpServer {
     this.rootDispersion = secondsToShort(rootDispersionAt(curve, monotonic))
     this.referenceSeconds = ntpSeconds(curve.referenceSeconds)
     this.referenceFraction = ntpFraction(curve.referenceNanoseconds)
-    this.stampReplies(seconds, nanoseconds)
+    const nanos = this.correctedNanoseconds(seconds, nanoseconds)
+    const carry = Math.floor(nanos / 1e9)
+    this.transmitSeconds = ntpSeconds(seconds + carry)
+    this.transmitFraction = ntpFraction(nanos - carry * 1e9)
+    this.stampedAt = monotonic
     if (monotonic - this.naksCountedAt >= 1) {
       this.naksCountedAt = monotonic
       this.naks = NTS_NAKS_PER_SECOND
@@ -130,19 +144,7 @@ export class NtpServer {
   }
 
   /**
-   * Sets the transmit timestamp of the replies that are written from now on.
-   * @param seconds CLOCK_REALTIME, whole Unix seconds
-   * @param nanoseconds its nanoseconds
-   */
-  stampReplies(seconds: number, nanoseconds: number): void {
-    const nanos = this.correctedNanoseconds(seconds, nanoseconds)
-    const carry = Math.floor(nanos / 1e9)
-    this.transmitSeconds = ntpSeconds(seconds + carry)
-    this.transmitFraction = ntpFraction(nanos - carry * 1e9)
-  }
-
-  /**
-   * Answers one datagram in place, or takes an NTS request in.
+   * Answers one datagram in place, or takes an authenticated request in.
    * @param slot the datagram's number in the batch
    * @param offset where it starts
    * @param length its length as it was sent, which may be more than was kept
@@ -172,7 +174,7 @@ export class NtpServer {
       if (shape === TrailerShape.malformed) return malformed
       if (shape === TrailerShape.cryptoNak) return cryptoNak
       if (shape === TrailerShape.mac)
-        return this.answerKeyed(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+        return this.admitKeyed(slot, offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
       const nts = this.trailer.fieldCount > 0 ? this.admitNts(slot, offset, length) : undefined
       if (nts !== undefined) return nts
     }
@@ -180,21 +182,36 @@ export class NtpServer {
     return this.synchronised ? served : servedUnsynchronised
   }
 
-  /** Opens the cookies and checks the tags of all pending requests of the batch; {@link finish} does so where it was not done. */
+  /**
+   * Checks the MACs, opens the cookies and checks the tags of all pending requests of the batch; {@link finish} does so where
+   * it was not done.
+   */
   verifyPending(): void {
-    if (this.ntsPhase !== "admitting") return
-    this.authentication?.nts.verify()
-    this.ntsPhase = "verified"
+    if (this.keyedPhase === "admitting") {
+      this.authentication?.macs.verify(this.bytes)
+      this.keyedPhase = "verified"
+    }
+    if (this.ntsPhase === "admitting") {
+      this.authentication?.nts.verify()
+      this.ntsPhase = "verified"
+    }
   }
 
   /** Decides a pending request, and answers it. The replies' bytes are final after {@link endBatch}. */
   finish(slot: number, offset: number, arrivalSeconds: number, arrivalNanoseconds: number): Outcome {
     this.verifyPending()
-    const { nts } = this.authentication as Authentication
+    const { macs, nts } = this.authentication as Authentication
+    const flags = this.view.getUint8(offset + Offset.flags)
+    const versionAndMode = (versionOf(flags) << 3) | replyModeFor(modeOf(flags), versionOf(flags), ADMITTED_PORT)
+    if (macs.holds(slot)) {
+      if (!macs.isVerified(slot))
+        return this.refuseKeyed(badMac, offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+      this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+      this.replyLength = macs.reply(slot, this.view, offset)
+      return servedKeyed
+    }
     const verified = nts.verdict(slot) === "verified"
     if (!verified && this.naks === 0) return ntsNakLimited
-    const flags = this.view.getUint8(offset + Offset.flags)
-    const versionAndMode = (versionOf(flags) << 3) | replyModeFor(modeOf(flags), versionOf(flags), NTP_PORT)
     this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
     if (verified) {
       this.replyLength = nts.reply(slot)
@@ -205,11 +222,12 @@ export class NtpServer {
     return ntsNakSent
   }
 
-  /** Seals the batch's NTS replies. To be called after the last {@link finish}, before they are sent. */
+  /** Seals the batch's authenticated replies. To be called after the last {@link finish}, before they are sent. */
   endBatch(): void {
-    if (this.ntsPhase === "none") return
-    this.authentication?.nts.seal()
+    if (this.ntsPhase !== "none") this.authentication?.nts.seal(this.stampedAt)
+    if (this.keyedPhase !== "none") this.authentication?.macs.seal(this.bytes, this.stampedAt)
     this.ntsPhase = "none"
+    this.keyedPhase = "none"
   }
 
   /** Pending, a refusal, or undefined for a request whose fields are none of NTS's: that one is served plainly. */
@@ -226,25 +244,37 @@ export class NtpServer {
     return servesNts ? pending : ntsNotServed
   }
 
-  /** Answers a request that ends in a MAC: under the same key when it verifies, with as long a digest. */
-  private answerKeyed(offset: number, versionAndMode: number, seconds: number, nanoseconds: number): Outcome {
+  /** Takes in a request that ends in a MAC: it is answered under the same key when it verifies, with as long a digest. */
+  private admitKeyed(
+    slot: number,
+    offset: number,
+    versionAndMode: number,
+    seconds: number,
+    nanoseconds: number
+  ): Outcome | Pending {
     if (this.authentication === undefined) return unknownKey
-    const { macs, sendCryptoNak } = this.authentication
     const { macOffset, macLength } = this.trailer
-    const verdict = macs.verify(this.view, this.bytes, offset, macOffset, macLength)
-    if (verdict === "verified") {
-      const key = macs.keys.get(this.view.getUint32(macOffset))
-      if (key === undefined) return unknownKey
-      this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
-      this.replyLength = HEADER_BYTES + macs.append(this.view, this.bytes, offset, HEADER_BYTES, key, macLength)
-      return servedKeyed
+    const verdict = this.authentication.macs.admit(slot, this.view, offset, macOffset, macLength)
+    if (verdict === "pending") {
+      this.keyedPhase = "admitting"
+      return pending
     }
-    if (sendCryptoNak) {
-      this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
-      this.replyLength = writeCryptoNak(this.view, offset)
-      return cryptoNakSent
-    }
-    return verdict === "unknown-key" ? unknownKey : verdict === "untrusted-key" ? untrustedKey : badMac
+    const refusal = verdict === "unknown-key" ? unknownKey : verdict === "untrusted-key" ? untrustedKey : badMac
+    return this.refuseKeyed(refusal, offset, versionAndMode, seconds, nanoseconds)
+  }
+
+  /** A MAC that proves nothing is answered with a crypto-NAK where that is wished. */
+  private refuseKeyed(
+    refusal: Outcome,
+    offset: number,
+    versionAndMode: number,
+    seconds: number,
+    nanoseconds: number
+  ): Outcome {
+    if (this.authentication?.sendCryptoNak !== true) return refusal
+    this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
+    this.replyLength = writeCryptoNak(this.view, offset)
+    return cryptoNakSent
   }
 
   /** Turns the request at `offset` into its reply's header: the client's transmit timestamp becomes the origin, the rest is ours. */

@@ -2,20 +2,22 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { AeadId } from "@meridian/auth/aead"
-import { nobleAeads, nobleBatch } from "@meridian/auth/aead-noble"
+import { batchOver, nobleAeads } from "@meridian/auth/aead-noble"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { COOKIE_AEAD, sealCookie } from "@meridian/auth/cookie"
 import { KeyRing } from "@meridian/auth/key-ring"
 import { KeyTable, SymmetricKey } from "@meridian/auth/key-table"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { macAlgorithms } from "@meridian/auth/mac-algorithms"
+import { macBatchOver } from "@meridian/auth/mac-batch"
+import { MacServer } from "@meridian/auth/mac-server"
 import { NtsAssociation } from "@meridian/auth/nts-client"
 import { NtsServer } from "@meridian/auth/nts-server"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { NtpServer } from "@meridian/protocol/server"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
-import { ntpTimestamp } from "@meridian/time/timestamp"
-import { decodeHeader } from "@meridian/wire/ntp"
+import { differenceSeconds, ntpTimestamp } from "@meridian/time/timestamp"
+import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 
 const NOW = 1_795_000_000
 const SLOT = 2048
@@ -40,13 +42,18 @@ const fillRandom = (bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length; at += 1) bytes[at] = (drawn = (drawn * 75 + 74) % 65_537) & 255
 }
 
-const makeServer = (sendCryptoNak = false): NtpServer => {
+/** CLOCK_MONOTONIC stands, unless a test says otherwise, where the batch was taken up. */
+const STANDING = () => 10
+
+const makeServer = (sendCryptoNak = false, monotonic: () => number = STANDING): NtpServer => {
   const curve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
   const server = new NtpServer(curve, { precision: -24, minimumPoll: 0, longestRequest: SLOT })
-  const nts = new NtsServer({ batch: nobleBatch, fillRandom, slots: SLOTS })
+  const nts = new NtsServer({ batch: batchOver("reference", nobleAeads, monotonic), fillRandom, slots: SLOTS })
   nts.useRing(KeyRing.of([generation]))
   const table = KeyTable.of([key, untrusted]).withTrusted([{ first: 7, last: 7 }])
-  server.authentication = { macs: new SymmetricMacs(digests, table), sendCryptoNak, nts, servesNts: true }
+  const macs = new MacServer(macBatchOver(digests, monotonic), SLOTS)
+  macs.useKeys(table)
+  server.authentication = { macs, sendCryptoNak, nts, servesNts: true }
   return server
 }
 
@@ -166,6 +173,35 @@ describe("NTS", () => {
     )
     expect(reasons.filter((reason) => reason === "nts-nak-sent")).toHaveLength(999)
     expect(reasons.at(-1)).toBe("nts-nak-limited")
+  })
+})
+
+describe("the transmit timestamp of an authenticated reply", () => {
+  it("is that of its own sealing, not of its batch, and is authentic", () => {
+    let now = 10
+    // Each look at the clock finds it an eighth of a second on.
+    const server = makeServer(false, () => (now += 0.125))
+    const [one, other] = [association(), association()]
+    const header = clientRequest(4, ntpTimestamp(9, 9))
+    const answers = serve(server, [
+      keyed(key),
+      one.request(header, fillRandom)!,
+      header,
+      other.request(header, fillRandom)!,
+      keyed(key)
+    ])
+    const replies = answers.map(({ reply }) => reply!)
+    const heldEighths = replies.map((reply) => {
+      const header = decodeHeader(reply) as NtpHeader
+      return differenceSeconds(header.transmit, header.receive) * 8
+    })
+    // NTS replies are sealed first. The plain one is moved on by who sends it.
+    expect(heldEighths).toEqual([3, 1, 0, 2, 4])
+    expect(one.accept(replies[1]!)).toMatchObject({ _tag: "Authentic" })
+    expect(other.accept(replies[3]!)).toMatchObject({ _tag: "Authentic" })
+    const macs = new SymmetricMacs(digests, KeyTable.of([key]).withTrusted([{ first: 7, last: 7 }]))
+    for (const at of [0, 4])
+      expect(macs.verify(new DataView(replies[at]!.buffer), replies[at]!, 0, 48, 20)).toBe("verified")
   })
 })
 

@@ -79,3 +79,20 @@ export const shiftInPlace = (time: UnixTime, seconds: number): void => {
   time.seconds += whole + carry
   time.nanoseconds = nanoseconds - carry * NANOSECONDS_PER_SECOND
 }
+
+/** Longest time by which a stamp is moved on; clocks that seem further apart are not believed. */
+const LONGEST_HELD_SECONDS = 1
+
+/**
+ * Moves a transmit timestamp on by the time that the reply was held, so that it says when it left or was sealed. One that is 0
+ * says that there is no time to tell, and stays 0; so does any when the readings are not in order and within a second.
+ * @param packets holds the 64-bit timestamp at offset `at`
+ * @param stampedAt CLOCK_MONOTONIC, seconds, of the reading that the timestamp was made of
+ * @param now the same clock, seconds
+ */
+export const moveTimestamp = (packets: DataView, at: number, stampedAt: number, now: number): void => {
+  const held = now - stampedAt
+  const timestamp = packets.getBigUint64(at)
+  if (timestamp === 0n || !(held > 0 && held < LONGEST_HELD_SECONDS)) return
+  packets.setBigUint64(at, timestamp + BigInt(Math.floor(held * 2 ** 32)))
+}

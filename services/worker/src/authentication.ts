@@ -3,16 +3,16 @@
  * ciphers' memory.
  */
 import { randomFillSync } from "node:crypto"
-import { SymmetricMacs } from "@meridian/auth/mac"
+import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
 import type { ParsedKeys } from "@meridian/auth/serving-keys"
 import { aeadProvider } from "@meridian/native-io/aead"
-import { installedDigests } from "@meridian/native-io/digests-native"
+import { installedMacs } from "@meridian/native-io/macs-native"
 import { BATCH_CAPACITY } from "@meridian/native-io/udp"
 import type { Authentication } from "@meridian/protocol/server"
 
 const provider = aeadProvider()
-const digests = installedDigests(provider.cmac)
+const macs = new MacServer(installedMacs(), BATCH_CAPACITY)
 const nts = new NtsServer({
   batch: provider.batch,
   fillRandom: (bytes) => void randomFillSync(bytes),
@@ -22,8 +22,9 @@ const nts = new NtsServer({
 /** Takes these keys into use; what the server held before is gone. To be called between batches. */
 export const authenticationWith = (keys: ParsedKeys): Authentication => {
   nts.useRing(keys.ring)
+  macs.useKeys(keys.table)
   return {
-    macs: new SymmetricMacs(digests, keys.table),
+    macs,
     sendCryptoNak: keys.sendCryptoNak,
     nts,
     servesNts: keys.ring.generations.length > 0

@@ -78,12 +78,8 @@ const answer = (socket: UdpSocket, count: number, server: NtpServer, counters: C
 const PENDING = 0xffffffff
 
 const finishPending = (socket: UdpSocket, count: number, server: NtpServer, counters: Counters): number => {
-  const { replyLengths, arrivalSeconds, arrivalNanoseconds, now } = socket
+  const { replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
   let written = 0
-  server.verifyPending()
-  // What is sealed cannot be stamped when it leaves; sealing is all that comes between.
-  socket.readNow()
-  server.stampReplies(now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!)
   for (let slot = 0; slot < count; slot += 1) {
     if (replyLengths[slot] !== PENDING) continue
     const outcome = server.finish(slot, slot * SLOT_STRIDE, arrivalSeconds[slot]!, arrivalNanoseconds[slot]!)

@@ -7,6 +7,7 @@ import assert from "node:assert/strict"
 import { aeadParameters, JOB_STRIDE } from "@meridian/auth/aead"
 import { AeadJobError, aeadBindingOf, nativeBatch, nativeCmac } from "../../src/aead-native.ts"
 import { loadNativeFrom } from "../../src/native.ts"
+import { nativeClock } from "../../src/system-clock.ts"
 
 const LISTS = 30_000
 const { addon, reason } = loadNativeFrom(process.argv[2] ?? "")
@@ -17,6 +18,7 @@ if (binding === undefined) {
   process.exit(0)
 }
 const batch = nativeBatch(binding)
+const { monotonic } = nativeClock(addon)
 const cmac = nativeCmac(binding)
 
 let state = 20_261_121
@@ -48,16 +50,17 @@ const randomJob = (packets: number, secrets: number): number[] => {
   const plaintextAt = below(4) > 0 ? inPlace : offsetIn(packets)
   const key = below(3) === 0 ? 0 : offsetIn(secrets)
   const ad = [offsetIn(packets), lengthIn(packets)]
-  return [below(8), aead, key, offsetIn(packets), nonceLength, ...ad, plaintextAt, plaintextLength, ciphertextAt, 9, 9]
+  return [below(8), aead, key, offsetIn(packets), nonceLength, ...ad, plaintextAt, plaintextLength, ciphertextAt, 9, below(2) * offsetIn(packets)]
 }
 
 /** The port's rules once more, written without looking at the C code. */
 const isRight = (job: readonly number[], packets: number, secrets: number): boolean => {
-  const [flags = 0, id = 0, key = 0, nonceAt = 0, nonceLength = 0, adAt = 0, adLength = 0, textAt = 0, text = 0, sealed = 0] = job
+  const [flags = 0, id = 0, key = 0, nonceAt = 0, nonceLength = 0, adAt = 0, adLength = 0, textAt = 0, text = 0, sealed = 0, , stamp = 0] = job
   const aead = aeadParameters(id)
   const fits = (at: number, length: number, size: number) => at >= 0 && length >= 0 && at + length <= size
   if (aead === undefined || !fits(key, aead.keyBytes, secrets)) return false
   if (!fits(nonceAt, nonceLength, packets) || !fits(adAt, adLength, packets)) return false
+  if (stamp !== 0 && !fits(stamp, 8, packets)) return false
   const inSecrets = (flags & 2) !== 0
   if (!fits(textAt, text, inSecrets ? secrets : packets) || !fits(sealed, text + 16, packets)) return false
   const inPlace = textAt === sealed + (aead.tagFirst ? 16 : 0)
@@ -78,7 +81,7 @@ for (let list = 0; list < LISTS; list += 1) {
   const right = rows.every((row) => isRight(row, packets.length, secrets.length))
   const [packetsBefore, secretsBefore] = [packets.slice(), secrets.slice()]
   try {
-    batch.run(jobs, rows.length, packets, secrets)
+    batch.run(jobs, rows.length, packets, secrets, below(2) * monotonic.seconds())
     assert.ok(right, `accepted ${rows.join(" | ")}`)
     for (let row = 0; row < rows.length; row += 1) assert.ok([0, 1].includes(jobs[row * JOB_STRIDE + 10] ?? -1))
     counts.accepted += 1

@@ -1,0 +1,36 @@
+/*
+ * Transmit timestamps. A reply is stamped when its batch is taken up and the stamp is moved on at the last moment: before
+ * the kernel has the reply, or before it is sealed, as nothing can be changed after that.
+ */
+#ifndef MERIDIAN_TRANSMIT_STAMP_H
+#define MERIDIAN_TRANSMIT_STAMP_H
+
+#include <endian.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+enum { STAMP_BYTES = 8 };
+
+static inline double monotonic_seconds(void) {
+  struct timespec monotonic;
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  return (double)monotonic.tv_sec + (double)monotonic.tv_nsec / 1e9;
+}
+
+/* The time since a reading of CLOCK_MONOTONIC in units of 2^-32 s; 0 where it is not within the last second, or is NaN. */
+static inline uint64_t units_since(double reading) {
+  double held = monotonic_seconds() - reading;
+  return held > 0 && held < 1 ? (uint64_t)(held * 4294967296.0) : 0;
+}
+
+/* Moves the 64-bit NTP timestamp at a place on. One that is 0 says that there is no time to tell, and stays. */
+static inline void move_stamp(uint8_t *place, uint64_t units) {
+  uint64_t stamp;
+  memcpy(&stamp, place, sizeof stamp);
+  if (stamp == 0) return;
+  stamp = htobe64(be64toh(stamp) + units);
+  memcpy(place, &stamp, sizeof stamp);
+}
+
+#endif
