@@ -3,25 +3,11 @@
  * ones. None of them waits, and each is asked a few times a second.
  */
 import type { UnixTime } from "@meridian/time/timestamp"
-
-/** What stands in a shared memory segment: struct shmTime of ntpd's driver 28. All whole numbers. */
-export interface ShmFields {
-  readonly mode: number
-  readonly count: number
-  readonly clockSeconds: number
-  readonly clockMicroseconds: number
-  readonly clockNanoseconds: number
-  readonly receiveSeconds: number
-  readonly receiveMicroseconds: number
-  readonly receiveNanoseconds: number
-  readonly leap: number
-  readonly precision: number
-  readonly samples: number
-}
+import type { ShmTime } from "@meridian/wire/shm-time"
 
 export interface ShmPort {
   /** Takes what is there, once. `torn`: the writer was at work. `replaced`: the key leads to another segment now. */
-  readonly take: () => ShmFields | "nothing" | "torn" | "replaced"
+  readonly take: () => ShmTime | "nothing" | "torn" | "replaced"
   readonly close: () => void
 }
 

@@ -1,6 +1,7 @@
 /** Shared memory of reference clocks over the C addon. */
+import type { ShmTime } from "@meridian/wire/shm-time"
 import { errnoName, loadNative, type NativeAddon, type NativeShmSegment } from "./native.ts"
-import { ReferenceClockError, type ShmFields, type ShmPort } from "./reference-clock-ports.ts"
+import { ReferenceClockError, type ShmPort } from "./reference-clock-ports.ts"
 
 /** Sizes of the layouts of 64-bit and 32-bit writers, bytes. */
 const SIZES: readonly number[] = [96, 80]
@@ -76,7 +77,7 @@ const judge = ({ size, owner, permissions }: NativeShmSegment, name: string, isP
     )
 }
 
-const fieldsOf = (numbers: Float64Array): ShmFields => ({
+const fieldsOf = (numbers: Float64Array): ShmTime => ({
   mode: numbers[0]!,
   count: numbers[1]!,
   clockSeconds: numbers[2]!,

@@ -21,7 +21,8 @@ import { ClockFeeder } from "@meridian/testkit/clock-feeder"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { openPhcDevice, openPpsDevice } from "../src/clock-devices.ts"
 import { openClockSocket } from "../src/clock-socket.ts"
-import { ReferenceClockError, type ShmFields, type ShmPort } from "../src/reference-clock-ports.ts"
+import type { ShmTime } from "@meridian/wire/shm-time"
+import { ReferenceClockError, type ShmPort } from "../src/reference-clock-ports.ts"
 import { openShmSegment } from "../src/shm-segment.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "meridian-reference-"))
@@ -47,7 +48,7 @@ const refusal = (open: () => { close: () => void }): ReferenceClockError => {
   throw new Error("it was opened")
 }
 
-const fieldsOf = (taken: ReturnType<ShmPort["take"]>): ShmFields => {
+const fieldsOf = (taken: ReturnType<ShmPort["take"]>): ShmTime => {
   if (typeof taken === "string") throw new Error(`no fields, but ${taken}`)
   return taken
 }

@@ -1,14 +1,10 @@
 /** Reference clocks and this machine's clock in simulated time: a day passes in a moment, and nothing is ever late. */
 import { ClockDiscipline, defaultDisciplineOptions } from "@meridian/algorithms/discipline"
 import type { SourceVerdict } from "@meridian/algorithms/verdict"
-import {
-  type PhcReading,
-  type Pulse,
-  ReferenceClockError,
-  type ShmFields
-} from "@meridian/native-io/reference-clock-ports"
+import { type PhcReading, type Pulse, ReferenceClockError } from "@meridian/native-io/reference-clock-ports"
 import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
 import type { UnixTime } from "@meridian/time/timestamp"
+import type { ShmTime } from "@meridian/wire/shm-time"
 import type { Reading } from "../src/clocks.ts"
 import { ReferenceClocks } from "../src/reference-clocks.ts"
 import type { ReferencePorts } from "../src/reference-drivers.ts"
@@ -24,7 +20,7 @@ export const unixTime = (seconds: number): UnixTime => {
 /** What the devices do; to be changed while time passes. */
 export interface Devices {
   /** Undefined: nothing new in the segment. */
-  shm: (system: number) => ShmFields | undefined
+  shm: (system: number) => ShmTime | undefined
   /** Seconds after the true second at which the pulse is stamped, by its number; undefined: no pulse. */
   pulse: (second: number) => number | undefined
   phc: (system: number) => readonly PhcReading[]
@@ -144,7 +140,7 @@ export class Simulation {
 }
 
 /** A segment as a writer leaves it: true time, and CLOCK_REALTIME. */
-export const shmFields = (system: number, offset: number, change: Partial<ShmFields> = {}): ShmFields => {
+export const shmFields = (system: number, offset: number, change: Partial<ShmTime> = {}): ShmTime => {
   const [clock, receive] = [unixTime(system + offset), unixTime(system)]
   return {
     mode: 1,
