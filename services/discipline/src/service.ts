@@ -14,22 +14,15 @@ import type {
   SystemCounters
 } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
-import { ClockEventOutbox } from "./clock-event-outbox.ts"
+import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
 import type { ReadClocks } from "./clocks.ts"
 import { DriftFile, FREQUENCY_DEVIATION } from "./drift-file.ts"
-import { leapMoment, LeapSeconds } from "./leap-seconds.ts"
+import { LeapSeconds } from "./leap-seconds.ts"
 import { ReferenceClocks } from "./reference-clocks.ts"
 import type { ReferencePorts } from "./reference-drivers.ts"
 import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
-import {
-  measurementsOf,
-  reasonToChoose,
-  sourceReport,
-  type Standing,
-  systemVariables,
-  trackingReport
-} from "./reporting.ts"
+import { measurementsOf, sourceReport, type Standing, systemVariables, trackingReport } from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
 import { type SystemClockSteering, takeKernelClock } from "./system-clock-steering.ts"
 import { systemUptime } from "./realtime-watch.ts"
@@ -70,7 +63,6 @@ const noDigests: DigestPort = {
 const DRIFT_INTERVAL = 3_600
 /** Frequencies that are less sure than this are not worth keeping, seconds per second. */
 const DRIFT_DEVIATION = 1e-6
-const MOST_WARNINGS = 256
 
 export class DisciplineService {
   private readonly surroundings: ServiceSurroundings
@@ -83,25 +75,27 @@ export class DisciplineService {
   private readonly upstreams: Upstreams
   private readonly clocks: ReferenceClocks
   private readonly statistics: StatisticsWriter
-  private readonly outbox: ClockEventOutbox
+  private readonly warnings: Warnings
+  private readonly announcements: Announcements
   private readonly own = new OwnAddresses()
-  private readonly warned = new Set<string>()
   private verdicts: ReadonlyMap<string, SourceVerdict> = new Map()
   private action: DisciplineAction = { _tag: "Waiting" }
-  private announced: string | undefined
-  private announcedLeap = "none"
   private driftSavedAt: number
   private hasStopped = false
 
   constructor(configuration: DisciplineConfiguration, surroundings: ServiceSurroundings) {
     const { page, before, read, precision } = surroundings
-    const warn = (message: string): void => this.warn(message)
+    const warn = (message: string): void => this.warnings.say(message)
     this.configuration = configuration
     this.surroundings = surroundings
     const startedAt = read().monotonic
     this.driftSavedAt = startedAt
     this.macs = new SymmetricMacs(surroundings.digests ?? noDigests, KeyTable.empty)
-    this.outbox = new ClockEventOutbox((events) => surroundings.send({ type: "clock-events", events }))
+    this.warnings = new Warnings(surroundings.send, read)
+    this.announcements = new Announcements(surroundings.send, read, this.warnings, {
+      keeper: () => this.keeper,
+      measurements: () => this.measurements()
+    })
     this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
     const frequency = this.knownFrequency()
     const { leapfile, leapSmearSeconds, leapfileHashIgnored } = configuration
@@ -145,7 +139,7 @@ export class DisciplineService {
         measured: (upstream, sample) => this.measured(upstream, sample),
         lost: () => void this.decide(),
         reachabilityChanged: (upstream, reachable, reach) =>
-          this.outbox.add({ _tag: "SetReachability", source: upstream.endpoint.address, reachable, reach }),
+          this.announcements.reachability(upstream.endpoint.address, reachable, reach),
         warn
       }
     )
@@ -168,8 +162,7 @@ export class DisciplineService {
         },
         polled: (clock) => this.statistics.clockPolled(clock),
         lost: () => void this.decide(),
-        reachabilityChanged: ({ id }, reachable, reach) =>
-          this.outbox.add({ _tag: "SetReachability", source: id, reachable, reach }),
+        reachabilityChanged: ({ id }, reachable, reach) => this.announcements.reachability(id, reachable, reach),
         warn
       }
     )
@@ -193,11 +186,11 @@ export class DisciplineService {
     this.watchClock()
     if (this.hasStopped) return
     this.clocks.tick()
-    this.announceLeap()
+    this.announcements.leapArmed(this.leaps.armed)
     this.keeper.steer()
     this.keeper.publish()
     const { monotonic } = this.surroundings.read()
-    this.outbox.flush(monotonic)
+    this.announcements.flush()
     this.statistics.tick()
     if (monotonic - this.driftSavedAt >= DRIFT_INTERVAL) this.saveDrift(monotonic)
   }
@@ -228,7 +221,7 @@ export class DisciplineService {
     this.statistics.stop()
     this.upstreams.stop()
     this.clocks.stop()
-    this.outbox.flush(monotonic)
+    this.announcements.flush()
   }
 
   /** Before anything is measured against CLOCK_REALTIME: was it set, or has a leap second passed? */
@@ -276,7 +269,6 @@ export class DisciplineService {
   private decide(): DisciplineOutcome {
     const { keeper, upstreams, surroundings } = this
     this.judgeLoops(surroundings.read().monotonic)
-    const wasHoldover = this.action._tag === "Holdover"
     const outcome = keeper.decide(this.tracked)
     this.action = outcome.action
     this.verdicts = new Map(outcome.decision.verdicts.map((verdict) => [verdict.id, verdict]))
@@ -286,7 +278,8 @@ export class DisciplineService {
     }
     upstreams.wantPoll(keeper.discipline.poll.exponent)
     this.clocks.wantPoll(keeper.discipline.poll.exponent)
-    this.announce(outcome, wasHoldover)
+    if (outcome.action._tag === "Set" || outcome.action._tag === "Stepped") upstreams.servedTimeStepped()
+    this.announcements.decided(outcome)
     return outcome
   }
 
@@ -302,68 +295,16 @@ export class DisciplineService {
     }
   }
 
-  private announce({ action, decision }: DisciplineOutcome, wasHoldover: boolean): void {
-    const { outbox, keeper, upstreams, surroundings } = this
-    const measurements = (): readonly Measurement[] => this.measurements()
-    switch (action._tag) {
-      case "Set":
-      case "Slewed":
-      case "Stepped": {
-        const peer = keeper.discipline.root?.peer
-        if (peer !== undefined && (peer !== this.announced || wasHoldover)) {
-          const reason = reasonToChoose(peer, this.announced, decision.verdicts)
-          this.announced = peer
-          outbox.add({ _tag: "ChoosePeer", peer, reason, measurements: measurements() })
-        }
-        if (action._tag !== "Slewed") upstreams.servedTimeStepped()
-        if (action._tag === "Stepped") {
-          const reason = `the sources agree for long enough that the served time was off by ${formatSeconds(action.offset)}`
-          outbox.add({ _tag: "Step", offset: action.offset, reason, measurements: measurements() })
-        }
-        break
-      }
-      case "Holdover":
-        if (wasHoldover) break
-        this.announced = undefined
-        outbox.add({
-          _tag: "EnterHoldover",
-          rootDispersion: keeper.discipline.rootDispersion(surroundings.read().monotonic),
-          reason: decision.verdicts.map(({ id, verdict }) => `${id}: ${verdict}`).join(", ") || "no source is left",
-          measurements: measurements()
-        })
-        break
-      case "Panic":
-        this.warn(
-          `the sources say that this clock is off by ${action.offset.toPrecision(3)} s, over the panic threshold: it is not followed; set the clock, or raise \`tinker panic\``
-        )
-        break
-      case "Waiting":
-      case "Spike":
-    }
-  }
-
   private measurements(): readonly Measurement[] {
     const now = this.surroundings.read()
     return [...measurementsOf(this.upstreams, this.keeper, now), ...clockMeasurements(this.clocks, this.keeper, now)]
-  }
-
-  private announceLeap(): void {
-    const { armed } = this.leaps
-    const leap = armed === undefined ? "none" : armed.change > 0 ? "insert" : "delete"
-    if (leap === this.announcedLeap) return
-    this.announcedLeap = leap
-    const at = armed === undefined ? null : leapMoment(armed.at)
-    const source = armed?.origin === "file" ? "leap second file" : (this.keeper.discipline.root?.peer ?? "sources")
-    this.outbox.add({ _tag: "ArmLeap", leap, at, source })
   }
 
   private foreignStep(seconds: number): void {
     // In kernel mode what is tracked is the clock without its steps.
     if (this.steering === undefined) this.clockStepped(seconds)
     else this.measurementsVoid()
-    const reason = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
-    this.surroundings.send({ type: "warning", message: reason })
-    this.outbox.add({ _tag: "Step", offset: seconds, reason, measurements: this.measurements() })
+    this.announcements.foreignStep(seconds)
   }
 
   /** The supervisor starts another process, which finds nothing on the page and asks its sources anew. */
@@ -378,7 +319,7 @@ export class DisciplineService {
     if (freq !== null) return { value: freq * 1e-6, deviation: FREQUENCY_DEVIATION }
     const found = this.drift?.read()
     if (typeof found !== "string") return found
-    this.warn(found)
+    this.warnings.say(found)
     return undefined
   }
 
@@ -389,14 +330,7 @@ export class DisciplineService {
     try {
       this.drift?.save(estimate.frequency)
     } catch (error) {
-      this.warn(`drift file ${this.configuration.driftfile} cannot be written: ${String(error)}`)
+      this.warnings.say(`drift file ${this.configuration.driftfile} cannot be written: ${String(error)}`)
     }
-  }
-
-  /** Each cause once. */
-  private warn(message: string): void {
-    if (this.warned.has(message) || this.warned.size >= MOST_WARNINGS) return
-    this.warned.add(message)
-    this.surroundings.send({ type: "warning", message })
   }
 }
