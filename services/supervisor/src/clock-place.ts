@@ -14,6 +14,9 @@ import { isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import { SupervisedProcess } from "./supervised-process.ts"
 
+/** It reports every second, and its page is good for twelve: one that was merely held up is not ended while it still serves. */
+const STALLED_SECONDS = 15
+
 export interface ClockLaunch {
   /** The service's main.ts. */
   readonly program: string
@@ -62,7 +65,8 @@ export class ClockPlace {
       onExit: () => {},
       askToEnd: (child) => {
         if (child.connected) child.send({ type: "drain" } satisfies ToDiscipline, () => {})
-      }
+      },
+      silence: { seconds: STALLED_SECONDS, stalled: launch.warn }
     })
   }
 

@@ -18,6 +18,8 @@ export interface ProcessPlan {
   readonly onExit: (pid: number) => void
   /** Asks the process to finish what it holds and exit. */
   readonly askToEnd: (child: ChildProcess) => void
+  /** Of a process that speaks once a second: silent for longer it is stalled, and killed, so that another takes its place. */
+  readonly silence?: { readonly seconds: number; readonly stalled: (message: string) => void }
 }
 
 interface Running {
@@ -162,10 +164,27 @@ export class SupervisedProcess {
       this.children.delete(child)
       if (Deferred.doneUnsafe(running.exited, Effect.succeed(why))) this.plan.onExit(running.pid)
     }
+    this.watchOver(running)
     // "close", not "exit": the last messages of a process may arrive after it is gone.
     child.on("close", (code, signal) => gone(signal === null ? `exit code ${code}` : signal))
     child.on("error", (error) => gone(error.message))
     return running
+  }
+
+  /** Counts its own ticks rather than time: whatever held this process up held the others up as well. */
+  private watchOver({ child, pid, ready }: Running): void {
+    const { name, silence } = this.plan
+    if (silence === undefined) return
+    let silent = 0
+    const ticking = setInterval(() => {
+      silent += 1
+      if (silent < silence.seconds || !Deferred.isDoneUnsafe(ready)) return
+      silence.stalled(`${name} (process ${pid}) said nothing for ${silent} s: it is stalled, and killed`)
+      silent = 0
+      child.kill("SIGKILL")
+    }, 1_000)
+    child.on("message", () => (silent = 0))
+    for (const gone of ["close", "error"]) child.on(gone, () => clearInterval(ticking))
   }
 }
 
