@@ -16,6 +16,8 @@ export interface SourceView extends RootDistanceTerms {
   readonly id: string
   /** The reach register, eight polls (RFC 5905 §9.2); 0 is unreachable. */
   readonly reach: number
+  /** Whether it answers at all, be it that it has no time; undefined: as `reach` says. */
+  readonly heard?: boolean
   readonly stratum: number
   /** 0 … 3 (RFC 5905 §7.3). */
   readonly leap: number
@@ -110,10 +112,16 @@ const numbersAreSane = (s: SourceView): boolean =>
   [s.offset, s.updated, s.pollInterval, s.reach, s.stratum, s.leap].every(Number.isFinite) &&
   [s.rootDelay, s.rootDispersion, s.delay, s.dispersion, s.jitter].every((it) => Number.isFinite(it) && it >= 0)
 
+/** It answers, and none of the last eight answers was of use. */
+const withoutTime = ({ rootDelay, rootDispersion }: SourceView): Objection => ({
+  verdict: "distance",
+  reason: `it claims no better than ${formatSeconds(rootDelay / 2 + rootDispersion)}, and its answers are not measured`
+})
+
 /** The fitness tests of RFC 5905 A.5.5.3, or undefined when the source passes them. */
 const objection = (s: SourceView, distance: number, options: SystemOptions): Objection | undefined => {
   if (!numbersAreSane(s)) return { verdict: "invalid", reason: "a measured value is not finite, or is negative" }
-  if (s.reach === 0) return { verdict: "unreachable", reason: "no answer to the last eight polls" }
+  if (s.reach === 0 && s.heard !== true) return { verdict: "unreachable", reason: "no answer to the last eight polls" }
   if (s.leap === 3 && s.pulse === true)
     return { verdict: "unsynchronised", reason: "pulses come, and no other source says which second is which" }
   if (s.leap === 3 || s.stratum >= MAXSTRAT || s.stratum < 0)
@@ -125,6 +133,7 @@ const objection = (s: SourceView, distance: number, options: SystemOptions): Obj
       reason: `stratum ${s.stratum} is not within ${options.floor} … ${options.ceiling - 1}`
     }
   if (s.loop) return { verdict: "loop", reason: "its reference is this node, or the server this node follows" }
+  if (s.reach === 0) return withoutTime(s)
   const limit = options.maxdist + 15e-6 * Math.max(0, s.pollInterval)
   if (distance > limit)
     return { verdict: "distance", reason: `root distance ${formatSeconds(distance)} is over ${formatSeconds(limit)}` }

@@ -58,6 +58,8 @@ export class TrackedSource {
   /** Error of reading both clocks in the newest sample, seconds. */
   readingError = 0
   readonly #precision: number
+  /** As `reach`, of replies that gave no sample, too. */
+  #heard = 0
 
   constructor(
     configuration: SourceConfiguration,
@@ -69,18 +71,34 @@ export class TrackedSource {
     this.#precision = precision
   }
 
-  /** A request was sent: shifts the reach register, and lets a silent source's samples run out. */
+  /** A request was sent: shifts the registers, and lets a silent source's samples run out. */
   polled(): void {
     this.reach = (this.reach << 1) & 0xff
+    this.#heard = (this.#heard << 1) & 0xff
     if (this.reach !== 0 && (this.reach & 7) === 0) this.filter = filterMiss(this.filter)
   }
 
   /**
+   * A reply came that says of itself that there is no time in it. It gives no reach (RFC 5905 A.5.1.1), but from now on the
+   * source is what it says, and its verdict is that and not `unreachable`.
+   */
+  unusable(report: Omit<SourceReport, "loop">): void {
+    this.#heard |= 1
+    this.report = { ...this.report, ...report }
+  }
+
+  /** Whether one of the last eight requests was answered, with a measurement or without. */
+  get isHeard(): boolean {
+    return this.#heard !== 0
+  }
+
+  /**
    * A valid reply came. What a server says of the time while it says that it does not know it is not measured, as in
-   * RFC 5905 A.5.1.1; that it answers still counts as reach, so that the verdict is `unsynchronised` and not `unreachable`.
+   * RFC 5905 A.5.1.1; that a reference clock answers still counts as reach.
    */
   answered(sample: ClockSample, report: SourceReport): SampleOutcome | "unsynchronised" {
     this.reach |= 1
+    this.#heard |= 1
     this.report = report
     if (report.leap === 3 || report.stratum >= MAXSTRAT) return "unsynchronised"
     const outcome = this.estimator.add(sample)
@@ -135,6 +153,7 @@ export class TrackedSource {
       alwaysTrue,
       ...this.report,
       reach: this.reach,
+      heard: this.isHeard,
       offset: estimate?.offset ?? 0,
       delay: this.peerVariables(now)?.delay ?? 0,
       dispersion: ready ? this.#precision + DEVIATIONS * Math.sqrt(estimate.offsetVariance) : MAXDISP,

@@ -193,6 +193,38 @@ describe("clock discipline", () => {
     expect(polls(one, 64, 192, 0.01).at(-1)).toMatchObject({ _tag: "Set", offset: expect.closeTo(0.01, 6) })
   })
 
+  it("leaves a server that says that it lost its time, whatever it said before, and follows it when it has it back", () => {
+    const one = rig()
+    const [source] = one.sources
+    polls(one, 64, 640, 0)
+    source!.polled()
+    source!.unusable({ stratum: 16, leap: 3, rootDelay: 0, rootDispersion: 0 })
+    const lost = one.discipline.decide(one.sources, 704)
+    expect(lost.action._tag).toBe("Holdover")
+    expect(lost.decision.verdicts[0]).toMatchObject({
+      verdict: "unsynchronised",
+      reason: expect.stringContaining("16")
+    })
+    expect(one.poll(768, 0)._tag).toBe("Slewed")
+    source!.unusable({ stratum: 2, leap: 0, rootDelay: 1, rootDispersion: 20 })
+    expect(one.discipline.decide(one.sources, 770).decision.verdicts[0]?.verdict).toBe("distance")
+  })
+
+  it("calls a server without time what it says it is for as long as it answers, and unreachable when it does not", () => {
+    const one = rig()
+    const [source] = one.sources
+    const verdict = () => one.discipline.decide(one.sources, 1).decision.verdicts[0]?.verdict
+    for (let poll = 0; poll < 20; poll += 1) {
+      source!.polled()
+      source!.unusable({ stratum: 16, leap: 3, rootDelay: 0, rootDispersion: 0 })
+      expect([verdict(), source!.reach]).toEqual(["unsynchronised", 0])
+    }
+    source!.unusable({ stratum: 2, leap: 0, rootDelay: 0, rootDispersion: 17 })
+    expect(verdict()).toBe("distance")
+    for (let poll = 0; poll < 8; poll += 1) source!.polled()
+    expect(verdict()).toBe("unreachable")
+  })
+
   it("names a verdict for every source it was given", () => {
     const five = rig(5)
     for (let now = 64; now <= 640; now += 64) five.poll(now, [0, 0, 0, 7, 8])

@@ -48,6 +48,19 @@ export interface Sample {
   readonly poll: number
 }
 
+/**
+ * An authentic reply that is no measurement, for it says itself that the source has no time to give: leap 3, stratum 16, too
+ * great a root distance. What it says of the source counts from now on (RFC 5905 A.5.1.1). Seconds.
+ */
+export interface Unusable {
+  readonly _tag: "Unusable"
+  readonly leap: number
+  /** 16 for 0. */
+  readonly stratum: number
+  readonly rootDelay: number
+  readonly rootDispersion: number
+}
+
 /** The source began or ceased to answer. */
 export interface ReachabilityChanged {
   readonly _tag: "ReachabilityChanged"
@@ -84,6 +97,7 @@ export type AssociationAction =
   | Send
   | SetTimer
   | Sample
+  | Unusable
   | ReachabilityChanged
   | Kiss
   | NeedKeyExchange

@@ -3,7 +3,7 @@ import { PHI } from "@meridian/time/clock-curve"
 import { shortToSeconds } from "@meridian/time/short"
 import { differenceSeconds, type NtpTimestamp } from "@meridian/time/timestamp"
 import type { NtpHeader } from "@meridian/wire/ntp"
-import { drop, type Drop, type DropReason, type Sample } from "./association-action.ts"
+import { drop, type Drop, type DropReason, type Sample, type Unusable } from "./association-action.ts"
 
 /** The greatest dispersion, seconds; RFC 5905 MAXDISP. */
 const MAXIMUM_DISPERSION = 16
@@ -41,6 +41,15 @@ export const headerFault = (header: NtpHeader, isPast = false): DropReason | und
   if (header.reference !== 0n && !isPast && isAfter(header.transmit) && isAfter(header.receive)) return "reference-time"
   return undefined
 }
+
+/** What a header without usable time says of its source. */
+export const unusable = ({ leap, stratum, rootDelay, rootDispersion }: NtpHeader): Unusable => ({
+  _tag: "Unusable",
+  leap,
+  stratum: stratum === 0 ? MAXIMUM_STRATUM : stratum,
+  rootDelay: shortToSeconds(rootDelay),
+  rootDispersion: shortToSeconds(rootDispersion)
+})
 
 /**
  * The sample, or why the timestamps cannot be of one exchange.

@@ -12,7 +12,7 @@ import { referenceIdText } from "@meridian/wire/reference-id"
 import { type AssociationAction, type Demobilise, drop, type DropReason } from "./association-action.ts"
 import { type AssociationAuthentication, type Authenticity, networkTimeSecurity } from "./association-authentication.ts"
 import { ClientExchanges, type Exchanges, isMatched } from "./association-exchange.ts"
-import { headerFault, measureExchange, type ExchangeTimes } from "./association-measurement.ts"
+import { headerFault, measureExchange, unusable, type ExchangeTimes } from "./association-measurement.ts"
 import {
   type AssociationEnvironment,
   type AssociationOptions,
@@ -175,6 +175,7 @@ export class Association {
       if (code?.length === 4) return this.kissed(code, header)
     }
     const fault = headerFault(header, isPast)
+    if (fault === "unsynchronised" || fault === "root-distance") return [unusable(header), drop(fault)]
     if (fault !== undefined) return [drop(fault)]
     if (typeof times === "string" && times !== "measured-already") return [drop(times)]
     const result = typeof times === "string" ? drop(times) : measureExchange(times, header, this.environment.precision)
@@ -205,7 +206,7 @@ export class Association {
         this.exchanges.forget()
         return [kiss, drop("kiss")]
       default:
-        return [kiss, drop("unsynchronised")]
+        return [kiss, unusable(header), drop("unsynchronised")]
     }
   }
 

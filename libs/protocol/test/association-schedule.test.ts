@@ -85,6 +85,7 @@ describe("a kiss-o'-death", () => {
   it("that asks for nothing says that the source is not synchronised", () => {
     expect(exchange(associate(), 0, kiss("INIT"))).toEqual([
       { _tag: "Kiss", code: "INIT" },
+      expect.objectContaining({ _tag: "Unusable", stratum: 16 }),
       { _tag: "Drop", reason: "unsynchronised" }
     ])
     expect(exchange(associate(), 0, kiss("NTSN"))).toEqual([

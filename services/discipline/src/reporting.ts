@@ -51,8 +51,8 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     port: endpoint.port,
     name: host ?? null,
     mode: options.mode,
-    stratum: sample?.stratum ?? STRATUM_UNSYNCHRONISED,
-    leap: sample?.leap ?? 3,
+    stratum: tracked.report.stratum,
+    leap: tracked.report.leap,
     referenceId: sample === undefined ? "" : formatReferenceId(sample.referenceId, sample.stratum),
     poll: upstreams.poll(id),
     reach: upstreams.reach(id).toString(8).padStart(3, "0"),
@@ -139,7 +139,7 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
     return keeper.isLocal ? [] : ["a source: none is configured, and no local reference"]
   const sources = upstreams.all.flatMap(({ endpoint, tracked, polls }) => {
     const said = verdicts.get(tracked.configuration.id)
-    if (tracked.reach === 0) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${polls} times)`]
+    if (!tracked.isHeard) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${polls} times)`]
     if (tracked.pending)
       return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
     return said === undefined || agrees(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]

@@ -296,6 +296,12 @@ export class Upstreams {
         this.sockets.answered(id)
         this.measured(upstream, action)
         break
+      case "Unusable": {
+        const { leap, stratum, rootDelay, rootDispersion } = action
+        upstream.tracked.unusable({ leap, stratum, rootDelay, rootDispersion })
+        this.listener.lost()
+        break
+      }
       case "ReachabilityChanged":
         this.listener.reachabilityChanged(upstream, action.reachable, action.reach)
         break

@@ -11,23 +11,28 @@ const isUnsynchronised = ({ tracking }: DisciplineReport): boolean => tracking.s
 describe.concurrent("a packet that must not be believed", () => {
   const stamps = { zero: 0n as never, wrong: 0x1234567890abcdefn as never }
   it.each([
-    ["stratum 0", { header: { stratum: 0, referenceId: 0x494e4954 } }, "unsynchronised"],
-    ["stratum 16", { header: { stratum: 16 } }, "unsynchronised"],
-    ["leap 3", { header: { leap: 3 } }, "unsynchronised"],
-    ["a wrong origin", { header: { origin: stamps.wrong } }, "bogus-origin"],
-    ["no origin", { header: { origin: stamps.zero } }, "zero-origin"],
-    ["no transmit timestamp", { header: { transmit: stamps.zero } }, "zero-timestamp"],
-    ["an absurd root distance", { header: { rootDelay: 0x200000, rootDispersion: 0x200000 } }, "root-distance"],
-    ["the mode of a client", { header: { mode: 3 } }, "mode"]
-  ] satisfies readonly (readonly [string, FakeAnswer, string])[])(
+    ["stratum 0", { header: { stratum: 0, referenceId: 0x494e4954 } }, "unsynchronised", "unsynchronised"],
+    ["stratum 16", { header: { stratum: 16 } }, "unsynchronised", "unsynchronised"],
+    ["leap 3", { header: { leap: 3 } }, "unsynchronised", "unsynchronised"],
+    ["a wrong origin", { header: { origin: stamps.wrong } }, "bogus-origin", "unreachable"],
+    ["no origin", { header: { origin: stamps.zero } }, "zero-origin", "unreachable"],
+    ["no transmit timestamp", { header: { transmit: stamps.zero } }, "zero-timestamp", "unreachable"],
+    [
+      "an absurd root distance",
+      { header: { rootDelay: 0x200000, rootDispersion: 0x200000 } },
+      "root-distance",
+      "distance"
+    ],
+    ["the mode of a client", { header: { mode: 3 } }, "mode", "unreachable"]
+  ] satisfies readonly (readonly [string, FakeAnswer, string, string])[])(
     "with %s is dropped under its name",
-    (_what, answer, reason) =>
+    (_what, answer, reason, verdict) =>
       onStage(async (stage) => {
         const [server] = await stage.fakes(answer)
         const discipline = await stage.follow([server!])
         const report = await discipline.report(({ sources }) => (sources[0]?.dropped[reason] ?? 0) > 0)
         const source = discipline.source(report, server!.address)
-        expect(source).toMatchObject({ verdict: "unreachable", reach: "000", offset: null })
+        expect(source).toMatchObject({ verdict, reach: "000", offset: null })
         expect(isUnsynchronised(report)).toBe(true)
         expect(report.tracking.waitingFor.join()).toContain("127.0.1.1")
         expect(discipline.page().stratum).toBe(16)
@@ -99,6 +104,28 @@ describe.concurrent("time that must not be believed", () => {
 })
 
 describe.concurrent("servers that go", () => {
+  it.each([
+    ["say that they lost their time", { header: { leap: 3, stratum: 0, referenceId: 0x53544550 } }, "unsynchronised"],
+    ["claim next to nothing any more", { header: { rootDispersion: 0x200000 } }, "distance"]
+  ] satisfies readonly (readonly [string, FakeAnswer, string])[])(
+    "and %s are left at once, not when their reach has run out",
+    (_what, later, verdict) =>
+      onStage(async (stage) => {
+        let answer: FakeAnswer = {}
+        const [server] = await stage.fakes(() => answer)
+        const discipline = await stage.follow([server!])
+        await discipline.report(({ tracking }) => tracking.state === "synchronised")
+        answer = later
+        const report = await discipline.report(({ tracking }) => tracking.state === "holdover")
+        const source = discipline.source(report, server!.address)
+        expect(source).toMatchObject({ verdict })
+        expect(source.reach).not.toBe("000")
+        expect(report.tracking.waitingFor.join()).toContain(`127.0.1.1: ${verdict}`)
+        answer = {}
+        await discipline.report(({ tracking }) => tracking.state === "synchronised")
+      })()
+  )
+
   it(
     "leave the clock in holdover, with a bound that grows, and an event that says why",
     onStage(async (stage) => {

@@ -49,9 +49,11 @@ export class Stage {
     return { server, nts: { host: null, port, ca: certificate, noval: false, aead: null } }
   }
 
-  /** Fake servers on 127.0.1.1, 127.0.1.2, …, each with one answer to everything. */
-  async fakes(...answers: readonly FakeAnswer[]): Promise<readonly FakeServer[]> {
-    const starting = answers.map((answer, index) => startFakeServer(`127.0.1.${index + 1}`, () => answer))
+  /** Fake servers on 127.0.1.1, 127.0.1.2, …, each with one answer to everything, or one that is asked for each time. */
+  async fakes(...answers: readonly (FakeAnswer | (() => FakeAnswer))[]): Promise<readonly FakeServer[]> {
+    const starting = answers.map((answer, index) =>
+      startFakeServer(`127.0.1.${index + 1}`, () => (typeof answer === "function" ? answer() : answer))
+    )
     return (await Promise.all(starting)).map((server) => this.keep(server))
   }
 
