@@ -3,10 +3,11 @@
  * packets at a time, other digests by the OpenSSL inside Node. Nothing is made and no byte copied for a packet.
  */
 import { nobleCmac } from "@meridian/auth/cmac-noble"
-import type { MacAlgorithmName } from "@meridian/auth/mac-algorithms"
+import { type MacAlgorithmName, macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { type MacBatch, macBatchOver } from "@meridian/auth/mac-batch"
+import type { AeadBinding } from "./aead-native.ts"
 import { isCmac, opensslName } from "./digests.ts"
-import { type DigestBinding, installedDigests } from "./digests-native.ts"
+import { installedDigests } from "./digests-native.ts"
 import { loadNative, type NativeAddon } from "./native.ts"
 import { systemClock } from "./system-clock.ts"
 
@@ -55,13 +56,23 @@ const nameOf = (algorithm: MacAlgorithmName): string => (isCmac(algorithm) ? "cm
  * The batch in C. It keeps the port's contract and is stricter: all jobs are checked before the first is done, so that
  * {@link MacJobError} leaves every buffer as it was. Its memory for keys is wiped when they are replaced, and when it is
  * collected.
- * @param supports whether this platform has an algorithm
  */
-export const nativeMacs = ({ MacKeys }: MacBinding, supports: MacBatch["supports"]): MacBatch => {
+export const nativeMacs = ({ MacKeys }: MacBinding): MacBatch => {
   const native = new MacKeys()
+  const supported = new Map<MacAlgorithmName, boolean>()
+
+  const isSupported = (algorithm: MacAlgorithmName): boolean => {
+    const anyKey = new Uint8Array(macAlgorithms[algorithm].keyBytes ?? 1)
+    return new MacKeys().add(nameOf(algorithm), anyKey)
+  }
+
   return {
     kind: "native",
-    supports,
+    supports: (algorithm) => {
+      const known = supported.get(algorithm) ?? isSupported(algorithm)
+      supported.set(algorithm, known)
+      return known
+    },
     useKeys: (keys) => {
       native.wipe()
       for (const { id, algorithm, secret } of keys)
@@ -81,10 +92,7 @@ export const nativeMacs = ({ MacKeys }: MacBinding, supports: MacBatch["supports
  * The batch of this installation: native where the addon is there and the processor has AES, over single digests elsewhere.
  */
 export const installedMacs = (): MacBatch => {
-  const { MacKeys, aeadEngine } = (loadNative().addon ?? {}) as Partial<NativeAddon & MacBinding & DigestBinding> & {
-    readonly aeadEngine?: string
-  }
-  const digests = installedDigests(nobleCmac)
-  if (MacKeys !== undefined && aeadEngine !== undefined) return nativeMacs({ MacKeys }, digests.supports)
-  return macBatchOver(digests, systemClock().monotonic.seconds)
+  const { MacKeys, aeadEngine } = (loadNative().addon ?? {}) as Partial<NativeAddon & MacBinding & AeadBinding>
+  if (MacKeys !== undefined && aeadEngine !== undefined) return nativeMacs({ MacKeys })
+  return macBatchOver(installedDigests(nobleCmac), systemClock().monotonic.seconds)
 }

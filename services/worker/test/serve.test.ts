@@ -129,10 +129,10 @@ describe("a batch on its way through the worker", () => {
     const full = Array.from({ length: BATCH_CAPACITY }, (_, slot) => (slot % 3 === 0 ? plain() : keyed()))
     const { socket, sent } = socketWith([full, [keyed()]])
     expect(serveWaiting(socket, server, clock, new Counters())).toBe(BATCH_CAPACITY + 1)
-    expect(sent).toHaveLength(BATCH_CAPACITY + 1)
-    for (const [slot, reply] of sent.entries()) {
-      expect(reply).toHaveLength(slot < BATCH_CAPACITY && slot % 3 === 0 ? 48 : 68)
-      if (reply!.length === 68) expect(macs.verify(new DataView(reply!.buffer), reply!, 0, 48, 20)).toBe("verified")
-    }
+    expect(sent.map((reply) => reply?.length)).toEqual([...full, keyed()].map(({ length }) => length))
+    const authenticated = sent.filter((reply) => reply?.length === 68)
+    expect(authenticated).toHaveLength(43)
+    for (const reply of authenticated)
+      expect(macs.verify(new DataView(reply!.buffer), reply!, 0, 48, 20)).toBe("verified")
   })
 })
