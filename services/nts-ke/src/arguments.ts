@@ -128,12 +128,18 @@ const parsed = (args: readonly string[]): Values => {
 const certificateFiles = (given: readonly string[], folder: string | undefined): readonly CertificateFiles[] => {
   if (given.length > 0)
     return given.map((text) => {
-      const [certificate, key] = pair("--certificate", text, "CERT,KEY")
+      const [certificate, key] = filePair(text)
       return { certificate, key }
     })
   if (folder === undefined)
     throw new ArgumentError("expected --certificate or --development-certificate, found neither: TLS needs one")
   return [developmentCertificate(folder, hostname(), Date.now() / 1000)]
+}
+
+/** The supervisor gives whole paths: of those the second begins with a slash, and both may hold commas. */
+const filePair = (text: string): readonly [string, string] => {
+  const at = text.startsWith("/") ? text.lastIndexOf(",/") : -1
+  return at > 0 ? [text.slice(0, at), text.slice(at + 1)] : pair("--certificate", text, "CERT,KEY")
 }
 
 const tlsSettings = (values: Values): TlsSettings => {
