@@ -139,7 +139,6 @@ const summaryOf = (statsdir: string): ((row: string, column: string) => number) 
 
 it.runIf(peersAvailable("ntpviz", ["ntpsec-ntpviz"]))(
   "ntpviz finds offsets and jitters of what is served, and the oscillator's frequency",
-  { timeout: 60_000 },
   () => {
     const statsdir = folder.file("statistics")
     mkdirSync(statsdir)

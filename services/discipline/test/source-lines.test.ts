@@ -10,6 +10,7 @@ import {
   type DisciplineReport,
   type FromDiscipline
 } from "@meridian/observability/discipline-report"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { readingsOf } from "../src/clocks.ts"
 import { nativePorts } from "../src/reference-drivers.ts"
 import { DisciplineService, type ServiceSurroundings } from "../src/service.ts"
@@ -68,7 +69,7 @@ const start = (
   return {
     warnings,
     until: async (holds) => {
-      for (let waited = 0; waited < 20_000; waited += 50) {
+      for (let waited = 0; waited < PATIENCE_MS; waited += 50) {
         const report = service.report()
         if (holds(report)) return report
         await new Promise((done) => setTimeout(done, 50))
