@@ -9,8 +9,8 @@ export default defineConfig({
     environment: "node",
     pool: "forks",
     include: ["test/**/*.test.ts"],
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     restoreMocks: true,
     unstubEnvs: true
   }
