@@ -68,7 +68,7 @@ const panicOff = { tinker: { ...defaultTinker, panic: 0 } }
 const synchronised = (discipline: RunningDiscipline): Promise<DisciplineReport> =>
   discipline.report(({ tracking }) => tracking.state === "synchronised")
 
-describe.concurrent("a leap second that sources announce", { timeout: 300_000 }, () => {
+describe.concurrent("a leap second that sources announce", () => {
   it.each([
     ["is not shown the day before", 25 * HOUR, [1, 1, 1], 0, "insert"],
     ["is shown on its day", HOUR, [1, 1, 1], 1, "insert"],
@@ -120,7 +120,7 @@ describe.concurrent("a leap second that sources announce", { timeout: 300_000 },
   )
 })
 
-describe.concurrent("a leap second file", { timeout: 300_000 }, () => {
+describe.concurrent("a leap second file", () => {
   it(
     "has more say than all sources",
     onStage(async (stage) => {
@@ -160,7 +160,7 @@ describe.concurrent("a leap second file", { timeout: 300_000 }, () => {
   )
 })
 
-describe.concurrent("a smear", { timeout: 300_000 }, () => {
+describe.concurrent("a smear", () => {
   it(
     "hides the leap second and marks the reference id, half way through half a second slow",
     onStage(async (stage) => {

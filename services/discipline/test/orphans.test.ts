@@ -25,7 +25,7 @@ const tracked = async (node: RunningNode, holds: (tracking: TrackingReport) => b
   throw new Error(`it never came to that; the last was ${JSON.stringify({ last, sources }, null, 1)}`)
 }
 
-describe.runIf(canMakeNamespaces("orphans"))("three orphans", { timeout: 300_000 }, () => {
+describe.runIf(canMakeNamespaces("orphans"))("three orphans", () => {
   it("follow the one with the lowest address, and the next one when it is gone", async () => {
     const folder = makeFolder()
     const network = new NetworkNamespace(ISLAND)

@@ -38,7 +38,7 @@ interface Explained {
   }[]
 }
 
-describe.runIf(available)("a node with chronyd, NTPsec and another node as its sources", { timeout: 300_000 }, () => {
+describe.runIf(available)("a node with chronyd, NTPsec and another node as its sources", () => {
   const folder = makeFolder()
   const ending: (() => unknown)[] = [folder.remove]
   const servers = new Map<string, () => Promise<unknown>>()

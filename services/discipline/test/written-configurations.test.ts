@@ -111,7 +111,7 @@ const follows = async (client: RunningNode): Promise<SourceReport> => {
   return source!
 }
 
-describe.runIf(available)("the files of NTPsec's NTS guides", { timeout: 300_000 }, () => {
+describe.runIf(available)("the files of NTPsec's NTS guides", () => {
   it(
     "a node with the server's file serves a node with the client's file",
     onStage(async (stage) => {
@@ -158,7 +158,7 @@ const packaged = [
   ["Debian's for classic ntp", "libs/config/test/fixtures/debian-11-ntp.conf", "0.debian.pool.ntp.org"]
 ] as const
 
-describe.runIf(namespaces)("a packaged file, where nothing can be reached", { timeout: 60_000 }, () => {
+describe.runIf(namespaces)("a packaged file, where nothing can be reached", () => {
   it.each(packaged)("%s: says what it waits for, goes on trying, and vouches for nothing", (_name, file, pool) =>
     onStage(async (stage) => {
       const node = await stage.node(join(root, file), PORT)

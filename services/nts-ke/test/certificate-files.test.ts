@@ -5,6 +5,7 @@ import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, symlinkS
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { CertificateStore } from "../src/certificate-store.ts"
 import { type CertificateFiles, readCertificate } from "../src/certificates.ts"
 import { ask, request, summary } from "./ke-client.ts"
@@ -125,7 +126,7 @@ describe("the files in use", () => {
       for (; writing; await sleep(10)) appendFileSync(path("a log"), "line\n")
     })()
     for (const which of ["key", "certificate"] as const) copyFileSync(next[which], live[which])
-    await vi.waitUntil(() => changes.length > 0, { timeout: 10_000 })
+    await vi.waitUntil(() => changes.length > 0, { timeout: PATIENCE_MS })
     writing = false
     await beside
     store.close()
@@ -133,7 +134,7 @@ describe("the files in use", () => {
   })
 })
 
-describe("a running service", { timeout: 60_000 }, () => {
+describe("a running service", () => {
   it("goes on with the certificate it has, whatever is put in its place", async () => {
     const live = folder.certificate("live", ["localhost"])
     copyFileSync(live.certificate, path("trusted.crt"))

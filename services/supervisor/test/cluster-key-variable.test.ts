@@ -25,7 +25,7 @@ const childrenOf = (pid: number): readonly { readonly command: string; readonly 
     }
   })
 
-it("is the coordinator's alone", { timeout: 60_000 }, async () => {
+it("is the coordinator's alone", async () => {
   const node = await startNode({
     args: ["--listen", "127.0.0.1", "--workers", "1"],
     env: { MERIDIAN_CLUSTER_KEY: randomBytes(32).toString("hex") }

@@ -135,7 +135,7 @@ const withNtpd = async (
   }
 }
 
-describe.runIf(available)("keys of ntpkeygen, an MD5 and a SHA1 key", { timeout: 300_000 }, () => {
+describe.runIf(available)("keys of ntpkeygen, an MD5 and a SHA1 key", () => {
   it("our own node reads the file without a word about it", () => {
     expect(node.stderr()).not.toMatch(/keys|given before/)
   })
