@@ -1,19 +1,25 @@
 /** Networks of a test's own, for daemons that open port 123 and no other. They need root, and iproute2. */
 import { execFileSync } from "node:child_process"
 
+let made = 0
+
 /** Whether this process may make them; otherwise says on standard error which suite is skipped and why. */
 export const canMakeNamespaces = (suite: string): boolean => {
   try {
     if (process.getuid?.() !== 0) throw new Error("not root")
-    execFileSync("ip", ["netns", "list"], { stdio: "ignore" })
+    // Root in a container may have iproute2 and not the right to make one.
+    const probe = `meridian-probe-${process.pid}-${(made += 1)}`
+    ip("netns", "add", probe)
+    ip("netns", "delete", probe)
+    execFileSync("unshare", ["--net", "true"], { stdio: "ignore" })
     return true
   } catch {
-    process.stderr.write(`${suite}: skipped, a network namespace of its own needs root and iproute2\n`)
+    process.stderr.write(
+      `${suite}: skipped, a network namespace of its own needs root, the right to make one, unshare and iproute2\n`
+    )
     return false
   }
 }
-
-let made = 0
 
 /** One network, alone but for what it is connected to. */
 export class NetworkNamespace {

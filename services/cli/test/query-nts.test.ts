@@ -6,15 +6,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import { createServer } from "node:tls"
 import { NtsFieldType } from "@meridian/wire/nts-fields"
 import { encodeRecords, endOfMessage, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
+import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peer, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { QueryFailed } from "../src/query.ts"
 import { type NtsQueryPlan, queryNts } from "../src/query-nts.ts"
+import { eventually, PATIENCE_MS } from "./running-cluster.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "meridian-query-"))
 const file = (name: string): string => join(folder, name)
@@ -34,9 +35,18 @@ interface Printed {
   readonly error: string | null
 }
 
+/** What it says where an answer took longer than it waits for one, as it may on a machine with much else to do. */
+const SILENCE = /no (authenticated )?answer (came )?from .* within|no whole reply within/
+/** Runs it, again where the answer was late. */
+const query = (...args: string[]) =>
+  eventually(
+    () => meridian(["query", ...args]),
+    ({ stderr }) => !SILENCE.test(stderr)
+  )
+
 /** Runs it with --json. Fails when it does. */
 const asked = async (...args: string[]): Promise<Printed> => {
-  const { code, stdout, stderr } = await meridian(["query", "--nts", "--json", ...args])
+  const { code, stdout, stderr } = await query("--nts", "--json", ...args)
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
   return JSON.parse(stdout) as Printed
 }
@@ -53,18 +63,21 @@ describe("against our node", () => {
   })
   afterAll(() => node.stop())
 
-  /** Exchanges that the node has counted, once the count stands still: its processes report once a second. */
-  const agreed = async (): Promise<number> => {
-    for (let before = -1; ; await sleep(1_500)) {
-      const { ntsKe } = (await node.status()) as unknown as { ntsKe: readonly { agreed: Record<string, number> }[] }
-      const now = ntsKe.flatMap((one) => Object.values(one.agreed)).reduce((sum, count) => sum + count, 0)
-      if (now === before) return now
-      before = now
+  /** Runs something while the node's key exchange does not get to run. */
+  const withoutExchange = async <A>(what: () => Promise<A>): Promise<A> => {
+    const { ntsKe } = (await node.status()) as unknown as { ntsKe: readonly { pid: number }[] }
+    expect(ntsKe).toHaveLength(1)
+    const [{ pid }] = ntsKe as [{ pid: number }]
+    process.kill(pid, "SIGSTOP")
+    try {
+      return await what()
+    } finally {
+      process.kill(pid, "SIGCONT")
     }
   }
 
   it("says offset, algorithm, cookies and whose certificate it was, and every answer is authenticated", async () => {
-    const { code, stdout, stderr } = await meridian(["query", "--nts", "--count", "2", "--ca", ca, target])
+    const { code, stdout, stderr } = await query("--nts", "--count", "2", "--ca", ca, target)
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
     const [first, ...answers] = stdout.trimEnd().split("\n")
     expect(first).toMatch(/AES_128_GCM_SIV, 8 cookies, certificate CN=Meridian dev.*DNS:localhost.*expires 20\d\d-/)
@@ -76,7 +89,7 @@ describe("against our node", () => {
 
   it("is what the first screen says to try, with chronyd's line beside it", async () => {
     const [, line = ""] = /npx meridian (query --nts .*)/.exec(node.stdout()) ?? []
-    expect(await meridian(line.split(" "))).toMatchObject({ code: 0, stderr: "" })
+    expect(await query(...line.split(" ").slice(1))).toMatchObject({ code: 0, stderr: "" })
     expect(node.stdout()).toMatch(
       /chronyd -Q -x 'server 127\.0\.0\.1 nts ntsport \d+ iburst' 'ntstrustedcerts .*\.pem'/
     )
@@ -91,17 +104,15 @@ describe("against our node", () => {
   it("uses kept cookies the next time, without an exchange, and keeps them for its own eyes", async () => {
     const keep = ["--state", file("kept"), "--ca", ca, target]
     expect((await asked(...keep)).keys).toMatchObject({ from: "exchange" })
-    const before = await agreed()
-    const again = await asked(...keep)
+    const again = await withoutExchange(() => asked(...keep))
     expect(again.keys).toMatchObject({ from: "earlier exchange", cookies: 8, certificate: null })
     expect(again.answers).toMatchObject([{ stratum: 10, cookies: 8 }])
-    expect(await agreed()).toBe(before)
     for (const name of readdirSync(file("kept"))) expect(statSync(join(file("kept"), name)).mode & 0o77).toBe(0)
     // Another authority, another session: what one vouched for is not taken for what the other did.
-    const { code } = await meridian(["query", "--nts", "--state", file("kept"), target])
+    const { code } = await query("--nts", "--state", file("kept"), target)
     expect(code).toBe(1)
     expect((await asked(...keep)).keys.from).toBe("earlier exchange")
-  }, 30_000)
+  })
 
   it("exchanges anew when the server has forgotten the key of the kept cookies, or the kept file is spoilt", async () => {
     const keep = ["--state", file("revoked"), "--ca", ca, target]
@@ -111,30 +122,32 @@ describe("against our node", () => {
     const active = nts.find(({ status }) => status === "active")?.generation
     const revoked = await meridian(["keys", "revoke", String(active), "--reason", "test", "--state", node.state])
     expect(revoked.code).toBe(0)
-    await vi.waitFor(async () => expect((await asked(...keep)).keys.from).toBe("exchange"), { timeout: 15_000 })
+    await vi.waitFor(async () => expect((await asked(...keep)).keys.from).toBe("exchange"), {
+      timeout: PATIENCE_MS
+    })
     writeFileSync(join(file("revoked"), "query-cookies"), "spoilt")
-    const { code, stderr } = await meridian(["query", "--nts", ...keep])
+    const { code, stderr } = await query("--nts", ...keep)
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining("exchanged anew") as string })
-  }, 40_000)
+  })
 
   it.each([
     [[], /self-signed certificate; ask by a name.* --ca FILE$/],
     [["--ca", "/no/such/file"], /\/no\/such\/file cannot be read: ENOENT.*--ca takes a PEM file/],
     [["--ca", "/etc/hostname"], /no certificate in PEM/]
   ])("with %j it says what is wrong and what to do, with status 1", async (args, message) => {
-    const { code, stdout, stderr } = await meridian(["query", "--nts", ...args, target])
+    const { code, stdout, stderr } = await query("--nts", ...args, target)
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
     expect(stderr.trimEnd()).toMatch(message)
   })
 
   it("does not take a certificate for another name", async () => {
-    const { code, stderr } = await meridian(["query", "--nts", "--ca", ca, target.replace("localhost", "127.0.0.7")])
+    const { code, stderr } = await query("--nts", "--ca", ca, target.replace("localhost", "127.0.0.7"))
     expect(code).toBe(1)
     expect(stderr).toMatch(/not in the cert's list.*ask by a name/)
   })
 
   it("says where there is no key exchange", async () => {
-    const { code, stderr } = await meridian(["query", "--nts", `127.0.0.1:${await freePort()}`])
+    const { code, stderr } = await query("--nts", `127.0.0.1:${await freePort()}`)
     expect(code).toBe(1)
     expect(stderr).toMatch(/ECONNREFUSED.*is NTS served there\?/)
   })
@@ -160,7 +173,7 @@ it("a node made anew with the same `nts cookie FILE` answers the cookies of the 
   const again = await ask()
   expect(again.keys).toMatchObject({ from: "earlier exchange", cookies: 8 })
   expect(again.answers).toMatchObject([{ stratum: 10, cookies: 8 }])
-}, 40_000)
+})
 
 it.each([
   [["--ca", "x", "127.0.0.1"], "--ca is about --nts"],
@@ -189,46 +202,42 @@ describe.runIf(peersAvailable("query --nts with chronyd", ["chronyd-4.3", "chron
   it.each([
     ["chronyd-4.3", "AES_SIV_CMAC_256"],
     ["chronyd-newest", "AES_128_GCM_SIV"]
-  ] as const)(
-    "%s: %s, eight cookies, authenticated",
-    async (name, aead) => {
-      const [ntp, ke] = [await freePort(), await freePort()]
-      const lines = [
-        `port ${ntp}`,
-        "bindaddress 127.0.0.1",
-        "cmdport 0",
-        "bindcmdaddress /",
-        `pidfile ${file(name)}.pid`,
-        "local stratum 3",
-        "allow",
-        `ntsserverkey ${key}`,
-        `ntsservercert ${certificate}`,
-        `ntsport ${ke}`
-      ]
-      writeFileSync(file(name), `${lines.join("\n")}\n`)
-      const { child } = startPeer(name, ["-x", "-d", "-f", file(name)])
-      try {
-        const printed = await vi.waitFor(() => asked("--count", "2", "--ca", certificate, `localhost:${ke}`), {
-          timeout: 15_000,
-          interval: 300
-        })
-        expect(printed.keys).toMatchObject({ aead, port: ntp, cookies: 8 })
-        expect(printed.keys.certificate?.subject).toBe("O=Meridian, CN=query test")
-        expect(printed.answers).toMatchObject([
-          { stratum: 3, synchronised: true, cookies: 8 },
-          { stratum: 3, cookies: 8 }
-        ])
-        for (const { offset } of printed.answers) expect(Math.abs(offset)).toBeLessThan(0.05)
-      } finally {
-        await end(child)
-      }
-    },
-    30_000
-  )
+  ] as const)("%s: %s, eight cookies, authenticated", async (name, aead) => {
+    const [ntp, ke] = [await freePort(), await freePort()]
+    const lines = [
+      `port ${ntp}`,
+      "bindaddress 127.0.0.1",
+      "cmdport 0",
+      "bindcmdaddress /",
+      `pidfile ${file(name)}.pid`,
+      "local stratum 3",
+      "allow",
+      `ntsserverkey ${key}`,
+      `ntsservercert ${certificate}`,
+      `ntsport ${ke}`
+    ]
+    writeFileSync(file(name), `${lines.join("\n")}\n`)
+    const { child } = startPeer(name, ["-x", "-d", "-f", file(name)])
+    try {
+      const printed = await vi.waitFor(() => asked("--count", "2", "--ca", certificate, `localhost:${ke}`), {
+        timeout: PATIENCE_MS,
+        interval: 300
+      })
+      expect(printed.keys).toMatchObject({ aead, port: ntp, cookies: 8 })
+      expect(printed.keys.certificate?.subject).toBe("O=Meridian, CN=query test")
+      expect(printed.answers).toMatchObject([
+        { stratum: 3, synchronised: true, cookies: 8 },
+        { stratum: 3, cookies: 8 }
+      ])
+      for (const { offset } of printed.answers) expect(Math.abs(offset)).toBeLessThan(0.05)
+    } finally {
+      await end(child)
+    }
+  })
 })
 
-const inNamespace = process.getuid?.() === 0
-const withNtpsec = inNamespace && peersAvailable("query --nts with NTPsec", ["ntpsec-ntpd"])
+const NTPSEC = "query --nts with NTPsec"
+const withNtpsec = canMakeNamespaces(NTPSEC) && peersAvailable(NTPSEC, ["ntpsec-ntpd"])
 
 describe.runIf(withNtpsec)("against NTPsec's ntpd", () => {
   // Its ports 123 and 4460 are fixed, so it gets a network of its own, and the query joins it there.
@@ -258,7 +267,7 @@ describe.runIf(withNtpsec)("against NTPsec's ntpd", () => {
     const ask = (): Promise<{ failed: boolean; output: string }> =>
       new Promise((done) => {
         const query = [process.execPath, cli, "query", "--nts", "--ca", certificate, "localhost"]
-        execFile("ip", [...within, ...query], { timeout: 15_000 }, (error, stdout, stderr) =>
+        execFile("ip", [...within, ...query], { timeout: 60_000 }, (error, stdout, stderr) =>
           done({ failed: error !== null, output: stdout + stderr })
         )
       })
@@ -270,12 +279,12 @@ describe.runIf(withNtpsec)("against NTPsec's ntpd", () => {
           expect(output).toMatch(/stratum \d+ .*authenticated, 8 cookies left/)
           expect(failed).toBe(false)
         },
-        { timeout: 25_000, interval: 500 }
+        { timeout: PATIENCE_MS, interval: 500 }
       )
     } finally {
       await end(server)
     }
-  }, 40_000)
+  })
 })
 
 /** Gives cookies over TLS and answers NTP with what `answer` makes of a request. */
@@ -299,7 +308,8 @@ const startImpostor = async (answer: (request: Buffer) => Buffer) => {
     host: "localhost",
     port: (tls.address() as AddressInfo).port,
     count: 2,
-    timeoutMs: 300,
+    // As long as a reply may take on a machine with much else to do; what cannot be believed is waited for that long.
+    timeoutMs: 3_000,
     ca: certificate,
     aead: undefined,
     state: undefined

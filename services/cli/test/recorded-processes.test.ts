@@ -15,6 +15,7 @@ import {
   writeRecords
 } from "../../../infra/dev/recorded-processes.ts"
 
+const PATIENCE_MS = 120_000
 let folder = ""
 const records: RecordedProcess[] = []
 beforeEach(() => {
@@ -37,12 +38,11 @@ const start = (script: string): RecordedProcess => {
   return record
 }
 const lineOf = async (file: string): Promise<string> => {
-  for (let looks = 0; looks < 200; looks++) {
+  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await sleep(20)) {
     const text = readFileSync(file, "utf8")
     if (text.includes("\n")) return text.trim()
-    await sleep(20)
   }
-  return ""
+  throw new Error(`${file} has no line`)
 }
 const runs = (pid: number): boolean => {
   try {
@@ -57,13 +57,13 @@ describe.runIf(process.platform === "linux")("a recorded process", () => {
     const record = start("trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.02; done")
     await lineOf(join(folder, "log"))
     expect(isRunning(record)).toBe(true)
-    expect(await endRecorded(record, 4_000)).toBe(true)
+    expect(await endRecorded(record, PATIENCE_MS)).toBe(true)
     expect(isRunning(record)).toBe(false)
     expect(readFileSync(join(folder, "log"), "utf8")).toBe("up\nasked\n")
   })
 
   it("is killed with its children when it does not", async () => {
-    const record = start("trap '' TERM; sleep 60 & echo $!; while :; do sleep 0.05; done")
+    const record = start("trap '' TERM; sleep 600 & echo $!; while :; do sleep 0.05; done")
     const child = Number(await lineOf(join(folder, "log")))
     expect(runs(child)).toBe(true)
     expect(await endRecorded(record, 100)).toBe(true)
@@ -71,7 +71,7 @@ describe.runIf(process.platform === "linux")("a recorded process", () => {
   })
 
   it("takes its children with it even where it has died before them", async () => {
-    const record = start("trap '' TERM; sleep 60 & echo $!; wait")
+    const record = start("trap '' TERM; sleep 600 & echo $!; wait")
     const child = Number(await lineOf(join(folder, "log")))
     process.kill(record.pid, "SIGKILL")
     expect(await endRecorded(record, 100)).toBe(true)
@@ -79,8 +79,8 @@ describe.runIf(process.platform === "linux")("a recorded process", () => {
   })
 
   it("is not confused with another that has its number", async () => {
-    const stranger = spawn("sleep", ["60"], { detached: true, stdio: "ignore" })
-    const { boot, started } = start("sleep 60")
+    const stranger = spawn("sleep", ["600"], { detached: true, stdio: "ignore" })
+    const { boot, started } = start("sleep 600")
     const pid = stranger.pid ?? 0
     for (const record of [
       { name: "before", pid, started: "1", boot },
@@ -98,7 +98,7 @@ describe.runIf(process.platform === "linux")("a recorded process", () => {
   it("is read back as it was written, and nothing else is taken for one", () => {
     const file = join(folder, "processes.json")
     expect(readRecords(file)).toEqual([])
-    const record = start("sleep 60")
+    const record = start("sleep 600")
     writeRecords(file, [record])
     expect(readRecords(file)).toEqual([record])
     for (const text of ["{}", "[1]", '[{"name":"x","pid":1,"started":"5","boot":"b"}]', '[{"name":"x","pid":9}]']) {
