@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript, so that any Node can start it: hands over to the Node that Meridian pins.
 import { existsSync } from "node:fs"
-import { spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import module from "node:module"
 import { fileURLToPath } from "node:url"
 
@@ -16,10 +16,11 @@ if (Number(process.versions.node.split(".")[0]) >= 26) {
   module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
   await import(main)
 } else if (existsSync(pinned)) {
-  // The child gets the terminal's signals itself; this process only waits for its exit code.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {})
-  const child = spawnSync(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" })
-  process.exit(child.status ?? 1)
+  // Ctrl-C goes to both from the terminal; what a service manager sends to this process alone is passed on.
+  const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" })
+  process.on("SIGINT", () => {})
+  for (const signal of ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]) process.on(signal, () => child.kill(signal))
+  child.on("exit", (code) => process.exit(code ?? 1))
 } else {
   process.stderr.write("meridian: Node 26 is not installed here; run `npm install` in the checkout first\n")
   process.exit(1)
