@@ -232,6 +232,7 @@ describe("a coordinator with one", () => {
     const coordinator = start("a", "--rotate", "1")
     await coordinator.keysOnce((keys) => ids(keys).some((id) => id >= 6))
     await keptWhen((numbers) => numbers.length >= 2 && (numbers[0] ?? 0) >= 5 && !numbers.includes(1))
+    expect(coordinator.warnings).toEqual([])
   })
 
   it("starts with one that is spoilt, and says so", async () => {

@@ -18,9 +18,10 @@ const wantedSubject = (): string | undefined => {
   }
 }
 
-const write = Socket.prototype.write as (this: Socket, ...args: ReadonlyArray<unknown>) => boolean
+const sockets = Socket.prototype as unknown as { write: (this: Socket, ...args: ReadonlyArray<unknown>) => boolean }
+const { write } = sockets
 
-Socket.prototype.write = function (this: Socket, ...args: ReadonlyArray<unknown>): boolean {
+sockets.write = function (...args) {
   const sent = write.apply(this, [...args])
   const subject = wantedSubject()
   const [bytes] = args
@@ -29,4 +30,4 @@ Socket.prototype.write = function (this: Socket, ...args: ReadonlyArray<unknown>
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
   }
   return sent
-} as typeof Socket.prototype.write
+}
