@@ -9,7 +9,7 @@ export const keysDirective = row({
   default: "none; no request is answered with a symmetric key",
   meaning: "File of symmetric keys in the format of ntp.keys(5); it is read anew at a reload.",
   documented: "ntp.conf(5)",
-  reload: "reload"
+  reload: "contents"
 })
 
 export const trustedkeyDirective = row({
@@ -19,7 +19,7 @@ export const trustedkeyDirective = row({
   default: "none; a key that is not trusted is as if it were not there",
   meaning: "Keys of the key file that may be used, by number or as ranges such as (10 ... 20).",
   documented: "ntp.conf(5)",
-  reload: "reload"
+  reload: "restart"
 })
 
 export const controlkeyDirective = row({
@@ -28,7 +28,7 @@ export const controlkeyDirective = row({
   default: "none; nothing can be changed by mode 6 requests",
   meaning: "Key that mode 6 requests which change something must be authenticated with; it must be trusted too.",
   documented: "ntp.conf(5)",
-  reload: "reload"
+  reload: "restart"
 })
 
 export const requestkeyDirective = row({
@@ -37,7 +37,7 @@ export const requestkeyDirective = row({
   default: "none",
   meaning: "Key of the classic ntpdc's mode 7 requests, which Meridian does not answer.",
   documented: "ntp.conf(5)",
-  reload: "reload",
+  reload: "restart",
   actedOn: false,
   pointless: "it is the key of the classic ntpdc's mode 7 requests, and nothing here answers those"
 })
@@ -48,7 +48,7 @@ export const cryptonakDirective = row({
   default: "off, as in NTPsec and chrony",
   meaning: "Answers a request whose MAC is wrong with a crypto-NAK (RFC 5905 §9.2) instead of silence.",
   documented: "Meridian",
-  reload: "reload"
+  reload: "restart"
 })
 
 const tlsList = text("LIST", "names in OpenSSL's spelling with colons between them")
@@ -82,7 +82,7 @@ export const ntsDirective = row({
     "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
   flags: ["nts", "no-nts", "nts-port", "nts-processes"],
-  reload: "reload"
+  reload: "contents"
 })
 
 export const extraDirective = row({

@@ -12,7 +12,12 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
   ["Default", directive.default],
   ...(directive.flags.length === 0 ? [] : [["Flag", directive.flags.map((flag) => `--${flag}`).join(", ")] as const]),
   ["Several lines", directive.repeatable ? "each adds to the others" : "the last one counts"],
-  ["Takes effect", directive.reload === "reload" ? "at a reload (SIGHUP)" : "at the next start"],
+  [
+    "Takes effect",
+    directive.reload === "contents"
+      ? "at the next start; what its files hold, at a reload (SIGHUP)"
+      : "at the next start"
+  ],
   ...(directive.actedOn === false
     ? [
         [

@@ -46,7 +46,7 @@ export const serverDirective = row({
   default: "127.127.1.0, the local reference",
   meaning: "Source of time; 127.127.1.0 is this machine's own clock, taken as it is (the local reference).",
   documented: "ntp.conf(5)",
-  reload: "reload",
+  reload: "restart",
   actedOn: "partly"
 })
 
@@ -58,7 +58,7 @@ export const poolDirective = row({
   default: "none",
   meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
   documented: "ntp.conf(5)",
-  reload: "reload",
+  reload: "restart",
   actedOn: "partly"
 })
 
@@ -70,7 +70,7 @@ export const peerDirective = row({
   default: "none",
   meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
   documented: "ntp.conf(5)",
-  reload: "reload",
+  reload: "restart",
   actedOn: "partly"
 })
 
@@ -85,7 +85,7 @@ export const unpeerDirective = row({
   default: "none",
   meaning: "Takes back every `server`, `pool` or `peer` of this name; `unpeer clock TYPE unit N` a reference clock.",
   documented: "ntp.conf(5)",
-  reload: "reload",
+  reload: "restart",
   actedOn: true
 })
 
@@ -128,7 +128,7 @@ export const refclockDirective = row({
   meaning:
     "Reference clock by its driver's name: shm, pps, sock or phc; `server 127.127.T.U` with `fudge` says the same by number.",
   documented: "NTPsec",
-  reload: "reload",
+  reload: "restart",
   actedOn: "partly"
 })
 
@@ -142,7 +142,7 @@ export const fudgeDirective = row({
     "Adjusts a reference clock; `stratum` of 127.127.1.0 is the stratum the local reference is served with, 1 to 15.",
   documented: "ntp.conf(5)",
   flags: ["stratum"],
-  reload: "reload",
+  reload: "restart",
   actedOn: "partly"
 })
 
