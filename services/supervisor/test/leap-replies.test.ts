@@ -24,21 +24,35 @@ const stamp = (shift: number): NtpTimestamp => {
   return fromUnix(time)
 }
 
-/** Announces an inserted leap second, at a time that is `shift` seconds ahead. */
-const announcingServer = async (shift: number) => {
+type Change = "insert" | "delete"
+
+/** What a clock that leaps adds to one that does not, at `unix` of the latter. */
+const leapt = (change: Change, unix: number): number =>
+  change === "insert" ? (unix >= LEAP_AT ? -1 : 0) : unix >= LEAP_AT - 1 ? 1 : 0
+
+/**
+ * Announces a leap second and carries it out.
+ * @param ahead seconds by which its time is ahead, told when it is asked for the first time
+ */
+const announcingServer = async (address: string, begin: () => number, change: Change = "insert") => {
+  let ahead: number | undefined
   const socket = createSocket("udp4")
   socket.on("message", (packet, from) => {
     const asked = decodeHeader(packet)
     if ("_tag" in asked) return
+    ahead ??= begin()
+    const passed = leapt(change, Date.now() / 1e3 + ahead)
+    const shift = ahead + passed
     const now = stamp(shift)
-    const said = { leap: 1, version: asked.version, mode: Mode.server, stratum: 2, poll: asked.poll, precision: -23 }
+    const leap = passed === 0 ? (change === "insert" ? 1 : 2) : 0
+    const said = { leap, version: asked.version, mode: Mode.server, stratum: 2, poll: asked.poll, precision: -23 }
     const root = { rootDelay: 0x10, rootDispersion: 0x20, referenceId: 0xc0000201, reference: stamp(shift - 8) }
     const stamps = { origin: asked.transmit, receive: now, transmit: stamp(shift) }
     socket.send(encodeHeader({ ...said, ...root, ...stamps } as NtpHeader), from.port, from.address)
   })
-  socket.bind(0, "127.0.3.1")
+  socket.bind(0, address)
   await once(socket, "listening")
-  return { port: socket.address().port, close: () => void socket.close() }
+  return { port: socket.address().port, ahead: () => ahead, close: () => void socket.close() }
 }
 
 const ask = async (port: number): Promise<NtpHeader | undefined> => {
@@ -61,7 +75,7 @@ const ask = async (port: number): Promise<NtpHeader | undefined> => {
 const firstGoodReply = async (lines: string, until: (reply: NtpHeader) => boolean): Promise<NtpHeader> => {
   const folder = mkdtempSync(join(tmpdir(), "meridian-leap-"))
   const shift = LEAP_AT - HOUR - Date.now() / 1e3
-  const server = await announcingServer(shift)
+  const server = await announcingServer("127.0.3.1", () => shift)
   const file = join(folder, "ntp.conf")
   writeFileSync(file, `server 127.0.3.1:${server.port} iburst minpoll 3\ntinker panic 0\n${lines}`)
   const node = await startNode({ args: ["--workers", "1", "--listen", "127.0.0.1", "--config", file] })
@@ -92,5 +106,46 @@ describe.concurrent("a node's replies an hour before a leap second", () => {
     expect(reply).toMatchObject({ leap: 0, stratum: 3 })
     // 254 and the smear so far in units of 2^-22 s: half a second slow.
     expect(((reply.referenceId << 8) >> 8) / 2 ** 22).toBeCloseTo(-0.5, 1)
+  })
+})
+
+/** Follows a node over a leap second; what its replies were off by, and which leap indicators they had before and after. */
+const overTheLeap = async (address: string, change: Change) => {
+  const folder = mkdtempSync(join(tmpdir(), "meridian-leaping-"))
+  const file = join(folder, "ntp.conf")
+  const server = await announcingServer(address, () => LEAP_AT - 45 - Date.now() / 1e3, change)
+  writeFileSync(file, `server ${address}:${server.port} iburst minpoll 3\ntinker panic 0\n`)
+  const node = await startNode({ args: ["--workers", "1", "--listen", "127.0.0.1", "--config", file] })
+  const wrong: string[] = []
+  const seen = new Set<string>()
+  try {
+    for (let unix = 0; unix < LEAP_AT + 12; await sleep(100)) {
+      const reply = await ask(node.port)
+      const ahead = server.ahead()
+      if (ahead === undefined) continue
+      unix = Date.now() / 1e3 + ahead
+      // The clock's process looks four times a second, and a busy machine keeps it waiting.
+      if (reply === undefined || reply.leap === 3 || Math.abs(unix - LEAP_AT) < 2) continue
+      const served = Number(reply.transmit >> 32n) - 2_208_988_800 + Number(reply.transmit & 0xffffffffn) / 2 ** 32
+      const error = served - (unix + leapt(change, unix))
+      if (Math.abs(error) > 0.4) wrong.push(`${(unix - LEAP_AT).toFixed(1)} s from it: ${error.toFixed(3)} s off`)
+      seen.add(`${unix < LEAP_AT ? "before" : "after"} ${reply.leap}`)
+    }
+  } finally {
+    await node.stop()
+    server.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return { wrong, seen: [...seen].filter((it) => it !== "before 0").toSorted() }
+}
+
+describe("a node's replies while a leap second passes", () => {
+  it("go with it, inserted or deleted: announced before, taken once, and gone", async () => {
+    const [inserted, deleted] = await Promise.all([
+      overTheLeap("127.0.3.2", "insert"),
+      overTheLeap("127.0.3.3", "delete")
+    ])
+    expect(inserted).toEqual({ wrong: [], seen: ["after 0", "before 1"] })
+    expect(deleted).toEqual({ wrong: [], seen: ["after 0", "before 2"] })
   })
 })
