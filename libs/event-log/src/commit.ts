@@ -2,7 +2,7 @@
  * Commits: the unit that stores keep. A commit's body is a JSON array of its events, so that several events of one
  * decision are stored whole or not at all on every store, whatever it knows of transactions.
  */
-import { type AnyEvent, encodeEvent, familyOf, judgeEvent } from "@meridian/events/catalogue"
+import { type AnyEvent, encodeEvent, familyOf, judgeEvent, readEventQuickly } from "@meridian/events/catalogue"
 import { MAX_EVENT_BYTES } from "@meridian/events/event"
 import { EventRefused, type QuarantineReason } from "./event-log.ts"
 
@@ -87,12 +87,17 @@ export const openCommit = ({ subject, body }: RawCommit, inspect: Inspect | unde
     (body.length * 3 > MAX_COMMIT_BYTES && Buffer.byteLength(body) > MAX_COMMIT_BYTES)
   )
     return bad("oversized", `a commit is at most ${MAX_COMMIT_BYTES} bytes`)
+  // A UTF-16 unit is at most three bytes, so only a long body can hold an event that is too long.
+  const long = body.length * 3 > MAX_EVENT_BYTES
+  const only = long ? undefined : onlyEventOf(body)
+  if (only?.subject === subject) {
+    const wrong = inspect?.(only)
+    return wrong === undefined ? { _tag: "Good", events: [only] } : bad("wrongly-sealed", wrong)
+  }
   const values = parse(body)
   if (values === undefined) return bad("malformed", "not a JSON array of events")
   if (values.length === 0 || values.length > MAX_COMMIT_EVENTS)
     return bad("malformed", `a commit has 1 to ${MAX_COMMIT_EVENTS} events, this one has ${values.length}`)
-  // A UTF-16 unit is at most three bytes, so only a long body can hold an event that is too long.
-  const long = body.length * 3 > MAX_EVENT_BYTES
   let previous: AnyEvent | undefined
   for (let index = 0; index < values.length; index++) {
     const event = judgeEvent(values[index])
@@ -107,6 +112,10 @@ export const openCommit = ({ subject, body }: RawCommit, inspect: Inspect | unde
   }
   return { _tag: "Good", events: values as ReadonlyArray<AnyEvent> }
 }
+
+/** The one event of a commit that surely has no other, which is what nearly all are. */
+const onlyEventOf = (body: string): AnyEvent | undefined =>
+  body.startsWith("[") && body.endsWith("]") ? readEventQuickly(body, 1, body.length - 1) : undefined
 
 const parse = (body: string): Array<unknown> | undefined => {
   try {

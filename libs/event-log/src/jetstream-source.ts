@@ -11,6 +11,8 @@ import { randomBytes } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
 import { BatchQueue } from "./batch-queue.ts"
 import { FoundCommit, type RawCommit } from "./commit.ts"
+import { type Delivery, readDelivery } from "./delivery.ts"
+import { takeDeliveries, textOf } from "./delivery-frames.ts"
 import { LogUnavailable } from "./event-log.ts"
 
 /** Commits queued from which on the server is not told to go on. It may have sent up to 32 MB more by then. */
@@ -41,10 +43,10 @@ export interface SourceOptions {
 
 interface Running {
   readonly name: string
-  /** What the reply subject of each of its messages begins with. */
-  readonly start: string
   readonly inbox: string
   readonly subscription: Subscription
+  /** Ends the short way of its deliveries. */
+  readonly release: () => void
   /** Number of the last delivery. */
   delivered: number
   /** Looks since something came, -1 before the first. */
@@ -53,7 +55,7 @@ interface Running {
   owed: string | undefined
 }
 
-const decoder = new TextDecoder()
+const encoder = new TextEncoder()
 
 export class Source {
   readonly #options: SourceOptions
@@ -65,6 +67,9 @@ export class Source {
   #closed = false
   /** Consumers in a row that gave no sign. */
   #fruitless = 0
+  /** The last commit's subject in NATS and in the log: mostly the next one's too. */
+  #wired = ""
+  #subject = ""
 
   constructor(options: SourceOptions, onClose: () => void) {
     this.#options = options
@@ -123,8 +128,13 @@ export class Source {
     })
     // Short, because the name comes back with every message.
     const name = randomBytes(6).toString("base64url")
-    const start = `${PREFIX}${stream}.${name}.`
-    const running: Running = { name, start, inbox, subscription, delivered: 0, silent: -1, owed: undefined }
+    const sid = subscription.getID()
+    const take = (delivery: Delivery, subject: string, body: string): void => {
+      if (this.#running === running) this.#deliver(running, delivery, subject, body)
+    }
+    // Of a message without its body the size is in a header, which only the client reads.
+    const release = sizesOnly === true ? () => {} : takeDeliveries(connection, { sid, take })
+    const running: Running = { name, inbox, subscription, release, delivered: 0, silent: -1, owed: undefined }
     this.#running = running
     try {
       await manager.consumers.add(stream, {
@@ -151,23 +161,33 @@ export class Source {
 
   #receive(running: Running, error: Error | null, message: Msg): void {
     if (error !== null) return void this.#restartSoon()
+    const { subject, reply, data, headers } = message
+    if (subject === running.inbox) return this.#control(running, message)
+    const delivery = readDelivery(encoder.encode(reply))
+    if (delivery === undefined) return void this.#restartSoon()
+    const body = this.#options.sizesOnly === true ? (headers?.get("Nats-Msg-Size") ?? "") : textOf(Buffer.from(data))
+    this.#deliver(running, delivery, subject, body)
+  }
+
+  #deliver(running: Running, { seq, number, pending }: Delivery, subject: string, body: string): void {
     running.silent = 0
     this.#fruitless = 0
-    const { subject } = message
-    if (subject === running.inbox) return this.#control(running, message)
-    const delivery = deliveryOf(message.reply ?? "", running.start)
-    if (delivery === undefined || delivery.number !== running.delivered + 1) return void this.#restartSoon()
-    running.delivered = delivery.number
-    if (delivery.seq < this.#next) return
-    this.#next = delivery.seq + 1
-    const { cut, sizesOnly } = this.#options
-    const body = sizesOnly === true ? (message.headers?.get("Nats-Msg-Size") ?? "") : decoder.decode(message.data)
-    this.#queue.push(new FoundCommit(delivery.seq, subject.slice(cut), body))
-    if (delivery.pending === 0) this.#queue.markCaughtUp()
+    if (number !== running.delivered + 1) return void this.#restartSoon()
+    running.delivered = number
+    if (seq < this.#next) return
+    this.#next = seq + 1
+    if (subject !== this.#wired) {
+      this.#wired = subject
+      this.#subject = subject.slice(this.#options.cut)
+    }
+    this.#queue.push(new FoundCommit(seq, this.#subject, body))
+    if (pending === 0) this.#queue.markCaughtUp()
   }
 
   /** Flow control, heartbeats, and word that the consumer is gone. */
   #control(running: Running, { headers, reply }: Msg): void {
+    running.silent = 0
+    this.#fruitless = 0
     if (headers?.code !== 100) return void this.#restartSoon()
     const stalled = headers.get("Nats-Consumer-Stalled")
     const goOn = stalled === "" ? reply : stalled
@@ -201,6 +221,7 @@ export class Source {
     const running = this.#running
     this.#running = undefined
     if (running === undefined || this.#options.connection.isClosed()) return
+    running.release()
     running.subscription.unsubscribe()
     this.#forget(running.name)
   }
@@ -209,49 +230,4 @@ export class Source {
     const { connection, manager, stream } = this.#options
     if (!connection.isClosed()) void manager.consumers.delete(stream, name).catch(() => {})
   }
-}
-
-/** What a message's reply subject says of its delivery. */
-export interface Delivery {
-  readonly seq: number
-  /** Counts the consumer's deliveries, from 1. */
-  readonly number: number
-  /** Messages of the consumer still to come. */
-  readonly pending: number
-}
-
-const DOT = 46
-const DIGIT_0 = 48
-const DIGIT_9 = 57
-const PREFIX = "$JS.ACK."
-
-/**
- * Reads `$JS.ACK.stream.consumer.times.SEQ.NUMBER.time.PENDING`, or the longer form with domain and account before the
- * stream and perhaps something after the end; undefined where it is neither. By hand, because it is done for every message
- * and taking the subject apart into strings takes six times as long. `start`: what it begins with up to the consumer's
- * name and the dot after it, if that is known.
- */
-export const deliveryOf = (reply: string, start = ""): Delivery | undefined => {
-  let at = start.length
-  if (start === "" || !reply.startsWith(start)) {
-    if (!reply.startsWith(PREFIX)) return undefined
-    const dots = reply.split(".").length - 1
-    if (dots !== 8 && dots < 10) return undefined
-    at = PREFIX.length
-    for (let skipped = dots === 8 ? 2 : 4; skipped > 0; skipped--) at = reply.indexOf(".", at) + 1
-  }
-  let token = 0
-  let seq = 0
-  let number = 0
-  let pending = 0
-  for (; at < reply.length; at++) {
-    const code = reply.charCodeAt(at)
-    if (code === DOT) token += 1
-    else if (code < DIGIT_0 || code > DIGIT_9) {
-      if (token < 5) return undefined
-    } else if (token === 1) seq = seq * 10 + (code - DIGIT_0)
-    else if (token === 2) number = number * 10 + (code - DIGIT_0)
-    else if (token === 4) pending = pending * 10 + (code - DIGIT_0)
-  }
-  return token >= 4 && seq >= 1 && number >= 1 ? { seq, number, pending } : undefined
 }

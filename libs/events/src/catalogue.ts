@@ -13,6 +13,7 @@ import { type MemberEvent, membersDefinitions } from "./members.ts"
 import { NTS_KEYS_SUBJECT, ntsKeysDefinitions, type NtsKeysEvent } from "./nts-keys-events.ts"
 import { POLICY_SUBJECT, policyDefinitions, type PolicyEvent } from "./policy.ts"
 import { isQuickId, quickChecks } from "./quick-checks.ts"
+import { quickReader } from "./quick-event.ts"
 import { SYMMETRIC_KEYS_SUBJECT, symmetricKeysDefinitions, type SymmetricKeysEvent } from "./symmetric-keys.ts"
 
 export type AnyEvent = NtsKeysEvent | SymmetricKeysEvent | ClusterKeyEvent | MemberEvent | PolicyEvent | ClockEvent
@@ -141,6 +142,15 @@ const isSurelyEvent = (entries: ReadonlyMap<string, Entry>, value: unknown): val
 
 const isPlaced = (place: Place, subject: string): boolean =>
   "fixed" in place ? subject === place.fixed : familyOf(subject) === place.per
+
+const readQuickly = quickReader(catalogue.entries, (entry, subject) => isPlaced(entry.place, subject))
+
+/**
+ * The event that stands in a text from one place up to another, where {@link decodeEvent} would surely come to it as well.
+ * Undefined says nothing. Does not look at its length.
+ */
+export const readEventQuickly = (text: string, from: number, to: number): AnyEvent | undefined =>
+  readQuickly(text, from, to) as AnyEvent | undefined
 
 /** Every field in turn, so that a refusal has its reason. */
 const judgeAtLength = (entries: ReadonlyMap<string, Entry>, value: unknown): AnyEvent | Refusal => {

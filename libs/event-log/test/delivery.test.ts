@@ -1,13 +1,15 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { deliveryOf } from "../src/jetstream-source.ts"
+import { type Delivery, readDelivery } from "../src/delivery.ts"
 
 const token = fc.stringMatching(/^[A-Za-z0-9_-]{1,24}$/)
 const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })
 const nanoseconds = fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map(String)
 
+const read = (reply: string): Delivery | undefined => readDelivery(Buffer.from(reply))
+
 describe("what a delivery says of itself", () => {
-  it("is read in the short form and in both long ones, whether or not its start is known", () => {
+  it("is read in the short form and in both long ones, wherever it lies", () => {
     fc.assert(
       fc.property(
         token,
@@ -19,14 +21,15 @@ describe("what a delivery says of itself", () => {
         fc.nat(),
         token,
         (stream, consumer, times, seq, number, time, pending, other) => {
-          const rest = `${times}.${seq}.${number}.${time}.${pending}`
-          const start = `$JS.ACK.${stream}.${consumer}.`
-          const long = `$JS.ACK.domain.${other}.${stream}.${consumer}.${rest}`
+          const rest = `${stream}.${consumer}.${times}.${seq}.${number}.${time}.${pending}`
+          const short = `$JS.ACK.${rest}`
+          const long = `$JS.ACK.domain.${other}.${rest}`
           const found = { seq, number, pending }
-          expect(deliveryOf(start + rest)).toEqual(found)
-          expect(deliveryOf(start + rest, start)).toEqual(found)
-          expect(deliveryOf(long, start)).toEqual(found)
-          expect(deliveryOf(`${long}.${other}`, start)).toEqual(found)
+          for (const reply of [short, long, `${long}.${other}`]) {
+            expect(read(reply)).toEqual(found)
+            const around = Buffer.from(`7.${reply}.7`)
+            expect(readDelivery(around, 2, 2 + reply.length)).toEqual(found)
+          }
         }
       )
     )
@@ -41,12 +44,15 @@ describe("what a delivery says of itself", () => {
       start,
       `${start}1.2.3`,
       `${start}1.x.3.4.5`,
-      `${start}1.0.1.4.5`
+      `${start}1.0.1.4.5`,
+      `${start}1.2.3.4.`,
+      `${start}1.2.3.4.-5`,
+      `${start}1.9007199254740993.3.4.5`
     ])
-      expect([reply, deliveryOf(reply), deliveryOf(reply, start)]).toEqual([reply, undefined, undefined])
+      expect([reply, read(reply)]).toEqual([reply, undefined])
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom("$JS.ACK.", ".", "7", "x") })), (reply) => {
-        const found = deliveryOf(reply, start)
+        const found = read(reply)
         expect(found === undefined || (found.seq >= 1 && found.number >= 1 && found.pending >= 0)).toBe(true)
       }),
       { numRuns: 2_000 }
