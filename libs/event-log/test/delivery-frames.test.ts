@@ -50,14 +50,21 @@ const outcomeOf = (chunks: ReadonlyArray<Uint8Array>, isShort: boolean): Outcome
 
 const subject = fc.constantFrom("log.clock.node-a", "log.clock.node-b", "log.policy", "log.ü", "_INBOX.abc")
 const reply = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(fc.nat(), fc.nat(), fc.nat()).map(([a, b, c]) => `$JS.ACK.LOG.c.1.${a}.${b}.17.${c} `) },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(fc.nat(), fc.nat(), fc.nat()).map(([a, b, c]) => `$JS.ACK.LOG.c.1.${a}.${b}.17.${c} `)
+  },
   fc.constantFrom("", "$JS.FC.LOG.c.x ", "$JS.ACK.d.h.LOG.c.1.5.6.17.8.x ", "_INBOX.me ")
 )
 const payload = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((it) => Buffer.from(it)),
   fc.constantFrom("", "[]", "\r\n", "MSG a 3 2\r\nhi\r\n", "﻿[1]", "ü".repeat(9)).map((it) => Buffer.from(it))
 )
-const headers = fc.constantFrom("NATS/1.0\r\n\r\n", "NATS/1.0\r\nNats-Msg-Id: a:1\r\n\r\n", "NATS/1.0 100 Idle Heartbeat\r\n\r\n")
+const headers = fc.constantFrom(
+  "NATS/1.0\r\n\r\n",
+  "NATS/1.0\r\nNats-Msg-Id: a:1\r\n\r\n",
+  "NATS/1.0 100 Idle Heartbeat\r\n\r\n"
+)
 const sid = fc.constantFrom(3, 12, 4)
 const message = fc
   .tuple(subject, sid, reply, fc.option(headers, { nil: undefined }), payload)

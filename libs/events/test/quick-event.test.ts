@@ -40,7 +40,9 @@ describe("an event that is read quickly", () => {
   it("is on every day but the 29th of February", () => {
     const text = JSON.stringify(written.find((event) => event.type === "SourceReachabilityChanged"))
     const time = fc.oneof(
-      fc.date({ min: new Date("0000-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59.999Z") }).map((it) => it.getTime()),
+      fc
+        .date({ min: new Date("0000-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59.999Z") })
+        .map((it) => it.getTime()),
       fc.nat(400).map((days) => Date.UTC(2027, 11, 1) + days * 86_400_000)
     )
     fc.assert(
@@ -62,7 +64,23 @@ describe("an event that is read quickly", () => {
     let read = 0
     const piece = fc.oneof(
       fc.string({ maxLength: 3 }),
-      fc.constantFrom(`"`, `\\"`, `\\u0061`, "{", "}", "},{", `,"data":{}`, `,"type":"x"`, "é", "0", "-1", "1e3", " ", ".", ":")
+      fc.constantFrom(
+        `"`,
+        `\\"`,
+        `\\u0061`,
+        "{",
+        "}",
+        "},{",
+        `,"data":{}`,
+        `,"type":"x"`,
+        "é",
+        "0",
+        "-1",
+        "1e3",
+        " ",
+        ".",
+        ":"
+      )
     )
     fc.assert(
       fc.property(sample, fc.nat(), fc.nat(3), piece, (text, place, gone, put) => {
