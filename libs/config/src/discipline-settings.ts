@@ -211,7 +211,7 @@ const withoutEffect = (flag: SystemFlag, isOn: boolean): string | undefined => {
     case "monitor":
       return isOn ? "a list of clients is not kept yet" : undefined
     case "auth":
-      return isOn ? undefined : "peers that nobody configured are not taken yet, with or without a key"
+      return isOn ? undefined : "a peer that no line names is taken under a trusted key and never without one"
     case "calibrate":
     case "bclient":
     case "mode7":

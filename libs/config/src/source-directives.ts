@@ -74,6 +74,20 @@ export const peerDirective = row({
   actedOn: "partly"
 })
 
+/** Each is a socket of the clock's process, and a vote. */
+export const MAX_PASSIVE_PEERS = 64
+export const DEFAULT_PASSIVE_PEERS = 16
+
+export const passivepeersDirective = row({
+  name: "passivepeers",
+  operands: { most: one(wholeNumber("N", 0, MAX_PASSIVE_PEERS)) },
+  default: `${DEFAULT_PASSIVE_PEERS}`,
+  meaning:
+    "Peers that no line names and that are taken by themselves (symmetric passive mode, RFC 5905 §3.1), at most so many; each must send packets under a trusted key. 0 takes none, as `restrict default noepeer` of ntp.",
+  documented: "Meridian",
+  reload: "restart"
+})
+
 export const unpeerDirective = row({
   name: "unpeer",
   operands: {
@@ -150,6 +164,7 @@ export const SOURCE_DIRECTIVES: readonly Directive[] = [
   serverDirective,
   poolDirective,
   peerDirective,
+  passivepeersDirective,
   unpeerDirective,
   refclockDirective,
   fudgeDirective

@@ -8,14 +8,16 @@ import {
   repeatedClocks
 } from "./reference-clock-settings.ts"
 import {
+  DEFAULT_PASSIVE_PEERS,
   fudgeDirective,
+  passivepeersDirective,
   peerDirective,
   poolDirective,
   refclockDirective,
   serverDirective,
   unpeerDirective
 } from "./source-directives.ts"
-import { fromFile, type Sourced } from "./sourced.ts"
+import { fromDefault, fromFile, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 import { port as portType } from "./value-types.ts"
 
@@ -63,6 +65,8 @@ export interface SourcesSettings {
   readonly sources: readonly Sourced<SourceSettings>[]
   /** Without the local reference, 127.127.1.0. */
   readonly referenceClocks: readonly Sourced<ReferenceClockSettings>[]
+  /** Peers that are taken without a line; 0: none. */
+  readonly passivePeers: Sourced<number>
 }
 
 /** The driver of the local clock (type 1), unit 0. */
@@ -134,7 +138,8 @@ export const sourcesSettings = (
   return {
     value: {
       sources: first.map(({ value, location }) => fromFile(value, location)),
-      referenceClocks: keptClocks.map(({ value, location }) => fromFile(value, location))
+      referenceClocks: keptClocks.map(({ value, location }) => fromFile(value, location)),
+      passivePeers: lastOf(statements, passivepeersDirective, "most") ?? fromDefault(DEFAULT_PASSIVE_PEERS)
     },
     diagnostics
   }

@@ -25,6 +25,7 @@ describe("rows about the clock and its sources", () => {
     pool: "pool 2.debian.pool.ntp.org iburst",
     peer: "peer h key 3",
     unpeer: "unpeer h",
+    passivepeers: "passivepeers 0",
     refclock: "refclock shm unit 2 refid GPS time1 0.1 flag1 1",
     tos: "tos maxclock 11",
     tinker: "tinker panic 0",
@@ -216,6 +217,14 @@ describe("sources", () => {
     }
   })
 
+  it("may be peers that no line names: sixteen, or as many as the last line says", () => {
+    const most = (text: string) => settle(text).settings.passivePeers.value
+    expect([most(""), most("passivepeers 0"), most("passivepeers 3\npassivepeers 64")]).toEqual([16, 0, 64])
+    expect(problems("passivepeers 65")[0]).toMatch(/^error 1:14 /)
+    expect(parseText("f", "restrict default kod noepeer").diagnostics[0]?.message).toMatch(/'passivepeers 0' takes no/)
+    expect(parseText("f", "restrict default kod nopeer").diagnostics[0]?.message).not.toContain("passivepeers")
+  })
+
   it("are taken back by unpeer wherever it stands", () => {
     expect(sources("unpeer b\nserver a\npool b\npeer b").map(({ host }) => host)).toEqual(["a"])
     const clocks = "refclock shm unit 1\nserver 127.127.28.2\n"
@@ -340,7 +349,7 @@ describe("the discipline", () => {
     ["enable monitor", "a list of clients is not kept yet"],
     ["disable monitor", undefined],
     ["enable auth", undefined],
-    ["disable auth", "peers that nobody configured are not taken yet"],
+    ["disable auth", "a peer that no line names is taken under a trusted key and never without one"],
     ["enable calibrate", "not acted on yet"],
     ["enable bclient", "not acted on yet"],
     ["enable mode7", "not acted on yet"],

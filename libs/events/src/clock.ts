@@ -53,6 +53,20 @@ export const SourceReachabilityChanged = defineEvent(
   Schema.Struct({ source: Source, reachable: Schema.Boolean, reach: Reach })
 )
 
+/**
+ * A peer that no line names was taken (symmetric passive mode, RFC 5905 §3.1), or let go. Who came under which key has a
+ * say in the node's time from then on.
+ */
+export const PassivePeerChanged = defineEvent(
+  "PassivePeerChanged",
+  Schema.Struct({
+    source: Source,
+    key: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
+    taken: Schema.Boolean,
+    reason: Reason
+  })
+)
+
 /** The clock was stepped by `offset` seconds. */
 export const ClockStepped = defineEvent(
   "ClockStepped",
@@ -83,6 +97,7 @@ export const HoldoverEntered = defineEvent(
 export const clockDefinitions = [
   SystemPeerChosen,
   SourceReachabilityChanged,
+  PassivePeerChanged,
   ClockStepped,
   LeapArmed,
   HoldoverEntered
@@ -129,6 +144,7 @@ type Said<D> = EventOf<D> extends { readonly data: infer Data } ? Data : never
 export type ClockCommand =
   | ({ readonly _tag: "ChoosePeer" } & Omit<Said<typeof SystemPeerChosen>, "previous">)
   | ({ readonly _tag: "SetReachability" } & Said<typeof SourceReachabilityChanged>)
+  | ({ readonly _tag: "SetPassivePeer" } & Said<typeof PassivePeerChanged>)
   | ({ readonly _tag: "Step" } & Said<typeof ClockStepped>)
   | ({ readonly _tag: "ArmLeap" } & Said<typeof LeapArmed>)
   | ({ readonly _tag: "EnterHoldover" } & Omit<Said<typeof HoldoverEntered>, "lastPeer">)
@@ -149,6 +165,12 @@ export const decide = (state: ClockState, command: ClockCommand, context: Comman
       if (command.reachable && state.reachable.length >= SOURCES_KEPT)
         return refuse("too-many-sources", `at most ${SOURCES_KEPT} sources can be in reach: configure fewer`)
       draft.emit(SourceReachabilityChanged, data)
+      break
+    }
+    case "SetPassivePeer": {
+      // A clock's process that starts anew knows of none, so what it says is never what already is.
+      const { _tag, ...data } = command
+      draft.emit(PassivePeerChanged, data)
       break
     }
     case "Step": {
@@ -185,6 +207,8 @@ export const evolve = (state: ClockState, event: ClockEvent): ClockState | Event
       const others = state.reachable.filter((it) => it !== source)
       return { ...base, reachable: reachable ? [...others, source].slice(-SOURCES_KEPT) : others }
     }
+    case "PassivePeerChanged":
+      return base
     case "ClockStepped":
       return { ...base, steps: state.steps + 1, lastStep: event.data.offset }
     case "LeapArmed":

@@ -2,7 +2,14 @@
  * Checks by hand for the events that a log holds by the million, a tenth of what their schemas take. A check that says
  * true is right; one that says false says nothing, and the schema decides. That both agree is a property test.
  */
-import type { HoldoverEntered, LeapArmed, SourceReachabilityChanged, SystemPeerChosen, ClockStepped } from "./clock.ts"
+import type {
+  ClockStepped,
+  HoldoverEntered,
+  LeapArmed,
+  PassivePeerChanged,
+  SourceReachabilityChanged,
+  SystemPeerChosen
+} from "./clock.ts"
 import { type EventOf, isInstant } from "./event.ts"
 import type { MemberHeartbeat } from "./members.ts"
 
@@ -44,6 +51,8 @@ export const quickChecks: Readonly<Record<string, (data: object) => boolean>> = 
     isSource(peer) && (previous === null || isSource(previous)) && isReason(reason) && areMeasurements(measurements),
   SourceReachabilityChanged: ({ source, reachable, reach }: Loose<DataOf<typeof SourceReachabilityChanged>>) =>
     isSource(source) && typeof reachable === "boolean" && isWhole(reach, 255),
+  PassivePeerChanged: ({ source, key, taken, reason }: Loose<DataOf<typeof PassivePeerChanged>>) =>
+    isSource(source) && key !== 0 && isWhole(key, 65_535) && typeof taken === "boolean" && isReason(reason),
   ClockStepped: ({ offset, reason, measurements }: Loose<DataOf<typeof ClockStepped>>) =>
     Number.isFinite(offset) && isReason(reason) && areMeasurements(measurements),
   LeapArmed: ({ leap, at, source }: Loose<DataOf<typeof LeapArmed>>) =>

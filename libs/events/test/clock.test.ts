@@ -57,6 +57,22 @@ describe("a node's clock", () => {
     expect(story.refused(reach("one-more", true), at(4))).toBe("too-many-sources")
   })
 
+  it("tells of every peer that was taken and let go, under which key", () => {
+    const story = begun()
+    const change = {
+      _tag: "SetPassivePeer",
+      source: "192.0.2.1",
+      key: 5,
+      taken: true,
+      reason: "symmetric active"
+    } as const
+    expect(story.when(change, at(0))).toEqual(["PassivePeerChanged"])
+    // A clock's process that was started anew takes it again, without having let it go.
+    expect(story.when(change, at(1))).toEqual(["PassivePeerChanged"])
+    expect(story.when({ ...change, taken: false, reason: "not heard for long" }, at(2))).toEqual(["PassivePeerChanged"])
+    expect(story.state).toMatchObject({ version: 3, peer: null, reachable: [] })
+  })
+
   it("tells of steps and leap seconds", () => {
     const story = begun()
     story.when({ _tag: "Step", offset: -1.5, reason: "threshold", measurements: [] }, at(0))
@@ -83,6 +99,7 @@ describe("a node's clock", () => {
       fc.constantFrom("a", "b", "c").map(choose),
       fc.tuple(fc.constantFrom("a", "b"), fc.boolean()).map(([source, reachable]) => reach(source, reachable)),
       fc.constant(holdover),
+      fc.constant<ClockCommand>({ _tag: "SetPassivePeer", source: "b", key: 5, taken: true, reason: "x" }),
       fc.constant<ClockCommand>({ _tag: "Step", offset: 1, reason: "x", measurements: [] })
     )
     fc.assert(

@@ -130,6 +130,10 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
     { peer: "192.0.2.1", previous: null, reason: "least root distance", measurements: [measurement] }
   ],
   SourceReachabilityChanged: ["clock.node-a", { source: "192.0.2.1", reachable: false, reach: 0 }],
+  PassivePeerChanged: [
+    "clock.node-a",
+    { source: "192.0.2.1", key: 7, taken: true, reason: "symmetric active, under key 7" }
+  ],
   ClockStepped: ["clock.node-a", { offset: -1.5, reason: "over the step threshold", measurements: [measurement] }],
   LeapArmed: ["clock.node-a", { leap: "insert", at: "2027-01-01T00:00:00.000Z", source: "192.0.2.1" }],
   HoldoverEntered: [

@@ -1,5 +1,6 @@
 /** Numeric IP addresses as text and as the kernel's sockaddr_in and sockaddr_in6 (Linux). */
 import { endianness } from "node:os"
+import { parseAddress } from "@meridian/config/address"
 
 const AF_INET = 2
 const AF_INET6 = 10
@@ -49,3 +50,20 @@ export const writeSocketAddress = (out: Uint8Array, offset: number, text: string
 /** The port of a sockaddr at `offset`. */
 export const socketAddressPort = (addresses: Uint8Array, offset: number): number =>
   (addresses[offset + 2]! << 8) | addresses[offset + 3]!
+
+/** The 4 or 16 bytes of a numeric address at `offset` as text, in the one way in which addresses are compared (RFC 5952). */
+export const addressText = (bytes: Uint8Array, offset: number, family: 4 | 6): string => {
+  if (family === 4) return bytes.subarray(offset, offset + 4).join(".")
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    ((bytes[offset + 2 * index]! << 8) | bytes[offset + 2 * index + 1]!).toString(16)
+  )
+  return parseAddress(groups.join(":"))!.text
+}
+
+/** The address of a sockaddr_in or sockaddr_in6 at `offset` as text, with its zone as a number where it has one. */
+export const socketAddressText = (addresses: Uint8Array, offset: number, family: 4 | 6): string => {
+  const text = addressText(addresses, offset + (family === 6 ? 8 : 4), family)
+  if (family === 4) return text
+  const zone = new DataView(addresses.buffer, addresses.byteOffset).getUint32(offset + 24, LITTLE_ENDIAN)
+  return zone === 0 ? text : `${text}%${zone}`
+}

@@ -4,6 +4,7 @@
  * structured clones.
  */
 import { isRecord } from "./message.ts"
+import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
 
 /** One `server`, `pool` or `peer` line. */
 export interface UpstreamConfiguration {
@@ -140,6 +141,10 @@ export interface DisciplineConfiguration {
   readonly leapSmearSeconds: number
   /** Where the node serves: symmetric peers are spoken to from there. Without it, from any port. */
   readonly serving?: readonly ServingEndpoint[]
+  /** At most so many peers that no line names are taken (docs/adr/007); 0 or absent: none. */
+  readonly passivePeers?: number
+  /** They must come under keys that `trustedkey` lines name; those of the event log are for clients. */
+  readonly passiveKeys?: readonly { readonly first: number; readonly last: number }[]
 }
 
 /** A numeric address, perhaps a wildcard, and a UDP port. */
@@ -183,7 +188,8 @@ export interface SourceReport {
   readonly port: number
   /** The configured host. */
   readonly name: string | null
-  readonly mode: "client" | "active" | "clock"
+  /** `passive`: a peer that came by itself, and goes when it is not heard any more. */
+  readonly mode: "client" | "active" | "passive" | "clock"
   /** 16 until it has answered. */
   readonly stratum: number
   readonly leap: number
@@ -259,6 +265,17 @@ export interface TrackingReport {
   readonly kernel: KernelReport | null
   /** What stands between this node and good time, one sentence each; empty when nothing does. */
   readonly waitingFor: readonly string[]
+  /** Peers that came by themselves; absent where none is taken. */
+  readonly passivePeers?: PassivePeersReport
+}
+
+export interface PassivePeersReport {
+  readonly now: number
+  readonly most: number
+  /** Since the start. */
+  readonly taken: number
+  /** Sightings of such peers that were not taken, by why. */
+  readonly refused: Readonly<Record<string, number>>
 }
 
 export interface DisciplineReport {
@@ -311,7 +328,7 @@ export interface SystemCounters {
 export interface DisciplineDrain {
   readonly type: "drain"
 }
-export type ToDiscipline = DisciplineDrain | SystemCounters
+export type ToDiscipline = DisciplineDrain | SystemCounters | PeersSeen
 
 const isTracking = (value: unknown): value is TrackingReport =>
   isRecord(value) &&
@@ -363,6 +380,7 @@ const counterNames = [
 export const parseToDiscipline = (message: unknown): ToDiscipline | undefined => {
   if (!isRecord(message)) return undefined
   if (message["type"] === "drain") return { type: "drain" }
+  if (message["type"] === "peers-seen") return parsePeersSeen(message)
   if (message["type"] !== "system-counters") return undefined
   return counterNames.every((name) => Number.isFinite(message[name]))
     ? (message as unknown as SystemCounters)

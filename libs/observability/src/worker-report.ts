@@ -3,6 +3,7 @@
  * started and only grow; rates are the reader's business.
  */
 import { addCounts, isCounts, isRecord } from "./message.ts"
+import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
 
 /** Upper bounds of the batch-size histogram's bins: 1, 2–3, 4–7, … 64. */
 export const BATCH_SIZE_BINS = [1, 3, 7, 15, 31, 63, 64] as const
@@ -58,7 +59,7 @@ export interface WorkerDrained {
   readonly report: WorkerReport
 }
 
-export type FromWorker = WorkerReady | WorkerReport | WorkerDrained
+export type FromWorker = WorkerReady | WorkerReport | WorkerDrained | PeersSeen
 
 /** Answer what waits, stop reading, report, exit. */
 export interface Drain {
@@ -87,7 +88,7 @@ export const parseFromWorker = (message: unknown): FromWorker | undefined => {
   if (isReport(message)) return message
   if (message["type"] === "drained" && isReport(message["report"]))
     return { type: "drained", report: message["report"] }
-  return undefined
+  return parsePeersSeen(message)
 }
 
 /** Reads a message from the supervisor; undefined when it is none of ours. */

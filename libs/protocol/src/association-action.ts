@@ -81,10 +81,18 @@ export interface NeedKeyExchange {
   readonly reason: "no-cookies" | "nak" | "unreachable"
 }
 
-/** The association has ended and must be let go: it sends nothing more. */
+/** A passive association: the peer is late. Nothing is sent, but its poll went by without an answer. */
+export interface Missed {
+  readonly _tag: "Missed"
+}
+
+/**
+ * The association has ended and must be let go: it sends nothing more. `silent` and `client` are of passive ones: the peer
+ * was not heard for long, or asks as a client now, which is the workers' to answer.
+ */
 export interface Demobilise {
   readonly _tag: "Demobilise"
-  readonly reason: "denied" | "restricted"
+  readonly reason: "denied" | "restricted" | "silent" | "client"
 }
 
 /** A packet that gave no sample, or (`no-key`) one that could not be sent. */
@@ -101,6 +109,7 @@ export type AssociationAction =
   | ReachabilityChanged
   | Kiss
   | NeedKeyExchange
+  | Missed
   | Demobilise
   | Drop
 

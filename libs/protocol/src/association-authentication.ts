@@ -1,5 +1,5 @@
 /** The three ways an association's packets are authenticated: not at all, by a symmetric key, by NTS. */
-import { CUT_DIGEST_BYTES, KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
+import { CUT_DIGEST_BYTES, KEY_ID_BYTES, MAXIMUM_DIGEST_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
 import type { NtsAssociation, NtsRejection } from "@meridian/auth/nts-client"
 import { versionOf } from "@meridian/wire/ntp"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
@@ -30,26 +30,35 @@ export const unauthenticated: AssociationAuthentication = {
   }
 }
 
-/** Packets carry a MAC under this key, and so must replies: another key's is as good as none, even if we have it. */
-export const symmetricKey = (macs: SymmetricMacs, keyId: number): AssociationAuthentication => ({
-  kind: "symmetric",
-  seal: (header) => {
-    const key = macs.keys.get(keyId)
-    if (key === undefined || !macs.keys.isTrusted(keyId)) return { _tag: "NoKey" }
-    const packet = new Uint8Array(header.length + KEY_ID_BYTES + CUT_DIGEST_BYTES)
-    packet.set(header)
-    const macLength = macs.append(new DataView(packet.buffer), packet, 0, header.length, key)
-    return { _tag: "Sealed", bytes: packet.subarray(0, header.length + macLength) }
-  },
-  judge: (packet) => {
-    const { view, trailer, shape } = scan(packet)
-    const fault = misshapen(shape)
-    if (fault !== undefined) return fault
-    if (shape !== TrailerShape.mac) return "not-authenticated"
-    if (view.getUint32(trailer.macOffset) !== keyId) return "forged"
-    return macs.verify(view, packet, 0, trailer.macOffset, trailer.macLength) === "verified" ? "authentic" : "forged"
+/**
+ * Packets carry a MAC under this key, and so must replies: another key's is as good as none, even if we have it. The digest
+ * is cut, as version 4 has it, until the other side is heard to send a whole one.
+ */
+export const symmetricKey = (macs: SymmetricMacs, keyId: number): AssociationAuthentication => {
+  let isWhole = false
+  return {
+    kind: "symmetric",
+    seal: (header) => {
+      const key = macs.keys.get(keyId)
+      if (key === undefined || !macs.keys.isTrusted(keyId)) return { _tag: "NoKey" }
+      const packet = new Uint8Array(header.length + KEY_ID_BYTES + MAXIMUM_DIGEST_BYTES)
+      packet.set(header)
+      const macLength = isWhole ? KEY_ID_BYTES + key.algorithm.digestBytes : undefined
+      const length = macs.append(new DataView(packet.buffer), packet, 0, header.length, key, macLength)
+      return { _tag: "Sealed", bytes: packet.subarray(0, header.length + length) }
+    },
+    judge: (packet) => {
+      const { view, trailer, shape } = scan(packet)
+      const fault = misshapen(shape)
+      if (fault !== undefined) return fault
+      if (shape !== TrailerShape.mac) return "not-authenticated"
+      if (view.getUint32(trailer.macOffset) !== keyId) return "forged"
+      if (macs.verify(view, packet, 0, trailer.macOffset, trailer.macLength) !== "verified") return "forged"
+      isWhole = trailer.macLength > KEY_ID_BYTES + CUT_DIGEST_BYTES
+      return "authentic"
+    }
   }
-})
+}
 
 const ntsReasons: Readonly<Record<NtsRejection, DropReason>> = {
   short: "short",

@@ -9,10 +9,10 @@ export interface Endpoint {
 }
 
 /**
- * `client` asks a server, `active` is our end of a `peer` line (RFC 5905 §3). There are no passive associations: nobody's
- * packet mobilises one (docs/adr/007).
+ * `client` asks a server, `active` is our end of a `peer` line, `passive` our end of a `peer` line that only the other side
+ * has (RFC 5905 §3; docs/adr/007).
  */
-export type AssociationMode = "client" | "active"
+export type AssociationMode = "client" | "active" | "passive"
 
 export interface AssociationOptions {
   readonly mode: AssociationMode

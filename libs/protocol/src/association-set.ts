@@ -1,5 +1,6 @@
 /**
- * All associations of a node: those of configured lines and of pools. It keeps their timers, takes in the answers of DNS as events, and never has two associations with one address.
+ * All associations of a node: those of configured lines, of pools, and of peers that came by themselves. It keeps their
+ * timers, takes in the answers of DNS as events, and never has two associations with one address.
  */
 import type { NtsAssociation } from "@meridian/auth/nts-client"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
@@ -13,6 +14,7 @@ import {
   type Endpoint,
   type Moment
 } from "./association-options.ts"
+import { type Caller, passiveOptions, PassiveRegister, type PassiveRefusal } from "./association-callers.ts"
 import { isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
 
 /** What one association asks for, timers and ends aside. */
@@ -25,8 +27,8 @@ export interface Associated {
 export interface Mobilised {
   readonly _tag: "Mobilised"
   readonly id: number
-  /** The configured line's host. */
-  readonly host: string
+  /** The configured line's host; undefined for a peer that came by itself. */
+  readonly host: string | undefined
   readonly endpoint: Endpoint
   readonly options: AssociationOptions
 }
@@ -36,7 +38,7 @@ export interface Demobilised {
   readonly _tag: "Demobilised"
   readonly id: number
   readonly endpoint: Endpoint
-  readonly reason: Demobilise["reason"] | "unpeered" | "replaced"
+  readonly reason: Demobilise["reason"] | "unpeered" | "replaced" | "key-withdrawn" | "no-socket"
 }
 
 /** Look the host up and tell `resolved` or `resolutionFailed`. */
@@ -52,14 +54,22 @@ export interface Refused {
   readonly reason: "duplicate-host" | "duplicate-address" | "unknown-host"
 }
 
-export type SetAction = Associated | Mobilised | Demobilised | Resolve | Refused
+/** A peer that came by itself is not taken. Its packet was answered already, and its next one will be. */
+export interface CallerRefused {
+  readonly _tag: "CallerRefused"
+  readonly reason: PassiveRefusal
+}
+
+export type SetAction = Associated | Mobilised | Demobilised | Resolve | Refused | CallerRefused
 
 export interface AssociationSetOptions {
   /** Pools are filled up to so many associations in all (tos maxclock). */
   readonly maxclock: number
+  /** So many peers that came by themselves are kept beside them; 0: none. */
+  readonly passivePeers: number
 }
 
-export const defaultSetOptions: AssociationSetOptions = { maxclock: 10 }
+export const defaultSetOptions: AssociationSetOptions = { maxclock: 10, passivePeers: 0 }
 
 /** New associations begin within this time, so that a node with many does not send all at one instant. Seconds. */
 const START_SPREAD = 0.5
@@ -69,10 +79,12 @@ export class AssociationSet {
   private readonly environment: AssociationEnvironment
   private readonly sources = new Map<string, Source>()
   private readonly members = new Map<number, Member>()
+  private readonly callers: PassiveRegister
   private lastId = 0
 
   constructor(options: AssociationSetOptions, environment: AssociationEnvironment) {
     this.options = options
+    this.callers = new PassiveRegister(options.passivePeers)
     this.environment = environment
   }
 
@@ -107,6 +119,29 @@ export class AssociationSet {
     return mobilised
   }
 
+  /** A packet in symmetric active mode from somebody whom no line names, authentic and fresh: RFC 5905 §9.2, NEWPS. */
+  called(now: Moment, caller: Caller): readonly SetAction[] {
+    const { endpoint, poll, authentication } = caller
+    if (this.find(endpoint.address) !== undefined) return []
+    const reason = this.callers.refusal(endpoint.address, now.monotonic)
+    if (reason !== undefined) return [{ _tag: "CallerRefused", reason }]
+    const { address, port } = endpoint
+    const options = passiveOptions(caller)
+    const source = new Source(
+      { kind: "passive", host: address, address, port, options, authentication: () => authentication },
+      now.monotonic
+    )
+    const mobilised = this.mobilise(now, source, endpoint, options, authentication)
+    const member = this.members.get(mobilised.id) as Member
+    return [mobilised, ...this.absorb(now, member, member.association.awaitPeer(now, poll))]
+  }
+
+  /** Ends the association of a peer that came by itself; of no other. */
+  dismiss(now: Moment, id: number, reason: "key-withdrawn" | "no-socket"): readonly SetAction[] {
+    const member = this.members.get(id)
+    return member === undefined || !isPassive(member) ? [] : [this.ended(now, member, reason)]
+  }
+
   /** Ends a line by its host, or the association with an address. */
   unpeer(host: string): readonly SetAction[] {
     const source = this.sources.get(host)
@@ -122,18 +157,19 @@ export class AssociationSet {
   resolved(now: Moment, host: string, addresses: readonly string[]): readonly SetAction[] {
     const source = this.sources.get(host)
     if (source === undefined || source.hasEnded) return []
+    const given = source.lacksMembers(this.room) ? addresses.flatMap((address) => this.giveWay(address)) : []
     const unused = addresses.filter(
       (address, index) =>
         addresses.indexOf(address) === index &&
         this.find(address) === undefined &&
         !source.isAvoided(address, now.monotonic)
     )
-    const actions = [...this.replaceDoomed(now, source, unused), ...this.fill(now, source, unused)]
+    const actions: SetAction[] = [...this.replaceDoomed(now, source, unused), ...this.fill(now, source, unused)]
     const isDuplicate = addresses.length > 0 && source.members.size === 0 && unused.length === 0
     if (isDuplicate) actions.push(refused(host, "duplicate-address"))
     const lacksMembers = source.lacksMembers(this.room)
     source.resolutionEnded(now.monotonic, actions.length > 0, lacksMembers, this.environment.random())
-    return actions
+    return [...given, ...actions]
   }
 
   resolutionFailed(now: Moment, host: string): readonly SetAction[] {
@@ -180,9 +216,10 @@ export class AssociationSet {
   keysExchanged(now: Moment, id: number, nts: NtsAssociation, endpoint?: Endpoint): readonly SetAction[] {
     const member = this.members.get(id)
     if (member === undefined) return []
+    const given = endpoint === undefined ? [] : this.giveWay(endpoint.address)
     const holder = endpoint === undefined ? id : (this.find(endpoint.address) ?? id)
     if (holder !== id) return [refused(endpoint?.address ?? "", "duplicate-address")]
-    return this.absorb(now, member, member.association.keysExchanged(now, nts, endpoint))
+    return [...given, ...this.absorb(now, member, member.association.keysExchanged(now, nts, endpoint))]
   }
 
   /** Our clock was stepped; see Association.clockStepped. */
@@ -191,7 +228,13 @@ export class AssociationSet {
   }
 
   private get room(): number {
-    return this.options.maxclock - this.members.size
+    return this.options.maxclock - this.members.size + this.callers.size
+  }
+
+  /** What a line leads to is the line's: a peer that came from there by itself makes room. */
+  private giveWay(address: string): readonly Demobilised[] {
+    const member = this.members.get(this.find(address) ?? -1)
+    return member === undefined || !isPassive(member) ? [] : [this.demobilise(member, "replaced")]
   }
 
   /** Each doomed member goes for an unused address, which it takes off the list. */
@@ -230,12 +273,15 @@ export class AssociationSet {
     const member: Member = { id, source, association, due, doom: undefined }
     this.members.set(id, member)
     source.members.add(member)
-    return { _tag: "Mobilised", id, host: source.configuration.host, endpoint, options }
+    const { kind, host } = source.configuration
+    if (kind === "passive") this.callers.taken()
+    return { _tag: "Mobilised", id, host: kind === "passive" ? undefined : host, endpoint, options }
   }
 
   private demobilise(member: Member, reason: Demobilised["reason"]): Demobilised {
     this.members.delete(member.id)
     member.source.members.delete(member)
+    if (isPassive(member)) this.callers.left()
     return { _tag: "Demobilised", id: member.id, endpoint: member.association.endpoint, reason }
   }
 
@@ -250,9 +296,10 @@ export class AssociationSet {
   }
 
   /** The association ended itself. A pool looks for another; a server that denied us is left alone for good. */
-  private ended(now: Moment, member: Member, reason: Demobilise["reason"]): Demobilised {
-    const { source } = member
+  private ended(now: Moment, member: Member, reason: Demobilised["reason"]): Demobilised {
+    const { source, association } = member
     const demobilised = this.demobilise(member, reason)
+    if (isPassive(member) && !association.isProven) this.callers.avoid(demobilised.endpoint.address, now.monotonic)
     if (source.configuration.kind === "pool") {
       source.avoid(demobilised.endpoint.address, now.monotonic)
       source.resolveAt = Math.min(source.resolveAt, now.monotonic)
@@ -263,6 +310,8 @@ export class AssociationSet {
     return demobilised
   }
 }
+
+const isPassive = ({ source }: Member): boolean => source.configuration.kind === "passive"
 
 const refused = (host: string, reason: Refused["reason"]): Refused => ({ _tag: "Refused", host, reason })
 

@@ -7,7 +7,8 @@ import type { AssociationAuthentication } from "./association-authentication.ts"
 import type { AssociationOptions } from "./association-options.ts"
 
 export interface SourceConfiguration {
-  readonly kind: "server" | "pool" | "peer"
+  /** `passive` is no line's: a peer that came by itself. */
+  readonly kind: "server" | "pool" | "peer" | "passive"
   /** As configured: a name or a numeric address. Names a line in every later call. */
   readonly host: string
   /** The host, where it is numeric and needs no look-up. */

@@ -1,7 +1,7 @@
 /**
  * Symmetric peers (RFC 5905 §9.2; RFC 9769 §3 for interleaved): each packet answers the one heard last and is answered by
- * the next one heard, at whatever pace either side polls. Both measure. We are always the active side; the other is active
- * too, or answers in symmetric passive mode.
+ * the next one heard, at whatever pace either side polls. Both measure. Where we are the active side, the other is active
+ * too, or answers in symmetric passive mode; where we are the passive one (association-passive.ts), the other is active.
  */
 import { secondsToShort } from "@meridian/time/short"
 import { differenceSeconds, type NtpTimestamp } from "@meridian/time/timestamp"
@@ -27,6 +27,8 @@ interface Heard {
 }
 
 export interface SymmetricSettings {
+  /** As sent. */
+  readonly mode: typeof Mode.symmetricActive | typeof Mode.symmetricPassive
   readonly version: number
   readonly interleaves: boolean
   /** Of our clock, log2 seconds. */
@@ -54,7 +56,7 @@ export class SymmetricExchanges implements Exchanges {
    * the peer's receive field. Otherwise, as which packet is meant would not be clear, basic.
    */
   begin(exchange: number, now: Moment, poll: number): NtpHeader {
-    const { version, interleaves, precision, system } = this.settings
+    const { mode, version, interleaves, precision, system } = this.settings
     const { heard, sent } = this
     const state = system()
     const takesTurns = this.sentSinceHeard === 0 && this.sentBetween === 1
@@ -67,7 +69,7 @@ export class SymmetricExchanges implements Exchanges {
     return {
       leap: state.leap,
       version,
-      mode: Mode.symmetricActive,
+      mode,
       stratum: state.stratum,
       poll,
       precision,

@@ -11,7 +11,7 @@ import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type
 import { referenceIdText } from "@meridian/wire/reference-id"
 import { type AssociationAction, type Demobilise, drop, type DropReason } from "./association-action.ts"
 import { type AssociationAuthentication, type Authenticity, networkTimeSecurity } from "./association-authentication.ts"
-import { ClientExchanges, type Exchanges, isMatched } from "./association-exchange.ts"
+import { ClientExchanges, type Exchanges, isMatched, type Match } from "./association-exchange.ts"
 import { headerFault, measureExchange, unusable, type ExchangeTimes } from "./association-measurement.ts"
 import {
   type AssociationEnvironment,
@@ -20,6 +20,7 @@ import {
   type Endpoint,
   type Moment
 } from "./association-options.ts"
+import { lateAfter, PassiveWatch } from "./association-passive.ts"
 import { PollSchedule } from "./association-schedule.ts"
 import { SymmetricExchanges } from "./association-symmetric.ts"
 import type { NtsAssociation } from "@meridian/auth/nts-client"
@@ -38,6 +39,8 @@ export class Association {
   private readonly environment: AssociationEnvironment
   private readonly exchanges: Exchanges
   private readonly schedule: PollSchedule
+  /** Of a passive association. */
+  private readonly watch: PassiveWatch | undefined
   private authentication: AssociationAuthentication
   private to: Endpoint
   private exchange = 0
@@ -54,10 +57,12 @@ export class Association {
     this.to = endpoint
     this.schedule = new PollSchedule(options)
     const { mode, version, xleave: interleaves } = options
+    this.watch = mode === "passive" ? new PassiveWatch() : undefined
+    const symmetric = mode === "passive" ? Mode.symmetricPassive : Mode.symmetricActive
     this.exchanges =
       mode === "client"
         ? new ClientExchanges(version, interleaves, () => this.nonce())
-        : new SymmetricExchanges({ ...environment, version, interleaves })
+        : new SymmetricExchanges({ ...environment, mode: symmetric, version, interleaves })
   }
 
   /** Where requests go and replies must come from. */
@@ -80,9 +85,21 @@ export class Association {
     return this.schedule.exponent
   }
 
+  /** Of a passive association whether the peer ever answered a packet of ours; true of others, which asked first. */
+  get isProven(): boolean {
+    return this.watch?.isProven ?? true
+  }
+
   /** The discipline's wish for the interval from the next poll on, log2 seconds; kept between minpoll and maxpoll. */
   wantPoll(exponent: number): void {
-    this.schedule.want(exponent)
+    if (this.watch === undefined) this.schedule.want(exponent)
+  }
+
+  /** A passive association begins: it waits for the peer's next packet. @param poll the peer's, log2 seconds */
+  awaitPeer(now: Moment, poll: number): readonly AssociationAction[] {
+    this.requestedAt = now.monotonic
+    this.schedule.want(poll)
+    return [this.timer(lateAfter(this.schedule, false))]
   }
 
   /** Our clock was stepped: nothing that is under way can be measured. */
@@ -109,12 +126,11 @@ export class Association {
   poll(now: Moment): readonly AssociationAction[] {
     if (this.hasEnded) return []
     const { schedule } = this
-    const isLost = schedule.requested()
-    const actions: AssociationAction[] = []
-    if (isLost) actions.push({ _tag: "ReachabilityChanged", reachable: false, reach: schedule.reach })
+    if (this.watch?.late() === true) return [this.end("silent")]
+    const lost = this.counted()
     this.requestedAt = now.monotonic
-    actions.push(...this.request(now), this.timer(schedule.interval(this.environment.random())))
-    return actions
+    if (this.watch !== undefined) return [...lost, { _tag: "Missed" }, this.timer(lateAfter(schedule, true))]
+    return [...lost, ...this.request(now), this.timer(schedule.interval(this.environment.random()))]
   }
 
   /**
@@ -128,15 +144,34 @@ export class Association {
     const header = decodeHeader(packet)
     if ("_tag" in header) return [drop("short")]
     if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return [drop("version")]
-    if (!this.isAnsweringMode(header.mode)) return [drop("mode")]
+    if (!this.isAnsweringMode(header.mode))
+      return header.mode === Mode.client && this.watch?.isDoubtful === true
+        ? [drop("mode"), this.end("client")]
+        : [drop("mode")]
     const match = this.exchanges.match(header)
     const isUnasked = match === "zero-origin" || match === "unasked" || match === "bogus-origin"
     if (!isMatched(match) && !(isUnasked && this.exchanges.learnsUnasked)) return [drop(match)]
     const authenticity = this.authentication.judge(packet)
     if (authenticity !== "authentic") return this.notAuthentic(authenticity)
     const times = this.exchanges.take(header, match, arrival, now.monotonic)
-    if (!isMatched(match)) return [drop(match)]
-    return this.answered(header, times, match === "interleaved" && this.options.mode === "active")
+    const isPast = match === "interleaved" && this.options.mode !== "client"
+    const taken = isMatched(match) ? this.answered(header, times, isPast) : [drop(match)]
+    return this.watch === undefined || this.hasEnded ? taken : [...taken, ...this.answerPeer(now, header, match)]
+  }
+
+  /** A passive association's packet for each authentic one of the peer. */
+  private answerPeer(now: Moment, header: NtpHeader, match: Match): readonly AssociationAction[] {
+    this.watch?.heard(isMatched(match))
+    this.schedule.want(header.poll)
+    const lost = this.counted()
+    this.requestedAt = now.monotonic
+    return [...lost, ...this.request(now), this.timer(lateAfter(this.schedule, false))]
+  }
+
+  /** One more poll in the reach register; says so when it was the last that kept the source in reach. */
+  private counted(): readonly AssociationAction[] {
+    const { schedule } = this
+    return schedule.requested() ? [{ _tag: "ReachabilityChanged", reachable: false, reach: schedule.reach }] : []
   }
 
   private request(now: Moment): readonly AssociationAction[] {
@@ -221,6 +256,8 @@ export class Association {
         return mode === Mode.server
       case "active":
         return mode === Mode.symmetricActive || mode === Mode.symmetricPassive
+      case "passive":
+        return mode === Mode.symmetricActive
     }
   }
 

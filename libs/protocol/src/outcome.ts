@@ -38,6 +38,8 @@ export const respondReasons = [
   "served-unsynchronised",
   /** under a symmetric key, with a MAC of the same key */
   "served-keyed",
+  /** the same, to a symmetric active peer that has heard an earlier reply of ours: one that may be taken as a peer */
+  "served-peer",
   /** NTS, authenticated and with fresh cookies */
   "served-nts",
   /** a bad MAC, answered with a crypto-NAK where that is configured */

@@ -18,11 +18,13 @@ import { secondsToShort } from "@meridian/time/short"
 import { ntpFraction, ntpSeconds } from "@meridian/time/timestamp"
 import { HEADER_BYTES, HIGHEST_VERSION, LOWEST_VERSION, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
 import { newTrailer, scanTrailer, type Trailer, TrailerShape } from "@meridian/wire/trailer"
+import { GREATEST_PASSIVE_POLL } from "./association-passive.ts"
 import { ignore, type Outcome, type Pending, pending, respond } from "./outcome.ts"
 
 const served = respond("served")
 const servedUnsynchronised = respond("served-unsynchronised")
 const servedKeyed = respond("served-keyed")
+const servedPeer = respond("served-peer")
 const servedNts = respond("served-nts")
 const cryptoNakSent = respond("crypto-nak-sent")
 const ntsNakSent = respond("nts-nak-sent")
@@ -48,6 +50,9 @@ const ADMITTED_PORT = 0
 
 /** The kiss code of a server whose clock was never set (RFC 5905 §7.4): INIT. */
 const REFERENCE_INIT = 0x494e4954
+
+/** A peer's packet echoes a reply of at most two of its poll intervals ago, and so many seconds. */
+const ECHO_SECONDS = 4
 
 /** NTS kisses a second. They are unauthenticated answers: enough for a fleet that lost its keys, too few for a reflector. */
 const NTS_NAKS_PER_SECOND = 1_000
@@ -206,9 +211,10 @@ export class NtpServer {
     if (macs.holds(slot)) {
       if (!macs.isVerified(slot))
         return this.refuseKeyed(badMac, offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+      const isPeer = (versionAndMode & 7) === Mode.symmetricPassive && this.echoesReply(offset)
       this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
       this.replyLength = macs.reply(slot, this.view, offset)
-      return servedKeyed
+      return isPeer ? servedPeer : servedKeyed
     }
     const verified = nts.verdict(slot) === "verified"
     if (!verified && this.naks === 0) return ntsNakLimited
@@ -275,6 +281,19 @@ export class NtpServer {
     this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
     this.replyLength = writeCryptoNak(this.view, offset)
     return cryptoNakSent
+  }
+
+  /**
+   * Whether a peer's origin is a time at which we may have replied to it, by its own poll interval: it hears us, and its
+   * packet is no old one that somebody kept. Workers remember nothing, so no closer look is possible here.
+   */
+  private echoesReply(offset: number): boolean {
+    const { view } = this
+    const origin = view.getUint32(offset + Offset.origin)
+    if (origin === 0 && view.getUint32(offset + Offset.origin + 4) === 0) return false
+    const age = (this.transmitSeconds - origin) | 0
+    const poll = Math.min(Math.max(view.getInt8(offset + Offset.poll), 0), GREATEST_PASSIVE_POLL)
+    return age >= -1 && age <= ECHO_SECONDS + 2 ** (poll + 1)
   }
 
   /** Turns the request at `offset` into its reply's header: the client's transmit timestamp becomes the origin, the rest is ours. */

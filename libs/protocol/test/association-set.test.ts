@@ -30,6 +30,7 @@ const short = (actions: readonly SetAction[]): readonly string[] =>
       case "Resolve":
         return `?${each.host}`
       case "Refused":
+      case "CallerRefused":
         return `!${each.reason}`
       case "Associated":
         return each.action._tag

@@ -122,6 +122,47 @@ describe("symmetric keys", () => {
   })
 })
 
+describe("a symmetric active packet under a key", () => {
+  const second = 2_208_988_800 + NOW
+  /** As a peer sends it that heard our reply so many seconds ago. */
+  const from = (age: number | undefined, poll: number, under = key, mode = 1): Uint8Array => {
+    const packet = keyed(under)
+    const view = new DataView(packet.buffer)
+    packet[0] = (4 << 3) | mode
+    view.setInt8(2, poll)
+    if (age !== undefined) view.setUint32(24, second - age)
+    new SymmetricMacs(digests, KeyTable.empty).append(view, packet, 0, 48, under)
+    return packet
+  }
+
+  it.each([
+    ["no origin", from(undefined, 6), "served-keyed"],
+    ["the origin of a moment ago", from(0, 6), "served-peer"],
+    ["an origin of a poll ago", from(64, 6), "served-peer"],
+    ["an origin of two polls ago", from(130, 6), "served-peer"],
+    ["one of three polls ago", from(192, 6), "served-keyed"],
+    ["one of an hour ago, and a poll interval of an hour", from(3_600, 12), "served-keyed"],
+    ["one of ten seconds ago, and a poll interval of under a second", from(10, -6), "served-keyed"],
+    ["one to come", from(-10, 6), "served-keyed"],
+    ["one of 68 years ago", from(2 ** 31 - 1, 6), "served-keyed"],
+    ["the mode of a client", from(1, 6, key, 3), "served-keyed"],
+    ["a key that is not trusted", from(1, 6, untrusted), "untrusted-key"],
+    ["a MAC that does not verify", from(1, 6).with(60, 1), "bad-mac"]
+  ])("with %s", (_name, packet, reason) => {
+    const [answer] = serve(makeServer(), [packet])
+    expect(answer?.reason).toBe(reason)
+    const mode = answer?.reply === undefined ? undefined : answer.reply[0]! & 7
+    expect([answer?.reply?.length, mode]).toEqual(
+      reason.startsWith("served") ? [packet.length, (packet[0]! & 7) + 1] : [undefined, undefined]
+    )
+  })
+
+  it("without a MAC is never taken for a peer's, whatever else it says", () => {
+    const [answer] = serve(makeServer(), [from(1, 6).slice(0, 48)])
+    expect(answer?.reason).toBe("served")
+  })
+})
+
 describe("NTS", () => {
   const header = clientRequest(4, ntpTimestamp(9, 9))
 

@@ -1,6 +1,6 @@
 /** `meridian tracking [--state DIR] [--json]`: what is served and how well it is known. Exit codes as `meridian sources`. */
 import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
-import type { KernelReport, TrackingReport } from "@meridian/observability/discipline-report"
+import type { KernelReport, PassivePeersReport, TrackingReport } from "@meridian/observability/discipline-report"
 import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
 import { NodeUnreachable } from "./status.ts"
 
@@ -31,9 +31,14 @@ const ppm = (value: number): string => `${value.toFixed(3)} ppm`
 const steered = ({ state, frequency, tick, steps }: KernelReport): string =>
   `${state}, ${ppm(frequency)}${tick === 10_000 ? "" : ` and tick ${tick}`}, stepped ${steps} times`
 
+const passive = ({ now, most, refused }: PassivePeersReport): string => {
+  const reasons = Object.entries(refused).map(([reason, count]) => `${reason} ${count}`)
+  return `${now} of at most ${most}${reasons.length === 0 ? "" : `; refused: ${reasons.join(", ")}`}`
+}
+
 /** The tracking as lines of name and value. */
 export const formatTracking = (tracking: TrackingReport): string => {
-  const { leapArmed, referenceTime, holdoverSince, kernel } = tracking
+  const { leapArmed, referenceTime, holdoverSince, kernel, passivePeers } = tracking
   const rows: readonly (readonly [string, string])[] = [
     ["state", states[tracking.state]],
     ["system peer", tracking.systemPeer ?? "none"],
@@ -56,6 +61,7 @@ export const formatTracking = (tracking: TrackingReport): string => {
     ],
     ...(kernel === null || kernel === undefined ? [] : [["system clock", steered(kernel)] as const]),
     ...(holdoverSince === null ? [] : [["holdover since", moment(holdoverSince)] as const]),
+    ...(passivePeers === undefined ? [] : [["passive peers", passive(passivePeers)] as const]),
     ["steps", `${tracking.steps} of served time, ${tracking.foreignSteps} of the system's clock by others`]
   ]
   const width = Math.max(...rows.map(([name]) => name.length))

@@ -95,6 +95,11 @@ describe("the table of sources", () => {
     expect([first, second, third].map((line) => line!.indexOf(": ") > column)).toEqual([true, true, true])
   })
 
+  it("marks a peer that came by itself", () => {
+    const came = source({ mode: "passive", name: null, authentication: { kind: "symmetric", key: 5 } })
+    expect(formatSources([came], false)).toMatch(/^<\* {2}192\.0\.2\.1 .* key 5 /m)
+  })
+
   it("is coloured only when asked", () => {
     expect(formatSources([source(), liar], false)).not.toContain("\u001B")
     const coloured = formatSources([source(), silent, liar], true)
@@ -116,6 +121,14 @@ describe("the tracking", () => {
     expect(text).toMatch(/^frequency +0\.920 ppm \+\/- 0\.130 ppm$/m)
     expect(text).toMatch(/^last update +2026-01-01T00:00:00\.000Z$/m)
     expect(text).not.toContain("waiting for")
+  })
+
+  it("says how many peers came by themselves, and why others were not taken", () => {
+    expect(formatTracking(tracking())).not.toContain("passive")
+    const passivePeers = { now: 2, most: 16, taken: 5, refused: { full: 3, unproven: 1 } }
+    expect(formatTracking(tracking({ passivePeers }))).toMatch(
+      /^passive peers +2 of at most 16; refused: full 3, unproven 1$/m
+    )
   })
 
   it("says how the system's clock is steered, where it is", () => {

@@ -10,6 +10,7 @@ export const CLOCK_QUEUE_LENGTH = 1_024
 const TAGS: ReadonlySet<string> = new Set<ClockCommand["_tag"]>([
   "ChoosePeer",
   "SetReachability",
+  "SetPassivePeer",
   "Step",
   "ArmLeap",
   "EnterHoldover"

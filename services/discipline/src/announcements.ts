@@ -71,6 +71,10 @@ export class Announcements {
     this.outbox.add({ _tag: "SetReachability", source, reachable, reach })
   }
 
+  passivePeer(source: string, key: number, taken: boolean, reason: string): void {
+    this.outbox.add({ _tag: "SetPassivePeer", source, key, taken, reason })
+  }
+
   /** Every decision; those that change nothing for anybody are not announced. */
   decided({ action, decision }: DisciplineOutcome): void {
     const { outbox, clock } = this

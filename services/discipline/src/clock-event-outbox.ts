@@ -15,6 +15,8 @@ const topicOf = (command: ClockCommand): string => {
   switch (command._tag) {
     case "SetReachability":
       return `reach ${command.source}`
+    case "SetPassivePeer":
+      return `passive ${command.source}`
     case "ChoosePeer":
     case "EnterHoldover":
       return "peer"

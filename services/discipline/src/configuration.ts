@@ -124,8 +124,15 @@ const readConfiguration = (root: Place): DisciplineConfiguration => {
     mode: root.at("mode").oneOf(["virtual", "kernel"]),
     cookieDirectory: root.at("cookieDirectory").text(),
     leapSmearSeconds: root.at("leapSmearSeconds").optional(amount) ?? 0,
-    serving: root.at("serving").optional((place) => place.list(readServing)) ?? []
+    serving: root.at("serving").optional((place) => place.list(readServing)) ?? [],
+    passivePeers: root.at("passivePeers").optional(count) ?? 0,
+    passiveKeys: root.at("passiveKeys").optional((place) => place.list(readKeyRange)) ?? []
   }
+}
+
+const readKeyRange = (place: Place): { readonly first: number; readonly last: number } => {
+  const first = place.at("first").whole(1, 65_535)
+  return { first, last: place.at("last").whole(first, 65_535) }
 }
 
 const readServing = (place: Place): ServingEndpoint => {

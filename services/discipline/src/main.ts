@@ -98,6 +98,8 @@ const loadDigests = async () => {
   ])
   return installedDigests(aeadProvider().cmac)
 }
+let loaded: ReturnType<typeof loadDigests> | undefined
+const digestsOnce = (): ReturnType<typeof loadDigests> => (loaded ??= loadDigests())
 const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]> => {
   const [{ KeyExchanges }, { CookieJars }] = await Promise.all([
     import("./key-exchanges.ts"),
@@ -114,7 +116,7 @@ const service = new DisciplineService(configuration, {
   read,
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
-  digests: sources.some(({ keyId }) => keyId !== null) ? await loadDigests() : undefined,
+  digests: sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
   referencePorts: nativePorts,
   send,
@@ -135,6 +137,7 @@ process.on("message", (message) => {
   const told = parseToDiscipline(message)
   if (told?.type === "drain") end(0)
   else if (told?.type === "system-counters") service.countersArrived(told)
+  else if (told?.type === "peers-seen") void digestsOnce().then((digests) => service.peersSeen(told, digests))
 })
 // A supervisor that is gone cannot restart or end anybody.
 process.on("disconnect", () => end(0))

@@ -36,10 +36,9 @@ export interface Standing {
   readonly steering: SystemClockSteering | undefined
 }
 
-const authenticationOf = ({ configuration, id }: Upstream, upstreams: Upstreams): SourceAuthentication => {
-  if (configuration === undefined) return { kind: "none" }
-  if (configuration.nts !== null) return { kind: "nts", cookies: upstreams.cookies(id) }
-  return configuration.keyId === null ? { kind: "none" } : { kind: "symmetric", key: configuration.keyId }
+const authenticationOf = ({ configuration, keyId, id }: Upstream, upstreams: Upstreams): SourceAuthentication => {
+  if (configuration !== undefined && configuration.nts !== null) return { kind: "nts", cookies: upstreams.cookies(id) }
+  return keyId === null ? { kind: "none" } : { kind: "symmetric", key: keyId }
 }
 
 export const sourceReport = (upstream: Upstream, now: Reading, standing: Standing): SourceReport => {
@@ -57,7 +56,7 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     poll: upstreams.poll(id),
     reach: upstreams.reach(id).toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
-    reason: verdict?.reason ?? "not asked yet",
+    reason: verdict?.reason ?? (options.mode === "passive" ? "taken, and not heard since" : "not asked yet"),
     ...sourceFigures(tracked, 2 ** upstreams.poll(id), sample !== undefined, keeper, now),
     authentication: authenticationOf(upstream, upstreams),
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
@@ -113,7 +112,8 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
       steering === undefined
         ? null
         : { ...steering.rate, state: steering.state, steps: steering.steps, frequency: steering.rate.frequency * 1e6 },
-    waitingFor: waitingFor(standing)
+    waitingFor: waitingFor(standing),
+    ...(standing.upstreams.passive.most > 0 && { passivePeers: standing.upstreams.passive.report() })
   }
 }
 
@@ -135,10 +135,11 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
     case "Waiting":
     case "Holdover":
   }
-  if (configuration.sources.length + configuration.referenceClocks.length === 0)
+  if (configuration.sources.length + configuration.referenceClocks.length + upstreams.all.length === 0)
     return keeper.isLocal ? [] : ["a source: none is configured, and no local reference"]
-  const sources = upstreams.all.flatMap(({ endpoint, tracked, polls }) => {
+  const sources = upstreams.all.flatMap(({ endpoint, options, tracked, polls }) => {
     const said = verdicts.get(tracked.configuration.id)
+    if (!tracked.isHeard && options.mode === "passive") return [`a packet from the peer ${endpoint.address}`]
     if (!tracked.isHeard) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${polls} times)`]
     if (tracked.pending)
       return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]

@@ -13,11 +13,13 @@ import type {
   FromDiscipline,
   SystemCounters
 } from "@meridian/observability/discipline-report"
+import type { PeersSeen } from "@meridian/observability/peer-sighting"
 import type { Sample } from "@meridian/protocol/association-action"
 import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
 import type { ReadClocks } from "./clocks.ts"
 import { DriftFile, FREQUENCY_DEVIATION } from "./drift-file.ts"
+import { LateDigests } from "./late-digests.ts"
 import { LeapSeconds } from "./leap-seconds.ts"
 import { ReferenceClocks } from "./reference-clocks.ts"
 import type { ReferencePorts } from "./reference-drivers.ts"
@@ -51,14 +53,6 @@ export interface ServiceSurroundings {
   readonly restart: () => void
 }
 
-/** Without keyed sources no key is ever looked for in the empty table, so that no digest is made. */
-const noDigests: DigestPort = {
-  supports: () => false,
-  digest: () => {
-    throw new Error("no source has a key, and yet a digest is to be made")
-  }
-}
-
 /** Between two writes of the drift file, seconds. */
 const DRIFT_INTERVAL = 3_600
 /** Frequencies that are less sure than this are not worth keeping, seconds per second. */
@@ -67,6 +61,7 @@ const DRIFT_DEVIATION = 1e-6
 export class DisciplineService {
   private readonly surroundings: ServiceSurroundings
   private readonly configuration: DisciplineConfiguration
+  private readonly digests: LateDigests
   private readonly macs: SymmetricMacs
   private readonly drift: DriftFile | undefined
   private readonly leaps: LeapSeconds
@@ -90,7 +85,8 @@ export class DisciplineService {
     this.surroundings = surroundings
     const startedAt = read().monotonic
     this.driftSavedAt = startedAt
-    this.macs = new SymmetricMacs(surroundings.digests ?? noDigests, KeyTable.empty)
+    this.digests = new LateDigests(surroundings.digests)
+    this.macs = new SymmetricMacs(this.digests, KeyTable.empty)
     this.warnings = new Warnings(surroundings.send, read)
     this.announcements = new Announcements(surroundings.send, read, this.warnings, {
       keeper: () => this.keeper,
@@ -140,6 +136,8 @@ export class DisciplineService {
         lost: () => void this.decide(),
         reachabilityChanged: (upstream, reachable, reach) =>
           this.announcements.reachability(upstream.endpoint.address, reachable, reach),
+        passiveChanged: ({ address }, key, taken, reason) =>
+          this.announcements.passivePeer(address, key, taken, reason),
         warn
       }
     )
@@ -174,7 +172,14 @@ export class DisciplineService {
   }
 
   useKeys(table: KeyTable): void {
-    if (this.surroundings.digests !== undefined) this.macs.keys = table
+    this.macs.keys = table
+    this.upstreams.passive.keysChanged()
+  }
+
+  /** @param digests for their keys */
+  peersSeen(seen: PeersSeen, digests: DigestPort): void {
+    this.digests.port ??= digests
+    if (!this.hasStopped) this.upstreams.passive.seen(seen)
   }
 
   countersArrived(counters: SystemCounters): void {

@@ -64,6 +64,19 @@ export class UpstreamSockets {
     }
   }
 
+  /**
+   * Listens on the node's port to a peer that came by itself. What others sent before the socket was connected is thrown
+   * away. Never rejects: gives the error where that cannot be.
+   */
+  async listen(id: number, remote: Endpoint, local: UdpEndpoint): Promise<UdpClientError | undefined> {
+    try {
+      await this.keep(id, () => openUdpClient({ remote, local }), true)
+      return undefined
+    } catch (error) {
+      return error instanceof UdpClientError ? error : new UdpClientError("EIO", "open a socket", String(error))
+    }
+  }
+
   /** The answer is here: nothing more is expected on this port. */
   answered(id: number): void {
     const used = this.open.get(id)
@@ -89,10 +102,19 @@ export class UpstreamSockets {
     for (const id of this.open.keys()) this.close(id)
   }
 
-  private async openFor(id: number, { to, newSourcePort }: Send): Promise<Open | undefined> {
+  private openFor(id: number, { to, newSourcePort }: Send): Promise<Open | undefined> {
+    return this.keep(id, () => (newSourcePort ? openUdpClient({ remote: to }) : this.openForPeer(to)))
+  }
+
+  private async keep(
+    id: number,
+    opening: () => Promise<UdpClientSocket>,
+    startsEmpty = false
+  ): Promise<Open | undefined> {
     this.close(id)
     const turn = this.turns.get(id)
-    const socket = newSourcePort ? await openUdpClient({ remote: to }) : await this.openForPeer(to)
+    const socket = await opening()
+    for (let waiting = startsEmpty ? MOST_EVENTS : 0; waiting > 0 && socket.receive() !== undefined; waiting -= 1);
     if (this.turns.get(id) !== turn) {
       socket.close()
       return undefined

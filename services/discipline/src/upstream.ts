@@ -17,6 +17,8 @@ export interface Upstream {
   /** The configured host; undefined for a peer that came by itself. */
   readonly host: string | undefined
   readonly configuration: UpstreamConfiguration | undefined
+  /** The symmetric key that it is spoken to with; null without. */
+  readonly keyId: number | null
   readonly options: AssociationOptions
   /** Where its line or its name led; keys are asked for here. */
   readonly mobilisedAt: Endpoint
@@ -34,6 +36,34 @@ export interface Upstream {
   /** Such times since the selection last found it to be of use. */
   useless: number
 }
+
+/** One that was not asked yet. */
+export const newUpstream = (
+  mobilised: Pick<Upstream, "id" | "host" | "configuration" | "keyId" | "options" | "endpoint" | "tracked">
+): Upstream => ({
+  ...mobilised,
+  mobilisedAt: mobilised.endpoint,
+  sample: undefined,
+  ownAddress: undefined,
+  lastReply: undefined,
+  dropped: {},
+  polls: 0,
+  useless: 0
+})
+
+/** How the association of a line behaves. */
+export const optionsOf = (source: UpstreamConfiguration): AssociationOptions => ({
+  mode: source.kind === "peer" ? "active" : "client",
+  version: source.version,
+  minpoll: source.minpoll,
+  maxpoll: source.maxpoll,
+  iburst: source.iburst,
+  burst: source.burst,
+  xleave: source.xleave,
+  prefer: source.prefer,
+  noselect: source.noselect,
+  alwaysTrue: source.true
+})
 
 /**
  * @param precision of our clock, seconds

@@ -12,11 +12,12 @@ import type {
 } from "@meridian/observability/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
-import type { AssociationOptions, Moment, SystemVariables } from "@meridian/protocol/association-options"
+import type { Moment, SystemVariables } from "@meridian/protocol/association-options"
 import {
   type Associated,
   AssociationSet,
   defaultSetOptions,
+  type Demobilised,
   type Mobilised,
   type SetAction
 } from "@meridian/protocol/association-set"
@@ -25,8 +26,9 @@ import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import { numericAddress } from "./configuration.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { ofFamily, resolutionProblem, resolveHost } from "./name-resolver.ts"
+import { PassivePeers, type PassivePeersSurroundings } from "./passive-peers.ts"
 import { addressTowards, servedFrom } from "./source-identity.ts"
-import { count, type KnownFrequency, trackedAt, type Upstream } from "./upstream.ts"
+import { count, type KnownFrequency, newUpstream, optionsOf, trackedAt, type Upstream } from "./upstream.ts"
 import { UpstreamSockets } from "./upstream-sockets.ts"
 
 export interface UpstreamListener {
@@ -37,6 +39,8 @@ export interface UpstreamListener {
   /** A source fell silent, or went: the choice may have to change. */
   readonly lost: () => void
   readonly reachabilityChanged: (upstream: Upstream, reachable: boolean, reach: number) => void
+  /** A peer that no line names was taken or let go. */
+  readonly passiveChanged: PassivePeersSurroundings["changed"]
   readonly warn: (message: string) => void
 }
 
@@ -64,6 +68,8 @@ const USELESS_AFTER = 8
 const LONGEST_SLEEP_SECONDS = 3_600
 
 export class Upstreams {
+  /** Peers that no line names. */
+  readonly passive: PassivePeers
   private readonly surroundings: UpstreamSurroundings
   private readonly listener: UpstreamListener
   private readonly lines: readonly UpstreamConfiguration[]
@@ -87,7 +93,7 @@ export class Upstreams {
     this.lines = configuration.sources
     const maxclock = configuration.tos.maxclock ?? defaultSetOptions.maxclock
     this.set = new AssociationSet(
-      { ...defaultSetOptions, maxclock },
+      { maxclock, passivePeers: configuration.passivePeers ?? 0 },
       {
         fillRandom: (bytes) => void randomFillSync(bytes),
         random: Math.random,
@@ -113,6 +119,16 @@ export class Upstreams {
       () => ({ ...surroundings.read() }),
       this.serving
     )
+    this.passive = new PassivePeers(configuration.passivePeers ?? 0, configuration.passiveKeys ?? [], {
+      set: this.set,
+      macs: surroundings.macs,
+      moment: () => this.moment(),
+      serving: this.serving,
+      act: (actions) => this.act(actions),
+      listen: (id, remote, local) => this.sockets.listen(id, remote, local),
+      changed: listener.passiveChanged,
+      warn: listener.warn
+    })
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
@@ -222,13 +238,16 @@ export class Upstreams {
           this.mobilised(action)
           break
         case "Demobilised":
-          this.demobilised(action.id, action.endpoint.address, action.reason)
+          this.demobilised(action)
           break
         case "Resolve":
           void this.resolve(action.host)
           break
         case "Refused":
           this.listener.warn(`${action.host}: ${refusals[action.reason]}`)
+          break
+        case "CallerRefused":
+          this.passive.count(action.reason)
           break
         case "Associated":
           this.associated(action)
@@ -245,25 +264,14 @@ export class Upstreams {
     this.timer = setTimeout(() => this.act(this.set.poll(this.moment())), Math.ceil(seconds * 1e3))
   }
 
-  private mobilised({ id, host, endpoint, options }: Mobilised): void {
+  private mobilised(mobilised: Mobilised): void {
+    const { id, host, endpoint, options } = mobilised
+    if (host === undefined) this.passive.mobilised(mobilised)
     const { precision, frequency } = this.surroundings
     const configuration = host === undefined ? undefined : this.configured.get(host)
+    const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? null
     const tracked = trackedAt(endpoint, options, 2 ** precision, frequency)
-    const upstream: Upstream = {
-      id,
-      host,
-      configuration,
-      options,
-      mobilisedAt: endpoint,
-      endpoint,
-      tracked,
-      sample: undefined,
-      ownAddress: undefined,
-      lastReply: undefined,
-      dropped: {},
-      polls: 0,
-      useless: 0
-    }
+    const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
     if (this.ranksOrphans) void this.findOwnAddress(upstream)
   }
@@ -273,12 +281,17 @@ export class Upstreams {
     upstream.ownAddress = servedFrom(this.serving, address) ?? (await addressTowards(upstream.mobilisedAt))
   }
 
-  private demobilised(id: number, address: string, reason: string): void {
+  private demobilised(demobilised: Demobilised): void {
+    const { id, endpoint, reason } = demobilised
+    const upstream = this.byId.get(id)
     this.byId.delete(id)
     this.sockets.forget(id)
     this.keys?.forget(id)
-    if (reason === "denied" || reason === "restricted")
-      this.listener.warn(`${address} refuses to serve us (kiss-o'-death): nothing more is sent to it`)
+    if (upstream?.options.mode === "passive") {
+      this.passive.demobilised(demobilised)
+      if (upstream.tracked.reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)
+    } else if (reason === "denied" || reason === "restricted")
+      this.listener.warn(`${endpoint.address} refuses to serve us (kiss-o'-death): nothing more is sent to it`)
     this.listener.lost()
   }
 
@@ -307,6 +320,9 @@ export class Upstreams {
         break
       case "Kiss":
         count(upstream, `kiss ${action.code}`)
+        break
+      case "Missed":
+        this.polled(upstream)
         break
       case "NeedKeyExchange":
         // Beside a request, or in place of one.
@@ -380,16 +396,3 @@ const refusals = {
   "duplicate-address": "its address is that of another source, which is asked already",
   "unknown-host": "no such source"
 } as const
-
-const optionsOf = (source: UpstreamConfiguration): AssociationOptions => ({
-  mode: source.kind === "peer" ? "active" : "client",
-  version: source.version,
-  minpoll: source.minpoll,
-  maxpoll: source.maxpoll,
-  iburst: source.iburst,
-  burst: source.burst,
-  xleave: source.xleave,
-  prefer: source.prefer,
-  noselect: source.noselect,
-  alwaysTrue: source.true
-})

@@ -73,6 +73,7 @@ const sixHours = (statsdir: string): void => {
     host: ADDRESS,
     configuration: upstream(ADDRESS, 123),
     options: defaultAssociationOptions,
+    keyId: null,
     mobilisedAt: endpoint,
     endpoint,
     tracked,

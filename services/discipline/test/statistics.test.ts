@@ -90,7 +90,14 @@ describe("a line", () => {
     for (const mode of ["client", "active"] as const) {
       const options = { ...defaultAssociationOptions, mode }
       const tracked = trackedAt(endpoint, options, 2 ** -20, undefined)
-      const others = { id: 1, host: undefined, configuration: undefined, mobilisedAt: endpoint, dropped: {} }
+      const others = {
+        id: 1,
+        host: undefined,
+        configuration: undefined,
+        keyId: null,
+        mobilisedAt: endpoint,
+        dropped: {}
+      }
       const last = { sample, ownAddress: undefined, lastReply: 0, polls: 1, useless: 0 }
       writer.sampled({ ...others, ...last, endpoint, options, tracked }, sample, "candidate", 1)
     }

@@ -85,6 +85,7 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
   const sources = settings.sources.map(({ value }) => upstream(value, nts.ca.value))
   const referenceClocks = settings.referenceClocks.flatMap(({ value }) => referenceClock(value))
   const asked = localReference.origin.kind !== "default" || sources.length + referenceClocks.length === 0
+  const peerKeys = settings.keys.file.value === undefined ? [] : settings.keys.trusted.map(({ value }) => value)
   const path = (file: string | undefined): string | null => (file === undefined || file === "" ? null : resolve(file))
   return {
     sources,
@@ -119,6 +120,8 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
     // Beside the file that says where the server's keys are kept, so that one directory outlives a node's state.
     cookieDirectory: nts.cookieFile.value === undefined ? stateDirectory : dirname(resolve(nts.cookieFile.value)),
     leapSmearSeconds: discipline.leapSmearSeconds.value,
-    serving: settings.listen.map(({ value }) => ({ address: value.text, port: settings.port.value }))
+    serving: settings.listen.map(({ value }) => ({ address: value.text, port: settings.port.value })),
+    passivePeers: peerKeys.length === 0 ? 0 : settings.passivePeers.value,
+    passiveKeys: peerKeys
   }
 }

@@ -145,6 +145,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       if (hasKeys) for (const slot of workers) slot.process.broadcast(keys)
     })
     const keys = () => board.keys
+    const takesPeers = (plan.discipline.passivePeers ?? 0) > 0
     const workers: readonly WorkerSlot[] = sockets.map(
       (own, index) =>
         new WorkerSlot({
@@ -152,7 +153,8 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
           program: plan.programs.worker,
           clockPage,
           sockets: own,
-          keys: hasKeys ? keys : undefined
+          keys: hasKeys ? keys : undefined,
+          onPeers: takesPeers ? (seen) => clock.process.broadcast(seen) : undefined
         })
     )
     const ntsKe: readonly NtsKeSlot[] = listeners.map(

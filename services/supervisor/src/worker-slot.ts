@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { WorkerStatus } from "@meridian/observability/node-status"
+import type { PeersSeen } from "@meridian/observability/peer-sighting"
 import {
   addCounters,
   noCounters,
@@ -27,6 +28,8 @@ export interface WorkerLaunch {
   readonly sockets: WorkerSockets
   /** The keys as they stand, for a process that starts; undefined where the node has none to give. */
   readonly keys: (() => ServingKeys) | undefined
+  /** Told of peers that nobody configured; undefined where none is to be taken. */
+  readonly onPeers: ((seen: PeersSeen) => void) | undefined
 }
 
 /** The descriptors a child finds after standard in, out, error and the message channel. */
@@ -59,6 +62,7 @@ const spawnWorker = (launch: WorkerLaunch): ChildProcess => {
       "--clock-page",
       String(FIRST_PASSED_DESCRIPTOR),
       ...(launch.keys === undefined ? [] : ["--await-keys"]),
+      ...(launch.onPeers === undefined ? [] : ["--tell-peers"]),
       ...where
     ],
     { stdio: ["ignore", "inherit", "inherit", "ipc", launch.clockPage, ...descriptors], serialization: "advanced" }
@@ -86,7 +90,7 @@ export class WorkerSlot {
     const plan: ProcessPlan = {
       name: `worker ${launch.index}`,
       spawn: () => spawnWorker(launch),
-      onMessage: (pid, message) => this.hear(pid, message),
+      onMessage: (pid, message) => this.hear(pid, message, launch),
       onExit: (pid) => this.retire(pid),
       askToEnd: (child) => {
         // A channel that closed a moment ago means that the worker is ending already.
@@ -119,11 +123,12 @@ export class WorkerSlot {
     }
   }
 
-  private hear(pid: number, message: unknown): boolean {
+  private hear(pid: number, message: unknown, launch: WorkerLaunch): boolean {
     const heard = parseFromWorker(message)
     if (heard === undefined) return false
     if (heard.type === "report") this.note(pid, heard)
     if (heard.type === "drained") this.note(pid, heard.report)
+    if (heard.type === "peers-seen") launch.onPeers?.(heard)
     return heard.type === "ready"
   }
 

@@ -8,6 +8,21 @@ const planOf = (text: string) => {
   return disciplineConfiguration(settings, "/state")
 }
 
+describe("peers that no line names", () => {
+  it("are taken only where a line names trusted keys of a file, and so many as the file says", () => {
+    const keys = "keys /k\ntrustedkey 5 (7 ... 9)\n"
+    const passiveKeys = [
+      { first: 5, last: 5 },
+      { first: 7, last: 9 }
+    ]
+    expect(planOf(keys)).toMatchObject({ passivePeers: 16, passiveKeys })
+    expect(planOf(`${keys}passivepeers 2`)).toMatchObject({ passivePeers: 2, passiveKeys })
+    expect(planOf("")).toMatchObject({ passivePeers: 0, passiveKeys: [] })
+    expect(planOf("trustedkey 5\npassivepeers 9")).toMatchObject({ passivePeers: 0, passiveKeys: [] })
+    expect(planOf("keys /k")).toMatchObject({ passivePeers: 0, passiveKeys: [] })
+  })
+})
+
 describe("reference clocks", () => {
   it("reach the clock's process from either syntax, with their defaults", () => {
     const named = planOf("refclock shm unit 2 refid GPS time1 0.1 prefer")

@@ -1,8 +1,8 @@
 /**
  * A worker: adopts the sockets its supervisor opened, maps the clock page, answers NTP until told to drain.
  *
- * Arguments: --clock-page FD --sockets FD[,FD…] --minimum-poll LOG2 --await-keys. In fallback mode, where descriptors
- * cannot be handed over, --bind ADDRESS,PORT (repeatable) opens SO_REUSEPORT sockets of its own.
+ * Arguments: --clock-page FD --sockets FD[,FD…] --minimum-poll LOG2 --await-keys --tell-peers. In fallback mode, where
+ * descriptors cannot be handed over, --bind ADDRESS,PORT (repeatable) opens SO_REUSEPORT sockets of its own.
  */
 import { parseArgs } from "node:util"
 import { type ParsedKeys, parseServingKeys } from "@meridian/auth/serving-keys"
@@ -16,6 +16,7 @@ import { type FromWorker, noKey, parseToWorker, type WorkerReport } from "@merid
 import { NtpServer } from "@meridian/protocol/server"
 import { isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { Counters } from "./counters.ts"
+import { PeerSightings } from "./peer-sightings.ts"
 import { serveWaiting } from "./serve.ts"
 
 const REPORT_INTERVAL_MS = 1_000
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     "clock-page": { type: "string" },
     sockets: { type: "string", default: "" },
     "await-keys": { type: "boolean", default: false },
+    "tell-peers": { type: "boolean", default: false },
     bind: { type: "string", multiple: true, default: [] },
     "minimum-poll": { type: "string", default: "0" }
   }
@@ -61,6 +63,7 @@ const sockets = await openSockets()
 const systemTime = systemClock()
 const clock = openClockPageReader(Number(values["clock-page"]))
 const counters = new Counters()
+const sightings = new PeerSightings()
 const server = new NtpServer(unsynchronisedCurve(), {
   precision: systemTime.measurePrecision(),
   minimumPoll: Number(values["minimum-poll"]),
@@ -81,8 +84,12 @@ const report = (): WorkerReport => {
 }
 
 const start = (): void => {
-  for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, clock, counters))
-  setInterval(() => send(report()), REPORT_INTERVAL_MS)
+  for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, clock, counters, sightings))
+  setInterval(() => {
+    send(report())
+    const seen = sightings.take()
+    if (seen !== undefined && values["tell-peers"]) send(seen)
+  }, REPORT_INTERVAL_MS)
   send({ type: "ready" })
   releaseStartupPagesSoon()
 }
@@ -107,7 +114,7 @@ const takeKeys = async (keys: ParsedKeys): Promise<void> => {
 const drain = (): void => {
   const until = systemTime.monotonic.seconds() + DRAIN_LIMIT_SECONDS
   for (const socket of sockets) {
-    while (serveWaiting(socket, server, clock, counters) > 0 && systemTime.monotonic.seconds() < until);
+    while (serveWaiting(socket, server, clock, counters, sightings) > 0 && systemTime.monotonic.seconds() < until);
     // What arrives from here on waits in the kernel for whoever reads this descriptor next.
     socket.pause()
   }

@@ -16,6 +16,7 @@ import type { NtpServer } from "@meridian/protocol/server"
 import type { ClockCurve } from "@meridian/time/clock-curve"
 import { Offset } from "@meridian/wire/ntp"
 import type { Counters } from "./counters.ts"
+import type { PeerSightings } from "./peer-sightings.ts"
 
 /** Full batches handled before the event loop gets its turn: timers and messages run at least every 512 packets. */
 const BATCHES_PER_WAKE = 8
@@ -29,13 +30,19 @@ export interface ClockSource {
 }
 
 /** Answers what waits on the socket, at most {@link BATCHES_PER_WAKE} batches. Returns the datagrams read. */
-export const serveWaiting = (socket: UdpSocket, server: NtpServer, clock: ClockSource, counters: Counters): number => {
+export const serveWaiting = (
+  socket: UdpSocket,
+  server: NtpServer,
+  clock: ClockSource,
+  counters: Counters,
+  sightings: PeerSightings
+): number => {
   let total = 0
   for (let batch = 0; batch < BATCHES_PER_WAKE; batch += 1) {
     const count = socket.receive()
     if (count === 0) return total
     clock.readInto(server.curve)
-    const written = answer(socket, count, server, counters)
+    const written = answer(socket, count, server, counters, sightings)
     const sent = written > 0 ? socket.send(count, Offset.transmit) : 0
     counters.batch(count, written, sent)
     total += count
@@ -44,7 +51,13 @@ export const serveWaiting = (socket: UdpSocket, server: NtpServer, clock: ClockS
   return total
 }
 
-const answer = (socket: UdpSocket, count: number, server: NtpServer, counters: Counters): number => {
+const answer = (
+  socket: UdpSocket,
+  count: number,
+  server: NtpServer,
+  counters: Counters,
+  sightings: PeerSightings
+): number => {
   const { bytes, view, now, addresses, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
   let written = 0
   let pending = 0
@@ -70,20 +83,27 @@ const answer = (socket: UdpSocket, count: number, server: NtpServer, counters: C
       pending += 1
     } else written += settle(socket, slot, outcome, server, counters)
   }
-  if (pending > 0) written += finishPending(socket, count, server, counters)
+  if (pending > 0) written += finishPending(socket, count, server, counters, sightings)
   return written
 }
 
 /** Marks the slots whose outcome the end of the batch decides. No reply is as long. */
 const PENDING = 0xffffffff
 
-const finishPending = (socket: UdpSocket, count: number, server: NtpServer, counters: Counters): number => {
+const finishPending = (
+  socket: UdpSocket,
+  count: number,
+  server: NtpServer,
+  counters: Counters,
+  sightings: PeerSightings
+): number => {
   const { replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
   let written = 0
   for (let slot = 0; slot < count; slot += 1) {
     if (replyLengths[slot] !== PENDING) continue
     const outcome = server.finish(slot, slot * SLOT_STRIDE, arrivalSeconds[slot]!, arrivalNanoseconds[slot]!)
     written += settle(socket, slot, outcome, server, counters)
+    if (outcome.reason === "served-peer") sightings.note(socket, slot)
   }
   server.endBatch()
   return written

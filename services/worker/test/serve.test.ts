@@ -16,6 +16,7 @@ import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { differenceSeconds, ntpTimestamp } from "@meridian/time/timestamp"
 import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 import { Counters } from "../src/counters.ts"
+import { PeerSightings } from "../src/peer-sightings.ts"
 import { serveWaiting } from "../src/serve.ts"
 
 const NOW = 1_795_000_000
@@ -112,7 +113,7 @@ describe("a batch on its way through the worker", () => {
     const slow = { readInto: () => ((now += 0.25), true) }
     const { socket, sent, stampsAt } = socketWith([[keyed(), plain(), keyed().with(20, 0xee), keyed()]])
     const counters = new Counters()
-    expect(serveWaiting(socket, server, slow, counters)).toBe(4)
+    expect(serveWaiting(socket, server, slow, counters, new PeerSightings())).toBe(4)
     expect(sent.map((reply) => reply?.length)).toEqual([68, 48, undefined, 68])
     expect([sent[0], sent[3]].map(heldOf)).toEqual([0.25 + 0.0625, 0.25 + 0.125])
     for (const reply of [sent[0]!, sent[3]!])
@@ -128,7 +129,7 @@ describe("a batch on its way through the worker", () => {
     const server = serverWith(() => TAKEN_UP)
     const full = Array.from({ length: BATCH_CAPACITY }, (_, slot) => (slot % 3 === 0 ? plain() : keyed()))
     const { socket, sent } = socketWith([full, [keyed()]])
-    expect(serveWaiting(socket, server, clock, new Counters())).toBe(BATCH_CAPACITY + 1)
+    expect(serveWaiting(socket, server, clock, new Counters(), new PeerSightings())).toBe(BATCH_CAPACITY + 1)
     expect(sent.map((reply) => reply?.length)).toEqual([...full, keyed()].map(({ length }) => length))
     const authenticated = sent.filter((reply) => reply?.length === 68)
     expect(authenticated).toHaveLength(43)
