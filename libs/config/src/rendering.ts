@@ -31,6 +31,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("keys", settings.keys.file, quoteWord),
   ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),
   line("controlkey", settings.keys.controlKey, String),
+  ...(settings.keys.file.value === undefined ? [] : [line("passivepeers", settings.passivePeers, String)]),
   line("cryptonak", settings.cryptoNak, onOrOff),
   ...describeNts(settings.nts),
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
