@@ -70,7 +70,8 @@ describe.runIf(available)("a peer line on the other side only", options, () => {
         `keyfile ${stage.keys}`,
         "deny all",
         `bindcmdaddress ${socket}`,
-        `peer ${OURS} key 5 minpoll 0 maxpoll 0`
+        // Else whichever is first follows the other.
+        `peer ${OURS} key 5 noselect minpoll 0 maxpoll 0`
       ]
       const node = await stage.node(OURS, [])
       const place = { namespace: stage.network.name, port: 123 }
