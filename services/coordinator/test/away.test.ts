@@ -2,7 +2,7 @@
  * A node that was away while a key was revoked and the cluster key was changed: what its disk holds meanwhile, what is left of
  * the key elsewhere, and that it comes into line. Real processes over a real NATS.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -59,6 +59,12 @@ describe.runIf(binary !== undefined)(`a node that was away${why}`, { timeout: 30
     const boxes = NODES.map((node) => slotOf(join(cluster.place.path, node), slot)?.box)
     const box = boxes[0] ?? Buffer.from("none")
     expect(boxes).toEqual([box, box, box])
+    // It comes back from its snapshot; one that has none and a former key only is refused at the start.
+    const snapshot = join(c.directory, "snapshots", "coordinator.snapshot")
+    await until(
+      () => (existsSync(snapshot) && /generation..:2,/.test(readFileSync(snapshot, "utf8")) ? true : undefined),
+      () => "a snapshot of c"
+    )
     await c.kill()
 
     const revoked = await until(
