@@ -7,6 +7,10 @@
  * false, and a source is false when its midpoint is outside. `overlap` is what ntpd came to: intervals alone count, and a
  * source is false when its interval does not meet the intersection. With one near and two far, asymmetric sources the
  * midpoint rule throws out the near one; that is why Meridian decides by overlap.
+ *
+ * Where one source claims so little that two others agree with it and not with each other, there are two places in which a
+ * majority agrees, and the smallest interval that holds both says nothing against either. The truth lies in one of them, be
+ * it one that fewer agree on. So `overlap` takes only what agrees with all of them: following another would be a guess.
  */
 
 export type SelectionRule = "overlap" | "midpoint"
@@ -24,10 +28,18 @@ export interface Intersection {
   readonly allowed: number
 }
 
+/** From `low` to `high`, seconds. */
+export interface Place {
+  readonly low: number
+  readonly high: number
+}
+
 export type SelectionOutcome =
   | {
       readonly _tag: "Agreed"
       readonly intersection: Intersection
+      /** By `overlap`: the places of majorities that exclude each other, empty where none do. */
+      readonly rivals: readonly Place[]
       readonly truechimers: readonly number[]
       readonly falsetickers: readonly number[]
     }
@@ -89,6 +101,8 @@ export const intersect = (intervals: readonly CorrectnessInterval[], rule: Selec
   return undefined
 }
 
+const majorityOf = (intervals: readonly CorrectnessInterval[]): number => Math.floor(intervals.length / 2) + 1
+
 /**
  * From the first to the last point that lies in a majority of the intervals. Wider than {@link intersect}, and certain:
  * whenever a majority of the intervals hold the truth, so does this one. The RFC's own intersection promises less, since
@@ -98,10 +112,26 @@ export const majorityInterval = (
   intervals: readonly CorrectnessInterval[]
 ): { readonly low: number; readonly high: number } | undefined => {
   const edges = sortedEdges(intervals.filter(usable))
-  const needed = Math.floor(intervals.length / 2) + 1
+  const needed = majorityOf(intervals)
   const low = walk(edges, -1, needed).at
   const high = walk(edges.toReversed(), 1, needed).at
   return low === undefined || high === undefined ? undefined : { low, high }
+}
+
+/** Where at least `needed` intervals overlap, from left to right, if that is in more than one place. */
+const rivalPlaces = (intervals: readonly CorrectnessInterval[], needed: number): readonly Place[] => {
+  const places: Place[] = []
+  let open = 0
+  let low: number | undefined
+  for (const { at, type } of sortedEdges(intervals.filter(usable))) {
+    open -= type
+    if (open >= needed) low ??= at
+    else if (low !== undefined) {
+      places.push({ low, high: at })
+      low = undefined
+    }
+  }
+  return places.length > 1 ? places : []
 }
 
 /** Sorts sources, by their positions, into truechimers and falsetickers. */
@@ -109,16 +139,22 @@ export const select = (intervals: readonly CorrectnessInterval[], rule: Selectio
   if (intervals.length === 0) return { _tag: "NoSources" }
   const intersection = intersect(intervals, rule)
   if (intersection === undefined) return { _tag: "NoMajority", sources: intervals.length }
-  const { low, high } = intersection
+  const rivals: Place[] = []
+  // Every majority counts, not only the largest: a lie shared by vague sources may have more than the truth.
+  for (
+    let size = majorityOf(intervals);
+    rule === "overlap" && size <= intervals.length - intersection.allowed;
+    size += 1
+  )
+    rivals.push(...rivalPlaces(intervals, size))
   const isTrue = (interval: CorrectnessInterval): boolean => {
     const reach = rule === "overlap" ? interval.distance : 0
-    return usable(interval) && interval.offset + reach >= low && interval.offset - reach <= high
+    const meets = ({ low, high }: Place): boolean => interval.offset + reach >= low && interval.offset - reach <= high
+    return usable(interval) && meets(intersection) && rivals.every(meets)
   }
   const positions = intervals.map((_, index) => index)
-  return {
-    _tag: "Agreed",
-    intersection,
-    truechimers: positions.filter((index) => isTrue(intervals[index] as CorrectnessInterval)),
-    falsetickers: positions.filter((index) => !isTrue(intervals[index] as CorrectnessInterval))
-  }
+  const truechimers = positions.filter((index) => isTrue(intervals[index] as CorrectnessInterval))
+  if (truechimers.length === 0) return { _tag: "NoMajority", sources: intervals.length }
+  const falsetickers = positions.filter((index) => !isTrue(intervals[index] as CorrectnessInterval))
+  return { _tag: "Agreed", intersection, rivals, truechimers, falsetickers }
 }

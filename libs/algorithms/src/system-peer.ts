@@ -293,14 +293,14 @@ const truechimers = (
       return { truechimers: fit.filter(always), intersection: undefined }
     case "Agreed": {
       const { low, high } = outcome.intersection
+      const where =
+        outcome.rivals.length > 0
+          ? "does not agree with each of the majorities that exclude each other"
+          : `is outside ${formatSeconds(low)} … ${formatSeconds(high)}, where the majority agrees`
       const yes = new Set(outcome.truechimers)
       for (const index of outcome.falsetickers) {
         const { source, distance } = fit[index] as Survivor
-        say(
-          source.id,
-          "falseticker",
-          `${formatSeconds(source.offset)} ± ${formatSeconds(distance)} is outside ${formatSeconds(low)} … ${formatSeconds(high)}, where the majority agrees`
-        )
+        say(source.id, "falseticker", `${formatSeconds(source.offset)} ± ${formatSeconds(distance)} ${where}`)
       }
       return {
         truechimers: fit.filter((survivor, index) => yes.has(index) || always(survivor)),

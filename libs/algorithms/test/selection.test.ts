@@ -43,6 +43,7 @@ describe("intersection (RFC 5905 §11.2.1)", () => {
     expect(outcome).toEqual({
       _tag: "Agreed",
       intersection: { low: 11, high: 12, allowed: 1 },
+      rivals: [],
       truechimers: [0, 1, 2],
       falsetickers: [3]
     })
@@ -153,10 +154,43 @@ describe("selection by overlap", () => {
     fc.assert(
       fc.property(mostlyTrue, ([good, bad]) => {
         const outcome = select([...good, ...bad], "overlap")
-        expect(outcome).toMatchObject({ _tag: "Agreed" })
-        const falsetickers = outcome._tag === "Agreed" ? outcome.falsetickers : []
-        expect(falsetickers.length).toBeLessThanOrEqual(outcome._tag === "Agreed" ? outcome.intersection.allowed : 0)
+        const agreed = outcome._tag === "Agreed" && outcome.rivals.length === 0 ? outcome : undefined
+        expect(agreed?.falsetickers.length ?? 0).toBeLessThanOrEqual(agreed?.intersection.allowed ?? 0)
         expect(select(good, "overlap")).toMatchObject({ falsetickers: [] })
+      })
+    )
+  })
+
+  it("takes no side between two majorities that only a vague source makes: what agrees with both holds for sure", () => {
+    const [vague, near, far] = [interval(-8, 8), interval(-1, 1), interval(4, 6)]
+    expect(select([vague, near, far], "overlap")).toMatchObject({
+      intersection: { low: -1, high: 6, allowed: 1 },
+      truechimers: [0],
+      falsetickers: [1, 2]
+    })
+    // One more on either side decides.
+    expect(select([vague, near, far, near], "overlap")).toMatchObject({ truechimers: [0, 1, 3], falsetickers: [2] })
+    expect(select([interval(-8, 5), interval(3, 12), near, interval(10, 11)], "overlap")).toMatchObject({
+      _tag: "NoMajority"
+    })
+  })
+
+  it("follows nobody of a minority that agrees among itself, however vague some of the majority are", () => {
+    const few = fc.integer({ min: 1, max: 4 })
+    fc.assert(
+      fc.property(few, fc.nat(4), few, fc.infiniteStream(exact(-1, 1)), (sharp, vague, liars, shift) => {
+        fc.pre(liars < sharp + vague)
+        const moved = (offset: number, distance: number) => ({ offset: offset + shift.next().value!, distance })
+        const outcome = select(
+          [
+            ...Array.from({ length: liars }, () => moved(40, 3)),
+            ...Array.from({ length: sharp }, () => moved(0, 3)),
+            ...Array.from({ length: vague }, () => moved(0, 100))
+          ],
+          "overlap"
+        )
+        const taken = outcome._tag === "Agreed" ? outcome.truechimers : []
+        expect(taken.filter((index) => index < liars)).toEqual([])
       })
     )
   })

@@ -231,7 +231,7 @@ describe("what goes wrong is one line with what to do", () => {
   it.each([
     [["keys"], "expected list, rotate, revoke, export"],
     [["keys", "rotat"], "did you mean `meridian keys rotate`?"],
-    [["cluster", "constructor"], "expected init, status, drain, undrain"],
+    [["cluster", "constructor"], "expected init, status, rekey, drain, undrain"],
     [["keys", "revoke", "0"], "expected the number of a generation"],
     [["keys", "revoke", "1e3"], "expected the number of a generation"],
     [["keys", "rotate", "--kind", "md5"], "expected nts or symmetric"],

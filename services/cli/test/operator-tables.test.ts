@@ -14,6 +14,7 @@ describe("tables", () => {
         "cluster key  00ff00ff00ff00ff",
         "keys         NTS generation 2, symmetric set 1",
         "clock        this node's clock is 3600 s ahead of nodes b, c: it does not lead until it is set right",
+        "name         another process has registered as node a since this one did",
         "put aside    the key of keys.nts 4 is wrongly sealed in the log and put aside: no node can open it",
         "  node  leads  version  workers  clock         NTS key  key set  heard                 state",
         "  a            0.1.0    1/2      synchronised  3        1        2026-11-21 12:00:00Z  not ready: no key",

@@ -101,6 +101,8 @@ export const configurationOf = (
   cookieDirectory: folder.path,
   leapSmearSeconds: 0,
   serving: [],
+  passivePeers: 0,
+  passiveKeys: [],
   ...change
 })
 

@@ -162,10 +162,12 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
   })
 
   it("shows one system peer, two more that are true, and the liar as what it is", async () => {
+    // A first volley that a busy machine disturbed puts served time off by milliseconds, which are then slewed away.
     const all = await until(sources, (it) =>
-      [CHRONYD, NTPSEC, SECOND_NODE].every((address) =>
-        ["system-peer", "candidate"].includes(it.find((source) => source.address === address)?.verdict ?? "")
-      )
+      [CHRONYD, NTPSEC, SECOND_NODE].every((address) => {
+        const source = it.find((one) => one.address === address)
+        return ["system-peer", "candidate"].includes(source?.verdict ?? "") && Math.abs(source?.offset ?? 1) < 1e-3
+      })
     )
     expect(all.filter(({ verdict }) => verdict === "system-peer")).toHaveLength(1)
     expect(all.map(({ authentication }) => authentication)).toEqual([
@@ -203,8 +205,8 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
 
   it("agrees with its upstream within a millisecond, as chronyd measures both", async () => {
     let difference = Infinity
-    // A volley that another test's load disturbed says little: one of five must be good.
-    for (let attempt = 0; attempt < 5 && !(difference < 1e-3); attempt += 1) {
+    // A volley that another test's load disturbed says little: one must be good.
+    for (const end = performance.now() + PATIENCE_MS; !(difference < 1e-3) && performance.now() < end;) {
       const own = await chronydFinds(`server ${NODE} port ${PORT} iburst`)
       const theirs = await chronydFinds(`server ${CHRONYD} port ${PORT} iburst`)
       difference = Math.abs(own - theirs)
