@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { SourceReport } from "@meridian/observability/discipline-report"
 import { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import type { PeerCommand } from "@meridian/testkit/real-peers"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { type Folder, makeFolder } from "./running-discipline.ts"
 
@@ -41,7 +42,7 @@ export class Stage {
     const { command: first, args: own, env } = command
     const [program = "", ...before] = [...this.network.within, first, ...own]
     return new Promise((done) => {
-      execFile(program, [...before, ...args], { env, timeout: 10_000 }, (_error, stdout, stderr) =>
+      execFile(program, [...before, ...args], { env, timeout: PATIENCE_MS }, (_error, stdout, stderr) =>
         done(stdout + stderr)
       )
     })
@@ -66,7 +67,7 @@ export const onStage = (body: (stage: Stage) => Promise<void>) => async (): Prom
 export const until = async <A>(
   question: () => Promise<A>,
   holds: (answer: A) => boolean,
-  patience = 20_000
+  patience = 2 * PATIENCE_MS
 ): Promise<A> => {
   let answer = await question()
   for (let waited = 0; !holds(answer) && waited < patience; waited += 500) {
