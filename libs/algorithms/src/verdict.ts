@@ -9,7 +9,7 @@
  * - `loop`: the source follows us, or both of us follow the same server as one another
  * - `distance`: its root distance is over the limit
  * - `jitter`: its offsets scatter more than is allowed
- * - `falseticker`: outside the intersection of the majority, or no majority was found
+ * - `falseticker`: outside the intersection of the majority, at odds with one of several majorities, or no majority was found
  * - `excess`: fit, but over the number of sources that take part (`tos maxclock`)
  * - `outlier`: dropped by clustering
  * - `backup`: survives, and is not used because a preferred source alone is followed
