@@ -14,8 +14,8 @@
 enum { JOB_FLAGS, JOB_KEY, JOB_MESSAGE_AT, JOB_MESSAGE_LENGTH, JOB_DIGEST_AT, JOB_DIGEST_LENGTH, JOB_STAMP_AT, JOB_STATUS, JOB_STRIDE };
 enum { SEAL = 1 };
 
-/* What a run returns when it refuses a list: job · REASONS + reason. macs-native.ts has the words for each. */
-enum { ACCEPTED = -1, REASONS = 8 };
+/* What a run returns when it refuses a list: job · REASONS + reason. macs-native.ts has the words for each, job-refused.ts the factor. */
+enum { ACCEPTED = -1, REASONS = 16 };
 enum { BAD_COUNT, BAD_KEY, BAD_MESSAGE, BAD_DIGEST, BAD_STAMP };
 
 enum { LONGEST_NAME = 32, LONGEST_SECRET = MD5_LONGEST_KEY, LONGEST_JOINED = 96, MAXIMUM_ALGORITHMS = 32, FIRST_KEYS = 16 };

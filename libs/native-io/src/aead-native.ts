@@ -21,13 +21,14 @@ import {
   SEAL
 } from "@meridian/auth/aead"
 import { type AeadTransform, checkedAead } from "./aead-checked.ts"
+import { JobRefused } from "./job-refused.ts"
 import { loadNative, type NativeAddon } from "./native.ts"
 
 /** What the addon exports where the processor has the instructions. */
 export interface AeadBinding {
   /** Whose instructions are used: "AES-NI" or "ARMv8". */
   readonly aeadEngine: string
-  /** -1, or the first refused job: its index times {@link REASONS_PER_JOB} plus a position in {@link REASONS}. */
+  /** -1, or the first refused job: its index times 16 plus a position in {@link REASONS}. */
   readonly aeadRun: (
     jobs: Int32Array,
     count: number,
@@ -37,8 +38,6 @@ export interface AeadBinding {
   ) => number
   readonly cmac: (key: Uint8Array, bytes: Uint8Array, offset: number, length: number, out: Uint8Array) => boolean
 }
-
-const REASONS_PER_JOB = 16
 
 /** In the order of native/aead.c. */
 const REASONS = [
@@ -55,15 +54,11 @@ const REASONS = [
 ]
 
 /** A list of jobs that was refused whole, before anything was written: a mistake of the caller, never of a packet. */
-export class AeadJobError extends RangeError {
+export class AeadJobError extends JobRefused {
   readonly _tag = "AeadJobError"
-  /** Index of the first job that is wrong. */
-  readonly job: number
 
   constructor(refusal: number) {
-    const job = Math.floor(refusal / REASONS_PER_JOB)
-    super(`AEAD job ${job}: ${REASONS[refusal % REASONS_PER_JOB] ?? "refused"}; no job of the list was done`)
-    this.job = job
+    super("AEAD", refusal, REASONS)
   }
 }
 

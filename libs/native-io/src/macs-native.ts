@@ -9,13 +9,14 @@ import type { AeadBinding } from "./aead-native.ts"
 import { isCmac, opensslName } from "./digests.ts"
 import { installedDigests } from "./digests-native.ts"
 import { loadNative, type NativeAddon } from "./native.ts"
+import { JobRefused } from "./job-refused.ts"
 import { systemClock } from "./system-clock.ts"
 
 /** Keys in the addon's own memory. */
 interface NativeMacKeys {
   /** False where the key cannot be one of the algorithm, or the algorithm is not there. */
   readonly add: (name: string, secret: Uint8Array) => boolean
-  /** -1, or the first refused job: its index times {@link REASONS_PER_JOB} plus a position in {@link REASONS}. */
+  /** -1, or the first refused job: its index times 16 plus a position in {@link REASONS}. */
   readonly run: (jobs: Int32Array, count: number, packets: Uint8Array, stampedAt: number) => number
   /** Overwrites and forgets all keys. */
   readonly wipe: () => void
@@ -25,8 +26,6 @@ interface NativeMacKeys {
 export interface MacBinding {
   readonly MacKeys: new () => NativeMacKeys
 }
-
-const REASONS_PER_JOB = 8
 
 /** In the order of native/mac-keys.c. */
 const REASONS = [
@@ -38,15 +37,11 @@ const REASONS = [
 ]
 
 /** A list of jobs that was refused whole, before anything was written: a mistake of the caller, never of a packet. */
-export class MacJobError extends RangeError {
+export class MacJobError extends JobRefused {
   readonly _tag = "MacJobError"
-  /** Index of the first job that is wrong. */
-  readonly job: number
 
   constructor(refusal: number) {
-    const job = Math.floor(refusal / REASONS_PER_JOB)
-    super(`MAC job ${job}: ${REASONS[refusal % REASONS_PER_JOB] ?? "refused"}; no job of the list was done`)
-    this.job = job
+    super("MAC", refusal, REASONS)
   }
 }
 
