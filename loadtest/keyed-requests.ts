@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { KeyTable, SymmetricKey } from "@meridian/auth/key-table"
 import { CUT_DIGEST_BYTES, KEY_ID_BYTES, SymmetricMacs } from "@meridian/auth/mac"
 import { macAlgorithms } from "@meridian/auth/mac-algorithms"
-import { nodeDigests } from "@meridian/native-io/digests"
+import { nodeDigests } from "@meridian/ciphers/digests"
 import { HEADER_BYTES, type RequestPool, writePool } from "./request-pool.ts"
 
 export const keyedAlgorithms = ["MD5", "SHA1", "AES-128"] as const

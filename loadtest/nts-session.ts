@@ -5,7 +5,7 @@ import type { Aead, AeadId } from "@meridian/auth/aead"
 import { nobleAeads } from "@meridian/auth/aead-noble"
 import { keyExchangeRequest, readKeyExchangeReply } from "@meridian/auth/nts-ke-client"
 import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
-import { aeadProvider } from "@meridian/native-io/aead"
+import { aeadProvider } from "@meridian/ciphers/aead"
 import { ALPN, RecordDecoder } from "@meridian/wire/nts-ke"
 import {
   AUTHENTICATOR_HEADER_BYTES,

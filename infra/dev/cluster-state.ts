@@ -2,7 +2,7 @@
 import { request } from "node:http"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import type { ClusterState } from "@meridian/observability/cluster-state"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
 
 /** GET /state of the coordinator in a state directory; undefined where none answers. */
 export const askState = (directory: string): Promise<ClusterState | undefined> =>

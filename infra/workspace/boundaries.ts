@@ -14,7 +14,7 @@ const scope = "@meridian/"
 
 const pure = ["time", "wire", "auth", "algorithms", "protocol"]
 const model = ["events", "config"]
-const adapters = ["event-log", "native-io", "observability"]
+const adapters = ["event-log", "system", "clocks", "udp", "tls", "ciphers", "ipc"]
 
 /** What a lib may import of ours. Pure libs are listed one by one; a model sees pure libs, an adapter model and pure. */
 const mayImport: Record<string, readonly string[]> = {
@@ -26,8 +26,12 @@ const mayImport: Record<string, readonly string[]> = {
   events: ["time"],
   config: ["time"],
   "event-log": ["events", ...pure],
-  "native-io": ["config", ...pure],
-  observability: [],
+  system: ["config", ...pure],
+  clocks: ["system", "time", "wire"],
+  udp: ["system", "clocks", "config", ...pure],
+  tls: ["system", "config", ...pure],
+  ciphers: ["system", "clocks", ...pure],
+  ipc: ["config", ...pure],
   testkit: [...pure, ...model, ...adapters]
 }
 const everyLib = [...pure, ...model, ...adapters]

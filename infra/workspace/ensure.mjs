@@ -34,4 +34,4 @@ if (!installed) {
   writeFileSync(mark, `${lock}\n`)
 }
 // Compiles the C addon when its sources changed; without a compiler it says so and Meridian runs on its fallback.
-await import("../../libs/native-io/build.mjs")
+await import("../../libs/system/build.mjs")

@@ -8,7 +8,7 @@ import type { KeyTable, SymmetricKey } from "./key-table.ts"
 import type { MacAlgorithmName } from "./mac-algorithms.ts"
 
 /**
- * Computes digests; libs without I/O cannot reach node:crypto. One implementation per platform (native-io/digests.ts).
+ * Computes digests; libs without I/O cannot reach node:crypto. One implementation per platform (libs/ciphers).
  */
 export interface DigestPort {
   /** Whether this platform has the algorithm: some builds leave out RIPEMD-160 or MD5. */

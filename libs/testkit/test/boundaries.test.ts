@@ -16,7 +16,7 @@ const checkTree = (files: Readonly<Record<string, string>>): string => {
       "libs/time",
       "libs/wire",
       "libs/config",
-      "libs/native-io",
+      "libs/udp",
       "libs/testkit",
       "services/worker",
       "services/cli"
@@ -57,7 +57,7 @@ describe("the boundary check", () => {
     [
       "an adapter from a model",
       "libs/config/src/a.ts",
-      'import { x } from "@meridian/native-io/udp"',
+      'import { x } from "@meridian/udp/udp"',
       "config may import only"
     ],
     [

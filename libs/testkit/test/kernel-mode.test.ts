@@ -3,7 +3,7 @@
  * after it. Served time must be as good as the virtual mode's; the system's clock, which other programs read, nearly so.
  */
 import { describe, expect, it } from "vitest"
-import { SimulatedKernel } from "@meridian/native-io/kernel-clock-simulated"
+import { SimulatedKernel } from "@meridian/clocks/kernel-clock-simulated"
 import type { Scenario } from "@meridian/testkit/scenario"
 import { chronyScenarios } from "@meridian/testkit/scenario-chrony"
 import { ownScenarios } from "@meridian/testkit/scenario-own"

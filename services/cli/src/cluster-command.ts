@@ -6,7 +6,7 @@ import {
   clusterStatusCommand,
   clusterUndrainCommand
 } from "@meridian/config/cluster-command-lines"
-import type { ClusterState } from "@meridian/observability/cluster-state"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
 import { randomBytes } from "node:crypto"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"

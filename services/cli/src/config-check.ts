@@ -6,7 +6,7 @@ import { parseFlags, renderHelp } from "@meridian/config/flags"
 import { checkReport, loadSettings } from "@meridian/config/load"
 import { renderReferenceText } from "@meridian/config/reference"
 import { describeOrigin, describeSettings } from "@meridian/config/rendering"
-import { machineAddresses, readConfigurationFile } from "@meridian/native-io/configuration-files"
+import { machineAddresses, readConfigurationFile } from "@meridian/system/configuration-files"
 
 export const checkConfiguration = (args: readonly string[]): number => {
   const [verb, ...rest] = args

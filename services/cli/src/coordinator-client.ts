@@ -2,7 +2,7 @@
 import { type IncomingMessage, request } from "node:http"
 import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
-import { defaultStateDirectory } from "@meridian/observability/state-directory"
+import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 
 const SOCKET_NAME = "coordinator.sock"
 /** Longer than an append may take, so that the coordinator's own answer comes first. */

@@ -5,7 +5,7 @@ import {
   keysRevokeCommand,
   keysRotateCommand
 } from "@meridian/config/cluster-command-lines"
-import type { ClusterState } from "@meridian/observability/cluster-state"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
 import { renameSync, rmSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { generationTable, setTable } from "./cluster-view.ts"

@@ -5,9 +5,9 @@
 import { randomFillSync } from "node:crypto"
 import { type Aead, aeadParameters, type AeadId } from "@meridian/auth/aead"
 import { NtsAssociation } from "@meridian/auth/nts-client"
-import { aeadProvider } from "@meridian/native-io/aead"
-import { CookieJars, type Jar } from "@meridian/native-io/cookie-jar"
-import { exchangeKeys, KeyExchangeFailed, type ShownCertificate } from "@meridian/native-io/nts-key-exchange"
+import { aeadProvider } from "@meridian/ciphers/aead"
+import { CookieJars, type Jar } from "@meridian/tls/cookie-jar"
+import { exchangeKeys, KeyExchangeFailed, type ShownCertificate } from "@meridian/tls/nts-key-exchange"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import {
   addressOf,

@@ -3,9 +3,9 @@ import { request } from "node:http"
 import { join, resolve } from "node:path"
 import { stateDirectoryDirective } from "@meridian/config/directives"
 import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
-import type { SourceReport } from "@meridian/observability/discipline-report"
-import { CONTROL_SOCKET_NAME } from "@meridian/observability/node-status"
-import { defaultStateDirectory } from "@meridian/observability/state-directory"
+import type { SourceReport } from "@meridian/ipc/discipline-report"
+import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
+import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { NodeUnreachable } from "./status.ts"
 
 const PATIENCE_MS = 5_000

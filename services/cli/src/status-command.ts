@@ -2,7 +2,7 @@
 import { resolve } from "node:path"
 import { statusCommand } from "@meridian/config/command-lines"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
-import { defaultStateDirectory } from "@meridian/observability/state-directory"
+import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { fetchStatus, formatStatus, NodeUnreachable } from "./status.ts"
 
 export const runStatus = async (programRoot: string, args: readonly string[]): Promise<number> => {

@@ -1,7 +1,7 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
 import { request } from "node:http"
 import { join } from "node:path"
-import { CONTROL_SOCKET_NAME, type NodeStatus } from "@meridian/observability/node-status"
+import { CONTROL_SOCKET_NAME, type NodeStatus } from "@meridian/ipc/node-status"
 
 /** The node did not answer: why and what to do, in one line. */
 export class NodeUnreachable {

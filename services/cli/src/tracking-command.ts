@@ -1,6 +1,6 @@
 /** `meridian tracking [--state DIR] [--json]`: what is served and how well it is known. Exit codes as `meridian sources`. */
 import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
-import type { KernelReport, PassivePeersReport, TrackingReport } from "@meridian/observability/discipline-report"
+import type { KernelReport, PassivePeersReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
 import { NodeUnreachable } from "./status.ts"
 

@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import type { EventLog, LogUnavailable } from "@meridian/event-log/event-log"
 import { clockSubject } from "@meridian/events/clock"
 import { fromIso, toIso } from "@meridian/events/event"
-import type { Explanation } from "@meridian/observability/cluster-state"
+import type { Explanation } from "@meridian/ipc/cluster-state"
 import { ClusterFold } from "./cluster-fold.ts"
 import { clockViews, generationViews, setViews } from "./state-view.ts"
 

@@ -1,5 +1,5 @@
 /** This node's own place in the cluster: whether it may be sent traffic, and why not. Pure. */
-import type { HealthMessage } from "@meridian/observability/coordinator-report"
+import type { HealthMessage } from "@meridian/ipc/coordinator-report"
 import type { MemberHealth } from "@meridian/events/members"
 
 /** What is known of the node at a moment. */

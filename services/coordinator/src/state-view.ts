@@ -1,12 +1,6 @@
 /** What GET /state says: the fold in the words of operators, without key material. Pure. */
-import type {
-  ClockView,
-  ClusterState,
-  GenerationView,
-  MemberView,
-  SetView
-} from "@meridian/observability/cluster-state"
-import type { CoordinatorReport } from "@meridian/observability/coordinator-report"
+import type { ClockView, ClusterState, GenerationView, MemberView, SetView } from "@meridian/ipc/cluster-state"
+import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import { toIso } from "@meridian/events/event"
 import { isLive, isServing } from "@meridian/events/members"
 import { generationStatus } from "@meridian/events/nts-keys"

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { ClusterState, GenerationView } from "@meridian/observability/cluster-state"
+import type { ClusterState, GenerationView } from "@meridian/ipc/cluster-state"
 import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import {
   agreement,

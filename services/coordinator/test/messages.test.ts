@@ -5,7 +5,7 @@ import {
   MAX_CLOCK_EVENTS,
   parseFromCoordinator,
   parseToCoordinator
-} from "@meridian/observability/coordinator-report"
+} from "@meridian/ipc/coordinator-report"
 
 const report: CoordinatorReport = {
   type: "report",

@@ -2,7 +2,7 @@
 import { basename, join } from "node:path"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { AnyEvent } from "@meridian/events/catalogue"
-import type { ClusterState } from "@meridian/observability/cluster-state"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
 
 export const NODES = ["a", "b", "c"]

@@ -13,8 +13,8 @@ import {
   type FromCoordinator,
   parseFromCoordinator,
   type ToCoordinator
-} from "@meridian/observability/coordinator-report"
-import type { ClusterState } from "@meridian/observability/cluster-state"
+} from "@meridian/ipc/coordinator-report"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
 /** What is waited for comes within moments; on a machine with much else to do it may take minutes. */

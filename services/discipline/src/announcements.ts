@@ -2,7 +2,7 @@
 import type { DisciplineOutcome } from "@meridian/algorithms/discipline"
 import { formatSeconds } from "@meridian/algorithms/verdict"
 import type { ClockCommand, Measurement } from "@meridian/events/clock"
-import type { FromDiscipline } from "@meridian/observability/discipline-report"
+import type { FromDiscipline } from "@meridian/ipc/discipline-report"
 import { ClockEventOutbox } from "./clock-event-outbox.ts"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import type { ReadClocks } from "./clocks.ts"

@@ -9,7 +9,7 @@ import type { LocalOptions } from "@meridian/algorithms/local-mode"
 import { publishedCurve } from "@meridian/algorithms/publication"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { agrees } from "@meridian/algorithms/verdict"
-import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
+import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import {
   type ClockCurve,
   isSynchronised,

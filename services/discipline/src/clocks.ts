@@ -1,6 +1,6 @@
 /** Both clocks of the system as the parts of this service want them. */
-import type { SystemClock } from "@meridian/native-io/system-clock"
-import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/native-io/udp"
+import type { SystemClock } from "@meridian/clocks/system-clock"
+import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
 import { fromUnix, type NtpTimestamp, shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 
 /** One reading of both clocks. */

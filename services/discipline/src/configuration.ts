@@ -12,7 +12,7 @@ import {
   type ServingEndpoint,
   statisticsNames,
   type UpstreamConfiguration
-} from "@meridian/observability/discipline-report"
+} from "@meridian/ipc/discipline-report"
 
 /** A configuration that cannot be: names the place, what was expected and what was found. */
 export class InvalidConfiguration extends Error {

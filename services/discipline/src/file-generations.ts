@@ -1,6 +1,6 @@
 /** ntp.conf `filegen`: statistics files that begin anew each day, week, month, year, start or 24 hours of running. */
 import { appendFileSync, linkSync, renameSync, statSync, unlinkSync } from "node:fs"
-import type { FilegenType } from "@meridian/observability/discipline-report"
+import type { FilegenType } from "@meridian/ipc/discipline-report"
 
 const DAY = 86_400
 

@@ -2,7 +2,7 @@
  * A restart of this process must not show in served time. The page that the process before left behind stays in force
  * until the clock is set anew or the page's deadline passes; the difference between the two is then worked off.
  */
-import type { ClockPageReader } from "@meridian/native-io/clock-page"
+import type { ClockPageReader } from "@meridian/clocks/clock-page"
 import { type ClockCurve, isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { type Reading, unixOf } from "./clocks.ts"
 

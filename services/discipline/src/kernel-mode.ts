@@ -1,7 +1,7 @@
 /** Whether this process steers CLOCK_REALTIME: only when asked, only with the privilege, and only after sources. */
-import { CAP_SYS_TIME, hasCapability, readCapabilities } from "@meridian/native-io/capabilities"
-import { type KernelClock, nativeKernelClock } from "@meridian/native-io/kernel-clock"
-import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
+import { CAP_SYS_TIME, hasCapability, readCapabilities } from "@meridian/system/capabilities"
+import { type KernelClock, nativeKernelClock } from "@meridian/clocks/kernel-clock"
+import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 
 export interface KernelModeSurroundings {
   /** Undefined without the addon. */
@@ -26,7 +26,7 @@ export const chooseKernelMode = (
   const refused = (why: string): KernelMode => ({ _tag: "Refused", reason: `kernel mode: ${why}; ${INSTEAD}` })
   if (sources.length + referenceClocks.length === 0)
     return refused("no source is configured to steer the system's clock after")
-  if (clock === undefined) return refused("it needs the addon (run `node libs/native-io/build.mjs`)")
+  if (clock === undefined) return refused("it needs the addon (run `node libs/system/build.mjs`)")
   if (!privileged)
     return refused(
       "this process lacks CAP_SYS_TIME; give the node AmbientCapabilities=CAP_SYS_TIME in its systemd unit, or start it as root with --user NAME"

@@ -1,12 +1,12 @@
 /** Gets keys for the NTS associations: one exchange at a time for each, ever more rarely while they fail; keeps the jars. */
 import { aeadParameters, type AeadId } from "@meridian/auth/aead"
 import { NtsAssociation } from "@meridian/auth/nts-client"
-import { aeadProvider } from "@meridian/native-io/aead"
-import type { NtsConfiguration } from "@meridian/observability/discipline-report"
+import { aeadProvider } from "@meridian/ciphers/aead"
+import type { NtsConfiguration } from "@meridian/ipc/discipline-report"
 import type { Endpoint } from "@meridian/protocol/association-options"
-import type { CookieJars, Jar } from "@meridian/native-io/cookie-jar"
+import type { CookieJars, Jar } from "@meridian/tls/cookie-jar"
 import { ofFamily, resolveHost } from "./name-resolver.ts"
-import { exchangeKeys, KeyExchangeFailed } from "@meridian/native-io/nts-key-exchange"
+import { exchangeKeys, KeyExchangeFailed } from "@meridian/tls/nts-key-exchange"
 
 /** Seconds after the first failure and at most; each failure doubles. */
 const FIRST_PAUSE = 8

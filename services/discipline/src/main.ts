@@ -9,17 +9,17 @@ import { dirname } from "node:path"
 import { parseArgs } from "node:util"
 import { parseServingKeys } from "@meridian/auth/serving-keys"
 import type { ClockCommand } from "@meridian/events/clock"
-import { openClockPageReader, openClockPageWriter } from "@meridian/native-io/clock-page"
-import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
-import { disableNative } from "@meridian/native-io/native"
-import { systemClock } from "@meridian/native-io/system-clock"
+import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
+import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { disableNative } from "@meridian/system/native"
+import { systemClock } from "@meridian/clocks/system-clock"
 import {
   defaultTinker,
   defaultTos,
   type DisciplineConfiguration,
   type FromDiscipline,
   parseToDiscipline
-} from "@meridian/observability/discipline-report"
+} from "@meridian/ipc/discipline-report"
 import { readingsOf } from "./clocks.ts"
 import { InvalidConfiguration, parseConfiguration } from "./configuration.ts"
 import { nativePorts } from "./reference-drivers.ts"
@@ -93,8 +93,8 @@ const read = readingsOf(clock)
 /** Ciphers and TLS are loaded where a source needs them: a node without keyed sources does not carry their memory. */
 const loadDigests = async () => {
   const [{ aeadProvider }, { installedDigests }] = await Promise.all([
-    import("@meridian/native-io/aead"),
-    import("@meridian/native-io/digests-native")
+    import("@meridian/ciphers/aead"),
+    import("@meridian/ciphers/digests-native")
   ])
   return installedDigests(aeadProvider().cmac)
 }
@@ -103,7 +103,7 @@ const digestsOnce = (): ReturnType<typeof loadDigests> => (loaded ??= loadDigest
 const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]> => {
   const [{ KeyExchanges }, { CookieJars }] = await Promise.all([
     import("./key-exchanges.ts"),
-    import("@meridian/native-io/cookie-jar")
+    import("@meridian/tls/cookie-jar")
   ])
   const jars = new CookieJars(configuration.cookieDirectory)
   return (listener) => new KeyExchanges(jars, listener, () => read().monotonic)

@@ -5,9 +5,9 @@
  */
 import type { KeyRange } from "@meridian/auth/key-table"
 import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { UdpClientError, UdpEndpoint } from "@meridian/native-io/udp-client"
-import type { PassivePeersReport } from "@meridian/observability/discipline-report"
-import type { PeerSighting, PeersSeen } from "@meridian/observability/peer-sighting"
+import type { UdpClientError, UdpEndpoint } from "@meridian/udp/udp-client"
+import type { PassivePeersReport } from "@meridian/ipc/discipline-report"
+import type { PeerSighting, PeersSeen } from "@meridian/ipc/peer-sighting"
 import { symmetricKey } from "@meridian/protocol/association-authentication"
 import type { Endpoint, Moment } from "@meridian/protocol/association-options"
 import type { AssociationSet, Demobilised, Mobilised, SetAction } from "@meridian/protocol/association-set"

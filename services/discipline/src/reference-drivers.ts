@@ -1,8 +1,8 @@
 /** What each driver of a reference clock makes of what it finds: readings, or drops with a name. */
 import { endianness } from "node:os"
 import type { ReferenceReading } from "@meridian/algorithms/reference-reading"
-import { openPhcDevice, openPpsDevice } from "@meridian/native-io/clock-devices"
-import { openClockSocket } from "@meridian/native-io/clock-socket"
+import { openPhcDevice, openPpsDevice } from "@meridian/clocks/clock-devices"
+import { openClockSocket } from "@meridian/clocks/clock-socket"
 import type {
   ClockSocketPort,
   PhcPort,
@@ -10,9 +10,9 @@ import type {
   PpsPort,
   Pulse,
   ShmPort
-} from "@meridian/native-io/reference-clock-ports"
-import { openShmSegment } from "@meridian/native-io/shm-segment"
-import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+} from "@meridian/clocks/reference-clock-ports"
+import { openShmSegment } from "@meridian/clocks/shm-segment"
+import type { ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import { shiftInPlace, unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { shmTimes } from "@meridian/wire/shm-time"
 import { decodeSockSample } from "@meridian/wire/sock-sample"

@@ -9,7 +9,7 @@ import type {
   SourceAuthentication,
   SourceReport,
   TrackingReport
-} from "@meridian/observability/discipline-report"
+} from "@meridian/ipc/discipline-report"
 import type { SystemVariables } from "@meridian/protocol/association-options"
 import { type ClockCurve, rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"

@@ -5,15 +5,15 @@ import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
 import type { ClockCommand, Measurement } from "@meridian/events/clock"
-import type { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
-import type { KernelClock } from "@meridian/native-io/kernel-clock"
+import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
+import type { KernelClock } from "@meridian/clocks/kernel-clock"
 import type {
   DisciplineConfiguration,
   DisciplineReport,
   FromDiscipline,
   SystemCounters
-} from "@meridian/observability/discipline-report"
-import type { PeersSeen } from "@meridian/observability/peer-sighting"
+} from "@meridian/ipc/discipline-report"
+import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import type { Sample } from "@meridian/protocol/association-action"
 import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"

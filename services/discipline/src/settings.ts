@@ -3,7 +3,7 @@ import { defaultDisciplineOptions, type DisciplineOptions } from "@meridian/algo
 import { type LocalOptions, noLocalMode } from "@meridian/algorithms/local-mode"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import { defaultSystemOptions, type SystemOptions } from "@meridian/algorithms/system-peer"
-import type { DisciplineConfiguration } from "@meridian/observability/discipline-report"
+import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 
 /** The defaults, with what is not null in their place. */
 const withSet = <A extends object>(defaults: A, values: { readonly [K in keyof A]?: A[K] | null }): A => {

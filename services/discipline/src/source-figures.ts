@@ -1,7 +1,7 @@
 /** The figures of a source or a reference clock, as its report shows them. */
 import { rootDistance } from "@meridian/algorithms/root-distance"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
-import type { SourceReport } from "@meridian/observability/discipline-report"
+import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import type { Reading } from "./clocks.ts"
 

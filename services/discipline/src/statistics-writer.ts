@@ -1,7 +1,7 @@
 /** Which statistics lines the service writes, and when. */
 import type { ClockDiscipline, DisciplineOutcome } from "@meridian/algorithms/discipline"
 import type { Verdict } from "@meridian/algorithms/verdict"
-import type { DisciplineConfiguration, SystemCounters } from "@meridian/observability/discipline-report"
+import type { DisciplineConfiguration, SystemCounters } from "@meridian/ipc/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { type ReadClocks, unixOf } from "./clocks.ts"
 import type { ReferenceSample } from "@meridian/algorithms/reference-filter"

@@ -16,7 +16,7 @@ import {
   type KernelClock,
   type KernelLeap,
   KernelClockRefused
-} from "@meridian/native-io/kernel-clock"
+} from "@meridian/clocks/kernel-clock"
 
 /** What the kernel is to know of the clock's quality. Seconds. */
 export interface ClockQuality {

@@ -4,8 +4,8 @@
  * kernel gives what comes from the peer to this socket, and everything else to the workers.
  */
 import { isIPv6 } from "node:net"
-import { UdpClientError, type UdpClientSocket, type UdpEndpoint } from "@meridian/native-io/udp-client"
-import { openUdpClient } from "@meridian/native-io/udp-client-open"
+import { UdpClientError, type UdpClientSocket, type UdpEndpoint } from "@meridian/udp/udp-client"
+import { openUdpClient } from "@meridian/udp/udp-client-open"
 import type { Send } from "@meridian/protocol/association-action"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import type { UnixTime } from "@meridian/time/timestamp"

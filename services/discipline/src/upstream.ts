@@ -1,7 +1,7 @@
 /** One source as this service keeps it: its association's number, what the discipline tracks of it, what it said last. */
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
-import type { UpstreamConfiguration } from "@meridian/observability/discipline-report"
+import type { UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import type { AssociationOptions, Endpoint } from "@meridian/protocol/association-options"
 

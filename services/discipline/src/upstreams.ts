@@ -5,11 +5,7 @@
 import { randomFillSync } from "node:crypto"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import type { SymmetricMacs } from "@meridian/auth/mac"
-import type {
-  DisciplineConfiguration,
-  ServingEndpoint,
-  UpstreamConfiguration
-} from "@meridian/observability/discipline-report"
+import type { DisciplineConfiguration, ServingEndpoint, UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
 import type { Moment, SystemVariables } from "@meridian/protocol/association-options"

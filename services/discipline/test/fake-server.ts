@@ -2,9 +2,9 @@
  * An NTP server that says what a test wants it to say. Requests are stamped by the kernel: a busy test answers late, and its
  * time is right all the same.
  */
-import { systemClock } from "@meridian/native-io/system-clock"
-import { SLOT_BYTES, SLOT_STRIDE } from "@meridian/native-io/udp"
-import { bindSocket } from "@meridian/native-io/udp-open"
+import { systemClock } from "@meridian/clocks/system-clock"
+import { SLOT_BYTES, SLOT_STRIDE } from "@meridian/udp/udp"
+import { bindSocket } from "@meridian/udp/udp-open"
 import { fromUnix, type NtpTimestamp, shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 import { decodeHeader, encodeHeader, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import type { RunningServer } from "./real-upstreams.ts"

@@ -1,6 +1,6 @@
 /** Servers that lie, fail or vanish, asked by the real process: each has a named outcome and none is followed. */
 import { describe, expect, it } from "vitest"
-import type { DisciplineReport } from "@meridian/observability/discipline-report"
+import type { DisciplineReport } from "@meridian/ipc/discipline-report"
 import { foldClock } from "./clock-fold.ts"
 import { onStage } from "./stage.ts"
 import type { FakeAnswer } from "./fake-server.ts"

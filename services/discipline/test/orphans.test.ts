@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
-import type { SourceReport, TrackingReport } from "@meridian/observability/discipline-report"
+import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { SourceReport } from "@meridian/observability/discipline-report"
+import type { SourceReport } from "@meridian/ipc/discipline-report"
 import { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import type { PeerCommand } from "@meridian/testkit/real-peers"
 import { PATIENCE_MS } from "@meridian/testkit/patience"

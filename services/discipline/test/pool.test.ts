@@ -1,8 +1,8 @@
 /** A pool whose name stands for what a test says it does: members that lie or fall silent make room for better ones. */
 import { afterEach, expect, it } from "vitest"
-import { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
-import { systemClock } from "@meridian/native-io/system-clock"
-import { defaultTos, type SourceReport } from "@meridian/observability/discipline-report"
+import { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
+import { systemClock } from "@meridian/clocks/system-clock"
+import { defaultTos, type SourceReport } from "@meridian/ipc/discipline-report"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort } from "@meridian/testkit/running-node"
 import { readingsOf } from "../src/clocks.ts"

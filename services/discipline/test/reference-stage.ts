@@ -1,5 +1,5 @@
 /** Reference clocks for tests with the real process, and the program that feeds them. */
-import type { DisciplineReport, ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+import type { DisciplineReport, ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import { ClockFeeder } from "@meridian/testkit/clock-feeder"
 import type { RunningDiscipline } from "./running-discipline.ts"
 import type { Stage } from "./stage.ts"

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { ClockCommand } from "@meridian/events/clock"
-import { type ClockPageReader, openClockPageReader } from "@meridian/native-io/clock-page"
-import { systemClock } from "@meridian/native-io/system-clock"
+import { type ClockPageReader, openClockPageReader } from "@meridian/clocks/clock-page"
+import { systemClock } from "@meridian/clocks/system-clock"
 import {
   defaultTinker,
   defaultTos,
@@ -16,7 +16,7 @@ import {
   parseFromDiscipline,
   type SourceReport,
   type UpstreamConfiguration
-} from "@meridian/observability/discipline-report"
+} from "@meridian/ipc/discipline-report"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
 

@@ -1,8 +1,8 @@
 /** Reference clocks and this machine's clock in simulated time: a day passes in a moment, and nothing is ever late. */
 import { ClockDiscipline, defaultDisciplineOptions } from "@meridian/algorithms/discipline"
 import type { SourceVerdict } from "@meridian/algorithms/verdict"
-import { type PhcReading, type Pulse, ReferenceClockError } from "@meridian/native-io/reference-clock-ports"
-import type { ReferenceClockConfiguration } from "@meridian/observability/discipline-report"
+import { type PhcReading, type Pulse, ReferenceClockError } from "@meridian/clocks/reference-clock-ports"
+import type { ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import type { UnixTime } from "@meridian/time/timestamp"
 import type { ShmTime } from "@meridian/wire/shm-time"
 import type { Reading } from "../src/clocks.ts"

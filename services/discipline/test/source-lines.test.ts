@@ -1,15 +1,15 @@
 /** What a line of ntp.conf says of a source or of the clock, and what the service does about it: each word by its effect. */
 import { writeFileSync } from "node:fs"
 import { afterEach, describe, expect, it } from "vitest"
-import { ClockPageReader, ClockPageWriter } from "@meridian/native-io/clock-page"
-import { SimulatedKernel } from "@meridian/native-io/kernel-clock-simulated"
-import { systemClock } from "@meridian/native-io/system-clock"
+import { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
+import { SimulatedKernel } from "@meridian/clocks/kernel-clock-simulated"
+import { systemClock } from "@meridian/clocks/system-clock"
 import {
   defaultTinker,
   type DisciplineConfiguration,
   type DisciplineReport,
   type FromDiscipline
-} from "@meridian/observability/discipline-report"
+} from "@meridian/ipc/discipline-report"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { readingsOf } from "../src/clocks.ts"
 import { nativePorts } from "../src/reference-drivers.ts"

@@ -1,6 +1,6 @@
 /** What a test with real processes needs and leaves nothing of: a folder, servers, processes. Each test has its own. */
 import { execFileSync } from "node:child_process"
-import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/observability/discipline-report"
+import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import { type FakeAnswer, type FakeServer, startFakeServer } from "./fake-server.ts"
 import { freePort } from "@meridian/testkit/running-node"
 import { type RunningServer, startChronyd } from "./real-upstreams.ts"

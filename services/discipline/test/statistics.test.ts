@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { SystemCounters } from "@meridian/observability/discipline-report"
+import type { SystemCounters } from "@meridian/ipc/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
 import { ntpTimestamp } from "@meridian/time/timestamp"
 import { defaultAssociationOptions } from "@meridian/protocol/association-options"

@@ -2,8 +2,8 @@
  * Who may connect: so many connections at a time and so many new ones a second, in all and from one address. Everything
  * that is remembered has a bound.
  */
-import { writeAddress } from "@meridian/native-io/socket-address"
-import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
+import { writeAddress } from "@meridian/udp/socket-address"
+import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
 
 /** A token bucket: `burst` at once, `perSecond` in the long run. `perSecond` 0 means no limit. */
 export interface Rate {

@@ -4,7 +4,7 @@
  */
 import { type FSWatcher, statSync, watch } from "node:fs"
 import { dirname } from "node:path"
-import { errnoName } from "@meridian/native-io/native"
+import { errnoName } from "@meridian/system/native"
 import { CertificateError, type CertificateFiles, type LoadedCertificate, readCertificate } from "./certificates.ts"
 
 export interface StoreSettings {

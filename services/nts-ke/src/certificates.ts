@@ -1,8 +1,8 @@
 /** One certificate and its key: read, checked, described. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
-import { FileNotRead, readRegularFile } from "@meridian/native-io/regular-file"
-import type { CertificateStatus } from "@meridian/observability/nts-ke-report"
+import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
+import type { CertificateStatus } from "@meridian/ipc/nts-ke-report"
 
 /** Paths of PEM files: the certificate followed by its intermediates, and the private key, unencrypted. */
 export interface CertificateFiles {

@@ -1,6 +1,6 @@
 /** What this process counts; see NtsKeCounters for what each means. */
 import type { Declined, RefusalReason } from "@meridian/auth/nts-ke-server"
-import type { ConnectionOutcome, NtsKeCounters } from "@meridian/observability/nts-ke-report"
+import type { ConnectionOutcome, NtsKeCounters } from "@meridian/ipc/nts-ke-report"
 
 export type Outcome = "agreed" | ConnectionOutcome | RefusalReason | Declined["reason"]
 

@@ -6,9 +6,9 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
-import { errnoName } from "@meridian/native-io/native"
-import { writeAddress } from "@meridian/native-io/socket-address"
-import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/observability/nts-ke-report"
+import { errnoName } from "@meridian/system/native"
+import { writeAddress } from "@meridian/udp/socket-address"
+import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
 import { type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
 import {
   bitString,

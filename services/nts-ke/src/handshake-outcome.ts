@@ -1,5 +1,5 @@
 /** Why a TLS handshake failed. */
-import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
+import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
 
 const OUTCOMES: Readonly<Record<string, ConnectionOutcome>> = {
   ERR_TLS_HANDSHAKE_TIMEOUT: "handshake-timeout",

@@ -1,5 +1,5 @@
 /** Admits connections, answers one request on each and counts how they end. TLS is tls-port.ts's. */
-import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
+import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
 import { KeyRing } from "@meridian/auth/key-ring"
 import { COOKIES_PER_REPLY } from "@meridian/auth/nts-ke-server"
 import type { RecordDecoder } from "@meridian/wire/nts-ke"

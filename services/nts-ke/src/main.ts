@@ -3,11 +3,11 @@
  * cookies with the master keys it is told, until told to drain. Arguments: see arguments.ts or --help.
  */
 import { InvalidKeyRing, KeyRing } from "@meridian/auth/key-ring"
-import { aeadProvider } from "@meridian/native-io/aead"
-import { releaseStartupPagesSoon } from "@meridian/native-io/memory"
-import { disableNative, loadNative } from "@meridian/native-io/native"
-import { nativeTls } from "@meridian/native-io/tls-listener"
-import { type FromNtsKe, type KeysMessage, type NtsKeReport, parseToNtsKe } from "@meridian/observability/nts-ke-report"
+import { aeadProvider } from "@meridian/ciphers/aead"
+import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { disableNative, loadNative } from "@meridian/system/native"
+import { nativeTls } from "@meridian/tls/tls-listener"
+import { type FromNtsKe, type KeysMessage, type NtsKeReport, parseToNtsKe } from "@meridian/ipc/nts-ke-report"
 import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
 import { CertificateStore } from "./certificate-store.ts"
 import { NtsKeListener } from "./listener.ts"

@@ -1,9 +1,9 @@
-/** TLS in C, in Node's own OpenSSL (libs/native-io/native/tls-server.c): JavaScript meets whole requests only. */
+/** TLS in C, in Node's own OpenSSL (libs/tls/native/tls-server.c): JavaScript meets whole requests only. */
 import { closeSync } from "node:fs"
 import { EXPORTER_LABEL } from "@meridian/auth/nts-ke-server"
-import { tcpListen } from "@meridian/native-io/tcp-listen"
-import type { NativeTlsListener, NativeTlsListenerClass } from "@meridian/native-io/tls-listener"
-import { type ConnectionOutcome, connectionOutcomes } from "@meridian/observability/nts-ke-report"
+import { tcpListen } from "@meridian/tls/tcp-listen"
+import type { NativeTlsListener, NativeTlsListenerClass } from "@meridian/tls/tls-listener"
+import { type ConnectionOutcome, connectionOutcomes } from "@meridian/ipc/nts-ke-report"
 import { ALPN, RecordDecoder } from "@meridian/wire/nts-ke"
 import type { Exporter } from "./answer.ts"
 import type { LoadedCertificate } from "./certificates.ts"

@@ -10,8 +10,8 @@ import {
   type TLSSocket
 } from "node:tls"
 import { EXPORTER_LABEL } from "@meridian/auth/nts-ke-server"
-import { errnoName } from "@meridian/native-io/native"
-import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
+import { errnoName } from "@meridian/system/native"
+import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
 import { ALPN, MAXIMUM_MESSAGE_BYTES, RecordDecoder } from "@meridian/wire/nts-ke"
 import type { Exporter } from "./answer.ts"
 import type { LoadedCertificate } from "./certificates.ts"

@@ -1,5 +1,5 @@
 /** What an NTS-KE service needs of TLS, whoever speaks it: tls-native.ts in C, or tls-node.ts over node:tls. */
-import type { ConnectionOutcome } from "@meridian/observability/nts-ke-report"
+import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
 import type { RecordDecoder } from "@meridian/wire/nts-ke"
 import type { Exporter } from "./answer.ts"
 import type { LoadedCertificate } from "./certificates.ts"

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
-import { type NtsKeReport, parseFromNtsKe } from "@meridian/observability/nts-ke-report"
+import { type NtsKeReport, parseFromNtsKe } from "@meridian/ipc/nts-ke-report"
 import type { CertificateFiles } from "../src/certificates.ts"
 import { request } from "./ke-client.ts"
 import {

@@ -10,14 +10,14 @@ import { connect as connectTcp, createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { connect } from "node:tls"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
-import { loadNativeFrom, type NativeAddon } from "@meridian/native-io/native"
+import { loadNativeFrom, type NativeAddon } from "@meridian/system/native"
 import type {
   NativeTlsListener,
   NativeTlsListenerClass,
   TlsCertificate,
   TlsListenerHandlers,
   TlsListenerSettings
-} from "@meridian/native-io/tls-listener"
+} from "@meridian/tls/tls-listener"
 
 const [path, certificateFile, keyFile] = isMainThread ? process.argv.slice(2) : (workerData as readonly string[])
 const certificate: TlsCertificate = {

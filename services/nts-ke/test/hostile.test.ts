@@ -14,7 +14,7 @@ const HANDSHAKE_LIMIT = 0.6
 const EXCHANGE_LIMIT = 0.4
 const SHORT = ["--handshake-limit", String(HANDSHAKE_LIMIT)]
 
-/** Less than TCP_DEFER_ACCEPT of libs/native-io/native/tcp.c. */
+/** Less than TCP_DEFER_ACCEPT of libs/tls/native/tcp.c. */
 const HELD_BACK_MS = 4_500
 
 const AGREED = "protocol!(0) aead!(15) cookie[96]×8 end!"

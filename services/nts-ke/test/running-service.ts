@@ -9,8 +9,8 @@ import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { COOKIE_AEAD, openCookie, type CookieRefusal, type SessionKeys } from "@meridian/auth/cookie"
 import { type Generation, KeyRing } from "@meridian/auth/key-ring"
-import { aeadProvider } from "@meridian/native-io/aead"
-import { tcpListen, TcpListenError } from "@meridian/native-io/tcp-listen"
+import { aeadProvider } from "@meridian/ciphers/aead"
+import { tcpListen, TcpListenError } from "@meridian/tls/tcp-listen"
 import {
   type FromNtsKe,
   type NtsKeDrained,
@@ -19,7 +19,7 @@ import {
   type NtsKeWarning,
   parseFromNtsKe,
   type ToNtsKe
-} from "@meridian/observability/nts-ke-report"
+} from "@meridian/ipc/nts-ke-report"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import type { CertificateFiles } from "../src/certificates.ts"
 import { selfSigned } from "../src/development-certificate.ts"

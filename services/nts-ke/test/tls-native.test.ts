@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as fc from "fast-check"
-import { ADDON_PATH } from "@meridian/native-io/native"
-import { nativeMessageEnds } from "@meridian/native-io/tls-listener"
+import { ADDON_PATH } from "@meridian/system/native"
+import { nativeMessageEnds } from "@meridian/tls/tls-listener"
 import { encodeRecords, MAXIMUM_MESSAGE_BYTES, RecordDecoder } from "@meridian/wire/nts-ke"
 import { probes } from "./requests.ts"
 import { type Folder, makeFolder } from "./running-service.ts"
@@ -65,7 +65,7 @@ describe("the end of a message", () => {
 
 describe("under AddressSanitizer and UBSan", () => {
   it("the listener survives its owner's mistakes and its clients'", { timeout: 600_000 }, async () => {
-    const build = fileURLToPath(new URL("../../../libs/native-io/build.mjs", import.meta.url))
+    const build = fileURLToPath(new URL("../../../libs/system/build.mjs", import.meta.url))
     await run(process.execPath, [build, "--sanitize"])
     const libasan = (await run(process.env["CC"] ?? "cc", ["-print-file-name=libasan.so"])).stdout.trim()
     const files = folder.certificate("exercise", ["localhost"])

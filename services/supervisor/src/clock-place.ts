@@ -1,15 +1,15 @@
 /** The place of the clock's process, what it said last, and what the node says about the page it writes. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { CAP_SYS_TIME, withCapability } from "@meridian/native-io/capabilities"
-import type { ClockPageReader } from "@meridian/native-io/clock-page"
+import { CAP_SYS_TIME, withCapability } from "@meridian/system/capabilities"
+import type { ClockPageReader } from "@meridian/clocks/clock-page"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import {
   type DisciplineConfiguration,
   type DisciplineReport,
   parseFromDiscipline,
   type ToDiscipline
-} from "@meridian/observability/discipline-report"
-import type { ClockStatus } from "@meridian/observability/node-status"
+} from "@meridian/ipc/discipline-report"
+import type { ClockStatus } from "@meridian/ipc/node-status"
 import { isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import { SupervisedProcess } from "./supervised-process.ts"

@@ -5,7 +5,7 @@
 import { chmodSync, rmSync } from "node:fs"
 import { createServer, request, type Server } from "node:http"
 import { join } from "node:path"
-import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH } from "@meridian/observability/node-status"
+import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH } from "@meridian/ipc/node-status"
 
 /** The state directory cannot be used: another node has it, or its path is too long for a Unix socket. */
 export class StateDirectoryTaken {

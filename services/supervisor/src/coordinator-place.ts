@@ -7,7 +7,7 @@ import {
   MAX_CLOCK_EVENTS,
   parseFromCoordinator,
   type ToCoordinator
-} from "@meridian/observability/coordinator-report"
+} from "@meridian/ipc/coordinator-report"
 import { SupervisedProcess } from "./supervised-process.ts"
 
 /** Folding a log is no hot path: smaller code and a smaller young heap save 12 MB. */

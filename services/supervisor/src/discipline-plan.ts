@@ -9,7 +9,7 @@ import {
   type StatisticsName,
   statisticsNames,
   type UpstreamConfiguration
-} from "@meridian/observability/discipline-report"
+} from "@meridian/ipc/discipline-report"
 
 const NTP_PORT = 123
 const NTS_KE_PORT = 4460

@@ -7,7 +7,7 @@ import { type KeyFile, parseKeyFile } from "@meridian/auth/key-file"
 import type { KeyRange } from "@meridian/auth/key-table"
 import type { MacAlgorithm } from "@meridian/auth/mac-algorithms"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
-import { FileNotRead, readRegularFile } from "@meridian/native-io/regular-file"
+import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 export interface KeyFilePlan {
   readonly file: string

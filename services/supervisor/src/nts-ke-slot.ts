@@ -7,8 +7,8 @@ import {
   noNtsKeCounters,
   parseFromNtsKe,
   type ToNtsKe
-} from "@meridian/observability/nts-ke-report"
-import type { NtsKeStatus } from "@meridian/observability/node-status"
+} from "@meridian/ipc/nts-ke-report"
+import type { NtsKeStatus } from "@meridian/ipc/node-status"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { SupervisedProcess } from "./supervised-process.ts"
 

@@ -12,7 +12,7 @@ import {
   keepCapabilityThrough,
   readCapabilities,
   reserveCapability
-} from "@meridian/native-io/capabilities"
+} from "@meridian/system/capabilities"
 
 export interface Identity {
   /** As given, for messages. */

@@ -1,6 +1,6 @@
 /** The first screen: what runs, where it listens, where its state lives, what to try next. */
 import { join } from "node:path"
-import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/observability/nts-ke-report"
+import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
 
 export interface Screen {
   readonly version: string

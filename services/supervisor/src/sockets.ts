@@ -1,9 +1,9 @@
 /** Opens the node's listening sockets: for every address one SO_REUSEPORT socket a worker, all held by the supervisor. */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { udpBindError } from "@meridian/native-io/udp"
-import { bindUdpDescriptor } from "@meridian/native-io/udp-native"
-import { tcpListen } from "@meridian/native-io/tcp-listen"
+import { udpBindError } from "@meridian/udp/udp"
+import { bindUdpDescriptor } from "@meridian/udp/udp-native"
+import { tcpListen } from "@meridian/tls/tcp-listen"
 import type { WorkerSockets } from "./worker-slot.ts"
 
 export interface ListenPlan {

@@ -3,7 +3,7 @@
  * place without a gap, stop it. What the process does is the caller's business.
  */
 import type { ChildProcess, Serializable } from "node:child_process"
-import type { WorkerState } from "@meridian/observability/node-status"
+import type { WorkerState } from "@meridian/ipc/node-status"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

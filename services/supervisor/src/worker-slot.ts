@@ -1,8 +1,8 @@
 /** A worker's place: its process, its sockets, and counters that outlive the processes that filled it. */
 import { type ChildProcess, spawn } from "node:child_process"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { WorkerStatus } from "@meridian/observability/node-status"
-import type { PeersSeen } from "@meridian/observability/peer-sighting"
+import type { WorkerStatus } from "@meridian/ipc/node-status"
+import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import {
   addCounters,
   noCounters,
@@ -11,7 +11,7 @@ import {
   type ToWorker,
   type WorkerCounters,
   type WorkerReport
-} from "@meridian/observability/worker-report"
+} from "@meridian/ipc/worker-report"
 import { type ProcessPlan, SupervisedProcess } from "./supervised-process.ts"
 
 /** How a worker gets its sockets: descriptors that the supervisor holds, or addresses to bind itself (no addon). */

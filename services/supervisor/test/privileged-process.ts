@@ -3,7 +3,7 @@
  * theirs. Arguments: the capability's number, whether it is asked for, the folder, the user to become or nothing.
  */
 import { spawnSync } from "node:child_process"
-import { CAP_SYS_TIME, parseCapabilities, readCapabilities, withCapability } from "@meridian/native-io/capabilities"
+import { CAP_SYS_TIME, parseCapabilities, readCapabilities, withCapability } from "@meridian/system/capabilities"
 import { resolveIdentity, settlePrivilege } from "../src/privilege.ts"
 
 const [number, asked, folder, user] = process.argv.slice(2)

@@ -6,9 +6,9 @@ import { randomFillSync } from "node:crypto"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
 import type { ParsedKeys } from "@meridian/auth/serving-keys"
-import { aeadProvider } from "@meridian/native-io/aead"
-import { installedMacs } from "@meridian/native-io/macs-native"
-import { BATCH_CAPACITY } from "@meridian/native-io/udp"
+import { aeadProvider } from "@meridian/ciphers/aead"
+import { installedMacs } from "@meridian/ciphers/macs-native"
+import { BATCH_CAPACITY } from "@meridian/udp/udp"
 import type { Authentication } from "@meridian/protocol/server"
 
 const provider = aeadProvider()

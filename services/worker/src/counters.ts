@@ -1,5 +1,5 @@
 /** The worker's counters: plain numbers in typed arrays, one per named outcome, turned into a report once a second. */
-import { BATCH_SIZE_BINS, type WorkerCounters } from "@meridian/observability/worker-report"
+import { BATCH_SIZE_BINS, type WorkerCounters } from "@meridian/ipc/worker-report"
 import { outcomeReasons, respondReasons } from "@meridian/protocol/outcome"
 
 export class Counters {

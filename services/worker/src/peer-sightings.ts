@@ -2,9 +2,9 @@
  * Peers that were answered and that the clock's process may want to know, until the next message to it: one entry an
  * address, in memory that is there from the start. Noting one is part of the packet line and allocates nothing.
  */
-import { addressText, socketAddressPort, socketAddressText } from "@meridian/native-io/socket-address"
-import { ADDRESS_STRIDE, LOCAL_ADDRESS_STRIDE, SLOT_STRIDE, type UdpSocket } from "@meridian/native-io/udp"
-import { MOST_SIGHTINGS, type PeerSighting, type PeersSeen } from "@meridian/observability/peer-sighting"
+import { addressText, socketAddressPort, socketAddressText } from "@meridian/udp/socket-address"
+import { ADDRESS_STRIDE, LOCAL_ADDRESS_STRIDE, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { MOST_SIGHTINGS, type PeerSighting, type PeersSeen } from "@meridian/ipc/peer-sighting"
 import { HEADER_BYTES, Offset, versionOf } from "@meridian/wire/ntp"
 
 /** What a peer is told by: family, port and address, and an IPv6 zone, lie in as many bytes of a sockaddr. */

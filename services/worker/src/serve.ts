@@ -2,15 +2,8 @@
  * The packet line: receive a batch, answer it in place, send it. Synchronous from receive to send; nothing here waits,
  * logs or allocates.
  */
-import {
-  ADDRESS_STRIDE,
-  BATCH_CAPACITY,
-  NOW_MONOTONIC_SECONDS,
-  NOW_REALTIME_NANOSECONDS,
-  NOW_REALTIME_SECONDS,
-  SLOT_STRIDE,
-  type UdpSocket
-} from "@meridian/native-io/udp"
+import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
+import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
 import type { Outcome } from "@meridian/protocol/outcome"
 import type { NtpServer } from "@meridian/protocol/server"
 import type { ClockCurve } from "@meridian/time/clock-curve"

@@ -1,14 +1,8 @@
 /** Peers between two messages to the clock's process. */
 import { describe, expect, it } from "vitest"
-import { writeAddress, writeSocketAddress } from "@meridian/native-io/socket-address"
-import {
-  ADDRESS_STRIDE,
-  BATCH_CAPACITY,
-  LOCAL_ADDRESS_STRIDE,
-  SLOT_STRIDE,
-  type UdpSocket
-} from "@meridian/native-io/udp"
-import { MOST_SIGHTINGS } from "@meridian/observability/peer-sighting"
+import { writeAddress, writeSocketAddress } from "@meridian/udp/socket-address"
+import { ADDRESS_STRIDE, BATCH_CAPACITY, LOCAL_ADDRESS_STRIDE, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { MOST_SIGHTINGS } from "@meridian/ipc/peer-sighting"
 import { PeerSightings } from "../src/peer-sightings.ts"
 
 interface Reply {

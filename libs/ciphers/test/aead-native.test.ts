@@ -1,0 +1,141 @@
+import {
+  JOB_AD_AT,
+  JOB_AD_LENGTH,
+  JOB_AEAD,
+  JOB_CIPHERTEXT_AT,
+  JOB_FLAGS,
+  JOB_KEY_AT,
+  JOB_NONCE_AT,
+  JOB_NONCE_LENGTH,
+  JOB_PLAINTEXT_AT,
+  JOB_PLAINTEXT_LENGTH,
+  JOB_STAMP_AT,
+  JOB_STATUS,
+  JOB_STRIDE,
+  PLAINTEXT_IN_SECRETS,
+  SEAL
+} from "@meridian/auth/aead"
+import { describe, expect, it } from "vitest"
+import { aeadProviderWith } from "@meridian/ciphers/aead"
+import { AeadJobError, loadAeadBinding } from "@meridian/ciphers/aead-native"
+import { systemClock } from "@meridian/clocks/system-clock"
+
+const result = loadAeadBinding()
+
+/** One job; positions that are not named are 0. */
+const jobOf = (fields: Record<number, number>): number[] =>
+  Array.from({ length: JOB_STRIDE }, (_, position) => fields[position] ?? 0)
+
+const good = {
+  [JOB_AEAD]: 15,
+  [JOB_NONCE_LENGTH]: 16,
+  [JOB_FLAGS]: SEAL,
+  [JOB_PLAINTEXT_AT]: 20,
+  [JOB_PLAINTEXT_LENGTH]: 10,
+  [JOB_CIPHERTEXT_AT]: 64
+}
+const bad: readonly (readonly [string, Record<number, number>])[] = [
+  ["an unknown AEAD", { [JOB_AEAD]: 18 }],
+  ["a key past the end", { [JOB_KEY_AT]: 33 }],
+  ["a key before the start", { [JOB_KEY_AT]: -1 }],
+  ["a nonce past the end", { [JOB_NONCE_AT]: 113 }],
+  ["a nonce of negative length", { [JOB_NONCE_LENGTH]: -1 }],
+  ["associated data past the end", { [JOB_AD_AT]: 128, [JOB_AD_LENGTH]: 1 }],
+  ["associated data whose end wraps 32 bits", { [JOB_AD_AT]: 0x7fffffff, [JOB_AD_LENGTH]: 0x7fffffff }],
+  ["a plaintext of negative length", { [JOB_PLAINTEXT_LENGTH]: -16 }],
+  ["a plaintext past the end", { [JOB_PLAINTEXT_AT]: 119 }],
+  ["a plaintext past the end of the secrets", { [JOB_FLAGS]: SEAL + PLAINTEXT_IN_SECRETS, [JOB_PLAINTEXT_AT]: 55 }],
+  ["a ciphertext whose tag is past the end", { [JOB_CIPHERTEXT_AT]: 103 }],
+  ["a stamp past the end", { [JOB_STAMP_AT]: 121 }],
+  ["a stamp before the start", { [JOB_STAMP_AT]: -8 }],
+  ["a plaintext half over its ciphertext", { [JOB_PLAINTEXT_AT]: 70 }]
+]
+
+describe.runIf(result.binding !== undefined)("what native code refuses", () => {
+  const { batch, cmac } = aeadProviderWith(result)
+
+  it.each(bad)("a list of jobs with %s: a typed error names the job, and no byte has changed", (_what, wrong) => {
+    const jobs = Int32Array.from([...jobOf(good), ...jobOf({ ...good, ...wrong })])
+    const packets = new Uint8Array(128).fill(7)
+    const secrets = new Uint8Array(64).fill(8)
+    let thrown: unknown
+    try {
+      batch.run(jobs, 2, packets, secrets)
+    } catch (error) {
+      thrown = error
+    }
+    expect(thrown).toBeInstanceOf(AeadJobError)
+    expect(thrown).toBeInstanceOf(RangeError)
+    expect(thrown).toMatchObject({ _tag: "AeadJobError", job: 1 })
+    expect(packets).toEqual(new Uint8Array(128).fill(7))
+    expect(secrets).toEqual(new Uint8Array(64).fill(8))
+    batch.run(jobs, 1, packets, secrets)
+    expect(jobs[JOB_STATUS]).toBe(1)
+  })
+
+  it("a list of jobs with a count beyond the list, a negative one, and buffers that are gone or no arrays", () => {
+    const jobs = Int32Array.from(jobOf(good))
+    const packets = new Uint8Array(128)
+    const secrets = new Uint8Array(64)
+    expect(() => batch.run(jobs, 2, packets, secrets)).toThrow(AeadJobError)
+    expect(() => batch.run(jobs, -1, packets, secrets)).toThrow(AeadJobError)
+    expect(() => batch.run(jobs, 1, packets, new Float64Array(8) as never)).toThrow(TypeError)
+    expect(() => batch.run(jobs, 1, undefined as never, secrets)).toThrow(TypeError)
+    packets.buffer.transfer()
+    expect(() => batch.run(jobs, 1, packets, secrets)).toThrow(AeadJobError)
+    batch.run(jobs, 0, packets, secrets)
+  })
+
+  it("a CMAC outside its message, of a wrong key, or without room", () => {
+    const bytes = new Uint8Array(20)
+    expect(() => cmac(new Uint8Array(15), bytes, 0, 20, new Uint8Array(16))).toThrow(RangeError)
+    expect(() => cmac(new Uint8Array(16), bytes, 1, 20, new Uint8Array(16))).toThrow(RangeError)
+    expect(() => cmac(new Uint8Array(16), bytes, -1, 20, new Uint8Array(16))).toThrow(RangeError)
+    expect(() => cmac(new Uint8Array(16), bytes, 0, 20, new Uint8Array(15))).toThrow(RangeError)
+  })
+})
+
+describe.runIf(result.binding !== undefined)("a stamp in native code", () => {
+  const { aeads, batch } = aeadProviderWith(result)
+  const STAMP = 0xe4f0_0000_0000_0001n
+  /** Seals 10 bytes whose associated data are a stamp; how far it was moved, seconds. */
+  const seal = (stampedAt?: number, stamp = STAMP): number => {
+    const packets = new Uint8Array(128)
+    const secrets = new Uint8Array(64).fill(8)
+    const view = new DataView(packets.buffer)
+    view.setBigUint64(32, stamp)
+    const stamped = { ...good, [JOB_AD_AT]: 32, [JOB_AD_LENGTH]: 8, [JOB_STAMP_AT]: 32 }
+    batch.run(Int32Array.from(jobOf(stamped)), 1, packets, secrets, stampedAt)
+    const opens = aeads
+      .get(15)!
+      .open(
+        secrets.subarray(0, 32),
+        packets.subarray(0, 16),
+        packets.subarray(32, 40),
+        packets.subarray(64, 90),
+        new Uint8Array(10)
+      )
+    expect(opens).toBe(true)
+    return Number(view.getBigUint64(32) - stamp) / 2 ** 32
+  }
+
+  it("is moved on by what CLOCK_MONOTONIC went since it was made, before its text is sealed", () => {
+    const { monotonic } = systemClock()
+    let moved = 0
+    let between = 0
+    // The machine may hold this process up for longer than a stamp is moved; then once more.
+    for (let attempt = 0; attempt < 20 && moved === 0; attempt += 1) {
+      const from = monotonic.seconds()
+      moved = seal(from - 0.25)
+      between = monotonic.seconds() - from
+    }
+    expect(moved).toBeGreaterThanOrEqual(0.25 - 1e-6)
+    expect(moved).toBeLessThanOrEqual(0.25 + between + 1e-6)
+  })
+
+  it("stays where it stands for no time, is not of the last second, or no reading is given", () => {
+    const now = systemClock().monotonic.seconds()
+    expect(seal(now - 0.25, 0n)).toBe(0)
+    for (const stampedAt of [now + 1_000, now - 1_000, Number.NaN, undefined]) expect(seal(stampedAt)).toBe(0)
+  })
+})

@@ -1,0 +1,143 @@
+/**
+ * Loads the C addon, which `build.mjs` compiles at install. Where it is missing or was built for another Node, the
+ * fallbacks of this package take its place and the reason is there to be told.
+ */
+import { existsSync } from "node:fs"
+import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
+
+/** A UDP socket in C; see native/udp.c. Its memory is `block`, laid out as {@link UdpLayout} says. */
+export interface NativeUdpHandle {
+  readonly block: ArrayBuffer
+  readonly family: 4 | 6
+  readonly port: number
+  readonly receive: () => number
+  readonly send: (count: number, stampAt?: number) => number
+  readonly overflows: () => number
+  readonly sendErrors: () => number
+  readonly receiveErrors: () => number
+  readonly onReadable: (callback: () => void) => void
+  readonly pause: () => void
+  readonly close: () => void
+}
+
+/** A UDP socket that asks, in C; see native/udp-client.c. */
+export interface NativeUdpClientHandle {
+  readonly family: 4 | 6
+  readonly port: number
+  /** 1 where the kernel stamps what is sent. */
+  readonly stamps: number
+  readonly send: (bytes: Uint8Array, address: string, port: number) => number
+  readonly receive: (bytes: Uint8Array, numbers: Float64Array) => number
+  readonly source: () => string
+  readonly onReadable: (callback: () => void) => void
+  readonly close: () => void
+}
+
+/** Byte offsets into a handle's block, and the sizes the C code was compiled with. */
+export interface UdpLayout {
+  readonly slotBytes: number
+  readonly slotStride: number
+  readonly batchCapacity: number
+  readonly addressStride: number
+  readonly localAddressStride: number
+  readonly bytes: number
+  readonly arrivalSeconds: number
+  readonly arrivalNanoseconds: number
+  readonly now: number
+  readonly requestLengths: number
+  readonly replyLengths: number
+  readonly addresses: number
+  readonly localAddresses: number
+}
+
+/** A shared mapping of 256 bytes under a sequence lock; see native/clock-page.c. */
+export interface NativeClockPage {
+  readonly write: (payload: Uint8Array) => void
+  readonly read: (payload: Uint8Array) => boolean
+  readonly close: () => void
+}
+
+/** A reference clock's shared memory segment; see native/shm-segment.c. */
+export interface NativeShmSegment {
+  readonly size: number
+  readonly owner: number
+  readonly permissions: number
+  readonly take: (numbers: Float64Array) => number
+  readonly isCurrent: () => boolean
+  readonly close: () => void
+}
+
+export interface NativeAddon {
+  /** `process.version` of the Node it was built for. */
+  readonly nodeVersion: string
+  readonly UdpHandle: new (descriptor: number) => NativeUdpHandle
+  readonly UdpClientHandle: new (
+    localAddress: string,
+    localPort: number,
+    remoteAddress: string,
+    remotePort: number
+  ) => NativeUdpClientHandle
+  readonly udpBind: (address: string, port: number, exclusive: boolean, receiveBufferBytes: number) => number
+  readonly duplicateDescriptor: (descriptor: number) => number
+  readonly udpLayout: UdpLayout
+  /** CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds. */
+  readonly readClocks: (out: Float64Array) => void
+  /** Bytes of file mappings whose pages were let go; see native/memory.c. */
+  readonly releaseStartupPages: () => number
+  /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */
+  readonly smallestClockStep: () => number
+  readonly ClockPage: new (descriptor: number, writable: boolean) => NativeClockPage
+  readonly ShmSegment: new (unit: number, isPrivate: boolean) => NativeShmSegment
+  /** Unix datagram sockets; see native/clock-socket.c. */
+  readonly unixDatagramBind: (path: string, permissions: number) => number
+  readonly unixDatagramHasReceiver: (path: string) => boolean
+  readonly datagramReceive: (descriptor: number, bytes: Uint8Array) => number
+  /** Devices; see native/clock-devices.c. */
+  readonly ppsCapture: (descriptor: number, clear: boolean) => void
+  readonly ppsFetch: (descriptor: number, numbers: Float64Array) => void
+  readonly phcRead: (descriptor: number, numbers: Float64Array) => number
+  /** clock_adjtime(2); see kernel-clock-record.ts and native/kernel-clock.c. */
+  readonly clockAdjtime: (record: Float64Array) => void
+  /** Of the calling thread; sets are sums of 2^number. See native/capabilities.c. */
+  readonly setCapabilities: (effective: number, permitted: number, inheritable: number) => void
+  readonly keepCapabilities: (keep: 0 | 1) => void
+  readonly dropBoundingCapability: (number: number) => void
+  readonly setAmbientCapability: (number: number, raised: 0 | 1) => void
+}
+
+/** The addon, or why there is none. */
+export type NativeResult =
+  | { readonly addon: NativeAddon; readonly reason?: undefined }
+  | { readonly addon?: undefined; readonly reason: string }
+
+/** Where build.mjs puts the addon. */
+export const ADDON_PATH = fileURLToPath(new URL("../build/meridian.node", import.meta.url))
+
+const REBUILD = "run `node libs/system/build.mjs`"
+
+/** Loads an addon from a file, without remembering it. Never throws. */
+export const loadNativeFrom = (path: string): NativeResult => {
+  if (!existsSync(path)) return { reason: `the addon is not built; ${REBUILD}` }
+  try {
+    const addon = createRequire(import.meta.url)(path) as NativeAddon
+    if (addon.nodeVersion === process.version) return { addon }
+    return { reason: `the addon was built for Node ${addon.nodeVersion}, this is ${process.version}; ${REBUILD}` }
+  } catch (error) {
+    return { reason: `the addon does not load (${error instanceof Error ? error.message : String(error)}); ${REBUILD}` }
+  }
+}
+
+let loaded: NativeResult | undefined
+
+/** The addon of this installation, loaded on first use. */
+export const loadNative = (): NativeResult => (loaded ??= loadNativeFrom(ADDON_PATH))
+
+/** Has this process run on the fallbacks, whatever is installed: for tests, and for a machine where the addon misbehaves. */
+export const disableNative = (reason: string): void => {
+  loaded = { reason }
+}
+
+/** The errno's name that an error from the addon or from Node carries, or "UNKNOWN". */
+export const errnoName = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "UNKNOWN"

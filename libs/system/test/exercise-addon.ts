@@ -1,0 +1,300 @@
+/**
+ * Drives every function of an addon, rightly and wrongly, in the main thread and in a worker thread that is ended while
+ * its socket is watched. Run under the sanitizers by native.test.ts. Arguments: path of the addon.
+ */
+import assert from "node:assert/strict"
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from "node:fs"
+import { createSocket } from "node:dgram"
+import { once } from "node:events"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { loopbackAddresses } from "@meridian/testkit/address-families"
+import type { DigestBinding } from "@meridian/ciphers/digests-native"
+import type { MacBinding } from "@meridian/ciphers/macs-native"
+import { loadNativeFrom, type NativeAddon, type NativeUdpHandle } from "../src/native.ts"
+
+const path = isMainThread ? process.argv[2]! : (workerData as string)
+const { addon, reason } = loadNativeFrom(path)
+if (addon === undefined) throw new Error(reason)
+
+const addresses = loopbackAddresses("sockets under the sanitizers")
+const open = (address: string): NativeUdpHandle => new addon.UdpHandle(addon.udpBind(address, 0, false, 1 << 20))
+
+/** Has a client send bursts of every kind of length, and waits until all are echoed or the time is over. */
+const burst = async (
+  socket: NativeUdpHandle,
+  host: string,
+  lengths: ReadonlyArray<number>,
+  waits = 12_000
+): Promise<number> => {
+  const peer = createSocket(host.includes(":") ? "udp6" : "udp4")
+  let answers = 0
+  peer.on("message", () => answers++)
+  for (const length of lengths) peer.send(new Uint8Array(length), socket.port, host)
+  for (let wait = 0; wait < waits && answers < lengths.length; wait++) await sleep(5)
+  peer.close()
+  return answers
+}
+
+const echo = (socket: NativeUdpHandle): void => {
+  const { udpLayout: layout } = addon
+  const requests = new Uint32Array(socket.block, layout.requestLengths, layout.batchCapacity)
+  const replies = new Uint32Array(socket.block, layout.replyLengths, layout.batchCapacity)
+  socket.onReadable(() => {
+    const count = socket.receive()
+    for (let slot = 0; slot < count; slot++) replies[slot] = Math.min(Math.max(requests[slot]!, 1), layout.slotBytes)
+    socket.send(count)
+  })
+}
+
+const exerciseSockets = async (): Promise<void> => {
+  const lengths = [0, 48, 68, 2048, 2049, 65_507, ...Array.from({ length: 90 }, (_, index) => index)]
+  const places = [
+    ["0.0.0.0", "127.0.0.3"],
+    ["127.0.0.1", "127.0.0.1"],
+    ["::", "::1"],
+    ["::1", "::1"]
+  ] as const
+  for (const [address, host] of places) {
+    if (host === "::1" && !addresses.includes(host)) continue
+    const socket = open(address)
+    echo(socket)
+    echo(socket)
+    assert.equal(await burst(socket, host, lengths), lengths.length)
+    new Uint8Array(socket.block).fill(255)
+    socket.send(64)
+    socket.send(2 ** 31 - 1)
+    socket.pause()
+    socket.pause()
+    assert.equal(await burst(socket, host, [48], 4), 0)
+    socket.onReadable(() => {
+      socket.close()
+      socket.receive()
+    })
+    await sleep(5)
+    socket.close()
+    assert.equal(socket.receive(), 0)
+    assert.throws(() => socket.onReadable(() => {}))
+    assert.equal(
+      typeof socket.overflows() + typeof socket.sendErrors() + typeof socket.receiveErrors(),
+      "numbernumbernumber"
+    )
+  }
+}
+
+/** Memory must outlive the socket where JavaScript still looks at it, and the object where the socket is still watched. */
+const exerciseLifetimes = async (): Promise<void> => {
+  const moved = open("127.0.0.1")
+  /** The block cannot be given away: it would be gone while the kernel still writes into it. */
+  assert.throws(() => structuredClone(moved.block, { transfer: [moved.block] }))
+  const views = [new Uint8Array(moved.block)]
+  assert.equal(moved.receive(), 0)
+  moved.send(64)
+  moved.close()
+  views[0]!.fill(1)
+  for (let count = 0; count < 20; count++) {
+    const forgotten = open("127.0.0.1")
+    if (count % 2 === 0) forgotten.onReadable(() => {})
+    if (count % 4 === 0) forgotten.pause()
+    if (count % 5 === 0) forgotten.close()
+    if (count % 2 === 0 && count % 5 !== 0) setTimeout(() => forgotten.close(), 20)
+  }
+  for (let round = 0; round < 5; round++) {
+    await sleep(10)
+    globalThis.gc?.()
+  }
+}
+
+const wrong = [undefined, null, -1, 1e9, "x", {}, [], new Uint8Array(1), new Float64Array(1), () => 1, Symbol("x"), 1n]
+
+const exerciseWrongArguments = (): void => {
+  const attempt = (call: () => unknown): void => {
+    try {
+      call()
+    } catch {
+      /** Refused, as it should be. What matters is that nothing worse happens. */
+    }
+  }
+  const socket = open("127.0.0.1")
+  const loose = addon as unknown as Record<keyof NativeAddon, (...values: ReadonlyArray<unknown>) => unknown>
+  const methods = socket as unknown as Record<string, (...values: ReadonlyArray<unknown>) => unknown>
+  for (const value of wrong) {
+    attempt(() => loose.udpBind(value, value, value, value))
+    attempt(() => loose.udpBind("127.0.0.1", value, false, 0))
+    attempt(() => loose.readClocks(value))
+    attempt(() => loose.duplicateDescriptor(typeof value === "number" ? undefined : value))
+    attempt(() => new addon.UdpHandle(value as number))
+    attempt(() => new addon.ClockPage(value as number, true))
+    for (const name of ["receive", "send", "onReadable", "pause", "overflows"]) {
+      attempt(() => Reflect.apply(methods[name]!, value, [value]))
+      if (name !== "onReadable") attempt(() => methods[name]!(value))
+    }
+  }
+  for (const address of ["", "fe80::1%nosuch0", "fe80::1%1", "x".repeat(2000), "::1%%", "1.2.3.4.5"])
+    attempt(() => addon.udpBind(address, 0, true, -5))
+  socket.close()
+}
+
+const exerciseClockPage = (): void => {
+  const folder = mkdtempSync(join(tmpdir(), "meridian-exercise-"))
+  const descriptor = openSync(join(folder, "page"), "w+")
+  assert.throws(() => new addon.ClockPage(descriptor, true))
+  ftruncateSync(descriptor, 4096)
+  const writer = new addon.ClockPage(descriptor, true)
+  const reader = new addon.ClockPage(descriptor, false)
+  closeSync(descriptor)
+  const payload = Uint8Array.from({ length: 257 }, (_, index) => index)
+  const copy = new Uint8Array(300)
+  for (let count = 0; count < 1000; count++) {
+    writer.write(payload.subarray(1))
+    assert.equal(reader.read(copy.subarray(3)), true)
+  }
+  assert.deepEqual(copy.subarray(3, 259), payload.subarray(1))
+  assert.throws(() => reader.write(payload))
+  for (const value of wrong) assert.throws(() => reader.read(value as Uint8Array))
+  reader.close()
+  reader.close()
+  assert.throws(() => reader.read(copy))
+  rmSync(folder, { recursive: true })
+}
+
+/** Reads alone: with `modes` 0 the machine's clock stays what it is, and no capability is touched. */
+const exerciseKernelClock = (): void => {
+  const record = new Float64Array(12)
+  for (let count = 0; count < 100; count++) addon.clockAdjtime(record.fill(0))
+  assert.ok(record[7]! >= 9_000 && record[7]! <= 11_000)
+  for (const value of [NaN, Infinity, -Infinity, 1e300])
+    for (let field = 0; field < 12; field++) {
+      record.fill(0)[field] = value
+      assert.throws(() => addon.clockAdjtime(record))
+    }
+  const loose = addon as unknown as Record<keyof NativeAddon, (...values: ReadonlyArray<unknown>) => unknown>
+  for (const value of [...wrong.filter((it) => typeof it !== "number"), -1, NaN, 1e300]) {
+    assert.throws(() => loose.clockAdjtime(value))
+    assert.throws(() => loose.setCapabilities(value, value, value))
+    assert.throws(() => loose.keepCapabilities(value))
+    assert.throws(() => loose.dropBoundingCapability(value))
+    assert.throws(() => loose.setAmbientCapability(value, 0))
+    assert.throws(() => loose.setAmbientCapability(0, value))
+  }
+  assert.throws(() => loose.setCapabilities())
+  assert.throws(() => addon.dropBoundingCapability(1_000))
+  assert.throws(() => addon.setAmbientCapability(1_000, 1))
+}
+
+const exerciseDigests = (): void => {
+  const { openDigest } = addon as NativeAddon & DigestBinding
+  const bytes = new Uint8Array(300)
+  const out = new Uint8Array(64)
+  for (let round = 0; round < 100; round++) {
+    const digest = openDigest(round % 2 === 0 ? "md5" : "sha3-512")!
+    for (const length of [0, 1, 48, 300]) assert.ok(digest(bytes.subarray(0, round % 33), bytes, 0, length, out) > 0)
+    assert.equal(digest(bytes, bytes, 253, 48, out), 0)
+    assert.equal(digest(bytes, bytes, 0, 48, out.subarray(0, 15)), 0)
+    assert.equal(digest(new Uint8Array(0), bytes, 300, 0, out) > 0, true)
+    for (const value of wrong)
+      if (!(value instanceof Uint8Array)) assert.throws(() => digest(bytes, value as Uint8Array, 0, 48, out))
+  }
+  for (const name of ["", "no-such-digest", "x".repeat(1000)]) assert.equal(openDigest(name), undefined)
+  for (const value of wrong) if (typeof value !== "string") assert.throws(() => openDigest(value as string))
+}
+
+const exerciseMacKeys = (): void => {
+  const { MacKeys } = addon as NativeAddon & MacBinding
+  for (let round = 0; round < 20; round++) {
+    const keys = new MacKeys()
+    const packets = new Uint8Array(300)
+    const many = Array.from({ length: 40 }, (_, at) =>
+      keys.add(at % 3 === 0 ? "sha1" : "md5", packets.subarray(0, 1 + (at % 32)))
+    )
+    assert.deepEqual(
+      many,
+      many.map(() => true)
+    )
+    const hasCmac = keys.add("cmac", new Uint8Array(16))
+    for (let length = 0; length <= 280; length++) {
+      const jobs = 20
+      const list = new Int32Array(jobs * 8)
+      for (let job = 0; job < jobs; job++)
+        list.set(
+          [1, hasCmac && job === 7 ? 40 : job, 300 - length, length, 0, 16, length >= 8 ? 300 - length : 0, 0],
+          job * 8
+        )
+      assert.equal(keys.run(list, jobs, packets, 0), -1)
+    }
+    assert.equal(keys.run(Int32Array.of(0, 0, 253, 48, 0, 16, 0, 0), 1, packets, 0) >= 0, true)
+    for (const length of [0, 33]) assert.equal(keys.add("md5", new Uint8Array(length)), false)
+    assert.equal(keys.add("cmac", new Uint8Array(17)), false)
+    for (const name of ["", "no-such-digest", "x".repeat(1000)])
+      assert.equal(keys.add(name, packets.subarray(0, 8)), false)
+    if (round % 2 === 0) keys.wipe()
+    for (const value of wrong) {
+      if (!(value instanceof Uint8Array)) assert.throws(() => keys.add("md5", value as Uint8Array))
+      if (!(value instanceof Uint8Array)) assert.throws(() => keys.run(new Int32Array(8), 0, value as Uint8Array, 0))
+      assert.throws(() => keys.run(value as Int32Array, 0, packets, 0))
+    }
+    keys.wipe()
+    keys.wipe()
+  }
+}
+
+/** No segment is made here: where the key is free, there is nothing to exercise but the wrong arguments. */
+const exerciseReferenceClocks = (): void => {
+  const folder = mkdtempSync(join(tmpdir(), "meridian-exercise-"))
+  const socketPath = join(folder, "clock.sock")
+  const wrong = <A>(value: unknown): A => value as A
+  for (const call of [
+    () => new addon.ShmSegment(256, true),
+    () => new addon.ShmSegment(wrong("x"), true),
+    () => addon.unixDatagramBind("", 0o600),
+    () => addon.unixDatagramBind("x".repeat(4_000), 0o600),
+    () => addon.unixDatagramBind(socketPath, 0o1000),
+    () => addon.unixDatagramBind(wrong(7), 0o600),
+    () => addon.unixDatagramHasReceiver(wrong(undefined)),
+    () => addon.datagramReceive(-1, new Uint8Array(8)),
+    () => addon.datagramReceive(0, new Uint8Array(0)),
+    () => addon.ppsCapture(-1, false),
+    () => addon.ppsFetch(-1, new Float64Array(6)),
+    () => addon.ppsFetch(0, new Float64Array(5)),
+    () => addon.phcRead(-1, new Float64Array(48)),
+    () => addon.phcRead(0, new Float64Array(47))
+  ])
+    assert.throws(call)
+  assert.equal(addon.unixDatagramHasReceiver(socketPath), false)
+  const descriptor = addon.unixDatagramBind(socketPath, 0o600)
+  assert.equal(addon.unixDatagramHasReceiver(socketPath), true)
+  assert.equal(addon.datagramReceive(descriptor, new Uint8Array(8)), -1)
+  assert.throws(() => addon.unixDatagramBind(socketPath, 0o600))
+  closeSync(descriptor)
+  rmSync(folder, { recursive: true })
+}
+
+if (isMainThread) {
+  exerciseReferenceClocks()
+  await exerciseSockets()
+  exerciseDigests()
+  exerciseMacKeys()
+  await exerciseLifetimes()
+  exerciseWrongArguments()
+  exerciseClockPage()
+  exerciseKernelClock()
+  addon.readClocks(new Float64Array(3))
+  assert.ok(addon.smallestClockStep() > 0)
+  for (let round = 0; round < 3; round++) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: path })
+    await once(worker, "message")
+    await worker.terminate()
+  }
+  /** Left open and watched: the end of the process closes it. */
+  echo(open("127.0.0.1"))
+  process.stdout.write("exercised\n", () => process.exit(0))
+} else {
+  const sockets = addresses.map(open)
+  exerciseDigests()
+  exerciseMacKeys()
+  for (const socket of sockets) echo(socket)
+  assert.equal(await burst(sockets[0]!, "127.0.0.1", [48, 48]), 2)
+  parentPort!.postMessage("watching")
+}

@@ -1,0 +1,193 @@
+/** NTS key establishment as a client (RFC 8915 §4) over node:tls: TLS 1.3, ALPN, and both keys by the exporter. */
+import { readdirSync, statSync } from "node:fs"
+import { isIP } from "node:net"
+import { join } from "node:path"
+import { type ConnectionOptions, connect, getCACertificates, type TLSSocket } from "node:tls"
+import type { AeadId, AeadParameters } from "@meridian/auth/aead"
+import { defaultAeads, type KeyExchange, keyExchangeRequest, KeyExchangeReply } from "@meridian/auth/nts-ke-client"
+import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
+import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
+
+const ALPN = "ntske/1"
+/** For the whole exchange, milliseconds. */
+const PATIENCE_MS = 10_000
+const MOST_CA_FILES = 1_000
+/** A system's whole bundle has a quarter of a megabyte. */
+const MOST_CA_BYTES = 16 * 1024 * 1024
+
+export interface KeyExchangeTarget {
+  /** Whose certificate must be shown: a DNS name or a numeric address. */
+  readonly name: string
+  /** Where to connect. */
+  readonly address: string
+  readonly port: number
+  /** File or folder of PEM certificates; null: the system's roots. */
+  readonly ca: string | null
+  /** Takes any certificate. */
+  readonly insecure: boolean
+  readonly aeads: readonly AeadId[] | undefined
+}
+
+/** Everything an NTS association starts from. Holds key material. */
+export interface ExchangedKeys {
+  readonly aead: AeadParameters
+  readonly c2s: Uint8Array
+  readonly s2c: Uint8Array
+  readonly cookies: readonly Uint8Array[]
+  /** Where time is served, as the server said; undefined: where keys were asked, and port 123. */
+  readonly host: string | undefined
+  readonly port: number | undefined
+  readonly certificate: ShownCertificate
+}
+
+/** The certificate that the server showed. */
+export interface ShownCertificate {
+  /** As OpenSSL writes it: `CN=time.example, O=Example`; empty where it has none. */
+  readonly subject: string
+  /** The names and addresses it is for, as OpenSSL writes them: `DNS:time.example, IP Address:192.0.2.1`. */
+  readonly names: string
+  readonly issuer: string
+  /** When it expires, ISO 8601. */
+  readonly expires: string
+}
+
+/** No keys: where, and why, without any of them. */
+export class KeyExchangeFailed extends Error {
+  readonly _tag = "KeyExchangeFailed"
+  readonly reason: "ca" | "connection" | "certificate" | "alpn" | "timeout" | "refused"
+
+  constructor(target: KeyExchangeTarget, reason: KeyExchangeFailed["reason"], what: string) {
+    super(`NTS keys from ${target.name} (${target.address} port ${target.port}): ${what}`)
+    this.reason = reason
+  }
+}
+
+/** Exchanges keys. Rejects with {@link KeyExchangeFailed}, at the latest after ten seconds. */
+export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> =>
+  new Promise((resolve, reject) => {
+    const aeads = target.aeads ?? defaultAeads
+    let socket: TLSSocket | undefined
+    const fail = (reason: KeyExchangeFailed["reason"], what: string): void => {
+      clearTimeout(limit)
+      socket?.destroy()
+      reject(new KeyExchangeFailed(target, reason, what))
+    }
+    const limit = setTimeout(() => fail("timeout", "no whole reply within 10 s"), PATIENCE_MS)
+    const reply = new KeyExchangeReply(aeads)
+    try {
+      // It throws for a file that begins like a certificate and is none.
+      socket = connect(optionsOf(target), () => {
+        if (socket?.alpnProtocol !== ALPN)
+          return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
+        socket.write(keyExchangeRequest(aeads))
+      })
+    } catch (error) {
+      return fail("ca", `the trusted certificates in ${target.ca ?? "the system"} cannot be read: ${messageOf(error)}`)
+    }
+    socket.on("data", (bytes: Buffer) => {
+      if (socket === undefined) return
+      const judged = reply.push(bytes)
+      if (judged === "reading") return
+      if (judged._tag === "Refused") return fail("refused", judged.message)
+      try {
+        resolve({ ...keysOf(socket, judged), certificate: certificateOf(socket) })
+      } catch (error) {
+        return fail("connection", `the keys cannot be derived: ${messageOf(error)}`)
+      }
+      clearTimeout(limit)
+      // One reply is all that is wanted. A server that goes on sending, or never closes, would hold on to us.
+      socket.removeAllListeners("data")
+      socket.destroySoon()
+    })
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      fail(isCertificateFault(error) ? "certificate" : "connection", messageOf(error))
+    )
+    socket.on("close", () => fail("connection", "the server closed the connection before its reply was whole"))
+  })
+
+const optionsOf = ({ name, address, port, ca, insecure }: KeyExchangeTarget): ConnectionOptions => ({
+  host: address,
+  port,
+  // A certificate for a number is compared with the address that is connected to; only names go into SNI (RFC 6066 §3).
+  ...(isIP(name) === 0 ? { servername: name } : {}),
+  ALPNProtocols: [ALPN],
+  minVersion: "TLSv1.3",
+  rejectUnauthorized: !insecure,
+  ca: ca === null ? systemRoots() : readCertificates(ca)
+})
+
+let roots: string[] | undefined
+const systemRoots = (): string[] => {
+  if (roots === undefined) {
+    roots = getCACertificates("system")
+    if (roots.length === 0) roots = getCACertificates("bundled")
+  }
+  return roots
+}
+
+/** The texts of a file, or of a folder's files; those of a folder that cannot be read are passed over. */
+const readCertificates = (path: string): string[] => {
+  const texts = isFolder(path) ? readFolder(path) : [readText(path)]
+  // The library passes over what is no certificate, and would then blame the server's.
+  if (!texts.some((text) => /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(text)))
+    throw new Error("no certificate in PEM is in it")
+  return texts
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+const readText = (path: string): string => readRegularFile(path, MOST_CA_BYTES).toString("utf8")
+
+const readFolder = (path: string): string[] =>
+  readdirSync(path)
+    .filter((name) => /\.(?:pem|crt|cer)$|\.\d$/.test(name))
+    .slice(0, MOST_CA_FILES)
+    .flatMap((name) => {
+      try {
+        return readText(join(path, name))
+      } catch (error) {
+        if (error instanceof FileNotRead) return []
+        throw error
+      }
+    })
+
+const keysOf = (
+  socket: TLSSocket,
+  { aead, compliantExporter, cookies, host, port }: KeyExchange
+): Omit<ExchangedKeys, "certificate"> => {
+  const key = (direction: "c2s" | "s2c"): Uint8Array =>
+    new Uint8Array(
+      socket.exportKeyingMaterial(
+        aead.keyBytes,
+        EXPORTER_LABEL,
+        Buffer.from(exporterContext({ aead, compliantExporter }, direction))
+      )
+    )
+  return { aead, c2s: key("c2s"), s2c: key("s2c"), cookies, host, port }
+}
+
+const certificateOf = (socket: TLSSocket): ShownCertificate => {
+  const { subject, issuer, subjectaltname = "", valid_to: expires } = socket.getPeerCertificate()
+  return { subject: nameText(subject), names: subjectaltname, issuer: nameText(issuer), expires: isoText(expires) }
+}
+
+/** A part of a name may be there several times. */
+const nameText = (name: NodeJS.Dict<string | string[]> | undefined): string =>
+  Object.entries({ ...name })
+    .flatMap(([part, values]) => [values ?? []].flat().map((value) => `${part}=${value}`))
+    .join(", ")
+
+/** Node passes OpenSSL's text on, such as `Nov 21 15:04:05 2026 GMT`. */
+const isoText = (time: string): string => {
+  const at = new Date(time)
+  return Number.isNaN(at.getTime()) ? time : at.toISOString()
+}
+
+const isCertificateFault = ({ code = "" }: NodeJS.ErrnoException): boolean =>
+  /CERT|VERIFY|ALTNAME|SELF_SIGNED|ISSUER/.test(code)
+
+/** Without the advice about Node's command line, which nobody types here. */
+const messageOf = (error: unknown): string =>
+  error instanceof FileNotRead
+    ? error.reason
+    : (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")

@@ -1,0 +1,73 @@
+/** The client's UDP port over the C addon: arrivals and departures as the kernel stamped them. */
+import { getSystemErrorName } from "node:util"
+import type { UnixTime } from "@meridian/time/timestamp"
+import { errnoName, type NativeAddon, type NativeUdpClientHandle } from "@meridian/system/native"
+import {
+  checkDestination,
+  checkUdpClientOptions,
+  CLIENT_DATAGRAM_BYTES,
+  describe,
+  endpointText,
+  type UdpClientEvent,
+  type UdpClientOptions,
+  type UdpClientSocket,
+  udpClientError
+} from "./udp-client.ts"
+
+/** What NativeUdpClientHandle.receive returns, and where its numbers are. */
+const DATAGRAM = 1
+const TRANSMITTED = 2
+const FAILED = 3
+const NUMBERS = { length: 0, seconds: 1, nanoseconds: 2, sequence: 3, port: 4 } as const
+
+/** Opens a socket by the C addon. Throws UdpClientError. */
+export const openUdpClientNative = (addon: NativeAddon, options: UdpClientOptions): UdpClientSocket => {
+  checkUdpClientOptions(options)
+  const { remote, local } = options
+  let handle: NativeUdpClientHandle
+  try {
+    handle = new addon.UdpClientHandle(local?.address ?? "", local?.port ?? 0, remote?.address ?? "", remote?.port ?? 0)
+  } catch (error) {
+    throw udpClientError(errnoName(error), `open a UDP socket ${describe({ remote, local })}`)
+  }
+  const bytes = new Uint8Array(CLIENT_DATAGRAM_BYTES)
+  const numbers = new Float64Array(5)
+  const time = (): UnixTime => ({ seconds: numbers[NUMBERS.seconds]!, nanoseconds: numbers[NUMBERS.nanoseconds]! })
+  const receive = (): UdpClientEvent | undefined => {
+    switch (handle.receive(bytes, numbers)) {
+      case DATAGRAM: {
+        const from = remote ?? { address: handle.source(), port: numbers[NUMBERS.port]! }
+        return { _tag: "Datagram", bytes: bytes.slice(0, numbers[NUMBERS.length]!), from, arrival: time() }
+      }
+      case TRANSMITTED:
+        return { _tag: "Transmitted", sequence: numbers[NUMBERS.sequence]!, stamp: time() }
+      case FAILED:
+        return { _tag: "Failed", code: getSystemErrorName(-numbers[NUMBERS.length]!) }
+      default:
+        return undefined
+    }
+  }
+  return {
+    kind: "native",
+    family: handle.family,
+    localPort: handle.port,
+    stampsTransmits: handle.stamps === 1,
+    send: (datagram, to) => {
+      checkDestination(to, handle.family, remote)
+      try {
+        return handle.send(datagram, to?.address ?? "", to?.port ?? 0)
+      } catch (error) {
+        throw udpClientError(errnoName(error), `send to ${endpointText((to ?? remote)!)}`)
+      }
+    },
+    receive,
+    onReadable: (callback) => {
+      try {
+        handle.onReadable(callback)
+      } catch (error) {
+        throw udpClientError(errnoName(error), "watch a UDP socket")
+      }
+    },
+    close: () => handle.close()
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The UDP port: datagrams in batches, in one preallocated buffer, with the kernel's receive timestamps. Two
+ * implementations keep this contract: the C addon (recvmmsg/sendmmsg) and a fallback on node:dgram.
+ *
+ * A reply is written over its request: slot i's bytes hold the request after {@link UdpSocket.receive} and the reply when
+ * {@link UdpSocket.send} is called. Replies leave from the address that was asked. Nothing here allocates per packet.
+ */
+
+/** Largest datagram kept whole. Longer ones are cut and show a `requestLengths` entry above this. */
+export const SLOT_BYTES = 2048
+
+/** Bytes between the starts of two slots: a little over SLOT_BYTES so that headers do not share cache sets. */
+export const SLOT_STRIDE = 2112
+
+/** Datagrams a batch can hold. */
+export const BATCH_CAPACITY = 64
+
+/** Bytes of a socket address in `addresses`: a sockaddr_in6, or a sockaddr_in in its first 16 bytes. */
+export const ADDRESS_STRIDE = 28
+
+/** Bytes of a local address in `localAddresses`: 16 of IPv6, or 4 of IPv4 in the first of them. */
+export const LOCAL_ADDRESS_STRIDE = 16
+
+export interface UdpSocket {
+  readonly kind: "native" | "fallback"
+  readonly family: 4 | 6
+  /** The port it is bound to. */
+  readonly port: number
+  /** Slot i occupies bytes i·SLOT_STRIDE … i·SLOT_STRIDE + SLOT_BYTES - 1. */
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  /** Length of each request as it was sent, even where it was cut. */
+  readonly requestLengths: Uint32Array
+  /** Set by the caller before send: length of each reply, 0 for none. */
+  readonly replyLengths: Uint32Array
+  /** Kernel receive timestamps (CLOCK_REALTIME): Unix seconds and nanoseconds. */
+  readonly arrivalSeconds: Float64Array
+  readonly arrivalNanoseconds: Float64Array
+  /** The clocks as they stood when receive returned; see NOW_*. Monotonic is in seconds. */
+  readonly now: Float64Array
+  /** Where each request came from, as the kernel's sockaddr (ADDRESS_STRIDE apart). */
+  readonly addresses: Uint8Array
+  /**
+   * The address of ours that was asked and that the reply leaves from (LOCAL_ADDRESS_STRIDE apart); zero where the kernel
+   * is to choose. The fallback knows it only when bound to one address.
+   */
+  readonly localAddresses: Uint8Array
+  /**
+   * Takes up to BATCH_CAPACITY waiting datagrams without blocking; returns how many. 0 when there are none. While full
+   * batches come it pays to go on for a few of them before the event loop gets its turn.
+   */
+  readonly receive: () => number
+  /**
+   * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took; the rest are dropped and counted.
+   * Never throws on what the network does. A reply length above SLOT_BYTES is a counted drop too.
+   * @param stampAt offset of a 64-bit NTP timestamp: replies that end with it have it moved on by the time since receive
+   *   returned, so that it says when they leave. One that is 0 stays 0; longer replies stay as they are.
+   */
+  readonly send: (count: number, stampAt?: number) => number
+  /** Replies that could not be sent, since this object was made. */
+  readonly sendErrors: () => number
+  /** Datagrams dropped because the receive queue was full, since the socket was opened (SO_RXQ_OVFL). */
+  readonly overflows: () => number
+  /**
+   * Calls back on the event loop whenever datagrams wait; never blocks it and never spins. What the callback throws goes
+   * to uncaughtException and leaves the socket as it was. Another call replaces the callback.
+   * Throws {@link UdpClosedError} after pause or close.
+   */
+  readonly onReadable: (callback: () => void) => void
+  /**
+   * Stops the callbacks for good; waiting datagrams stay in the kernel's queue for whoever else holds the descriptor.
+   * What was received may still be sent in the same turn of the event loop.
+   */
+  readonly pause: () => void
+  /** Closes the descriptor. Afterwards receive and send do nothing and return 0. May be called again. */
+  readonly close: () => void
+}
+
+/** How to bind a UDP socket. Every socket may be shared with others of the same user (SO_REUSEPORT). */
+export interface UdpBindOptions {
+  /** A numeric IPv4 or IPv6 address; `0.0.0.0` and `::` mean all of the family's. A zone (`fe80::1%eth0`) is understood. */
+  readonly address: string
+  /** 1 … 65535, or 0 for one that is free. */
+  readonly port: number
+  /**
+   * Refuse (EADDRINUSE) where anybody holds the port, even somebody who shares it. For the first socket of a group; those
+   * after it then share the port with it.
+   */
+  readonly exclusive?: boolean
+  /** Receive queue, bytes; 4 MiB unless told. Above net.core.rmem_max only with CAP_NET_ADMIN. */
+  readonly receiveBufferBytes?: number
+}
+
+export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+
+/** A descriptor or an address that cannot be used. `code` is the errno's name. */
+export class UdpBindError extends Error {
+  readonly _tag = "UdpBindError"
+  readonly code: string
+  readonly address: string
+  readonly port: number
+
+  constructor(code: string, address: string, port: number, advice: string) {
+    super(`expected to bind UDP ${address} port ${port}, found ${code}: ${advice}`)
+    this.code = code
+    this.address = address
+    this.port = port
+  }
+}
+
+/** An inherited descriptor that is not a bound UDP socket of the family expected. */
+export class UdpAdoptError extends Error {
+  readonly _tag = "UdpAdoptError"
+  readonly code: string
+  readonly descriptor: number
+
+  constructor(code: string, descriptor: number) {
+    super(
+      `expected descriptor ${descriptor} to be a bound UDP socket, found ${code}: the process that starts this one must open it`
+    )
+    this.code = code
+    this.descriptor = descriptor
+  }
+}
+
+/** The socket was paused or closed before. */
+export class UdpClosedError extends Error {
+  readonly _tag = "UdpClosedError"
+
+  constructor() {
+    super("expected an open UDP socket, found one that was paused or closed: open another")
+  }
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is in use by another program; stop that program or choose another port",
+  EADDRNOTAVAIL: "this machine has no such address; choose one that `ip address` lists",
+  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a port from 1024 up or run as root",
+  EAFNOSUPPORT: "this system has that address family switched off; listen on the other one",
+  EINVAL: "give a numeric IPv4 or IPv6 address and a port from 0 to 65535",
+  ENODEV: "there is no such network interface; choose one that `ip link` lists",
+  EMFILE: "the process has too many open files; raise its limit (ulimit -n)"
+}
+
+/** The error for a failed bind, with what to do about it. */
+export const udpBindError = (code: string, address: string, port: number): UdpBindError =>
+  new UdpBindError(code, address, port, ADVICE[code] ?? "the system refused; see the code")
+
+/** Whether a number can be a UDP port to bind. */
+export const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535
