@@ -3,7 +3,7 @@
  * acquired in one scope and given back in reverse order.
  */
 import { mkdirSync, openSync, rmSync } from "node:fs"
-import { hostname } from "node:os"
+import { availableParallelism, hostname } from "node:os"
 import { join } from "node:path"
 import { masterKeysOf, symmetricKeysOf } from "@meridian/auth/serving-keys"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
@@ -16,13 +16,15 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
+import { ControlSlot, controlKeyOf } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
+import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { type Identity, settlePrivilege } from "./privilege.ts"
 import { formatListen, openListeners, openSockets } from "./sockets.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
-import { systemCounters } from "./system-counters.ts"
+import { systemCounters } from "@meridian/ipc/system-counters"
 import { WorkerSlot } from "./worker-slot.ts"
 
 export interface NodePlan {
@@ -39,6 +41,8 @@ export interface NodePlan {
   readonly native: boolean
   readonly keyFile: KeyFilePlan | undefined
   readonly sendCryptoNak: boolean
+  /** The key that changes by mode 6 come under; undefined: there are none. */
+  readonly controlKey: number | undefined
   /** NTS key establishment; undefined where it is not served. */
   readonly nts: NtsPlan | undefined
   /** For the coordinator's command line: its log, its name, its cluster. */
@@ -50,6 +54,7 @@ export interface NodePlan {
     readonly discipline: string
     readonly ntsKe: string
     readonly coordinator: string
+    readonly control: string
   }
 }
 
@@ -92,6 +97,9 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
 
 /** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
 const HEALTH_INTERVAL_MS = 2_000
+
+/** How often the control process gets a new picture. */
+const SNAPSHOT_INTERVAL_MS = 1_000
 
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
 const COUNTERS_INTERVAL_MS = 10_000
@@ -140,6 +148,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
     const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
       clock.process.broadcast(symmetricKeysOf(keys))
+      shown.process.broadcast(controlKeyOf(keys, plan.controlKey))
       for (const slot of ntsKe) slot.process.broadcast(masterKeysOf(keys))
       // A worker of a node that serves plain time alone does not carry the ciphers' memory.
       if (hasKeys) for (const slot of workers) slot.process.broadcast(keys)
@@ -183,6 +192,14 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       maySetClock: privilege.forClock,
       keys: () => symmetricKeysOf(keys()),
       onEvents: (events) => coordinator.tellClockEvents(events),
+      warn
+    })
+    const shown: ControlSlot = new ControlSlot({
+      program: plan.programs.control,
+      stateDirectory: plan.stateDirectory,
+      controlKey: plan.controlKey,
+      descriptors: [],
+      keys: () => controlKeyOf(keys(), plan.controlKey),
       warn
     })
     for (const problem of board.readFile()) warn(problem)
@@ -236,6 +253,21 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     started["/status"] = status
     started["/sources"] = () => clock.report?.sources ?? []
     started["/tracking"] = () => clock.report?.tracking
+    const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
+    const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
+      status,
+      clock: () => clock.report,
+      monotonic: () => monotonic.seconds(),
+      processes: () => [
+        { name: "clock", ...use(clock.process, clock.report?.rss) },
+        { name: "coordinator", ...use(coordinator.process, coordinator.report?.rss) },
+        { name: "control", ...use(shown.process, shown.report?.rss) }
+      ]
+    })
+    // Nothing waits for it: a node that cannot be looked at serves all the same.
+    yield* Effect.forkScoped(shown.process.begin())
+    const pictures = setInterval(() => shown.show(snapshot()), SNAPSHOT_INTERVAL_MS)
+    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
     const health = setInterval(() => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(), monotonic.seconds())
       const running = workers.filter((slot) => slot.process.state === "running").length
@@ -260,6 +292,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         yield* Effect.forEach(workers, (slot) => slot.process.replace, { discard: true })
       }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.andThen(shown.process.stop),
         Effect.andThen(coordinator.process.stop),
         Effect.andThen(Effect.sync(tellCounters)),
         Effect.andThen(clock.process.stop)

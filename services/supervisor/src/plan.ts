@@ -91,6 +91,7 @@ export const nodePlan = (
   native,
   keyFile: keyFilePlan(settings),
   sendCryptoNak: settings.cryptoNak.value,
+  controlKey: settings.keys.controlKey.value,
   nts: ntsPlan(settings, stateDirectory),
   coordinatorArguments: [
     "--state",
@@ -106,6 +107,7 @@ export const nodePlan = (
     worker: resolve(programRoot, "services/worker/src/main.ts"),
     discipline: resolve(programRoot, "services/discipline/src/main.ts"),
     ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts"),
-    coordinator: resolve(programRoot, "services/coordinator/src/main.ts")
+    coordinator: resolve(programRoot, "services/coordinator/src/main.ts"),
+    control: resolve(programRoot, "services/control/src/main.ts")
   }
 })

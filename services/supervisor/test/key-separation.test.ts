@@ -72,7 +72,7 @@ describe.runIf(process.getuid?.() === 0)("a node with symmetric keys and NTS", {
   })
 
   it("has a process for each task", () =>
-    expect([...pids.keys()].toSorted()).toEqual(["coordinator", "discipline", "nts-ke", "worker"]))
+    expect([...pids.keys()].toSorted()).toEqual(["control", "coordinator", "discipline", "nts-ke", "worker"]))
 
   it("the worker has both kinds, for that is what it answers with", () => {
     expect(holds(pids.get("worker")!, SYMMETRIC)).toBe(true)
@@ -82,6 +82,11 @@ describe.runIf(process.getuid?.() === 0)("a node with symmetric keys and NTS", {
   it("the process that speaks TLS with anybody has the master keys alone", () => {
     expect(holds(pids.get("nts-ke")!, master)).toBe(true)
     expect(holds(pids.get("nts-ke")!, SYMMETRIC)).toBe(false)
+  })
+
+  it("the process that shows the node has no key but the one that controlkey names", () => {
+    expect(holds(pids.get("control")!, SYMMETRIC)).toBe(false)
+    expect(holds(pids.get("control")!, master)).toBe(false)
   })
 
   it("the process that speaks with upstream servers has no master key", () => {

@@ -9,7 +9,7 @@ import { ignoreReasons, respondReasons } from "@meridian/protocol/outcome"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { startNode } from "@meridian/testkit/running-node"
 import { expect, it } from "vitest"
-import { systemCounters } from "../src/system-counters.ts"
+import { systemCounters } from "@meridian/ipc/system-counters"
 
 const counters = (change: Partial<WorkerCounters>): WorkerCounters => ({ ...noCounters, ...change })
 

@@ -1,6 +1,6 @@
 /** The workers' counters as sysstats has them (ntp.conf(5)): fewer and broader than the outcomes that workers count. */
-import type { SystemCounters } from "@meridian/ipc/discipline-report"
-import type { WorkerCounters } from "@meridian/ipc/worker-report"
+import type { SystemCounters } from "./discipline-report.ts"
+import type { WorkerCounters } from "./worker-report.ts"
 
 /** Not taken for a request to this server. */
 const unprocessed = ["short", "long", "version", "mode", "malformed", "control"]

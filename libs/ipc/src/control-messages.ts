@@ -1,0 +1,98 @@
+/**
+ * Messages between the control process and its supervisor, besides NodeSnapshot and the keys (ServingKeys of libs/auth).
+ * Messages travel as structured clones.
+ */
+import { isRecord } from "./message.ts"
+
+/** What it shows the node by; sent whole when the process starts and again after each change. */
+export interface ControlPlan {
+  readonly type: "control-plan"
+  readonly stateDirectory: string
+  /** The symmetric key that authenticated mode 6 requests must use (ntp.conf `controlkey`); null: nobody may change anything. */
+  readonly controlKey: number | null
+  /** Descriptors of UDP sockets that mode 6 and 7 packets arrive on, whoever bound them. */
+  readonly sockets: readonly number[]
+}
+
+/** Something an operator may do from outside: `name` says what, `arguments` to what. Each is judged by the supervisor. */
+export interface ActMessage {
+  readonly type: "act"
+  /** Names the answer. */
+  readonly id: number
+  readonly name: string
+  readonly arguments: Readonly<Record<string, string | number | boolean>>
+  /** Who asked, for the event log: "ntpq key 5", "chronyc". */
+  readonly author: string
+}
+
+export interface ActedMessage {
+  readonly type: "acted"
+  readonly id: number
+  readonly ok: boolean
+  /** What was done or why not, one sentence. */
+  readonly message: string
+}
+
+export interface ControlReport {
+  readonly type: "report"
+  /** Requests at its doors by what became of them: `mode6-answered`, `chronyc-refused`, … */
+  readonly outcomes: Readonly<Record<string, number>>
+  /** bytes */
+  readonly rss: number
+  readonly heapUsed: number
+}
+
+export interface ControlReady {
+  readonly type: "ready"
+}
+
+/** Something an operator should read, said once per cause. */
+export interface ControlWarning {
+  readonly type: "warning"
+  readonly message: string
+}
+
+/** Answer what waits, exit. */
+export interface DrainControl {
+  readonly type: "drain"
+}
+
+export type FromControl = ControlReady | ControlReport | ControlWarning | ActMessage
+export type ToControl = ControlPlan | ActedMessage | DrainControl
+
+/** Reads a message from the control process; undefined when it is none of ours. */
+export const parseFromControl = (message: unknown): FromControl | undefined => {
+  if (!isRecord(message)) return undefined
+  const { type, outcomes, rss, id, name, author } = message
+  if (type === "ready") return { type }
+  if (type === "warning" && typeof message["message"] === "string") return { type, message: message["message"] }
+  if (type === "report" && isRecord(outcomes) && Number.isFinite(rss)) return message as unknown as ControlReport
+  if (
+    type === "act" &&
+    Number.isInteger(id) &&
+    typeof name === "string" &&
+    typeof author === "string" &&
+    isRecord(message["arguments"])
+  )
+    return message as unknown as ActMessage
+  return undefined
+}
+
+/** Reads a message from the supervisor; undefined when it is none of ours. */
+export const parseToControl = (message: unknown): ToControl | undefined => {
+  if (!isRecord(message)) return undefined
+  switch (message["type"]) {
+    case "drain":
+      return { type: "drain" }
+    case "control-plan":
+      return typeof message["stateDirectory"] === "string" && Array.isArray(message["sockets"])
+        ? (message as unknown as ControlPlan)
+        : undefined
+    case "acted":
+      return Number.isInteger(message["id"]) && typeof message["ok"] === "boolean"
+        ? (message as unknown as ActedMessage)
+        : undefined
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * One picture of the node: everything that a window onto it shows (mode 6, chronyc, HTTP, page) is read from one of these, so
+ * that no answer mixes two moments. The supervisor takes one each second from what its processes reported last and hands
+ * it to the control process whole; nobody changes one. Nothing in it is key material.
+ */
+import type { ClientList } from "./client-list.ts"
+import type { ClusterState } from "./cluster-state.ts"
+import type { SourceReport, TrackingReport } from "./discipline-report.ts"
+import { isRecord } from "./message.ts"
+import type { NodeStatus } from "./node-status.ts"
+
+/** What does not change while the node runs. */
+export interface SystemFacts {
+  /** As uname has them: "x86_64", "Linux", "6.18.0". */
+  readonly processor: string
+  readonly system: string
+  readonly release: string
+  /** Of the clock that is served, log2 seconds. */
+  readonly precision: number
+  /** CPUs that the node may use. */
+  readonly cores: number
+  /** Version of Node.js. */
+  readonly runtime: string
+  /** Unix seconds when the supervisor started. */
+  readonly startedAt: number
+}
+
+/** Bytes and processor seconds of the processes that are not in the status one by one. */
+export interface ProcessUse {
+  readonly name: string
+  readonly pid: number | undefined
+  readonly restarts: number
+  readonly rss: number
+}
+
+export interface NodeSnapshot {
+  readonly type: "snapshot"
+  /** Counts up; a new supervisor begins anew. */
+  readonly sequence: number
+  /** When it was taken: Unix seconds by CLOCK_REALTIME, and CLOCK_MONOTONIC seconds, which all processes share. */
+  readonly at: number
+  readonly monotonic: number
+  readonly facts: SystemFacts
+  /** Workers, NTS-KE processes, keys, totals, what is served. */
+  readonly status: NodeStatus
+  /** What the clock's process said last; null before its first word. */
+  readonly tracking: TrackingReport | null
+  readonly sources: readonly SourceReport[]
+  /** Processes besides workers and NTS-KE: supervisor, clock, coordinator. */
+  readonly processes: readonly ProcessUse[]
+  /** Members, generations, leader: what the coordinator's own socket says; null while nobody asked it or it does not answer. */
+  readonly cluster: ClusterState | null
+  /** Null where the workers keep no list. */
+  readonly clients: ClientList | null
+}
+
+/**
+ * Reads the message; undefined when it is another. It comes from the process that started this one, so only what tells one
+ * message from another is looked at.
+ */
+export const parseNodeSnapshot = (message: unknown): NodeSnapshot | undefined =>
+  isRecord(message) &&
+  message["type"] === "snapshot" &&
+  Number.isInteger(message["sequence"]) &&
+  Number.isFinite(message["at"]) &&
+  isRecord(message["status"]) &&
+  isRecord(message["facts"]) &&
+  Array.isArray(message["sources"])
+    ? (message as unknown as NodeSnapshot)
+    : undefined
+
+/** The same picture with what the coordinator said. */
+export const withCluster = (snapshot: NodeSnapshot, cluster: ClusterState | null): NodeSnapshot => ({
+  ...snapshot,
+  cluster
+})

@@ -1,0 +1,12 @@
+/** What became of each request at this process's doors, by name. */
+export class Outcomes {
+  readonly #counts = new Map<string, number>()
+
+  count(name: string): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
+  }
+
+  get all(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts)
+  }
+}
