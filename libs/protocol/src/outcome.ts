@@ -8,6 +8,8 @@ export interface Respond {
   readonly _tag: "Respond"
   readonly reason: RespondReason
   readonly index: number
+  /** The request proved who sent it, and the reply does the same. */
+  readonly isAuthenticated: boolean
 }
 
 /** No reply; count it. */
@@ -17,21 +19,19 @@ export interface Ignore {
   readonly index: number
 }
 
-/** Another part of the program answers, later and by itself. */
-export interface Delegate {
-  readonly _tag: "Delegate"
-  readonly reason: DelegateReason
-  readonly index: number
+/** A reply that says no: no time, stratum 0 and a kiss code (RFC 5905 §7.4) as reference id. */
+export interface Kiss extends Respond {
+  readonly code: number
 }
 
-/** An NTS request that was taken in: {@link NtpServer.finish} decides it with the rest of its batch. Never counted. */
+/** A request that an authenticator took in: {@link NtpServer.finish} decides it with the rest of its batch. Never counted. */
 export interface Pending {
   readonly _tag: "Pending"
   readonly reason: "pending"
   readonly index: -1
 }
 
-export type Outcome = Respond | Ignore | Delegate
+export type Outcome = Respond | Ignore
 
 export const respondReasons = [
   "served",
@@ -48,6 +48,7 @@ export const respondReasons = [
   "nts-nak-sent"
 ] as const
 export type RespondReason = (typeof respondReasons)[number]
+const authenticatedReasons: readonly RespondReason[] = ["served-keyed", "served-peer", "served-nts"]
 
 export const ignoreReasons = [
   /** fewer bytes than a header, zero included */
@@ -79,15 +80,25 @@ export const ignoreReasons = [
 ] as const
 export type IgnoreReason = (typeof ignoreReasons)[number]
 
-export const delegateReasons = [] as const
-export type DelegateReason = (typeof delegateReasons)[number]
-
 /** Every reason in the order of `Outcome.index`: the layout of the workers' counters. */
-export const outcomeReasons: readonly string[] = [...respondReasons, ...ignoreReasons, ...delegateReasons]
+export const outcomeReasons: readonly string[] = [...respondReasons, ...ignoreReasons]
+
+const responses = new Map(
+  respondReasons.map((reason, index): [RespondReason, Respond] => [
+    reason,
+    Object.freeze({ _tag: "Respond", reason, index, isAuthenticated: authenticatedReasons.includes(reason) })
+  ])
+)
+const refusals = new Map(
+  ignoreReasons.map((reason, index): [IgnoreReason, Ignore] => [
+    reason,
+    Object.freeze({ _tag: "Ignore", reason, index: respondReasons.length + index })
+  ])
+)
 
 /** The outcome that stands for a reason; the same object every time. */
-export const respond = (reason: RespondReason): Respond =>
-  Object.freeze({ _tag: "Respond", reason, index: outcomeReasons.indexOf(reason) })
+export const respond = (reason: RespondReason): Respond => responses.get(reason) as Respond
+export const ignore = (reason: IgnoreReason): Ignore => refusals.get(reason) as Ignore
+/** @param code its four letters as a number */
+export const kiss = (reason: RespondReason, code: number): Kiss => Object.freeze({ ...respond(reason), code })
 export const pending: Pending = Object.freeze({ _tag: "Pending", reason: "pending", index: -1 })
-export const ignore = (reason: IgnoreReason): Ignore =>
-  Object.freeze({ _tag: "Ignore", reason, index: outcomeReasons.indexOf(reason) })

@@ -3,31 +3,30 @@
  * to each. No clock is read here, nothing is awaited, nothing is allocated per packet.
  *
  * A shell calls {@link NtpServer.beginBatch} with the clocks' readings after it received, {@link NtpServer.handle} for
- * each datagram, {@link NtpServer.finish} for each that came out pending, and {@link NtpServer.endBatch}: authenticated requests
- * are decided together, in two calls of the AEAD and of the MAC implementation a batch. Transmit timestamps stand for the
- * readings of beginBatch; those that are sealed are moved on just before that, the others by the shell when they leave.
+ * each datagram, {@link NtpServer.finish} for each that came out pending, and {@link NtpServer.endBatch}. Whether a sender may
+ * ask is the {@link Admission}'s question, asked before any other; authenticated requests are decided together by their
+ * {@link Authenticator}. Transmit timestamps stand for the readings of beginBatch; those that are sealed are moved on just before
+ * that, the others by the shell when they leave.
  *
  * Clients get the version they spoke; modes 1 and 3 are answered in 2 and 4, and version 1's mode 0 in mode 4 (RFC 1059
  * had no mode field; such clients are told from servers by their port).
  */
-import { writeCryptoNak } from "@meridian/auth/mac"
-import type { MacServer } from "@meridian/auth/mac-server"
-import type { NtsServer } from "@meridian/auth/nts-server"
 import { type ClockCurve, correctionAt, isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
 import { secondsToShort } from "@meridian/time/short"
 import { ntpFraction, ntpSeconds } from "@meridian/time/timestamp"
 import { HEADER_BYTES, HIGHEST_VERSION, LOWEST_VERSION, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
+import { sourcePort } from "@meridian/wire/source-address"
 import { newTrailer, scanTrailer, type Trailer, TrailerShape } from "@meridian/wire/trailer"
+import type { Admission } from "./admission.ts"
 import { GREATEST_PASSIVE_POLL } from "./association-passive.ts"
-import { ignore, type Outcome, type Pending, pending, respond } from "./outcome.ts"
+import type { Authenticator } from "./authenticator.ts"
+import { ignore, type Ignore, type Kiss, type Outcome, type Pending, respond } from "./outcome.ts"
+import { noBatch, type RequestBatch } from "./request-batch.ts"
 
 const served = respond("served")
 const servedUnsynchronised = respond("served-unsynchronised")
 const servedKeyed = respond("served-keyed")
 const servedPeer = respond("served-peer")
-const servedNts = respond("served-nts")
-const cryptoNakSent = respond("crypto-nak-sent")
-const ntsNakSent = respond("nts-nak-sent")
 const short = ignore("short")
 const long = ignore("long")
 const badVersion = ignore("version")
@@ -35,11 +34,6 @@ const badMode = ignore("mode")
 const malformed = ignore("malformed")
 const cryptoNak = ignore("crypto-nak")
 const unknownKey = ignore("unknown-key")
-const untrustedKey = ignore("untrusted-key")
-const badMac = ignore("bad-mac")
-const ntsMalformed = ignore("nts-malformed")
-const ntsNotServed = ignore("nts-not-served")
-const ntsNakLimited = ignore("nts-nak-limited")
 const control = ignore("control")
 
 /** The port NTP servers speak from. A version 1 packet without a mode is a client's unless it comes from here. */
@@ -54,9 +48,6 @@ const REFERENCE_INIT = 0x494e4954
 /** A peer's packet echoes a reply of at most two of its poll intervals ago, and so many seconds. */
 const ECHO_SECONDS = 4
 
-/** NTS kisses a second. They are unauthenticated answers: enough for a fleet that lost its keys, too few for a reflector. */
-const NTS_NAKS_PER_SECOND = 1_000
-
 export interface ServerOptions {
   /** log2 seconds of the clock's precision as served, -128 … 127 */
   readonly precision: number
@@ -66,32 +57,23 @@ export interface ServerOptions {
   readonly longestRequest: number
 }
 
-/** What a server needs to answer authenticated requests; replaced as a whole, between batches. */
-export interface Authentication {
-  /** Symmetric keys. */
-  readonly macs: MacServer
-  /** Answer a MAC that does not verify with a crypto-NAK, as classic ntpd does; silence otherwise, as NTPsec. */
-  readonly sendCryptoNak: boolean
-  readonly nts: NtsServer
-  /** Whether there are master keys. */
-  readonly servesNts: boolean
-}
-
-/** How far a batch's authenticated requests of one kind are. */
-type BatchPhase = "none" | "admitting" | "verified"
-
 export class NtpServer {
   /** The clock as last published. Whoever reads the clock page writes into this object. */
   readonly curve: ClockCurve
   /** Length of the reply that {@link handle} or {@link finish} wrote last. */
   replyLength = 0
-  /** Without it every MAC is of an unknown key, and NTS fields are unknown fields. */
-  authentication: Authentication | undefined
+  /** Who may ask, and how often; undefined: everybody. Replaced between batches. */
+  admission: Admission | undefined
+  /**
+   * Asked in this order. Replaced as a whole, between batches. Without any, every MAC is of an unknown key, and NTS fields are
+   * unknown fields.
+   */
+  authenticators: readonly Authenticator[] = []
 
   private readonly options: ServerOptions
   private readonly trailer: Trailer = newTrailer()
-  private bytes: Uint8Array = new Uint8Array(0)
-  private view: DataView = new DataView(new ArrayBuffer(0))
+  private batch: RequestBatch = noBatch
+  private view: DataView = noBatch.view
   private now = 0
   private synchronised = false
   private leapBits = 0
@@ -105,10 +87,8 @@ export class NtpServer {
   private transmitFraction = 0
   /** CLOCK_MONOTONIC, seconds, of the reading that the transmit timestamp was made of. */
   private stampedAt = 0
-  private keyedPhase: BatchPhase = "none"
-  private ntsPhase: BatchPhase = "none"
-  private naks = NTS_NAKS_PER_SECOND
-  private naksCountedAt = 0
+  /** How far the batch's authenticated requests are. */
+  private phase: "none" | "admitting" | "verified" = "none"
 
   constructor(curve: ClockCurve, options: ServerOptions) {
     this.curve = curve
@@ -117,17 +97,16 @@ export class NtpServer {
 
   /**
    * Takes up a batch and evaluates the clock curve for its replies.
-   * @param bytes the batch buffer
-   * @param view the same buffer
+   * @param batch stays as it is until endBatch
    * @param seconds CLOCK_REALTIME, whole Unix seconds
    * @param nanoseconds its nanoseconds
    * @param monotonic CLOCK_MONOTONIC, seconds
    */
-  beginBatch(bytes: Uint8Array, view: DataView, seconds: number, nanoseconds: number, monotonic: number): void {
+  beginBatch(batch: RequestBatch, seconds: number, nanoseconds: number, monotonic: number): void {
     const curve = this.curve
     this.endBatch()
-    this.bytes = bytes
-    this.view = view
+    this.batch = batch
+    this.view = batch.view
     this.now = seconds
     this.synchronised = isSynchronised(curve, monotonic)
     this.leapBits = (this.synchronised ? curve.leap : Leap.unsynchronised) << 6
@@ -142,10 +121,7 @@ export class NtpServer {
     this.transmitSeconds = ntpSeconds(seconds + carry)
     this.transmitFraction = ntpFraction(nanos - carry * 1e9)
     this.stampedAt = monotonic
-    if (monotonic - this.naksCountedAt >= 1) {
-      this.naksCountedAt = monotonic
-      this.naks = NTS_NAKS_PER_SECOND
-    }
+    this.admission?.begin(batch, monotonic)
   }
 
   /**
@@ -155,132 +131,124 @@ export class NtpServer {
    * @param length its length as it was sent, which may be more than was kept
    * @param arrivalSeconds kernel receive timestamp (CLOCK_REALTIME), whole Unix seconds
    * @param arrivalNanoseconds its nanoseconds
-   * @param sourcePort the sender's UDP port
    */
   handle(
     slot: number,
     offset: number,
     length: number,
     arrivalSeconds: number,
-    arrivalNanoseconds: number,
-    sourcePort: number
+    arrivalNanoseconds: number
   ): Outcome | Pending {
+    const flags = length === 0 ? 0 : this.view.getUint8(offset + Offset.flags)
+    const refusal = this.admission?.judge(slot, flags, length)
+    if (refusal !== undefined) return this.refuse(refusal, offset, length, arrivalSeconds, arrivalNanoseconds)
     if (length < HEADER_BYTES) return short
     if (length > this.options.longestRequest) return long
-    const flags = this.view.getUint8(offset + Offset.flags)
     const version = versionOf(flags)
     if (version < LOWEST_VERSION || version > HIGHEST_VERSION) return badVersion
-    const replyMode = replyModeFor(modeOf(flags), version, sourcePort)
+    const replyMode = replyModeFor(modeOf(flags), version, sourcePort(this.batch.addresses, slot))
     if (replyMode === Mode.control) return control
     if (replyMode === Mode.reserved) return badMode
-    const versionAndMode = (version << 3) | replyMode
     if (length !== HEADER_BYTES) {
       const shape = scanTrailer(this.view, offset, length, version, this.trailer)
       if (shape === TrailerShape.malformed) return malformed
       if (shape === TrailerShape.cryptoNak) return cryptoNak
-      if (shape === TrailerShape.mac)
-        return this.admitKeyed(slot, offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
-      const nts = this.trailer.fieldCount > 0 ? this.admitNts(slot, offset, length) : undefined
-      if (nts !== undefined) return nts
+      const authentication = this.admit(slot, offset, length, arrivalSeconds, arrivalNanoseconds)
+      if (authentication !== undefined) return authentication
+      if (shape === TrailerShape.mac) return unknownKey
     }
-    this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
+    const unproven = this.admission?.judgeProof(slot, false)
+    if (unproven !== undefined) return this.refuse(unproven, offset, length, arrivalSeconds, arrivalNanoseconds)
+    this.writeHeader(offset, (version << 3) | replyMode, arrivalSeconds, arrivalNanoseconds)
     return this.synchronised ? served : servedUnsynchronised
   }
 
-  /**
-   * Checks the MACs, opens the cookies and checks the tags of all pending requests of the batch; {@link finish} does so where
-   * it was not done.
-   */
+  /** Decides all pending requests of the batch; {@link finish} does so where it was not done. */
   verifyPending(): void {
-    if (this.keyedPhase === "admitting") {
-      this.authentication?.macs.verify(this.bytes)
-      this.keyedPhase = "verified"
-    }
-    if (this.ntsPhase === "admitting") {
-      this.authentication?.nts.verify()
-      this.ntsPhase = "verified"
-    }
+    if (this.phase !== "admitting") return
+    for (const authenticator of this.authenticators) authenticator.verify()
+    this.phase = "verified"
   }
 
-  /** Decides a pending request, and answers it. The replies' bytes are final after {@link endBatch}. */
+  /** Settles a pending request, and answers it. The replies' bytes are final after {@link endBatch}. */
   finish(slot: number, offset: number, arrivalSeconds: number, arrivalNanoseconds: number): Outcome {
     this.verifyPending()
-    const { macs, nts } = this.authentication as Authentication
-    const flags = this.view.getUint8(offset + Offset.flags)
-    const versionAndMode = (versionOf(flags) << 3) | replyModeFor(modeOf(flags), versionOf(flags), ADMITTED_PORT)
-    if (macs.holds(slot)) {
-      if (!macs.isVerified(slot))
-        return this.refuseKeyed(badMac, offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
-      const isPeer = (versionAndMode & 7) === Mode.symmetricPassive && this.echoesReply(offset)
-      this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
-      this.replyLength = macs.reply(slot, this.view, offset)
-      return isPeer ? servedPeer : servedKeyed
+    for (const authenticator of this.authenticators) {
+      const outcome = authenticator.verdict(slot)
+      if (outcome === undefined) continue
+      if (outcome._tag !== "Respond") return outcome
+      const refusal = outcome.isAuthenticated ? this.admission?.judgeProof(slot, true) : undefined
+      if (refusal !== undefined) return this.refuse(refusal, offset, HEADER_BYTES, arrivalSeconds, arrivalNanoseconds)
+      const isPeer = outcome === servedKeyed && this.isPeer(offset)
+      this.complete(authenticator, slot, offset, arrivalSeconds, arrivalNanoseconds)
+      return isPeer ? servedPeer : outcome
     }
-    const verified = nts.verdict(slot) === "verified"
-    if (!verified && this.naks === 0) return ntsNakLimited
-    this.writeHeader(offset, versionAndMode, arrivalSeconds, arrivalNanoseconds)
-    if (verified) {
-      this.replyLength = nts.reply(slot)
-      return servedNts
-    }
-    this.naks -= 1
-    this.replyLength = nts.nak(slot)
-    return ntsNakSent
+    return unknownKey
   }
 
   /** Seals the batch's authenticated replies. To be called after the last {@link finish}, before they are sent. */
   endBatch(): void {
-    if (this.ntsPhase !== "none") this.authentication?.nts.seal(this.stampedAt)
-    if (this.keyedPhase !== "none") this.authentication?.macs.seal(this.bytes, this.stampedAt)
-    this.ntsPhase = "none"
-    this.keyedPhase = "none"
+    if (this.phase !== "none") for (const authenticator of this.authenticators) authenticator.seal(this.stampedAt)
+    this.phase = "none"
   }
 
-  /** Pending, a refusal, or undefined for a request whose fields are none of NTS's: that one is served plainly. */
-  private admitNts(slot: number, offset: number, length: number): Outcome | Pending | undefined {
-    if (this.authentication === undefined) return undefined
-    const { nts, servesNts } = this.authentication
-    if (this.ntsPhase === "none") {
-      nts.begin(this.bytes, this.view, this.now)
-      this.ntsPhase = "admitting"
-    }
-    const verdict = nts.admit(slot, offset, length, this.trailer)
-    if (verdict === "absent") return undefined
-    if (verdict === "malformed") return ntsMalformed
-    return servesNts ? pending : ntsNotServed
-  }
-
-  /** Takes in a request that ends in a MAC: it is answered under the same key when it verifies, with as long a digest. */
-  private admitKeyed(
+  /** Offers a request with a trailer to the authenticators; undefined for one that none of them takes. */
+  private admit(
     slot: number,
     offset: number,
-    versionAndMode: number,
+    length: number,
     seconds: number,
     nanoseconds: number
-  ): Outcome | Pending {
-    if (this.authentication === undefined) return unknownKey
-    const { macOffset, macLength } = this.trailer
-    const verdict = this.authentication.macs.admit(slot, this.view, offset, macOffset, macLength)
-    if (verdict === "pending") {
-      this.keyedPhase = "admitting"
-      return pending
+  ): Outcome | Pending | undefined {
+    if (this.phase === "none") {
+      for (const authenticator of this.authenticators) authenticator.begin(this.batch, this.now, this.stampedAt)
+      this.phase = "admitting"
     }
-    const refusal = verdict === "unknown-key" ? unknownKey : verdict === "untrusted-key" ? untrustedKey : badMac
-    return this.refuseKeyed(refusal, offset, versionAndMode, seconds, nanoseconds)
+    for (const authenticator of this.authenticators) {
+      const outcome = authenticator.admit(slot, offset, length, this.trailer)
+      if (outcome === undefined) continue
+      if (outcome._tag === "Respond") this.complete(authenticator, slot, offset, seconds, nanoseconds)
+      return outcome
+    }
+    return undefined
   }
 
-  /** A MAC that proves nothing is answered with a crypto-NAK where that is wished. */
-  private refuseKeyed(
-    refusal: Outcome,
+  /** Writes the reply to a request that an authenticator decided to answer. */
+  private complete(
+    authenticator: Authenticator,
+    slot: number,
     offset: number,
-    versionAndMode: number,
+    seconds: number,
+    nanoseconds: number
+  ): void {
+    this.writeHeader(offset, admittedVersionAndMode(this.view.getUint8(offset + Offset.flags)), seconds, nanoseconds)
+    this.replyLength = authenticator.reply(slot, offset)
+  }
+
+  /** Drops a request that may not be answered, or tells its sender so. Only requests for time get kisses. */
+  private refuse(
+    refusal: Ignore | Kiss,
+    offset: number,
+    length: number,
     seconds: number,
     nanoseconds: number
   ): Outcome {
-    if (this.authentication?.sendCryptoNak !== true) return refusal
+    if (refusal._tag === "Ignore") return refusal
+    if (length < HEADER_BYTES) return short
+    const { view } = this
+    const versionAndMode = admittedVersionAndMode(view.getUint8(offset + Offset.flags))
+    const mode = modeOf(versionAndMode)
+    if (mode !== Mode.server && mode !== Mode.symmetricPassive) return badMode
     this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
-    this.replyLength = writeCryptoNak(this.view, offset)
-    return cryptoNakSent
+    view.setUint8(offset + Offset.flags, (Leap.unsynchronised << 6) | versionAndMode)
+    view.setUint8(offset + Offset.stratum, 0)
+    view.setUint32(offset + Offset.referenceId, refusal.code)
+    return refusal
+  }
+
+  /** Whether a request that proved itself is of a symmetric active peer that hears us. */
+  private isPeer(offset: number): boolean {
+    return modeOf(this.view.getUint8(offset + Offset.flags)) === Mode.symmetricActive && this.echoesReply(offset)
   }
 
   /**
@@ -340,4 +308,10 @@ const replyModeFor = (mode: number, version: number, sourcePort: number): Mode =
     default:
       return Mode.reserved
   }
+}
+
+/** Version and mode of the reply to an admitted request, by its first byte. */
+const admittedVersionAndMode = (flags: number): number => {
+  const version = versionOf(flags)
+  return (version << 3) | replyModeFor(modeOf(flags), version, ADMITTED_PORT)
 }

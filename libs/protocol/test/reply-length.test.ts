@@ -15,8 +15,11 @@ import { macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { macBatchOver } from "@meridian/auth/mac-batch"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
+import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
+import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 import { NtpServer } from "@meridian/protocol/server"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import { AUTHENTICATOR_HEADER_BYTES, NtsFieldType, padded, writeAuthenticatorHeader } from "@meridian/wire/nts-fields"
 
 const NOW = 1_795_000_000
@@ -25,6 +28,7 @@ const STANDING = () => 10
 const SLOT = 4096
 const SLOTS = 4
 const UNTOUCHED = 0x5a
+const addresses = new Uint8Array(SLOTS * SOURCE_STRIDE)
 
 const generations = [5, 6, 7].map((id) => ({
   id,
@@ -65,7 +69,7 @@ const newServer = (sendCryptoNak: boolean, synchronised: boolean): NtpServer => 
   const table = KeyTable.of(keys).withTrusted([{ first: 1, last: 2 }])
   const macs = new MacServer(macBatchOver(digests, STANDING), SLOTS)
   macs.useKeys(table)
-  server.authentication = { macs, sendCryptoNak, nts, servesNts: true }
+  server.authenticators = [new NtsAuthenticator(nts, true), new KeyedAuthenticator(macs, sendCryptoNak)]
   return server
 }
 
@@ -190,7 +194,7 @@ it("for any batch of requests", () => {
       const server = newServer(sendCryptoNak, synchronised)
       const bytes = new Uint8Array(SLOT * SLOTS).fill(UNTOUCHED)
       requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
-      server.beginBatch(bytes, new DataView(bytes.buffer), NOW, 0, 10)
+      server.beginBatch({ bytes, view: new DataView(bytes.buffer), family: 4, addresses }, NOW, 0, 10)
       const lengths = requests.map(() => 0)
       const waiting: number[] = []
       const settle = (slot: number, outcome: ReturnType<NtpServer["finish"]>): void => {
@@ -198,7 +202,7 @@ it("for any batch of requests", () => {
         if (outcome._tag === "Respond") lengths[slot] = server.replyLength
       }
       requests.forEach(({ length }, slot) => {
-        const outcome = server.handle(slot, slot * SLOT, length, NOW, 0, 40_000)
+        const outcome = server.handle(slot, slot * SLOT, length, NOW, 0)
         if (outcome._tag === "Pending") waiting.push(slot)
         else settle(slot, outcome)
       })

@@ -13,10 +13,14 @@ import { macBatchOver } from "@meridian/auth/mac-batch"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsAssociation } from "@meridian/auth/nts-client"
 import { NtsServer } from "@meridian/auth/nts-server"
+import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
+import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
+import { ignore, kiss } from "@meridian/protocol/outcome"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { NtpServer } from "@meridian/protocol/server"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { differenceSeconds, ntpTimestamp } from "@meridian/time/timestamp"
+import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 
 const NOW = 1_795_000_000
@@ -45,15 +49,19 @@ const fillRandom = (bytes: Uint8Array): void => {
 /** CLOCK_MONOTONIC stands, unless a test says otherwise, where the batch was taken up. */
 const STANDING = () => 10
 
-const makeServer = (sendCryptoNak = false, monotonic: () => number = STANDING): NtpServer => {
+const makeServer = (
+  sendCryptoNak = false,
+  monotonic: () => number = STANDING,
+  ring = KeyRing.of([generation])
+): NtpServer => {
   const curve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
   const server = new NtpServer(curve, { precision: -24, minimumPoll: 0, longestRequest: SLOT })
   const nts = new NtsServer({ batch: batchOver("reference", nobleAeads, monotonic), fillRandom, slots: SLOTS })
-  nts.useRing(KeyRing.of([generation]))
+  nts.useRing(ring)
   const table = KeyTable.of([key, untrusted]).withTrusted([{ first: 7, last: 7 }])
   const macs = new MacServer(macBatchOver(digests, monotonic), SLOTS)
   macs.useKeys(table)
-  server.authentication = { macs, sendCryptoNak, nts, servesNts: true }
+  server.authenticators = [new NtsAuthenticator(nts, true), new KeyedAuthenticator(macs, sendCryptoNak)]
   return server
 }
 
@@ -84,9 +92,9 @@ const serve = (server: NtpServer, requests: readonly Uint8Array[]) => {
   const bytes = new Uint8Array(SLOT * SLOTS)
   const view = new DataView(bytes.buffer)
   requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
-  server.beginBatch(bytes, view, NOW, 0, 10)
+  server.beginBatch({ bytes, view, family: 4, addresses: new Uint8Array(SLOTS * SOURCE_STRIDE) }, NOW, 0, 10)
   const outcomes = requests.map((request, slot) => {
-    const outcome = server.handle(slot, slot * SLOT, request.length, NOW, 0, 40_000)
+    const outcome = server.handle(slot, slot * SLOT, request.length, NOW, 0)
     return { outcome, length: server.replyLength }
   })
   const settled = outcomes.map(({ outcome, length }, slot) => {
@@ -194,16 +202,16 @@ describe("NTS", () => {
   })
   it("is not held up by a batch that ended with NTS fields and nothing pending", () => {
     const server = makeServer()
-    server.authentication = { ...server.authentication!, servesNts: false }
+    const [nts] = server.authenticators as [NtsAuthenticator]
+    nts.hasKeys = false
     expect(serve(server, [association().request(header, fillRandom)!])[0]?.reason).toBe("nts-not-served")
-    server.authentication = { ...server.authentication, servesNts: true }
+    nts.hasKeys = true
     const client = association()
     const [answer] = serve(server, [client.request(header, fillRandom)!])
     expect(client.accept(answer!.reply!)).toMatchObject({ _tag: "Authentic" })
   })
   it("sends a NAK that the client understands, at most a thousand a second", () => {
-    const server = makeServer()
-    server.authentication!.nts.useRing(KeyRing.of([{ ...generation, id: 6 }]))
+    const server = makeServer(false, STANDING, KeyRing.of([{ ...generation, id: 6 }]))
     const client = association()
     const [nak] = serve(server, [client.request(header, fillRandom)!])
     expect(nak?.reason).toBe("nts-nak-sent")
@@ -214,6 +222,41 @@ describe("NTS", () => {
     )
     expect(reasons.filter((reason) => reason === "nts-nak-sent")).toHaveLength(999)
     expect(reasons.at(-1)).toBe("nts-nak-limited")
+  })
+})
+
+describe("an admission", () => {
+  it("hears of each request whether it is authentic, and may have it refused, with the news of that or without", () => {
+    const server = makeServer()
+    const proofs: unknown[] = []
+    const refused = ignore("control")
+    const deny = kiss("nts-nak-sent", 0x44454e59)
+    server.admission = {
+      begin: () => {},
+      judge: () => undefined,
+      judgeProof: (slot, isAuthenticated) => {
+        proofs.push([slot, isAuthenticated])
+        return slot === 0 ? refused : slot === 1 ? deny : undefined
+      }
+    }
+    const request = () => association().request(header(), fillRandom)!
+    const answers = serve(server, [keyed(key), request(), keyed(key), request(), header(), keyed(untrusted, 7)])
+    expect(answers.map(({ reason, reply }) => [reason, reply?.length])).toEqual([
+      ["control", undefined],
+      ["nts-nak-sent", 48],
+      ["served-keyed", 68],
+      ["served-nts", expect.any(Number)],
+      ["served", 48],
+      ["bad-mac", undefined]
+    ])
+    expect(proofs).toEqual([
+      [4, false],
+      [0, true],
+      [1, true],
+      [2, true],
+      [3, true]
+    ])
+    expect(decodeHeader(answers[1]!.reply!)).toMatchObject({ stratum: 0, leap: 3, referenceId: 0x44454e59 })
   })
 })
 

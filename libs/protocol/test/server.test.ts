@@ -1,9 +1,12 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import type { Admission } from "@meridian/protocol/admission"
+import type { RequestBatch } from "@meridian/protocol/request-batch"
 import { NtpServer } from "@meridian/protocol/server"
-import { outcomeReasons } from "@meridian/protocol/outcome"
+import { ignore, kiss, outcomeReasons } from "@meridian/protocol/outcome"
 import { type ClockCurve, Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { fromUnix, ntpTimestamp } from "@meridian/time/timestamp"
+import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
 import { decodeHeader, encodeHeader, flagsOf, type NtpHeader } from "@meridian/wire/ntp"
 
 const NOW = 1_795_000_000
@@ -41,12 +44,18 @@ const request = (change: Partial<NtpHeader>): Uint8Array => {
   })
 }
 
+const batchIn = (bytes: Uint8Array, sourcePort = 40_000): RequestBatch => {
+  const addresses = new Uint8Array(SOURCE_STRIDE)
+  addresses.set([sourcePort >> 8, sourcePort & 0xff, 192, 0, 2, 7], 2)
+  return { bytes, view: new DataView(bytes.buffer), family: 4, addresses }
+}
+
 const ask = (bytes: Uint8Array, curve: ClockCurve = goodCurve, sourcePort = 40_000, monotonic = 105) => {
   const server = new NtpServer(curve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
   const slot = new Uint8Array(2048)
   slot.set(bytes.subarray(0, 2048))
-  server.beginBatch(slot, new DataView(slot.buffer), NOW, 500_000_000, monotonic)
-  const outcome = server.handle(0, 0, bytes.length, NOW, 250_000_000, sourcePort)
+  server.beginBatch(batchIn(slot, sourcePort), NOW, 500_000_000, monotonic)
+  const outcome = server.handle(0, 0, bytes.length, NOW, 250_000_000)
   const reply = outcome._tag === "Respond" ? slot.slice(0, server.replyLength) : undefined
   return { outcome, reply, header: reply === undefined ? undefined : (decodeHeader(reply) as NtpHeader) }
 }
@@ -91,8 +100,8 @@ describe("a client's request", () => {
       { precision: -24, minimumPoll: 0, longestRequest: 2048 }
     )
     const slot = request({})
-    server.beginBatch(slot, new DataView(slot.buffer), 2_085_978_500, 0, 105)
-    server.handle(0, 0, 48, 2_085_978_500, 0, 1)
+    server.beginBatch(batchIn(slot), 2_085_978_500, 0, 105)
+    server.handle(0, 0, 48, 2_085_978_500, 0)
     expect((decodeHeader(slot) as NtpHeader).transmit).toBe(ntpTimestamp(4, 0))
   })
 })
@@ -142,6 +151,76 @@ describe("a server that may not vouch for its clock", () => {
   })
 })
 
+describe("an admission", () => {
+  const refused = ignore("control")
+  const rate = kiss("nts-nak-sent", 0x52415445)
+  const askUnder = (admission: Partial<Admission>, bytes: Uint8Array) => {
+    const server = new NtpServer(goodCurve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+    server.admission = { begin: () => {}, judge: () => undefined, judgeProof: () => undefined, ...admission }
+    const slot = new Uint8Array(2048)
+    slot.set(bytes.subarray(0, 2048))
+    server.beginBatch(batchIn(slot), NOW, 500_000_000, 105)
+    const outcome = server.handle(0, 0, bytes.length, NOW, 250_000_000)
+    return { outcome, header: decodeHeader(slot.slice(0, 48)) as NtpHeader, length: server.replyLength }
+  }
+
+  it("is asked before anything else, with the batch, the slot, the first byte and the length", () => {
+    const asked: unknown[] = []
+    let batch: RequestBatch | undefined
+    const admission: Partial<Admission> = {
+      begin: (begun, monotonic) => {
+        batch = begun
+        asked.push(monotonic)
+      },
+      judge: (...question) => {
+        asked.push(question)
+        return refused
+      }
+    }
+    for (const bytes of [
+      new Uint8Array(0),
+      Uint8Array.of(0xff),
+      request({ version: 7, mode: 5 }),
+      new Uint8Array(9000)
+    ])
+      expect(askUnder(admission, bytes).outcome).toBe(refused)
+    expect(asked).toEqual([105, [0, 0, 0], 105, [0, 0xff, 1], 105, [0, 0x3d, 48], 105, [0, 0, 9000]])
+    const at = sourceAddressAt(0, batch!.family)
+    expect([...batch!.addresses.subarray(at, at + 4)]).toEqual([192, 0, 2, 7])
+  })
+  it("has a request for time answered with a kiss of 48 bytes", () => {
+    const { outcome, header, length } = askUnder({ judge: () => rate }, request({ version: 3 }))
+    expect(outcome).toBe(rate)
+    expect(header).toMatchObject({
+      leap: 3,
+      version: 3,
+      mode: 4,
+      stratum: 0,
+      referenceId: 0x52415445,
+      origin: ntpTimestamp(0x01234567, 0x89abcdef)
+    })
+    expect(length).toBe(48)
+  })
+  it.each([
+    ["a reply", request({ mode: 4 }), "mode"],
+    ["a broadcast", request({ mode: 5 }), "mode"],
+    ["a query", request({ mode: 6 }), "mode"],
+    ["a torn request", request({}).subarray(0, 47), "short"]
+  ])("never has %s answered with one", (_name, bytes, reason) =>
+    expect(askUnder({ judge: () => rate }, bytes).outcome).toMatchObject({ _tag: "Ignore", reason })
+  )
+  it("hears whether a request that would be served proved who sent it", () => {
+    const proofs: unknown[] = []
+    const judgeProof: Admission["judgeProof"] = (slot, isAuthenticated) => {
+      proofs.push([slot, isAuthenticated])
+      return isAuthenticated ? undefined : refused
+    }
+    expect(askUnder({ judgeProof }, request({})).outcome).toBe(refused)
+    expect(askUnder({ judgeProof }, request({ mode: 6 })).outcome.reason).toBe("control")
+    expect(proofs).toEqual([[0, false]])
+  })
+})
+
 describe("any datagram", () => {
   it("has a named outcome, and no reply is longer than its request", () => {
     const server = new NtpServer({ ...goodCurve }, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
@@ -157,8 +236,8 @@ describe("any datagram", () => {
       fc.property(datagram, fc.integer({ min: 0, max: 65_535 }), (bytes, port) => {
         slot.fill(0)
         slot.set(bytes)
-        server.beginBatch(slot, new DataView(slot.buffer), NOW, 1, 105)
-        const outcome = server.handle(0, 0, bytes.length, NOW, 0, port)
+        server.beginBatch(batchIn(slot, port), NOW, 1, 105)
+        const outcome = server.handle(0, 0, bytes.length, NOW, 0)
         expect(outcomeReasons[outcome.index]).toBe(outcome.reason)
         expect(outcome._tag === "Respond" ? server.replyLength : 0).toBeLessThanOrEqual(bytes.length)
       }),

@@ -9,7 +9,9 @@ import type { ParsedKeys } from "@meridian/auth/serving-keys"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import { installedMacs } from "@meridian/ciphers/macs-native"
 import { BATCH_CAPACITY } from "@meridian/udp/udp"
-import type { Authentication } from "@meridian/protocol/server"
+import type { Authenticator } from "@meridian/protocol/authenticator"
+import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
+import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 
 const provider = aeadProvider()
 const macs = new MacServer(installedMacs(), BATCH_CAPACITY)
@@ -19,14 +21,15 @@ const nts = new NtsServer({
   slots: BATCH_CAPACITY
 })
 
+const keyedAuthenticator = new KeyedAuthenticator(macs, false)
+const ntsAuthenticator = new NtsAuthenticator(nts, false)
+const authenticators = [ntsAuthenticator, keyedAuthenticator]
+
 /** Takes these keys into use; what the server held before is gone. To be called between batches. */
-export const authenticationWith = (keys: ParsedKeys): Authentication => {
+export const authenticatorsWith = (keys: ParsedKeys): readonly Authenticator[] => {
   nts.useRing(keys.ring)
+  ntsAuthenticator.hasKeys = keys.ring.generations.length > 0
   macs.useKeys(keys.table)
-  return {
-    macs,
-    sendCryptoNak: keys.sendCryptoNak,
-    nts,
-    servesNts: keys.ring.generations.length > 0
-  }
+  keyedAuthenticator.sendCryptoNak = keys.sendCryptoNak
+  return authenticators
 }

@@ -96,7 +96,7 @@ const start = (): void => {
 
 const whenPrepared = (waitedMs: number): void => {
   const good = clock.readInto(server.curve) && isSynchronised(server.curve, systemTime.monotonic.seconds())
-  const keyed = server.authentication !== undefined || !values["await-keys"]
+  const keyed = server.authenticators.length > 0 || !values["await-keys"]
   if ((good && keyed) || waitedMs >= START_WAIT_MS) start()
   else setTimeout(() => whenPrepared(waitedMs + 5), 5)
 }
@@ -105,8 +105,8 @@ let newestKey = noKey
 
 /** Puts new keys in the place of the old, between two batches: one assignment. */
 const takeKeys = async (keys: ParsedKeys): Promise<void> => {
-  const { authenticationWith } = await import("./authentication.ts")
-  server.authentication = authenticationWith(keys)
+  const { authenticatorsWith } = await import("./authentication.ts")
+  server.authenticators = authenticatorsWith(keys)
   const generation = Math.max(0, ...keys.ring.generations.map(({ id }) => id))
   if (generation !== newestKey.generation) newestKey = { generation, since: Date.now() }
 }

@@ -3,7 +3,7 @@
  * logs or allocates.
  */
 import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
-import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { BATCH_CAPACITY, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
 import type { Outcome } from "@meridian/protocol/outcome"
 import type { NtpServer } from "@meridian/protocol/server"
 import type { ClockCurve } from "@meridian/time/clock-curve"
@@ -13,9 +13,6 @@ import type { PeerSightings } from "./peer-sightings.ts"
 
 /** Full batches handled before the event loop gets its turn: timers and messages run at least every 512 packets. */
 const BATCHES_PER_WAKE = 8
-
-/** Where a sockaddr_in and a sockaddr_in6 both hold the port, in network order. */
-const PORT_OFFSET = 2
 
 /** Reads the published clock into a curve; false leaves the curve as it was. */
 export interface ClockSource {
@@ -51,25 +48,17 @@ const answer = (
   counters: Counters,
   sightings: PeerSightings
 ): number => {
-  const { bytes, view, now, addresses, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
+  const { now, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
   let written = 0
   let pending = 0
-  server.beginBatch(
-    bytes,
-    view,
-    now[NOW_REALTIME_SECONDS]!,
-    now[NOW_REALTIME_NANOSECONDS]!,
-    now[NOW_MONOTONIC_SECONDS]!
-  )
+  server.beginBatch(socket, now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!, now[NOW_MONOTONIC_SECONDS]!)
   for (let slot = 0; slot < count; slot += 1) {
-    const portAt = slot * ADDRESS_STRIDE + PORT_OFFSET
     const outcome = server.handle(
       slot,
       slot * SLOT_STRIDE,
       requestLengths[slot]!,
       arrivalSeconds[slot]!,
-      arrivalNanoseconds[slot]!,
-      (addresses[portAt]! << 8) | addresses[portAt + 1]!
+      arrivalNanoseconds[slot]!
     )
     if (outcome._tag === "Pending") {
       replyLengths[slot] = PENDING

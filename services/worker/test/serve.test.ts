@@ -10,6 +10,8 @@ import { macBatchOver } from "@meridian/auth/mac-batch"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
 import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_BYTES, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
+import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { NtpServer } from "@meridian/protocol/server"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
@@ -95,7 +97,7 @@ const serverWith = (monotonic: () => number): NtpServer => {
     slots: BATCH_CAPACITY
   })
   nts.useRing(KeyRing.empty)
-  server.authentication = { macs: keyedServer, sendCryptoNak: false, nts, servesNts: false }
+  server.authenticators = [new NtsAuthenticator(nts, false), new KeyedAuthenticator(keyedServer, false)]
   return server
 }
 

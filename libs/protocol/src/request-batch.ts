@@ -1,0 +1,17 @@
+/** A batch of datagrams as a socket received it: what a server and those it asks read of it. A UdpSocket is one. */
+export interface RequestBatch {
+  /** The datagrams; where each begins is said with it. Replies are written over them. */
+  readonly bytes: Uint8Array
+  /** The same memory. */
+  readonly view: DataView
+  readonly family: 4 | 6
+  /** The senders' sockaddrs by slot (@meridian/wire/source-address). */
+  readonly addresses: Uint8Array
+}
+
+export const noBatch: RequestBatch = {
+  bytes: new Uint8Array(0),
+  view: new DataView(new ArrayBuffer(0)),
+  family: 4,
+  addresses: new Uint8Array(0)
+}
