@@ -14,6 +14,7 @@ import { disciplineDirective } from "./discipline-directives.ts"
 import { defineFlags, listFlag, switchFlag, type FlagValues, valueFlag } from "./flags.ts"
 import { DEFAULT_NTS_KE_PORT } from "./authentication-settings.ts"
 import type { Overrides } from "./settings.ts"
+import { groupName, SIGND_WORDS } from "./signd-settings.ts"
 import { path, wholeNumber } from "./value-types.ts"
 
 const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node.")
@@ -115,4 +116,19 @@ export const configCheckCommand = defineFlags({
     "Reads a configuration file, reports what is wrong with it and shows every effective setting with its origin.",
   flags: { json },
   positional: { name: "FILE", meaning: "Configuration file to check.", least: 1, most: 1 }
+})
+
+export const signdCommand = defineFlags({
+  command: "meridian signd",
+  meaning:
+    "Signs replies to Windows clients for an NTP server on this machine (ntpd, chronyd, Meridian), in place of Samba's ntp_signd. A flag beats the file. SIGHUP reads the key table anew, SIGUSR1 prints the counters.",
+  flags: {
+    config: valueFlag(
+      path("FILE"),
+      "Configuration file: ntpsigndsocket = PATH, keys = FILE, group = GROUP. Default: none."
+    ),
+    socket: valueFlag(SIGND_WORDS.ntpsigndsocket.type, SIGND_WORDS.ntpsigndsocket.meaning),
+    keys: valueFlag(SIGND_WORDS.keys.type, SIGND_WORDS.keys.meaning),
+    group: valueFlag(groupName, SIGND_WORDS.group.meaning)
+  }
 })

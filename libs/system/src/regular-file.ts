@@ -2,7 +2,7 @@
  * Files that an operator names: read whole, but never waited for. A pipe or a device in such a place would stop the process
  * for as long as nobody writes to it, or fill its memory.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs"
 import { errnoName } from "./native.ts"
 
 /** Not read; `reason` is the system's name of the error (ENOENT), or a few words. Holds nothing of the file. */
@@ -19,9 +19,14 @@ export class FileNotRead extends Error {
 /**
  * The bytes of a regular file, or of what a link leads to.
  * @param most bytes; a longer file is not read at all
+ * @param refuse says why the file is not to be read, by its owner and mode
  * @throws FileNotRead
  */
-export const readRegularFile = (path: string, most: number): Buffer<ArrayBuffer> => {
+export const readRegularFile = (
+  path: string,
+  most: number,
+  refuse: (status: Stats) => string | undefined = () => undefined
+): Buffer<ArrayBuffer> => {
   try {
     // Without O_NONBLOCK opening a pipe waits for its writer.
     const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
@@ -29,6 +34,8 @@ export const readRegularFile = (path: string, most: number): Buffer<ArrayBuffer>
       const status = fstatSync(descriptor)
       if (status.isDirectory()) throw new FileNotRead(path, "EISDIR")
       if (!status.isFile()) throw new FileNotRead(path, "a pipe, socket or device and no regular file")
+      const refusal = refuse(status)
+      if (refusal !== undefined) throw new FileNotRead(path, refusal)
       if (status.size > most) throw new FileNotRead(path, `${status.size} bytes, more than ${most}`)
       return readFileSync(descriptor)
     } finally {

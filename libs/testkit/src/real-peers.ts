@@ -18,6 +18,7 @@ export type PeerName =
   | "chronyd-newest"
   | "chronyc-newest"
   | "ntpsec-ntpd"
+  | "ntpsec-ntpd-1.2.3"
   | "ntpsec-ntpq"
   | "ntpsec-ntpdig"
   | "ntpsec-ntpviz"
@@ -68,6 +69,7 @@ const PLACES: Record<PeerName, Place> = {
   "chronyd-newest": { suite: "sid", program: "usr/sbin/chronyd", how: "own-libc", before: [...CHRONYD, "-F", "0"] },
   "chronyc-newest": { suite: "sid", program: "usr/bin/chronyc", how: "own-libc", before: SAME_USER },
   "ntpsec-ntpd": { suite: "bookworm", program: "usr/sbin/ntpd", how: "system" },
+  "ntpsec-ntpd-1.2.3": { suite: "trixie", program: "usr/sbin/ntpd", how: "own-libc" },
   "ntpsec-ntpq": { suite: "bookworm", program: "usr/bin/ntpq", how: "python" },
   "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
   "ntpsec-ntpviz": { suite: "bookworm", program: "usr/bin/ntpviz", how: "python" },

@@ -12,7 +12,13 @@ import {
   keysRotateCommand,
   logCommand
 } from "@meridian/config/cluster-command-lines"
-import { configCheckCommand, queryCommand, statusCommand, upCommand } from "@meridian/config/command-lines"
+import {
+  configCheckCommand,
+  queryCommand,
+  signdCommand,
+  statusCommand,
+  upCommand
+} from "@meridian/config/command-lines"
 import { type CommandLine, renderHelp } from "@meridian/config/flags"
 import { sourcesCommand } from "./sources-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
@@ -27,6 +33,7 @@ const topics: Readonly<Record<string, CommandLine>> = {
   config: configCheckCommand,
   log: logCommand,
   explain: explainCommand,
+  signd: signdCommand,
   "keys list": keysListCommand,
   "keys rotate": keysRotateCommand,
   "keys revoke": keysRevokeCommand,
@@ -51,6 +58,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian keys list              the keys in use; also rotate, revoke GENERATION, export
   meridian cluster status         the nodes and who leads; also init, rekey FILE, drain NODE, undrain NODE
   meridian explain --at TIME      what was true at a moment, and the events that say so
+  meridian signd [FLAGS]          signs for Windows clients, in place of Samba's ntp_signd
   meridian version
   meridian help [COMMAND]         the flags of one command
 

@@ -16,9 +16,9 @@ import { runTracking } from "./tracking-command.ts"
 const programRoot = resolve(import.meta.dirname, "../../..")
 const [command = "help", ...args] = process.argv.slice(2)
 
-/** `up` is the supervisor's own program: this process becomes it, so that signals and exit codes are the node's own. */
-const becomeSupervisor = (): never => {
-  const program = resolve(programRoot, "services/supervisor/src/main.ts")
+/** A service that is a program of its own: this process becomes it, so that signals and exit codes are the service's own. */
+const become = (file: string): never => {
+  const program = resolve(programRoot, file)
   return process.execve!(
     process.execPath,
     [
@@ -41,7 +41,8 @@ const unknown = (): number => {
 }
 
 const commands: Record<string, () => number | Promise<number>> = {
-  up: becomeSupervisor,
+  up: () => become("services/supervisor/src/main.ts"),
+  signd: () => become("services/signd/src/daemon/main.ts"),
   status: () => runStatus(programRoot, args),
   query: () => runQuery(args),
   sources: () => runSources(programRoot, args),
