@@ -1,0 +1,114 @@
+/**
+ * How the table of clients lies in memory: a header, then sets of eight records of 48 bytes, each set with the 16-bit tags of
+ * its records in front, so that one address is in one place of memory. It is one buffer, so that it can be shared memory: a worker's successor goes on with the limits as they stood, and the
+ * supervisor reads the list of clients without asking anybody.
+ */
+
+/** Records that an address may lie in: the eight of its set. */
+export const WAYS = 8
+const HEADER_WORDS = 16
+export const RECORD_WORDS = 12
+const TAG_BYTES = 2
+const SET_BYTES = WAYS * (RECORD_WORDS * 4 + TAG_BYTES)
+const SET_TAGS = SET_BYTES / TAG_BYTES
+const SET_WORDS = SET_BYTES / 4
+const TAG_WORDS = (WAYS * TAG_BYTES) / 4
+
+/** "MRU1": the table was laid out, by this layout. */
+export const TABLE_MAGIC = 0x4d525531
+
+/** Words of the header. */
+export const Header = {
+  magic: 0,
+  /** two words that make the hash this table's own */
+  seed: 1,
+  sets: 3,
+  /** records in use */
+  used: 4,
+  /** packets of addresses that had a record, */
+  known: 5,
+  /** that got a free one, */
+  fresh: 6,
+  /** that got one whose address was gone for long, or was seen once, */
+  replaced: 7,
+  /** and that got none, because all eight were worth more */
+  refused: 8
+} as const
+
+/** Words of a record. */
+export const Field = {
+  /** the address in four words, IPv4 as ::ffff:a.b.c.d; as it was last seen, where a whole prefix shares a record */
+  address: 0,
+  /** the limit's level (rate-limit.ts), a 32-bit float */
+  level: 4,
+  /** ticks of CLOCK_MONOTONIC: the last packet, the first, the last kiss */
+  last: 5,
+  first: 6,
+  lastKiss: 7,
+  /** packets that were let through to the limit, and of those the ones it dropped */
+  count: 8,
+  dropped: 9,
+  /** kisses in the lower half, the last packet's port in the upper */
+  kissesAndPort: 10,
+  /** see {@link Mark} */
+  marks: 11
+} as const
+
+/** The last word of a record. */
+export const Mark = {
+  /** version and mode of the last packet: bits 0 … 5 */
+  versionAndMode: 0x3f,
+  authenticated: 0x40,
+  ipv6: 0x80,
+  /** the last packet was over the limit */
+  over: 0x100,
+  /** the low sixteen access flags of the last packet, shifted by 16 */
+  flagsShift: 16
+} as const
+
+/** Ticks a second: fine enough for any limit, and 32 bits of them last for half a year. */
+export const TICKS_PER_SECOND = 256
+
+/** A moment of CLOCK_MONOTONIC in ticks, modulo 2^32, signed: small integers never leave the registers. */
+export const ticksAt = (monotonic: number): number => Math.floor(monotonic * TICKS_PER_SECOND) | 0
+
+/** Bytes of a table that has room for so many addresses at least. */
+export const clientTableBytes = (addresses: number): number => HEADER_WORDS * 4 + setsFor(addresses) * SET_BYTES
+
+/** Addresses that fit into so many bytes; 0 where not one set does. */
+export const clientsWithin = (bytes: number): number =>
+  Math.max(0, Math.floor((bytes - HEADER_WORDS * 4) / SET_BYTES)) * WAYS
+
+const setsFor = (addresses: number): number => Math.max(1, Math.ceil(addresses / WAYS))
+
+/** The parts of a table's buffer. */
+export interface ClientMemory {
+  readonly header: Uint32Array
+  readonly tags: Uint16Array
+  readonly words: Int32Array
+  readonly levels: Float32Array
+  readonly sets: number
+}
+
+/** Finds the parts. @throws RangeError for a buffer without room for one set */
+export const clientMemory = (buffer: ArrayBuffer): ClientMemory => {
+  const records = clientsWithin(buffer.byteLength)
+  if (records === 0)
+    throw new RangeError(`a table of clients needs ${clientTableBytes(1)} bytes, found ${buffer.byteLength}`)
+  const sets = records / WAYS
+  const at = HEADER_WORDS * 4
+  return {
+    header: new Uint32Array(buffer, 0, HEADER_WORDS),
+    words: new Int32Array(buffer, at, sets * SET_WORDS),
+    levels: new Float32Array(buffer, at, sets * SET_WORDS),
+    tags: new Uint16Array(buffer, at, sets * SET_TAGS),
+    sets
+  }
+}
+
+/** Where a record's words begin. */
+export const recordAt = (record: number): number =>
+  (record >> 3) * SET_WORDS + TAG_WORDS + (record & (WAYS - 1)) * RECORD_WORDS
+
+/** Where its tag is. */
+export const tagAt = (record: number): number => (record >> 3) * SET_TAGS + (record & (WAYS - 1))
