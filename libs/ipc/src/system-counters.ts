@@ -8,9 +8,11 @@ const badLength = ["short", "long", "malformed", "nts-malformed"]
 const badAuthentication = ["crypto-nak", "unknown-key", "untrusted-key", "bad-mac", "nts-nak-limited"]
 /** Answered, all the same, with the news that authentication failed. */
 const answeredUnauthentic = ["crypto-nak-sent", "nts-nak-sent"]
-const restricted = ["restricted"]
+const restricted = ["access-ignored", "access-flaked", "access-refused", "access-version", "access-unproven"]
+/** Told that they may not ask. */
+const restrictedKisses = ["deny-kiss-sent", "rstr-kiss-sent"]
 const rateLimited = ["rate-limited", "rate-kiss-sent"]
-const kisses = ["nts-nak-sent", "rate-kiss-sent"]
+const kisses = ["nts-nak-sent", "rate-kiss-sent", ...restrictedKisses]
 
 /** Since the node's start. Drops that sysstats has no column for count as declined. */
 export const systemCounters = ({ received, dropped, served, oldVersion }: WorkerCounters): SystemCounters => {
@@ -26,7 +28,7 @@ export const systemCounters = ({ received, dropped, served, oldVersion }: Worker
     processed: received - sum(unprocessed),
     currentVersion: total(served) - oldVersion,
     oldVersion,
-    restricted: sum(restricted),
+    restricted: sum(restricted) + sum(restrictedKisses),
     badLength: sum(badLength),
     badAuthentication: sum(badAuthentication) + sum(answeredUnauthentic),
     declined: total(dropped) - namedDrops,

@@ -23,4 +23,6 @@ export interface Admission {
    * @returns the same
    */
   readonly judgeProof: (slot: number, isAuthenticated: boolean) => Ignore | Kiss | undefined
+  /** Whether the sender of an authenticated symmetric packet may become a peer that no line names. */
+  readonly mayPeer: (slot: number) => boolean
 }

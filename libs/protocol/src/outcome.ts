@@ -45,7 +45,12 @@ export const respondReasons = [
   /** a bad MAC, answered with a crypto-NAK where that is configured */
   "crypto-nak-sent",
   /** an NTS request whose cookie or tag does not verify, answered with the kiss NTSN */
-  "nts-nak-sent"
+  "nts-nak-sent",
+  /** the kisses (RFC 5905 §7.4) of who asks too often, */
+  "rate-kiss-sent",
+  /** and of who may not ask, where the access list has it told so */
+  "deny-kiss-sent",
+  "rstr-kiss-sent"
 ] as const
 export type RespondReason = (typeof respondReasons)[number]
 const authenticatedReasons: readonly RespondReason[] = ["served-keyed", "served-peer", "served-nts"]
@@ -76,7 +81,19 @@ export const ignoreReasons = [
   /** an NTS request that failed when the second's kisses were spent */
   "nts-nak-limited",
   /** mode 6 or 7, and nothing here answers them */
-  "control"
+  "control",
+  /** the access list has everything from there ignored, or nobody can be there */
+  "access-ignored",
+  /** one of the packets that `restrict … flake` loses */
+  "access-flaked",
+  /** the access list serves no time there (`noserve`, `deny`), or answers no queries (`noquery`) */
+  "access-refused",
+  /** the access list serves version 4 alone there */
+  "access-version",
+  /** the access list serves those alone who prove who they are (`notrust`), and this one did not */
+  "access-unproven",
+  /** asked more often than its limit allows */
+  "rate-limited"
 ] as const
 export type IgnoreReason = (typeof ignoreReasons)[number]
 

@@ -179,7 +179,7 @@ export class NtpServer {
       if (outcome._tag !== "Respond") return outcome
       const refusal = outcome.isAuthenticated ? this.admission?.judgeProof(slot, true) : undefined
       if (refusal !== undefined) return this.refuse(refusal, offset, HEADER_BYTES, arrivalSeconds, arrivalNanoseconds)
-      const isPeer = outcome === servedKeyed && this.isPeer(offset)
+      const isPeer = outcome === servedKeyed && (this.admission?.mayPeer(slot) ?? true) && this.isPeer(offset)
       this.complete(authenticator, slot, offset, arrivalSeconds, arrivalNanoseconds)
       return isPeer ? servedPeer : outcome
     }

@@ -237,7 +237,8 @@ describe("an admission", () => {
       judgeProof: (slot, isAuthenticated) => {
         proofs.push([slot, isAuthenticated])
         return slot === 0 ? refused : slot === 1 ? deny : undefined
-      }
+      },
+      mayPeer: () => true
     }
     const request = () => association().request(header(), fillRandom)!
     const answers = serve(server, [keyed(key), request(), keyed(key), request(), header(), keyed(untrusted, 7)])

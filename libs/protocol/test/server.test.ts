@@ -156,7 +156,13 @@ describe("an admission", () => {
   const rate = kiss("nts-nak-sent", 0x52415445)
   const askUnder = (admission: Partial<Admission>, bytes: Uint8Array) => {
     const server = new NtpServer(goodCurve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
-    server.admission = { begin: () => {}, judge: () => undefined, judgeProof: () => undefined, ...admission }
+    server.admission = {
+      begin: () => {},
+      judge: () => undefined,
+      judgeProof: () => undefined,
+      mayPeer: () => true,
+      ...admission
+    }
     const slot = new Uint8Array(2048)
     slot.set(bytes.subarray(0, 2048))
     server.beginBatch(batchIn(slot), NOW, 500_000_000, 105)

@@ -117,6 +117,18 @@ export class ClientTable {
     }
   }
 
+  /** Adds to the last packet's marks. */
+  mark(record: number, marks: number): void {
+    this.memory.words[recordAt(record) + Field.marks]! |= marks
+  }
+
+  noteKiss(record: number, now: number): void {
+    const { words } = this.memory
+    const at = recordAt(record)
+    if ((words[at + Field.kissesAndPort]! & 0xffff) !== 0xffff) words[at + Field.kissesAndPort]! += 1
+    words[at + Field.lastKiss] = now
+  }
+
   private take(a: number, b: number, c: number, d: number): void {
     this.a = a
     this.b = b

@@ -1,29 +1,29 @@
 /**
  * What a packet passes before anything else looks at it, in ntpd's order: ignore, flake, noquery or noserve, version, the list
- * of clients with its rate limit. No clock is read, no chance is drawn outside, nothing is allocated for a packet.
+ * of clients with its rate limit; and, when its authentication is known, notrust. No clock is read, and nothing is allocated for
+ * a packet.
  */
+import { Mode, modeOf, versionOf } from "@meridian/wire/ntp"
+import { sourceAddressAt, sourcePort } from "@meridian/wire/source-address"
+import type { Admission } from "../admission.ts"
+import { type Ignore, ignore, kiss, type Kiss } from "../outcome.ts"
+import { noBatch, type RequestBatch } from "../request-batch.ts"
 import { AccessFlag } from "./access-flags.ts"
 import type { AccessList } from "./access-list.ts"
 import { Field, Mark, TICKS_PER_SECOND, ticksAt } from "./client-layout.ts"
 import { type ClientTable, NO_RECORD } from "./client-table.ts"
 import { type Chance, type RateLimiter, RateVerdict } from "./rate-limit.ts"
 
-/** What the gate says; one outcome each. */
-export const GateVerdict = {
-  admit: 0,
-  /** `ignore`, or a source address that cannot ask */
-  ignored: 1,
-  flaked: 2,
-  /** `noserve`, `deny`; of queries `noquery` */
-  refused: 3,
-  version: 4,
-  limited: 5,
-  /** the same three, and the sender is to be told by a kiss */
-  kissDeny: 6,
-  kissRestrict: 7,
-  kissRate: 8
-} as const
-export type GateVerdict = (typeof GateVerdict)[keyof typeof GateVerdict]
+const ignored = ignore("access-ignored")
+const flaked = ignore("access-flaked")
+const refused = ignore("access-refused")
+const wrongVersion = ignore("access-version")
+const unproven = ignore("access-unproven")
+const limited = ignore("rate-limited")
+/** The letters of the kiss codes (RFC 5905 §7.4). */
+const kissRate = kiss("rate-kiss-sent", 0x52415445)
+const kissDeny = kiss("deny-kiss-sent", 0x44454e59)
+const kissRestrict = kiss("rstr-kiss-sent", 0x52535452)
 
 /** Kisses a second in all. They answer unauthenticated packets: enough to tell those who listen, too few for a reflector. */
 const KISSES_PER_SECOND = 1_000
@@ -34,23 +34,21 @@ const REFUSAL_INTERVAL = 8
 /** `flake` loses one packet in ten. */
 const FLAKE = 0.1
 
-export class AccessGate {
+/** For whom limits and kisses hold whatever the flags say: `ratelimit` has none. */
+export interface EveryClient {
+  readonly limited: boolean
+  readonly kod: boolean
+}
+
+export class AccessGate implements Admission {
   /** Who may; undefined: everybody. */
   private readonly list: AccessList | undefined
   /** Undefined: no list of clients is kept and nobody is limited. */
   private readonly table: ClientTable | undefined
   private readonly limiter: RateLimiter
-  /** Every client is limited, whatever its flags. */
-  private readonly limitsAll: boolean
-  /** Kisses RATE go to everybody who is limited, whatever their flags. */
-  private readonly kissesAll: boolean
-
-  /** The flags of the last packet's sender. */
-  flags = 0
-  /** The last packet's record. */
-  record: number = NO_RECORD
-
+  private readonly every: EveryClient
   private readonly chance: Chance
+  private batch: RequestBatch = noBatch
   private now = 0
   private kisses = KISSES_PER_SECOND
   private kissesCountedAt = 0
@@ -58,24 +56,30 @@ export class AccessGate {
   private b = 0
   private c = 0
   private d = 0
+  /** By slot: the flags that the sender met, and its record. */
+  private readonly flags: Int32Array
+  private readonly records: Int32Array
 
+  /** @param slots most datagrams of a batch */
   constructor(
     list: AccessList | undefined,
     table: ClientTable | undefined,
     limiter: RateLimiter,
-    all: { readonly limited: boolean; readonly kod: boolean },
-    chance: Chance
+    every: EveryClient,
+    chance: Chance,
+    slots: number
   ) {
     this.list = list
     this.table = table
     this.limiter = limiter
-    this.limitsAll = all.limited
-    this.kissesAll = all.kod
+    this.every = every
     this.chance = chance
+    this.flags = new Int32Array(slots)
+    this.records = new Int32Array(slots)
   }
 
-  /** To be called before the packets of a batch. @param monotonic CLOCK_MONOTONIC, seconds */
-  begin(monotonic: number): void {
+  begin(batch: RequestBatch, monotonic: number): void {
+    this.batch = batch
     this.now = ticksAt(monotonic)
     if (monotonic - this.kissesCountedAt >= 1) {
       this.kissesCountedAt = monotonic
@@ -83,47 +87,41 @@ export class AccessGate {
     }
   }
 
-  /**
-   * Judges a packet.
-   * @param bytes where its sender's address lies in network order, 4 or 16 bytes from `at`
-   * @param isIpv6 which
-   * @param port the sender's
-   * @param version of the packet, and its mode: bits 3 … 5 and 0 … 2 of its first byte
-   * @param isQuery mode 6 or 7
-   */
-  judge(
-    bytes: Uint8Array,
-    at: number,
-    isIpv6: boolean,
-    port: number,
-    versionAndMode: number,
-    isQuery: boolean
-  ): GateVerdict {
-    this.takeAddress(bytes, at, isIpv6)
-    this.record = NO_RECORD
+  judge(slot: number, firstByte: number, _length: number): Ignore | Kiss | undefined {
+    const { batch, list } = this
+    const port = sourcePort(batch.addresses, slot)
+    this.takeAddress(batch.addresses, sourceAddressAt(slot, batch.family), batch.family)
     const flags =
-      this.list === undefined
+      list === undefined
         ? 0
-        : isIpv6
-          ? this.list.ipv6(this.a, this.b, this.c, this.d, port)
-          : this.list.ipv4(this.d, port)
-    this.flags = flags
-    if ((flags & AccessFlag.ignore) !== 0) return GateVerdict.ignored
-    if ((flags & AccessFlag.flake) !== 0 && this.chance.next() < FLAKE) return GateVerdict.flaked
-    if ((flags & (isQuery ? AccessFlag.noquery : AccessFlag.noserve)) !== 0)
-      return isQuery ? GateVerdict.refused : this.refuse()
-    if ((flags & AccessFlag.version) !== 0 && versionAndMode >> 3 !== 4) return GateVerdict.version
-    return this.monitor(port, versionAndMode)
+        : batch.family === 6
+          ? list.ipv6(this.a, this.b, this.c, this.d, port)
+          : list.ipv4(this.d, port)
+    this.flags[slot] = flags
+    this.records[slot] = NO_RECORD
+    const mode = modeOf(firstByte)
+    const isQuery = mode === Mode.control || mode === Mode.private
+    if ((flags & AccessFlag.ignore) !== 0) return ignored
+    if ((flags & AccessFlag.flake) !== 0 && this.chance.next() < FLAKE) return flaked
+    if (isQuery && (flags & AccessFlag.noquery) !== 0) return refused
+    if (!isQuery && (flags & AccessFlag.noserve) !== 0) return this.refuse(flags)
+    if ((flags & AccessFlag.version) !== 0 && versionOf(firstByte) !== 4) return wrongVersion
+    return this.monitor(slot, port, firstByte, isQuery)
   }
 
-  /** Marks the last judged packet, or that of an earlier `record`, as one that proved who it is from. */
-  noteAuthenticated(record: number): void {
-    if (record !== NO_RECORD && this.table !== undefined)
-      this.table.set(record, Field.marks, this.table.get(record, Field.marks) | Mark.authenticated)
+  judgeProof(slot: number, isAuthenticated: boolean): Ignore | undefined {
+    if (!isAuthenticated) return (this.flags[slot]! & AccessFlag.notrust) === 0 ? undefined : unproven
+    const record = this.records[slot]!
+    if (record !== NO_RECORD) this.table?.mark(record, Mark.authenticated)
+    return undefined
   }
 
-  private takeAddress(bytes: Uint8Array, at: number, isIpv6: boolean): void {
-    if (!isIpv6) {
+  mayPeer(slot: number): boolean {
+    return (this.flags[slot]! & (AccessFlag.nopeer | AccessFlag.noepeer)) === 0
+  }
+
+  private takeAddress(bytes: Uint8Array, at: number, family: 4 | 6): void {
+    if (family === 4) {
       this.a = 0
       this.b = 0
       this.c = 0xffff
@@ -136,60 +134,52 @@ export class AccessGate {
     this.d = wordAt(bytes, at + 12)
   }
 
-  private monitor(port: number, versionAndMode: number): GateVerdict {
+  /** Counts the packet for its sender, and holds that to its limit. */
+  private monitor(slot: number, port: number, firstByte: number, isQuery: boolean): Ignore | Kiss | undefined {
     const { table, limiter, now } = this
-    if (table === undefined) return GateVerdict.admit
+    if (table === undefined) return undefined
     const record = table.find(this.a, this.b, this.c, this.d, now)
-    this.record = record
-    if (record === NO_RECORD) return GateVerdict.admit
-    const marks = (versionAndMode & Mark.versionAndMode) | (this.flags << Mark.flagsShift)
+    this.records[slot] = record
+    if (record === NO_RECORD) return undefined
+    const flags = this.flags[slot]!
+    const marks = (firstByte & Mark.versionAndMode) | (flags << Mark.flagsShift)
     if (table.get(record, Field.count) === 0) {
       limiter.begin()
       table.setLevel(record, limiter.level)
       table.note(record, now, port, marks)
-      return GateVerdict.admit
+      return undefined
     }
     const elapsed = ((now - table.get(record, Field.last)) >>> 0) / TICKS_PER_SECOND
-    const isLimited = this.limitsAll || (this.flags & AccessFlag.limited) !== 0
     const verdict = limiter.judge(table.level(record), elapsed)
     table.setLevel(record, limiter.level)
-    const isOver = isLimited && verdict !== RateVerdict.pass
+    const isOver = verdict !== RateVerdict.pass && (this.every.limited || (flags & AccessFlag.limited) !== 0)
     table.note(record, now, port, isOver ? marks | Mark.over : marks)
-    if (!isOver) return GateVerdict.admit
+    if (!isOver) return undefined
+    const mayKiss = this.every.kod || (flags & AccessFlag.kod) !== 0
+    // As in ntpd: a query has no kiss, and who might get one is answered.
+    if (isQuery && mayKiss) return undefined
     table.set(record, Field.dropped, table.get(record, Field.dropped) + 1)
-    if (verdict === RateVerdict.drop || (!this.kissesAll && (this.flags & AccessFlag.kod) === 0))
-      return GateVerdict.limited
-    return this.kiss(record) ? GateVerdict.kissRate : GateVerdict.limited
+    return mayKiss && verdict === RateVerdict.kiss && !isQuery && this.kiss(record) ? kissRate : limited
   }
 
   /** A refused sender hears why where that is wished, seldom enough. */
-  private refuse(): GateVerdict {
+  private refuse(flags: number): Ignore | Kiss {
+    if ((flags & (AccessFlag.kodDeny | AccessFlag.kodRstr)) === 0) return refused
+    const answer = (flags & AccessFlag.kodDeny) !== 0 ? kissDeny : kissRestrict
     const { table, now } = this
-    const verdict =
-      (this.flags & AccessFlag.kodDeny) !== 0
-        ? GateVerdict.kissDeny
-        : (this.flags & AccessFlag.kodRstr) !== 0
-          ? GateVerdict.kissRestrict
-          : GateVerdict.refused
-    if (verdict === GateVerdict.refused) return verdict
     const record = table === undefined ? NO_RECORD : table.find(this.a, this.b, this.c, this.d, now)
-    if (table === undefined || record === NO_RECORD)
-      return this.kisses > 0 && this.kiss(NO_RECORD) ? verdict : GateVerdict.refused
+    if (table === undefined || record === NO_RECORD) return this.kiss(NO_RECORD) ? answer : refused
     const isFirst = (table.get(record, Field.kissesAndPort) & 0xffff) === 0
-    const isDue = isFirst || ((now - table.get(record, Field.lastKiss)) >>> 0) / TICKS_PER_SECOND >= REFUSAL_INTERVAL
+    const since = ((now - table.get(record, Field.lastKiss)) >>> 0) / TICKS_PER_SECOND
     table.set(record, Field.last, now)
-    return isDue && this.kiss(record) ? verdict : GateVerdict.refused
+    return (isFirst || since >= REFUSAL_INTERVAL) && this.kiss(record) ? answer : refused
   }
 
+  /** Takes a kiss out of the second's, if one is left. */
   private kiss(record: number): boolean {
     if (this.kisses === 0) return false
     this.kisses -= 1
-    const { table } = this
-    if (record !== NO_RECORD && table !== undefined) {
-      const both = table.get(record, Field.kissesAndPort)
-      if ((both & 0xffff) !== 0xffff) table.set(record, Field.kissesAndPort, both + 1)
-      table.set(record, Field.lastKiss, this.now)
-    }
+    if (record !== NO_RECORD) this.table?.noteKiss(record, this.now)
     return true
   }
 }

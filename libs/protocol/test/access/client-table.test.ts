@@ -10,32 +10,46 @@ import {
   listClients
 } from "@meridian/protocol/access/client-list"
 import { ClientTable } from "@meridian/protocol/access/client-table"
-import { AccessGate, GateVerdict } from "@meridian/protocol/access/gate"
+import { AccessGate } from "@meridian/protocol/access/gate"
 import { Chance, type RateLimit, RateLimiter } from "@meridian/protocol/access/rate-limit"
+import { noBatch } from "@meridian/protocol/request-batch"
+import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
 
 const ntpsec: RateLimit = { law: "score", average: 1, burst: 20, kod: 0.5 }
 const plan = { ipv6Prefix: 64, maxAge: 3600, minAge: 64 }
 const CLIENT = (4 << 3) | 3
 
+/** A gate that a test asks one packet at a time. */
 const gateOf = (buffer: ArrayBuffer, limit: RateLimit = ntpsec, flags: number = AccessFlag.limited) => {
   const chance = new Chance(7)
   const limiter = new RateLimiter(limit, chance)
-  const rules = [4, 6].map((family) => ({
-    family: family as 4 | 6,
-    bytes: Array.from({ length: family === 4 ? 4 : 16 }, () => 0),
+  const everybody = ([4, 6] as const).map((family) => ({
+    family,
+    bytes: anyAddress(family),
     length: 0,
     ntpPort: false,
     flags
   }))
-  return new AccessGate(
-    new AccessList([compileAccess(rules)]),
-    new ClientTable(buffer, plan, limiter, chance),
-    limiter,
-    { limited: false, kod: false },
-    chance
-  )
+  const list = new AccessList([compileAccess(everybody)])
+  const table = new ClientTable(buffer, plan, limiter, chance)
+  const gate = new AccessGate(list, table, limiter, { limited: false, kod: false }, chance, 1)
+  let now = 0
+  return {
+    at: (monotonic: number): void => void (now = monotonic),
+    /** The name of the refusal; undefined admits. */
+    ask: (address: Uint8Array, port = 40_000, firstByte = CLIENT): string | undefined => {
+      const addresses = new Uint8Array(SOURCE_STRIDE)
+      const family = address.length === 4 ? 4 : 6
+      addresses.set([port >> 8, port & 255], 2)
+      addresses.set(address, sourceAddressAt(0, family))
+      gate.begin({ ...noBatch, family, addresses }, now)
+      return gate.judge(0, firstByte, 48)?.reason
+    },
+    proved: (): unknown => gate.judgeProof(0, true)
+  }
 }
 
+const anyAddress = (family: 4 | 6): number[] => Array.from({ length: family === 4 ? 4 : 16 }, () => 0)
 const bytes = (...all: number[]): Uint8Array => Uint8Array.from(all)
 const ipv4 = (number: number): Uint8Array => bytes(10, (number >> 16) & 255, (number >> 8) & 255, number & 255)
 const ipv6 = (network: number, host: number): Uint8Array =>
@@ -46,11 +60,11 @@ describe("the table of clients", () => {
     const buffer = new ArrayBuffer(clientTableBytes(1000))
     const gate = gateOf(buffer)
     for (let second = 0; second < 30; second += 1) {
-      gate.begin(100 + second)
-      for (let packet = 0; packet < 2; packet += 1) gate.judge(ipv4(1), 0, false, 40_000 + second, CLIENT, false)
-      if (second % 10 === 0) gate.judge(ipv4(2), 0, false, 123, (3 << 3) | 1, false)
+      gate.at(100 + second)
+      for (let packet = 0; packet < 2; packet += 1) gate.ask(ipv4(1), 40_000 + second, CLIENT)
+      if (second % 10 === 0) gate.ask(ipv4(2), 123, (3 << 3) | 1)
     }
-    gate.noteAuthenticated(gate.record)
+    gate.proved()
     const listed = listClients([buffer], ticksAt(131), CLIENT_ORDERS["count"]!, 10)
     expect(
       listed.map(({ bytes: address, count, port, version, mode }) => ({ address, count, port, version, mode }))
@@ -67,12 +81,12 @@ describe("the table of clients", () => {
   it("counts an IPv6 network as one, and an IPv4 address in IPv6's clothes as IPv4", () => {
     const buffer = new ArrayBuffer(clientTableBytes(1000))
     const gate = gateOf(buffer)
-    gate.begin(100)
-    for (let host = 0; host < 30; host += 1) gate.judge(ipv6(1, host), 0, true, 1, CLIENT, false)
-    gate.judge(ipv6(2, 1), 0, true, 1, CLIENT, false)
-    gate.judge(ipv4(1), 0, false, 1, CLIENT, false)
-    gate.judge(bytes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1), 0, true, 1, CLIENT, false)
-    gate.judge(bytes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), 0, true, 1, CLIENT, false)
+    gate.at(100)
+    for (let host = 0; host < 30; host += 1) gate.ask(ipv6(1, host))
+    gate.ask(ipv6(2, 1))
+    gate.ask(ipv4(1))
+    gate.ask(bytes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1))
+    gate.ask(bytes(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1))
     const counts = [...clientsOf(buffer, ticksAt(100))].map(({ family, bytes: address, count }) => ({
       family,
       last: address.at(-1),
@@ -95,16 +109,14 @@ describe("the table of clients", () => {
     let polite = 0
     for (let step = 0; step < 600; step += 1) {
       now += 0.1
-      gate.begin(now)
-      for (let packet = 0; packet < 20; packet += 1)
-        if (gate.judge(ipv4(7), 0, false, 1, CLIENT, false) === GateVerdict.admit) abuserAnswered += 1
+      gate.at(now)
+      for (let packet = 0; packet < 20; packet += 1) if (gate.ask(ipv4(7)) === undefined) abuserAnswered += 1
       if (step % 20 === 0) {
         polite += 1
-        if (gate.judge(ipv4(8), 0, false, 1, CLIENT, false) === GateVerdict.admit) politeAnswered += 1
+        if (gate.ask(ipv4(8)) === undefined) politeAnswered += 1
       }
       // 600 times 200 addresses that never come again, in a table for 4096.
-      for (let packet = 0; packet < 200; packet += 1)
-        gate.judge(ipv4(100_000 + step * 200 + packet), 0, false, 1, CLIENT, false)
+      for (let packet = 0; packet < 200; packet += 1) gate.ask(ipv4(100_000 + step * 200 + packet))
     }
     expect(abuserAnswered).toBeLessThanOrEqual(20)
     expect(politeAnswered).toBe(polite)
@@ -117,24 +129,23 @@ describe("the table of clients", () => {
     const buffer = new ArrayBuffer(clientTableBytes(8))
     const gate = gateOf(buffer)
     for (let client = 0; client < 8; client += 1) {
-      gate.begin(100)
-      for (let packet = 0; packet < 30; packet += 1) gate.judge(ipv4(client), 0, false, 1, CLIENT, false)
+      gate.at(100)
+      for (let packet = 0; packet < 30; packet += 1) gate.ask(ipv4(client))
     }
-    for (let packet = 0; packet < 100; packet += 1)
-      expect(gate.judge(ipv4(99), 0, false, 1, CLIENT, false)).toBe(GateVerdict.admit)
+    for (let packet = 0; packet < 100; packet += 1) expect(gate.ask(ipv4(99))).toBeUndefined()
     expect(clientTotals([buffer])).toMatchObject({ entries: 8, room: 8, refused: 100 })
   })
 
   it("goes on where another process left it", () => {
     const buffer = new ArrayBuffer(clientTableBytes(100))
     const before = gateOf(buffer)
-    before.begin(100)
-    for (let packet = 0; packet < 30; packet += 1) before.judge(ipv4(1), 0, false, 1, CLIENT, false)
+    before.at(100)
+    for (let packet = 0; packet < 30; packet += 1) before.ask(ipv4(1))
     const after = gateOf(buffer)
-    after.begin(101)
-    expect(after.judge(ipv4(1), 0, false, 1, CLIENT, false)).toBe(GateVerdict.limited)
-    after.begin(161)
-    expect(after.judge(ipv4(1), 0, false, 1, CLIENT, false)).toBe(GateVerdict.admit)
+    after.at(101)
+    expect(after.ask(ipv4(1))).toBe("rate-limited")
+    after.at(161)
+    expect(after.ask(ipv4(1))).toBeUndefined()
   })
 
   it("fits a million addresses into 64 MB", () => {
@@ -145,21 +156,20 @@ describe("the table of clients", () => {
 describe("kisses", () => {
   it("go to who is limited and may hear it, a thousand a second in all", () => {
     const gate = gateOf(new ArrayBuffer(clientTableBytes(20_000)), ntpsec, AccessFlag.limited | AccessFlag.kod)
-    gate.begin(100)
+    gate.at(100)
     let kisses = 0
     for (let client = 0; client < 200; client += 1)
-      for (let packet = 0; packet < 50; packet += 1)
-        if (gate.judge(ipv4(client), 0, false, 1, CLIENT, false) === GateVerdict.kissRate) kisses += 1
+      for (let packet = 0; packet < 50; packet += 1) if (gate.ask(ipv4(client)) === "rate-kiss-sent") kisses += 1
     expect(kisses).toBe(1000)
   })
 
   it("DENY and RSTR go to one address every eight seconds", () => {
     const gate = gateOf(new ArrayBuffer(clientTableBytes(100)), ntpsec, AccessFlag.noserve | AccessFlag.kodDeny)
     const verdicts = Array.from({ length: 40 }, (_, second) => {
-      gate.begin(100 + second)
-      return gate.judge(ipv4(1), 0, false, 1, CLIENT, false)
+      gate.at(100 + second)
+      return gate.ask(ipv4(1))
     })
-    expect(verdicts.filter((one) => one === GateVerdict.kissDeny)).toHaveLength(5)
-    expect(verdicts.filter((one) => one === GateVerdict.refused)).toHaveLength(35)
+    expect(verdicts.filter((one) => one === "deny-kiss-sent")).toHaveLength(5)
+    expect(verdicts.filter((one) => one === "access-refused")).toHaveLength(35)
   })
 })
