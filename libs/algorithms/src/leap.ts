@@ -3,7 +3,7 @@
  * agree on the time does, and what they announce happens at the end of the running UTC month (RFC 5905 §7.3, §5).
  */
 import { Leap } from "@meridian/time/clock-curve"
-import { nextMonth } from "./civil-date.ts"
+import { nextMonth } from "@meridian/time/civil-date"
 import { type LeapFile, leapFileExpired, nextLeap } from "./leap-file.ts"
 
 /** How long before the leap second the leap indicator is shown, seconds: the last day, as stratum 1 servers do. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { daysToMonth, nextMonth } from "@meridian/algorithms/civil-date"
+import { daysToMonth, nextMonth } from "@meridian/time/civil-date"
 import { decideLeap, leapOffset } from "@meridian/algorithms/leap"
 import {
   type LeapFile,

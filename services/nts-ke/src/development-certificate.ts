@@ -9,7 +9,6 @@ import { join } from "node:path"
 import { errnoName } from "@meridian/system/native"
 import { writeAddress } from "@meridian/udp/socket-address"
 import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
-import { type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
 import {
   bitString,
   booleanTrue,
@@ -22,7 +21,8 @@ import {
   set,
   time,
   utf8String
-} from "./der.ts"
+} from "@meridian/wire/der"
+import { type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
 
 export const DEVELOPMENT_SUBJECT = "Meridian development certificate - not for production"
 

@@ -3,16 +3,13 @@ import { createPrivateKey, X509Certificate } from "node:crypto"
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { bitString, element, integer, objectIdentifier, octetString, time } from "../src/der.ts"
 import { DEVELOPMENT_SUBJECT, developmentCertificate } from "../src/development-certificate.ts"
 import { ask, request, summary } from "./ke-client.ts"
 import { type Folder, makeFolder, startService } from "./running-service.ts"
 
 const DAY = 86_400
 const now = Math.floor(Date.now() / 1000)
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
 let folder: Folder
 beforeAll(() => {
@@ -25,39 +22,6 @@ const made = (name: string, host = "box.example", at = now) => {
   const files = developmentCertificate(place, host, at)
   return { place, files, certificate: new X509Certificate(readFileSync(files.certificate)) }
 }
-
-describe("DER", () => {
-  it("writes lengths in the shortest form", () => {
-    expect(hex(octetString(new Uint8Array(0)))).toBe("0400")
-    expect(hex(octetString(new Uint8Array(127))).slice(0, 4)).toBe("047f")
-    expect(hex(octetString(new Uint8Array(128))).slice(0, 6)).toBe("048180")
-    expect(hex(octetString(new Uint8Array(256))).slice(0, 8)).toBe("04820100")
-    expect(hex(element(0x30, new Uint8Array(70_000))).slice(0, 10)).toBe("3083011170")
-  })
-
-  it("writes integers without needless zeros and never negative", () => {
-    expect(hex(integer(Uint8Array.of(0, 0)))).toBe("020100")
-    expect(hex(integer(Uint8Array.of(0, 0x7f)))).toBe("02017f")
-    expect(hex(integer(Uint8Array.of(0x80)))).toBe("02020080")
-    fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), (bytes) => {
-        const written = Buffer.from(integer(bytes))
-        expect(written[1]).toBe(written.length - 2)
-        expect(written[2]! & 0x80).toBe(0)
-        expect(BigInt(`0x${hex(written.subarray(2))}`)).toBe(BigInt(`0x${hex(bytes)}`))
-      })
-    )
-  })
-
-  it("writes object identifiers, bit strings and times", () => {
-    expect(hex(objectIdentifier("1.2.840.10045.4.3.2"))).toBe("06082a8648ce3d040302")
-    expect(hex(objectIdentifier("2.5.29.17"))).toBe("0603551d11")
-    expect(hex(bitString(Uint8Array.of(0x80), 7))).toBe("03020780")
-    expect(Buffer.from(time(0)).toString("latin1")).toBe("\u0017\r700101000000Z")
-    expect(Buffer.from(time(2_524_607_999)).toString("latin1")).toBe("\u0017\r491231235959Z")
-    expect(Buffer.from(time(2_524_608_000)).toString("latin1")).toBe("\u0018\u000f20500101000000Z")
-  })
-})
 
 describe("developmentCertificate", () => {
   it("is what its name says, for this machine and for a year", () => {
