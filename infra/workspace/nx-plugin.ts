@@ -25,7 +25,7 @@ export const createNodes: CreateNodes = [
       const layer = root.startsWith("libs") ? "layer:lib" : "layer:service"
       const report = `../../${REPORTS}/${basename(root)}.json`
       const test = {
-        command: `vitest run --reporter=default --reporter=json --outputFile.json=${report}`,
+        command: `$MERIDIAN_APART vitest run --reporter=default --reporter=json --outputFile.json=${report}`,
         options: { cwd: "{projectRoot}" },
         cache: false
       }
