@@ -1,5 +1,5 @@
 /*
- * A load generator for NTP over UDP: many source ports, batches, every answer checked and matched to its request.
+ * A load generator for NTP over UDP: many source addresses (ports of one, by IPv6), batches, every answer checked and matched to its request.
  *
  *     udpload --port P [--target 127.0.0.1] [--mode closed|open] [--outstanding N] [--rate R] [--seconds S] [--count N]
  *             [--sockets N] [--burst N] [--request v4|v3|keyed|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected]
@@ -162,12 +162,19 @@ static void take_pool(void) {
   request_length = pool.length;
 }
 
+/* An address of its own for each socket, other ones in each run: servers may tell clients apart by them. IPv6 has one loopback address. */
+static void bind_source(int fd, uint32_t number) {
+  struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 + (seed % 0xe00000) + number)};
+  if (target.ss_family == AF_INET && bind(fd, (struct sockaddr *)&own, sizeof own) < 0) fail("bind");
+}
+
 static void open_sockets(void) {
   int one = 1;
   for (int i = 0; i < opt.sockets; i++) {
     int fd = descriptors[i] = socket(target.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) fail("socket");
     if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0) fail("SO_TIMESTAMPNS");
+    bind_source(fd, (uint32_t)i);
     if (!opt.unconnected && connect(fd, (struct sockaddr *)&target, target_length) < 0) fail("connect");
   }
   for (int i = 0; i < BATCH; i++) {

@@ -71,6 +71,8 @@ export interface NodeStatus {
   /** ADDRESS:PORT as bound */
   readonly listening: readonly string[]
   readonly io: "native" | "fallback"
+  /** Why the kernel spreads packets by its own hash and not by kind and source address; null where it does as it is told. */
+  readonly unsteered?: string | null
   readonly state: string
   readonly clock: ClockStatus
   /** What stands between this node and good time, a sentence each; empty while it has it. */

@@ -61,6 +61,7 @@ NAPI_MODULE_INIT() {
     napi_set_named_property(env, exports, "nodeVersion", version);
   register_udp(env, exports);
   register_udp_client(env, exports);
+  register_packet_steering(env, exports);
   register_tcp(env, exports);
   register_tls(env, exports);
   register_clock(env, exports);

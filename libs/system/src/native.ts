@@ -80,6 +80,8 @@ export interface NativeAddon {
   ) => NativeUdpClientHandle
   readonly udpBind: (address: string, port: number, exclusive: boolean, receiveBufferBytes: number) => number
   readonly duplicateDescriptor: (descriptor: number) => number
+  /** See native/packet-steering.c of libs/udp. */
+  readonly attachReuseportProgram: (descriptor: number, instructions: Uint8Array) => void
   readonly udpLayout: UdpLayout
   /** CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds. */
   readonly readClocks: (out: Float64Array) => void

@@ -1,4 +1,4 @@
-/** A steady stream of requests from many source ports, each answer checked and matched: for tests that must lose nothing. */
+/** A steady stream of requests from many addresses, each answer checked and matched: for tests that must lose nothing. */
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { setTimeout } from "node:timers/promises"
@@ -52,6 +52,11 @@ export const startLoad = async (plan: LoadPlan): Promise<RunningLoad> => {
       if ("_tag" in reply || reply.mode !== 4 || !waiting.delete(reply.origin)) wrong += 1
       else answered += 1
     })
+    // Workers share out clients by address.
+    if (address.startsWith("127.")) {
+      socket.bind(0, `127.1.${source >> 8}.${source & 255}`)
+      await once(socket, "listening")
+    }
     socket.connect(plan.port, address)
     await once(socket, "connect")
     sockets.push(socket)

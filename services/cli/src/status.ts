@@ -102,6 +102,9 @@ export const formatStatus = (status: NodeStatus): string => {
   return [
     `node ${status.node}  Meridian ${status.version}  pid ${status.pid}  up ${duration(status.uptime)}  ${status.io} I/O`,
     `listening ${status.listening.join("  ")}`,
+    ...(typeof status.unsteered === "string"
+      ? [`          packets spread by the kernel's hash: ${status.unsteered}`]
+      : []),
     `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}  root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
     ...(status.waitingFor ?? []).map((sentence) => `          waiting for ${sentence}`),
     table([head, ...rows, last]),

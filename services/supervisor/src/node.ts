@@ -11,6 +11,7 @@ import { systemClock } from "@meridian/clocks/system-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import { addCounters, noCounters } from "@meridian/ipc/worker-report"
+import type { PacketKind } from "@meridian/udp/packet-steering"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
@@ -33,6 +34,8 @@ export interface NodePlan {
   /** UDP; the first is the node's own, more come from `extra port` */
   readonly ports: readonly number[]
   readonly workers: number
+  /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
+  readonly packetKinds: readonly PacketKind[]
   readonly stateDirectory: string
   readonly discipline: DisciplineConfiguration
   /** Whom to become once the sockets are open; undefined stays. */
@@ -134,6 +137,8 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const control = yield* attempt(() => openControlSocket(plan.stateDirectory, (resource) => started[resource]?.()))
     yield* Effect.addFinalizer(() => Effect.sync(() => void control.close()))
     const sockets = yield* attempt(() => openSockets(plan))
+    if (sockets.unsteered !== undefined && plan.native)
+      warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
     const listeners =
       plan.nts === undefined
         ? []
@@ -155,7 +160,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     })
     const keys = () => board.keys
     const takesPeers = (plan.discipline.passivePeers ?? 0) > 0
-    const workers: readonly WorkerSlot[] = sockets.map(
+    const workers: readonly WorkerSlot[] = sockets.workers.map(
       (own, index) =>
         new WorkerSlot({
           index,
@@ -198,7 +203,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       program: plan.programs.control,
       stateDirectory: plan.stateDirectory,
       controlKey: plan.controlKey,
-      descriptors: [],
+      descriptors: sockets.ofKind("control"),
       keys: () => controlKeyOf(keys(), plan.controlKey),
       warn
     })
@@ -223,6 +228,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         uptime: monotonic.seconds() - startedAt,
         listening: listeningOn(plan),
         io: plan.native ? "native" : "fallback",
+        unsteered: sockets.unsteered ?? null,
         state: plan.stateDirectory,
         clock: clockStatus(reader, clockSource(), monotonic.seconds()),
         waitingFor: clock.report?.tracking.waitingFor ?? [],

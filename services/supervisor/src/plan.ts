@@ -85,6 +85,7 @@ export const nodePlan = (
   addresses: settings.listen.map((address) => address.value.text),
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
+  packetKinds: [],
   stateDirectory,
   discipline: disciplineConfiguration(settings, stateDirectory),
   identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),

@@ -1,6 +1,12 @@
-/** Opens the node's listening sockets: for every address one SO_REUSEPORT socket a worker, all held by the supervisor. */
+/**
+ * Opens the node's listening sockets, all held by the supervisor for as long as it lives: for every address one group of
+ * SO_REUSEPORT sockets, one for each worker and one for each service that answers packets of its own kind.
+ */
+import { randomBytes } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
+import { closeSync } from "node:fs"
+import { type PacketKind, steerPackets } from "@meridian/udp/packet-steering"
 import { udpBindError } from "@meridian/udp/udp"
 import { bindUdpDescriptor } from "@meridian/udp/udp-native"
 import { tcpListen } from "@meridian/tls/tcp-listen"
@@ -10,7 +16,18 @@ export interface ListenPlan {
   readonly addresses: readonly string[]
   readonly ports: readonly number[]
   readonly workers: number
+  /** Packets that another service than a worker answers; needs the addon. */
+  readonly packetKinds: readonly PacketKind[]
   readonly native: boolean
+}
+
+export interface NodeSockets {
+  /** By worker index. */
+  readonly workers: readonly WorkerSockets[]
+  /** For the service that answers a kind of packets, a descriptor for each place; none where its packets stay with the workers. */
+  readonly ofKind: (kind: PacketKind) => readonly number[]
+  /** Why packets are not steered by kind and source address; undefined where they are. */
+  readonly unsteered: string | undefined
 }
 
 /**
@@ -29,21 +46,54 @@ const assertFree = async (address: string, port: number): Promise<void> => {
   }
 }
 
-/**
- * The sockets of each worker, by worker index. The first worker's are bound so that a port held by anybody else is an
- * error; the others then share it.
- * @throws UdpBindError with what to do about it
- */
-export const openSockets = async (plan: ListenPlan): Promise<readonly WorkerSockets[]> => {
+interface Place {
+  readonly address: string
+  readonly port: number
+}
+
+/** Descriptors of one place, in the order of bind, which is how the steering program numbers them. */
+interface Group {
+  readonly workers: readonly number[]
+  readonly kinds: ReadonlyMap<PacketKind, number>
+  readonly unsteered: string | undefined
+}
+
+/** The first socket is bound so that a port held by anybody else is an error; the others then share it. */
+const openGroup = (place: Place, { workers: count, packetKinds: kinds }: ListenPlan, seed: number): Group => {
+  const workers = Array.from({ length: count }, (_, index) => bindUdpDescriptor({ ...place, exclusive: index === 0 }))
+  const own = kinds.map((kind) => [kind, bindUdpDescriptor(place)] as const)
+  // One socket alone is no group, and takes no program.
+  if (workers.length + own.length === 1) return { workers, kinds: new Map(), unsteered: undefined }
+  const family = place.address.includes(":") ? 6 : 4
+  const unsteered = steerPackets(workers[0]!, { family, workers: count, kinds, seed })
+  if (unsteered === undefined) return { workers, kinds: new Map(own), unsteered }
+  // By the kernel's own hash they would get requests for time.
+  for (const [, descriptor] of own) closeSync(descriptor)
+  return { workers, kinds: new Map(), unsteered }
+}
+
+/** @throws UdpBindError with what to do about it */
+export const openSockets = async (plan: ListenPlan): Promise<NodeSockets> => {
   const places = plan.ports.flatMap((port) => plan.addresses.map((address) => ({ address, port })))
   const workers = Array.from({ length: plan.workers }, (_, index) => index)
-  if (plan.native)
-    return workers.map((index) => ({
+  if (!plan.native) {
+    for (const { address, port } of places) await assertFree(address, port)
+    return {
+      workers: workers.map(() => ({ _tag: "bind", places })),
+      ofKind: () => [],
+      unsteered: "this node runs without the addon"
+    }
+  }
+  const seed = randomBytes(4).readUInt32LE()
+  const groups = places.map((place) => openGroup(place, plan, seed))
+  return {
+    workers: workers.map((index) => ({
       _tag: "descriptors",
-      descriptors: places.map((place) => bindUdpDescriptor({ ...place, exclusive: index === 0 }))
-    }))
-  for (const { address, port } of places) await assertFree(address, port)
-  return workers.map(() => ({ _tag: "bind", places }))
+      descriptors: groups.map((group) => group.workers[index] as number)
+    })),
+    ofKind: (kind) => groups.flatMap((group) => group.kinds.get(kind) ?? []),
+    unsteered: groups.find((group) => group.unsteered !== undefined)?.unsteered
+  }
 }
 
 /** ADDRESS:PORT as people and tools write it. */

@@ -102,6 +102,34 @@ describe("a node", () => {
     expect(Math.min(...status.workers.map((worker) => worker.received))).toBeGreaterThan(0)
   })
 
+  it("has all packets of one address meet one worker, and its successor after that", async () => {
+    const node = await start({ args: ["--workers", "3", "--listen", "127.0.0.1"] })
+    const before = await pidsOf(node)
+    expect((await node.status())["unsteered"]).toBe(null)
+    const receivedAfter = async (more: number): Promise<readonly number[]> => {
+      const total = (await node.status()).workers.reduce((sum, worker) => sum + worker.received, 0) + more
+      const load = await startLoad({ port: node.port, sources: 1, rate: 1_000 })
+      await eventually(
+        async () => load.sent(),
+        (sent) => sent >= more
+      )
+      expect(await load.finish()).toMatchObject({ wrong: 0, lost: [] })
+      const status = await eventually(
+        node.status,
+        ({ workers }) => workers.reduce((sum, worker) => sum + worker.received, 0) >= total
+      )
+      return status.workers.map((worker) => (worker.received > 0 ? worker.index : -1)).filter((index) => index >= 0)
+    }
+    const served = await receivedAfter(300)
+    expect(served).toHaveLength(1)
+    node.process.kill("SIGHUP")
+    await eventually(
+      () => pidsOf(node),
+      (pids) => pids.every((pid) => !before.includes(pid)) && !before.some(alive)
+    )
+    expect(await receivedAfter(300)).toEqual(served)
+  })
+
   it("replaces its workers on SIGHUP under load without losing a request", async () => {
     const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })
     const before = await pidsOf(node)
