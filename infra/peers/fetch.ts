@@ -1,5 +1,5 @@
 /**
- * Fetches the real peers that the tests talk to (chrony, NTPsec, classic ntp, ntpd-rs, nats-server) as Debian packages,
+ * Fetches the real peers that the tests talk to (chrony, NTPsec, classic ntp, ntpd-rs, nats-server, Samba) as Debian packages,
  * unpacked below .meridian/peers. Nothing is installed and no daemon starts. On a system without Debian's tools it says
  * so and succeeds: the interop suites then skip themselves and say why.
  */
@@ -31,4 +31,16 @@ if (missing.length > 0) {
     stdio: ["ignore", "inherit", "inherit"]
   })
   if (result.status !== 0) console.error("peers: could not fetch them: the tests with real peers will be skipped")
+  fetchSamba()
+}
+
+/** A domain controller, in a folder that only root can enter as its own root. */
+function fetchSamba(): void {
+  if (process.getuid?.() !== 0) return console.error("peers: Samba needs root: its tests will be skipped")
+  if (!existsSync(join(target, "samba/.complete")))
+    console.error("peers: fetching Samba and making a domain, about a minute …")
+  const { status } = spawnSync("bash", [join(import.meta.dirname, "fetch-samba.sh"), target], {
+    stdio: ["ignore", "inherit", "inherit"]
+  })
+  if (status !== 0) console.error("peers: Samba could not be had: its tests will be skipped")
 }

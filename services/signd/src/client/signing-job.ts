@@ -1,0 +1,47 @@
+/** One request of a Windows client on its way through the signing process: taken in, handed to signd, sent on. */
+import { ADDRESS_STRIDE, LOCAL_ADDRESS_STRIDE } from "@meridian/udp/udp"
+import { MS_SNTP_EXTENDED_BYTES, MsSntpOffset } from "@meridian/wire/ms-sntp"
+
+/** What became of a request. `signed` alone is answered. */
+export const signingOutcomes = [
+  "signed",
+  /** signd knows no such account, or does not sign for it */
+  "refused",
+  /** the same, lately: it was not asked again */
+  "refused-before",
+  /** signd closed the connection on it, twice: what Samba does for accounts that are no machines */
+  "closed-on",
+  /** no answer came in time */
+  "late",
+  /** as many were waiting as may */
+  "queue-full",
+  /** nobody could be reached on the socket */
+  "signd-away",
+  /** what came back is no signature of what was sent */
+  "wrong-answer"
+] as const
+export type SigningOutcome = (typeof signingOutcomes)[number]
+
+/** Memory for a request, used over and over. */
+export class SigningJob {
+  /** The request; from the moment it is handed to signd, the reply. */
+  readonly bytes = new Uint8Array(MS_SNTP_EXTENDED_BYTES)
+  readonly view = new DataView(this.bytes.buffer)
+  /** 68 or 120, of request and reply alike. */
+  length = 0
+  /** Which of the process's UDP sockets it came to. */
+  socket = 0
+  readonly address = new Uint8Array(ADDRESS_STRIDE)
+  readonly localAddress = new Uint8Array(LOCAL_ADDRESS_STRIDE)
+  /** Kernel receive timestamp (CLOCK_REALTIME). */
+  arrivalSeconds = 0
+  arrivalNanoseconds = 0
+  /** performance.now() when it was taken in. */
+  since = 0
+  /** How often a connection was closed on it. */
+  closedOn = 0
+
+  get keyId(): number {
+    return this.view.getUint32(MsSntpOffset.keyId, true)
+  }
+}
