@@ -23,6 +23,7 @@ export type PeerName =
   | "ntpsec-ntpdig"
   | "ntpsec-ntpviz"
   | "classic-ntpd"
+  | "classic-ntp-keygen"
   | "classic-ntpq"
   | "classic-sntp"
   | "gnutls-cli"
@@ -74,6 +75,7 @@ const PLACES: Record<PeerName, Place> = {
   "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
   "ntpsec-ntpviz": { suite: "bookworm", program: "usr/bin/ntpviz", how: "python" },
   "classic-ntpd": { suite: "bullseye", program: "usr/sbin/ntpd", how: "system" },
+  "classic-ntp-keygen": { suite: "bullseye", program: "usr/sbin/ntp-keygen", how: "system" },
   "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
   "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },
   "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },

@@ -22,6 +22,7 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { generateKeyFile } from "@meridian/auth/keygen"
 import manifest from "../package.json" with { type: "json" }
+import { asctime } from "./asctime.ts"
 
 const USAGE = `Usage: ntpkeygen [-h] [-V] [--directory DIR]
 
@@ -144,13 +145,4 @@ const attempt = (path: string, action: () => void): void => {
     const { code, message } = error as NodeJS.ErrnoException
     throw new KeyFileNotWritten(`cannot write ${path}: ${REASONS[code ?? ""] ?? message}`)
   }
-}
-
-const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-
-/** Local time as asctime(3) writes it: `Sat Nov  7 09:05:03 2026`. */
-const asctime = (at: Date): string => {
-  const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":")
-  return `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${String(at.getDate()).padStart(2)} ${time} ${at.getFullYear()}`
 }

@@ -3,9 +3,22 @@ import { describe, expect, it } from "vitest"
 import { answerGq, makeGqGroup, provesGq } from "../../src/autokey/gq.ts"
 import { decodeChallenge, encodeAnswer, encodeChallenge, randomBelowFrom } from "../../src/autokey/identity.ts"
 import { answerIff, areIffParameters, iffParametersOf, makeIffGroup, provesIff } from "../../src/autokey/iff.ts"
+import {
+  gqGroupKeyFrom,
+  gqGroupKeyNumbers,
+  gqParametersFrom,
+  gqParametersNumbers,
+  iffGroupKeyFrom,
+  iffGroupKeyNumbers,
+  iffParametersFrom,
+  iffParametersNumbers,
+  mvAuthorityNumbers,
+  mvParametersFrom,
+  mvServerKeyFrom
+} from "../../src/autokey/identity-files.ts"
 import { inverse, power } from "../../src/autokey/modular.ts"
 import { answerMv, makeMvAuthority, opensMv, provesMv } from "../../src/autokey/mv.ts"
-import { digests } from "./recordings.ts"
+import { digests, file, numbers, recording } from "./recordings.ts"
 
 const randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
 const prime = (bits: number): bigint => generatePrimeSync(bits, { bigint: true })
@@ -100,5 +113,54 @@ describe("modular arithmetic", () => {
       expect(power(base, exponent, modulus)).toBe(base ** exponent % modulus)
     expect(inverse(3n, 11n)).toBe(4n)
     expect(inverse(6n, 9n)).toBeUndefined()
+  })
+})
+
+describe("identity files", () => {
+  it("of the reference are told good from damaged", () => {
+    const { server, client } = recording("iff").keys
+    expect(iffGroupKeyFrom(numbers(server, "ntpkey_iffkey_wonder"))).toMatchObject({ q: expect.any(BigInt) as bigint })
+    expect(iffParametersFrom(numbers(client, "ntpkey_iffpar_wonder"))).toMatchObject({
+      v: expect.any(BigInt) as bigint
+    })
+    expect(iffParametersFrom(numbers(client, "ntpkey_iffpar_wonder.pkcs8"))).toBe("lost-number")
+    const mv = recording("mv").keys
+    expect(mvServerKeyFrom(numbers(mv.server, "ntpkey_mvkey_wonder"))).toMatchObject({
+      e: expect.any(BigInt) as bigint
+    })
+    expect(mvServerKeyFrom(numbers(mv.server, "ntpkey_mvkey_wonder.pkcs8"))).toBe("lost-number")
+    expect(mvParametersFrom(numbers(mv.client, "ntpkey_mvpar_wonder.pkcs8"))).toBe("lost-number")
+    expect(file(mv.server, "ntpkey_mvta_wonder").blocks).toHaveLength(6)
+    const gq = recording("gq-p15").keys
+    const arranged = gqGroupKeyFrom(numbers(gq.server, "ntpkey_gqkey_alice"))
+    expect(arranged).toMatchObject({ u: expect.any(BigInt) as bigint })
+    expect(gqGroupKeyFrom(numbers(gq.server, "ntpkey_GQkey_wonder.4004169774"))).toEqual(arranged)
+    expect(gqParametersFrom(numbers(gq.client, "ntpkey_gqpar_wonder"))).toMatchObject({
+      b: expect.any(BigInt) as bigint
+    })
+    expect(iffGroupKeyFrom(numbers(gq.server, "ntpkey_gqkey_alice"))).toBe("kind")
+    expect(gqGroupKeyFrom(numbers(server, "ntpkey_iffkey_wonder"))).toBe("kind")
+  })
+
+  it("of the reference's MV open for the clients its author saw them open for", () => {
+    const { server, client } = recording("mv").keys
+    const key = mvServerKeyFrom(numbers(server, "ntpkey_mvkey_wonder"))
+    const opens = [1, 2, 3, 4].map((number) => {
+      const parameters = mvParametersFrom(numbers(client, `ntpkey_mvpar${number}_wonder`))
+      return typeof key === "object" && typeof parameters === "object" && opensMv(key, parameters)
+    })
+    expect(opens).toEqual([true, true, true, false])
+  })
+
+  it("of ours give back what they were made of", () => {
+    expect(iffGroupKeyFrom(iffGroupKeyNumbers(iffGroup))).toEqual(iffGroup)
+    expect(iffParametersFrom(iffParametersNumbers(iffParametersOf(iffGroup)))).toEqual(iffParametersOf(iffGroup))
+    expect(gqGroupKeyFrom(gqGroupKeyNumbers(gqGroup))).toEqual(gqGroup)
+    expect(gqParametersFrom(gqParametersNumbers(gqGroup))).toEqual({ n: gqGroup.n, b: gqGroup.b })
+    expect(gqGroupKeyFrom({ ...gqGroupKeyNumbers(gqGroup), q: 5n })).toBe("numbers")
+    const authority = makeMvAuthority({ factors: mvFactors }, randomBelow)
+    const [, server, ...clients] = mvAuthorityNumbers(authority)
+    expect(mvServerKeyFrom(server!)).toEqual(authority.server)
+    expect(clients.map(mvParametersFrom)).toEqual(authority.clients)
   })
 })

@@ -1,0 +1,124 @@
+/** Key files of ntp-keygen in one directory: found by their links, written whole and never over another file. */
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import { type AutokeyFile, readAutokeyFile } from "@meridian/auth/autokey/key-file"
+
+/** A file that cannot be read or written; the message is one line for a person. */
+export class KeyFileTrouble extends Error {
+  readonly _tag = "KeyFileTrouble"
+}
+
+/** Owner and group, as the reference has it: ntpd runs as somebody else. */
+const KEY_FILE_MODE = 0o640
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EDQUOT: "the quota is used up",
+  EFBIG: "it would be longer than this process may write",
+  EISDIR: "it is a directory",
+  ELOOP: "its links lead in a circle",
+  ENOENT: "no such directory",
+  ENOSPC: "no space left",
+  ENOTDIR: "a part of its path is not a directory",
+  EROFS: "the file system is read-only"
+}
+
+const reasonOf = (error: unknown): string => {
+  const { code, message } = error as NodeJS.ErrnoException
+  return REASONS[code ?? ""] ?? message
+}
+
+export class KeyDirectory {
+  private readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** The file behind a link or a name; undefined when there is none. Throws {@link KeyFileTrouble}. */
+  read(name: string): (AutokeyFile & { readonly target: string }) | undefined {
+    const path = join(this.path, name)
+    let text: string
+    try {
+      text = readFileSync(path, "utf8")
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
+      throw new KeyFileTrouble(`cannot read ${path}: ${reasonOf(error)}`)
+    }
+    const file = readAutokeyFile(text)
+    if (typeof file === "string") throw new KeyFileTrouble(`${path}: expected ${file}; it is no file of ntp-keygen`)
+    return { ...file, target: this.targetOf(name) ?? name }
+  }
+
+  private targetOf(name: string): string | undefined {
+    try {
+      return readlinkSync(join(this.path, name))
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Whether anything bears the name, a dangling link included. */
+  has(name: string): boolean {
+    return lstatSync(join(this.path, name), { throwIfNoEntry: false }) !== undefined
+  }
+
+  /** Writes a new file whole, then points the links at it. Throws {@link KeyFileTrouble}; the links are then as before. */
+  write(name: string, text: string, links: readonly string[]): void {
+    const path = join(this.path, name)
+    for (const link of links) this.refuseFile(link)
+    try {
+      placeFile(path, text)
+    } catch (error) {
+      throw new KeyFileTrouble(`cannot write ${path}: ${reasonOf(error)}`)
+    }
+    for (const link of links) this.link(link, name)
+  }
+
+  /** A file of a link's name was put there by somebody; it is not ours to replace. */
+  private refuseFile(link: string): void {
+    const path = join(this.path, link)
+    const found = lstatSync(path, { throwIfNoEntry: false })
+    if (found !== undefined && !found.isSymbolicLink())
+      throw new KeyFileTrouble(`${path} is there and no soft link; move it away first, it may hold keys in use`)
+  }
+
+  /** A link cannot be changed in place; renaming a new one over it leaves no moment without. */
+  private link(link: string, target: string): void {
+    const path = join(this.path, link)
+    const passing = `${path}.${process.pid}`
+    try {
+      symlinkSync(target, passing)
+      renameSync(passing, path)
+    } catch (error) {
+      rmSync(passing, { force: true })
+      throw new KeyFileTrouble(`cannot write ${path}: ${reasonOf(error)}`)
+    }
+  }
+}
+
+/** Written under a passing name, then linked to the proper one: link(2) refuses where rename(2) would replace. */
+const placeFile = (path: string, text: string): void => {
+  const passing = `${path}.${process.pid}`
+  const descriptor = openSync(passing, "wx", KEY_FILE_MODE)
+  try {
+    writeFileSync(descriptor, text)
+    fsyncSync(descriptor)
+    linkSync(passing, path)
+  } finally {
+    closeSync(descriptor)
+    rmSync(passing, { force: true })
+  }
+}
