@@ -4,7 +4,7 @@
  */
 import { type Generation, KeyRing } from "./key-ring.ts"
 import { type KeyRange, KeyTable, SymmetricKey } from "./key-table.ts"
-import { macAlgorithms, type MacAlgorithmName, macAlgorithmNames } from "./mac-algorithms.ts"
+import { type MacAlgorithmName, macAlgorithms } from "./mac-algorithms.ts"
 
 export interface ServingKeys {
   readonly type: "keys"
@@ -33,40 +33,14 @@ export interface ParsedKeys {
   readonly sendCryptoNak: boolean
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
-
-const isGeneration = (value: unknown): value is Generation =>
-  isRecord(value) &&
-  value["key"] instanceof Uint8Array &&
-  typeof value["id"] === "number" &&
-  typeof value["activation"] === "number" &&
-  typeof value["retirement"] === "number" &&
-  typeof value["revoked"] === "boolean"
-
-const isSymmetric = (value: unknown): value is ServingKeys["symmetric"][number] =>
-  isRecord(value) &&
-  value["secret"] instanceof Uint8Array &&
-  typeof value["id"] === "number" &&
-  (macAlgorithmNames as readonly unknown[]).includes(value["algorithm"])
-
-const isRange = (value: unknown): value is KeyRange =>
-  isRecord(value) && typeof value["first"] === "number" && typeof value["last"] === "number"
-
-/** Reads such a message; undefined when it is none, or holds keys that cannot be. */
-export const parseServingKeys = (message: unknown): ParsedKeys | undefined => {
-  if (!isRecord(message) || message["type"] !== "keys") return undefined
-  const { generations, symmetric, trusted, sendCryptoNak } = message
-  if (!Array.isArray(generations) || !generations.every(isGeneration)) return undefined
-  if (!Array.isArray(symmetric) || !symmetric.every(isSymmetric)) return undefined
-  if (!Array.isArray(trusted) || !trusted.every(isRange)) return undefined
-  try {
-    const keys = symmetric.map(({ id, algorithm, secret }) => new SymmetricKey(id, macAlgorithms[algorithm], secret))
-    return {
-      ring: KeyRing.of(generations),
-      table: KeyTable.of(keys).withTrusted(trusted),
-      sendCryptoNak: sendCryptoNak === true
-    }
-  } catch {
-    return undefined
-  }
-}
+/**
+ * The keys as servers and clients work with them.
+ * @throws InvalidKey, InvalidKeyRing, which name the key and hold nothing of it
+ */
+export const readServingKeys = ({ generations, symmetric, trusted, sendCryptoNak }: ServingKeys): ParsedKeys => ({
+  ring: KeyRing.of(generations),
+  table: KeyTable.of(
+    symmetric.map(({ id, algorithm, secret }) => new SymmetricKey(id, macAlgorithms[algorithm], secret))
+  ).withTrusted(trusted),
+  sendCryptoNak
+})

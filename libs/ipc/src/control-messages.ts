@@ -1,18 +1,8 @@
 /**
- * Messages between the control process and its supervisor, besides NodeSnapshot and the keys (ServingKeys of libs/auth).
- * Messages travel as structured clones.
+ * Messages between the control process and its supervisor, besides NodeSnapshot and its part of the serving plan. Messages
+ * travel as structured clones.
  */
 import { isRecord } from "./message.ts"
-
-/** What it shows the node by; sent whole when the process starts and again after each change. */
-export interface ControlPlan {
-  readonly type: "control-plan"
-  readonly stateDirectory: string
-  /** The symmetric key that authenticated mode 6 requests must use (ntp.conf `controlkey`); null: nobody may change anything. */
-  readonly controlKey: number | null
-  /** Descriptors of UDP sockets that mode 6 and 7 packets arrive on, whoever bound them. */
-  readonly sockets: readonly number[]
-}
 
 /** Something an operator may do from outside: `name` says what, `arguments` to what. Each is judged by the supervisor. */
 export interface ActMessage {
@@ -58,7 +48,7 @@ export interface DrainControl {
 }
 
 export type FromControl = ControlReady | ControlReport | ControlWarning | ActMessage
-export type ToControl = ControlPlan | ActedMessage | DrainControl
+export type ToControl = ActedMessage | DrainControl
 
 /** Reads a message from the control process; undefined when it is none of ours. */
 export const parseFromControl = (message: unknown): FromControl | undefined => {
@@ -84,10 +74,6 @@ export const parseToControl = (message: unknown): ToControl | undefined => {
   switch (message["type"]) {
     case "drain":
       return { type: "drain" }
-    case "control-plan":
-      return typeof message["stateDirectory"] === "string" && Array.isArray(message["sockets"])
-        ? (message as unknown as ControlPlan)
-        : undefined
     case "acted":
       return Number.isInteger(message["id"]) && typeof message["ok"] === "boolean"
         ? (message as unknown as ActedMessage)

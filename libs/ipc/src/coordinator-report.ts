@@ -1,8 +1,11 @@
 /**
- * What a coordinator tells its supervisor, and the messages between the two. Besides these it sends the keys to serve
- * with, whole each time: that message is ServingKeys of libs/auth. Messages travel as structured clones.
+ * What a coordinator tells its supervisor, and the messages between the two. The keys to serve with are among them, whole each
+ * time. Messages travel as structured clones.
  */
+import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { isRecord } from "./message.ts"
+import { servingKeys } from "./serving-plan.ts"
+import { read } from "./shape.ts"
 
 export interface CoordinatorReport {
   readonly type: "report"
@@ -51,7 +54,12 @@ export interface CoordinatorWarning {
   readonly message: string
 }
 
-export type FromCoordinator = CoordinatorReady | CoordinatorReport | CoordinatorDrained | CoordinatorWarning
+export type FromCoordinator =
+  | CoordinatorReady
+  | CoordinatorReport
+  | CoordinatorDrained
+  | CoordinatorWarning
+  | ServingKeys
 
 /** How the node is, every few seconds. */
 export interface HealthMessage {
@@ -91,9 +99,10 @@ const isReport = (value: unknown): value is CoordinatorReport => {
   )
 }
 
-/** Reads a message from a coordinator; undefined when it is none of these (it may be keys: see ServingKeys of libs/auth). */
+/** Reads a message from a coordinator; undefined when it is none of these. @throws InvalidMessage for keys that cannot be */
 export const parseFromCoordinator = (message: unknown): FromCoordinator | undefined => {
   if (!isRecord(message)) return undefined
+  if (message["type"] === "keys") return read(servingKeys, "keys", message)
   if (message["type"] === "ready") return { type: "ready" }
   if (message["type"] === "warning" && typeof message["message"] === "string")
     return { type: "warning", message: message["message"] }

@@ -1,179 +1,28 @@
 /**
- * How the clock's process is configured, what it reports each second, and the messages between it and its supervisor.
- * Besides these it takes the keys of keyed sources: that message is ServingKeys of libs/auth. Messages travel as
- * structured clones.
+ * What the clock's process reports each second, and the messages between it and its supervisor. What it works by is its part
+ * of the serving plan (serving-plan.ts). Messages travel as structured clones.
  */
 import { isRecord } from "./message.ts"
 import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
 
-/** One `server`, `pool` or `peer` line. */
-export interface UpstreamConfiguration {
-  readonly kind: "server" | "pool" | "peer"
-  /** A name or a numeric address. */
-  readonly host: string
-  /** Addresses of this family only; null: of either. */
-  readonly family: 4 | 6 | null
-  readonly port: number
-  readonly iburst: boolean
-  readonly burst: boolean
-  /** log2 seconds */
-  readonly minpoll: number
-  readonly maxpoll: number
-  readonly prefer: boolean
-  readonly noselect: boolean
-  /** ntp.conf `true`: always a truechimer. */
-  readonly true: boolean
-  /** Symmetric key, from the table that comes with the `keys` message; null without. */
-  readonly keyId: number | null
-  readonly nts: NtsConfiguration | null
-  /** 1 … 4 */
-  readonly version: number
-  readonly xleave: boolean
-  /** Seconds that are added to its offset. */
-  readonly bias: number
-}
-
-/** Where and how keys are exchanged (RFC 8915 §4). */
-export interface NtsConfiguration {
-  /** Who is asked for keys; null: the source itself. */
-  readonly host: string | null
-  readonly port: number
-  /** File or folder of PEM certificates to trust instead of the system's roots. */
-  readonly ca: string | null
-  /** Takes any certificate. */
-  readonly noval: boolean
-  /** AEAD identifiers of the IANA registry, best first; null: the program's own choice. */
-  readonly aead: readonly number[] | null
-}
-
-export const referenceClockDrivers = ["shm", "sock", "pps", "phc"] as const
-export type ReferenceClockDriver = (typeof referenceClockDrivers)[number]
-
-/** One reference clock of a driver that is acted on. */
-export interface ReferenceClockConfiguration {
-  readonly driver: ReferenceClockDriver
-  /** With the driver it names the clock: `SHM(0)`. */
-  readonly unit: number
-  /** Device or socket; null for shm, which has none. */
-  readonly path: string | null
-  /** Up to four characters. */
-  readonly refid: string
-  /** Of the clock itself, 0 … 15: it is served with one more. */
-  readonly stratum: number
-  /** log2 seconds */
-  readonly minpoll: number
-  readonly maxpoll: number
-  readonly prefer: boolean
-  readonly noselect: boolean
-  /** ntp.conf `true`: always a truechimer. */
-  readonly true: boolean
-  /** Seconds that are added to its time. */
-  readonly time1: number
-  readonly time2: number
-  readonly mode: number
-  /** flag1 to flag4. */
-  readonly flags: readonly boolean[]
-}
-
-export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats"] as const
-export type StatisticsName = (typeof statisticsNames)[number]
-
-export const filegenTypes = ["none", "pid", "day", "week", "month", "year", "age"] as const
-export type FilegenType = (typeof filegenTypes)[number]
-
-/** One `filegen` line that is enabled. */
-export interface FilegenConfiguration {
-  readonly name: StatisticsName
-  /** Appended to statsdir. */
-  readonly file: string
-  readonly type: FilegenType
-  /** Whether the bare name is a hard link to the current file. */
-  readonly link: boolean
-}
-
-/** The `tos` values, each null for the default. Times in seconds. */
-export interface TosConfiguration {
-  readonly minsane: number | null
-  readonly minclock: number | null
-  readonly maxclock: number | null
-  readonly mindist: number | null
-  readonly maxdist: number | null
-  readonly floor: number | null
-  readonly ceiling: number | null
-  /** Stratum of orphans. */
-  readonly orphan: number | null
-  readonly orphanwait: number | null
-}
-
-/** The `tinker` values, each null for the default. Seconds, `dispersion` seconds per second, `freq` ppm. */
-export interface TinkerConfiguration {
-  /** Forward and back; 0: never. */
-  readonly stepfwd: number | null
-  readonly stepback: number | null
-  readonly stepout: number | null
-  readonly panic: number | null
-  readonly dispersion: number | null
-  /** To begin with, in place of the drift file's. */
-  readonly freq: number | null
-  /** Whether the first setting may be over the panic threshold (`ntpd -g`). */
-  readonly firstMayPanic: boolean | null
-}
-
-export interface DisciplineConfiguration {
-  readonly sources: readonly UpstreamConfiguration[]
-  readonly referenceClocks: readonly ReferenceClockConfiguration[]
-  /** Serve this machine's clock when there is nothing to follow. */
-  readonly localReference: { readonly stratum: number } | null
-  readonly tos: TosConfiguration
-  readonly tinker: TinkerConfiguration
-  /** Paths, null for none. `statsdir` is a prefix, as in ntp.conf. */
-  readonly driftfile: string | null
-  readonly leapfile: string | null
-  /** `leapfile … ignorehash`: its hash need not be right. */
-  readonly leapfileHashIgnored: boolean
-  readonly statsdir: string | null
-  readonly filegen: readonly FilegenConfiguration[]
-  /** `virtual` steers nothing and publishes a correction; `kernel` steers CLOCK_REALTIME. */
-  readonly mode: "virtual" | "kernel"
-  /** Where keys and cookies of NTS sources are kept, sealed. */
-  readonly cookieDirectory: string
-  /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */
-  readonly leapSmearSeconds: number
-  /** Where the node serves: symmetric peers are spoken to from there. Without it, from any port. */
-  readonly serving?: readonly ServingEndpoint[]
-  /** At most so many peers that no line names are taken (docs/adr/007); 0 or absent: none. */
-  readonly passivePeers?: number
-  /** They must come under keys that `trustedkey` lines name; those of the event log are for clients. */
-  readonly passiveKeys?: readonly { readonly first: number; readonly last: number }[]
-}
-
-/** A numeric address, perhaps a wildcard, and a UDP port. */
-export interface ServingEndpoint {
-  readonly address: string
-  readonly port: number
-}
-
-export const defaultTos: TosConfiguration = {
-  minsane: null,
-  minclock: null,
-  maxclock: null,
-  mindist: null,
-  maxdist: null,
-  floor: null,
-  ceiling: null,
-  orphan: null,
-  orphanwait: null
-}
-
-export const defaultTinker: TinkerConfiguration = {
-  stepfwd: null,
-  stepback: null,
-  stepout: null,
-  panic: null,
-  dispersion: null,
-  freq: null,
-  firstMayPanic: null
-}
+export {
+  defaultTinker,
+  defaultTos,
+  type DisciplineConfiguration,
+  type FilegenConfiguration,
+  type FilegenType,
+  filegenTypes,
+  type NtsConfiguration,
+  type ReferenceClockConfiguration,
+  type ReferenceClockDriver,
+  referenceClockDrivers,
+  type ServingEndpoint,
+  type StatisticsName,
+  statisticsNames,
+  type TinkerConfiguration,
+  type TosConfiguration,
+  type UpstreamConfiguration
+} from "./discipline-configuration.ts"
 
 export type SourceAuthentication =
   | { readonly kind: "none" }

@@ -92,23 +92,6 @@ export interface NtsKeWarning {
 
 export type FromNtsKe = NtsKeReady | NtsKeReport | NtsKeDrained | NtsKeWarning
 
-/** One generation of the cookie master key; what it must hold is for KeyRing of libs/auth to say. */
-export interface MasterKeyMessage {
-  readonly id: number
-  readonly key: Uint8Array
-  /** Unix seconds */
-  readonly activation: number
-  /** Unix seconds */
-  readonly retirement: number
-  readonly revoked: boolean
-}
-
-/** Replaces the key ring. */
-export interface KeysMessage {
-  readonly type: "keys"
-  readonly generations: readonly MasterKeyMessage[]
-}
-
 /** Stop listening, finish what is open, report, exit. */
 export interface DrainMessage {
   readonly type: "drain"
@@ -119,7 +102,7 @@ export interface ReloadMessage {
   readonly type: "reload"
 }
 
-export type ToNtsKe = KeysMessage | DrainMessage | ReloadMessage
+export type ToNtsKe = DrainMessage | ReloadMessage
 
 const isCertificateStatus = (value: unknown): boolean =>
   isRecord(value) &&
@@ -155,21 +138,11 @@ export const parseFromNtsKe = (message: unknown): FromNtsKe | undefined => {
   return undefined
 }
 
-const isMasterKey = (value: unknown): value is MasterKeyMessage =>
-  isRecord(value) &&
-  typeof value["id"] === "number" &&
-  value["key"] instanceof Uint8Array &&
-  typeof value["activation"] === "number" &&
-  typeof value["retirement"] === "number" &&
-  typeof value["revoked"] === "boolean"
-
 /** Reads a message from the supervisor; undefined when it is none of ours. */
 export const parseToNtsKe = (message: unknown): ToNtsKe | undefined => {
   if (!isRecord(message)) return undefined
-  const { type, generations } = message
-  if (type === "drain" || type === "reload") return { type }
-  if (type === "keys" && Array.isArray(generations) && generations.every(isMasterKey)) return { type, generations }
-  return undefined
+  const { type } = message
+  return type === "drain" || type === "reload" ? { type } : undefined
 }
 
 export const noNtsKeCounters: NtsKeCounters = {

@@ -59,7 +59,13 @@ export interface WorkerDrained {
   readonly report: WorkerReport
 }
 
-export type FromWorker = WorkerReady | WorkerReport | WorkerDrained | PeersSeen
+/** Something an operator should read. */
+export interface WorkerWarning {
+  readonly type: "warning"
+  readonly message: string
+}
+
+export type FromWorker = WorkerReady | WorkerReport | WorkerDrained | WorkerWarning | PeersSeen
 
 /** Answer what waits, stop reading, report, exit. */
 export interface Drain {
@@ -85,6 +91,8 @@ const isReport = (value: unknown): value is WorkerReport => {
 export const parseFromWorker = (message: unknown): FromWorker | undefined => {
   if (!isRecord(message)) return undefined
   if (message["type"] === "ready") return { type: "ready" }
+  if (message["type"] === "warning" && typeof message["message"] === "string")
+    return { type: "warning", message: message["message"] }
   if (isReport(message)) return message
   if (message["type"] === "drained" && isReport(message["report"]))
     return { type: "drained", report: message["report"] }

@@ -11,7 +11,7 @@ import { nobleAeads } from "@meridian/auth/aead-noble"
 import { COOKIE_AEAD, COOKIE_NONCE_BYTES, openCookie, sealCookie } from "@meridian/auth/cookie"
 import { type Generation, KeyRing } from "@meridian/auth/key-ring"
 import { KeyTable } from "@meridian/auth/key-table"
-import { parseServingKeys } from "@meridian/auth/serving-keys"
+import { readServingKeys } from "@meridian/auth/serving-keys"
 import type { NtsGeneration } from "@meridian/events/nts-keys"
 import { ClockRelay, CLOCK_QUEUE_LENGTH } from "../src/clock-relay.ts"
 import { clockAggregate, ClusterFold, memberAggregate, policyAggregate } from "../src/cluster-fold.ts"
@@ -157,12 +157,12 @@ describe("what a node serves with", () => {
       [2, 0],
       [3, (START + 40_000) / 1_000]
     ])
-    const parsed = parseServingKeys(structuredClone(keys))
-    expect(parsed?.ring.activeAt((START + 30_000) / 1_000)?.id).toBe(2)
+    const parsed = readServingKeys(structuredClone(keys))
+    expect(parsed.ring.activeAt((START + 30_000) / 1_000)?.id).toBe(2)
     // A worker whose clock goes back an hour does not seal with generation 1 again.
-    expect(parsed?.ring.activeAt((START + 30_000) / 1_000 - 3_600)?.id).toBe(2)
-    expect(parsed?.ring.activeAt((START + 45_000) / 1_000)?.id).toBe(3)
-    expect(parsed?.table).toEqual(KeyTable.of([]).withTrusted([]))
+    expect(parsed.ring.activeAt((START + 30_000) / 1_000 - 3_600)?.id).toBe(2)
+    expect(parsed.ring.activeAt((START + 45_000) / 1_000)?.id).toBe(3)
+    expect(parsed.table).toEqual(KeyTable.of([]).withTrusted([]))
   })
 
   it("leaves out what has retired or cannot be opened, and changes its signature with what it says", () => {
@@ -176,8 +176,8 @@ describe("what a node serves with", () => {
   })
 
   it("opens cookies of clients of every AEAD, and none of them changes its length with the generation", () => {
-    const before = parseServingKeys(structuredClone(at(START + 10_000)))?.ring ?? KeyRing.empty
-    const after = parseServingKeys(structuredClone(at(START + 30_000)))?.ring ?? KeyRing.empty
+    const before = readServingKeys(structuredClone(at(START + 10_000))).ring
+    const after = readServingKeys(structuredClone(at(START + 30_000))).ring
     const sealing = nobleAeads.get(COOKIE_AEAD) as Aead
     for (const id of [15, 16, 17, 30]) {
       const aead = aeadParameters(id) as AeadParameters

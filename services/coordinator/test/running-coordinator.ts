@@ -7,7 +7,7 @@ import { request } from "node:http"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { parseServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
 import {
   type CoordinatorReport,
   type FromCoordinator,
@@ -118,7 +118,7 @@ export const startCoordinator = (
   child.on("message", (raw) => {
     const message: FromCoordinator | undefined = parseFromCoordinator(raw)
     messages.push(message?.type ?? "keys")
-    if (message === undefined && parseServingKeys(raw) !== undefined) allKeys.push(raw as ServingKeys)
+    if (message?.type === "keys") allKeys.push(message)
     if (message?.type === "report") report = message
     if (message?.type === "warning") warnings.push(message.message)
   })

@@ -2,26 +2,19 @@
  * The clock's process: the one writer of the clock page. It asks the configured sources, decides whom to follow, and
  * publishes served time as a correction of CLOCK_REALTIME. It steers nothing, but for CLOCK_REALTIME in kernel mode.
  *
- * Arguments: --clock-page PATH --configuration JSON (see configuration.ts). Without a configuration, --stratum N serves
- * this machine's own clock.
+ * Arguments: --clock-page PATH. Its sources, settings and keys are its part of the serving plan.
  */
-import { dirname } from "node:path"
 import { parseArgs } from "node:util"
-import { parseServingKeys } from "@meridian/auth/serving-keys"
+import { readServingKeys } from "@meridian/auth/serving-keys"
 import type { ClockCommand } from "@meridian/events/clock"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
-import {
-  defaultTinker,
-  defaultTos,
-  type DisciplineConfiguration,
-  type FromDiscipline,
-  parseToDiscipline
-} from "@meridian/ipc/discipline-report"
+import { type FromDiscipline, parseToDiscipline, type ToDiscipline } from "@meridian/ipc/discipline-report"
+import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
+import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { readingsOf } from "./clocks.ts"
-import { InvalidConfiguration, parseConfiguration } from "./configuration.ts"
 import { nativePorts } from "./reference-drivers.ts"
 import { chooseKernelMode, kernelModeSurroundings } from "./kernel-mode.ts"
 import { DisciplineService } from "./service.ts"
@@ -34,9 +27,7 @@ const REPORT_INTERVAL_MS = 1_000
 const { values } = parseArgs({
   options: {
     help: { type: "boolean", default: false },
-    "clock-page": { type: "string" },
-    configuration: { type: "string" },
-    stratum: { type: "string", default: "10" }
+    "clock-page": { type: "string" }
   }
 })
 
@@ -46,44 +37,23 @@ const fail = (message: string): never => {
 }
 
 const path = values["clock-page"]
-if (values.help || path === undefined)
-  fail("started by the supervisor (`meridian up`), which names the clock page and hands over the configuration")
+if (values.help || path === undefined || process.send === undefined)
+  fail("started by the supervisor (`meridian up`), which names the clock page and hands over its plan")
 
-const localOnly = (): DisciplineConfiguration => ({
-  sources: [],
-  referenceClocks: [],
-  localReference: { stratum: Number(values.stratum) },
-  tos: defaultTos,
-  tinker: defaultTinker,
-  driftfile: null,
-  leapfile: null,
-  leapfileHashIgnored: false,
-  statsdir: null,
-  filegen: [],
-  mode: "virtual",
-  cookieDirectory: dirname(path as string),
-  leapSmearSeconds: 0
-})
-
-const readConfiguration = (): DisciplineConfiguration => {
-  if (values.configuration === undefined) return localOnly()
-  try {
-    return parseConfiguration(values.configuration)
-  } catch (error) {
-    if (error instanceof InvalidConfiguration) return fail(`--configuration: ${error.message}`)
-    throw error
-  }
-}
-
-const configuration = readConfiguration()
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
-/** Without a supervisor, standard error is all there is for warnings. */
+const channel = new SupervisorChannel<DisciplinePlan, ToDiscipline, FromDiscipline<ClockCommand>>({
+  service: "discipline",
+  plan: disciplinePlan,
+  read: parseToDiscipline
+})
 const send = (message: FromDiscipline<ClockCommand>): void => {
-  // A supervisor that dies at this moment is the disconnect handler's matter.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {})
-  else if (message.type === "warning") process.stderr.write(`meridian discipline: ${message.message}\n`)
+  if (message.type === "warning") channel.warn(message.message)
+  else channel.send(message)
 }
+const {
+  plan: { configuration }
+} = await channel.first
 
 const page = openClockPageWriter(path as string)
 const mode = chooseKernelMode(configuration, kernelModeSurroundings())
@@ -131,14 +101,6 @@ const end = (status: 0 | 1): void => {
   else process.send(service.report(), undefined, undefined, done)
 }
 
-process.on("message", (message) => {
-  const keys = parseServingKeys(message)
-  if (keys !== undefined) return service.useKeys(keys.table)
-  const told = parseToDiscipline(message)
-  if (told?.type === "drain") end(0)
-  else if (told?.type === "system-counters") service.countersArrived(told)
-  else if (told?.type === "peers-seen") void digestsOnce().then((digests) => service.peersSeen(told, digests))
-})
 // A supervisor that is gone cannot restart or end anybody.
 process.on("disconnect", () => end(0))
 process.on("SIGTERM", () => end(0))
@@ -147,6 +109,15 @@ process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
 
 service.start()
+channel.run({
+  // Sources and settings are those it started with: another configuration takes another process.
+  take: ({ keys }) => service.useKeys(readServingKeys(keys).table),
+  obey: (told) => {
+    if (told.type === "drain") end(0)
+    else if (told.type === "system-counters") service.countersArrived(told)
+    else void digestsOnce().then((digests) => service.peersSeen(told, digests))
+  }
+})
 setInterval(() => service.tick(), TICK_MS)
 setInterval(() => send(service.report()), REPORT_INTERVAL_MS)
 send({ type: "ready" })

@@ -37,3 +37,6 @@ export const resolutionProblem = (error: unknown): string => {
       return code === "" ? String(error) : code
   }
 }
+
+/** The numeric address that a host is, or undefined for a name. */
+export const numericAddress = (host: string): string | undefined => (isIP(host) === 0 ? undefined : host)

@@ -1,16 +1,14 @@
-/** The drift file, the leap second file, events on their way out, and the configuration: good ones and bad ones. */
+/** The drift file, the leap second file, events on their way out: good ones and bad ones. */
 import { createHash } from "node:crypto"
 import { readFileSync, statSync, writeFileSync } from "node:fs"
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ClockCommand } from "@meridian/events/clock"
 import { ClockEventOutbox } from "../src/clock-event-outbox.ts"
-import { InvalidConfiguration, parseConfiguration } from "../src/configuration.ts"
 import { DriftFile } from "../src/drift-file.ts"
 import { leapMoment, LeapSeconds } from "../src/leap-seconds.ts"
 import { foldClock } from "./clock-fold.ts"
-import { referenceClock } from "./reference-stage.ts"
-import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
+import { type Folder, makeFolder } from "./running-discipline.ts"
 
 let folder: Folder
 beforeEach(() => {
@@ -170,48 +168,5 @@ describe("events", () => {
     outbox.add({ _tag: "Step", offset: 1, reason: "x".repeat(1_000), measurements })
     outbox.flush(0)
     expect(sent[0]).toMatchObject({ reason: "x".repeat(256), measurements: measurements.slice(0, 64) })
-  })
-})
-
-describe("the configuration", () => {
-  const clock = referenceClock()
-  const good = () => configurationOf(folder, { sources: [upstream("192.0.2.1", 123)] })
-
-  it("is read back as it was handed over", () => {
-    expect(parseConfiguration(JSON.stringify(good()))).toEqual(good())
-  })
-
-  it.each([
-    [{ mode: "fast" }, /^mode: expected virtual, kernel, found "fast"$/],
-    [
-      { sources: [{ ...upstream("x", 1), minpoll: 6, maxpoll: 5 }] },
-      /^sources\[0\]\.maxpoll: expected a whole number from 6/
-    ],
-    [{ sources: [{ ...upstream("x", 1), kind: "broadcast" }] }, /^sources\[0\]\.kind: expected server, pool, peer/],
-    [
-      { referenceClocks: [{ ...clock, driver: "nmea" }] },
-      /^referenceClocks\[0\]\.driver: expected shm, sock, pps, phc/
-    ],
-    [{ referenceClocks: [{ ...clock, driver: "pps" }] }, /^referenceClocks\[0\]\.path: expected a text/],
-    [{ referenceClocks: [{ ...clock, unit: 256 }] }, /^referenceClocks\[0\]\.unit: /],
-    [{ referenceClocks: [{ ...clock, time1: "1" }] }, /^referenceClocks\[0\]\.time1: expected a number/],
-    [{ referenceClocks: [{ ...clock, minpoll: 5, maxpoll: 4 }] }, /^referenceClocks\[0\]\.maxpoll: /],
-    [{ localReference: { stratum: 16 } }, /^localReference\.stratum: /],
-    [{ tos: { maxdist: -1 } }, /^tos\.maxdist: expected a number that is not negative/],
-    [{ filegen: [{ name: "loopstats", file: "../../etc/x", type: "day", link: true }] }, /without \.\./],
-    [{ cookieDirectory: 5 }, /^cookieDirectory: expected a text that is not empty, found 5$/]
-  ])("with %j is refused by place, expectation and finding", (change, message) => {
-    const json = JSON.stringify({ ...good(), ...change })
-    expect(() => parseConfiguration(json)).toThrow(InvalidConfiguration)
-    expect(() => parseConfiguration(json)).toThrow(message)
-  })
-
-  it("of any JSON is read or refused", () => {
-    fc.assert(
-      fc.property(fc.json(), (json) => {
-        expect(() => parseConfiguration(json)).toThrow(InvalidConfiguration)
-      })
-    )
-    expect(() => parseConfiguration("{")).toThrow(InvalidConfiguration)
   })
 })

@@ -199,7 +199,7 @@ describe.skipIf(!peersAvailable("discipline", ["ntpsec-ntpd"]) || !canMakeNamesp
         trusted: [{ first: 5, last: 5 }],
         sendCryptoNak: false
       }
-      discipline.send(keys)
+      discipline.useKeys(keys)
       const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
       expect(report.tracking).toMatchObject({ systemPeer: "127.0.0.1", stratum: 7 })
       expect(report.sources[0]).toMatchObject({ authentication: { kind: "symmetric", key: 5 }, verdict: "system-peer" })

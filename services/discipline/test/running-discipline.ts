@@ -5,6 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import type { ClockCommand } from "@meridian/events/clock"
 import { type ClockPageReader, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
@@ -17,6 +18,7 @@ import {
   type SourceReport,
   type UpstreamConfiguration
 } from "@meridian/ipc/discipline-report"
+import type { HoldsMessage } from "@meridian/ipc/serving-plan"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
 
@@ -72,6 +74,8 @@ export interface RunningDiscipline {
   readonly events: readonly ClockCommand[]
   readonly stderr: () => string
   readonly send: (message: object) => void
+  /** Sends its plan again with these keys in it. */
+  readonly useKeys: (keys: ServingKeys) => void
   /** The next report that satisfies the condition; fails after a while with the last one seen. */
   readonly report: (until?: (report: DisciplineReport) => boolean, seconds?: number) => Promise<DisciplineReport>
   /** The first event that satisfies the condition; fails after a while. */
@@ -113,18 +117,9 @@ export const startDiscipline = async (
 ): Promise<RunningDiscipline> => {
   const { NODE_OPTIONS: _options, VITEST: _vitest, NODE_ENV: _env, ...env } = process.env
   const page = folder.file("clock.page")
-  const configuration = JSON.stringify(configurationOf(folder, change))
+  const configuration = configurationOf(folder, change)
   const within = namespace === undefined ? [] : ["ip", "netns", "exec", namespace]
-  const line = [
-    ...withoutSysTime,
-    ...within,
-    process.execPath,
-    program,
-    "--clock-page",
-    page,
-    "--configuration",
-    configuration
-  ]
+  const line = [...withoutSysTime, ...within, process.execPath, program, "--clock-page", page]
   const child = spawn(line[0]!, line.slice(1), {
     env,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -137,12 +132,19 @@ export const startDiscipline = async (
   let last: DisciplineReport | undefined
   let isReady = false
   child.on("message", (raw) => {
+    if ((raw as HoldsMessage).type === "holds") return
     const message = parseFromDiscipline(raw)
     if (message?.type === "warning") warnings.push(message.message)
     else if (message?.type === "clock-events") events.push(...(message.events as ClockCommand[]))
     else if (message?.type === "report") last = message
     else if (message?.type === "ready") isReady = true
   })
+  let version = 0
+  const useKeys = (keys: ServingKeys): void => {
+    version += 1
+    child.send({ type: "plan", version, sockets: [], plan: { keys, configuration } } as never)
+  }
+  useKeys(noKeys)
   for (let waited = 0; !isReady && waited < PATIENCE_MS && child.exitCode === null; waited += 20) await sleep(20)
   if (!isReady) {
     child.kill("SIGKILL")
@@ -157,6 +159,7 @@ export const startDiscipline = async (
     events,
     stderr: () => stderr,
     send: (message) => void child.send(message as never),
+    useKeys,
     report: async (until = () => true, seconds = PATIENCE_MS / 1e3) => {
       let seen: DisciplineReport | undefined
       for (let waited = 0; waited < seconds * 1e3; waited += 50) {

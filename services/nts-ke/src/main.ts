@@ -1,16 +1,20 @@
 /**
- * An NTS-KE process: listens on the sockets its supervisor opened, answers NTS key establishment (RFC 8915 §4), seals
- * cookies with the master keys it is told, until told to drain. Arguments: see arguments.ts or --help.
+ * An NTS-KE process: listens on the sockets its supervisor opened, answers NTS key establishment (RFC 8915 §4) by its part of
+ * the serving plan, until told to drain. Arguments: --sockets FD[,FD…]; without the addon it listens where the plan says.
  */
-import { InvalidKeyRing, KeyRing } from "@meridian/auth/key-ring"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseArgs } from "node:util"
+import { KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { nativeTls } from "@meridian/tls/tls-listener"
-import { type FromNtsKe, type KeysMessage, type NtsKeReport, parseToNtsKe } from "@meridian/ipc/nts-ke-report"
-import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
+import { type FromNtsKe, type NtsKeReport, parseToNtsKe, type ToNtsKe } from "@meridian/ipc/nts-ke-report"
+import { type NtsKePlan, ntsKePlan } from "@meridian/ipc/serving-plan"
+import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { CertificateStore } from "./certificate-store.ts"
 import { NtsKeListener } from "./listener.ts"
+import { doorsOf, type Settings, settingsOf } from "./settings.ts"
 import { openTlsNative } from "./tls-native.ts"
 import { openTlsNode } from "./tls-node.ts"
 
@@ -24,30 +28,43 @@ const fail = (message: string, status: 1 | 2): never => {
 
 const explain = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-const readArguments = (): Arguments => {
+const { values } = parseArgs({
+  options: { help: { type: "boolean", default: false }, sockets: { type: "string", default: "" } }
+})
+if (values.help || process.send === undefined)
+  fail("started by the supervisor (`meridian up`), which hands it listening sockets and its plan", 2)
+
+// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+
+if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
+const channel = new SupervisorChannel<NtsKePlan, ToNtsKe, FromNtsKe>({
+  service: "nts-ke",
+  plan: ntsKePlan,
+  read: parseToNtsKe
+})
+const warn = (message: string): void => channel.warn(message)
+const { plan: first, sockets: places } = await channel.first
+
+const readSettings = (): Settings => {
   try {
-    const parsed = parseArguments(process.argv.slice(2))
-    if (parsed !== undefined) return parsed
+    return settingsOf(first)
   } catch (error) {
     return fail(explain(error), 2)
   }
-  process.stderr.write(USAGE)
-  return process.exit(2)
 }
-
-const send = (message: FromNtsKe): void => {
-  // A supervisor that dies at this moment is the disconnect handler's matter.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {})
-}
-
-/** Without a supervisor, standard error is all there is. */
-const warn = (message: string): void => {
-  if (process.connected) send({ type: "warning", message })
-  else process.stderr.write(`meridian nts-ke: ${message}\n`)
-}
-
-if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
-const settings = readArguments()
+const settings = readSettings()
+const doors = doorsOf(
+  values.sockets
+    .split(",")
+    .filter((text) => text !== "")
+    .map(Number),
+  places
+)
+if (doors.length === 0) fail("was given no socket and no place to listen", 2)
 if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
 
 const sealing = aeadProvider().batch
@@ -90,29 +107,12 @@ const report = (): NtsKeReport => {
   }
 }
 
-let started = false
-const start = async (): Promise<void> => {
-  if (started) return
-  started = true
-  try {
-    for (const door of settings.doors) await listener.listen(door)
-  } catch (error) {
-    fail(`cannot listen: ${explain(error)}`, 1)
-  }
-  store.watch()
-  setInterval(() => send(report()), settings.reportSeconds * 1000)
-  send({ type: "ready" })
-  releaseStartupPagesSoon()
-}
+const keysArrived = Promise.withResolvers<void>()
 
-const takeKeys = ({ generations }: KeysMessage): void => {
-  try {
-    listener.keys = KeyRing.of(generations)
-  } catch (error) {
-    if (!(error instanceof InvalidKeyRing)) throw error
-    warn(`the new master keys cannot be used, the old ones stay: ${error.message}`)
-  }
-  void start()
+/** Keys are replaced whole; certificates, TLS and limits are those it started with. */
+const take = ({ generations }: NtsKePlan): void => {
+  listener.keys = KeyRing.of(generations)
+  if (generations.length > 0) keysArrived.resolve()
 }
 
 const drain = async (): Promise<never> => {
@@ -124,23 +124,22 @@ const drain = async (): Promise<never> => {
   return new Promise(() => {})
 }
 
-process.on("message", (raw) => {
-  const message = parseToNtsKe(raw)
-  switch (message?.type) {
-    case "keys":
-      return takeKeys(message)
-    case "reload":
-      return store.reload()
-    case "drain":
-      return void drain()
-    case undefined:
-  }
-})
-// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
 // systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.
 process.on("SIGTERM", () => void drain())
-process.on("SIGHUP", () => {})
-setTimeout(() => void start(), KEYS_WAIT_MS)
+channel.run({
+  take,
+  obey: (told) => {
+    if (told.type === "reload") store.reload()
+    else void drain()
+  }
+})
+await Promise.race([keysArrived.promise, sleep(KEYS_WAIT_MS)])
+try {
+  for (const door of doors) await listener.listen(door)
+} catch (error) {
+  fail(`cannot listen: ${explain(error)}`, 1)
+}
+store.watch()
+setInterval(() => channel.send(report()), settings.reportSeconds * 1000)
+channel.send({ type: "ready" })
+releaseStartupPagesSoon()

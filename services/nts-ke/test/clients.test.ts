@@ -18,6 +18,7 @@ import {
   makeFolder,
   opened,
   type RunningService,
+  settingsWith,
   startService
 } from "./running-service.ts"
 
@@ -118,10 +119,9 @@ describe.runIf(withChrony)("chrony", () => {
 describe.runIf(withNtpsec)("NTPsec", () => {
   it("ntpd gets eight cookies and the port, in a network of its own, from a service that opened its own socket", async () => {
     const program = resolve(import.meta.dirname, "../src/main.ts")
-    const own = ["--bind", "127.0.0.1,4460", "--certificate", `${files.certificate},${files.key}`, "--ntp-port", "1123"]
     const server = spawn(
       "unshare",
-      ["-n", "sh", "-c", 'ip link set lo up && exec "$0" "$@"', process.execPath, program, ...own],
+      ["-n", "sh", "-c", 'ip link set lo up && exec "$0" "$@"', process.execPath, program],
       { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced", env: childEnvironment() }
     )
     const ended = once(server, "exit")
@@ -132,7 +132,11 @@ describe.runIf(withNtpsec)("NTPsec", () => {
       ready ||= message?.type === "ready"
       if (message?.type === "report") reports.push(message)
     })
-    server.send({ type: "keys", generations: [generation(1)] })
+    const plan = {
+      ...settingsWith({ certificates: [files], timeServer: { host: null, port: 1123 } }),
+      generations: [generation(1)]
+    }
+    server.send({ type: "plan", version: 1, sockets: [{ address: "127.0.0.1", port: 4460 }], plan })
     await vi.waitUntil(() => ready, { timeout: PATIENCE_MS })
     const place = join(folder.path, "ntpsec")
     mkdirSync(place)

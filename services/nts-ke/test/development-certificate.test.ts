@@ -112,7 +112,7 @@ describe("developmentCertificate", () => {
 
   it("is made by the service when no certificate is given", async () => {
     const place = join(folder.path, "state", "new")
-    const service = await startService({ args: ["--development-certificate", place] })
+    const service = await startService({ settings: { developmentDirectory: place } })
     try {
       const ca = join(place, "nts-development-certificate.pem")
       expect(existsSync(ca)).toBe(true)

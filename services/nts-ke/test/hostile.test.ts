@@ -3,16 +3,17 @@ import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import type { Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
+import type { NtsKeSettings } from "@meridian/ipc/serving-plan"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { encodeRecords, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
 import { ask, connected, ended, plain, request, summary, type Target } from "./ke-client.ts"
-import { type Folder, makeFolder, type RunningService, startService } from "./running-service.ts"
+import { type Folder, makeFolder, NO_CHOICE, type RunningService, startService, UNLIMITED } from "./running-service.ts"
 
 /** Seconds, where it is a limit that ends a connection; elsewhere the limits are too long to matter. */
 const HANDSHAKE_LIMIT = 0.6
 const EXCHANGE_LIMIT = 0.4
-const SHORT = ["--handshake-limit", String(HANDSHAKE_LIMIT)]
+const SHORT = { handshakeSeconds: HANDSHAKE_LIMIT }
 
 /** Less than TCP_DEFER_ACCEPT of libs/tls/native/tcp.c. */
 const HELD_BACK_MS = 4_500
@@ -34,9 +35,9 @@ afterAll(async () => {
   folder.remove()
 })
 
-const started = async (...args: readonly string[]): Promise<RunningService & Target> => {
+const started = async (settings: Partial<NtsKeSettings> = {}): Promise<RunningService & Target> => {
   const files = folder.certificate(`server-${++serial}`, ["localhost"])
-  const service = await startService({ certificates: [files], args })
+  const service = await startService({ certificates: [files], settings })
   services.push(service)
   return { ...service, ca: files.certificate }
 }
@@ -66,7 +67,7 @@ const garbage: Readonly<Record<string, Uint8Array>> = {
 
 describe.concurrent("before TLS", () => {
   it("drops what is not TLS at once, and goes through random bytes without a crash", async () => {
-    const service = await started("--rate-per-address", "0,0")
+    const service = await started({ admission: UNLIMITED })
     for (const bytes of Object.values(garbage)) {
       const socket = await opened(service)
       socket.write(bytes)
@@ -101,7 +102,7 @@ describe.concurrent("before TLS", () => {
   })
 
   it("ends a handshake that does not go on, also one that is fed a byte at a time", async () => {
-    const service = await started(...SHORT)
+    const service = await started(SHORT)
     const from = performance.now()
     const stalled = await opened(service)
     stalled.write(ONE_BYTE)
@@ -118,7 +119,7 @@ describe.concurrent("before TLS", () => {
 
 describe.concurrent("after the handshake", () => {
   it("ends a client that stays silent, and one that sends a byte at a time", async () => {
-    const service = await started("--exchange-limit", String(EXCHANGE_LIMIT))
+    const service = await started({ exchangeSeconds: EXCHANGE_LIMIT })
     const from = performance.now()
     const silent = await connected(service)
     const slow = await connected(service)
@@ -154,7 +155,7 @@ describe.concurrent("after the handshake", () => {
 
   it("ends a client that took its answer and stays", async () => {
     // Long enough for an honest client on a busy machine.
-    const service = await started("--exchange-limit", "5")
+    const service = await started({ exchangeSeconds: 5 })
     const socket = await connected(service, {})
     sockets.push(socket)
     // Held open on this side: the server's goodbye is never answered.
@@ -181,7 +182,7 @@ describe.concurrent("after the handshake", () => {
 
 describe.concurrent("too many", () => {
   it("holds the connections of one address to their number, and gives places back", async () => {
-    const service = await started("--connections-per-address", "5")
+    const service = await started({ admission: { ...NO_CHOICE, connectionsPerAddress: 5 } })
     const held = await Promise.all(Array.from({ length: 5 }, () => connected(service)))
     sockets.push(...held)
     expect((await ask(service, request(15))).end).toBe("ECONNRESET")
@@ -195,17 +196,11 @@ describe.concurrent("too many", () => {
   })
 
   it("holds all connections to their number, in bounded memory, while some go on being served", async () => {
-    const service = await started(
-      "--connections",
-      "40",
-      "--connections-per-address",
-      "100",
-      "--rate-per-address",
-      "0,0",
+    const service = await started({
+      admission: { ...UNLIMITED, connections: 40, connectionsPerAddress: 100 },
       // Long beside the whole flood, so that most of it finds every place taken.
-      "--handshake-limit",
-      "5"
-    )
+      handshakeSeconds: 5
+    })
     const { rss } = await service.report()
     let ended = 0
     for (let wave = 0; wave < 15; wave++) {
@@ -227,7 +222,7 @@ describe.concurrent("too many", () => {
   })
 
   it("slows down an address that connects too often", async () => {
-    const service = await started("--rate-per-address", "1,10")
+    const service = await started({ admission: { ...NO_CHOICE, ratePerAddress: { perSecond: 1, burst: 10 } } })
     const ends: string[] = []
     for (let index = 0; index < 10; index++) ends.push((await ask(service, request(15))).end)
     let refused = 0
@@ -243,7 +238,7 @@ describe.concurrent("too many", () => {
   })
 
   it("slows down all of them together", async () => {
-    const service = await started("--rate", "1,5", "--rate-per-address", "0,0")
+    const service = await started({ admission: { ...UNLIMITED, rate: { perSecond: 1, burst: 5 } } })
     const endings = await Promise.all(Array.from({ length: 30 }, () => ask(service, request(15))))
     const refused = endings.filter(({ end }) => end === "ECONNRESET").length
     expect(refused).toBeGreaterThanOrEqual(5)
@@ -253,7 +248,7 @@ describe.concurrent("too many", () => {
 
 describe("bytes of a request", () => {
   it("ends in a reply or a regular goodbye whatever the records are", async () => {
-    const service = await started("--rate-per-address", "0,0")
+    const service = await started({ admission: UNLIMITED })
     const types = [RecordType.nextProtocol, RecordType.aead, RecordType.endOfMessage, 5, 6, 7, 1024, 0x3fff]
     for (let round = 0; round < 120; round++) {
       const noise = randomBytes(8 + round)

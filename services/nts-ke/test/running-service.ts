@@ -20,6 +20,7 @@ import {
   parseFromNtsKe,
   type ToNtsKe
 } from "@meridian/ipc/nts-ke-report"
+import type { HoldsMessage, NtsKeSettings, PlanMessage } from "@meridian/ipc/serving-plan"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import type { CertificateFiles } from "../src/certificates.ts"
 import { selfSigned } from "../src/development-certificate.ts"
@@ -64,6 +65,8 @@ export interface RunningService {
   readonly stderr: () => string
   readonly warnings: readonly string[]
   readonly send: (message: ToNtsKe) => void
+  /** Sends its plan again with these keys in it. */
+  readonly useKeys: (generations: readonly Generation[]) => void
   /** The next report that satisfies the condition; fails after a while with the last one seen. */
   readonly report: (until?: (report: NtsKeReport) => boolean) => Promise<NtsKeReport>
   /** The next warning that matches. */
@@ -76,7 +79,7 @@ export interface RunningService {
 
 export interface ServiceOptions {
   readonly certificates?: readonly CertificateFiles[]
-  readonly args?: readonly string[]
+  readonly settings?: Partial<NtsKeSettings>
   readonly addresses?: readonly string[]
   readonly generations?: readonly Generation[]
 }
@@ -118,10 +121,10 @@ export const childEnvironment = (): NodeJS.ProcessEnv => {
 /** A descriptor's child sees it under this number: after standard in, out, error and the message channel. */
 const FIRST_PASSED_DESCRIPTOR = 4
 
-const spawnService = (descriptors: readonly number[], args: readonly string[]): ChildProcess =>
+const spawnService = (descriptors: readonly number[]): ChildProcess =>
   spawn(
     process.execPath,
-    [program, "--descriptors", descriptors.map((_, index) => FIRST_PASSED_DESCRIPTOR + index).join(","), ...args],
+    [program, "--sockets", descriptors.map((_, index) => FIRST_PASSED_DESCRIPTOR + index).join(",")],
     {
       stdio: ["ignore", "inherit", "pipe", "ipc", ...descriptors],
       serialization: "advanced",
@@ -129,20 +132,34 @@ const spawnService = (descriptors: readonly number[], args: readonly string[]): 
     }
   )
 
+/** Limits as the service chooses them, and without any on how often one address may come. */
+export const NO_CHOICE: NtsKeSettings["admission"] = {
+  connections: null,
+  connectionsPerAddress: null,
+  rate: null,
+  ratePerAddress: null
+}
+export const UNLIMITED: NtsKeSettings["admission"] = { ...NO_CHOICE, ratePerAddress: { perSecond: 0, burst: 0 } }
+
+/** What a service works by that nobody configured further. */
+export const settingsWith = (change: Partial<NtsKeSettings>): NtsKeSettings => ({
+  certificates: [],
+  developmentDirectory: "/nonexistent",
+  tls: { minimum: null, maximum: null, cipherSuites: null, curves: null },
+  // The client shares a busy machine with it; what these limits do is for tests that ask for shorter ones.
+  handshakeSeconds: 60,
+  exchangeSeconds: 60,
+  reportSeconds: 0.1,
+  aeads: [15, 16, 17, 30],
+  timeServer: { host: null, port: null },
+  admission: NO_CHOICE,
+  ...change
+})
+
 export const startService = async (options: ServiceOptions): Promise<RunningService> => {
-  const { certificates = [], args = [], addresses = ["127.0.0.1"], generations = [generation(1)] } = options
+  const { certificates = [], settings = {}, addresses = ["127.0.0.1"], generations = [generation(1)] } = options
   const { port, descriptors } = await listenOnFreePort(addresses)
-  const child = spawnService(descriptors, [
-    "--report-interval",
-    "0.1",
-    // The client shares a busy machine with it; what these limits do is for tests that ask for shorter ones.
-    "--handshake-limit",
-    "60",
-    "--exchange-limit",
-    "60",
-    ...certificates.flatMap(({ certificate, key }) => ["--certificate", `${certificate},${key}`]),
-    ...args
-  ])
+  const child = spawnService(descriptors)
   for (const descriptor of descriptors) closeSync(descriptor)
   const exited = once(child, "exit")
   const heard: FromNtsKe[] = []
@@ -150,6 +167,7 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
   let errors = ""
   child.stderr?.on("data", (chunk: Buffer) => void (errors += chunk.toString()))
   child.on("message", (raw) => {
+    if ((raw as HoldsMessage).type === "holds") return
     const message = parseFromNtsKe(raw)
     if (message === undefined) throw new Error(`not a message of ours: ${JSON.stringify(raw)}`)
     heard.push(message)
@@ -177,7 +195,14 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
     }
     return child.exitCode
   }
-  send({ type: "keys", generations })
+  let version = 0
+  const useKeys = (held: readonly Generation[]): void => {
+    version += 1
+    const plan = { ...settingsWith({ certificates, ...settings }), generations: held }
+    const sockets = addresses.map((address) => ({ address, port }))
+    child.send({ type: "plan", version, sockets, plan } satisfies PlanMessage)
+  }
+  useKeys(generations)
   try {
     await hear("ready", 0, (message): message is NtsKeReady => message.type === "ready")
   } catch (error) {
@@ -190,6 +215,7 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
     stderr: () => errors,
     warnings,
     send,
+    useKeys,
     report: (until = () => true) =>
       hear("report", heard.length, (message): message is NtsKeReport => message.type === "report" && until(message)),
     warning: async (pattern) => {

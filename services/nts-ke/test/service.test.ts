@@ -5,7 +5,15 @@ import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { RecordType } from "@meridian/wire/nts-ke"
 import { ask, connected, type Ending, request, summary, type Target } from "./ke-client.ts"
 import { probes } from "./requests.ts"
-import { type Folder, generation, makeFolder, opened, type RunningService, startService } from "./running-service.ts"
+import {
+  type Folder,
+  generation,
+  makeFolder,
+  opened,
+  type RunningService,
+  startService,
+  UNLIMITED
+} from "./running-service.ts"
 
 const addresses = loopbackAddresses("NTS-KE")
 let folder: Folder
@@ -27,7 +35,7 @@ describe("one request on each connection", () => {
 
   beforeAll(async () => {
     const files = folder.certificate("server", ["localhost", "127.0.0.1"])
-    service = await startService({ certificates: [files], args: ["--rate-per-address", "0,0"] })
+    service = await startService({ certificates: [files], settings: { admission: UNLIMITED } })
     target = { port: service.port, ca: files.certificate }
     for (const { name, bytes, behaviour } of probes) endings.set(name, await ask(target, bytes, behaviour))
   })
@@ -85,26 +93,26 @@ describe("one request on each connection", () => {
       generation(3, { activation: now + 1000 }),
       generation(4, { activation: now - 5, revoked: true })
     ]
-    service.send({ type: "keys", generations })
+    service.useKeys(generations)
     const [cookie] = cookiesOf(await ask(target, request(15)))
     expect(opened(cookie!, [generation(2)])).toMatchObject({ aead: { id: 15 } })
   })
 
   it("keeps the old keys when new ones make no ring, and says so without quoting them", async () => {
-    service.send({ type: "keys", generations: [generation(9), generation(9)] })
-    const warning = await service.warning(/master keys/)
+    service.useKeys([generation(9), generation(9)])
+    const warning = await service.warning(/goes on by the one before/)
     expect(warning).toContain("generation 9: its id is used twice")
     const [cookie] = cookiesOf(await ask(target, request(15)))
     expect(opened(cookie!, [generation(2)])).toMatchObject({ aead: { id: 15 } })
   })
 
   it("answers with an internal error while there is no key to seal with", async () => {
-    service.send({ type: "keys", generations: [generation(5, { retirement: 1 })] })
+    service.useKeys([generation(5, { retirement: 1 })])
     expect(summary((await ask(target, request(15))).records)).toBe("error!(2) end!")
     expect(summary((await ask(target, request(999))).records)).toBe("protocol!(0) aead!() end!")
     const { counters } = await service.report((report) => report.counters.outcomes["no-master-key"] !== undefined)
     expect(counters.outcomes["no-master-key"]).toBe(1)
-    service.send({ type: "keys", generations: [generation(1)] })
+    service.useKeys([generation(1)])
     expect(cookiesOf(await ask(target, request(15)))).toHaveLength(8)
   })
 
@@ -217,8 +225,8 @@ describe("TLS", () => {
 describe("as configured", () => {
   it("tells clients another server and port, and offers only the AEADs it was told", async () => {
     const files = folder.certificate("told", ["localhost"])
-    const args = ["--ntp-server", "ntp.example", "--ntp-port", "1123", "--aeads", "16,30"]
-    const service = await startService({ certificates: [files], args })
+    const settings = { timeServer: { host: "ntp.example", port: 1123 }, aeads: [16, 30] }
+    const service = await startService({ certificates: [files], settings })
     const target = { port: service.port, ca: files.certificate }
     try {
       expect(summary((await ask(target, request(15, 17, 16))).records)).toBe(
@@ -233,7 +241,10 @@ describe("as configured", () => {
 
   it("accepts TLS 1.2 when told to, with a warning, and its keys are right there too", async () => {
     const files = folder.certificate("old", ["localhost"])
-    const service = await startService({ certificates: [files], args: ["--tls-min", "TLS1.2"] })
+    const service = await startService({
+      certificates: [files],
+      settings: { tls: { minimum: "TLSv1.2", maximum: null, cipherSuites: null, curves: null } }
+    })
     try {
       expect(await service.warning(/TLS 1\.2/)).toContain("RFC 8915 asks for TLS 1.3")
       const target = { port: service.port, ca: files.certificate }

@@ -114,7 +114,10 @@ const program = Effect.gen(function* () {
       stateDirectory: relative(process.cwd(), plan.stateDirectory) || ".",
       stateFlag,
       port: plan.ports[0] ?? 0,
-      nts: plan.nts,
+      nts: plan.nts && {
+        port: plan.nts.port,
+        developmentCertificate: plan.nts.settings.certificates.length === 0
+      },
       user: plan.identity?.name,
       root: isRoot
     })

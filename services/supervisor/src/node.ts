@@ -5,11 +5,11 @@
 import { mkdirSync, openSync, rmSync } from "node:fs"
 import { availableParallelism, hostname } from "node:os"
 import { join } from "node:path"
-import { masterKeysOf, symmetricKeysOf } from "@meridian/auth/serving-keys"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NtsKeSettings } from "@meridian/ipc/serving-plan"
 import { addCounters, noCounters } from "@meridian/ipc/worker-report"
 import type { PacketKind } from "@meridian/udp/packet-steering"
 import * as Effect from "effect/Effect"
@@ -17,11 +17,12 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
-import { ControlSlot, controlKeyOf } from "./control-slot.ts"
+import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
+import { PlanBoard } from "./plan-board.ts"
 import { type Identity, settlePrivilege } from "./privilege.ts"
 import { formatListen, openListeners, openSockets } from "./sockets.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
@@ -65,10 +66,8 @@ export interface NtsPlan {
   /** TCP */
   readonly port: number
   readonly processes: number
-  /** For the service's command line: certificates, TLS versions, what it tells clients. */
-  readonly arguments: readonly string[]
-  /** No certificate is configured: one that only its owner trusts is made in the state directory. */
-  readonly developmentCertificate: boolean
+  /** Certificates, TLS versions, what it tells clients. */
+  readonly settings: NtsKeSettings
 }
 
 /** ADDRESS:PORT of every UDP socket. */
@@ -151,15 +150,19 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
-    const board = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => {
-      clock.process.broadcast(symmetricKeysOf(keys))
-      shown.process.broadcast(controlKeyOf(keys, plan.controlKey))
-      for (const slot of ntsKe) slot.process.broadcast(masterKeysOf(keys))
-      // A worker of a node that serves plain time alone does not carry the ciphers' memory.
-      if (hasKeys) for (const slot of workers) slot.process.broadcast(keys)
+    const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => board.change({ keys }))
+    const board = new PlanBoard({
+      keys: keyBoard.keys,
+      servesKeys: hasKeys,
+      serving: {
+        minimumPoll: 0,
+        precision: null,
+        tellPeers: (plan.discipline.passivePeers ?? 0) > 0
+      },
+      ntsKe: plan.nts?.settings ?? null,
+      discipline: plan.discipline,
+      control: { stateDirectory: plan.stateDirectory, controlKey: plan.controlKey ?? null }
     })
-    const keys = () => board.keys
-    const takesPeers = (plan.discipline.passivePeers ?? 0) > 0
     const workers: readonly WorkerSlot[] = sockets.workers.map(
       (own, index) =>
         new WorkerSlot({
@@ -167,52 +170,47 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
           program: plan.programs.worker,
           clockPage,
           sockets: own,
-          keys: hasKeys ? keys : undefined,
-          onPeers: takesPeers ? (seen) => clock.process.broadcast(seen) : undefined
+          board,
+          onPeers: (seen) => clock.service.process.broadcast(seen),
+          warn
         })
     )
     const ntsKe: readonly NtsKeSlot[] = listeners.map(
-      (own, index) =>
-        new NtsKeSlot({
-          index,
-          program: plan.programs.ntsKe,
-          arguments: plan.nts?.arguments ?? [],
-          sockets: own,
-          keys: () => masterKeysOf(keys()),
-          warn
-        })
+      (own, index) => new NtsKeSlot({ index, program: plan.programs.ntsKe, sockets: own, board, warn })
     )
 
     const coordinator = new CoordinatorPlace({
       program: plan.programs.coordinator,
       arguments: plan.coordinatorArguments,
       environment: plan.coordinatorEnvironment,
-      onKeys: (given) => board.useLog(given),
+      onKeys: (given) => keyBoard.useLog(given),
       warn
     })
     const clock: ClockPlace = new ClockPlace({
       program: plan.programs.discipline,
       page,
-      configuration: plan.discipline,
+      board,
       maySetClock: privilege.forClock,
-      keys: () => symmetricKeysOf(keys()),
       onEvents: (events) => coordinator.tellClockEvents(events),
       warn
     })
     const shown: ControlSlot = new ControlSlot({
       program: plan.programs.control,
-      stateDirectory: plan.stateDirectory,
-      controlKey: plan.controlKey,
-      descriptors: sockets.ofKind("control"),
-      keys: () => controlKeyOf(keys(), plan.controlKey),
+      sockets: sockets.ofKind("control"),
+      board,
       warn
     })
-    for (const problem of board.readFile()) warn(problem)
+    // Everything that is served by the plan; a service that is added is added here.
+    const services: readonly { readonly tellPlan: () => void }[] = [...workers, ...ntsKe, clock, shown].map(
+      ({ service }) => service
+    )
+    for (const service of services) board.whenChanged(() => service.tellPlan())
+    for (const problem of keyBoard.readFile()) warn(problem)
     const places = [
-      coordinator.process,
-      clock.process,
-      ...workers.map((slot) => slot.process),
-      ...ntsKe.map((slot) => slot.process)
+      coordinator.service.process,
+      clock.service.process,
+      ...workers.map(({ service }) => service.process),
+      ...ntsKe.map(({ service }) => service.process)
     ]
     const clockSource = (): string => {
       const tracking = clock.report?.tracking
@@ -220,7 +218,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     }
     const status = (): NodeStatus => {
       const own = workers.map((slot) => slot.status())
-      const board = keys()
+      const { keys } = board.plan
       return {
         node: hostname(),
         version: plan.version,
@@ -236,12 +234,12 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         ntsKe: ntsKe.map((slot) => slot.status()),
         coordinator: coordinator.report ?? null,
         keys: {
-          masterKeyGenerations: board.generations.map(({ id, activation, retirement }) => ({
+          masterKeyGenerations: keys.generations.map(({ id, activation, retirement }) => ({
             id,
             activation,
             retirement
           })),
-          symmetricKeyIds: board.symmetric.map(({ id }) => id)
+          symmetricKeyIds: keys.symmetric.map(({ id }) => id)
         },
         totals: {
           ...workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters),
@@ -254,7 +252,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     // The coordinator is the heaviest to start and plain time does not need it: it comes first only where its keys do.
     const [early, late] = hasKeys
       ? [places, []]
-      : [places.filter((place) => place !== coordinator.process), [coordinator.process]]
+      : [places.filter((place) => place !== coordinator.service.process), [coordinator.service.process]]
     for (const group of [early, late]) yield* startAll(group)
     started["/status"] = status
     started["/sources"] = () => clock.report?.sources ?? []
@@ -265,18 +263,18 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       clock: () => clock.report,
       monotonic: () => monotonic.seconds(),
       processes: () => [
-        { name: "clock", ...use(clock.process, clock.report?.rss) },
-        { name: "coordinator", ...use(coordinator.process, coordinator.report?.rss) },
-        { name: "control", ...use(shown.process, shown.report?.rss) }
+        { name: "clock", ...use(clock.service.process, clock.report?.rss) },
+        { name: "coordinator", ...use(coordinator.service.process, coordinator.report?.rss) },
+        { name: "control", ...use(shown.service.process, shown.report?.rss) }
       ]
     })
     // Nothing waits for it: a node that cannot be looked at serves all the same.
-    yield* Effect.forkScoped(shown.process.begin())
+    yield* Effect.forkScoped(shown.service.process.begin())
     const pictures = setInterval(() => shown.show(snapshot()), SNAPSHOT_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
     const health = setInterval(() => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(), monotonic.seconds())
-      const running = workers.filter((slot) => slot.process.state === "running").length
+      const running = workers.filter((slot) => slot.service.process.state === "running").length
       coordinator.tellHealth({ workers: running, synchronised, stratum })
     }, HEALTH_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
@@ -284,24 +282,24 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const tellCounters = (): void => {
       if (!writesCounters) return
       const totals = workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters)
-      clock.process.broadcast(systemCounters(totals))
+      clock.service.process.broadcast(systemCounters(totals))
     }
     tellCounters()
     const told = setInterval(tellCounters, COUNTERS_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(told)))
-    const serving = [...workers, ...ntsKe].map((slot) => slot.process)
+    const serving = [...workers, ...ntsKe].map((slot) => slot.service.process)
     return {
       status,
       reload: Effect.gen(function* () {
-        for (const problem of board.readFile()) yield* Effect.logWarning(problem)
-        for (const slot of ntsKe) slot.process.broadcast({ type: "reload" })
-        yield* Effect.forEach(workers, (slot) => slot.process.replace, { discard: true })
+        for (const problem of keyBoard.readFile()) yield* Effect.logWarning(problem)
+        for (const slot of ntsKe) slot.service.process.broadcast({ type: "reload" })
+        yield* Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true })
       }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
-        Effect.andThen(shown.process.stop),
-        Effect.andThen(coordinator.process.stop),
+        Effect.andThen(shown.service.process.stop),
+        Effect.andThen(coordinator.service.process.stop),
         Effect.andThen(Effect.sync(tellCounters)),
-        Effect.andThen(clock.process.stop)
+        Effect.andThen(clock.service.process.stop)
       )
     }
   })

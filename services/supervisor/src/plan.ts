@@ -29,28 +29,36 @@ const given = (flag: string, value: string | number | undefined): readonly strin
 
 const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): NtsPlan | undefined => {
   if (!nts.enabled.value) return undefined
-  const certificates = nts.certificates.flatMap(({ value }) => [
-    "--certificate",
-    `${resolve(value.cert)},${resolve(value.key)}`
-  ])
   const timePort = extraPorts[0]?.value ?? port.value
   return {
     port: nts.port.value,
     processes: nts.processes.value,
-    arguments: [
-      ...(certificates.length > 0 ? certificates : ["--development-certificate", stateDirectory]),
-      ...given("--tls-min", nts.minTls.value),
-      ...given("--tls-max", nts.maxTls.value),
-      ...given("--tls-ciphersuites", nts.cipherSuites.value),
-      ...given("--tls-curves", nts.curves.value),
+    settings: {
+      certificates: nts.certificates.map(({ value }) => ({
+        certificate: resolve(value.cert),
+        key: resolve(value.key)
+      })),
+      developmentDirectory: stateDirectory,
+      tls: {
+        minimum: tlsVersion(nts.minTls.value),
+        maximum: tlsVersion(nts.maxTls.value),
+        cipherSuites: nts.cipherSuites.value ?? null,
+        curves: nts.curves.value ?? null
+      },
+      handshakeSeconds: null,
+      exchangeSeconds: null,
+      reportSeconds: 1,
+      aeads: nts.aeads.map(({ value }) => value),
       // RFC 8915 §4.1.8: clients take port 123 unless they are told another.
-      ...given("--ntp-port", timePort === 123 ? undefined : timePort),
-      "--aeads",
-      nts.aeads.map(({ value }) => value).join(",")
-    ],
-    developmentCertificate: certificates.length === 0
+      timeServer: { host: null, port: timePort === 123 ? null : timePort },
+      admission: { connections: null, connectionsPerAddress: null, rate: null, ratePerAddress: null }
+    }
   }
 }
+
+/** NTPsec writes TLS1.3, OpenSSL TLSv1.3. */
+const tlsVersion = (version: "TLS1.2" | "TLS1.3"): "TLSv1.2" | "TLSv1.3" =>
+  version === "TLS1.2" ? "TLSv1.2" : "TLSv1.3"
 
 const clusterArguments = ({ cluster, nts }: Settings): readonly string[] => {
   const { node, nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate, clockDays, clockEvents, logBytes } =

@@ -10,7 +10,13 @@ import { type PacketKind, steerPackets } from "@meridian/udp/packet-steering"
 import { udpBindError } from "@meridian/udp/udp"
 import { bindUdpDescriptor } from "@meridian/udp/udp-native"
 import { tcpListen } from "@meridian/tls/tcp-listen"
-import type { WorkerSockets } from "./worker-slot.ts"
+import type { SocketPlace } from "@meridian/ipc/serving-plan"
+
+/** A process's sockets: where they are bound, and the descriptors that the supervisor holds; none without the addon. */
+export interface HandedSockets {
+  readonly places: readonly SocketPlace[]
+  readonly descriptors: readonly number[]
+}
 
 export interface ListenPlan {
   readonly addresses: readonly string[]
@@ -23,9 +29,9 @@ export interface ListenPlan {
 
 export interface NodeSockets {
   /** By worker index. */
-  readonly workers: readonly WorkerSockets[]
-  /** For the service that answers a kind of packets, a descriptor for each place; none where its packets stay with the workers. */
-  readonly ofKind: (kind: PacketKind) => readonly number[]
+  readonly workers: readonly HandedSockets[]
+  /** For the service that answers a kind of packets, a socket for each place; none where its packets stay with the workers. */
+  readonly ofKind: (kind: PacketKind) => HandedSockets
   /** Why packets are not steered by kind and source address; undefined where they are. */
   readonly unsteered: string | undefined
 }
@@ -46,11 +52,6 @@ const assertFree = async (address: string, port: number): Promise<void> => {
   }
 }
 
-interface Place {
-  readonly address: string
-  readonly port: number
-}
-
 /** Descriptors of one place, in the order of bind, which is how the steering program numbers them. */
 interface Group {
   readonly workers: readonly number[]
@@ -59,7 +60,7 @@ interface Group {
 }
 
 /** The first socket is bound so that a port held by anybody else is an error; the others then share it. */
-const openGroup = (place: Place, { workers: count, packetKinds: kinds }: ListenPlan, seed: number): Group => {
+const openGroup = (place: SocketPlace, { workers: count, packetKinds: kinds }: ListenPlan, seed: number): Group => {
   const workers = Array.from({ length: count }, (_, index) => bindUdpDescriptor({ ...place, exclusive: index === 0 }))
   const own = kinds.map((kind) => [kind, bindUdpDescriptor(place)] as const)
   // One socket alone is no group, and takes no program.
@@ -79,8 +80,8 @@ export const openSockets = async (plan: ListenPlan): Promise<NodeSockets> => {
   if (!plan.native) {
     for (const { address, port } of places) await assertFree(address, port)
     return {
-      workers: workers.map(() => ({ _tag: "bind", places })),
-      ofKind: () => [],
+      workers: workers.map(() => ({ places, descriptors: [] })),
+      ofKind: () => ({ places: [], descriptors: [] }),
       unsteered: "this node runs without the addon"
     }
   }
@@ -88,10 +89,16 @@ export const openSockets = async (plan: ListenPlan): Promise<NodeSockets> => {
   const groups = places.map((place) => openGroup(place, plan, seed))
   return {
     workers: workers.map((index) => ({
-      _tag: "descriptors",
+      places,
       descriptors: groups.map((group) => group.workers[index] as number)
     })),
-    ofKind: (kind) => groups.flatMap((group) => group.kinds.get(kind) ?? []),
+    ofKind: (kind) => {
+      const own = groups.flatMap((group, at) => {
+        const descriptor = group.kinds.get(kind)
+        return descriptor === undefined ? [] : [{ place: places[at] as SocketPlace, descriptor }]
+      })
+      return { places: own.map(({ place }) => place), descriptors: own.map(({ descriptor }) => descriptor) }
+    },
     unsteered: groups.find((group) => group.unsteered !== undefined)?.unsteered
   }
 }
@@ -100,22 +107,17 @@ export const openSockets = async (plan: ListenPlan): Promise<NodeSockets> => {
 export const formatListen = (address: string, port: number): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
 
-/** Listening TCP sockets of each NTS-KE process: every process its own, sharing the port. */
-export type ListenerSockets =
-  | { readonly _tag: "descriptors"; readonly descriptors: readonly number[] }
-  | { readonly _tag: "bind"; readonly addresses: readonly string[]; readonly port: number }
-
-/** @throws TcpListenError with what to do about it */
+/** Listening TCP sockets of each NTS-KE process: every process its own, sharing the port. @throws TcpListenError with what to do about it */
 export const openListeners = (
   addresses: readonly string[],
   native: boolean,
   plan: { readonly port: number; readonly processes: number }
-): readonly ListenerSockets[] => {
+): readonly HandedSockets[] => {
   const { port } = plan
   const processes = Array.from({ length: plan.processes }, (_, index) => index)
-  if (!native) return processes.map(() => ({ _tag: "bind", addresses, port }))
+  const places = addresses.map((address) => ({ address, port }))
   return processes.map((index) => ({
-    _tag: "descriptors",
-    descriptors: addresses.map((address) => tcpListen({ address, port, exclusive: index === 0 }))
+    places,
+    descriptors: native ? places.map((place) => tcpListen({ ...place, exclusive: index === 0 })) : []
   }))
 }

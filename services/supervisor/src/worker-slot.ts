@@ -1,23 +1,19 @@
 /** A worker's place: its process, its sockets, and counters that outlive the processes that filled it. */
-import { type ChildProcess, spawn } from "node:child_process"
-import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { WorkerStatus } from "@meridian/ipc/node-status"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
+import { projections } from "@meridian/ipc/serving-plan"
 import {
   addCounters,
+  type FromWorker,
   noCounters,
   noKey,
   parseFromWorker,
-  type ToWorker,
   type WorkerCounters,
   type WorkerReport
 } from "@meridian/ipc/worker-report"
-import { type ProcessPlan, SupervisedProcess } from "./supervised-process.ts"
-
-/** How a worker gets its sockets: descriptors that the supervisor holds, or addresses to bind itself (no addon). */
-export type WorkerSockets =
-  | { readonly _tag: "descriptors"; readonly descriptors: readonly number[] }
-  | { readonly _tag: "bind"; readonly places: readonly { readonly address: string; readonly port: number }[] }
+import type { PlanBoard } from "./plan-board.ts"
+import { Service } from "./service.ts"
+import type { HandedSockets } from "./sockets.ts"
 
 export interface WorkerLaunch {
   readonly index: number
@@ -25,15 +21,12 @@ export interface WorkerLaunch {
   readonly program: string
   /** The clock page, open for reading. */
   readonly clockPage: number
-  readonly sockets: WorkerSockets
-  /** The keys as they stand, for a process that starts; undefined where the node has none to give. */
-  readonly keys: (() => ServingKeys) | undefined
-  /** Told of peers that nobody configured; undefined where none is to be taken. */
-  readonly onPeers: ((seen: PeersSeen) => void) | undefined
+  readonly sockets: HandedSockets
+  readonly board: PlanBoard
+  /** Told of peers that nobody configured. */
+  readonly onPeers: (seen: PeersSeen) => void
+  readonly warn: (message: string) => void
 }
-
-/** The descriptors a child finds after standard in, out, error and the message channel. */
-const FIRST_PASSED_DESCRIPTOR = 4
 
 /**
  * Smaller heaps, fewer helper threads and one optimising compiler in place of two: a worker allocates nothing on its packet
@@ -46,31 +39,6 @@ const NODE_FLAGS = [
   "--disable-warning=ExperimentalWarning"
 ]
 
-const spawnWorker = (launch: WorkerLaunch): ChildProcess => {
-  const { sockets } = launch
-  const descriptors = sockets._tag === "descriptors" ? sockets.descriptors : []
-  const numbers = descriptors.map((_, at) => FIRST_PASSED_DESCRIPTOR + 1 + at)
-  const where =
-    sockets._tag === "descriptors"
-      ? ["--sockets", numbers.join(",")]
-      : sockets.places.flatMap(({ address, port }) => ["--bind", `${address},${port}`])
-  const child = spawn(
-    process.execPath,
-    [
-      ...NODE_FLAGS,
-      launch.program,
-      "--clock-page",
-      String(FIRST_PASSED_DESCRIPTOR),
-      ...(launch.keys === undefined ? [] : ["--await-keys"]),
-      ...(launch.onPeers === undefined ? [] : ["--tell-peers"]),
-      ...where
-    ],
-    { stdio: ["ignore", "inherit", "inherit", "ipc", launch.clockPage, ...descriptors], serialization: "advanced" }
-  )
-  if (launch.keys !== undefined) child.send(launch.keys(), () => {})
-  return child
-}
-
 interface Seen {
   readonly report: WorkerReport
   readonly at: number
@@ -80,24 +48,33 @@ interface Seen {
 
 export class WorkerSlot {
   readonly index: number
-  readonly process: SupervisedProcess
+  readonly service: Service<FromWorker>
   /** Sum over the processes that are gone. */
   private retired: WorkerCounters = noCounters
   private readonly latest = new Map<number, Seen>()
 
-  constructor(launch: WorkerLaunch) {
-    this.index = launch.index
-    const plan: ProcessPlan = {
-      name: `worker ${launch.index}`,
-      spawn: () => spawnWorker(launch),
-      onMessage: (pid, message) => this.hear(pid, message, launch),
-      onExit: (pid) => this.retire(pid),
-      askToEnd: (child) => {
-        // A channel that closed a moment ago means that the worker is ending already.
-        if (child.connected) child.send({ type: "drain" } satisfies ToWorker, () => {})
-      }
-    }
-    this.process = new SupervisedProcess(plan)
+  constructor({ index, program, clockPage, sockets, board, onPeers, warn }: WorkerLaunch) {
+    this.index = index
+    this.service = new Service(
+      {
+        name: `worker ${index}`,
+        program,
+        nodeFlags: NODE_FLAGS,
+        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
+        places: sockets.places,
+        plan: () => projections.worker(board.plan),
+        read: parseFromWorker,
+        hear: (said, pid) => {
+          if (said.type === "report") this.note(pid, said)
+          if (said.type === "drained") this.note(pid, said.report)
+          if (said.type === "peers-seen") onPeers(said)
+          if (said.type === "warning") warn(said.message)
+        },
+        gone: (pid) => this.retire(pid),
+        warn
+      },
+      () => board.version
+    )
   }
 
   /** Everything this place has counted, whichever processes counted it. */
@@ -106,7 +83,7 @@ export class WorkerSlot {
   }
 
   status(): WorkerStatus {
-    const { pid, state, restarts } = this.process
+    const { pid, state, restarts } = this.service.process
     const all = [...this.latest.values()]
     const own = pid === undefined ? undefined : this.latest.get(pid)
     return {
@@ -121,15 +98,6 @@ export class WorkerSlot {
       receivedPerSecond: all.reduce((sum, seen) => sum + seen.receivedPerSecond, 0),
       repliedPerSecond: all.reduce((sum, seen) => sum + seen.repliedPerSecond, 0)
     }
-  }
-
-  private hear(pid: number, message: unknown, launch: WorkerLaunch): boolean {
-    const heard = parseFromWorker(message)
-    if (heard === undefined) return false
-    if (heard.type === "report") this.note(pid, heard)
-    if (heard.type === "drained") this.note(pid, heard.report)
-    if (heard.type === "peers-seen") launch.onPeers?.(heard)
-    return heard.type === "ready"
   }
 
   private note(pid: number, report: WorkerReport): void {

@@ -1,0 +1,220 @@
+/** What the clock's process works by: sources, reference clocks, and the settings of ntp.conf that are its own. */
+import { isIP } from "node:net"
+import {
+  finite,
+  flag,
+  list,
+  nullable,
+  optional,
+  record,
+  rule,
+  type Shape,
+  text,
+  type TypeOf,
+  whole,
+  words
+} from "./shape.ts"
+
+const MOST_SOURCES = 10_000
+/** log2 seconds */
+const poll = whole(0, 17)
+const port = whole(1, 65_535)
+const path = text(1, 4_096)
+const count = whole(0, 1_000)
+const amount = finite(0)
+const addressFamily = rule(whole(4, 6), "4 or 6", (family) => family !== 5) as Shape<4 | 6>
+const pollsInOrder = ({ minpoll, maxpoll }: { readonly minpoll: number; readonly maxpoll: number }): boolean =>
+  minpoll <= maxpoll
+
+/** Where and how keys are exchanged (RFC 8915 §4). */
+export const ntsConfiguration = record({
+  /** Who is asked for keys; null: the source itself. */
+  host: nullable(text(1, 255)),
+  port,
+  /** File or folder of PEM certificates to trust instead of the system's roots. */
+  ca: nullable(path),
+  /** Takes any certificate. */
+  noval: flag,
+  /** AEAD identifiers of the IANA registry, best first; null: the program's own choice. */
+  aead: nullable(list(whole(0, 65_535), 32))
+})
+export type NtsConfiguration = TypeOf<typeof ntsConfiguration>
+
+/** One `server`, `pool` or `peer` line. */
+export const upstreamConfiguration = rule(
+  record({
+    kind: words("server", "pool", "peer"),
+    /** A name or a numeric address. */
+    host: text(1, 255),
+    /** Addresses of this family only; null: of either. */
+    family: nullable(addressFamily),
+    port,
+    iburst: flag,
+    burst: flag,
+    minpoll: poll,
+    maxpoll: poll,
+    prefer: flag,
+    noselect: flag,
+    /** ntp.conf `true`: always a truechimer. */
+    true: flag,
+    /** Symmetric key, from the keys of the plan; null without. */
+    keyId: nullable(whole(1, 65_535)),
+    nts: nullable(ntsConfiguration),
+    version: whole(1, 4),
+    xleave: flag,
+    /** Seconds that are added to its offset. */
+    bias: finite()
+  }),
+  "maxpoll not below minpoll",
+  pollsInOrder
+)
+export type UpstreamConfiguration = TypeOf<typeof upstreamConfiguration>
+
+export const referenceClockDrivers = ["shm", "sock", "pps", "phc"] as const
+export type ReferenceClockDriver = (typeof referenceClockDrivers)[number]
+
+/** One reference clock of a driver that is acted on. */
+export const referenceClockConfiguration = rule(
+  rule(
+    record({
+      driver: words(...referenceClockDrivers),
+      /** With the driver it names the clock: `SHM(0)`. */
+      unit: whole(0, 255),
+      /** Device or socket; null for shm, which has none. */
+      path: nullable(path),
+      /** Up to four characters. */
+      refid: text(1, 4),
+      /** Of the clock itself: it is served with one more. */
+      stratum: whole(0, 15),
+      minpoll: poll,
+      maxpoll: poll,
+      prefer: flag,
+      noselect: flag,
+      /** ntp.conf `true`: always a truechimer. */
+      true: flag,
+      /** Seconds that are added to its time. */
+      time1: finite(),
+      time2: finite(),
+      mode: whole(0, 2 ** 32 - 1),
+      /** flag1 to flag4. */
+      flags: list(flag, 4)
+    }),
+    "maxpoll not below minpoll",
+    pollsInOrder
+  ),
+  "the path of a device or socket, for all drivers but shm",
+  ({ driver, path: device }) => (driver === "shm") === (device === null)
+)
+export type ReferenceClockConfiguration = TypeOf<typeof referenceClockConfiguration>
+
+export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats"] as const
+export type StatisticsName = (typeof statisticsNames)[number]
+
+export const filegenTypes = ["none", "pid", "day", "week", "month", "year", "age"] as const
+export type FilegenType = (typeof filegenTypes)[number]
+
+/** One `filegen` line that is enabled. */
+export const filegenConfiguration = record({
+  name: words(...statisticsNames),
+  /** Appended to statsdir. Settings from over the network may name files; none may lead out of statsdir. */
+  file: rule(path, "a name without ..", (file) => !file.split("/").includes("..")),
+  type: words(...filegenTypes),
+  /** Whether the bare name is a hard link to the current file. */
+  link: flag
+})
+export type FilegenConfiguration = TypeOf<typeof filegenConfiguration>
+
+/** The `tos` values, each null for the default. Times in seconds. */
+export const tosConfiguration = record({
+  minsane: nullable(count),
+  minclock: nullable(count),
+  maxclock: nullable(count),
+  mindist: nullable(amount),
+  maxdist: nullable(amount),
+  floor: nullable(whole(0, 16)),
+  ceiling: nullable(whole(1, 16)),
+  /** Stratum of orphans. */
+  orphan: nullable(whole(1, 16)),
+  orphanwait: nullable(amount)
+})
+export type TosConfiguration = TypeOf<typeof tosConfiguration>
+
+/** The `tinker` values, each null for the default. Seconds, `dispersion` seconds per second, `freq` ppm. */
+export const tinkerConfiguration = record({
+  /** Forward and back; 0: never. */
+  stepfwd: nullable(amount),
+  stepback: nullable(amount),
+  stepout: nullable(amount),
+  panic: nullable(amount),
+  dispersion: nullable(amount),
+  /** To begin with, in place of the drift file's. */
+  freq: nullable(finite()),
+  /** Whether the first setting may be over the panic threshold (`ntpd -g`). */
+  firstMayPanic: nullable(flag)
+})
+export type TinkerConfiguration = TypeOf<typeof tinkerConfiguration>
+
+/** A numeric address, perhaps a wildcard, and a UDP port. */
+export const servingEndpoint = record({
+  address: rule(text(1, 64), "a numeric address", (address) => isIP(address) !== 0),
+  port
+})
+export type ServingEndpoint = TypeOf<typeof servingEndpoint>
+
+/** Key ids from first to last. */
+export const keyRange = rule(
+  record({ first: whole(1, 65_535), last: whole(1, 65_535) }),
+  "first not above last",
+  ({ first, last }) => first <= last
+)
+
+export const disciplineConfiguration = record({
+  sources: list(upstreamConfiguration, MOST_SOURCES),
+  referenceClocks: list(referenceClockConfiguration, MOST_SOURCES),
+  /** Serve this machine's clock when there is nothing to follow. */
+  localReference: nullable(record({ stratum: whole(1, 15) })),
+  tos: tosConfiguration,
+  tinker: tinkerConfiguration,
+  /** Paths, null for none. `statsdir` is a prefix, as in ntp.conf. */
+  driftfile: nullable(path),
+  leapfile: nullable(path),
+  /** `leapfile … ignorehash`: its hash need not be right. */
+  leapfileHashIgnored: flag,
+  statsdir: nullable(path),
+  filegen: list(filegenConfiguration, 64),
+  /** `virtual` steers nothing and publishes a correction; `kernel` steers CLOCK_REALTIME. */
+  mode: words("virtual", "kernel"),
+  /** Where keys and cookies of NTS sources are kept, sealed. */
+  cookieDirectory: path,
+  /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */
+  leapSmearSeconds: amount,
+  /** Where the node serves: symmetric peers are spoken to from there. Without it, from any port. */
+  serving: optional(list(servingEndpoint, 1_024)),
+  /** At most so many peers that no line names are taken (docs/adr/007); 0 or absent: none. */
+  passivePeers: optional(count),
+  /** The keys that such peers must use: those of the file that trustedkey names. */
+  passiveKeys: optional(list(keyRange, 65_535))
+})
+export type DisciplineConfiguration = TypeOf<typeof disciplineConfiguration>
+
+export const defaultTos: TosConfiguration = {
+  minsane: null,
+  minclock: null,
+  maxclock: null,
+  mindist: null,
+  maxdist: null,
+  floor: null,
+  ceiling: null,
+  orphan: null,
+  orphanwait: null
+}
+
+export const defaultTinker: TinkerConfiguration = {
+  stepfwd: null,
+  stepback: null,
+  stepout: null,
+  panic: null,
+  dispersion: null,
+  freq: null,
+  firstMayPanic: null
+}

@@ -1,0 +1,202 @@
+/**
+ * All that a node serves by: keys, settings, limits, sources. The supervisor sends each process its part of it
+ * ({@link projections}), whole, when the process starts and whenever something in that part changes; a process takes it over between
+ * two batches and says which version it holds. Nothing configures a process by its command line but descriptor numbers.
+ *
+ * A message, not a format: it lives between two processes of one version and is never stored.
+ */
+import { MASTER_KEY_BYTES, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
+import { MAXIMUM_KEY_BYTES, MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
+import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
+import { masterKeysOf, type ServingKeys, symmetricKeysOf } from "@meridian/auth/serving-keys"
+import { type DisciplineConfiguration, disciplineConfiguration, keyRange } from "./discipline-configuration.ts"
+import {
+  bytes,
+  finite,
+  flag,
+  list,
+  nullable,
+  optional,
+  read,
+  record,
+  rule,
+  type Shape,
+  text,
+  type TypeOf,
+  whole,
+  words
+} from "./shape.ts"
+
+const path = text(1, 4_096)
+const port = whole(1, 65_535)
+const endTime = finite(0)
+
+const generation = rule(
+  record({
+    id: whole(0, 0xffffffff),
+    key: bytes(MASTER_KEY_BYTES, MASTER_KEY_BYTES),
+    /** Unix seconds. */
+    activation: finite(),
+    retirement: endTime,
+    revoked: flag
+  }),
+  "activation before retirement",
+  ({ activation, retirement }) => activation < retirement
+)
+
+export const servingKeys: Shape<ServingKeys> = record({
+  type: words("keys"),
+  generations: list(generation, MAXIMUM_GENERATIONS),
+  symmetric: list(
+    record({
+      id: whole(1, MAXIMUM_KEY_ID),
+      algorithm: words(...macAlgorithmNames),
+      secret: bytes(1, MAXIMUM_KEY_BYTES)
+    }),
+    MAXIMUM_KEY_ID
+  ),
+  trusted: list(keyRange, MAXIMUM_KEY_ID),
+  sendCryptoNak: flag
+})
+
+/** What requests are answered by, besides keys. */
+const servingSettings = {
+  /** Replies' poll field is never below this, log2 seconds. */
+  minimumPoll: whole(0, 17),
+  /** Of the clock as served, log2 seconds; null: as the process measures it. */
+  precision: nullable(whole(-128, 127)),
+  /** Whether peers that nobody configured are told of. */
+  tellPeers: flag,
+  /** The compiled access list and its limits; absent: everybody is served. */
+  access: optional(bytes(0, 256 * 1024 * 1024))
+}
+export const servingSettingsShape = record(servingSettings)
+export type ServingSettings = TypeOf<typeof servingSettingsShape>
+
+export const workerPlan = record({
+  ...servingSettings,
+  /** Null where the node serves plain time alone: such a worker does not carry the ciphers' memory. */
+  keys: nullable(servingKeys)
+})
+export type WorkerPlan = TypeOf<typeof workerPlan>
+
+const tlsVersion = words("TLSv1.2", "TLSv1.3")
+/** Connections a second in the long run and at once; 0 a second: no limit. */
+const rate = record({ perSecond: whole(0, 1_000_000), burst: whole(0, 1_000_000) })
+const connections = whole(1, 1_000_000)
+
+const ntsKeSettings = {
+  /** PEM files; with none, one that no client trusts by itself is made in `developmentDirectory`. */
+  certificates: list(record({ certificate: path, key: path }), 1_000),
+  developmentDirectory: path,
+  /** Each null for the service's own choice. OpenSSL names separated by colons, preferred first. */
+  tls: rule(
+    record({
+      minimum: nullable(tlsVersion),
+      maximum: nullable(tlsVersion),
+      cipherSuites: nullable(text(1, 4_096)),
+      curves: nullable(text(1, 4_096))
+    }),
+    "a minimum not above the maximum",
+    ({ minimum, maximum }) => minimum !== "TLSv1.3" || maximum !== "TLSv1.2"
+  ),
+  /** Seconds a client may take for its handshake, and after it for its request; null for the service's own choice. */
+  handshakeSeconds: nullable(finite(0.001, 60)),
+  exchangeSeconds: nullable(finite(0.001, 60)),
+  /** Between two reports. */
+  reportSeconds: finite(0.001, 60),
+  /** AEAD identifiers of the IANA registry that are agreed on; the client's order decides. */
+  aeads: rule(list(whole(0, 65_535), 32), "one at least", (ids) => ids.length > 0),
+  /** Where clients are told to send their NTP packets; null: here, port 123. */
+  timeServer: record({ host: nullable(text(1, 255)), port: nullable(port) }),
+  /** Of one process, each null for the service's own choice. */
+  admission: record({
+    connections: nullable(connections),
+    connectionsPerAddress: nullable(connections),
+    rate: nullable(rate),
+    ratePerAddress: nullable(rate)
+  })
+}
+export const ntsKeSettingsShape = record(ntsKeSettings)
+export type NtsKeSettings = TypeOf<typeof ntsKeSettingsShape>
+
+export const ntsKePlan = record({ ...ntsKeSettings, generations: list(generation, MAXIMUM_GENERATIONS) })
+export type NtsKePlan = TypeOf<typeof ntsKePlan>
+
+export const disciplinePlan = record({
+  /** Symmetric keys alone. */
+  keys: servingKeys,
+  configuration: disciplineConfiguration
+})
+export type DisciplinePlan = TypeOf<typeof disciplinePlan>
+
+/** What it shows the node by. */
+const controlSettings = {
+  stateDirectory: path,
+  /** The symmetric key that authenticated mode 6 requests must use (ntp.conf `controlkey`); null: nobody may change anything. */
+  controlKey: nullable(whole(1, MAXIMUM_KEY_ID))
+}
+export const controlSettingsShape = record(controlSettings)
+export type ControlSettings = TypeOf<typeof controlSettingsShape>
+
+/** Its keys hold the control key and no other. */
+export const controlPlan = record({ ...controlSettings, keys: servingKeys })
+export type ControlPlan = TypeOf<typeof controlPlan>
+
+/** The whole; no process gets it. */
+export interface ServingPlan {
+  readonly keys: ServingKeys
+  /** Whether anybody is served under keys: else workers are given none. */
+  readonly servesKeys: boolean
+  readonly serving: ServingSettings
+  /** Null where key establishment is not served. */
+  readonly ntsKe: NtsKeSettings | null
+  readonly discipline: DisciplineConfiguration
+  readonly control: ControlSettings
+}
+
+/** Each kind of process's part: what it works with, and no key beyond. */
+export const projections = {
+  worker: ({ serving, servesKeys, keys }: ServingPlan): WorkerPlan => ({ ...serving, keys: servesKeys ? keys : null }),
+  ntsKe: ({ ntsKe, keys }: ServingPlan): NtsKePlan | undefined =>
+    ntsKe === null ? undefined : { ...ntsKe, generations: masterKeysOf(keys).generations },
+  discipline: ({ discipline, keys }: ServingPlan): DisciplinePlan => ({
+    keys: symmetricKeysOf(keys),
+    configuration: discipline
+  }),
+  control: ({ control, keys }: ServingPlan): ControlPlan => ({
+    ...control,
+    keys: { ...keys, generations: [], symmetric: keys.symmetric.filter(({ id }) => id === control.controlKey) }
+  })
+} as const
+
+/** Where a process serves: one entry for each descriptor it inherited, in their order; with none inherited it binds them itself. */
+export const socketPlace = record({ address: text(1, 64), port: whole(0, 65_535) })
+export type SocketPlace = TypeOf<typeof socketPlace>
+
+/** A process's part of the plan, with what tells one version from another. */
+export interface PlanMessage<Plan = unknown> {
+  readonly type: "plan"
+  /** Counts up over the whole node. */
+  readonly version: number
+  readonly sockets: readonly SocketPlace[]
+  readonly plan: Plan
+}
+
+const envelope = record({
+  type: words("plan"),
+  version: whole(1, Number.MAX_SAFE_INTEGER),
+  sockets: list(socketPlace, 4_096)
+})
+
+/** @throws InvalidMessage with the place that is wrong */
+export const readPlanMessage = <Plan>(shape: Shape<Plan>, message: unknown): PlanMessage<Plan> => {
+  const { type, version, sockets } = read(envelope, "message", message)
+  return { type, version, sockets, plan: read(shape, "plan", (message as PlanMessage).plan) }
+}
+
+/** A process works by this version of its plan from now on. */
+export interface HoldsMessage {
+  readonly type: "holds"
+  readonly version: number
+}

@@ -1,0 +1,45 @@
+/**
+ * The Effect Schema of a shape, for processes that work with Effect anyhow and for documents. It takes and refuses what
+ * the plain check of shape.ts takes and refuses; a test holds the two to each other.
+ */
+import * as Schema from "effect/Schema"
+import type { Shape, ShapeNode } from "./shape.ts"
+
+/** A schema whose decoded and encoded forms are both A. */
+export const schemaOf = <A>(shape: Shape<A>): Schema.Codec<A> => schemaOfNode(shape.node) as unknown as Schema.Codec<A>
+
+const schemaOfNode = (node: ShapeNode): Schema.Codec<unknown> => {
+  switch (node.kind) {
+    case "flag":
+      return Schema.Boolean
+    case "number":
+      return (node.whole ? Schema.Int : Schema.Finite).check(
+        Schema.isBetween({ minimum: node.least, maximum: node.most })
+      )
+    case "text":
+      return Schema.String.check(Schema.isBetweenLength(node.least, node.most))
+    case "words":
+      return Schema.Literals(node.words)
+    case "bytes":
+      return Schema.Uint8Array.check(
+        Schema.makeFilter((value: Uint8Array) => value.length >= node.least && value.length <= node.most)
+      )
+    case "list":
+      return Schema.Array(schemaOfNode(node.of)).check(Schema.isMaxLength(node.most))
+    case "counts":
+      return Schema.Record(Schema.String, Schema.Number.check(Schema.makeFilter((count: number) => count >= 0)))
+    case "nullable":
+      return Schema.NullOr(schemaOfNode(node.of))
+    case "record":
+      return Schema.Struct(
+        Object.fromEntries(
+          Object.entries(node.fields).map(([name, field]) => {
+            const inner = schemaOfNode(field.node)
+            return [name, field.optional ? Schema.optional(inner) : inner]
+          })
+        )
+      ) as unknown as Schema.Codec<unknown>
+    case "rule":
+      return schemaOfNode(node.of).check(Schema.makeFilter((value: unknown) => node.holds(value as never)))
+  }
+}

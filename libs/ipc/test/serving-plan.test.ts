@@ -1,0 +1,202 @@
+/** The plan is declared once: the plain check that workers make and the Effect Schema take and refuse the same. */
+import { noKeys } from "@meridian/auth/serving-keys"
+import { defaultTinker, defaultTos, disciplineConfiguration } from "@meridian/ipc/discipline-configuration"
+import {
+  controlPlan,
+  disciplinePlan,
+  ntsKePlan,
+  type NtsKePlan,
+  projections,
+  readPlanMessage,
+  type ServingPlan,
+  servingKeys,
+  workerPlan
+} from "@meridian/ipc/serving-plan"
+import { fits, InvalidMessage, read, type Shape } from "@meridian/ipc/shape"
+import { schemaOf } from "@meridian/ipc/shape-schema"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+
+const source = {
+  kind: "server",
+  host: "192.0.2.1",
+  family: null,
+  port: 123,
+  iburst: true,
+  burst: false,
+  minpoll: 6,
+  maxpoll: 10,
+  prefer: false,
+  noselect: false,
+  true: false,
+  keyId: 5,
+  nts: { host: null, port: 4460, ca: null, noval: false, aead: [15] },
+  version: 4,
+  xleave: false,
+  bias: 0
+} as const
+const clock = {
+  driver: "pps",
+  unit: 0,
+  path: "/dev/pps0",
+  refid: "PPS",
+  stratum: 0,
+  minpoll: 4,
+  maxpoll: 4,
+  prefer: false,
+  noselect: false,
+  true: false,
+  time1: 0,
+  time2: 0,
+  mode: 0,
+  flags: [false, false, false, false]
+} as const
+
+const whole: ServingPlan = {
+  keys: {
+    type: "keys",
+    generations: [{ id: 7, key: new Uint8Array(32).fill(1), activation: 0, retirement: 4e9, revoked: false }],
+    symmetric: [
+      { id: 5, algorithm: "SHA1", secret: new Uint8Array(20).fill(0xab) },
+      { id: 6, algorithm: "AES-128", secret: new Uint8Array(16).fill(0xcd) }
+    ],
+    trusted: [{ first: 1, last: 5 }],
+    sendCryptoNak: false
+  },
+  servesKeys: true,
+  serving: { minimumPoll: 0, precision: null, tellPeers: false, access: new Uint8Array(3) },
+  ntsKe: {
+    certificates: [{ certificate: "/c.pem", key: "/c.key" }],
+    developmentDirectory: "/state",
+    tls: { minimum: null, maximum: "TLSv1.3", cipherSuites: null, curves: "X25519" },
+    handshakeSeconds: null,
+    exchangeSeconds: 2,
+    reportSeconds: 1,
+    aeads: [15, 30],
+    timeServer: { host: "ntp.example", port: 1123 },
+    admission: { connections: 5, connectionsPerAddress: null, rate: { perSecond: 1, burst: 2 }, ratePerAddress: null }
+  },
+  discipline: {
+    sources: [source],
+    referenceClocks: [clock],
+    localReference: { stratum: 10 },
+    tos: defaultTos,
+    tinker: defaultTinker,
+    driftfile: "/drift",
+    leapfile: null,
+    leapfileHashIgnored: false,
+    statsdir: "/stats/",
+    filegen: [{ name: "loopstats", file: "loopstats", type: "day", link: true }],
+    mode: "virtual",
+    cookieDirectory: "/state",
+    leapSmearSeconds: 0,
+    serving: [{ address: "::", port: 123 }],
+    passivePeers: 16,
+    passiveKeys: [{ first: 1, last: 5 }]
+  },
+  control: { stateDirectory: "/state", controlKey: 5 }
+}
+
+const parts: readonly (readonly [string, Shape<unknown>, unknown])[] = [
+  ["worker", workerPlan, projections.worker(whole)],
+  ["nts-ke", ntsKePlan, projections.ntsKe(whole)],
+  ["discipline", disciplinePlan, projections.discipline(whole)],
+  ["control", controlPlan, projections.control(whole)]
+]
+
+/** Every value inside, by the path that leads to it. */
+const places = (value: unknown, path: readonly string[] = []): readonly (readonly string[])[] =>
+  typeof value === "object" && value !== null && !ArrayBuffer.isView(value)
+    ? [path, ...Object.entries(value).flatMap(([name, inner]) => places(inner, [...path, name]))]
+    : [path]
+
+const withChange = (value: unknown, [name, ...path]: readonly string[], change: unknown): unknown => {
+  if (name === undefined) return change
+  const copy: Record<string, unknown> = Array.isArray(value)
+    ? (Object.assign([], value) as unknown as Record<string, unknown>)
+    : { ...(value as Record<string, unknown>) }
+  copy[name] = withChange(copy[name], path, change)
+  return copy
+}
+
+describe.each(parts)("the part of %s", (_name, shape, good) => {
+  const accepts = Schema.decodeUnknownExit(schemaOf(shape))
+
+  it("is read as it was sent", () => {
+    const sent = structuredClone({ type: "plan", version: 3, sockets: [{ address: "::", port: 123 }], plan: good })
+    expect(readPlanMessage(shape, sent)).toEqual(sent)
+    expect(Exit.isSuccess(accepts(good))).toBe(true)
+  })
+
+  it("with any value in any place is taken by both checks or by neither", () => {
+    const all = places(good)
+    const other = fc.oneof(
+      fc.constantFrom<unknown>(undefined, null, -1, 0, 1, 3.5, 2 ** 40, Number.NaN, Infinity, "", "x", [], {}, true),
+      fc.constantFrom<unknown>(new Uint8Array(0), new Uint8Array(32), "x".repeat(5_000), { first: 5, last: 4 }),
+      fc.anything({ withTypedArray: true })
+    )
+    fc.assert(
+      fc.property(fc.nat(all.length - 1), other, (at, value) => {
+        const changed = withChange(good, all[at]!, value)
+        expect({ path: all[at], fits: fits(shape, changed) }).toEqual({
+          path: all[at],
+          fits: Exit.isSuccess(accepts(changed))
+        })
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+})
+
+describe("what a process is given", () => {
+  it("is no key beyond what it works with", () => {
+    expect(projections.ntsKe(whole)).not.toHaveProperty("keys")
+    expect(projections.ntsKe({ ...whole, ntsKe: null })).toBeUndefined()
+    expect(projections.discipline(whole).keys.generations).toEqual([])
+    expect(projections.control(whole).keys).toMatchObject({ generations: [], symmetric: [{ id: 5 }] })
+    expect(projections.worker({ ...whole, servesKeys: false }).keys).toBeNull()
+  })
+})
+
+describe("a message that cannot be", () => {
+  const configuration = whole.discipline
+  it.each([
+    [{ mode: "fast" }, /^plan\.mode: expected virtual, kernel, found "fast"$/],
+    [{ sources: [{ ...source, minpoll: 6, maxpoll: 5 }] }, /^plan\.sources\[0\]: expected maxpoll not below minpoll/],
+    [{ sources: [{ ...source, kind: "broadcast" }] }, /^plan\.sources\[0\]\.kind: expected server, pool, peer/],
+    [{ referenceClocks: [{ ...clock, driver: "nmea" }] }, /^plan\.referenceClocks\[0\]\.driver: expected shm, sock/],
+    [{ referenceClocks: [{ ...clock, path: null }] }, /^plan\.referenceClocks\[0\]: expected the path of a device/],
+    [{ referenceClocks: [{ ...clock, unit: 256 }] }, /^plan\.referenceClocks\[0\]\.unit: .*from 0 to 255, found 256$/],
+    [
+      { referenceClocks: [{ ...clock, time1: "1" }] },
+      /^plan\.referenceClocks\[0\]\.time1: expected a number, found "1"/
+    ],
+    [{ localReference: { stratum: 16 } }, /^plan\.localReference\.stratum: /],
+    [{ tos: { ...defaultTos, maxdist: -1 } }, /^plan\.tos\.maxdist: expected a number that is not negative/],
+    [{ filegen: [{ name: "loopstats", file: "../../etc/x", type: "day", link: true }] }, /without \.\./],
+    [{ cookieDirectory: 5 }, /^plan\.cookieDirectory: expected a text of 1 to 4096 characters, found 5$/],
+    [{ statsdir: undefined }, /^plan\.statsdir: .*found nothing$/]
+  ])("with %j is refused by place, expectation and finding", (change, message) => {
+    expect(() => read(disciplineConfiguration, "plan", { ...configuration, ...change })).toThrow(message)
+  })
+
+  it("is refused without quoting a key", () => {
+    const secret = "73656372657421"
+    for (const change of [
+      { symmetric: [{ id: 5, algorithm: "SHA1", secret }] },
+      { symmetric: [{ id: 0, algorithm: "SHA1", secret: Buffer.from(secret, "hex") }] },
+      { symmetric: [{ id: 5, algorithm: "SHA1", secret: Buffer.from(secret.repeat(9), "hex") }] }
+    ])
+      expect(() => read(servingKeys, "keys", { ...noKeys, ...change })).toThrow(
+        /^keys\.symmetric\[0\]\.(?:(?!736563|secret!).)*$/
+      )
+  })
+
+  it("says what was expected of the envelope, too", () => {
+    const good = { type: "plan", version: 1, sockets: [], plan: projections.ntsKe(whole) as NtsKePlan }
+    for (const change of [{ version: 0 }, { version: "1" }, { sockets: [{ address: "", port: 1 }] }, { plan: null }])
+      expect(() => readPlanMessage(ntsKePlan, { ...good, ...change })).toThrow(InvalidMessage)
+  })
+})
