@@ -4,7 +4,8 @@
  *
  * Exit code 0 when all passed, else that of the step that failed.
  */
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { existsSync, readFileSync, rmSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { basename, dirname, join, relative } from "node:path"
@@ -64,11 +65,16 @@ if (prepared !== 0) process.exit(prepared)
 const apart = join(import.meta.dirname, "apart.sh")
 const isApart = spawnSync(apart, ["true"], { stdio: "ignore" }).status === 0
 const atATime = isApart ? availableParallelism() + 1 : 1
+// The load generator's own suite is Go's. It fetches modules, so it needs the network that there is.
+const loadGenerator = spawn(process.execPath, ["loadtest/k6/build.ts", "--check"], { cwd: root, stdio: "inherit" })
+const loadGeneratorEnds = once(loadGenerator, "exit")
 const status = step("nx", ["run-many", "-t", "test", "--output-style=static", `--parallel=${atATime}`], {
   ...process.env,
   MERIDIAN_APART: isApart ? apart : ""
 })
 const packages = suites(root).map((file) => dirname(file))
 const failures = status === 0 ? [] : packages.flatMap(failuresOf)
-if (status !== 0) process.stderr.write(`\n${failures.length} failed:\n\n${failures.join("\n\n")}\n`)
-process.exit(status)
+const [goStatus] = (await loadGeneratorEnds) as [number | null]
+const all = goStatus === 0 ? failures : [...failures, "  loadtest/k6: go vet or go test failed (see its output above)"]
+if (all.length > 0 || status !== 0) process.stderr.write(`\n${all.length} failed:\n\n${all.join("\n\n")}\n`)
+process.exit(status !== 0 ? status : (goStatus ?? 1))

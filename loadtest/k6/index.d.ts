@@ -1,0 +1,72 @@
+/** `import { Client } from "k6/x/ntp"`: NTP load clients whose every reply is checked. */
+declare module "k6/x/ntp" {
+  export interface ClientOptions {
+    /** ADDRESS or ADDRESS:PORT; with NTS it may be left out, and what the key exchange names is asked */
+    readonly target?: string
+    /** 1 to 4; default 4 */
+    readonly version?: number
+    /** Milliseconds until a request counts as lost; default 1000 */
+    readonly timeout?: number
+    /** Source ports, and so requests under way at once; default 1 */
+    readonly sockets?: number
+    /** A new source port for each request */
+    readonly newPort?: boolean
+    /** Local addresses to ask from, one drawn for each port */
+    readonly sources?: readonly string[]
+    /** Ask in interleaved mode (RFC 9769); a basic reply is a good reply too */
+    readonly interleaved?: boolean
+    /** Milliseconds that an offset may exceed root distance and half of the delay before the time is wrong; default 1 */
+    readonly tolerance?: number
+    /** A key of ntp.keys(5): MD5, SHA1, SHA256 or AES128 */
+    readonly key?: { readonly id: number; readonly type: string; readonly secret: string }
+    /** NTS, AEAD_AES_SIV_CMAC_256: HOST:PORT of the key exchange, a file with its authorities, the name to verify */
+    readonly nts?: { readonly server: string; readonly ca?: string; readonly name?: string; readonly timeout?: number }
+  }
+
+  /** Times in seconds. */
+  export interface Reply {
+    readonly offset: number
+    readonly delay: number
+    readonly rootDistance: number
+    readonly stratum: number
+    readonly leap: number
+    readonly version: number
+    readonly reference: string
+    /** Four letters, or empty */
+    readonly kiss: string
+    readonly bytes: number
+    readonly cookies: number
+    readonly interleaved: boolean
+  }
+
+  export interface Answer {
+    /** A reply that proves everything it claims, and no kiss-o'-death */
+    readonly ok: boolean
+    /** Why nothing came: timeout, refused, keys, no-cookie, socket, send, ended; or empty */
+    readonly lost: string
+    /** What is wrong with the reply: time, origin, mac, nts-tag, longer-than-request …; or empty */
+    readonly wrong: string
+    /** Milliseconds */
+    readonly duration: number
+    readonly reply: Reply
+  }
+
+  export interface Burst {
+    readonly sent: number
+    readonly answered: number
+    readonly lost: number
+    readonly wrong: number
+    readonly kod: number
+  }
+
+  export class Client {
+    constructor(options: ClientOptions)
+    /** Asks once. It always settles: with a reply, or with why there is none. */
+    query(): Promise<Answer>
+    /** Asks `count` times at `rate` a second; 0 is as fast as the sockets are answered. */
+    burst(count: number, rate: number): Promise<Burst>
+    /** A key exchange by itself; NTS alone. */
+    exchange(): Promise<{ readonly ok: boolean; readonly error?: string; readonly cookies?: number }>
+    close(): void
+  }
+}
