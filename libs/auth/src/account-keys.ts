@@ -2,11 +2,11 @@
  * The accounts that a signing daemon signs for, and their file. One account a line, in any order:
  *
  *   1103  nthash    8ba43093cba992eac5781a7f70cdb2b1
- *   1104  password  "a new one"  password  the-one-before  extended
+ *   1104  password  "a new one"  password  the-one-before
  *
  * The number is the account's relative identifier (RID). The first key is the current one, a second one is the previous; each
- * is the password, or what Windows keeps of it. `extended` allows the account the longer authenticator too. Words are parted by
- * blanks, or stand in double quotes, which know no escape; a `#` that begins a word begins a comment.
+ * is the password, or what Windows keeps of it. Words are parted by blanks, or stand in double quotes, which know no escape;
+ * a `#` that begins a word begins a comment.
  *
  * No report quotes a word of the file: in a line whose columns are mixed up any of them may be the secret.
  */
@@ -23,8 +23,6 @@ export interface AccountKeys {
   readonly current: Uint8Array
   /** Of the password before; undefined where there is none. */
   readonly previous: Uint8Array | undefined
-  /** Whether the account may ask for the extended authenticator. */
-  readonly extended: boolean
 }
 
 /** By relative identifier. Replaced as a whole. */
@@ -66,14 +64,12 @@ const readLine = (line: string): Account | string | undefined => {
   const rid = /^\d{1,10}$/.test(idWord) ? Number(idWord) : 0
   if (rid < 1 || rid > MAXIMUM_RID)
     return `expected an account's number (RID) from 1 to ${MAXIMUM_RID} as the first word`
-  const extended = rest.length % 2 === 1 && rest.at(-1) === "extended"
-  const pairs = extended ? rest.slice(0, -1) : rest
-  if (pairs.length !== 2 && pairs.length !== 4)
-    return `account ${rid}: expected 'nthash' or 'password' and a value, then perhaps another two for the previous one, then perhaps 'extended'`
-  const keys = [readKey(pairs[0], pairs[1]), pairs.length === 4 ? readKey(pairs[2], pairs[3]) : undefined] as const
+  if (rest.length !== 2 && rest.length !== 4)
+    return `account ${rid}: expected 'nthash' or 'password' and a value, then perhaps another two for the previous one`
+  const keys = [readKey(rest[0], rest[1]), rest.length === 4 ? readKey(rest[2], rest[3]) : undefined] as const
   const problem = keys.find((key) => typeof key === "string")
   if (problem !== undefined) return `account ${rid}: ${problem as string}`
-  return { rid, keys: { current: keys[0] as Uint8Array, previous: keys[1] as Uint8Array | undefined, extended } }
+  return { rid, keys: { current: keys[0] as Uint8Array, previous: keys[1] as Uint8Array | undefined } }
 }
 
 const readKey = (type: string | undefined, value = ""): Uint8Array | string => {

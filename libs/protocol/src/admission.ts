@@ -23,6 +23,8 @@ export interface Admission {
    * @returns the same
    */
   readonly judgeProof: (slot: number, isAuthenticated: boolean) => Ignore | Kiss | undefined
+  /** Whether a reply to the sender may be signed for a Windows client (`restrict … mssntp`); asked after judge. */
+  readonly signsFor: (slot: number) => boolean
   /** Whether the sender of an authenticated symmetric packet may become a peer that no line names. */
   readonly mayPeer: (slot: number) => boolean
 }

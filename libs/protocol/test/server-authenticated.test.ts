@@ -238,6 +238,7 @@ describe("an admission", () => {
         proofs.push([slot, isAuthenticated])
         return slot === 0 ? refused : slot === 1 ? deny : undefined
       },
+      signsFor: () => false,
       mayPeer: () => true
     }
     const request = () => association().request(header(), fillRandom)!

@@ -160,6 +160,7 @@ describe("an admission", () => {
       begin: () => {},
       judge: () => undefined,
       judgeProof: () => undefined,
+      signsFor: () => false,
       mayPeer: () => true,
       ...admission
     }

@@ -4,7 +4,7 @@
  * authenticated, not the request.
  *
  *   68 octets   48 header · 4 key identifier · 16 zeros
- *   120 octets  48 header · 4 key identifier · reserved · flags · hash hints · hash id · 64 zeros
+ *   120 octets  48 header · 4 key identifier · reserved · flags · hash hints · hash id · 64 zeros (told apart, never answered)
  *
  * The key identifier is the account's relative identifier (RID) in little-endian order, the one field of the packet that is. In the
  * short form its highest bit asks for the account's previous password; in the long form a flag does.

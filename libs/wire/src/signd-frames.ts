@@ -9,7 +9,7 @@
  *
  * The packet id is narrower in requests than in answers: seen with Samba 4.17, whose interface definition has it so.
  */
-import { MS_SNTP_BYTES, MS_SNTP_EXTENDED_BYTES, MsSntpOffset } from "./ms-sntp.ts"
+import { MS_SNTP_BYTES, MsSntpOffset } from "./ms-sntp.ts"
 import { HEADER_BYTES } from "./ntp.ts"
 
 export const SIGND_VERSION = 0
@@ -20,12 +20,7 @@ export const SigndOperation = {
   askServerToSign: 1,
   checkServerSignature: 2,
   signed: 3,
-  refused: 4,
-  /**
-   * Meridian's own: asks for an ExtendedAuthenticator. What is signed is followed by the request's key identifier, flags and hints,
-   * 8 octets; the answer is `signed` with 120 octets. Samba, which knows no such operation, refuses it.
-   */
-  signExtended: 0x100
+  refused: 4
 } as const
 
 /** Octets of the length before each frame. */
@@ -33,42 +28,27 @@ export const FRAME_HEADER_BYTES = 4
 export const SIGND_REQUEST_HEADER_BYTES = 16
 export const SIGND_ANSWER_HEADER_BYTES = 12
 
-/** Octets of what follows a request's header when the long form is asked for. */
-const EXTENDED_SIGNED_PART = MsSntpOffset.extendedChecksum
-
 /** Lengths of whole frames, without the length before them. */
 export const SIGN_REQUEST_BYTES = SIGND_REQUEST_HEADER_BYTES + HEADER_BYTES
-export const SIGN_EXTENDED_REQUEST_BYTES = SIGND_REQUEST_HEADER_BYTES + EXTENDED_SIGNED_PART
 export const SIGNED_BYTES = SIGND_ANSWER_HEADER_BYTES + MS_SNTP_BYTES
-export const SIGNED_EXTENDED_BYTES = SIGND_ANSWER_HEADER_BYTES + MS_SNTP_EXTENDED_BYTES
 export const REFUSED_BYTES = SIGND_ANSWER_HEADER_BYTES
 
 /**
- * Writes a request to sign the reply at `offset`: the length, the frame. The reply's first 52 octets must stand there, the key
- * identifier among them; of the long form the first 56.
- * @param length of the reply once it is signed: 68 or 120
+ * Writes a request to sign the reply at `offset`: the length, the frame. The reply's header and key identifier must stand there.
  * @param packetId 0 … 65535
  * @returns the octets written at the start of `out`
  */
-export const writeSignRequest = (
-  out: DataView,
-  packetId: number,
-  reply: Uint8Array,
-  offset: number,
-  length: number
-): number => {
-  const extended = length === MS_SNTP_EXTENDED_BYTES
-  const part = extended ? EXTENDED_SIGNED_PART : HEADER_BYTES
-  out.setUint32(0, SIGND_REQUEST_HEADER_BYTES + part)
+export const writeSignRequest = (out: DataView, packetId: number, reply: Uint8Array, offset: number): number => {
+  out.setUint32(0, SIGN_REQUEST_BYTES)
   out.setUint32(4, SIGND_VERSION)
-  out.setUint32(8, extended ? SigndOperation.signExtended : SigndOperation.signToClient)
+  out.setUint32(8, SigndOperation.signToClient)
   out.setUint16(12, packetId)
   out.setUint16(14, 0)
   const bytes = new Uint8Array(out.buffer, out.byteOffset, out.byteLength)
   const keyId = offset + MsSntpOffset.keyId
   bytes.set(reply.subarray(keyId, keyId + 4), 16)
-  bytes.set(reply.subarray(offset, offset + part), FRAME_HEADER_BYTES + SIGND_REQUEST_HEADER_BYTES)
-  return FRAME_HEADER_BYTES + SIGND_REQUEST_HEADER_BYTES + part
+  bytes.set(reply.subarray(offset, offset + HEADER_BYTES), FRAME_HEADER_BYTES + SIGND_REQUEST_HEADER_BYTES)
+  return FRAME_HEADER_BYTES + SIGN_REQUEST_BYTES
 }
 
 /** A request as the signing process reads it. */
@@ -96,7 +76,7 @@ export const readSignRequest = (frame: Uint8Array): SignRequest | undefined => {
   }
 }
 
-/** The answer to a request, its length before it. @param signed the 68 or 120 octets; undefined to refuse */
+/** The answer to a request, its length before it. @param signed the 68 octets; undefined to refuse */
 export const signdAnswer = (packetId: number, signed: Uint8Array | undefined): Uint8Array<ArrayBuffer> => {
   const length = SIGND_ANSWER_HEADER_BYTES + (signed?.length ?? 0)
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + length)
@@ -117,7 +97,7 @@ export type SigndAnswer =
 
 const malformed: SigndAnswer = { kind: "malformed" }
 
-/** Reads an answer. Never throws. The packet of a signed one is a view of the frame, of 68 or 120 octets. */
+/** Reads an answer. Never throws. The packet of a signed one is a view of the frame, of 68 octets. */
 export const readSigndAnswer = (frame: Uint8Array): SigndAnswer => {
   if (frame.length < SIGND_ANSWER_HEADER_BYTES) return malformed
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
@@ -125,8 +105,7 @@ export const readSigndAnswer = (frame: Uint8Array): SigndAnswer => {
   const operation = view.getUint32(4)
   const packetId = view.getUint32(8)
   if (operation === SigndOperation.refused) return { kind: "refused", packetId }
-  const isWhole = frame.length === SIGNED_BYTES || frame.length === SIGNED_EXTENDED_BYTES
-  if (operation !== SigndOperation.signed || !isWhole) return malformed
+  if (operation !== SigndOperation.signed || frame.length !== SIGNED_BYTES) return malformed
   return { kind: "signed", packetId, packet: frame.subarray(SIGND_ANSWER_HEADER_BYTES) }
 }
 

@@ -59,7 +59,7 @@ const servesOthers = async (before: Asking): Promise<void> => {
 }
 
 describe("a connection that", () => {
-  const long = Uint8Array.of(0, 0, 0, 73, 0)
+  const long = Uint8Array.of(0, 0, 0, 65, 0)
   const short = Uint8Array.of(0, 0, 0, 15, ...new Uint8Array(15))
   it.each([
     ["announces a frame that is too long", Uint8Array.of(0xff, 0xff, 0xff, 0xff), "too-long"],
@@ -129,10 +129,10 @@ describe("frames of any content", () => {
       operation: fc.oneof(fc.constantFrom(0, 0, 1, 2, 3, 4, 0x100), fc.nat()),
       id: fc.integer({ min: 0, max: 0xffff }),
       keyId: fc.oneof(fc.constantFrom(1103, 1104, 1103 + 2 ** 31, 0), fc.integer({ min: 0, max: 2 ** 32 - 1 })),
-      rest: fc.uint8Array({ maxLength: 56 })
+      rest: fc.uint8Array({ maxLength: 48 })
     })
     const frame = fc.oneof(
-      fc.uint8Array({ maxLength: 72 }),
+      fc.uint8Array({ maxLength: 64 }),
       request.map(({ version, operation, id, keyId, rest }) => {
         const bytes = new Uint8Array(16 + rest.length)
         const view = new DataView(bytes.buffer)

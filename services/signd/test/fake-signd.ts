@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer, type Server, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { FrameReader, readSignRequest, SIGN_EXTENDED_REQUEST_BYTES, signdAnswer } from "@meridian/wire/signd-frames"
+import { FrameReader, readSignRequest, SIGN_REQUEST_BYTES, signdAnswer } from "@meridian/wire/signd-frames"
 
 /** The answer's octets, nothing for silence, "close" to end the connection. */
 export type Behaviour = (frame: Uint8Array, connection: number) => Uint8Array | "close" | undefined
@@ -49,7 +49,7 @@ export class FakeSignd {
   private take(socket: Socket): void {
     this.connections += 1
     const connection = this.connections
-    const reader = new FrameReader(SIGN_EXTENDED_REQUEST_BYTES)
+    const reader = new FrameReader(SIGN_REQUEST_BYTES)
     this.sockets.add(socket)
     socket.on("close", () => this.sockets.delete(socket))
     socket.on("error", () => {})

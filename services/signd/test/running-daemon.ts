@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { FrameReader, SIGNED_EXTENDED_BYTES, writeSignRequest } from "@meridian/wire/signd-frames"
+import { FrameReader, SIGNED_BYTES, writeSignRequest } from "@meridian/wire/signd-frames"
 
 const cli = resolve(import.meta.dirname, "../../cli/bin/meridian.mjs")
 
@@ -110,7 +110,7 @@ export class Asking {
   readonly socket: Socket
   readonly frames: Uint8Array[] = []
   isClosed = false
-  private readonly reader = new FrameReader(SIGNED_EXTENDED_BYTES)
+  private readonly reader = new FrameReader(SIGNED_BYTES)
 
   constructor(path: string) {
     this.socket = connect(path)
@@ -146,6 +146,6 @@ export const signRequest = (packetId: number, keyId: number, fill = 7): Uint8Arr
   const reply = new Uint8Array(68).fill(fill)
   new DataView(reply.buffer).setUint32(48, keyId, true)
   const out = new Uint8Array(68)
-  writeSignRequest(new DataView(out.buffer), packetId, reply, 0, 68)
+  writeSignRequest(new DataView(out.buffer), packetId, reply, 0)
   return out
 }

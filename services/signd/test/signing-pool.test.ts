@@ -24,6 +24,7 @@ const open = (limits: Partial<PoolLimits> = {}, path = signd.path): void => {
     {
       prepare: (job) => {
         prepared += 1
+        job.bytes.set(job.request)
         job.bytes.fill(0x24, 0, 48)
       },
       finished: (job, outcome) => void finished.push({ job, outcome }),
@@ -34,8 +35,7 @@ const open = (limits: Partial<PoolLimits> = {}, path = signd.path): void => {
 const submit = (...rids: readonly number[]): void => {
   for (const rid of rids) {
     const job = new SigningJob()
-    job.length = 68
-    job.view.setUint32(48, rid, true)
+    new DataView(job.request.buffer).setUint32(48, rid, true)
     job.since = performance.now()
     pool.submit(job)
   }
@@ -151,7 +151,7 @@ describe("requests to signd", () => {
     ["another version", (frame, connection) => (signsAll(frame, connection) as Uint8Array).with(7, 1)],
     ["a frame that is too long", () => Uint8Array.of(0, 0, 1, 0)],
     ["a frame that is too short", () => new Uint8Array(4)],
-    ["an extended signature", (frame) => signdAnswer(readSignRequest(frame)!.packetId, new Uint8Array(120))]
+    ["a signature without a packet", (frame) => signdAnswer(readSignRequest(frame)!.packetId, new Uint8Array(0))]
   ])("that get %s back are not answered, and the connection is not used again", async (_name, behaviour) => {
     signd.behaviour = (frame, connection) =>
       connection === 1 ? behaviour(frame, connection) : signsAll(frame, connection)
@@ -211,14 +211,14 @@ describe("requests to signd", () => {
 describe("refusals", () => {
   it("are forgotten after a while, and the oldest when there are too many", () => {
     const refused = new RefusedAccounts()
-    refused.refuse(5, 68, 0)
-    expect([refused.isRefused(5, 68, 29_999), refused.isRefused(5, 120, 1), refused.isRefused(5, 68, 30_000)]).toEqual([
+    refused.refuse(5, 0)
+    expect([refused.isRefused(5, 29_999), refused.isRefused(6, 1), refused.isRefused(5, 30_000)]).toEqual([
       true,
       false,
       false
     ])
-    for (let rid = 10; rid < 5_000; rid += 1) refused.refuse(rid, 68, 1)
-    expect([refused.size, refused.isRefused(5, 68, 2), refused.isRefused(4_999, 68, 2)]).toEqual([4_096, false, true])
+    for (let rid = 10; rid < 5_000; rid += 1) refused.refuse(rid, 1)
+    expect([refused.size, refused.isRefused(5, 2), refused.isRefused(4_999, 2)]).toEqual([4_096, false, true])
   })
 })
 

@@ -116,6 +116,10 @@ export class AccessGate implements Admission {
     return undefined
   }
 
+  signsFor(slot: number): boolean {
+    return (this.flags[slot]! & AccessFlag.mssntp) !== 0
+  }
+
   mayPeer(slot: number): boolean {
     return (this.flags[slot]! & (AccessFlag.nopeer | AccessFlag.noepeer)) === 0
   }

@@ -16,15 +16,14 @@ export class RefusedAccounts {
   }
 
   /** @param keyId with the bit for the previous password, which may be refused by itself. @param now milliseconds */
-  isRefused(keyId: number, length: number, now: number): boolean {
-    const until = this.until.get(keyOf(keyId, length))
+  isRefused(keyId: number, now: number): boolean {
+    const until = this.until.get(keyId)
     return until !== undefined && now < until
   }
 
-  refuse(keyId: number, length: number, now: number): void {
-    const key = keyOf(keyId, length)
-    this.until.delete(key)
-    this.until.set(key, now + REMEMBERED_MS)
+  refuse(keyId: number, now: number): void {
+    this.until.delete(keyId)
+    this.until.set(keyId, now + REMEMBERED_MS)
     if (this.until.size > MOST_REMEMBERED) this.until.delete(this.until.keys().next().value!)
   }
 
@@ -33,6 +32,3 @@ export class RefusedAccounts {
     this.until.clear()
   }
 }
-
-/** The long form has a key space of its own. */
-const keyOf = (keyId: number, length: number): number => keyId + length * 2 ** 32

@@ -1,14 +1,13 @@
 /** A connection to signd with one request outstanding at most, so that what ends it takes down nobody else's. */
 import { connect, type Socket } from "node:net"
 import { errnoName } from "@meridian/system/native"
-import { MS_SNTP_BYTES, MsSntpOffset } from "@meridian/wire/ms-sntp"
-import { HEADER_BYTES } from "@meridian/wire/ntp"
+import { MsSntpOffset } from "@meridian/wire/ms-sntp"
 import {
   FRAME_HEADER_BYTES,
   FrameReader,
   readSigndAnswer,
-  SIGN_EXTENDED_REQUEST_BYTES,
-  SIGNED_EXTENDED_BYTES,
+  SIGN_REQUEST_BYTES,
+  SIGNED_BYTES,
   writeSignRequest
 } from "@meridian/wire/signd-frames"
 import type { SigningJob } from "./signing-job.ts"
@@ -34,8 +33,8 @@ export class SigndConnection {
   isConnected = false
   private readonly socket: Socket
   private readonly events: ConnectionEvents
-  private readonly reader = new FrameReader(SIGNED_EXTENDED_BYTES)
-  private readonly request = new Uint8Array(FRAME_HEADER_BYTES + SIGN_EXTENDED_REQUEST_BYTES)
+  private readonly reader = new FrameReader(SIGNED_BYTES)
+  private readonly request = new Uint8Array(FRAME_HEADER_BYTES + SIGN_REQUEST_BYTES)
   private readonly requestView = new DataView(this.request.buffer)
   private packetId = 0
   private errno: string | undefined
@@ -62,7 +61,7 @@ export class SigndConnection {
   ask(job: SigningJob): void {
     this.outstanding = job
     this.packetId = (this.packetId + 1) % PACKET_IDS
-    const length = writeSignRequest(this.requestView, this.packetId, job.bytes, 0, job.length)
+    const length = writeSignRequest(this.requestView, this.packetId, job.bytes, 0)
     // A copy: what is not written at once is kept, and this memory is used again.
     this.socket.write(this.request.slice(0, length))
   }
@@ -94,9 +93,7 @@ export class SigndConnection {
 }
 
 /** What is signed must be what was to be signed, for the account that asked. */
-const isReplyOf = (packet: Uint8Array, job: SigningJob): boolean => {
-  if (packet.length !== job.length) return false
-  const same = job.length === MS_SNTP_BYTES ? MsSntpOffset.checksum : HEADER_BYTES + 4
-  for (let index = 0; index < same; index += 1) if (packet[index] !== job.bytes[index]) return false
+const isReplyOf = (packet: Uint8Array, { bytes }: SigningJob): boolean => {
+  for (let index = 0; index < MsSntpOffset.checksum; index += 1) if (packet[index] !== bytes[index]) return false
   return true
 }

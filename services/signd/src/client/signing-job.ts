@@ -1,6 +1,7 @@
 /** One request of a Windows client on its way through the signing process: taken in, handed to signd, sent on. */
+import type { RequestBatch } from "@meridian/protocol/request-batch"
 import { ADDRESS_STRIDE, LOCAL_ADDRESS_STRIDE } from "@meridian/udp/udp"
-import { MS_SNTP_EXTENDED_BYTES, MsSntpOffset } from "@meridian/wire/ms-sntp"
+import { MS_SNTP_BYTES, MsSntpOffset } from "@meridian/wire/ms-sntp"
 
 /** What became of a request. `signed` alone is answered. */
 export const signingOutcomes = [
@@ -22,17 +23,21 @@ export const signingOutcomes = [
 ] as const
 export type SigningOutcome = (typeof signingOutcomes)[number]
 
-/** Memory for a request, used over and over. */
-export class SigningJob {
-  /** The request; from the moment it is handed to signd, the reply. */
-  readonly bytes = new Uint8Array(MS_SNTP_EXTENDED_BYTES)
+/** Memory for a request, used over and over. To a server it is a batch of one. */
+export class SigningJob implements RequestBatch {
+  /** As it came. */
+  readonly request = new Uint8Array(MS_SNTP_BYTES)
+  private readonly requestView = new DataView(this.request.buffer)
+  /** The reply: made of the request each time that it is handed to signd, and signed when it comes back. */
+  readonly bytes = new Uint8Array(MS_SNTP_BYTES)
   readonly view = new DataView(this.bytes.buffer)
-  /** 68 or 120, of request and reply alike. */
-  length = 0
+  family: 4 | 6 = 4
+  /** The sender's sockaddr. */
+  readonly addresses = new Uint8Array(ADDRESS_STRIDE)
+  /** The address of ours that was asked. */
+  readonly localAddress = new Uint8Array(LOCAL_ADDRESS_STRIDE)
   /** Which of the process's UDP sockets it came to. */
   socket = 0
-  readonly address = new Uint8Array(ADDRESS_STRIDE)
-  readonly localAddress = new Uint8Array(LOCAL_ADDRESS_STRIDE)
   /** Kernel receive timestamp (CLOCK_REALTIME). */
   arrivalSeconds = 0
   arrivalNanoseconds = 0
@@ -42,6 +47,6 @@ export class SigningJob {
   closedOn = 0
 
   get keyId(): number {
-    return this.view.getUint32(MsSntpOffset.keyId, true)
+    return this.requestView.getUint32(MsSntpOffset.keyId, true)
   }
 }

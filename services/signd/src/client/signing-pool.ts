@@ -62,7 +62,7 @@ export class SigningPool {
   /** Takes a request in. May finish it before it returns. */
   submit(job: SigningJob): void {
     const now = performance.now()
-    if (this.refused.isRefused(job.keyId, job.length, now)) return this.events.finished(job, "refused-before")
+    if (this.refused.isRefused(job.keyId, now)) return this.events.finished(job, "refused-before")
     const free = this.idle.pop()
     if (free !== undefined) return this.hand(free, job)
     if (this.errno !== undefined && this.errno !== BUSY && now < this.pausedUntil)
@@ -97,7 +97,7 @@ export class SigningPool {
       this.release(connection)
     },
     answered: (connection, job, answer) => {
-      if (answer === "refused") this.refused.refuse(job.keyId, job.length, performance.now())
+      if (answer === "refused") this.refused.refuse(job.keyId, performance.now())
       if (answer !== "wrong-answer") this.release(connection)
       this.events.finished(job, answer)
     },
@@ -142,7 +142,7 @@ export class SigningPool {
       this.connect(performance.now())
       return
     }
-    this.refused.refuse(job.keyId, job.length, performance.now())
+    this.refused.refuse(job.keyId, performance.now())
     this.events.finished(job, "closed-on")
   }
 

@@ -3,7 +3,7 @@
  * end and answers that are not read are given a few seconds, and the number of connections is bounded.
  */
 import type { Server, Socket } from "node:net"
-import { FrameReader, SIGN_EXTENDED_REQUEST_BYTES } from "@meridian/wire/signd-frames"
+import { FrameReader, SIGN_REQUEST_BYTES } from "@meridian/wire/signd-frames"
 import type { Signer } from "./signer.ts"
 
 /** Why a connection was ended from here. */
@@ -76,7 +76,7 @@ export class SigndServer {
   }
 
   private take(socket: Socket): void {
-    const reader = new FrameReader(SIGN_EXTENDED_REQUEST_BYTES)
+    const reader = new FrameReader(SIGN_REQUEST_BYTES)
     const connection: Connection = { socket, reader, frameSince: Infinity, unreadSince: Infinity }
     this.accepted += 1
     this.connections.add(connection)

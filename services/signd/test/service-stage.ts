@@ -1,0 +1,67 @@
+/** The service that answers Windows clients, in this process, on a socket of its own, with a clock that is right. */
+import { bindSocket } from "@meridian/udp/udp-open"
+import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
+import type { Admission } from "@meridian/protocol/admission"
+import { NtpServer } from "@meridian/protocol/server"
+import { unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { systemClock } from "@meridian/clocks/system-clock"
+import { askAsWindows, type WindowsAnswer, type WindowsQuestion } from "@meridian/testkit/windows-client"
+import type { PoolLimits } from "../src/client/signing-pool.ts"
+import { SigningService } from "../src/client/signing-service.ts"
+
+const ANSWER_MS = 2_000
+
+/** Everybody is signed for. */
+export const everybody: Admission = {
+  begin: () => {},
+  judge: () => undefined,
+  judgeProof: () => undefined,
+  signsFor: () => true,
+  mayPeer: () => false
+}
+
+export class ServiceStage {
+  readonly service: SigningService
+  readonly reached: (string | undefined)[] = []
+  private readonly socket: UdpSocket
+
+  private constructor(socket: UdpSocket, path: string, limits: PoolLimits | undefined) {
+    this.socket = socket
+    const server = new NtpServer(unsynchronisedCurve(), { precision: -24, minimumPoll: 0, longestRequest: SLOT_BYTES })
+    const { monotonic } = systemClock()
+    this.service = new SigningService({
+      sockets: [socket],
+      server,
+      clock: {
+        readInto: (curve) => {
+          Object.assign(curve, unsynchronisedCurve(), { stratum: 3, leap: 0, deadline: monotonic.seconds() + 10 })
+          return true
+        }
+      },
+      path,
+      ...(limits !== undefined && { limits }),
+      onReachable: (errno) => void this.reached.push(errno)
+    })
+    this.service.admission = everybody
+    this.service.start()
+  }
+
+  static async open(path: string, limits?: PoolLimits): Promise<ServiceStage> {
+    const socket = await bindSocket({ address: "127.0.0.1", port: 0 })
+    return new ServiceStage(socket, path, limits)
+  }
+
+  get port(): number {
+    return this.socket.port
+  }
+
+  ask(question: WindowsQuestion, patience = ANSWER_MS): Promise<WindowsAnswer> {
+    return askAsWindows("127.0.0.1", this.port, question, patience)
+  }
+
+  close(): void {
+    this.service.stop()
+    this.service.pool.close()
+    this.socket.close()
+  }
+}
