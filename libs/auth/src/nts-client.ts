@@ -80,6 +80,11 @@ export class NtsAssociation {
     this.jar = session.cookies.slice(-MAXIMUM_COOKIES)
   }
 
+  /** Bytes of the newest cookie, 0 when the jar is empty. */
+  get cookieLength(): number {
+    return this.jar.at(-1)?.length ?? 0
+  }
+
   /** Cookies in the jar. */
   get cookies(): number {
     return this.jar.length

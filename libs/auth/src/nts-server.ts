@@ -81,6 +81,17 @@ const SLOT_SECRETS_BYTES = 2 * MAXIMUM_KEY_BYTES
 const SLOTS_AT = MAXIMUM_GENERATIONS * MASTER_KEY_BYTES
 const RANDOM_POOL_BYTES = 16_384
 
+/** Cookies by what became of them; `unknown` names no generation that opens, `forged` one that does and is not its seal. */
+export interface CookieCounts {
+  made: number
+  current: number
+  old: number
+  old2: number
+  older: number
+  unknown: number
+  forged: number
+}
+
 /** One request between admit and seal. */
 interface Slot {
   readonly fields: NtsFields
@@ -94,6 +105,8 @@ interface Slot {
 export class NtsServer {
   /** Fresh cookies in the reply that was last built. */
   cookiesInReply = 0
+  /** Cookies that were opened, by the age of the generation that they name, and made; totals since the start. */
+  readonly cookies: CookieCounts = { made: 0, current: 0, old: 0, old2: 0, older: 0, unknown: 0, forged: 0 }
 
   private readonly batch: AeadBatch
   private readonly fillRandom: (bytes: Uint8Array) => void
@@ -106,6 +119,7 @@ export class NtsServer {
   private randomUsed = RANDOM_POOL_BYTES
   private ring = KeyRing.empty
   private active: Generation | undefined
+  private activeIndex = -1
   private now = 0
   /** Slots below this may have been admitted since begin; a batch is often one packet, and then only its slot is touched. */
   private used = 0
@@ -145,6 +159,7 @@ export class NtsServer {
     this.view = view
     this.now = now
     this.active = this.ring.activeAt(now)
+    this.activeIndex = this.active === undefined ? -1 : this.ring.generations.indexOf(this.active)
     this.jobs.clear()
     this.forgetSlots()
   }
@@ -253,9 +268,16 @@ export class NtsServer {
     const aead = cookieAead(this.view, fields.cookieOffset, fields.cookieLength)
     if (aead === undefined) return "cookie-malformed"
     const generation = this.findGeneration(cookieGeneration(this.view, fields.cookieOffset))
-    if (generation < 0) return "cookie-unknown"
+    if (generation < 0) {
+      this.cookies.unknown += 1
+      return "cookie-unknown"
+    }
     const refusal = refusalAt(this.ring.generations[generation] as Generation, this.now)
-    if (refusal !== undefined) return refusedCookie[refusal]
+    if (refusal !== undefined) {
+      this.cookies.unknown += 1
+      return refusedCookie[refusal]
+    }
+    this.countAge(this.activeIndex - generation)
     const textLength = fields.ciphertextLength - aead.tagBytes
     if (textLength < 0 || !isNonceLength(aead, fields.nonceLength)) return "request-forged"
 
@@ -290,7 +312,10 @@ export class NtsServer {
 
   private decide(slot: Slot): NtsVerdict {
     const { aead, fields, firstJob } = slot
-    if (aead === undefined || !this.jobs.succeeded(firstJob)) return "cookie-forged"
+    if (aead === undefined || !this.jobs.succeeded(firstJob)) {
+      this.cookies.forged += 1
+      return "cookie-forged"
+    }
     if (!this.jobs.succeeded(firstJob + 1)) return "request-forged"
     const textLength = fields.ciphertextLength - aead.tagBytes
     fields.placeholders += countEncryptedPlaceholders(
@@ -300,6 +325,14 @@ export class NtsServer {
       fields.cookieLength
     )
     return "verified"
+  }
+
+  /** @param age generations between the one that seals and the cookie's; 0 or less for one to come */
+  private countAge(age: number): void {
+    if (age <= 0) this.cookies.current += 1
+    else if (age === 1) this.cookies.old += 1
+    else if (age === 2) this.cookies.old2 += 1
+    else this.cookies.older += 1
   }
 
   /** Index in the ring of the generation with this id, -1 when there is none. */
@@ -320,6 +353,7 @@ export class NtsServer {
 
   private addCookie(slotIndex: number, aead: AeadParameters, fieldAt: number): void {
     const active = this.active as Generation
+    this.cookies.made += 1
     const cookieAt = writeFieldHeader(this.view, fieldAt, NtsFieldType.cookie, cookieLength(aead))
     writeCookieHeader(this.view, cookieAt, aead, active.id)
     this.writeRandom(cookieAt + CookieOffset.nonce, COOKIE_NONCE_BYTES)

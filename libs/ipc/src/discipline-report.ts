@@ -4,6 +4,7 @@
  */
 import { isRecord } from "./message.ts"
 import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
+import type { NtsClientCounters, SourceDetail } from "./source-detail.ts"
 
 export {
   defaultTinker,
@@ -64,6 +65,7 @@ export interface SourceReport {
   readonly dropped: Readonly<Record<string, number>>
   /** Whether the last sample was measured in interleaved mode (RFC 9769); absent before the first one. */
   readonly interleaved?: boolean
+  readonly detail?: SourceDetail
 }
 
 export type ClockState = "unset" | "synchronised" | "spike" | "holdover" | "local"
@@ -116,6 +118,19 @@ export interface TrackingReport {
   readonly waitingFor: readonly string[]
   /** Peers that came by themselves; absent where none is taken. */
   readonly passivePeers?: PassivePeersReport
+  /** What the leap second file says; null without one. */
+  readonly leapTable?: LeapTableReport | null
+  /** ntp.conf `leapsmearinterval`. */
+  readonly smearSeconds?: number
+}
+
+/** Unix seconds. */
+export interface LeapTableReport {
+  /** TAI minus UTC now. */
+  readonly taiOffset: number
+  /** When it changed last, or will. */
+  readonly last: number
+  readonly expires: number
 }
 
 export interface PassivePeersReport {
@@ -131,6 +146,8 @@ export interface DisciplineReport {
   readonly type: "report"
   readonly tracking: TrackingReport
   readonly sources: readonly SourceReport[]
+  /** As a client, all sources together; absent where none has NTS. */
+  readonly nts?: NtsClientCounters
   /** bytes */
   readonly rss: number
   readonly heapUsed: number

@@ -8,6 +8,7 @@ import type { ClusterState } from "./cluster-state.ts"
 import type { SourceReport, TrackingReport } from "./discipline-report.ts"
 import { isRecord } from "./message.ts"
 import type { NodeStatus } from "./node-status.ts"
+import type { NtsClientCounters } from "./source-detail.ts"
 
 /** What does not change while the node runs. */
 export interface SystemFacts {
@@ -46,6 +47,8 @@ export interface NodeSnapshot {
   /** What the clock's process said last; null before its first word. */
   readonly tracking: TrackingReport | null
   readonly sources: readonly SourceReport[]
+  /** NTS as a client; null where no source has it. */
+  readonly ntsClient: NtsClientCounters | null
   /** Processes besides workers and NTS-KE: supervisor, clock, coordinator. */
   readonly processes: readonly ProcessUse[]
   /** Members, generations, leader: what the coordinator's own socket says; null while nobody asked it or it does not answer. */

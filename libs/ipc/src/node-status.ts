@@ -43,6 +43,8 @@ export interface KeyStatus {
     readonly retirement: number
   }[]
   readonly symmetricKeyIds: readonly number[]
+  /** Algorithms in the order of the ids; absent from a node of an older version. */
+  readonly symmetricKeyTypes?: readonly string[]
 }
 
 export interface ClockStatus {

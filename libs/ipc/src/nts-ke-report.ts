@@ -48,6 +48,14 @@ export interface NtsKeCounters {
   readonly cookies: number
   /** Handshakes that named a server no certificate is for; they got the first certificate. */
   readonly unknownServerNames: number
+  /** Seconds that connections took, by how they ended; absent where they are not measured. */
+  readonly time?: NtsKeTime
+}
+
+export interface NtsKeTime {
+  readonly good: { readonly wall: number; readonly cpu: number }
+  readonly nossl: { readonly wall: number; readonly cpu: number }
+  readonly bad: { readonly wall: number; readonly cpu: number }
 }
 
 export interface CertificateStatus {

@@ -24,6 +24,23 @@ export interface WorkerCounters {
   readonly overflow: number
   /** How many receive calls returned how many datagrams; bins end at {@link BATCH_SIZE_BINS}. */
   readonly batchSizes: readonly number[]
+  /** Datagrams read by version (0 … 7) and mode (0 … 7), at version · 8 + mode; absent before the first report. */
+  readonly kinds?: readonly number[]
+  readonly cookies?: CookieCounters
+}
+
+/** NTS cookies that were opened, by the age of their master key, and made; see NtsServer of libs/auth. */
+export interface CookieCounters {
+  readonly made: number
+  /** Under the generation that seals now, or one to come. */
+  readonly current: number
+  readonly old: number
+  readonly old2: number
+  readonly older: number
+  /** Under none that is known, or one that is retired or revoked. */
+  readonly unknown: number
+  /** Not opened by the key that they name. These are in one of the counts by age, too. */
+  readonly forged: number
 }
 
 export interface WorkerReport {
@@ -114,6 +131,16 @@ export const noCounters: WorkerCounters = {
   batchSizes: BATCH_SIZE_BINS.map(() => 0)
 }
 
+const optionalSum = <Name extends string, A>(
+  name: Name,
+  a: A | undefined,
+  b: A | undefined,
+  add: (a: A, b: A) => A
+) => {
+  const sum = a === undefined ? b : b === undefined ? a : add(a, b)
+  return (sum === undefined ? {} : { [name]: sum }) as { readonly [key in Name]?: A }
+}
+
 /** Sums two sets of counters, reason by reason. `overflow` belongs to a socket, not to a process: the greater one stands. */
 export const addCounters = (a: WorkerCounters, b: WorkerCounters): WorkerCounters => ({
   received: a.received + b.received,
@@ -123,5 +150,7 @@ export const addCounters = (a: WorkerCounters, b: WorkerCounters): WorkerCounter
   served: addCounts(a.served, b.served),
   oldVersion: a.oldVersion + b.oldVersion,
   overflow: Math.max(a.overflow, b.overflow),
-  batchSizes: a.batchSizes.map((count, bin) => count + (b.batchSizes[bin] ?? 0))
+  batchSizes: a.batchSizes.map((count, bin) => count + (b.batchSizes[bin] ?? 0)),
+  ...optionalSum("kinds", a.kinds, b.kinds, (x, y) => x.map((count, kind) => count + (y[kind] ?? 0))),
+  ...optionalSum("cookies", a.cookies, b.cookies, (x, y) => addCounts({ ...x }, { ...y }) as unknown as CookieCounters)
 })

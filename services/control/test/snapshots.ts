@@ -44,6 +44,7 @@ export const snapshotOf = (change: Partial<NodeSnapshot>): NodeSnapshot => ({
   },
   tracking: null,
   sources: [],
+  ntsClient: null,
   processes: [],
   cluster: null,
   clients: null,

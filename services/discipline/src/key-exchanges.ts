@@ -3,6 +3,7 @@ import { aeadParameters, type AeadId } from "@meridian/auth/aead"
 import { NtsAssociation } from "@meridian/auth/nts-client"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import type { NtsConfiguration } from "@meridian/ipc/discipline-report"
+import type { NtsDetail } from "@meridian/ipc/source-detail"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import type { CookieJars, Jar } from "@meridian/tls/cookie-jar"
 import { ofFamily, resolveHost } from "./name-resolver.ts"
@@ -39,6 +40,8 @@ interface Attempts {
 }
 
 interface Held {
+  /** CLOCK_MONOTONIC, seconds; undefined of what was kept from before. */
+  readonly exchangedAt: number | undefined
   readonly source: string
   readonly association: NtsAssociation
   readonly aead: AeadId
@@ -53,6 +56,8 @@ export class KeyExchanges {
   private readonly held = new Map<number, Held>()
   private readonly kept: Map<string, Jar>
   private saving: NodeJS.Timeout | undefined
+  private good = 0
+  private bad = 0
   /** Why the jars could not be saved last. */
   private unsaved: string | undefined
 
@@ -68,6 +73,25 @@ export class KeyExchanges {
   /** Why the last exchange for an association failed; undefined when it did not. */
   problem(id: number): string | undefined {
     return this.attempts.get(id)?.problem
+  }
+
+  /** Exchanges that gave keys, and those that did not. */
+  get exchanges(): { readonly good: number; readonly bad: number } {
+    return { good: this.good, bad: this.bad }
+  }
+
+  /** Of the keys in use for an association. @param now CLOCK_MONOTONIC, seconds */
+  detail(id: number, now: number): Omit<NtsDetail, "naks"> {
+    const held = this.held.get(id)
+    const parameters = held === undefined ? undefined : aeadParameters(held.aead)
+    const exchangedAt = held?.exchangedAt
+    return {
+      aead: held?.aead ?? 0,
+      keyLength: (parameters?.keyBytes ?? 0) * 8,
+      cookieLength: held?.association.cookieLength ?? 0,
+      exchangedAgo: exchangedAt === undefined ? null : now - exchangedAt,
+      failures: this.attempts.get(id)?.failures ?? 0
+    }
   }
 
   /** Cookies in an association's jar. */
@@ -143,10 +167,11 @@ export class KeyExchanges {
       if (served === undefined) throw new Error(`${keys.host} has no address`)
       // Without a port record it is 123 (RFC 8915 §4.1.8), unless the configuration names another.
       const port = keys.port ?? (endpoint.port === NTP_PORT ? NTP_PORT : endpoint.port)
+      this.good += 1
       attempts.failures = 0
       attempts.problem = undefined
       attempts.notBefore = this.monotonic() + FIRST_PAUSE
-      this.begin(source, keys.aead.id, keys, { address: served, port })
+      this.begin(source, keys.aead.id, keys, { address: served, port }, this.monotonic())
     } catch (error) {
       const problem =
         error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${String(error)}`
@@ -154,6 +179,7 @@ export class KeyExchanges {
       attempts.problem = problem
       attempts.notBefore = this.monotonic() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts.failures)
       attempts.failures += 1
+      this.bad += 1
     } finally {
       attempts.running = false
     }
@@ -163,14 +189,15 @@ export class KeyExchanges {
     source: NtsSource,
     id: AeadId,
     session: { readonly c2s: Uint8Array; readonly s2c: Uint8Array; readonly cookies: readonly Uint8Array[] },
-    endpoint: Endpoint
+    endpoint: Endpoint,
+    exchangedAt?: number
   ): boolean {
     const aead = aeadProvider().aeads.get(id)
     // The association may have gone while the exchange ran.
     if (aead === undefined || !this.attempts.has(source.id)) return false
     try {
       const association = new NtsAssociation(aead, session)
-      this.held.set(source.id, { source: jarName(source), association, aead: id, endpoint })
+      this.held.set(source.id, { source: jarName(source), association, aead: id, endpoint, exchangedAt })
       this.listener.exchanged(source.id, association, endpoint)
       this.changed(source.id)
       return true

@@ -10,6 +10,7 @@ import {
   verifyLeapFile
 } from "@meridian/algorithms/leap-file"
 import { type Smear, smearAt, smearBefore, smearOff, type SmearOptions } from "@meridian/algorithms/smear"
+import type { LeapTableReport } from "@meridian/ipc/discipline-report"
 import { Leap } from "@meridian/time/clock-curve"
 
 /** How often the file is looked at, seconds. */
@@ -48,6 +49,15 @@ export class LeapSeconds {
   /** TAI minus UTC by the file, seconds; an expired one still says what it was. Undefined without a file. */
   taiOffset(unix: number): number | undefined {
     return this.file === undefined ? undefined : taiOffsetAt(this.file, unix)
+  }
+
+  /** The file as windows show it; undefined without one. */
+  table(unix: number): LeapTableReport | undefined {
+    const taiOffset = this.taiOffset(unix)
+    const last = this.file?.entries.at(-1)
+    return this.file === undefined || taiOffset === undefined || last === undefined
+      ? undefined
+      : { taiOffset, last: last.at, expires: this.file.expiresAt }
   }
 
   /** What the sources that agree on the time announce. */

@@ -18,6 +18,7 @@ import { correctedStamp, type Reading, unixOf } from "./clocks.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import type { ReferenceClocks } from "./reference-clocks.ts"
 import { clocksWaiting } from "./reference-reporting.ts"
+import { upstreamDetail } from "./source-details.ts"
 import { sourceFigures } from "./source-figures.ts"
 import type { SystemClockSteering } from "./system-clock-steering.ts"
 import type { Upstream } from "./upstream.ts"
@@ -61,7 +62,8 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     authentication: authenticationOf(upstream, upstreams),
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
     dropped: { ...upstream.dropped },
-    ...(sample && { interleaved: sample.interleaved })
+    ...(sample && { interleaved: sample.interleaved }),
+    detail: upstreamDetail(upstream, verdict?.verdict, upstreams, keeper, now)
   }
 }
 
@@ -113,6 +115,8 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
         ? null
         : { ...steering.rate, state: steering.state, steps: steering.steps, frequency: steering.rate.frequency * 1e6 },
     waitingFor: waitingFor(standing),
+    leapTable: leaps.table(unixOf(now)) ?? null,
+    smearSeconds: standing.configuration.leapSmearSeconds,
     ...(standing.upstreams.passive.most > 0 && { passivePeers: standing.upstreams.passive.report() })
   }
 }

@@ -27,6 +27,7 @@ import { clockMeasurements, clockReport, numberingOf } from "./reference-reporti
 import { measurementsOf, sourceReport, type Standing, systemVariables, trackingReport } from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
 import { type SystemClockSteering, takeKernelClock } from "./system-clock-steering.ts"
+import { clockDetail } from "./source-details.ts"
 import { systemUptime } from "./realtime-watch.ts"
 import { closesLoop, orphanRank, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
@@ -210,8 +211,12 @@ export class DisciplineService {
       tracking: trackingReport(now, standing, holdoverSince),
       sources: [
         ...this.upstreams.all.map((upstream) => sourceReport(upstream, now, standing)),
-        ...this.clocks.all.map((clock) => clockReport(clock, now, this.keeper, this.verdicts))
+        ...this.clocks.all.map((clock, index) => ({
+          ...clockReport(clock, now, this.keeper, this.verdicts),
+          detail: clockDetail(clock, index, this.verdicts.get(clock.id)?.verdict, this.keeper, now)
+        }))
       ],
+      ...(this.upstreams.keyExchanges && { nts: this.upstreams.ntsCounters }),
       rss: memory.rss,
       heapUsed: memory.heapUsed
     }

@@ -39,12 +39,19 @@ export class UpstreamSockets {
   private readonly open = new Map<number, Open>()
   /** Counts openings, so that one that was overtaken is closed. */
   private readonly turns = new Map<number, number>()
+  /** Of the socket that was opened last. */
+  private readonly ports = new Map<number, number>()
 
   /** @param serving where the node serves */
   constructor(listener: SocketListener, readWall: () => UnixTime, serving: readonly UdpEndpoint[]) {
     this.listener = listener
     this.readWall = readWall
     this.serving = serving
+  }
+
+  /** Our port towards an association, the last one; 0 before the first. */
+  localPort(id: number): number {
+    return this.ports.get(id) ?? 0
   }
 
   /** Does what a Send says. Never rejects: what goes wrong is told as `failed`. */
@@ -96,6 +103,7 @@ export class UpstreamSockets {
   forget(id: number): void {
     this.close(id)
     this.turns.delete(id)
+    this.ports.delete(id)
   }
 
   closeAll(): void {
@@ -121,6 +129,7 @@ export class UpstreamSockets {
     }
     const used: Open = { socket, exchanges: new Map(), closing: undefined }
     this.open.set(id, used)
+    this.ports.set(id, socket.localPort)
     socket.onReadable(() => this.drain(id, used))
     return used
   }

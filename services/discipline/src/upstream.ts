@@ -2,7 +2,7 @@
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
 import type { UpstreamConfiguration } from "@meridian/ipc/discipline-report"
-import type { Sample } from "@meridian/protocol/association-action"
+import type { AssociationAction, Sample } from "@meridian/protocol/association-action"
 import type { AssociationOptions, Endpoint } from "@meridian/protocol/association-options"
 
 /** A frequency to start from, seconds per second, with its standard deviation. */
@@ -31,6 +31,17 @@ export interface Upstream {
   /** CLOCK_MONOTONIC of the last usable reply, seconds. */
   lastReply: number | undefined
   readonly dropped: Record<string, number>
+  /** Ours towards it, as the kernel chooses it; undefined until it is known. */
+  localAddress: string | undefined
+  /** What became of the last packet from it: a drop's reason, or nothing when it gave a sample. */
+  lastDrop: string | undefined
+  /** Packets that left, that came from it, and those of them that gave a sample. */
+  sent: number
+  received: number
+  taken: number
+  /** CLOCK_MONOTONIC, seconds: when it was asked last, and when it began or ceased to be reachable. */
+  sentAt: number | undefined
+  reachabilityAt: number | undefined
   /** Times that it was asked, or would have been with a key. */
   polls: number
   /** Such times since the selection last found it to be of use. */
@@ -47,6 +58,13 @@ export const newUpstream = (
   ownAddress: undefined,
   lastReply: undefined,
   dropped: {},
+  localAddress: undefined,
+  lastDrop: undefined,
+  sent: 0,
+  received: 0,
+  taken: 0,
+  sentAt: undefined,
+  reachabilityAt: undefined,
   polls: 0,
   useless: 0
 })
@@ -85,4 +103,18 @@ export const trackedAt = (
 
 export const count = (upstream: Upstream, reason: string): void => {
   upstream.dropped[reason] = (upstream.dropped[reason] ?? 0) + 1
+}
+
+/** Keeps count of what an association did. @param now CLOCK_MONOTONIC, seconds */
+export const noteAction = (upstream: Upstream, action: AssociationAction, now: number): void => {
+  if (action._tag === "Send") {
+    upstream.sent += 1
+    upstream.sentAt = now
+  }
+  if (action._tag === "Sample") {
+    upstream.taken += 1
+    upstream.lastDrop = undefined
+  }
+  if (action._tag === "Drop") upstream.lastDrop = action.reason
+  if (action._tag === "ReachabilityChanged") upstream.reachabilityAt = now
 }

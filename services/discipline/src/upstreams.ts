@@ -6,6 +6,7 @@ import { randomFillSync } from "node:crypto"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import type { SymmetricMacs } from "@meridian/auth/mac"
 import type { DisciplineConfiguration, ServingEndpoint, UpstreamConfiguration } from "@meridian/ipc/discipline-report"
+import type { NtsClientCounters } from "@meridian/ipc/source-detail"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
 import type { Moment, SystemVariables } from "@meridian/protocol/association-options"
@@ -21,9 +22,10 @@ import type { UnixTime } from "@meridian/time/timestamp"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { ofFamily, resolutionProblem, resolveHost, numericAddress } from "./name-resolver.ts"
+import { NtsCounts } from "./nts-counts.ts"
 import { PassivePeers, type PassivePeersSurroundings } from "./passive-peers.ts"
 import { addressTowards, servedFrom } from "./source-identity.ts"
-import { count, type KnownFrequency, newUpstream, optionsOf, trackedAt, type Upstream } from "./upstream.ts"
+import { count, type KnownFrequency, newUpstream, noteAction, optionsOf, trackedAt, type Upstream } from "./upstream.ts"
 import { UpstreamSockets } from "./upstream-sockets.ts"
 
 export interface UpstreamListener {
@@ -79,6 +81,7 @@ export class Upstreams {
   /** Hosts that are being looked up, with what went wrong the last time. */
   private readonly unresolved = new Map<string, string>()
   private timer: NodeJS.Timeout | undefined
+  private readonly nts = new NtsCounts()
 
   constructor(configuration: DisciplineConfiguration, surroundings: UpstreamSurroundings, listener: UpstreamListener) {
     this.surroundings = surroundings
@@ -103,6 +106,8 @@ export class Upstreams {
         transmitted: (id, exchange, stamp) => this.transmitted(id, exchange, stamp),
         datagram: (id, bytes, from, arrival) => {
           listener.arriving()
+          const upstream = this.byId.get(id)
+          if (upstream !== undefined) upstream.received += 1
           this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from))
         },
         failed: (id, code) => this.failed(id, code),
@@ -158,6 +163,28 @@ export class Upstreams {
 
   cookies(id: number): number {
     return this.keys?.cookies(id) ?? 0
+  }
+
+  /** Requests in a row without an answer. */
+  unanswered(id: number): number {
+    return this.set.get(id)?.unanswered ?? 0
+  }
+
+  /** Our port towards a source, the last one. */
+  localPort(id: number): number {
+    return this.sockets.localPort(id)
+  }
+
+  /** What went to and came from sources with NTS. */
+  get ntsCounters(): NtsClientCounters {
+    const { good, bad } = this.keys?.exchanges ?? { good: 0, bad: 0 }
+    const { sent, good: opened, bad: refused } = this.nts
+    return { sent, good: opened, bad: refused, exchangesGood: good, exchangesBad: bad }
+  }
+
+  /** Keys and cookies of a source, and the counts of all exchanges; undefined where no source has NTS. */
+  get keyExchanges(): KeyExchanges | undefined {
+    return this.keys
   }
 
   /** What keeps names and keys away, one sentence each. */
@@ -268,12 +295,17 @@ export class Upstreams {
     const tracked = trackedAt(endpoint, options, 2 ** precision, frequency)
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
+    void this.findLocalAddress(upstream)
     if (this.ranksOrphans) void this.findOwnAddress(upstream)
   }
 
   private async findOwnAddress(upstream: Upstream): Promise<void> {
     const { address } = upstream.mobilisedAt
     upstream.ownAddress = servedFrom(this.serving, address) ?? (await addressTowards(upstream.mobilisedAt))
+  }
+
+  private async findLocalAddress(upstream: Upstream): Promise<void> {
+    upstream.localAddress = await addressTowards(upstream.endpoint)
   }
 
   private demobilised(demobilised: Demobilised): void {
@@ -293,6 +325,8 @@ export class Upstreams {
   private associated({ id, action }: Associated): void {
     const upstream = this.byId.get(id)
     if (upstream === undefined) return
+    noteAction(upstream, action, this.surroundings.read().monotonic)
+    if (upstream.configuration !== undefined && upstream.configuration.nts !== null) this.nts.note(action)
     switch (action._tag) {
       case "Send":
         this.moved(upstream)

@@ -82,7 +82,14 @@ const sixHours = (statsdir: string): void => {
     lastReply: undefined,
     dropped: {},
     polls: 0,
-    useless: 0
+    useless: 0,
+    localAddress: undefined,
+    lastDrop: undefined,
+    sent: 0,
+    received: 0,
+    taken: 0,
+    sentAt: undefined,
+    reachabilityAt: undefined
   }
   const random = randomStream(1, "queues")
   for (monotonic = POLL; monotonic < HOURS * 3_600; monotonic += POLL) {

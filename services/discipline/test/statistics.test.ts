@@ -98,7 +98,20 @@ describe("a line", () => {
         mobilisedAt: endpoint,
         dropped: {}
       }
-      const last = { sample, ownAddress: undefined, lastReply: 0, polls: 1, useless: 0 }
+      const last = {
+        sample,
+        ownAddress: undefined,
+        lastReply: 0,
+        polls: 1,
+        useless: 0,
+        localAddress: undefined,
+        lastDrop: undefined,
+        sent: 0,
+        received: 0,
+        taken: 0,
+        sentAt: undefined,
+        reachabilityAt: undefined
+      }
       writer.sampled({ ...others, ...last, endpoint, options, tracked }, sample, "candidate", 1)
     }
     const lines = readFileSync(folder.file("rawstats"), "utf8").trimEnd().split("\n")

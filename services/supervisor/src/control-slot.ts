@@ -1,5 +1,11 @@
 /** The slot of the control process, which shows the node to ntpq, chronyc and the rest. The node serves on without it. */
-import { type ControlReport, type FromControl, parseFromControl } from "@meridian/ipc/control-messages"
+import {
+  type ActMessage,
+  type ControlReport,
+  type FromControl,
+  parseFromControl,
+  type ToControl
+} from "@meridian/ipc/control-messages"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { projections } from "@meridian/ipc/serving-plan"
 import type { PlanBoard } from "./plan-board.ts"
@@ -20,6 +26,8 @@ export interface ControlLaunch {
   readonly sockets: HandedSockets
   readonly board: PlanBoard
   readonly warn: (message: string) => void
+  /** Does what an operator asked for; says what came of it. Never rejects. */
+  readonly act: (asked: ActMessage) => Promise<{ readonly ok: boolean; readonly message: string }>
 }
 
 export class ControlSlot {
@@ -27,7 +35,7 @@ export class ControlSlot {
   /** What it said last; undefined before its first word. */
   report: ControlReport | undefined
 
-  constructor({ program, sockets, board, warn }: ControlLaunch) {
+  constructor({ program, sockets, board, warn, act }: ControlLaunch) {
     this.service = new Service(
       {
         name: "control",
@@ -40,11 +48,17 @@ export class ControlSlot {
         hear: (said) => {
           if (said.type === "report") this.report = said
           if (said.type === "warning") warn(said.message)
+          if (said.type === "act") void this.carryOut(said, act)
         },
         warn
       },
       () => board.version
     )
+  }
+
+  private async carryOut(asked: ActMessage, act: ControlLaunch["act"]): Promise<void> {
+    const acted = await act(asked)
+    this.service.process.broadcast({ type: "acted", id: asked.id, ...acted } satisfies ToControl)
   }
 
   show(snapshot: NodeSnapshot): void {

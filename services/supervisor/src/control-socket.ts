@@ -17,7 +17,7 @@ export class StateDirectoryTaken {
 }
 
 /** What may be asked for. */
-export const resources = ["/status", "/sources", "/tracking"] as const
+export const resources = ["/status", "/sources", "/tracking", "/snapshot"] as const
 export type Resource = (typeof resources)[number]
 
 /** @param read the resource as it stands; undefined while the node cannot say */

@@ -39,6 +39,7 @@ export const nodeSnapshots = (facts: SystemFacts, parts: SnapshotParts): (() => 
       status: parts.status(),
       tracking: clock?.tracking ?? null,
       sources: clock?.sources ?? [],
+      ntsClient: clock?.nts ?? null,
       processes: [
         { name: "supervisor", pid: process.pid, restarts: 0, rss: process.memoryUsage.rss() },
         ...parts.processes()

@@ -17,6 +17,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
+import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
@@ -198,7 +199,8 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       program: plan.programs.control,
       sockets: sockets.ofKind("control"),
       board,
-      warn
+      warn,
+      act: carryOut
     })
     // Everything that is served by the plan; a service that is added is added here.
     const services: readonly { readonly tellPlan: () => void }[] = [...workers, ...ntsKe, clock, shown].map(
@@ -239,7 +241,8 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
             activation,
             retirement
           })),
-          symmetricKeyIds: keys.symmetric.map(({ id }) => id)
+          symmetricKeyIds: keys.symmetric.map(({ id }) => id),
+          symmetricKeyTypes: keys.symmetric.map(({ algorithm }) => algorithm)
         },
         totals: {
           ...workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters),
@@ -254,9 +257,6 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       ? [places, []]
       : [places.filter((place) => place !== coordinator.service.process), [coordinator.service.process]]
     for (const group of [early, late]) yield* startAll(group)
-    started["/status"] = status
-    started["/sources"] = () => clock.report?.sources ?? []
-    started["/tracking"] = () => clock.report?.tracking
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
       status,
@@ -270,8 +270,16 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     })
     // Nothing waits for it: a node that cannot be looked at serves all the same.
     yield* Effect.forkScoped(shown.service.process.begin())
-    const pictures = setInterval(() => shown.show(snapshot()), SNAPSHOT_INTERVAL_MS)
+    let latest = snapshot()
+    const pictures = setInterval(() => {
+      latest = snapshot()
+      shown.show(latest)
+    }, SNAPSHOT_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
+    started["/snapshot"] = () => latest
+    started["/status"] = status
+    started["/sources"] = () => clock.report?.sources ?? []
+    started["/tracking"] = () => clock.report?.tracking
     const health = setInterval(() => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(), monotonic.seconds())
       const running = workers.filter((slot) => slot.service.process.state === "running").length

@@ -93,7 +93,7 @@ export const nodePlan = (
   addresses: settings.listen.map((address) => address.value.text),
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
-  packetKinds: [],
+  packetKinds: ["control"],
   stateDirectory,
   discipline: disciplineConfiguration(settings, stateDirectory),
   identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),

@@ -7,6 +7,7 @@ import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
 import type { ParsedKeys } from "@meridian/auth/serving-keys"
 import { aeadProvider } from "@meridian/ciphers/aead"
+import type { CookieCounters } from "@meridian/ipc/worker-report"
 import { installedMacs } from "@meridian/ciphers/macs-native"
 import { BATCH_CAPACITY } from "@meridian/udp/udp"
 import type { Authenticator } from "@meridian/protocol/authenticator"
@@ -24,6 +25,9 @@ const nts = new NtsServer({
 const keyedAuthenticator = new KeyedAuthenticator(macs, false)
 const ntsAuthenticator = new NtsAuthenticator(nts, false)
 const authenticators = [ntsAuthenticator, keyedAuthenticator]
+
+/** Of all cookies since this process started. */
+export const cookieCounts: CookieCounters = nts.cookies
 
 /** Takes these keys into use; what the server held before is gone. To be called between batches. */
 export const authenticatorsWith = (keys: ParsedKeys): readonly Authenticator[] => {

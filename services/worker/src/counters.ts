@@ -1,5 +1,5 @@
 /** The worker's counters: plain numbers in typed arrays, one per named outcome, turned into a report once a second. */
-import { BATCH_SIZE_BINS, type WorkerCounters } from "@meridian/ipc/worker-report"
+import { BATCH_SIZE_BINS, type CookieCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import { outcomeReasons, respondReasons } from "@meridian/protocol/outcome"
 
 export class Counters {
@@ -7,6 +7,8 @@ export class Counters {
   readonly outcomes = new Float64Array(outcomeReasons.length)
   /** Answered requests of versions 1 to 3. */
   oldVersion = 0
+  /** Datagrams read by version and mode: the low six bits of their first octet. */
+  readonly kinds = new Float64Array(64)
   private readonly bins = new Float64Array(BATCH_SIZE_BINS.length)
   private received = 0
   private replied = 0
@@ -21,8 +23,11 @@ export class Counters {
     this.replied += sent
   }
 
-  /** @param overflow datagrams lost in the kernel's receive queues, all sockets of this worker */
-  snapshot(overflow: number): WorkerCounters {
+  /**
+   * @param overflow datagrams lost in the kernel's receive queues, all sockets of this worker
+   * @param cookies undefined before there are keys
+   */
+  snapshot(overflow: number, cookies?: CookieCounters): WorkerCounters {
     const served: Record<string, number> = {}
     const dropped: Record<string, number> = {}
     outcomeReasons.forEach((reason, index) => {
@@ -37,7 +42,9 @@ export class Counters {
       dropped,
       oldVersion: this.oldVersion,
       overflow,
-      batchSizes: [...this.bins]
+      batchSizes: [...this.bins],
+      kinds: [...this.kinds],
+      ...(cookies && { cookies: { ...cookies } })
     }
   }
 }

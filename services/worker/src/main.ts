@@ -15,7 +15,14 @@ import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
-import { type FromWorker, noKey, parseToWorker, type ToWorker, type WorkerReport } from "@meridian/ipc/worker-report"
+import {
+  type CookieCounters,
+  type FromWorker,
+  noKey,
+  parseToWorker,
+  type ToWorker,
+  type WorkerReport
+} from "@meridian/ipc/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
 import { isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { Counters } from "./counters.ts"
@@ -79,7 +86,7 @@ const report = (): WorkerReport => {
   const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
   return {
     type: "report",
-    counters: counters.snapshot(overflow),
+    counters: counters.snapshot(overflow, cookies),
     rss: memory.rss,
     heapUsed: memory.heapUsed,
     synchronised: isSynchronised(server.curve, systemTime.monotonic.seconds()),
@@ -104,13 +111,16 @@ const whenPrepared = (waitedMs: number): void => {
   else setTimeout(() => whenPrepared(waitedMs + 5), 5)
 }
 
+/** Undefined until keys came for the first time. */
+let cookies: CookieCounters | undefined
 let newestKey = noKey
 
 /** Works by the plan from the next batch on: what was before is replaced in one go, and nothing in it is kept. */
 const take = async ({ keys, tellPeers }: WorkerPlan): Promise<void> => {
   const parsed = keys === null ? undefined : readServingKeys(keys)
-  const authenticators = parsed && (await import("./authentication.ts")).authenticatorsWith(parsed)
-  server.authenticators = authenticators ?? []
+  const authentication = parsed && (await import("./authentication.ts"))
+  server.authenticators = parsed === undefined ? [] : (authentication?.authenticatorsWith(parsed) ?? [])
+  cookies = authentication?.cookieCounts
   tellsPeers = tellPeers
   holdsPlan = true
   if (parsed === undefined) return

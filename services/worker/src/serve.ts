@@ -48,11 +48,12 @@ const answer = (
   counters: Counters,
   sightings: PeerSightings
 ): number => {
-  const { now, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
+  const { bytes, now, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
   let written = 0
   let pending = 0
   server.beginBatch(socket, now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!, now[NOW_MONOTONIC_SECONDS]!)
   for (let slot = 0; slot < count; slot += 1) {
+    counters.kinds[bytes[slot * SLOT_STRIDE]! & 63]! += 1
     const outcome = server.handle(
       slot,
       slot * SLOT_STRIDE,

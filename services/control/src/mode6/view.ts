@@ -1,0 +1,16 @@
+/** What an answer is made of: one picture, and what this process itself counts. */
+import type { KernelClockState } from "@meridian/clocks/kernel-clock"
+import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import type { EventWords } from "./event-words.ts"
+
+export interface ControlView {
+  readonly snapshot: NodeSnapshot
+  readonly words: EventWords
+  /** Served time, Unix seconds. */
+  readonly now: number
+  /** The kernel's clock; undefined where it cannot be read. */
+  readonly kernel: KernelClockState | undefined
+  /** Control requests since the start, this one included, and MACs computed on them, by what became of them. */
+  readonly requests: number
+  readonly digests: { readonly made: number; readonly verified: number; readonly failed: number }
+}
