@@ -1,4 +1,5 @@
 /** A picture of a node that runs well, to be changed where a test needs it otherwise. */
+import type { ClientList } from "@meridian/ipc/client-list"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { noCounters } from "@meridian/ipc/worker-report"
 
@@ -49,4 +50,25 @@ export const snapshotOf = (change: Partial<NodeSnapshot>): NodeSnapshot => ({
   cluster: null,
   clients: null,
   ...change
+})
+
+/** So many clients, newest first. */
+export const clientsOf = (count: number): ClientList => ({
+  entries: Array.from({ length: count }, (_, index) => ({
+    address: index % 2 === 0 ? `192.0.${index >> 8}.${index & 0xff}` : `2001:db8::${index.toString(16)}`,
+    port: 123,
+    packets: index + 1,
+    first: 1_799_999_000,
+    last: 1_800_000_000 - index,
+    interval: index === 0 ? null : 64,
+    mode: 3,
+    version: 4,
+    authenticated: 0,
+    dropped: 0,
+    kisses: 0,
+    restrictions: 0
+  })),
+  evicted: 0,
+  most: 10_000,
+  bytes: count * 100
 })

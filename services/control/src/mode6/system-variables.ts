@@ -5,6 +5,7 @@
 import { systemCounters } from "@meridian/ipc/system-counters"
 import type { ControlItem } from "@meridian/wire/mode6-text"
 import { quoted } from "@meridian/wire/mode6-text"
+import { clockAddress } from "./peer-variables.ts"
 import { authenticationVariables, iostatVariables, kernelVariables, monitorVariables } from "./system-figures.ts"
 import { ntsVariables } from "./nts-variables.ts"
 import { fixed, milliseconds, minuteValue, momentValue, whole } from "./values.ts"
@@ -59,6 +60,7 @@ const otherVariables: Readonly<Record<string, Variable>> = {
   peeradr: (view) => {
     const peer = followed(view)
     if (peer === undefined) return "0.0.0.0:0"
+    if (peer.mode === "clock") return `${clockAddress(peer)}:123`
     return peer.address.includes(":") ? `[${peer.address}]:${peer.port}` : `${peer.address}:${peer.port}`
   },
   peermode: (view) => {
