@@ -1,7 +1,7 @@
 /** The system variables of ntpq's `ntsinfo` and `ntskeinfo`, by their names in NTPsec 1.2.2 and later. */
 import { ntsFigures } from "@meridian/ipc/nts-figures"
-import type { Variable } from "./system-variables.ts"
 import { fixed, whole } from "./values.ts"
+import type { Variable } from "./view.ts"
 
 type Figures = ReturnType<typeof ntsFigures>
 

@@ -1,8 +1,7 @@
 /** The system variables of ntpq's `iostats`, `authinfo`, `kerninfo` and `monstats`. */
 import { quoted } from "@meridian/wire/mode6-text"
-import type { Variable } from "./system-variables.ts"
 import { fixed, hex, milliseconds, whole } from "./values.ts"
-import type { ControlView } from "./view.ts"
+import type { ControlView, Variable } from "./view.ts"
 
 const uptime: Variable = ({ snapshot }) => whole(snapshot.status.uptime)
 

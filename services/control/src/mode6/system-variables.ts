@@ -9,10 +9,7 @@ import { clockAddress } from "./peer-variables.ts"
 import { authenticationVariables, iostatVariables, kernelVariables, monitorVariables } from "./system-figures.ts"
 import { ntsVariables } from "./nts-variables.ts"
 import { fixed, milliseconds, minuteValue, momentValue, whole } from "./values.ts"
-import type { ControlView } from "./view.ts"
-
-/** Its value as it stands in the text; undefined where the node has none, which leaves the name out. */
-export type Variable = (view: ControlView) => string | undefined
+import type { ControlView, Variable } from "./view.ts"
 
 const followed = ({ snapshot }: ControlView) => snapshot.sources.find(({ verdict }) => verdict === "system-peer")
 

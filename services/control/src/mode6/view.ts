@@ -14,3 +14,6 @@ export interface ControlView {
   readonly requests: number
   readonly digests: { readonly made: number; readonly verified: number; readonly failed: number }
 }
+
+/** A variable's value as it stands in the text; undefined where the node has none, which leaves the name out. */
+export type Variable = (view: ControlView) => string | undefined
