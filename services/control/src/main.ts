@@ -17,10 +17,11 @@ import { adoptSocket } from "@meridian/udp/udp-open"
 import { Acts } from "./acts.ts"
 import { configureLive } from "./configure.ts"
 import { serveControl } from "./control-sockets.ts"
-import { ControlServer, thisHostAlone } from "./mode6/control-server.ts"
+import { ControlServer } from "./mode6/control-server.ts"
 import { Outcomes } from "./outcomes.ts"
 import { Picture } from "./picture.ts"
 import { servedTime } from "./served-time.ts"
+import { thisHostAlone } from "./this-host.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 
@@ -46,7 +47,7 @@ const acts = new Acts((message) => channel.send(message))
 const mode6 = new ControlServer({
   digests: nodeDigests(),
   outcomes,
-  access: thisHostAlone,
+  access: thisHostAlone(() => clock.monotonic.seconds()),
   monotonic: () => clock.monotonic.seconds(),
   now: servedTime(clock, () => picture.current),
   kernel: () => kernel?.read(),

@@ -7,9 +7,10 @@ import { ControlError, ControlOperation, decodeControlReply } from "@meridian/wi
 import { parseControlItems } from "@meridian/wire/mode6-text"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { ControlServer, thisHostAlone } from "../src/mode6/control-server.ts"
+import { ControlServer } from "../src/mode6/control-server.ts"
 import { systemVariables } from "../src/mode6/system-variables.ts"
 import { Outcomes } from "../src/outcomes.ts"
+import { thisHostAlone } from "../src/this-host.ts"
 import { clientsOf, snapshotOf } from "./snapshots.ts"
 
 const key = new SymmetricKey(5, macAlgorithms.SHA1, new TextEncoder().encode("controlling-key"))
@@ -21,7 +22,7 @@ const serverOf = (snapshot: NodeSnapshot = snapshotOf({}), changes: { seconds?: 
   const server = new ControlServer({
     digests: nodeDigests(),
     outcomes,
-    access: thisHostAlone,
+    access: thisHostAlone(() => 100),
     monotonic: changes.seconds ?? (() => 100),
     now: () => 1_800_000_000.5,
     kernel: () => undefined,

@@ -10,19 +10,13 @@ import { answerControl, type ControlAnswer, textAnswer } from "./answer.ts"
 import { ControlMacs, type ControlProof } from "./control-macs.ts"
 import { EventWords } from "./event-words.ts"
 import { Nonces } from "./nonces.ts"
-import { type AccessRule, defaultRules } from "./ordered-lists.ts"
+import type { AccessRule } from "./ordered-lists.ts"
 import type { ControlView } from "./view.ts"
 
 /** Says whether an address may ask at all (`noquery`), and what rules there are to show. */
 export interface QueryAccess {
   readonly mayAsk: (address: string) => boolean
   readonly rules: () => readonly AccessRule[]
-}
-
-/** What holds without any `restrict`: this host alone. */
-export const thisHostAlone: QueryAccess = {
-  mayAsk: (address) => address === "::1" || /^(?:::ffff:)?127\./.test(address),
-  rules: () => defaultRules
 }
 
 export interface ControlServerParts {

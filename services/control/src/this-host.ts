@@ -1,0 +1,32 @@
+/** What holds while no `restrict` says otherwise: everybody gets the time, and questions are answered to this host alone. */
+import { networkInterfaces } from "node:os"
+import type { QueryAccess } from "./mode6/control-server.ts"
+import { defaultRules } from "./mode6/ordered-lists.ts"
+
+/** Interfaces come and go: they are looked at again after so long. */
+const REFRESH_SECONDS = 60
+
+const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "")
+
+/**
+ * Loopback, and this machine's own addresses: its kernel takes no packet from outside that claims to come from one of those.
+ * @param monotonic CLOCK_MONOTONIC, seconds
+ */
+export const thisHostAlone = (monotonic: () => number): QueryAccess => {
+  let own: ReadonlySet<string> = new Set()
+  let readAt = -Infinity
+  return {
+    mayAsk: (address) => {
+      const plain = plainAddress(address)
+      if (plain === "::1" || plain.startsWith("127.")) return true
+      if (monotonic() - readAt > REFRESH_SECONDS) {
+        readAt = monotonic()
+        own = new Set(
+          Object.values(networkInterfaces()).flatMap((each) => each?.map((one) => plainAddress(one.address)) ?? [])
+        )
+      }
+      return own.has(plain)
+    },
+    rules: () => defaultRules
+  }
+}
