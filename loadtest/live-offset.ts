@@ -2,18 +2,19 @@
  * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--json FILE]
  *
  * How far served time is from the truth, live: chronyd serves this machine's own clock on loopback, a node follows it,
- * and since both stand on one CLOCK_REALTIME, whatever the node's page adds to that clock is its error. Read ten times a
+ * and since both stand on one CLOCK_REALTIME, what served time is ahead of that clock is its error. Read ten times a
  * second from the node's first decision on. The polls are ntp.conf's defaults (64 to 1024 s) unless told otherwise.
  * Exit code: 0 measured, 1 could not be measured, 2 a wrong command line.
  */
-import { openSync, writeFileSync } from "node:fs"
+import { openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
-import { correctionAt, isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { isSynchronised, rootDispersionAt, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { leaveNothingBehind } from "./children.ts"
 import { allowedCores } from "./process-figures.ts"
 import { chronydCommand, chronydLabel, meridianCommand, missing, startCommands } from "./servers.ts"
@@ -60,7 +61,20 @@ const node = await startCommands("meridian", "Meridian", options, (port, folder)
   return [meridianCommand(options, port, folder, ["--config", file])]
 })
 
-const page = openClockPageReader(openSync(join(node.folder, "clock.page"), "r"))
+/** The page has no name: it is what the node's processes hold a descriptor of. */
+const findPage = (): number => {
+  for (const pid of node.pids())
+    for (const descriptor of readdirSync(`/proc/${pid}/fd`)) {
+      const path = `/proc/${pid}/fd/${descriptor}`
+      try {
+        if (readlinkSync(path).includes("meridian-clock-page")) return openSync(path, "r")
+      } catch {
+        // Closed meanwhile.
+      }
+    }
+  return fail(1, "no process of the node holds a clock page: run it as the same user")
+}
+const page = openClockPageReader(findPage())
 const { readClocks } = systemClock()
 const now = new Float64Array(3)
 const curve = unsynchronisedCurve()
@@ -76,9 +90,11 @@ for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
     unsynchronised++
     continue
   }
-  const error = Math.abs(
-    correctionAt(curve, now[NOW_REALTIME_SECONDS] as number, now[NOW_REALTIME_NANOSECONDS] as number)
-  )
+  const realtime = {
+    seconds: now[NOW_REALTIME_SECONDS] as number,
+    nanoseconds: now[NOW_REALTIME_NANOSECONDS] as number
+  }
+  const error = Math.abs(unixDifferenceSeconds(servedTimeAt(curve, monotonic), realtime))
   errors.push(error)
   if (error > rootDispersionAt(curve, monotonic) + curve.rootDelay / 2) outside++
 }

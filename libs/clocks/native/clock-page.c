@@ -1,27 +1,46 @@
 /*
- * A page of memory shared between one writer and many readers, guarded by a sequence lock: the sequence is odd while the
- * writer is at work, and a reader keeps what it copied only if the sequence was even and the same before and after.
- * What the payload means is not known here; src/clock-page.ts names its fields.
+ * The clock page in JavaScript's hands: making it, mapping it, reading and writing its line. clock-page.h says what is on
+ * it; src/clock-page.ts is what others call.
  */
 #include "addon.h"
+#include "clock-page-map.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { PAGE_BYTES = 4096, PAYLOAD_BYTES = 256, PAYLOAD_WORDS = PAYLOAD_BYTES / 8, SEQUENCE_OFFSET = 256, READ_ATTEMPTS = 64 };
+_Static_assert(sizeof(struct clock_page) <= CLOCK_PAGE_BYTES, "the clock page is one page");
+_Static_assert(sizeof(struct clock_line) % 8 == 0 && offsetof(struct clock_page, line) % 8 == 0, "copied by words");
 
-struct clock_page {
-  uint64_t *payload; /* NULL once closed */
-  uint32_t *sequence;
+enum { LINE_BYTES = sizeof(struct clock_line), MOMENT_NUMBERS = sizeof(struct served_moment) / 4 };
+
+struct page_handle {
+  struct clock_page *page; /* NULL once closed */
   bool writable;
 };
 
-static void unmap(struct clock_page *page) {
-  if (page->payload != NULL) munmap(page->payload, PAGE_BYTES);
-  page->payload = NULL;
+struct clock_page *clock_page_map(int descriptor, bool writable) {
+  struct stat status;
+  if (fstat(descriptor, &status) != 0) return NULL;
+  /* Touching a mapping past the end of its file kills the process, so a short file is refused here. */
+  if (status.st_size < CLOCK_PAGE_BYTES) return errno = EINVAL, NULL;
+  int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void *memory = mmap(NULL, CLOCK_PAGE_BYTES, protection, MAP_SHARED, descriptor, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+void clock_page_unmap(struct clock_page *page) {
+  if (page != NULL) munmap(page, CLOCK_PAGE_BYTES);
+}
+
+static void unmap(struct page_handle *handle) {
+  clock_page_unmap(handle->page);
+  handle->page = NULL;
 }
 
 static void finalize(napi_env env, void *data, void *hint) {
@@ -31,77 +50,133 @@ static void finalize(napi_env env, void *data, void *hint) {
   free(data);
 }
 
+/* Returns a descriptor that nobody can make shorter or longer, or -errno. */
+static int make_page(void) {
+  int descriptor = memfd_create("meridian-clock-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) return -errno;
+  /* Whoever else may look at /proc/PID/fd opens it for reading at most. */
+  if (fchmod(descriptor, 0644) == 0 && ftruncate(descriptor, CLOCK_PAGE_BYTES) == 0 &&
+      fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+    return descriptor;
+  int error = errno;
+  close(descriptor);
+  return -error;
+}
+
+/* makeClockPage(): the descriptor of an empty page, sealed in its size, closed on exec. */
+static napi_value make_clock_page(napi_env env, napi_callback_info info) {
+  napi_value result;
+  (void)info;
+  int descriptor = make_page();
+  if (descriptor < 0) return throw_errno(env, "clock page", -descriptor), NULL;
+  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
+  return close(descriptor), NULL;
+}
+
 /* new ClockPage(descriptor, writable): maps the page. The descriptor stays the caller's and may be closed afterwards. */
 static napi_value construct(napi_env env, napi_callback_info info) {
   size_t count = 2;
   napi_value arguments[2], self;
   int32_t descriptor;
   bool writable;
-  struct stat status;
   if (napi_get_cb_info(env, info, &count, arguments, &self, NULL) != napi_ok) return NULL;
   if (napi_get_value_int32(env, arguments[0], &descriptor) != napi_ok ||
       napi_get_value_bool(env, arguments[1], &writable) != napi_ok)
     return throw_type(env, "ClockPage expects a descriptor and a boolean");
-  if (fstat(descriptor, &status) != 0) return throw_errno(env, "clock page", errno), NULL;
-  /* Touching a mapping past the end of its file kills the process, so a short file is refused here. */
-  if (status.st_size < PAGE_BYTES) return throw_errno(env, "clock page is shorter than 4096 bytes", EINVAL), NULL;
-  void *memory = mmap(NULL, PAGE_BYTES, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0);
-  if (memory == MAP_FAILED) return throw_errno(env, "clock page", errno), NULL;
-  struct clock_page *page = malloc(sizeof *page);
-  if (page == NULL) return munmap(memory, PAGE_BYTES), throw_errno(env, "clock page", ENOMEM), NULL;
-  *page = (struct clock_page){memory, (uint32_t *)((char *)memory + SEQUENCE_OFFSET), writable};
-  if (napi_wrap(env, self, page, finalize, NULL, NULL) != napi_ok) finalize(env, page, NULL);
+  struct clock_page *page = clock_page_map(descriptor, writable);
+  if (page == NULL) return throw_errno(env, "clock page", errno), NULL;
+  struct page_handle *handle = malloc(sizeof *handle);
+  if (handle == NULL) return clock_page_unmap(page), throw_errno(env, "clock page", ENOMEM), NULL;
+  *handle = (struct page_handle){page, writable};
+  if (napi_wrap(env, self, handle, finalize, NULL, NULL) != napi_ok) finalize(env, handle, NULL);
   return self;
 }
 
-/* write(Uint8Array(256)): replaces the payload. A sequence left odd by a writer that died is taken over. */
-static napi_value write_payload(napi_env env, napi_callback_info info) {
+/* write(Uint8Array): replaces the line. */
+static napi_value write_line(napi_env env, napi_callback_info info) {
   napi_value argument;
-  struct clock_page *page = unwrap_call(env, info, 1, &argument, NULL);
-  if (page == NULL || page->payload == NULL || !page->writable) return throw_errno(env, "clock page", EBADF), NULL;
-  const char *source = typed_array(env, argument, napi_uint8_array, PAYLOAD_BYTES);
-  if (source == NULL) return throw_type(env, "ClockPage.write expects a Uint8Array of 256 bytes");
-  uint64_t words[PAYLOAD_WORDS];
-  memcpy(words, source, sizeof words);
-  uint32_t odd = __atomic_load_n(page->sequence, __ATOMIC_RELAXED) | 1u;
-  __atomic_store_n(page->sequence, odd, __ATOMIC_RELAXED);
-  __atomic_thread_fence(__ATOMIC_RELEASE); /* the odd sequence is seen before any word of the payload */
-  for (int word = 0; word < PAYLOAD_WORDS; word++) __atomic_store_n(&page->payload[word], words[word], __ATOMIC_RELAXED);
-  __atomic_store_n(page->sequence, odd + 1u, __ATOMIC_RELEASE);
+  struct clock_line line;
+  struct page_handle *handle = unwrap_call(env, info, 1, &argument, NULL);
+  if (handle == NULL || handle->page == NULL || !handle->writable) return throw_errno(env, "clock page", EBADF), NULL;
+  const char *source = typed_array(env, argument, napi_uint8_array, LINE_BYTES);
+  if (source == NULL) return throw_type(env, "ClockPage.write expects a Uint8Array as long as a line");
+  memcpy(&line, source, sizeof line);
+  clock_page_write(handle->page, &line);
   return NULL;
 }
 
-/* read(Uint8Array(256)): boolean. False if no untorn copy could be had in a bounded number of attempts. */
-static napi_value read_payload(napi_env env, napi_callback_info info) {
+/* read(Uint8Array): boolean. False if no untorn copy could be had in a bounded number of attempts. */
+static napi_value read_line(napi_env env, napi_callback_info info) {
   napi_value argument, result;
-  bool whole = false;
-  struct clock_page *page = unwrap_call(env, info, 1, &argument, NULL);
-  if (page == NULL || page->payload == NULL) return throw_errno(env, "clock page", EBADF), NULL;
-  char *target = typed_array(env, argument, napi_uint8_array, PAYLOAD_BYTES);
-  if (target == NULL) return throw_type(env, "ClockPage.read expects a Uint8Array of 256 bytes");
-  uint64_t words[PAYLOAD_WORDS];
-  for (int attempt = 0; attempt < READ_ATTEMPTS && !whole; attempt++) {
-    uint32_t before = __atomic_load_n(page->sequence, __ATOMIC_ACQUIRE);
-    if (before & 1u) continue;
-    for (int word = 0; word < PAYLOAD_WORDS; word++) words[word] = __atomic_load_n(&page->payload[word], __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* no word is read after the second look at the sequence */
-    whole = __atomic_load_n(page->sequence, __ATOMIC_RELAXED) == before;
-  }
-  if (whole) memcpy(target, words, sizeof words);
+  struct clock_line line;
+  struct page_handle *handle = unwrap_call(env, info, 1, &argument, NULL);
+  if (handle == NULL || handle->page == NULL) return throw_errno(env, "clock page", EBADF), NULL;
+  char *target = typed_array(env, argument, napi_uint8_array, LINE_BYTES);
+  if (target == NULL) return throw_type(env, "ClockPage.read expects a Uint8Array as long as a line");
+  bool whole = clock_page_read(handle->page, &line);
+  if (whole) memcpy(target, &line, sizeof line);
   return napi_get_boolean(env, whole, &result) == napi_ok ? result : NULL;
 }
 
 static napi_value close_page(napi_env env, napi_callback_info info) {
-  struct clock_page *page = unwrap_call(env, info, 0, NULL, NULL);
-  if (page != NULL) unmap(page);
+  struct page_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  if (handle != NULL) unmap(handle);
   return NULL;
+}
+
+/* serveClockLine(line, monotonic, out): what a reply says at a reading of CLOCK_MONOTONIC, a bigint of nanoseconds. */
+static napi_value serve_clock_line(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value arguments[3];
+  uint64_t monotonic;
+  bool lossless;
+  struct clock_line line;
+  struct served_moment moment;
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
+  const char *source = typed_array(env, arguments[0], napi_uint8_array, LINE_BYTES);
+  uint32_t *target = typed_array(env, arguments[2], napi_uint32_array, MOMENT_NUMBERS);
+  if (source == NULL || target == NULL ||
+      napi_get_value_bigint_uint64(env, arguments[1], &monotonic, &lossless) != napi_ok)
+    return throw_type(env, "serveClockLine expects a Uint8Array as long as a line, a bigint and a Uint32Array of 10");
+  memcpy(&line, source, sizeof line);
+  clock_line_serve(&line, monotonic, &moment);
+  memcpy(target, &moment, sizeof moment);
+  return NULL;
+}
+
+/* Where each field lies, for TypeScript's description to be held against. */
+static void export_layout(napi_env env, napi_value exports) {
+  napi_value layout;
+  if (napi_create_object(env, &layout) != napi_ok) return;
+  set_number(env, layout, "layout", offsetof(struct clock_line, layout));
+  set_number(env, layout, "leap", offsetof(struct clock_line, leap));
+  set_number(env, layout, "stratum", offsetof(struct clock_line, stratum));
+  set_number(env, layout, "referenceId", offsetof(struct clock_line, reference_id));
+  set_number(env, layout, "baseMonotonic", offsetof(struct clock_line, base_monotonic));
+  set_number(env, layout, "baseSeconds", offsetof(struct clock_line, base_seconds));
+  set_number(env, layout, "baseFraction", offsetof(struct clock_line, base_fraction));
+  set_number(env, layout, "referenceFraction", offsetof(struct clock_line, reference_fraction));
+  set_number(env, layout, "referenceSeconds", offsetof(struct clock_line, reference_seconds));
+  set_number(env, layout, "rate", offsetof(struct clock_line, rate));
+  set_number(env, layout, "rootDelay", offsetof(struct clock_line, root_delay));
+  set_number(env, layout, "rootDispersion", offsetof(struct clock_line, root_dispersion));
+  set_number(env, layout, "dispersionRate", offsetof(struct clock_line, dispersion_rate));
+  set_number(env, layout, "deadline", offsetof(struct clock_line, deadline));
+  set_number(env, layout, "originSeconds", offsetof(struct clock_line, origin_seconds));
+  set_number(env, layout, "originNanoseconds", offsetof(struct clock_line, origin_nanoseconds));
+  set_number(env, layout, "bytes", sizeof(struct clock_line));
+  set_number(env, layout, "lineAt", offsetof(struct clock_page, line));
+  napi_set_named_property(env, exports, "clockLineLayout", layout);
 }
 
 void register_clock_page(napi_env env, napi_value exports) {
   const napi_property_descriptor methods[] = {
-      {"write", NULL, write_payload, NULL, NULL, NULL, napi_default_method, NULL},
-      {"read", NULL, read_payload, NULL, NULL, NULL, napi_default_method, NULL},
+      {"write", NULL, write_line, NULL, NULL, NULL, napi_default_method, NULL},
+      {"read", NULL, read_line, NULL, NULL, NULL, napi_default_method, NULL},
       {"close", NULL, close_page, NULL, NULL, NULL, napi_default_method, NULL},
   };
   export_class(env, exports, "ClockPage", construct, sizeof methods / sizeof *methods, methods);
+  export_function(env, exports, "makeClockPage", make_clock_page);
+  export_function(env, exports, "serveClockLine", serve_clock_line);
+  export_layout(env, exports);
 }

@@ -1,23 +1,24 @@
 /* The system's clocks: reading them, and how finely CLOCK_REALTIME can be read. */
 #include "addon.h"
+#include "clock-difference.h"
 
 #include <time.h>
 
 enum { PRECISION_READS = 20000 };
 
-/* readClocks(Float64Array(3)): CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds. */
+/* readClocks(Float64Array(3)): CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds, of one moment. */
 static napi_value read_clocks(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument;
-  struct timespec realtime, monotonic;
+  struct clock_reading reading;
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
   double *out = typed_array(env, argument, napi_float64_array, 3);
   if (out == NULL) return throw_type(env, "readClocks expects a Float64Array of at least 3");
-  clock_gettime(CLOCK_REALTIME, &realtime);
-  clock_gettime(CLOCK_MONOTONIC, &monotonic);
-  out[0] = (double)realtime.tv_sec;
-  out[1] = (double)realtime.tv_nsec;
-  out[2] = (double)monotonic.tv_sec + (double)monotonic.tv_nsec / 1e9;
+  clock_reading_take(&reading);
+  int64_t seconds = reading.realtime / 1000000000 - (reading.realtime % 1000000000 < 0);
+  out[0] = (double)seconds;
+  out[1] = (double)(reading.realtime - seconds * 1000000000);
+  out[2] = (double)reading.monotonic / 1e9;
   return NULL;
 }
 

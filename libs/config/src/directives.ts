@@ -61,7 +61,7 @@ export const stateDirectoryDirective = row({
   name: "statedir",
   operands: { directory: one(path("DIR")) },
   default: "chosen at start and shown on the first screen",
-  meaning: "Directory of the node's own state: its socket, its clock page and its log.",
+  meaning: "Directory of the node's own state: its sockets and its log.",
   documented: "Meridian",
   flags: ["state"],
   reload: "restart"

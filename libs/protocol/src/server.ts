@@ -2,18 +2,17 @@
  * The server's side of NTP (RFC 5905 §9.2, §14): a batch of requests in, replies in the same places out, and the name of what happened
  * to each. No clock is read here, nothing is awaited, nothing is allocated per packet.
  *
- * A shell calls {@link NtpServer.beginBatch} with the clocks' readings after it received, {@link NtpServer.handle} for
+ * A shell calls {@link NtpServer.beginBatch} with the clock page evaluated after it received, {@link NtpServer.handle} for
  * each datagram, {@link NtpServer.finish} for each that came out pending, and {@link NtpServer.endBatch}. Whether a sender may
  * ask is the {@link Admission}'s question, asked before any other; authenticated requests are decided together by their
- * {@link Authenticator}. Transmit timestamps stand for the readings of beginBatch; those that are sealed are moved on just before
+ * {@link Authenticator}. Transmit timestamps stand for the moment of beginBatch; those that are sealed are moved on just before
  * that, the others by the shell when they leave.
  *
  * Clients get the version they spoke; modes 1 and 3 are answered in 2 and 4, and version 1's mode 0 in mode 4 (RFC 1059
  * had no mode field; such clients are told from servers by their port).
  */
-import { type ClockCurve, correctionAt, isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
-import { secondsToShort } from "@meridian/time/short"
-import { ntpFraction, ntpSeconds } from "@meridian/time/timestamp"
+import { Leap } from "@meridian/time/clock-curve"
+import { SERVED, type ServedMoment } from "@meridian/time/clock-line"
 import { HEADER_BYTES, HIGHEST_VERSION, LOWEST_VERSION, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
 import { sourcePort } from "@meridian/wire/source-address"
 import { newTrailer, scanTrailer, type Trailer, TrailerShape } from "@meridian/wire/trailer"
@@ -42,9 +41,6 @@ const NTP_PORT = 123
 /** Of a request that was admitted: whatever its port was, it was judged then. */
 const ADMITTED_PORT = 0
 
-/** The kiss code of a server whose clock was never set (RFC 5905 §7.4): INIT. */
-const REFERENCE_INIT = 0x494e4954
-
 /** A peer's packet echoes a reply of at most two of its poll intervals ago, and so many seconds. */
 const ECHO_SECONDS = 4
 
@@ -58,8 +54,6 @@ export interface ServerOptions {
 }
 
 export class NtpServer {
-  /** The clock as last published. Whoever reads the clock page writes into this object. */
-  readonly curve: ClockCurve
   /** Length of the reply that {@link handle} or {@link finish} wrote last. */
   replyLength = 0
   /** Who may ask, and how often; undefined: everybody. Replaced between batches. */
@@ -90,36 +84,32 @@ export class NtpServer {
   /** How far the batch's authenticated requests are. */
   private phase: "none" | "admitting" | "verified" = "none"
 
-  constructor(curve: ClockCurve, options: ServerOptions) {
-    this.curve = curve
+  constructor(options: ServerOptions) {
     this.options = options
   }
 
   /**
-   * Takes up a batch and evaluates the clock curve for its replies.
+   * Takes up a batch, and what its replies say.
    * @param batch stays as it is until endBatch
-   * @param seconds CLOCK_REALTIME, whole Unix seconds
-   * @param nanoseconds its nanoseconds
-   * @param monotonic CLOCK_MONOTONIC, seconds
+   * @param moment the clock page as it stands at this moment
+   * @param unix served time at this moment, whole Unix seconds: keys are judged by it
+   * @param monotonic CLOCK_MONOTONIC at this moment, seconds
    */
-  beginBatch(batch: RequestBatch, seconds: number, nanoseconds: number, monotonic: number): void {
-    const curve = this.curve
+  beginBatch(batch: RequestBatch, moment: ServedMoment, unix: number, monotonic: number): void {
     this.endBatch()
     this.batch = batch
     this.view = batch.view
-    this.now = seconds
-    this.synchronised = isSynchronised(curve, monotonic)
-    this.leapBits = (this.synchronised ? curve.leap : Leap.unsynchronised) << 6
-    this.stratum = this.synchronised ? curve.stratum : 0
-    this.referenceId = this.synchronised ? curve.referenceId : REFERENCE_INIT
-    this.rootDelay = secondsToShort(curve.rootDelay)
-    this.rootDispersion = secondsToShort(rootDispersionAt(curve, monotonic))
-    this.referenceSeconds = ntpSeconds(curve.referenceSeconds)
-    this.referenceFraction = ntpFraction(curve.referenceNanoseconds)
-    const nanos = this.correctedNanoseconds(seconds, nanoseconds)
-    const carry = Math.floor(nanos / 1e9)
-    this.transmitSeconds = ntpSeconds(seconds + carry)
-    this.transmitFraction = ntpFraction(nanos - carry * 1e9)
+    this.now = unix
+    this.synchronised = moment[SERVED.synchronised] === 1
+    this.leapBits = moment[SERVED.leap]! << 6
+    this.stratum = moment[SERVED.stratum]!
+    this.referenceId = moment[SERVED.referenceId]!
+    this.rootDelay = moment[SERVED.rootDelay]!
+    this.rootDispersion = moment[SERVED.rootDispersion]!
+    this.referenceSeconds = moment[SERVED.referenceSeconds]!
+    this.referenceFraction = moment[SERVED.referenceFraction]!
+    this.transmitSeconds = moment[SERVED.seconds]!
+    this.transmitFraction = moment[SERVED.fraction]!
     this.stampedAt = monotonic
     this.admission?.begin(batch, monotonic)
   }
@@ -129,19 +119,19 @@ export class NtpServer {
    * @param slot the datagram's number in the batch
    * @param offset where it starts
    * @param length its length as it was sent, which may be more than was kept
-   * @param arrivalSeconds kernel receive timestamp (CLOCK_REALTIME), whole Unix seconds
-   * @param arrivalNanoseconds its nanoseconds
+   * @param arrivalSeconds when it arrived, an NTP timestamp of served time
+   * @param arrivalFraction its fraction, 2^-32 s
    */
   handle(
     slot: number,
     offset: number,
     length: number,
     arrivalSeconds: number,
-    arrivalNanoseconds: number
+    arrivalFraction: number
   ): Outcome | Pending {
     const flags = length === 0 ? 0 : this.view.getUint8(offset + Offset.flags)
     const refusal = this.admission?.judge(slot, flags, length)
-    if (refusal !== undefined) return this.refuse(refusal, offset, length, arrivalSeconds, arrivalNanoseconds)
+    if (refusal !== undefined) return this.refuse(refusal, offset, length, arrivalSeconds, arrivalFraction)
     if (length < HEADER_BYTES) return short
     if (length > this.options.longestRequest) return long
     const version = versionOf(flags)
@@ -153,13 +143,13 @@ export class NtpServer {
       const shape = scanTrailer(this.view, offset, length, version, this.trailer)
       if (shape === TrailerShape.malformed) return malformed
       if (shape === TrailerShape.cryptoNak) return cryptoNak
-      const authentication = this.admit(slot, offset, length, arrivalSeconds, arrivalNanoseconds)
+      const authentication = this.admit(slot, offset, length, arrivalSeconds, arrivalFraction)
       if (authentication !== undefined) return authentication
       if (shape === TrailerShape.mac) return unknownKey
     }
     const unproven = this.admission?.judgeProof(slot, false)
-    if (unproven !== undefined) return this.refuse(unproven, offset, length, arrivalSeconds, arrivalNanoseconds)
-    this.writeHeader(offset, (version << 3) | replyMode, arrivalSeconds, arrivalNanoseconds)
+    if (unproven !== undefined) return this.refuse(unproven, offset, length, arrivalSeconds, arrivalFraction)
+    this.writeHeader(offset, (version << 3) | replyMode, arrivalSeconds, arrivalFraction)
     return this.synchronised ? served : servedUnsynchronised
   }
 
@@ -171,16 +161,16 @@ export class NtpServer {
   }
 
   /** Settles a pending request, and answers it. The replies' bytes are final after {@link endBatch}. */
-  finish(slot: number, offset: number, arrivalSeconds: number, arrivalNanoseconds: number): Outcome {
+  finish(slot: number, offset: number, arrivalSeconds: number, arrivalFraction: number): Outcome {
     this.verifyPending()
     for (const authenticator of this.authenticators) {
       const outcome = authenticator.verdict(slot)
       if (outcome === undefined) continue
       if (outcome._tag !== "Respond") return outcome
       const refusal = outcome.isAuthenticated ? this.admission?.judgeProof(slot, true) : undefined
-      if (refusal !== undefined) return this.refuse(refusal, offset, HEADER_BYTES, arrivalSeconds, arrivalNanoseconds)
+      if (refusal !== undefined) return this.refuse(refusal, offset, HEADER_BYTES, arrivalSeconds, arrivalFraction)
       const isPeer = outcome === servedKeyed && (this.admission?.mayPeer(slot) ?? true) && this.isPeer(offset)
-      this.complete(authenticator, slot, offset, arrivalSeconds, arrivalNanoseconds)
+      this.complete(authenticator, slot, offset, arrivalSeconds, arrivalFraction)
       return isPeer ? servedPeer : outcome
     }
     return unknownKey
@@ -198,7 +188,7 @@ export class NtpServer {
     offset: number,
     length: number,
     seconds: number,
-    nanoseconds: number
+    fraction: number
   ): Outcome | Pending | undefined {
     if (this.phase === "none") {
       for (const authenticator of this.authenticators) authenticator.begin(this.batch, this.now, this.stampedAt)
@@ -207,7 +197,7 @@ export class NtpServer {
     for (const authenticator of this.authenticators) {
       const outcome = authenticator.admit(slot, offset, length, this.trailer)
       if (outcome === undefined) continue
-      if (outcome._tag === "Respond") this.complete(authenticator, slot, offset, seconds, nanoseconds)
+      if (outcome._tag === "Respond") this.complete(authenticator, slot, offset, seconds, fraction)
       return outcome
     }
     return undefined
@@ -219,27 +209,21 @@ export class NtpServer {
     slot: number,
     offset: number,
     seconds: number,
-    nanoseconds: number
+    fraction: number
   ): void {
-    this.writeHeader(offset, admittedVersionAndMode(this.view.getUint8(offset + Offset.flags)), seconds, nanoseconds)
+    this.writeHeader(offset, admittedVersionAndMode(this.view.getUint8(offset + Offset.flags)), seconds, fraction)
     this.replyLength = authenticator.reply(slot, offset)
   }
 
   /** Drops a request that may not be answered, or tells its sender so. Only requests for time get kisses. */
-  private refuse(
-    refusal: Ignore | Kiss,
-    offset: number,
-    length: number,
-    seconds: number,
-    nanoseconds: number
-  ): Outcome {
+  private refuse(refusal: Ignore | Kiss, offset: number, length: number, seconds: number, fraction: number): Outcome {
     if (refusal._tag === "Ignore") return refusal
     if (length < HEADER_BYTES) return short
     const { view } = this
     const versionAndMode = admittedVersionAndMode(view.getUint8(offset + Offset.flags))
     const mode = modeOf(versionAndMode)
     if (mode !== Mode.server && mode !== Mode.symmetricPassive) return badMode
-    this.writeHeader(offset, versionAndMode, seconds, nanoseconds)
+    this.writeHeader(offset, versionAndMode, seconds, fraction)
     view.setUint8(offset + Offset.flags, (Leap.unsynchronised << 6) | versionAndMode)
     view.setUint8(offset + Offset.stratum, 0)
     view.setUint32(offset + Offset.referenceId, refusal.code)
@@ -265,10 +249,8 @@ export class NtpServer {
   }
 
   /** Turns the request at `offset` into its reply's header: the client's transmit timestamp becomes the origin, the rest is ours. */
-  private writeHeader(offset: number, versionAndMode: number, seconds: number, nanoseconds: number): void {
+  private writeHeader(offset: number, versionAndMode: number, seconds: number, fraction: number): void {
     const { view } = this
-    const nanos = this.correctedNanoseconds(seconds, nanoseconds)
-    const carry = Math.floor(nanos / 1e9)
     view.setUint8(offset + Offset.flags, this.leapBits | versionAndMode)
     view.setUint8(offset + Offset.stratum, this.stratum)
     view.setInt8(offset + Offset.poll, Math.max(view.getInt8(offset + Offset.poll), this.options.minimumPoll))
@@ -280,16 +262,11 @@ export class NtpServer {
     view.setUint32(offset + Offset.reference + 4, this.referenceFraction)
     view.setUint32(offset + Offset.origin, view.getUint32(offset + Offset.transmit))
     view.setUint32(offset + Offset.origin + 4, view.getUint32(offset + Offset.transmit + 4))
-    view.setUint32(offset + Offset.receive, ntpSeconds(seconds + carry))
-    view.setUint32(offset + Offset.receive + 4, ntpFraction(nanos - carry * 1e9))
+    view.setUint32(offset + Offset.receive, seconds)
+    view.setUint32(offset + Offset.receive + 4, fraction)
     view.setUint32(offset + Offset.transmit, this.transmitSeconds)
     view.setUint32(offset + Offset.transmit + 4, this.transmitFraction)
     this.replyLength = HEADER_BYTES
-  }
-
-  /** Nanoseconds of a CLOCK_REALTIME reading after the published correction; may lie outside 0 … 999 999 999. */
-  private correctedNanoseconds(seconds: number, nanoseconds: number): number {
-    return nanoseconds + correctionAt(this.curve, seconds, nanoseconds) * 1e9
   }
 }
 

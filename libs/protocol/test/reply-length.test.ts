@@ -18,11 +18,14 @@ import { NtsServer } from "@meridian/auth/nts-server"
 import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
 import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 import { NtpServer } from "@meridian/protocol/server"
+import { servedMoment } from "@meridian/testkit/served-moment"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { ntpSeconds } from "@meridian/time/timestamp"
 import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import { AUTHENTICATOR_HEADER_BYTES, NtsFieldType, padded, writeAuthenticatorHeader } from "@meridian/wire/nts-fields"
 
 const NOW = 1_795_000_000
+const ARRIVED = ntpSeconds(NOW)
 /** CLOCK_MONOTONIC, which stands. */
 const STANDING = () => 10
 const SLOT = 4096
@@ -61,9 +64,10 @@ const fillRandom = (bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length; at += 1) bytes[at] = (drawn = (drawn * 75 + 74) % 65_537) & 255
 }
 
-const newServer = (sendCryptoNak: boolean, synchronised: boolean): NtpServer => {
-  const curve = { ...unsynchronisedCurve(), ...(synchronised ? { leap: Leap.none, stratum: 2, deadline: 1_000 } : {}) }
-  const server = new NtpServer(curve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+const goodCurve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
+
+const newServer = (sendCryptoNak: boolean): NtpServer => {
+  const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: 2048 })
   const nts = new NtsServer({ batch: nobleBatch, fillRandom, slots: SLOTS })
   nts.useRing(KeyRing.of(generations))
   const table = KeyTable.of(keys).withTrusted([{ first: 1, last: 2 }])
@@ -191,10 +195,12 @@ it("for any batch of requests", () => {
   })
   fc.assert(
     fc.property(batch, fc.boolean(), fc.boolean(), (requests, sendCryptoNak, synchronised) => {
-      const server = newServer(sendCryptoNak, synchronised)
+      const server = newServer(sendCryptoNak)
       const bytes = new Uint8Array(SLOT * SLOTS).fill(UNTOUCHED)
       requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
-      server.beginBatch({ bytes, view: new DataView(bytes.buffer), family: 4, addresses }, NOW, 0, 10)
+      const curve = synchronised ? goodCurve : unsynchronisedCurve()
+      const moment = servedMoment(curve, { seconds: NOW, nanoseconds: 0 }, 10)
+      server.beginBatch({ bytes, view: new DataView(bytes.buffer), family: 4, addresses }, moment, NOW, 10)
       const lengths = requests.map(() => 0)
       const waiting: number[] = []
       const settle = (slot: number, outcome: ReturnType<NtpServer["finish"]>): void => {
@@ -202,11 +208,11 @@ it("for any batch of requests", () => {
         if (outcome._tag === "Respond") lengths[slot] = server.replyLength
       }
       requests.forEach(({ length }, slot) => {
-        const outcome = server.handle(slot, slot * SLOT, length, NOW, 0)
+        const outcome = server.handle(slot, slot * SLOT, length, ARRIVED, 0)
         if (outcome._tag === "Pending") waiting.push(slot)
         else settle(slot, outcome)
       })
-      for (const slot of waiting) settle(slot, server.finish(slot, slot * SLOT, NOW, 0))
+      for (const slot of waiting) settle(slot, server.finish(slot, slot * SLOT, ARRIVED, 0))
       server.endBatch()
       requests.forEach((request, slot) => {
         expect(lengths[slot]).toBeLessThanOrEqual(request.length)

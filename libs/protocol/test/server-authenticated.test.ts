@@ -18,12 +18,14 @@ import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 import { ignore, kiss } from "@meridian/protocol/outcome"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { NtpServer } from "@meridian/protocol/server"
+import { servedMoment } from "@meridian/testkit/served-moment"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
-import { differenceSeconds, ntpTimestamp } from "@meridian/time/timestamp"
+import { differenceSeconds, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"
 import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 
 const NOW = 1_795_000_000
+const ARRIVED = ntpSeconds(NOW)
 const SLOT = 2048
 const SLOTS = 8
 
@@ -49,13 +51,14 @@ const fillRandom = (bytes: Uint8Array): void => {
 /** CLOCK_MONOTONIC stands, unless a test says otherwise, where the batch was taken up. */
 const STANDING = () => 10
 
+const goodCurve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
+
 const makeServer = (
   sendCryptoNak = false,
   monotonic: () => number = STANDING,
   ring = KeyRing.of([generation])
 ): NtpServer => {
-  const curve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
-  const server = new NtpServer(curve, { precision: -24, minimumPoll: 0, longestRequest: SLOT })
+  const server = new NtpServer({ precision: -24, minimumPoll: 0, longestRequest: SLOT })
   const nts = new NtsServer({ batch: batchOver("reference", nobleAeads, monotonic), fillRandom, slots: SLOTS })
   nts.useRing(ring)
   const table = KeyTable.of([key, untrusted]).withTrusted([{ first: 7, last: 7 }])
@@ -92,14 +95,16 @@ const serve = (server: NtpServer, requests: readonly Uint8Array[]) => {
   const bytes = new Uint8Array(SLOT * SLOTS)
   const view = new DataView(bytes.buffer)
   requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
-  server.beginBatch({ bytes, view, family: 4, addresses: new Uint8Array(SLOTS * SOURCE_STRIDE) }, NOW, 0, 10)
+  const moment = servedMoment(goodCurve, { seconds: NOW, nanoseconds: 0 }, 10)
+  const addresses = new Uint8Array(SLOTS * SOURCE_STRIDE)
+  server.beginBatch({ bytes, view, family: 4, addresses }, moment, NOW, 10)
   const outcomes = requests.map((request, slot) => {
-    const outcome = server.handle(slot, slot * SLOT, request.length, NOW, 0)
+    const outcome = server.handle(slot, slot * SLOT, request.length, ARRIVED, 0)
     return { outcome, length: server.replyLength }
   })
   const settled = outcomes.map(({ outcome, length }, slot) => {
     if (outcome._tag !== "Pending") return { outcome, length }
-    return { outcome: server.finish(slot, slot * SLOT, NOW, 0), length: server.replyLength }
+    return { outcome: server.finish(slot, slot * SLOT, ARRIVED, 0), length: server.replyLength }
   })
   server.endBatch()
   return settled.map(({ outcome, length }, slot) => ({

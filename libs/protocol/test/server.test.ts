@@ -4,8 +4,9 @@ import type { Admission } from "@meridian/protocol/admission"
 import type { RequestBatch } from "@meridian/protocol/request-batch"
 import { NtpServer } from "@meridian/protocol/server"
 import { ignore, kiss, outcomeReasons } from "@meridian/protocol/outcome"
+import { servedMoment } from "@meridian/testkit/served-moment"
 import { type ClockCurve, Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
-import { fromUnix, ntpTimestamp } from "@meridian/time/timestamp"
+import { fromUnix, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"
 import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
 import { decodeHeader, encodeHeader, flagsOf, type NtpHeader } from "@meridian/wire/ntp"
 
@@ -51,11 +52,12 @@ const batchIn = (bytes: Uint8Array, sourcePort = 40_000): RequestBatch => {
 }
 
 const ask = (bytes: Uint8Array, curve: ClockCurve = goodCurve, sourcePort = 40_000, monotonic = 105) => {
-  const server = new NtpServer(curve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+  const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: 2048 })
   const slot = new Uint8Array(2048)
   slot.set(bytes.subarray(0, 2048))
-  server.beginBatch(batchIn(slot, sourcePort), NOW, 500_000_000, monotonic)
-  const outcome = server.handle(0, 0, bytes.length, NOW, 250_000_000)
+  const moment = servedMoment(curve, { seconds: NOW, nanoseconds: 500_000_000 }, monotonic)
+  server.beginBatch(batchIn(slot, sourcePort), moment, NOW, monotonic)
+  const outcome = server.handle(0, 0, bytes.length, ntpSeconds(NOW), 0x4000_0000)
   const reply = outcome._tag === "Respond" ? slot.slice(0, server.replyLength) : undefined
   return { outcome, reply, header: reply === undefined ? undefined : (decodeHeader(reply) as NtpHeader) }
 }
@@ -90,18 +92,15 @@ describe("a client's request", () => {
     [-6, 3]
   ])("with poll %d gets poll %d", (poll, expected) => expect(ask(request({ poll })).header?.poll).toBe(expected))
   it("is corrected by the published line", () => {
-    const { header } = ask(request({}), { ...goodCurve, offset: -0.75, frequency: 0.5 })
-    expect(header?.receive).toBe(fromUnix({ seconds: NOW - 1, nanoseconds: 625_000_000 }))
-    expect(header?.transmit).toBe(fromUnix({ seconds: NOW, nanoseconds: 0 }))
+    const { header } = ask(request({}), { ...goodCurve, offset: -0.75, frequency: 0.25 })
+    expect(header?.transmit).toBe(fromUnix({ seconds: NOW + 1, nanoseconds: 0 }))
   })
   it("gets era 1 after 2036", () => {
-    const server = new NtpServer(
-      { ...goodCurve, baseSeconds: 2_085_978_500 },
-      { precision: -24, minimumPoll: 0, longestRequest: 2048 }
-    )
+    const server = new NtpServer({ precision: -24, minimumPoll: 0, longestRequest: 2048 })
     const slot = request({})
-    server.beginBatch(batchIn(slot), 2_085_978_500, 0, 105)
-    server.handle(0, 0, 48, 2_085_978_500, 0)
+    const moment = servedMoment(goodCurve, { seconds: 2_085_978_500, nanoseconds: 0 }, 105)
+    server.beginBatch(batchIn(slot), moment, 2_085_978_500, 105)
+    server.handle(0, 0, 48, 4, 0)
     expect((decodeHeader(slot) as NtpHeader).transmit).toBe(ntpTimestamp(4, 0))
   })
 })
@@ -148,6 +147,8 @@ describe("a server that may not vouch for its clock", () => {
     const { outcome, header } = ask(request({}), curve, 40_000, monotonic)
     expect(outcome.reason).toBe("served-unsynchronised")
     expect(header).toMatchObject({ leap: 3, stratum: 0, referenceId: 0x494e4954 })
+    // Never synchronised: never set.
+    if (curve.deadline < 0) expect(header?.reference).toBe(ntpTimestamp(0, 0))
   })
 })
 
@@ -155,7 +156,7 @@ describe("an admission", () => {
   const refused = ignore("control")
   const rate = kiss("nts-nak-sent", 0x52415445)
   const askUnder = (admission: Partial<Admission>, bytes: Uint8Array) => {
-    const server = new NtpServer(goodCurve, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+    const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: 2048 })
     server.admission = {
       begin: () => {},
       judge: () => undefined,
@@ -166,8 +167,9 @@ describe("an admission", () => {
     }
     const slot = new Uint8Array(2048)
     slot.set(bytes.subarray(0, 2048))
-    server.beginBatch(batchIn(slot), NOW, 500_000_000, 105)
-    const outcome = server.handle(0, 0, bytes.length, NOW, 250_000_000)
+    const moment = servedMoment(goodCurve, { seconds: NOW, nanoseconds: 500_000_000 }, 105)
+    server.beginBatch(batchIn(slot), moment, NOW, 105)
+    const outcome = server.handle(0, 0, bytes.length, ntpSeconds(NOW), 0x4000_0000)
     return { outcome, header: decodeHeader(slot.slice(0, 48)) as NtpHeader, length: server.replyLength }
   }
 
@@ -230,7 +232,8 @@ describe("an admission", () => {
 
 describe("any datagram", () => {
   it("has a named outcome, and no reply is longer than its request", () => {
-    const server = new NtpServer({ ...goodCurve }, { precision: -24, minimumPoll: 3, longestRequest: 2048 })
+    const moment = servedMoment(goodCurve, { seconds: NOW, nanoseconds: 1 }, 105)
+    const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: 2048 })
     const slot = new Uint8Array(2048)
     const datagram = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
@@ -243,7 +246,7 @@ describe("any datagram", () => {
       fc.property(datagram, fc.integer({ min: 0, max: 65_535 }), (bytes, port) => {
         slot.fill(0)
         slot.set(bytes)
-        server.beginBatch(batchIn(slot, port), NOW, 1, 105)
+        server.beginBatch(batchIn(slot, port), moment, NOW, 105)
         const outcome = server.handle(0, 0, bytes.length, NOW, 0)
         expect(outcomeReasons[outcome.index]).toBe(outcome.reason)
         expect(outcome._tag === "Respond" ? server.replyLength : 0).toBeLessThanOrEqual(bytes.length)

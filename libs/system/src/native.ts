@@ -43,7 +43,8 @@ export interface UdpLayout {
   readonly localAddressStride: number
   readonly bytes: number
   readonly arrivalSeconds: number
-  readonly arrivalNanoseconds: number
+  readonly arrivalFractions: number
+  readonly served: number
   readonly now: number
   readonly requestLengths: number
   readonly replyLengths: number
@@ -51,10 +52,10 @@ export interface UdpLayout {
   readonly localAddresses: number
 }
 
-/** A shared mapping of 256 bytes under a sequence lock; see native/clock-page.c. */
+/** A mapping of the clock page; lines travel as bytes. See libs/clocks/native/clock-page.h. */
 export interface NativeClockPage {
-  readonly write: (payload: Uint8Array) => void
-  readonly read: (payload: Uint8Array) => boolean
+  readonly write: (line: Uint8Array) => void
+  readonly read: (line: Uint8Array) => boolean
   readonly close: () => void
 }
 
@@ -71,7 +72,7 @@ export interface NativeShmSegment {
 export interface NativeAddon {
   /** `process.version` of the Node it was built for. */
   readonly nodeVersion: string
-  readonly UdpHandle: new (descriptor: number) => NativeUdpHandle
+  readonly UdpHandle: new (descriptor: number, page: number) => NativeUdpHandle
   readonly UdpClientHandle: new (
     localAddress: string,
     localPort: number,
@@ -83,13 +84,19 @@ export interface NativeAddon {
   /** See native/packet-steering.c of libs/udp. */
   readonly attachReuseportProgram: (descriptor: number, instructions: Uint8Array) => void
   readonly udpLayout: UdpLayout
-  /** CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds. */
+  /** CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds, of one moment. */
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
   /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */
   readonly smallestClockStep: () => number
   readonly ClockPage: new (descriptor: number, writable: boolean) => NativeClockPage
+  /** The descriptor of an empty clock page, sealed in its size. */
+  readonly makeClockPage: () => number
+  /** Evaluates a line at a reading of CLOCK_MONOTONIC in nanoseconds. */
+  readonly serveClockLine: (line: Uint8Array, monotonic: bigint, out: Uint32Array) => void
+  /** Byte offsets in a line, by field; `bytes` of a line, and `lineAt` in the page. */
+  readonly clockLineLayout: Readonly<Record<string, number>>
   readonly ShmSegment: new (unit: number, isPrivate: boolean) => NativeShmSegment
   /** Unix datagram sockets; see native/clock-socket.c. */
   readonly unixDatagramBind: (path: string, permissions: number) => number

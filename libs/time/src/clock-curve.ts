@@ -1,8 +1,11 @@
 /**
  * The published clock. It is a curve, not a value: whoever disciplines the clock publishes it a few times a second, and
- * whoever serves time evaluates it for each reply. True time is CLOCK_REALTIME plus a line through `base`; the error
- * bound grows by formula, so a server that hears nothing more claims less and less, and nothing at all past `deadline`.
+ * whoever serves time evaluates it for each reply. It is a line over CLOCK_MONOTONIC, which nobody can step; the error bound
+ * grows by formula, so a server that hears nothing more claims less and less, and nothing at all past `deadline`. This is
+ * the shape that the discipline works on; what stands on the page is the same in integers (clock-line.ts).
  */
+import { shiftInPlace, type UnixTime } from "./timestamp.ts"
+
 /** The leap indicator, RFC 5905 §7.3. */
 export const Leap = { none: 0, insert: 1, delete: 2, unsynchronised: 3 } as const
 export type Leap = (typeof Leap)[keyof typeof Leap]
@@ -14,21 +17,21 @@ export const PHI = 15e-6
 export const STRATUM_UNSYNCHRONISED = 16
 
 export interface ClockCurve {
-  /** CLOCK_REALTIME when the curve was made. */
+  /** Unix time by the writer's own clock when the curve was made: what its origin has come to (timeSinceOrigin in clock-line.ts). */
   baseSeconds: number
   baseNanoseconds: number
   /** CLOCK_MONOTONIC at the same instant, seconds. Ages and the deadline are counted on it: nobody can step it. */
   baseMonotonic: number
-  /** Correction of CLOCK_REALTIME at base, seconds. */
+  /** Served time minus that, at base, seconds. */
   offset: number
-  /** Correction's slope, seconds per second. */
+  /** What served time gains on CLOCK_MONOTONIC, seconds per second. */
   frequency: number
   leap: Leap
   /** 1 … 15, or 16 when unsynchronised. */
   stratum: number
   /** Reference identifier as 32 bits: an IPv4 address, a hash of an IPv6 address, or four characters (RFC 5905 §7.3). */
   referenceId: number
-  /** When the clock was last set or corrected, Unix seconds and nanoseconds. */
+  /** When the clock was last set or corrected, Unix seconds and nanoseconds; both 0: never. */
   referenceSeconds: number
   referenceNanoseconds: number
   /** Seconds, to the primary source. */
@@ -59,12 +62,13 @@ export const unsynchronisedCurve = (): ClockCurve => ({
   deadline: -Infinity
 })
 
-/**
- * Seconds to add to a reading of CLOCK_REALTIME (whole Unix seconds and nanoseconds) to have served time. Right for readings
- * a little before or after base.
- */
-export const correctionAt = (curve: ClockCurve, seconds: number, nanoseconds: number): number =>
-  curve.offset + curve.frequency * (seconds - curve.baseSeconds + (nanoseconds - curve.baseNanoseconds) / 1e9)
+/** Served time at a reading of CLOCK_MONOTONIC (seconds), as good as doubles have it. */
+export const servedTimeAt = (curve: ClockCurve, monotonic: number): UnixTime => {
+  const elapsed = monotonic - curve.baseMonotonic
+  const time = { seconds: curve.baseSeconds, nanoseconds: curve.baseNanoseconds }
+  shiftInPlace(time, curve.offset + elapsed * (1 + curve.frequency))
+  return time
+}
 
 /** Root dispersion in seconds at a reading of CLOCK_MONOTONIC (seconds). */
 export const rootDispersionAt = (curve: ClockCurve, monotonic: number): number =>

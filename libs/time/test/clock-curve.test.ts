@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest"
 import {
   type ClockCurve,
-  correctionAt,
   isSynchronised,
   Leap,
   rootDispersionAt,
+  servedTimeAt,
   unsynchronisedCurve
 } from "@meridian/time/clock-curve"
 
@@ -17,12 +17,11 @@ const curve = (change: Partial<ClockCurve>): ClockCurve => ({
 })
 
 describe("a clock curve", () => {
-  it("adds the offset and the slope times the age", () => {
-    const line = curve({ baseSeconds: 1_000, offset: -0.75, frequency: 1e-3 })
-    expect(correctionAt(line, 1_010, 500_000_000)).toBeCloseTo(-0.7395, 15)
-    expect(correctionAt(line, 999, 0)).toBeCloseTo(-0.751, 15)
+  it("adds the offset and the age by its own rate", () => {
+    const line = curve({ baseSeconds: 1_000, baseMonotonic: 50, offset: -0.75, frequency: 1e-3 })
+    expect(servedTimeAt(line, 60.5)).toEqual({ seconds: 1_009, nanoseconds: 760_500_000 })
+    expect(servedTimeAt(line, 49)).toEqual({ seconds: 998, nanoseconds: 249_000_000 })
   })
-  it("leaves a right clock alone", () => expect(correctionAt(curve({}), 5, 7)).toBe(0))
   it("claims less with age, and never less than at base", () => {
     const aging = curve({ baseMonotonic: 10, rootDispersion: 0.5, dispersionRate: 15e-6 })
     expect(rootDispersionAt(aging, 1_010)).toBeCloseTo(0.515, 12)

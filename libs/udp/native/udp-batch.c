@@ -12,6 +12,9 @@ _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t"
 
 enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
 
+/* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
+static const uint64_t QUEUEING_SLACK = 1000000000;
+
 static int set_flag(int descriptor, int level, int name, int value) {
   return setsockopt(descriptor, level, name, &value, sizeof value);
 }
@@ -91,6 +94,23 @@ static void prepare_messages(struct udp_batch *batch) {
   }
 }
 
+/* CLOCK_REALTIME as a line, for want of a better one: good time to nobody. */
+static void start_line(struct udp_batch *batch) {
+  struct clock_reading reading;
+  clock_reading_take(&reading);
+  clock_difference_note(&batch->difference, &reading);
+  batch->drained_at = reading.monotonic;
+  uint64_t realtime = reading.realtime > 0 ? (uint64_t)reading.realtime : 0;
+  batch->line = (struct clock_line){
+      .layout = CLOCK_LINE_LAYOUT,
+      .leap = LEAP_UNSYNCHRONISED,
+      .stratum = STRATUM_UNSYNCHRONISED,
+      .base_monotonic = reading.monotonic,
+      .base_seconds = realtime / 1000000000u + 2208988800u,
+      .base_fraction = (uint32_t)clock_units(realtime % 1000000000u),
+  };
+}
+
 int udp_adopt(struct udp_batch *batch, int descriptor) {
   struct sockaddr_storage bound;
   socklen_t length = sizeof bound;
@@ -114,6 +134,7 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
   prepare_messages(batch);
+  start_line(batch);
   return 0;
 }
 
@@ -150,10 +171,12 @@ static void note_destination6(struct udp_batch *batch, int slot, const struct in
 
 /* Reads one message's control data. Without a kernel timestamp the arrival is the moment of reading. */
 static void note_control(struct udp_batch *batch, int slot, struct msghdr *header) {
-  struct timespec arrival = {(time_t)batch->block.now[0], (long)batch->block.now[1]};
+  uint64_t arrival = batch->received_at;
   for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item != NULL; item = CMSG_NXTHDR(header, item)) {
     if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_TIMESTAMPNS) {
-      memcpy(&arrival, CMSG_DATA(item), sizeof arrival);
+      struct timespec stamp;
+      memcpy(&stamp, CMSG_DATA(item), sizeof stamp);
+      arrival = clock_difference_place(&batch->difference, nanoseconds_of(&stamp), batch->drained_at, batch->received_at);
     } else if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SO_RXQ_OVFL) {
       uint32_t count;
       memcpy(&count, CMSG_DATA(item), sizeof count);
@@ -168,18 +191,23 @@ static void note_control(struct udp_batch *batch, int slot, struct msghdr *heade
       note_destination6(batch, slot, &packet);
     }
   }
-  batch->block.arrival_seconds[slot] = (double)arrival.tv_sec;
-  batch->block.arrival_nanoseconds[slot] = (double)arrival.tv_nsec;
+  uint64_t timestamp = clock_line_at(&batch->line, arrival);
+  batch->block.arrival_seconds[slot] = (uint32_t)(timestamp >> 32);
+  batch->block.arrival_fractions[slot] = (uint32_t)timestamp;
 }
 
-static void read_clocks(struct udp_batch *batch) {
+/* The line as it stands now, and what it says. What is torn or was never written leaves the one before in force. */
+static void read_time(struct udp_batch *batch) {
   struct udp_block *block = &batch->block;
-  struct timespec realtime, monotonic;
-  clock_gettime(CLOCK_REALTIME, &realtime);
-  clock_gettime(CLOCK_MONOTONIC, &monotonic);
-  block->now[0] = (double)realtime.tv_sec;
-  block->now[1] = (double)realtime.tv_nsec;
-  block->now[2] = (double)monotonic.tv_sec + (double)monotonic.tv_nsec / 1e9;
+  struct clock_reading reading;
+  struct clock_line line;
+  clock_reading_take(&reading);
+  clock_difference_note(&batch->difference, &reading);
+  if (batch->page != NULL && clock_page_read(batch->page, &line) && clock_line_is_sensible(&line)) batch->line = line;
+  batch->received_at = reading.monotonic;
+  clock_line_serve(&batch->line, reading.monotonic, &block->served);
+  block->now[NOW_UNIX] = (double)clock_line_unix_seconds(&batch->line, reading.monotonic);
+  block->now[NOW_MONOTONIC] = (double)reading.monotonic / 1e9;
 }
 
 /* A pending error (a peer's ICMP) is reported in place of a datagram and is gone when read: try again, a few times. */
@@ -197,8 +225,7 @@ int udp_receive(struct udp_batch *batch) {
   if (batch->descriptor < 0) return 0;
   socklen_t address_length = batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   int count = receive_messages(batch);
-  read_clocks(batch);
-  batch->received_at = batch->block.now[2];
+  read_time(batch);
   for (int slot = 0; slot < count; slot++) {
     struct msghdr *header = &batch->receive_messages[slot].msg_hdr;
     batch->block.request_lengths[slot] = batch->receive_messages[slot].msg_len;
@@ -207,6 +234,7 @@ int udp_receive(struct udp_batch *batch) {
     header->msg_controllen = RECEIVE_CONTROL_BYTES;
     header->msg_flags = 0;
   }
+  if (count < BATCH_CAPACITY) batch->drained_at = batch->received_at - QUEUEING_SLACK;
   return count;
 }
 
@@ -237,7 +265,8 @@ static void set_source(struct udp_batch *batch, int slot, struct msghdr *header)
 
 /* The last moment before the kernel has the replies. Longer ones may be authenticated, and stay as they are. */
 static void move_stamps(struct udp_batch *batch, int count, int stamp_at) {
-  uint64_t units = units_since(batch->received_at);
+  uint64_t now = monotonic_nanoseconds();
+  uint64_t units = clock_line_at(&batch->line, now) - clock_line_at(&batch->line, batch->received_at);
   for (int slot = 0; slot < count; slot++)
     if (batch->block.reply_lengths[slot] == (uint32_t)stamp_at + STAMP_BYTES)
       move_stamp(batch->block.bytes[slot] + stamp_at, units);

@@ -2,6 +2,9 @@
 #ifndef MERIDIAN_UDP_BATCH_H
 #define MERIDIAN_UDP_BATCH_H
 
+#include "clock-difference.h"
+#include "clock-page.h"
+
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,12 +21,16 @@ enum {
   SEND_CONTROL_BYTES = 48
 };
 
+/* What `now` holds: served time as whole Unix seconds, and CLOCK_MONOTONIC in seconds. */
+enum { NOW_UNIX, NOW_MONOTONIC, NOW_NUMBERS };
+
 /* The memory that JavaScript sees as one ArrayBuffer. */
 struct udp_block {
   uint8_t bytes[BATCH_CAPACITY][SLOT_STRIDE];
-  double arrival_seconds[BATCH_CAPACITY];
-  double arrival_nanoseconds[BATCH_CAPACITY];
-  double now[3];
+  double now[NOW_NUMBERS];
+  struct served_moment served; /* what replies say, as of when receive returned */
+  uint32_t arrival_seconds[BATCH_CAPACITY];   /* NTP timestamps of served time */
+  uint32_t arrival_fractions[BATCH_CAPACITY];
   uint32_t request_lengths[BATCH_CAPACITY];
   uint32_t reply_lengths[BATCH_CAPACITY];
   uint8_t addresses[BATCH_CAPACITY][ADDRESS_STRIDE];
@@ -35,7 +42,11 @@ struct udp_batch {
   int family;     /* AF_INET or AF_INET6 */
   int port;
   bool fixed_source; /* bound to one unicast address: the kernel needs no telling where replies leave from */
-  double received_at; /* CLOCK_MONOTONIC when receive returned, seconds */
+  const struct clock_page *page; /* NULL where there is none to serve by */
+  struct clock_line line;        /* as it stood when receive returned */
+  struct clock_difference difference;
+  uint64_t received_at; /* CLOCK_MONOTONIC when receive returned, ns */
+  uint64_t drained_at;  /* what is received was queued after this, ns */
   uint64_t overflows;
   uint64_t receive_errors;
   uint64_t send_errors;
@@ -60,15 +71,20 @@ struct udp_bind {
 /* Opens, sets every option and binds. Returns the descriptor, or -errno. */
 int udp_open(const struct udp_bind *options);
 
-/* Takes over a bound UDP descriptor and sets every option on it again. Returns 0, or -errno and leaves it alone. */
+/*
+ * Takes over a bound UDP descriptor and sets every option on it again. Returns 0, or -errno and leaves it alone. With
+ * `batch->page` time is served by that page, else (and until something stands there) by CLOCK_REALTIME as it is now, which
+ * is vouched for by nobody.
+ */
 int udp_adopt(struct udp_batch *batch, int descriptor);
 
-/* Takes up to BATCH_CAPACITY datagrams without blocking. Returns how many. */
+/* Takes up to BATCH_CAPACITY datagrams without blocking, and says when each arrived in served time. Returns how many. */
 int udp_receive(struct udp_batch *batch);
 
 /*
  * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took. With stamp_at not below 0, replies
- * that end with a 64-bit NTP timestamp at that offset have it moved on by the time since receive returned, unless it is 0.
+ * that end with a 64-bit NTP timestamp at that offset have it moved on by the served time since receive returned, unless it
+ * is 0.
  */
 int udp_send(struct udp_batch *batch, int count, int stamp_at);
 

@@ -5,6 +5,7 @@
  * References into JavaScript are dropped when the handle closes, so that nothing of V8 is touched after that.
  */
 #include "addon.h"
+#include "clock-page-map.h"
 #include "udp-batch.h"
 
 #include <arpa/inet.h>
@@ -30,7 +31,9 @@ struct udp_handle {
 };
 
 static void let_go(struct udp_handle *handle) {
-  if (--handle->holders == 0) free(handle);
+  if (--handle->holders != 0) return;
+  clock_page_unmap((struct clock_page *)handle->batch.page);
+  free(handle);
 }
 
 static void drop_references(struct udp_handle *handle) {
@@ -112,22 +115,36 @@ static void finalize_block(napi_env env, void *data, void *hint) {
   let_go(hint);
 }
 
-/* new UdpHandle(descriptor): takes over a bound descriptor. On failure it throws and the descriptor stays open. */
+/* Maps the page to serve by where one is given (-1: none). Returns 0 or an errno. */
+static int map_page(struct udp_handle *handle, int32_t descriptor) {
+  if (descriptor < 0) return 0;
+  handle->batch.page = clock_page_map(descriptor, false);
+  return handle->batch.page == NULL ? errno : 0;
+}
+
+/*
+ * new UdpHandle(descriptor, page): takes over a bound descriptor, to serve by the clock page behind the other (-1: none),
+ * which stays the caller's. On failure it throws and the descriptor stays open.
+ */
 static napi_value construct(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument, self, block;
-  int32_t descriptor;
+  size_t count = 2;
+  napi_value arguments[2], self, block;
+  int32_t descriptor, page;
   struct udp_handle *handle;
-  if (napi_get_cb_info(env, info, &count, &argument, &self, NULL) != napi_ok) return NULL;
-  if (napi_get_value_int32(env, argument, &descriptor) != napi_ok) return throw_type(env, "UdpHandle expects a descriptor");
+  if (napi_get_cb_info(env, info, &count, arguments, &self, NULL) != napi_ok) return NULL;
+  if (napi_get_value_int32(env, arguments[0], &descriptor) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &page) != napi_ok)
+    return throw_type(env, "UdpHandle expects a descriptor and that of a clock page, or -1");
   if (posix_memalign((void **)&handle, 4096, sizeof *handle) != 0) return throw_errno(env, "UDP buffer", ENOMEM), NULL;
   memset(handle, 0, sizeof *handle);
   handle->batch.descriptor = -1;
   handle->env = env;
   handle->holders = 1;
+  int error = map_page(handle, page);
+  if (error != 0) return let_go(handle), throw_errno(env, "cannot map the clock page", error), NULL;
   int failure = udp_adopt(&handle->batch, descriptor);
-  if (failure != 0) return free(handle), throw_errno(env, "cannot use the descriptor as a UDP socket", -failure), NULL;
-  if (napi_wrap(env, self, handle, finalize_object, NULL, NULL) != napi_ok) return free(handle), NULL;
+  if (failure != 0) return let_go(handle), throw_errno(env, "cannot use the descriptor as a UDP socket", -failure), NULL;
+  if (napi_wrap(env, self, handle, finalize_object, NULL, NULL) != napi_ok) return let_go(handle), NULL;
   handle->holders++;
   if (napi_create_external_arraybuffer(env, &handle->batch.block, sizeof handle->batch.block, finalize_block, handle,
                                        &block) != napi_ok) {
@@ -299,7 +316,8 @@ static void export_layout(napi_env env, napi_value exports) {
   set_number(env, layout, "localAddressStride", LOCAL_ADDRESS_STRIDE);
   set_number(env, layout, "bytes", offsetof(struct udp_block, bytes));
   set_number(env, layout, "arrivalSeconds", offsetof(struct udp_block, arrival_seconds));
-  set_number(env, layout, "arrivalNanoseconds", offsetof(struct udp_block, arrival_nanoseconds));
+  set_number(env, layout, "arrivalFractions", offsetof(struct udp_block, arrival_fractions));
+  set_number(env, layout, "served", offsetof(struct udp_block, served));
   set_number(env, layout, "now", offsetof(struct udp_block, now));
   set_number(env, layout, "requestLengths", offsetof(struct udp_block, request_lengths));
   set_number(env, layout, "replyLengths", offsetof(struct udp_block, reply_lengths));

@@ -7,16 +7,27 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
 import { readFileSync, readlinkSync } from "node:fs"
 import { isIP } from "node:net"
-import { moveTimestamp } from "@meridian/time/timestamp"
+import { ClockPageReader, originNow } from "@meridian/clocks/clock-page"
+import { fallbackClock } from "@meridian/clocks/system-clock"
+import { unsynchronisedCurve } from "@meridian/time/clock-curve"
+import {
+  lineAt,
+  lineOf,
+  monotonicNanoseconds,
+  SERVED_NUMBERS,
+  serveLine,
+  unixSecondsOf
+} from "@meridian/time/clock-line"
 import { writeAddress, writeSocketAddress } from "./socket-address.ts"
 import { errnoName } from "@meridian/system/native"
-import { fallbackClock } from "@meridian/clocks/system-clock"
-import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
 import {
   ADDRESS_STRIDE,
   BATCH_CAPACITY,
   isPort,
   LOCAL_ADDRESS_STRIDE,
+  NOW_MONOTONIC,
+  NOW_NUMBERS,
+  NOW_UNIX,
   RECEIVE_BUFFER_BYTES,
   SLOT_BYTES,
   SLOT_STRIDE,
@@ -67,14 +78,17 @@ const assertUnclaimed = async (family: Family, options: UdpBindOptions): Promise
   }
 }
 
-/** Opens and binds a UDP socket. Rejects with UdpBindError: what the system refused, and what to do. */
-export const bindUdpFallback = async (options: UdpBindOptions): Promise<UdpSocket> => {
+/**
+ * Opens and binds a UDP socket. Rejects with UdpBindError: what the system refused, and what to do.
+ * @param page descriptor of the clock page to serve by; see {@link adoptUdpFallback}
+ */
+export const bindUdpFallback = async (options: UdpBindOptions, page = -1): Promise<UdpSocket> => {
   const { address, port, exclusive = false, receiveBufferBytes = RECEIVE_BUFFER_BYTES } = options
   const family = isIP(address)
   if ((family !== 4 && family !== 6) || !isPort(port)) throw udpBindError("EINVAL", address, port)
   if (exclusive) await assertUnclaimed(family, options)
   const socket = newSocket(family, true, receiveBufferBytes)
-  const ready = prepareSocket(socket, family)
+  const ready = prepareSocket(socket, family, page < 0 ? undefined : new ClockPageReader(page, "fallback"))
   try {
     await bind(socket, options)
   } catch (error) {
@@ -100,13 +114,15 @@ const openDescriptor = (socket: Socket, descriptor: number): void => {
 /**
  * Takes over a bound descriptor; the socket owns it from now on and closes it. Throws UdpAdoptError if it is no bound UDP
  * socket.
+ * @param page descriptor of the clock page to serve by, which stays the caller's and open; without one, CLOCK_REALTIME as it
+ *   is now is what runs on, and it is good time to nobody
  */
-export const adoptUdpFallback = (descriptor: number): UdpSocket => {
+export const adoptUdpFallback = (descriptor: number, page = -1): UdpSocket => {
   let ready: PreparedSocket | undefined
   try {
     const family = familyOf(descriptor)
     const socket = newSocket(family, false)
-    ready = prepareSocket(socket, family)
+    ready = prepareSocket(socket, family, page < 0 ? undefined : new ClockPageReader(page, "fallback"))
     openDescriptor(socket, descriptor)
     return ready.bound()
   } catch (error) {
@@ -121,22 +137,27 @@ interface PreparedSocket {
 }
 
 /** Listens before the bind, for Node starts to read at once; `bound` completes the port when the address is known. */
-const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
-  const clock = fallbackClock()
+const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | undefined): PreparedSocket => {
+  const { monotonic } = fallbackClock()
+  const monotonicNow = (): bigint => monotonicNanoseconds(monotonic.seconds())
   const bytes = new Uint8Array(BATCH_CAPACITY * SLOT_STRIDE)
   const requestLengths = new Uint32Array(BATCH_CAPACITY)
   const replyLengths = new Uint32Array(BATCH_CAPACITY)
-  const arrivalSeconds = new Float64Array(BATCH_CAPACITY)
-  const arrivalNanoseconds = new Float64Array(BATCH_CAPACITY)
-  const now = new Float64Array(3)
-  const arrival = new Float64Array(3)
+  const arrivalSeconds = new Uint32Array(BATCH_CAPACITY)
+  const arrivalFractions = new Uint32Array(BATCH_CAPACITY)
+  const served = new Uint32Array(SERVED_NUMBERS)
+  const now = new Float64Array(NOW_NUMBERS)
+  /** CLOCK_MONOTONIC, ns. */
+  const arrivals: Array<bigint> = []
   const addresses = new Uint8Array(BATCH_CAPACITY * ADDRESS_STRIDE)
   const localAddresses = new Uint8Array(BATCH_CAPACITY * LOCAL_ADDRESS_STRIDE)
   const sources: Array<RemoteInfo> = []
   /** Slots 0 … waiting-1 hold datagrams that receive has not handed out yet. */
   let waiting = 0
-  /** CLOCK_MONOTONIC when receive returned, seconds. */
-  let receivedAt = 0
+  /** CLOCK_MONOTONIC when receive returned, ns. */
+  let receivedAt = 0n
+  /** What is served by until something stands on the page: CLOCK_REALTIME as it is now, good time to nobody. */
+  let line = lineOf(unsynchronisedCurve(), originNow())
   let dropped = 0
   let sendErrors = 0
   let state: "open" | "paused" | "closed" = "open"
@@ -165,9 +186,7 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
       return
     }
     const slot = waiting++
-    clock.readClocks(arrival)
-    arrivalSeconds[slot] = arrival[NOW_REALTIME_SECONDS]!
-    arrivalNanoseconds[slot] = arrival[NOW_REALTIME_NANOSECONDS]!
+    arrivals[slot] = monotonicNow()
     bytes.set(message.length > SLOT_BYTES ? message.subarray(0, SLOT_BYTES) : message, slot * SLOT_STRIDE)
     requestLengths[slot] = message.length
     writeSocketAddress(addresses, slot * ADDRESS_STRIDE, source.address, source.port)
@@ -216,12 +235,26 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
   }
 
   const view = new DataView(bytes.buffer)
-  const departure = new Float64Array(3)
   const moveStamps = (count: number, stampAt: number): void => {
-    clock.readClocks(departure)
-    for (let slot = 0; slot < count; slot++)
-      if (replyLengths[slot] === stampAt + 8)
-        moveTimestamp(view, slot * SLOT_STRIDE + stampAt, receivedAt, departure[NOW_MONOTONIC_SECONDS]!)
+    const held = lineAt(line, monotonicNow()) - lineAt(line, receivedAt)
+    for (let slot = 0; slot < count; slot++) {
+      const at = slot * SLOT_STRIDE + stampAt
+      const stamp = view.getBigUint64(at)
+      if (replyLengths[slot] === stampAt + 8 && stamp !== 0n) view.setBigUint64(at, BigInt.asUintN(64, stamp + held))
+    }
+  }
+
+  const readTime = (count: number): void => {
+    line = page?.read() ?? line
+    receivedAt = monotonicNow()
+    serveLine(line, receivedAt, served)
+    now[NOW_UNIX] = unixSecondsOf(lineAt(line, receivedAt))
+    now[NOW_MONOTONIC] = Number(receivedAt) / 1e9
+    for (let slot = 0; slot < count; slot++) {
+      const arrival = lineAt(line, arrivals[slot]!)
+      arrivalSeconds[slot] = Number((arrival >> 32n) & 0xffff_ffffn)
+      arrivalFractions[slot] = Number(arrival & 0xffff_ffffn)
+    }
   }
 
   const send = (count: number, stampAt = -1): number => {
@@ -253,15 +286,15 @@ const prepareSocket = (socket: Socket, family: Family): PreparedSocket => {
       requestLengths,
       replyLengths,
       arrivalSeconds,
-      arrivalNanoseconds,
+      arrivalFractions,
+      served,
       now,
       addresses,
       localAddresses,
       receive: () => {
         const count = waiting
         waiting = 0
-        if (state !== "closed") clock.readClocks(now)
-        receivedAt = now[NOW_MONOTONIC_SECONDS]!
+        if (state !== "closed") readTime(count)
         return count
       },
       send,

@@ -1,10 +1,12 @@
 /** The UDP port over the C addon: recvmmsg and sendmmsg, kernel receive timestamps, replies from the address asked. */
 import { errnoName, loadNative, type NativeAddon, type NativeUdpHandle } from "@meridian/system/native"
+import { SERVED_NUMBERS } from "@meridian/time/clock-line"
 import {
   ADDRESS_STRIDE,
   BATCH_CAPACITY,
   isPort,
   LOCAL_ADDRESS_STRIDE,
+  NOW_NUMBERS,
   RECEIVE_BUFFER_BYTES,
   SLOT_BYTES,
   SLOT_STRIDE,
@@ -67,12 +69,14 @@ export const duplicateDescriptor = (descriptor: number): number => {
  * Takes over a bound descriptor, opened here or inherited: the socket owns it from now on and closes it. Every option a
  * reader needs is set again; the size of the receive queue stays as whoever bound it could make it.
  * Throws UdpAdoptError and leaves the descriptor alone if it is no bound UDP socket; NativeMissingError.
+ * @param page descriptor of the clock page to serve by, which stays the caller's; without one, CLOCK_REALTIME as it is now is
+ *   what runs on, and it is good time to nobody
  */
-export const adoptUdp = (descriptor: number): UdpSocket => {
+export const adoptUdp = (descriptor: number, page = -1): UdpSocket => {
   const addon = requireAddon()
   let handle: NativeUdpHandle
   try {
-    handle = new addon.UdpHandle(descriptor)
+    handle = new addon.UdpHandle(descriptor, page)
   } catch (error) {
     throw new UdpAdoptError(errnoName(error), descriptor)
   }
@@ -88,9 +92,10 @@ export const adoptUdp = (descriptor: number): UdpSocket => {
     view: new DataView(block, layout.bytes, total),
     requestLengths: new Uint32Array(block, layout.requestLengths, BATCH_CAPACITY),
     replyLengths: new Uint32Array(block, layout.replyLengths, BATCH_CAPACITY),
-    arrivalSeconds: new Float64Array(block, layout.arrivalSeconds, BATCH_CAPACITY),
-    arrivalNanoseconds: new Float64Array(block, layout.arrivalNanoseconds, BATCH_CAPACITY),
-    now: new Float64Array(block, layout.now, 3),
+    arrivalSeconds: new Uint32Array(block, layout.arrivalSeconds, BATCH_CAPACITY),
+    arrivalFractions: new Uint32Array(block, layout.arrivalFractions, BATCH_CAPACITY),
+    served: new Uint32Array(block, layout.served, SERVED_NUMBERS),
+    now: new Float64Array(block, layout.now, NOW_NUMBERS),
     addresses: new Uint8Array(block, layout.addresses, BATCH_CAPACITY * ADDRESS_STRIDE),
     localAddresses: new Uint8Array(block, layout.localAddresses, BATCH_CAPACITY * LOCAL_ADDRESS_STRIDE),
     receive: () => handle.receive(),

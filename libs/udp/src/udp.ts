@@ -4,7 +4,11 @@
  *
  * A reply is written over its request: slot i's bytes hold the request after {@link UdpSocket.receive} and the reply when
  * {@link UdpSocket.send} is called. Replies leave from the address that was asked. Nothing here allocates per packet.
+ *
+ * A socket serves by the clock page that it was opened with: it says when each request arrived in served time, and what
+ * replies say now.
  */
+import type { ServedMoment } from "@meridian/time/clock-line"
 
 /** Largest datagram kept whole. Longer ones are cut and show a `requestLengths` entry above this. */
 export const SLOT_BYTES = 2048
@@ -21,6 +25,11 @@ export const ADDRESS_STRIDE = 28
 /** Bytes of a local address in `localAddresses`: 16 of IPv6, or 4 of IPv4 in the first of them. */
 export const LOCAL_ADDRESS_STRIDE = 16
 
+/** Positions in {@link UdpSocket.now}: served time as whole Unix seconds, and CLOCK_MONOTONIC in seconds. */
+export const NOW_UNIX = 0
+export const NOW_MONOTONIC = 1
+export const NOW_NUMBERS = 2
+
 export interface UdpSocket {
   readonly kind: "native" | "fallback"
   readonly family: 4 | 6
@@ -33,10 +42,15 @@ export interface UdpSocket {
   readonly requestLengths: Uint32Array
   /** Set by the caller before send: length of each reply, 0 for none. */
   readonly replyLengths: Uint32Array
-  /** Kernel receive timestamps (CLOCK_REALTIME): Unix seconds and nanoseconds. */
-  readonly arrivalSeconds: Float64Array
-  readonly arrivalNanoseconds: Float64Array
-  /** The clocks as they stood when receive returned; see NOW_*. Monotonic is in seconds. */
+  /**
+   * When each request arrived, as NTP timestamps of served time. The kernel stamps arrivals by CLOCK_REALTIME; where that was
+   * stepped since, or a stamp cannot be, the arrival is the moment when receive returned.
+   */
+  readonly arrivalSeconds: Uint32Array
+  readonly arrivalFractions: Uint32Array
+  /** What replies say, as of the moment when receive returned: the clock page evaluated. */
+  readonly served: ServedMoment
+  /** That moment; see NOW_*. */
   readonly now: Float64Array
   /** Where each request came from, as the kernel's sockaddr (ADDRESS_STRIDE apart). */
   readonly addresses: Uint8Array
@@ -54,7 +68,7 @@ export interface UdpSocket {
    * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took; the rest are dropped and counted.
    * Never throws on what the network does. A reply length above SLOT_BYTES is a counted drop too.
    * @param stampAt offset of a 64-bit NTP timestamp: replies that end with it have it moved on by the time since receive
-   *   returned, so that it says when they leave. One that is 0 stays 0; longer replies stay as they are.
+   *   returned, so that it says when they leave, in served time. One that is 0 stays 0; longer replies stay as they are.
    */
   readonly send: (count: number, stampAt?: number) => number
   /** Replies that could not be sent, since this object was made. */

@@ -3,7 +3,9 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { ADDRESS_STRIDE, SLOT_BYTES, SLOT_STRIDE, type UdpSocket } from "../src/udp.ts"
+import { SERVED } from "@meridian/time/clock-line"
+import { unixSeconds } from "@meridian/time/timestamp"
+import { ADDRESS_STRIDE, NOW_UNIX, SLOT_BYTES, SLOT_STRIDE, type UdpSocket } from "../src/udp.ts"
 
 export interface Answer {
   readonly bytes: Uint8Array
@@ -50,6 +52,9 @@ export interface Taken {
   readonly now: number
 }
 
+const unixTime = (seconds: number, fraction: number, { now }: UdpSocket): number =>
+  unixSeconds(seconds, now[NOW_UNIX]!) + fraction / 2 ** 32
+
 /** Takes datagrams without the readable callback until `wanted` have come (or a bounded time has passed). */
 export const take = async (socket: UdpSocket, wanted: number): Promise<ReadonlyArray<Taken>> => {
   const taken: Array<Taken> = []
@@ -62,8 +67,8 @@ export const take = async (socket: UdpSocket, wanted: number): Promise<ReadonlyA
         length,
         bytes: socket.bytes.slice(start, start + Math.min(length, SLOT_BYTES)),
         address: socket.addresses.slice(slot * ADDRESS_STRIDE, (slot + 1) * ADDRESS_STRIDE),
-        arrival: socket.arrivalSeconds[slot]! + socket.arrivalNanoseconds[slot]! / 1e9,
-        now: socket.now[0]! + socket.now[1]! / 1e9
+        arrival: unixTime(socket.arrivalSeconds[slot]!, socket.arrivalFractions[slot]!, socket),
+        now: unixTime(socket.served[SERVED.seconds]!, socket.served[SERVED.fraction]!, socket)
       })
     }
     return taken.length >= wanted

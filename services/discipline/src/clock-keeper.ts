@@ -1,7 +1,11 @@
 /**
- * Keeps the clock: asks the discipline to decide, and publishes what it holds on the clock page. Served time is CLOCK_REALTIME
- * and the published line. In virtual mode it steers nothing; in kernel mode CLOCK_REALTIME is steered after the line, and
- * what is published is what remains.
+ * Keeps the clock: asks the discipline to decide, and publishes what it holds on the clock page. Served time is a line over
+ * CLOCK_MONOTONIC, so a step of CLOCK_REALTIME never shows in it. In virtual mode nothing is steered; in kernel mode
+ * CLOCK_REALTIME is steered after the line, and the line is made without what steering has slewed CLOCK_MONOTONIC by.
+ *
+ * Three clocks are told apart. The page's: its origin and what CLOCK_MONOTONIC has counted since, from which the offsets on
+ * the page are. The uncorrected one, which the discipline measures: that, without what steering has slewed. And
+ * CLOCK_REALTIME, by which the kernel stamps packets: the uncorrected one with all that was slewed and stepped.
  */
 import { ClockDiscipline, type DisciplineOptions, type DisciplineOutcome } from "@meridian/algorithms/discipline"
 import type { SteeringAim } from "@meridian/algorithms/kernel-steering"
@@ -16,8 +20,10 @@ import {
   STRATUM_UNSYNCHRONISED,
   unsynchronisedCurve
 } from "@meridian/time/clock-curve"
+import { originOf, timeSinceOrigin } from "@meridian/time/clock-line"
+import { shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 import { type Reading, type ReadClocks, unixOf } from "./clocks.ts"
-import { Bridge, inheritedCurve, steppedSince } from "./handover.ts"
+import { Bridge, inheritedCurve } from "./handover.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import { localReferenceCurve, localStratum } from "./local-reference.ts"
 import { type RealtimeChange, RealtimeWatch, systemUptime } from "./realtime-watch.ts"
@@ -81,15 +87,24 @@ export class ClockKeeper {
     this.steering = steering
     const now = read()
     this.discipline = new ClockDiscipline(options.discipline, now.monotonic, options.frequency)
-    this.watch = new RealtimeWatch(read, uptime)
+    this.watch = new RealtimeWatch(read, page.origin, uptime)
+    // Whoever kept this page before may have stepped CLOCK_REALTIME since its origin.
+    if (this.watch.difference !== 0) steering?.stepped(now.monotonic, this.watch.difference)
     this.vouchedAt = now.monotonic
     this.inherited = options.hasSources ? inheritedCurve(before, now) : undefined
-    if (this.inherited !== undefined) this.inherit(this.inherited, now)
+    if (this.inherited !== undefined) this.curve = this.inherited
   }
 
-  /** Served time minus CLOCK_REALTIME, seconds: what the page says at a moment of CLOCK_MONOTONIC. */
+  /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds. */
   correction(monotonic: number): number {
-    return this.curve.offset + this.curve.frequency * (monotonic - this.curve.baseMonotonic)
+    return this.published(monotonic) - this.watch.difference
+  }
+
+  /** Served time at a moment of CLOCK_MONOTONIC. */
+  served(monotonic: number): UnixTime {
+    const time = timeSinceOrigin(this.page.origin, monotonic)
+    shiftInPlace(time, this.published(monotonic))
+    return time
   }
 
   /**
@@ -104,9 +119,23 @@ export class ClockKeeper {
     return (time) => offset + frequency * (time - now)
   }
 
-  /** Seconds that steering has added to the uncorrected clock, which the discipline measures: 0 in virtual mode. */
+  /** What CLOCK_REALTIME is ahead of the uncorrected clock, which the discipline measures: all that was slewed and stepped. Seconds. */
   added(monotonic: number): number {
-    return this.steering?.added(monotonic) ?? 0
+    return this.slewed(monotonic) + this.watch.difference
+  }
+
+  /** UTC at a moment of CLOCK_MONOTONIC, without a smear. Unix seconds. */
+  utc(monotonic: number): number {
+    return unixOf(timeSinceOrigin(this.page.origin, monotonic)) + this.lineOffset(monotonic)
+  }
+
+  private slewed(monotonic: number): number {
+    return this.steering?.slewed(monotonic) ?? 0
+  }
+
+  /** What the page adds to the time since its origin, seconds. */
+  private published(monotonic: number): number {
+    return this.curve.offset + this.curve.frequency * (monotonic - this.curve.baseMonotonic)
   }
 
   /**
@@ -138,12 +167,11 @@ export class ClockKeeper {
   steer(): void {
     const { steering, discipline, inherited, leaps, options } = this
     if (steering === undefined) return
-    const now = this.read()
-    const { monotonic } = now
+    const { monotonic } = this.read()
     const isSet = discipline.state !== "unset"
-    const unix = unixOf(now) + this.lineOffset(monotonic)
+    const unix = this.utc(monotonic)
     const distance = discipline.rootDistance(monotonic)
-    const residue = Math.abs(this.lineOffset(monotonic))
+    const residue = isSet ? Math.abs(discipline.served(monotonic).offset - this.added(monotonic)) : 0
     // Before it is set, a drift file's frequency is the best there is; what another process published holds for the old one.
     const frequency = isSet
       ? discipline.tracking(monotonic)?.frequency
@@ -169,8 +197,7 @@ export class ClockKeeper {
         estimatedError: (discipline.tracking(monotonic)?.offsetDeviation ?? Infinity) + residue,
         taiOffset: isSet ? leaps.taiOffset(unix) : undefined
       },
-      leap: leaps.armed,
-      beforeStep: () => this.page.write(unsynchronisedCurve())
+      leap: leaps.armed
     })
     if (stepped !== 0) this.watch.rebase()
   }
@@ -183,33 +210,32 @@ export class ClockKeeper {
   }
 
   /**
-   * To be called a few times a second. When somebody else stepped CLOCK_REALTIME, served time stays, and the caller moves
-   * its sources. After a sleep nothing is vouched for any more, and the caller starts over.
+   * To be called a few times a second. When somebody else stepped CLOCK_REALTIME, served time stays, and what is under way
+   * cannot be measured. After a sleep nothing is vouched for any more, and the caller starts over.
    */
   watchRealtime(): RealtimeChange {
     const { steering } = this
     const change = this.watch.check()
     if (change._tag === "Stepped") {
-      const now = this.read()
-      const before = unixOf(now) - change.seconds + this.lineOffset(now.monotonic)
-      const isLeap = steering?.isLeap(before, change.seconds) === true
-      if (steering === undefined) this.discipline.clockStepped(change.seconds)
-      else steering.stepped(now.monotonic, change.seconds)
-      this.moveInherited(-change.seconds)
+      const { monotonic } = this.read()
+      const isLeap = steering?.isLeap(this.utc(monotonic), change.seconds) === true
+      steering?.stepped(monotonic, change.seconds)
       this.kernelLeapt = isLeap
       if (isLeap) return { _tag: "Leapt", seconds: change.seconds }
       this.foreignSteps += 1
-    } else if (change._tag === "Slept") this.page.write(unsynchronisedCurve())
+    } else if (change._tag === "Slept") {
+      const now = this.read()
+      this.page.begin(originOf(now, now.monotonic))
+    }
     return change
   }
 
   /**
-   * A leap second that took effect just now, as a step of CLOCK_REALTIME that knows nothing of it; 0 mostly. The caller
-   * moves its sources by it. Where the kernel does leap, that is a foreign step back, and the two cancel.
+   * A leap second that took effect just now, as a step of the uncorrected clock, which knows nothing of it; 0 mostly. The
+   * caller moves its sources by it. Where the kernel leaps too, that is a step of CLOCK_REALTIME.
    */
   passLeapSecond(): number {
-    const now = this.read()
-    const unix = unixOf(now) + this.lineOffset(now.monotonic)
+    const unix = this.utc(this.read().monotonic)
     const { armed } = this.leaps
     // Where the kernel leaps, served time leaps with it: neither a moment before nor after.
     const isAwaited = !this.kernelLeapt && this.leaps.isDue(unix) && this.steering?.awaitsLeap(unix) === true
@@ -243,17 +269,28 @@ export class ClockKeeper {
 
   private disciplinedCurve(now: Reading): ClockCurve {
     const { discipline, leaps, options } = this
-    const unix = unixOf(now) + this.lineOffset(now.monotonic)
+    const { monotonic } = now
+    const unix = this.utc(monotonic)
     const { root } = discipline
-    const curve = publishedCurve(discipline, now, {
-      referenceId: root === undefined ? 0 : (options.referenceIdOf ?? referenceIdOfAddress)(root.peer),
-      leap: leaps.indicator(unix),
-      horizon: HORIZON,
-      distanceLimit: options.discipline.system.maxdist,
-      smear: leaps.smearNow(unix)
-    })
-    if (curve.stratum >= STRATUM_UNSYNCHRONISED) return curve
+    const base = timeSinceOrigin(this.page.origin, monotonic)
+    const curve = publishedCurve(
+      discipline,
+      { ...base, monotonic },
+      {
+        referenceId: root === undefined ? 0 : (options.referenceIdOf ?? referenceIdOfAddress)(root.peer),
+        leap: leaps.indicator(unix),
+        horizon: HORIZON,
+        distanceLimit: options.discipline.system.maxdist,
+        smear: leaps.smearNow(unix)
+      }
+    )
+    if (curve.stratum >= STRATUM_UNSYNCHRONISED) return this.unvouched(curve)
     this.takeAway(curve)
+    // It was the page's clock's; everybody else's is served time.
+    const reference = { seconds: curve.referenceSeconds, nanoseconds: curve.referenceNanoseconds }
+    shiftInPlace(reference, curve.offset)
+    curve.referenceSeconds = reference.seconds
+    curve.referenceNanoseconds = reference.nanoseconds
     if (this.inherited !== undefined) {
       this.bridge = Bridge.between(this.inherited, curve)
       this.inherited = undefined
@@ -278,30 +315,29 @@ export class ClockKeeper {
     const without = now.monotonic - this.vouchedAt
     const stratum = localStratum(options.local, { hasSources: options.hasSources, everReached, everSet, without })
     if (stratum === undefined) return undefined
-    const curve = localReferenceCurve(stratum, now, everSet ? discipline.served(now.monotonic) : undefined)
-    if (everSet) this.takeAway(curve)
-    return curve
+    const line = everSet ? this.lineOnPage(now.monotonic) : undefined
+    return localReferenceCurve(stratum, timeSinceOrigin(this.page.origin, now.monotonic), now.monotonic, line)
   }
 
-  /** From a correction of the uncorrected clock to one of CLOCK_REALTIME. */
+  /** Nobody vouches for it, and it runs on as it did. */
+  private unvouched(curve: ClockCurve): ClockCurve {
+    return this.discipline.state === "unset" ? curve : { ...curve, ...this.lineOnPage(curve.baseMonotonic) }
+  }
+
+  private lineOnPage(monotonic: number): { readonly offset: number; readonly frequency: number } {
+    const { offset, frequency } = this.discipline.served(monotonic)
+    return { offset: offset - this.slewed(monotonic), frequency: frequency - (this.steering?.slope() ?? 0) }
+  }
+
+  /** From a correction of the uncorrected clock to one of the page's. */
   private takeAway(curve: ClockCurve): void {
-    if (this.steering === undefined) return
-    curve.offset -= this.steering.added(curve.baseMonotonic)
-    curve.frequency -= this.steering.slope()
+    curve.offset -= this.slewed(curve.baseMonotonic)
+    curve.frequency -= this.steering?.slope() ?? 0
   }
 
-  /** What is to be added to CLOCK_REALTIME for UTC, seconds; without a smear. */
+  /** What is to be added to the time since the page's origin for UTC, seconds; without a smear. */
   private lineOffset(monotonic: number): number {
-    if (this.discipline.state === "unset") return 0
-    return this.discipline.served(monotonic).offset - this.added(monotonic)
-  }
-
-  /** CLOCK_REALTIME may have been set while nobody watched: the page is mended at once. */
-  private inherit(curve: ClockCurve, now: Reading): void {
-    const stepped = steppedSince(curve, now)
-    if (stepped !== 0) this.foreignSteps += 1
-    this.curve = curve
-    this.moveInherited(-stepped)
+    return this.discipline.state === "unset" ? 0 : this.lineOnPage(monotonic).offset
   }
 
   private moveInherited(seconds: number): void {

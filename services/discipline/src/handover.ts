@@ -4,27 +4,17 @@
  */
 import type { ClockPageReader } from "@meridian/clocks/clock-page"
 import { type ClockCurve, isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
-import { type Reading, unixOf } from "./clocks.ts"
+import type { Reading } from "./clocks.ts"
 
 /** Differences over this are steps, not slewed; seconds. ntp.conf `tinker step`. */
 const GREATEST_BRIDGE = 0.128
 const SLEW_RATE = 500e-6
-/** CLOCK_REALTIME against CLOCK_MONOTONIC: more than slewing can explain, seconds and seconds per second. */
-const STEP_NOISE = 1e-3
-const STEP_SLEW = 1e-3
 
 /** The curve that is still in force, or undefined. */
 export const inheritedCurve = (reader: ClockPageReader, now: Reading): ClockCurve | undefined => {
   const curve = unsynchronisedCurve()
   if (!reader.readInto(curve) || !isSynchronised(curve, now.monotonic)) return undefined
   return curve
-}
-
-/** Seconds by which CLOCK_REALTIME was stepped since a curve was made; 0 when it was not. */
-export const steppedSince = (curve: ClockCurve, now: Reading): number => {
-  const elapsed = now.monotonic - curve.baseMonotonic
-  const change = unixOf(now) - (curve.baseSeconds + curve.baseNanoseconds / 1e9) - elapsed
-  return Math.abs(change) > STEP_NOISE + STEP_SLEW * Math.max(0, elapsed) ? change : 0
 }
 
 /** A difference on its way to zero. */

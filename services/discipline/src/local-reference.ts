@@ -7,7 +7,7 @@ import { localMode, type LocalOptions } from "@meridian/algorithms/local-mode"
 import type { ServedLine } from "@meridian/algorithms/clock-line"
 import { type ClockCurve, Leap, PHI } from "@meridian/time/clock-curve"
 import { LOCAL_CLOCK_REFERENCE_ID, referenceIdFromText } from "@meridian/wire/reference-id"
-import type { Reading } from "./clocks.ts"
+import { shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 
 /** Nobody measured this clock: claim no better than what people set by hand, and say so to clients. Seconds. */
 const LOCAL_ROOT_DISPERSION = 0.01
@@ -40,21 +40,31 @@ export const localStratum = (options: LocalOptions, question: LocalQuestion): nu
 
 /**
  * @param stratum 1 … 15, as served
- * @param line what sources said last, still the best guess; undefined for CLOCK_REALTIME as it is
+ * @param base Unix time that the page's origin has come to at `monotonic` (CLOCK_MONOTONIC, seconds)
+ * @param line what sources said last, still the best guess; undefined for CLOCK_REALTIME as it was at the origin
  */
-export const localReferenceCurve = (stratum: number, now: Reading, line?: ServedLine): ClockCurve => ({
-  baseSeconds: now.seconds,
-  baseNanoseconds: now.nanoseconds,
-  baseMonotonic: now.monotonic,
-  offset: line?.offset ?? 0,
-  frequency: line?.frequency ?? 0,
-  leap: Leap.none,
-  stratum,
-  referenceId: stratum === 1 ? referenceIdFromText("LOCL") : LOCAL_CLOCK_REFERENCE_ID,
-  referenceSeconds: now.seconds,
-  referenceNanoseconds: now.nanoseconds,
-  rootDelay: 0,
-  rootDispersion: LOCAL_ROOT_DISPERSION,
-  dispersionRate: PHI,
-  deadline: now.monotonic + DEADLINE_SECONDS
-})
+export const localReferenceCurve = (
+  stratum: number,
+  base: UnixTime,
+  monotonic: number,
+  line: Pick<ServedLine, "offset" | "frequency"> = { offset: 0, frequency: 0 }
+): ClockCurve => {
+  const reference = { ...base }
+  shiftInPlace(reference, line.offset)
+  return {
+    baseSeconds: base.seconds,
+    baseNanoseconds: base.nanoseconds,
+    baseMonotonic: monotonic,
+    offset: line.offset,
+    frequency: line.frequency,
+    leap: Leap.none,
+    stratum,
+    referenceId: stratum === 1 ? referenceIdFromText("LOCL") : LOCAL_CLOCK_REFERENCE_ID,
+    referenceSeconds: reference.seconds,
+    referenceNanoseconds: reference.nanoseconds,
+    rootDelay: 0,
+    rootDispersion: LOCAL_ROOT_DISPERSION,
+    dispersionRate: PHI,
+    deadline: monotonic + DEADLINE_SECONDS
+  }
+}

@@ -1,8 +1,8 @@
 /**
  * The clock's process: the one writer of the clock page. It asks the configured sources, decides whom to follow, and
- * publishes served time as a correction of CLOCK_REALTIME. It steers nothing, but for CLOCK_REALTIME in kernel mode.
+ * publishes served time as a line over CLOCK_MONOTONIC. It steers nothing, but for CLOCK_REALTIME in kernel mode.
  *
- * Arguments: --clock-page PATH. Its sources, settings and keys are its part of the serving plan.
+ * Arguments: --clock-page DESCRIPTOR. Its sources, settings and keys are its part of the serving plan.
  */
 import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
@@ -36,9 +36,9 @@ const fail = (message: string): never => {
   return process.exit(2)
 }
 
-const path = values["clock-page"]
-if (values.help || path === undefined || process.send === undefined)
-  fail("started by the supervisor (`meridian up`), which names the clock page and hands over its plan")
+const descriptor = Number(values["clock-page"])
+if (values.help || values["clock-page"] === undefined || process.send === undefined)
+  fail("started by the supervisor (`meridian up`), which hands over the clock page and its plan")
 
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
@@ -55,7 +55,7 @@ const {
   plan: { configuration }
 } = await channel.first
 
-const page = openClockPageWriter(path as string)
+const page = openClockPageWriter(descriptor)
 const mode = chooseKernelMode(configuration, kernelModeSurroundings())
 const clock = systemClock()
 const read = readingsOf(clock)
@@ -82,7 +82,7 @@ const { sources } = configuration
 
 const service = new DisciplineService(configuration, {
   page,
-  before: openClockPageReader(page.descriptor),
+  before: openClockPageReader(descriptor),
   read,
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),

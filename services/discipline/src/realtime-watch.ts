@@ -1,10 +1,11 @@
 /**
- * Notices that somebody else set CLOCK_REALTIME: its difference to CLOCK_MONOTONIC is constant but for slewing, which both
- * clocks share, so any change is a step. Or the machine slept, when CLOCK_MONOTONIC stood still: that is told apart by the
+ * Watches CLOCK_REALTIME, by which the kernel stamps packets, from CLOCK_MONOTONIC, by which time is served: their difference
+ * is constant, as both are slewed alike, so any change is a step of somebody else's. Or the machine slept, when CLOCK_MONOTONIC stood still: that is told apart by the
  * uptime, which counts sleep in.
  */
 import { readFileSync } from "node:fs"
-import { type ReadClocks, unixOf } from "./clocks.ts"
+import type { UnixTime } from "@meridian/time/timestamp"
+import type { ReadClocks } from "./clocks.ts"
 
 /** Changes up to this are noise of reading two clocks one after the other, seconds. */
 const NOISE = 100e-6
@@ -36,13 +37,17 @@ export const systemUptime = (): number => {
 export class RealtimeWatch {
   private readonly read: ReadClocks
   private readonly uptime: () => number
-  private difference: number
+  private readonly origin: UnixTime
+  /** What CLOCK_REALTIME has been stepped by since the origin, seconds, by the last look at it. */
+  difference: number
   private checkedAt: number
   /** Seconds that the machine slept since it was started. */
   private slept: number
 
-  constructor(read: ReadClocks, uptime: () => number = systemUptime) {
+  /** @param origin Unix time at CLOCK_MONOTONIC 0 that differences are counted from */
+  constructor(read: ReadClocks, origin: UnixTime, uptime: () => number = systemUptime) {
     this.read = read
+    this.origin = origin
     this.uptime = uptime
     this.difference = this.measure()
     this.checkedAt = read().monotonic
@@ -71,8 +76,9 @@ export class RealtimeWatch {
 
   private measure(): number {
     const differences = Array.from({ length: READINGS }, () => {
-      const reading = this.read()
-      return unixOf(reading) - reading.monotonic
+      const { seconds, nanoseconds, monotonic } = this.read()
+      // Whole seconds first: Unix time as one number is good to a quarter of a microsecond only.
+      return seconds - this.origin.seconds - monotonic + (nanoseconds - this.origin.nanoseconds) / 1e9
     })
     return differences.sort((a, b) => a - b)[READINGS >> 1]!
   }

@@ -14,7 +14,7 @@ import type { SystemVariables } from "@meridian/protocol/association-options"
 import { type ClockCurve, rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { ClockKeeper } from "./clock-keeper.ts"
-import { correctedStamp, type Reading, unixOf } from "./clocks.ts"
+import { correctedStamp, type Reading } from "./clocks.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import type { ReferenceClocks } from "./reference-clocks.ts"
 import { clocksWaiting } from "./reference-reporting.ts"
@@ -85,7 +85,7 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
   const { keeper, leaps, steering } = standing
   const { curve, discipline, isLocal } = keeper
   const estimate = discipline.tracking(now.monotonic)
-  const unix = (monotonic: number): number => unixOf(now) - (now.monotonic - monotonic)
+  const unix = (monotonic: number): number => keeper.utc(now.monotonic) - (now.monotonic - monotonic)
   const { armed } = leaps
   const isGood = curve.stratum < STRATUM_UNSYNCHRONISED
   return {

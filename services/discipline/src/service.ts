@@ -128,6 +128,7 @@ export class DisciplineService {
         keyExchanges: surroundings.keyExchanges,
         resolve: surroundings.resolve,
         system: () => systemVariables(this.keeper.curve),
+        served: (monotonic) => this.keeper.served(monotonic),
         correction: (monotonic) => this.keeper.correction(monotonic),
         added
       },
@@ -311,9 +312,7 @@ export class DisciplineService {
   }
 
   private foreignStep(seconds: number): void {
-    // In kernel mode what is tracked is the clock without its steps.
-    if (this.steering === undefined) this.clockStepped(seconds)
-    else this.measurementsVoid()
+    this.measurementsVoid()
     this.announcements.foreignStep(seconds)
   }
 

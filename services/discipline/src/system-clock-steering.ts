@@ -34,8 +34,6 @@ export interface SteeringUpdate {
   readonly aim: SteeringAim | undefined
   readonly quality: ClockQuality
   readonly leap: ArmedLeap | undefined
-  /** Called before CLOCK_REALTIME is stepped: nobody may serve by the old page from here on. */
-  readonly beforeStep: () => void
 }
 
 /** Kernel units are 1.5e-11; what differs by less is the same rate. */
@@ -78,6 +76,8 @@ export class SystemClockSteering {
   private readonly steering: KernelSteering
   private readonly warn: (message: string) => void
   private readonly afterStep: (seconds: number) => void
+  /** Of all steps of CLOCK_REALTIME, whoever made them, seconds. */
+  private jumped = 0
   private toldAt = -Infinity
   private steppedAt = -Infinity
   /** The leap second that the kernel was told of, until it is over. */
@@ -107,6 +107,11 @@ export class SystemClockSteering {
     return this.steering.added(now)
   }
 
+  /** The part of it that CLOCK_MONOTONIC shares, by which time is served: all but the steps. */
+  slewed(now: number): number {
+    return this.steering.added(now) - this.jumped
+  }
+
   /** How fast that grows, seconds per second. */
   slope(): number {
     return this.steering.slope()
@@ -120,6 +125,7 @@ export class SystemClockSteering {
   /** CLOCK_REALTIME was stepped by somebody else, or by the kernel's leap second. */
   stepped(now: number, seconds: number): void {
     this.steppedAt = now
+    this.jumped += seconds
     this.steering.stepped(now, seconds)
   }
 
@@ -136,7 +142,7 @@ export class SystemClockSteering {
   }
 
   /** To be called a few times a second, and when the line turned. Returns the seconds that CLOCK_REALTIME was stepped by. */
-  update(now: number, { unix, aim, quality, leap, beforeStep }: SteeringUpdate): number {
+  update(now: number, { unix, aim, quality, leap }: SteeringUpdate): number {
     if (this.hasFailed) return 0
     try {
       const isDue = now - this.toldAt >= QUALITY_INTERVAL
@@ -145,7 +151,6 @@ export class SystemClockSteering {
       const step = decision?.step ?? 0
       if (decision !== undefined) this.judge(decision, aim, now)
       if (step !== 0) {
-        beforeStep()
         this.clock.step(step)
         this.steps += 1
         this.stepped(now, step)

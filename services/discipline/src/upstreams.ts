@@ -18,7 +18,7 @@ import {
   type Mobilised,
   type SetAction
 } from "@meridian/protocol/association-set"
-import type { UnixTime } from "@meridian/time/timestamp"
+import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { ofFamily, resolutionProblem, resolveHost, numericAddress } from "./name-resolver.ts"
@@ -54,9 +54,11 @@ export interface UpstreamSurroundings {
   readonly keyExchanges: ((listener: KeyExchangeListener) => KeyExchanges) | undefined
   /** Numeric addresses of a name, best first; rejects as the system's resolver does, which it is where none is given. */
   readonly resolve?: typeof resolveHost | undefined
+  /** Served time at a moment of CLOCK_MONOTONIC. */
+  readonly served: (monotonic: number) => UnixTime
   /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds: symmetric peers are told served time. */
   readonly correction: (monotonic: number) => number
-  /** What steering has added to CLOCK_REALTIME by then, seconds: what is tracked is the clock without it. */
+  /** What CLOCK_REALTIME was slewed and stepped by until then, seconds: what is tracked is the clock without it. */
   readonly added: (monotonic: number) => number
 }
 
@@ -229,11 +231,9 @@ export class Upstreams {
   }
 
   private moment(): Moment {
-    const reading = this.surroundings.read()
-    return {
-      wall: correctedStamp(reading, this.surroundings.correction(reading.monotonic)),
-      monotonic: reading.monotonic
-    }
+    const { read, served } = this.surroundings
+    const { monotonic } = read()
+    return { wall: fromUnix(served(monotonic)), monotonic }
   }
 
   /** Clients measure against CLOCK_REALTIME as it is; symmetric peers against the served time that they are told. */

@@ -6,7 +6,7 @@ import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
 import { type LocalOptions, noLocalMode } from "@meridian/algorithms/local-mode"
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
-import { type ClockCurve, Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { type ClockCurve, Leap, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { ClockKeeper } from "../src/clock-keeper.ts"
 import type { Reading } from "../src/clocks.ts"
 import { LeapSeconds } from "../src/leap-seconds.ts"
@@ -31,8 +31,9 @@ const read = (): Reading => {
 
 beforeEach(() => {
   folder = makeFolder()
-  page = new ClockPageWriter(folder.file("page"))
+  page = new ClockPageWriter(folder.page.writable)
   wall = BEFORE_LEAP - 100
+  page.begin({ seconds: wall, nanoseconds: 0 })
   monotonic = 100
   slept = 0
 })
@@ -52,7 +53,7 @@ const keeperWith = ({ local = noLocalMode, hasSources = true, leaps = noLeaps() 
   new ClockKeeper(
     { discipline: { ...defaultDisciplineOptions, minpoll: 0, maxpoll: 0 }, frequency: 0, local, hasSources },
     page,
-    new ClockPageReader(page.descriptor),
+    new ClockPageReader(folder.page.readable),
     read,
     leaps,
     () => monotonic + slept
@@ -69,7 +70,8 @@ const measure = (keeper: ClockKeeper, tracked: TrackedSource, offset: number, le
   monotonic += 1
   tracked.polled()
   const report = { stratum: 2, leap, rootDelay: 0, rootDispersion: 0, loop: false }
-  tracked.answered({ time: monotonic, offset, delay: 1e-4, dispersion: 1e-6 }, report)
+  const fromUncorrected = offset + keeper.added(monotonic)
+  tracked.answered({ time: monotonic, offset: fromUncorrected, delay: 1e-4, dispersion: 1e-6 }, report)
   keeper.decide([tracked])
 }
 const measures = (count: number, ...args: Parameters<typeof measure>): void => {
@@ -78,7 +80,7 @@ const measures = (count: number, ...args: Parameters<typeof measure>): void => {
 
 const onPage = (): ClockCurve => {
   const curve = unsynchronisedCurve()
-  new ClockPageReader(page.descriptor).readInto(curve)
+  new ClockPageReader(folder.page.readable).readInto(curve)
   return curve
 }
 
@@ -120,24 +122,26 @@ describe("the page", () => {
 })
 
 describe("CLOCK_REALTIME set by somebody else", () => {
-  it.each([3_600, -5, 0.02])("by %d s is noticed at the next look, and served time stays", (step) => {
+  it.each([3_600, -5, 0.02])("by %d s is noticed at the next look, and served time stays before and after", (step) => {
     const keeper = keeperWith()
     const tracked = source()
     measures(6, keeper, tracked, 0.25)
-    const before = onPage()
-    const served = wall + monotonic + keeper.correction(monotonic)
+    const served = keeper.served(monotonic)
     wall += step
-    expect(keeper.watchRealtime()).toEqual({ _tag: "Stepped", seconds: expect.closeTo(step, 5) })
-    tracked.clockStepped(step)
     keeper.publish()
-    expect(wall + monotonic + keeper.correction(monotonic)).toBeCloseTo(served, 5)
-    expect(onPage().offset).toBeCloseTo(before.offset - step, 5)
+    expect(keeper.served(monotonic)).toEqual(served)
+    expect(servedTimeAt(onPage(), monotonic)).toEqual(served)
+    expect(keeper.watchRealtime()).toEqual({ _tag: "Stepped", seconds: expect.closeTo(step, 5) })
+    keeper.publish()
+    expect(servedTimeAt(onPage(), monotonic)).toEqual(served)
+    expect(wall + monotonic + keeper.correction(monotonic)).toBeCloseTo(served.seconds + served.nanoseconds / 1e9, 5)
     expect(keeper.foreignSteps).toBe(1)
     expect(keeper.watchRealtime()._tag).toBe("Steady")
     measures(3, keeper, tracked, 0.25 - step)
     expect(keeper.discipline.state).toBe("synchronised")
     expect(keeper.steps).toBe(0)
-    expect(onPage().offset).toBeCloseTo(0.25 - step, 4)
+    expect(keeper.correction(monotonic)).toBeCloseTo(0.25 - step, 4)
+    expect(onPage().offset).toBeCloseTo(0.25, 4)
   })
 
   it("is not seen in a clock that is slewed", () => {
@@ -149,15 +153,34 @@ describe("CLOCK_REALTIME set by somebody else", () => {
     }
   })
 
-  it("while nobody watched is mended on the page that was left behind", () => {
+  it("while nobody watched does not show, neither on the page that was left behind nor once it is kept again", () => {
     const first = keeperWith()
     measures(5, first, source(), 0.25)
+    const left = onPage()
     wall += 7
     monotonic += 1
     const second = keeperWith()
-    expect(onPage()).toMatchObject({ stratum: 3 })
-    expect(onPage().offset).toBeCloseTo(0.25 - 7, 4)
-    expect(second.foreignSteps).toBe(1)
+    expect(onPage()).toEqual(left)
+    const tracked = source()
+    measures(6, second, tracked, 0.25 - 7)
+    expect(second.discipline.state).toBe("synchronised")
+    expect(onPage().offset).toBeCloseTo(0.25, 4)
+    expect(second.correction(monotonic)).toBeCloseTo(0.25 - 7, 4)
+  })
+
+  it("does not show where this machine's own clock is served, whoever keeps the page", () => {
+    const options = { local: { ...noLocalMode, localStratum: 5 }, hasSources: false } as const
+    const first = keeperWith(options)
+    first.publish()
+    const began = wall
+    wall += 3_600
+    first.watchRealtime()
+    first.publish()
+    monotonic += 10
+    const second = keeperWith(options)
+    second.publish()
+    expect(onPage()).toMatchObject({ stratum: 5, offset: 0 })
+    expect(servedTimeAt(onPage(), monotonic)).toEqual({ seconds: began + monotonic, nanoseconds: 0 })
   })
 })
 

@@ -3,9 +3,16 @@
  * time is right all the same.
  */
 import { systemClock } from "@meridian/clocks/system-clock"
-import { SLOT_BYTES, SLOT_STRIDE } from "@meridian/udp/udp"
+import { NOW_UNIX, SLOT_BYTES, SLOT_STRIDE } from "@meridian/udp/udp"
 import { bindSocket } from "@meridian/udp/udp-open"
-import { fromUnix, type NtpTimestamp, shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
+import {
+  fractionNanoseconds,
+  fromUnix,
+  type NtpTimestamp,
+  shiftInPlace,
+  unixSeconds,
+  type UnixTime
+} from "@meridian/time/timestamp"
 import { decodeHeader, encodeHeader, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import type { RunningServer } from "./real-upstreams.ts"
 
@@ -72,7 +79,10 @@ export const startFakeServer = async (
     for (let slot = 0; slot < count; slot += 1) {
       const start = slot * SLOT_STRIDE
       const length = Math.min(socket.requestLengths[slot]!, SLOT_BYTES)
-      const arrival = { seconds: socket.arrivalSeconds[slot]!, nanoseconds: socket.arrivalNanoseconds[slot]! }
+      const arrival = {
+        seconds: unixSeconds(socket.arrivalSeconds[slot]!, socket.now[NOW_UNIX]!),
+        nanoseconds: fractionNanoseconds(socket.arrivalFractions[slot]!)
+      }
       const [reply = new Uint8Array(0), copies = 0] =
         replyTo(socket.bytes.subarray(start, start + length), arrival) ?? []
       socket.bytes.set(reply, start)

@@ -8,7 +8,8 @@ import { noLocalMode } from "@meridian/algorithms/local-mode"
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import { SimulatedKernel } from "@meridian/clocks/kernel-clock-simulated"
-import { correctionAt, type ClockCurve, Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { originOf } from "@meridian/time/clock-line"
+import { type ClockCurve, Leap, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { ClockKeeper } from "../src/clock-keeper.ts"
 import type { Reading } from "../src/clocks.ts"
 import { chooseKernelMode } from "../src/kernel-mode.ts"
@@ -24,7 +25,7 @@ let folder: Folder
 let page: ClockPageWriter
 beforeEach(() => {
   folder = makeFolder()
-  page = new ClockPageWriter(folder.file("page"))
+  page = new ClockPageWriter(folder.page.writable)
 })
 afterEach(() => {
   page.close()
@@ -69,6 +70,8 @@ class Machine {
     this.kernel = new SimulatedKernel({ raw: () => this.raw, epoch: epoch + offset })
     const warn = (message: string): void => void this.warnings.push(message)
     this.leaps = new LeapSeconds(null, smear, warn)
+    const now = this.read()
+    page.begin(originOf(now, now.monotonic))
     const { step, stepout, panic, slewRate } = options
     this.steering = new SystemClockSteering(
       this.kernel.clock,
@@ -80,7 +83,7 @@ class Machine {
     this.keeper = new ClockKeeper(
       { discipline: options, frequency, local: noLocalMode, hasSources: true },
       page,
-      new ClockPageReader(page.descriptor),
+      new ClockPageReader(folder.page.readable),
       () => this.read(),
       this.leaps,
       () => this.kernel.monotonic(),
@@ -107,8 +110,8 @@ class Machine {
   get servedError(): number | undefined {
     const curve = onPage()
     if (curve.stratum === 16) return undefined
-    const { seconds, nanoseconds } = this.read()
-    return this.systemError + correctionAt(curve, seconds, nanoseconds)
+    const { seconds, nanoseconds } = servedTimeAt(curve, this.read().monotonic)
+    return seconds - this.truth + nanoseconds / 1e9
   }
 
   /** The service's tick. */
@@ -149,7 +152,7 @@ class Machine {
 
 const onPage = (): ClockCurve => {
   const curve = unsynchronisedCurve()
-  new ClockPageReader(page.descriptor).readInto(curve)
+  new ClockPageReader(folder.page.readable).readInto(curve)
   return curve
 }
 
@@ -160,7 +163,7 @@ describe("a machine's clock in kernel mode", () => {
     expect(machine.voided).toEqual([expect.closeTo(-5, 2)])
     expect(machine.steering.steps).toBe(1)
     expect(Math.abs(machine.systemError)).toBeLessThan(1e-5)
-    expect(Math.abs(onPage().offset)).toBeLessThan(1e-6)
+    expect(Math.abs(machine.keeper.correction(machine.kernel.monotonic()))).toBeLessThan(1e-6)
     expect(Math.abs(onPage().frequency)).toBeLessThan(1e-6)
     expect(machine.kernel.clock.read().frequency).toBeCloseTo(-40e-6, 7)
     expect(machine.keeper.foreignSteps).toBe(0)
@@ -339,8 +342,8 @@ describe("a leap second in kernel mode", () => {
       if (curve.stratum === 16) return
       expect(curve.leap).toBe(Leap.none)
       if (curve.referenceId >>> 24 === 254) smeared += 1
-      const { seconds, nanoseconds } = machine.read()
-      const served = seconds - LEAP_AT + nanoseconds / 1e9 + correctionAt(curve, seconds, nanoseconds)
+      const { seconds, nanoseconds } = servedTimeAt(curve, machine.read().monotonic)
+      const served = seconds - LEAP_AT + nanoseconds / 1e9
       expect(served).toBeGreaterThanOrEqual(lastServed - 1e-6)
       lastServed = served
       if (machine.truth > LEAP_AT + 3) machine.announced = Leap.none

@@ -30,7 +30,7 @@ let folder: Folder
 let page: ClockPageWriter
 beforeEach(() => {
   folder = makeFolder()
-  page = new ClockPageWriter(folder.file("page"))
+  page = new ClockPageWriter(folder.page.writable)
 })
 afterEach(() => {
   page.close()
@@ -41,6 +41,7 @@ afterEach(() => {
 const sixHours = (statsdir: string): void => {
   const began = Math.floor(Date.now() / 1e3) - HOURS * 3_600
   let monotonic = 0
+  page.begin({ seconds: began, nanoseconds: 0 })
   const read = (): Reading => {
     const seconds = Math.floor(monotonic)
     return { seconds: began + seconds, nanoseconds: Math.round((monotonic - seconds) * 1e9), monotonic }
@@ -48,7 +49,7 @@ const sixHours = (statsdir: string): void => {
   const keeper = new ClockKeeper(
     { discipline: defaultDisciplineOptions, frequency: 0, local: noLocalMode, hasSources: true },
     page,
-    new ClockPageReader(page.descriptor),
+    new ClockPageReader(folder.page.readable),
     read,
     new LeapSeconds(null, 0, () => {}),
     () => monotonic

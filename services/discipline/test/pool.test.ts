@@ -35,7 +35,7 @@ it("a pool replaces a member that lies and one that is silent, and leaves the go
   const silent = undefined
   const servers = await startServers([{}, {}, liar, silent, {}, {}])
   const folder = makeFolder()
-  const page = new ClockPageWriter(folder.file("page"))
+  const page = new ClockPageWriter(folder.page.writable)
   ending.unshift(() => page.close(), folder.remove)
   const clock = systemClock()
   const answers = [
@@ -49,7 +49,7 @@ it("a pool replaces a member that lies and one that is silent, and leaves the go
     configurationOf(folder, { sources: [pool], tos: { ...defaultTos, maxclock: 4 } }),
     {
       page,
-      before: new ClockPageReader(page.descriptor),
+      before: new ClockPageReader(folder.page.readable),
       read: readingsOf(clock),
       precision: clock.measurePrecision(),
       digests: undefined,

@@ -1,6 +1,6 @@
 /** What outlives the process: the page, the drift file, the statistics; and what a start makes of a bad one. */
 import { once } from "node:events"
-import { readFileSync, statSync, writeFileSync } from "node:fs"
+import { readFileSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { isSynchronised } from "@meridian/time/clock-curve"
 import { onStage } from "./stage.ts"
@@ -59,13 +59,14 @@ describe.concurrent("a process that was killed", () => {
   )
 })
 
-describe.concurrent("a page file of another make", () => {
+describe.concurrent("a page with something else on it", () => {
   it(
     "is replaced",
     onStage(async (stage) => {
-      writeFileSync(stage.folder.file("clock.page"), Buffer.alloc(9_000, 0xa5))
+      writeSync(stage.folder.page.writable, Buffer.alloc(4_096, 0xa5), 0, 4_096, 0)
       const discipline = await stage.start({ localReference: { stratum: 9 } })
-      expect(discipline.page()).toMatchObject({ stratum: 9, offset: 0 })
+      expect(discipline.page()).toMatchObject({ stratum: 9 })
+      expect(Math.abs(servedOffset(discipline.page()))).toBeLessThan(1e-3)
     })
   )
 })

@@ -1,13 +1,18 @@
 /** Starts the real process the way the supervisor does, and reads its page the way a worker does. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import type { ClockCommand } from "@meridian/events/clock"
-import { type ClockPageReader, openClockPageReader } from "@meridian/clocks/clock-page"
+import {
+  closeClockPage,
+  type ClockPageDescriptors,
+  makeClockPage,
+  openClockPageReader
+} from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import {
   defaultTinker,
@@ -20,7 +25,8 @@ import {
 } from "@meridian/ipc/discipline-report"
 import type { HoldsMessage } from "@meridian/ipc/serving-plan"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { type ClockCurve, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { unixDifferenceSeconds } from "@meridian/time/timestamp"
 
 /** No process that a test starts may set this machine's clock, whatever it is told: root's are started without CAP_SYS_TIME. */
 const withoutSysTime =
@@ -55,16 +61,23 @@ export const upstream = (
 
 export interface Folder {
   readonly path: string
+  /** A clock page, as the supervisor makes it; it outlives the processes that write it. */
+  readonly page: ClockPageDescriptors
   readonly file: (name: string) => string
   readonly remove: () => void
 }
 
 export const makeFolder = (): Folder => {
   const path = mkdtempSync(join(tmpdir(), "meridian-discipline-"))
+  const page = makeClockPage()
   return {
     path,
+    page,
     file: (name) => join(path, name),
-    remove: () => rmSync(path, { recursive: true, force: true })
+    remove: () => {
+      closeClockPage(page)
+      rmSync(path, { recursive: true, force: true })
+    }
   }
 }
 
@@ -116,13 +129,12 @@ export const startDiscipline = async (
   namespace?: string
 ): Promise<RunningDiscipline> => {
   const { NODE_OPTIONS: _options, VITEST: _vitest, NODE_ENV: _env, ...env } = process.env
-  const page = folder.file("clock.page")
   const configuration = configurationOf(folder, change)
   const within = namespace === undefined ? [] : ["ip", "netns", "exec", namespace]
-  const line = [...withoutSysTime, ...within, process.execPath, program, "--clock-page", page]
+  const line = [...withoutSysTime, ...within, process.execPath, program, "--clock-page", "4"]
   const child = spawn(line[0]!, line.slice(1), {
     env,
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    stdio: ["ignore", "ignore", "pipe", "ipc", folder.page.writable],
     serialization: "advanced"
   })
   let stderr = ""
@@ -150,9 +162,7 @@ export const startDiscipline = async (
     child.kill("SIGKILL")
     throw new Error(`the process did not become ready: ${stderr}`)
   }
-  let isClosed = false
-  const descriptor = openSync(page, "r")
-  const reader: ClockPageReader = openClockPageReader(descriptor)
+  const reader = openClockPageReader(folder.page.readable)
   return {
     process: child,
     warnings,
@@ -196,11 +206,6 @@ export const startDiscipline = async (
         child.kill(signal)
         await once(child, "exit")
       }
-      if (!isClosed) {
-        reader.close()
-        closeSync(descriptor)
-      }
-      isClosed = true
       return child.exitCode
     }
   }
@@ -210,5 +215,8 @@ const clock = systemClock()
 export const monotonic = (): number => clock.monotonic.seconds()
 
 /** Served time minus CLOCK_REALTIME by a curve, seconds: the truth on a machine whose sources read the same clock is 0. */
-export const servedOffset = (curve: ClockCurve): number =>
-  curve.offset + curve.frequency * (monotonic() - curve.baseMonotonic)
+export const servedOffset = (curve: ClockCurve): number => {
+  const realtime = { seconds: 0, nanoseconds: 0 }
+  clock.wall.read(realtime)
+  return unixDifferenceSeconds(servedTimeAt(curve, monotonic()), realtime)
+}

@@ -44,13 +44,13 @@ const start = (
   change: Partial<DisciplineConfiguration>,
   surroundings: Partial<ServiceSurroundings> = {}
 ): Started => {
-  const page = new ClockPageWriter(folder.file("page"))
+  const page = new ClockPageWriter(folder.page.writable)
   ending.unshift(() => page.close())
   const clock = systemClock()
   const warnings: string[] = []
   const service = new DisciplineService(configurationOf(folder, change), {
     page,
-    before: new ClockPageReader(page.descriptor),
+    before: new ClockPageReader(folder.page.readable),
     read: readingsOf(clock),
     precision: clock.measurePrecision(),
     digests: undefined,

@@ -4,7 +4,9 @@ import type { ClockPageReader } from "@meridian/clocks/clock-page"
 import { type DisciplineReport, type FromDiscipline, parseFromDiscipline } from "@meridian/ipc/discipline-report"
 import type { ClockStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
-import { isSynchronised, rootDispersionAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import type { MonotonicClock, WallClock } from "@meridian/time/clock"
+import { isSynchronised, rootDispersionAt, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { type UnixTime, unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
@@ -17,8 +19,8 @@ const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-f
 export interface ClockLaunch {
   /** The service's main.ts. */
   readonly program: string
-  /** Path of the page it writes. */
-  readonly page: string
+  /** The page it writes, open for writing. */
+  readonly page: number
   readonly board: PlanBoard
   /** Kernel mode: it is handed CAP_SYS_TIME, which this process reserved. */
   readonly maySetClock: boolean
@@ -38,7 +40,7 @@ export class ClockPlace {
         name: "clock",
         program,
         nodeFlags: NODE_FLAGS,
-        arguments: ["--clock-page", page],
+        descriptors: { "--clock-page": [page] },
         plan: () => projections.discipline(board.plan),
         read: parseFromDiscipline,
         hear: (said) => {
@@ -55,14 +57,23 @@ export class ClockPlace {
   }
 }
 
+interface Clocks {
+  readonly wall: WallClock
+  readonly monotonic: MonotonicClock
+}
+
 /**
  * The clock as the page has it, which is what workers serve.
  * @param source what the clock's process follows
- * @param monotonic CLOCK_MONOTONIC, seconds
+ * @param system this machine's clocks
  */
-export const clockStatus = (reader: ClockPageReader, source: string, monotonic: number): ClockStatus => {
+export const clockStatus = (reader: ClockPageReader, source: string, system: Clocks): ClockStatus => {
   const curve = unsynchronisedCurve()
   reader.readInto(curve)
+  const realtime: UnixTime = { seconds: 0, nanoseconds: 0 }
+  system.wall.read(realtime)
+  const monotonic = system.monotonic.seconds()
+  const served = servedTimeAt(curve, monotonic)
   const synchronised = isSynchronised(curve, monotonic)
   return {
     source,
@@ -72,7 +83,7 @@ export const clockStatus = (reader: ClockPageReader, source: string, monotonic: 
     referenceId: formatReferenceId(curve.referenceId, curve.stratum),
     rootDelay: curve.rootDelay,
     rootDispersion: rootDispersionAt(curve, monotonic),
-    offset: curve.offset,
+    offset: unixDifferenceSeconds(served, realtime),
     frequency: curve.frequency * 1e6
   }
 }

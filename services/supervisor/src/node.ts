@@ -2,10 +2,9 @@
  * The node: sockets, clock page, the processes and their keys, the control socket; what signals do to them. Everything is
  * acquired in one scope and given back in reverse order.
  */
-import { mkdirSync, openSync, rmSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { availableParallelism, hostname } from "node:os"
-import { join } from "node:path"
-import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
+import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
@@ -116,17 +115,11 @@ const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, Sta
     )
   })
 
-/** Begins with an empty page: what an earlier run published is nothing to vouch for. */
-const freshClockPage = (path: string): number => {
-  rmSync(path, { force: true })
-  openClockPageWriter(path).close()
-  return openSync(path, "r")
-}
-
 /** Starts everything; succeeds when every worker reads its sockets. */
 export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { monotonic } = systemClock()
+    const system = systemClock()
+    const { monotonic } = system
     const startedAt = monotonic.seconds()
     const log = yield* FiberSet.makeRuntime<never>()
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
@@ -143,9 +136,9 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       plan.nts === undefined
         ? []
         : yield* attempt(() => openListeners(plan.addresses, plan.native, plan.nts as NtsPlan))
-    const page = join(plan.stateDirectory, "clock.page")
-    const clockPage = yield* attempt(() => freshClockPage(page))
-    const reader = openClockPageReader(clockPage)
+    const page = yield* attempt(() => makeClockPage())
+    yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
+    const reader = openClockPageReader(page.readable)
     const steers = plan.discipline.mode === "kernel"
     const privilege = yield* attempt(() => settlePrivilege(plan.identity, plan.stateDirectory, steers))
     if (privilege.warning !== undefined) warn(privilege.warning)
@@ -169,7 +162,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         new WorkerSlot({
           index,
           program: plan.programs.worker,
-          clockPage,
+          clockPage: page.readable,
           sockets: own,
           board,
           onPeers: (seen) => clock.service.process.broadcast(seen),
@@ -189,7 +182,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     })
     const clock: ClockPlace = new ClockPlace({
       program: plan.programs.discipline,
-      page,
+      page: page.writable,
       board,
       maySetClock: privilege.forClock,
       onEvents: (events) => coordinator.tellClockEvents(events),
@@ -230,7 +223,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         io: plan.native ? "native" : "fallback",
         unsteered: sockets.unsteered ?? null,
         state: plan.stateDirectory,
-        clock: clockStatus(reader, clockSource(), monotonic.seconds()),
+        clock: clockStatus(reader, clockSource(), system),
         waitingFor: clock.report?.tracking.waitingFor ?? [],
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
@@ -281,7 +274,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     started["/sources"] = () => clock.report?.sources ?? []
     started["/tracking"] = () => clock.report?.tracking
     const health = setInterval(() => {
-      const { synchronised, stratum } = clockStatus(reader, clockSource(), monotonic.seconds())
+      const { synchronised, stratum } = clockStatus(reader, clockSource(), system)
       const running = workers.filter((slot) => slot.service.process.state === "running").length
       coordinator.tellHealth({ workers: running, synchronised, stratum })
     }, HEALTH_INTERVAL_MS)

@@ -7,7 +7,7 @@
  */
 import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
-import { openClockPageReader } from "@meridian/clocks/clock-page"
+import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
@@ -24,7 +24,6 @@ import {
   type WorkerReport
 } from "@meridian/ipc/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
-import { isSynchronised, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { Counters } from "./counters.ts"
 import { PeerSightings } from "./peer-sightings.ts"
 import { serveWaiting } from "./serve.ts"
@@ -57,9 +56,15 @@ process.on("disconnect", () => process.exit(0))
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
 
+const page = Number(values["clock-page"])
+
 const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket[]> => {
   const adopted = values.sockets.split(",").filter((text) => text !== "")
-  return Promise.all(adopted.length > 0 ? adopted.map((text) => adoptSocket(Number(text))) : places.map(bindSocket))
+  return Promise.all(
+    adopted.length > 0
+      ? adopted.map((text) => adoptSocket(Number(text), page))
+      : places.map((place) => bindSocket(place, page))
+  )
 }
 
 const channel = new SupervisorChannel<WorkerPlan, ToWorker, FromWorker>({
@@ -70,10 +75,10 @@ const channel = new SupervisorChannel<WorkerPlan, ToWorker, FromWorker>({
 const { sockets: places, plan: first } = await channel.first
 const sockets = await openSockets(places)
 const systemTime = systemClock()
-const clock = openClockPageReader(Number(values["clock-page"]))
+const clock = servedClock(openClockPageReader(page))
 const counters = new Counters()
 const sightings = new PeerSightings()
-const server = new NtpServer(unsynchronisedCurve(), {
+const server = new NtpServer({
   precision: first.precision ?? systemTime.measurePrecision(),
   minimumPoll: first.minimumPoll,
   longestRequest: SLOT_BYTES
@@ -89,13 +94,13 @@ const report = (): WorkerReport => {
     counters: counters.snapshot(overflow, cookies),
     rss: memory.rss,
     heapUsed: memory.heapUsed,
-    synchronised: isSynchronised(server.curve, systemTime.monotonic.seconds()),
+    synchronised: clock.isGood(),
     newestKey
   }
 }
 
 const start = (): void => {
-  for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, clock, counters, sightings))
+  for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, counters, sightings))
   setInterval(() => {
     channel.send(report())
     const seen = sightings.take()
@@ -106,7 +111,7 @@ const start = (): void => {
 }
 
 const whenPrepared = (waitedMs: number): void => {
-  const good = clock.readInto(server.curve) && isSynchronised(server.curve, systemTime.monotonic.seconds())
+  const good = clock.isGood()
   if ((good && holdsPlan) || waitedMs >= START_WAIT_MS) start()
   else setTimeout(() => whenPrepared(waitedMs + 5), 5)
 }
@@ -125,13 +130,13 @@ const take = async ({ keys, tellPeers }: WorkerPlan): Promise<void> => {
   holdsPlan = true
   if (parsed === undefined) return
   const generation = Math.max(0, ...parsed.ring.generations.map(({ id }) => id))
-  if (generation !== newestKey.generation) newestKey = { generation, since: Date.now() }
+  if (generation !== newestKey.generation) newestKey = { generation, since: clock.unix() * 1e3 }
 }
 
 const drain = (): void => {
   const until = systemTime.monotonic.seconds() + DRAIN_LIMIT_SECONDS
   for (const socket of sockets) {
-    while (serveWaiting(socket, server, clock, counters, sightings) > 0 && systemTime.monotonic.seconds() < until);
+    while (serveWaiting(socket, server, counters, sightings) > 0 && systemTime.monotonic.seconds() < until);
     // What arrives from here on waits in the kernel for whoever reads this descriptor next.
     socket.pause()
   }

@@ -2,11 +2,9 @@
  * The packet line: receive a batch, answer it in place, send it. Synchronous from receive to send; nothing here waits,
  * logs or allocates.
  */
-import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
-import { BATCH_CAPACITY, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { BATCH_CAPACITY, NOW_MONOTONIC, NOW_UNIX, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
 import type { Outcome } from "@meridian/protocol/outcome"
 import type { NtpServer } from "@meridian/protocol/server"
-import type { ClockCurve } from "@meridian/time/clock-curve"
 import { Offset } from "@meridian/wire/ntp"
 import type { Counters } from "./counters.ts"
 import type { PeerSightings } from "./peer-sightings.ts"
@@ -14,16 +12,10 @@ import type { PeerSightings } from "./peer-sightings.ts"
 /** Full batches handled before the event loop gets its turn: timers and messages run at least every 512 packets. */
 const BATCHES_PER_WAKE = 8
 
-/** Reads the published clock into a curve; false leaves the curve as it was. */
-export interface ClockSource {
-  readonly readInto: (curve: ClockCurve) => boolean
-}
-
 /** Answers what waits on the socket, at most {@link BATCHES_PER_WAKE} batches. Returns the datagrams read. */
 export const serveWaiting = (
   socket: UdpSocket,
   server: NtpServer,
-  clock: ClockSource,
   counters: Counters,
   sightings: PeerSightings
 ): number => {
@@ -31,7 +23,6 @@ export const serveWaiting = (
   for (let batch = 0; batch < BATCHES_PER_WAKE; batch += 1) {
     const count = socket.receive()
     if (count === 0) return total
-    clock.readInto(server.curve)
     const written = answer(socket, count, server, counters, sightings)
     const sent = written > 0 ? socket.send(count, Offset.transmit) : 0
     counters.batch(count, written, sent)
@@ -48,10 +39,10 @@ const answer = (
   counters: Counters,
   sightings: PeerSightings
 ): number => {
-  const { bytes, now, requestLengths, replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
+  const { bytes, served, now, requestLengths, replyLengths, arrivalSeconds, arrivalFractions } = socket
   let written = 0
   let pending = 0
-  server.beginBatch(socket, now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!, now[NOW_MONOTONIC_SECONDS]!)
+  server.beginBatch(socket, served, now[NOW_UNIX]!, now[NOW_MONOTONIC]!)
   for (let slot = 0; slot < count; slot += 1) {
     counters.kinds[bytes[slot * SLOT_STRIDE]! & 63]! += 1
     const outcome = server.handle(
@@ -59,7 +50,7 @@ const answer = (
       slot * SLOT_STRIDE,
       requestLengths[slot]!,
       arrivalSeconds[slot]!,
-      arrivalNanoseconds[slot]!
+      arrivalFractions[slot]!
     )
     if (outcome._tag === "Pending") {
       replyLengths[slot] = PENDING
@@ -80,11 +71,11 @@ const finishPending = (
   counters: Counters,
   sightings: PeerSightings
 ): number => {
-  const { replyLengths, arrivalSeconds, arrivalNanoseconds } = socket
+  const { replyLengths, arrivalSeconds, arrivalFractions } = socket
   let written = 0
   for (let slot = 0; slot < count; slot += 1) {
     if (replyLengths[slot] !== PENDING) continue
-    const outcome = server.finish(slot, slot * SLOT_STRIDE, arrivalSeconds[slot]!, arrivalNanoseconds[slot]!)
+    const outcome = server.finish(slot, slot * SLOT_STRIDE, arrivalSeconds[slot]!, arrivalFractions[slot]!)
     written += settle(socket, slot, outcome, server, counters)
     if (outcome.reason === "served-peer") sightings.note(socket, slot)
   }

@@ -14,8 +14,9 @@ import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
 import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { NtpServer } from "@meridian/protocol/server"
+import { servedMoment } from "@meridian/testkit/served-moment"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
-import { differenceSeconds, ntpTimestamp } from "@meridian/time/timestamp"
+import { differenceSeconds, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"
 import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 import { Counters } from "../src/counters.ts"
 import { PeerSightings } from "../src/peer-sightings.ts"
@@ -23,6 +24,8 @@ import { serveWaiting } from "../src/serve.ts"
 
 const NOW = 1_795_000_000
 const TAKEN_UP = 10
+
+const curve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
 
 const digests: DigestPort = {
   supports: () => true,
@@ -55,9 +58,10 @@ const socketWith = (batches: (readonly Uint8Array[])[]) => {
     view: new DataView(bytes.buffer),
     requestLengths,
     replyLengths,
-    arrivalSeconds: new Float64Array(BATCH_CAPACITY).fill(NOW),
-    arrivalNanoseconds: new Float64Array(BATCH_CAPACITY),
-    now: Float64Array.of(NOW, 0, TAKEN_UP),
+    arrivalSeconds: new Uint32Array(BATCH_CAPACITY).fill(ntpSeconds(NOW)),
+    arrivalFractions: new Uint32Array(BATCH_CAPACITY),
+    served: servedMoment(curve, { seconds: NOW, nanoseconds: 0 }, TAKEN_UP),
+    now: Float64Array.of(NOW, TAKEN_UP),
     addresses: new Uint8Array(BATCH_CAPACITY * ADDRESS_STRIDE).fill(0x99),
     localAddresses: new Uint8Array(0),
     receive: () => {
@@ -87,8 +91,7 @@ const socketWith = (batches: (readonly Uint8Array[])[]) => {
 
 /** @param monotonic the clock that sealing reads */
 const serverWith = (monotonic: () => number): NtpServer => {
-  const curve = { ...unsynchronisedCurve(), leap: Leap.none, stratum: 2, deadline: 1_000 }
-  const server = new NtpServer(curve, { precision: -24, minimumPoll: 0, longestRequest: SLOT_BYTES })
+  const server = new NtpServer({ precision: -24, minimumPoll: 0, longestRequest: SLOT_BYTES })
   const keyedServer = new MacServer(macBatchOver(digests, monotonic), BATCH_CAPACITY)
   keyedServer.useKeys(table)
   const nts = new NtsServer({
@@ -101,7 +104,6 @@ const serverWith = (monotonic: () => number): NtpServer => {
   return server
 }
 
-const clock = { readInto: () => true }
 const heldOf = (reply: Uint8Array | undefined): number => {
   const header = decodeHeader(reply!) as NtpHeader
   return differenceSeconds(header.transmit, header.receive)
@@ -111,11 +113,11 @@ describe("a batch on its way through the worker", () => {
   it("leaves with stamps of the moment at which each keyed reply was sealed, however long the batch took until then", () => {
     let now = TAKEN_UP
     const server = serverWith(() => (now += 0.0625))
-    // A cold worker: reading the published clock, which comes first, holds the batch up.
-    const slow = { readInto: () => ((now += 0.25), true) }
+    // A cold worker: the batch is held up between its receipt and the first seal.
+    now += 0.25
     const { socket, sent, stampsAt } = socketWith([[keyed(), plain(), keyed().with(20, 0xee), keyed()]])
     const counters = new Counters()
-    expect(serveWaiting(socket, server, slow, counters, new PeerSightings())).toBe(4)
+    expect(serveWaiting(socket, server, counters, new PeerSightings())).toBe(4)
     expect(sent.map((reply) => reply?.length)).toEqual([68, 48, undefined, 68])
     expect([sent[0], sent[3]].map(heldOf)).toEqual([0.25 + 0.0625, 0.25 + 0.125])
     for (const reply of [sent[0]!, sent[3]!])
@@ -131,7 +133,7 @@ describe("a batch on its way through the worker", () => {
     const server = serverWith(() => TAKEN_UP)
     const full = Array.from({ length: BATCH_CAPACITY }, (_, slot) => (slot % 3 === 0 ? plain() : keyed()))
     const { socket, sent } = socketWith([full, [keyed()]])
-    expect(serveWaiting(socket, server, clock, new Counters(), new PeerSightings())).toBe(BATCH_CAPACITY + 1)
+    expect(serveWaiting(socket, server, new Counters(), new PeerSightings())).toBe(BATCH_CAPACITY + 1)
     expect(sent.map((reply) => reply?.length)).toEqual([...full, keyed()].map(({ length }) => length))
     const authenticated = sent.filter((reply) => reply?.length === 68)
     expect(authenticated).toHaveLength(43)
