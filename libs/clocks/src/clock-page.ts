@@ -22,6 +22,8 @@ import {
   lineOf,
   monotonicNanoseconds,
   originOf,
+  type ServedMoment,
+  serveLine,
   unixSecondsOf
 } from "@meridian/time/clock-line"
 import type { UnixTime } from "@meridian/time/timestamp"
@@ -232,31 +234,34 @@ export const openClockPageWriter = (descriptor: number): ClockPageWriter => new 
 /** The page behind a descriptor, to be read; see {@link ClockPageReader}. */
 export const openClockPageReader = (descriptor: number): ClockPageReader => new ClockPageReader(descriptor)
 
-/** Served time, for what is judged by it outside the packet path: keys, certificates, rotations. */
+/** Served time outside a socket's batches: for keys, certificates and rotations, and for replies that are written later. */
 export interface ServedClock {
+  /** What replies say now; `now` gets served time as whole Unix seconds and CLOCK_MONOTONIC in seconds, as a socket's has them. */
+  readonly read: (moment: ServedMoment, now: Float64Array) => void
   /** Unix seconds with their fraction. Without a source it is CLOCK_REALTIME as it was when the node started, and runs on from there. */
   readonly unix: () => number
   /** Whether it is good time. */
   readonly isGood: () => boolean
 }
 
-/** The clock of a page. CLOCK_REALTIME where nothing usable stands on it. */
+/** The clock of a page. */
 export const servedClock = (reader: ClockPageReader): ServedClock => {
-  const { wall, monotonic } = systemClock()
-  const time = { seconds: 0, nanoseconds: 0 }
+  const { monotonic } = systemClock()
+  /** Until something stands on the page: CLOCK_REALTIME as it is now, good time to nobody. */
+  let line = lineOf(unsynchronisedCurve(), originNow())
+  const renew = (): ClockLine => (line = reader.read() ?? line)
   return {
-    unix: () => {
-      const line = reader.read()
-      if (line !== undefined) {
-        const units = lineAt(line, monotonicNanoseconds(monotonic.seconds()))
-        return unixSecondsOf(units) + Number(units & 0xffff_ffffn) / 2 ** 32
-      }
-      wall.read(time)
-      return time.seconds + time.nanoseconds / 1e9
+    read: (moment, now) => {
+      const seconds = monotonic.seconds()
+      const nanoseconds = monotonicNanoseconds(seconds)
+      serveLine(renew(), nanoseconds, moment)
+      now[0] = unixSecondsOf(lineAt(line, nanoseconds))
+      now[1] = seconds
     },
-    isGood: () => {
-      const line = reader.read()
-      return line !== undefined && isLineGood(line, monotonicNanoseconds(monotonic.seconds()))
-    }
+    unix: () => {
+      const units = lineAt(renew(), monotonicNanoseconds(monotonic.seconds()))
+      return unixSecondsOf(units) + Number(units & 0xffff_ffffn) / 2 ** 32
+    },
+    isGood: () => isLineGood(renew(), monotonicNanoseconds(monotonic.seconds()))
   }
 }

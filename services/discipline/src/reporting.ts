@@ -115,7 +115,7 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
         ? null
         : { ...steering.rate, state: steering.state, steps: steering.steps, frequency: steering.rate.frequency * 1e6 },
     waitingFor: waitingFor(standing),
-    leapTable: leaps.table(unixOf(now)) ?? null,
+    leapTable: leaps.table(keeper.utc(now.monotonic)) ?? null,
     smearSeconds: standing.configuration.leapSmearSeconds,
     ...(standing.upstreams.passive.most > 0 && { passivePeers: standing.upstreams.passive.report() })
   }

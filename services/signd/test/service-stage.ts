@@ -3,8 +3,9 @@ import { bindSocket } from "@meridian/udp/udp-open"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import type { Admission } from "@meridian/protocol/admission"
 import { NtpServer } from "@meridian/protocol/server"
-import { unsynchronisedCurve } from "@meridian/time/clock-curve"
+import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { systemClock } from "@meridian/clocks/system-clock"
+import { servedMoment } from "@meridian/testkit/served-moment"
 import { askAsWindows, type WindowsAnswer, type WindowsQuestion } from "@meridian/testkit/windows-client"
 import type { PoolLimits } from "../src/client/signing-pool.ts"
 import { SigningService } from "../src/client/signing-service.ts"
@@ -27,15 +28,19 @@ export class ServiceStage {
 
   private constructor(socket: UdpSocket, path: string, limits: PoolLimits | undefined) {
     this.socket = socket
-    const server = new NtpServer(unsynchronisedCurve(), { precision: -24, minimumPoll: 0, longestRequest: SLOT_BYTES })
-    const { monotonic } = systemClock()
+    const server = new NtpServer({ precision: -24, minimumPoll: 0, longestRequest: SLOT_BYTES })
+    const { wall, monotonic } = systemClock()
     this.service = new SigningService({
       sockets: [socket],
       server,
       clock: {
-        readInto: (curve) => {
-          Object.assign(curve, unsynchronisedCurve(), { stratum: 3, leap: 0, deadline: monotonic.seconds() + 10 })
-          return true
+        read: (moment, now) => {
+          const reading = monotonic.seconds()
+          const realtime = { seconds: 0, nanoseconds: 0 }
+          wall.read(realtime)
+          const curve = { ...unsynchronisedCurve(), stratum: 3, leap: Leap.none, deadline: reading + 10 }
+          moment.set(servedMoment(curve, realtime, reading))
+          now.set([realtime.seconds, reading])
         }
       },
       path,

@@ -38,9 +38,9 @@ export class SigningJob implements RequestBatch {
   readonly localAddress = new Uint8Array(LOCAL_ADDRESS_STRIDE)
   /** Which of the process's UDP sockets it came to. */
   socket = 0
-  /** Kernel receive timestamp (CLOCK_REALTIME). */
+  /** When it arrived, an NTP timestamp of served time. */
   arrivalSeconds = 0
-  arrivalNanoseconds = 0
+  arrivalFraction = 0
   /** performance.now() when it was taken in. */
   since = 0
   /** How often a connection was closed on it. */

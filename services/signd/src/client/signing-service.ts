@@ -2,19 +2,17 @@
  * Answers Windows clients: takes their requests off the sockets, has the replies signed, sends those that are. Nothing here waits;
  * a request that cannot be signed in time is dropped and counted, and whoever sent it asks again.
  */
-import {
-  NOW_MONOTONIC_SECONDS,
-  NOW_REALTIME_NANOSECONDS,
-  NOW_REALTIME_SECONDS,
-  systemClock
-} from "@meridian/clocks/system-clock"
+import type { ServedClock } from "@meridian/clocks/clock-page"
 import type { Admission } from "@meridian/protocol/admission"
 import type { NtpServer } from "@meridian/protocol/server"
-import type { ClockCurve } from "@meridian/time/clock-curve"
+import { SERVED_NUMBERS } from "@meridian/time/clock-line"
 import {
   ADDRESS_STRIDE,
   BATCH_CAPACITY,
   LOCAL_ADDRESS_STRIDE,
+  NOW_MONOTONIC,
+  NOW_NUMBERS,
+  NOW_UNIX,
   SLOT_BYTES,
   SLOT_STRIDE,
   type UdpSocket
@@ -28,16 +26,11 @@ import { DEFAULT_POOL, type PoolLimits, SigningPool } from "./signing-pool.ts"
 /** Full batches taken before the event loop gets its turn. */
 const BATCHES_PER_WAKE = 8
 
-/** Reads the published clock into a curve; false leaves the curve as it was. */
-export interface ClockSource {
-  readonly readInto: (curve: ClockCurve) => boolean
-}
-
 export interface SigningServiceOptions {
   readonly sockets: readonly UdpSocket[]
   /** Writes the replies' headers. Who may ask is not its question but this service's. */
   readonly server: NtpServer
-  readonly clock: ClockSource
+  readonly clock: Pick<ServedClock, "read">
   /** The socket on which signd is asked. */
   readonly path: string
   readonly limits?: PoolLimits
@@ -52,8 +45,8 @@ export class SigningService {
   readonly pool: SigningPool
   private readonly options: SigningServiceOptions
   private readonly free: SigningJob[]
-  private readonly clocks = systemClock()
-  private readonly now = new Float64Array(3)
+  private readonly moment = new Uint32Array(SERVED_NUMBERS)
+  private readonly now = new Float64Array(NOW_NUMBERS)
 
   constructor(options: SigningServiceOptions) {
     this.options = options
@@ -80,7 +73,7 @@ export class SigningService {
     for (let batch = 0; batch < BATCHES_PER_WAKE; batch += 1) {
       const count = socket.receive()
       if (count === 0) return
-      this.admission?.begin(socket, socket.now[NOW_MONOTONIC_SECONDS]!)
+      this.admission?.begin(socket, socket.now[NOW_MONOTONIC]!)
       for (let slot = 0; slot < count; slot += 1) this.take(socket, index, slot)
       if (count < BATCH_CAPACITY) return
     }
@@ -113,7 +106,7 @@ export class SigningService {
     job.localAddress.set(socket.localAddresses.subarray(local, local + LOCAL_ADDRESS_STRIDE))
     job.socket = index
     job.arrivalSeconds = socket.arrivalSeconds[slot]!
-    job.arrivalNanoseconds = socket.arrivalNanoseconds[slot]!
+    job.arrivalFraction = socket.arrivalFractions[slot]!
     job.since = performance.now()
     job.closedOn = 0
   }
@@ -121,12 +114,11 @@ export class SigningService {
   /** As late as can be: what is signed holds the transmit timestamp. */
   private writeHeader(job: SigningJob): void {
     const { server, clock } = this.options
-    const { now } = this
-    clock.readInto(server.curve)
-    this.clocks.readClocks(now)
+    const { moment, now } = this
     job.bytes.set(job.request)
-    server.beginBatch(job, now[NOW_REALTIME_SECONDS]!, now[NOW_REALTIME_NANOSECONDS]!, now[NOW_MONOTONIC_SECONDS]!)
-    server.handle(0, 0, HEADER_BYTES, job.arrivalSeconds, job.arrivalNanoseconds)
+    clock.read(moment, now)
+    server.beginBatch(job, moment, now[NOW_UNIX]!, now[NOW_MONOTONIC]!)
+    server.handle(0, 0, HEADER_BYTES, job.arrivalSeconds, job.arrivalFraction)
     server.endBatch()
   }
 
