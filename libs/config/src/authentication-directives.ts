@@ -51,6 +51,16 @@ export const cryptonakDirective = row({
   reload: "restart"
 })
 
+export const ntpsigndsocketDirective = row({
+  name: "ntpsigndsocket",
+  operands: { path: one(path("PATH")) },
+  default: "none; requests of Windows clients are dropped",
+  meaning:
+    "Where replies to Windows clients are signed (MS-SNTP): the directory of Samba's ntp_signd, in which the socket is called socket, or the socket of `meridian signd` itself. Only clients that a `restrict … mssntp` line covers are answered.",
+  documented: "ntp.conf(5), chrony.conf(5)",
+  reload: "restart"
+})
+
 const tlsList = text("LIST", "names in OpenSSL's spelling with colons between them")
 
 /** Each has sockets of its own on the port, and a process's memory. */
@@ -101,6 +111,7 @@ export const AUTHENTICATION_DIRECTIVES: readonly Directive[] = [
   controlkeyDirective,
   requestkeyDirective,
   cryptonakDirective,
+  ntpsigndsocketDirective,
   ntsDirective,
   extraDirective
 ]

@@ -4,6 +4,7 @@ import {
   cryptonakDirective,
   extraDirective,
   keysDirective,
+  ntpsigndsocketDirective,
   ntsDirective,
   requestkeyDirective,
   trustedkeyDirective
@@ -60,6 +61,8 @@ export interface AuthenticationSettings {
   readonly extraPorts: readonly Sourced<number>[]
   /** A wrong MAC is answered with a crypto-NAK. */
   readonly cryptoNak: Sourced<boolean>
+  /** Where replies to Windows clients are signed; a directory or a socket. Undefined: nowhere. */
+  readonly signdSocket: Sourced<string | undefined>
 }
 
 /** What the command line may set of it. */
@@ -95,6 +98,7 @@ export const authenticationSettings = (
       keys: keys.value,
       nts: nts.value,
       extraPorts: extra.value,
+      signdSocket: lastOf(statements, ntpsigndsocketDirective, "path") ?? fromDefault(undefined),
       cryptoNak:
         cryptoNak === undefined ? fromDefault(false) : { value: cryptoNak.value === "on", origin: cryptoNak.origin }
     },

@@ -31,7 +31,7 @@ const cautions: ReadonlyMap<string, string> = new Map([
 export const KNOWN_WORDS: readonly KnownWord[] = [
   ...words(
     "NTPsec and ntp",
-    `broadcastdelay calldelay end logconfig mdnstries mru ntpsigndsocket phone pidfile reset restrict rlimit
+    `broadcastdelay calldelay end logconfig mdnstries mru phone pidfile reset restrict rlimit
      saveconfigdir setvar tick unconfig`
   ),
   ...words("NTPsec", "dscp limit unrestrict"),

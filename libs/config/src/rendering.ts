@@ -33,6 +33,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("controlkey", settings.keys.controlKey, String),
   ...(settings.keys.file.value === undefined ? [] : [line("passivepeers", settings.passivePeers, String)]),
   line("cryptonak", settings.cryptoNak, onOrOff),
+  ...lineWhereSet("ntpsigndsocket", settings.signdSocket),
   ...describeNts(settings.nts),
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
   ...describeCluster(settings.cluster)

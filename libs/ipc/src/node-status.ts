@@ -1,6 +1,7 @@
 /** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
 import type { CoordinatorReport } from "./coordinator-report.ts"
 import type { CertificateStatus, NtsKeCounters } from "./nts-ke-report.ts"
+import type { SigndFigures } from "./signd-report.ts"
 import type { NewestKey, WorkerCounters } from "./worker-report.ts"
 
 /** starting: not reading yet · running · draining: a successor reads already · waiting: crashed, back-off runs · stopped */
@@ -33,6 +34,22 @@ export interface NtsKeStatus extends NtsKeCounters {
   /** bytes */
   readonly rss: number
   readonly certificates: readonly CertificateStatus[]
+}
+
+/** The process that answers Windows clients. */
+export interface SigndStatus extends SigndFigures {
+  readonly pid: number | undefined
+  readonly state: WorkerState
+  readonly restarts: number
+  /** On which the signing daemon is asked. */
+  readonly socket: string
+  /** To the signing daemon, now. */
+  readonly connections: number
+  readonly queued: number
+  /** Why the signing daemon cannot be asked, and what mends it; null while it can. */
+  readonly trouble: string | null
+  /** bytes */
+  readonly rss: number
 }
 
 /** Which keys the node serves with. Never the keys. */
@@ -82,6 +99,8 @@ export interface NodeStatus {
   readonly workers: readonly WorkerStatus[]
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]
+  /** Absent where Windows clients are not served. */
+  readonly signd?: SigndStatus | null
   readonly keys: KeyStatus
   /** null before its first word */
   readonly coordinator: CoordinatorReport | null

@@ -130,6 +130,17 @@ export const disciplinePlan = record({
 })
 export type DisciplinePlan = TypeOf<typeof disciplinePlan>
 
+/** How Windows clients' replies are signed. */
+const signdSettings = {
+  /** The socket on which the signing daemon is asked. */
+  socket: path
+}
+export const signdSettingsShape = record(signdSettings)
+export type SigndSettings = TypeOf<typeof signdSettingsShape>
+
+export const signdPlan = record({ ...servingSettings, ...signdSettings })
+export type SigndPlan = TypeOf<typeof signdPlan>
+
 /** What it shows the node by. */
 const controlSettings = {
   stateDirectory: path,
@@ -151,6 +162,8 @@ export interface ServingPlan {
   readonly serving: ServingSettings
   /** Null where key establishment is not served. */
   readonly ntsKe: NtsKeSettings | null
+  /** Null where Windows clients are not served. */
+  readonly signd: SigndSettings | null
   readonly discipline: DisciplineConfiguration
   readonly control: ControlSettings
 }
@@ -160,6 +173,9 @@ export const projections = {
   worker: ({ serving, servesKeys, keys }: ServingPlan): WorkerPlan => ({ ...serving, keys: servesKeys ? keys : null }),
   ntsKe: ({ ntsKe, keys }: ServingPlan): NtsKePlan | undefined =>
     ntsKe === null ? undefined : { ...ntsKe, generations: masterKeysOf(keys).generations },
+  /** No key: those are the signing daemon's. */
+  signd: ({ serving, signd }: ServingPlan): SigndPlan | undefined =>
+    signd === null ? undefined : { ...serving, ...signd },
   discipline: ({ discipline, keys }: ServingPlan): DisciplinePlan => ({
     keys: symmetricKeysOf(keys),
     configuration: discipline

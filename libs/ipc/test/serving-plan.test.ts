@@ -67,6 +67,7 @@ const whole: ServingPlan = {
   },
   servesKeys: true,
   serving: { minimumPoll: 0, precision: null, tellPeers: false, access: new Uint8Array(3) },
+  signd: { socket: "/run/ntpsignd/socket" },
   ntsKe: {
     certificates: [{ certificate: "/c.pem", key: "/c.key" }],
     developmentDirectory: "/state",

@@ -70,6 +70,17 @@ const dropText = (dropped: Readonly<Record<string, number>>): string => {
   return seen.length === 0 ? "none" : seen.map(([reason, count]) => `${reason} ${count}`).join(", ")
 }
 
+/** What Windows clients were answered, where they are served. */
+const signdLines = (signd: NodeStatus["signd"]): readonly string[] => {
+  if (signd === undefined || signd === null) return []
+  const { state, pid, received, replied, dropped, socket, trouble } = signd
+  return [
+    `mssntp    ${state}  pid ${pid ?? "-"}  received ${received}  signed ${replied}  dropped ${dropText(dropped)}`,
+    `          signed by ${socket}`,
+    ...(trouble === null ? [] : [`          not signed: ${trouble}`])
+  ]
+}
+
 /** The status as one screen. */
 export const formatStatus = (status: NodeStatus): string => {
   const { clock, totals } = status
@@ -109,6 +120,7 @@ export const formatStatus = (status: NodeStatus): string => {
     ...(status.waitingFor ?? []).map((sentence) => `          waiting for ${sentence}`),
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,
+    ...signdLines(status.signd),
     ""
   ].join("\n")
 }

@@ -25,6 +25,7 @@ import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { PlanBoard } from "./plan-board.ts"
 import { type Identity, settlePrivilege } from "./privilege.ts"
 import { formatListen, openListeners, openSockets } from "./sockets.ts"
+import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
 import { WorkerSlot } from "./worker-slot.ts"
@@ -47,6 +48,8 @@ export interface NodePlan {
   readonly sendCryptoNak: boolean
   /** The key that changes by mode 6 come under; undefined: there are none. */
   readonly controlKey: number | undefined
+  /** Where replies to Windows clients are signed, a directory or a socket; undefined where they are not served. */
+  readonly signdSocket: string | undefined
   /** NTS key establishment; undefined where it is not served. */
   readonly nts: NtsPlan | undefined
   /** For the coordinator's command line: its log, its name, its cluster. */
@@ -59,6 +62,7 @@ export interface NodePlan {
     readonly ntsKe: string
     readonly coordinator: string
     readonly control: string
+    readonly signd: string
   }
 }
 
@@ -154,6 +158,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         tellPeers: (plan.discipline.passivePeers ?? 0) > 0
       },
       ntsKe: plan.nts?.settings ?? null,
+      signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: plan.discipline,
       control: { stateDirectory: plan.stateDirectory, controlKey: plan.controlKey ?? null }
     })
@@ -195,10 +200,21 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       warn,
       act: carryOut
     })
+    const signing = sockets.ofKind("signd")
+    const signd =
+      signing.descriptors.length === 0
+        ? undefined
+        : new SigndSlot({ program: plan.programs.signd, clockPage: page.readable, sockets: signing, board, warn })
+    if (plan.signdSocket !== undefined && signd === undefined)
+      warn(`Windows clients are not served, since packets are not steered by kind: ${sockets.unsteered ?? "unknown"}`)
     // Everything that is served by the plan; a service that is added is added here.
-    const services: readonly { readonly tellPlan: () => void }[] = [...workers, ...ntsKe, clock, shown].map(
-      ({ service }) => service
-    )
+    const services: readonly { readonly tellPlan: () => void }[] = [
+      ...workers,
+      ...ntsKe,
+      ...(signd === undefined ? [] : [signd]),
+      clock,
+      shown
+    ].map(({ service }) => service)
     for (const service of services) board.whenChanged(() => service.tellPlan())
     for (const problem of keyBoard.readFile()) warn(problem)
     const places = [
@@ -227,6 +243,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         waitingFor: clock.report?.tracking.waitingFor ?? [],
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
+        signd: signd?.status() ?? null,
         coordinator: coordinator.report ?? null,
         keys: {
           masterKeyGenerations: keys.generations.map(({ id, activation, retirement }) => ({
@@ -261,7 +278,8 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         { name: "control", ...use(shown.service.process, shown.report?.rss) }
       ]
     })
-    // Nothing waits for it: a node that cannot be looked at serves all the same.
+    // Nothing waits for these: a node that cannot be looked at, or cannot sign, serves all the same.
+    if (signd !== undefined) yield* Effect.forkScoped(signd.service.process.begin())
     yield* Effect.forkScoped(shown.service.process.begin())
     let latest = snapshot()
     const pictures = setInterval(() => {
@@ -288,7 +306,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     tellCounters()
     const told = setInterval(tellCounters, COUNTERS_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(told)))
-    const serving = [...workers, ...ntsKe].map((slot) => slot.service.process)
+    const serving = [...workers, ...ntsKe, ...(signd === undefined ? [] : [signd])].map((slot) => slot.service.process)
     return {
       status,
       reload: Effect.gen(function* () {

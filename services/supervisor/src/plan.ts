@@ -84,6 +84,9 @@ const clusterArguments = ({ cluster, nts }: Settings): readonly string[] => {
   ]
 }
 
+/** A path as the service takes it; a slash at its end says that it is a directory. */
+const resolveSigndSocket = (path: string): string => (path.endsWith("/") ? `${resolve(path)}/` : resolve(path))
+
 /** @throws NoSuchIdentity */
 export const nodePlan = (
   settings: Settings,
@@ -93,7 +96,7 @@ export const nodePlan = (
   addresses: settings.listen.map((address) => address.value.text),
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
-  packetKinds: ["control"],
+  packetKinds: ["control", ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const))],
   stateDirectory,
   discipline: disciplineConfiguration(settings, stateDirectory),
   identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
@@ -101,6 +104,7 @@ export const nodePlan = (
   keyFile: keyFilePlan(settings),
   sendCryptoNak: settings.cryptoNak.value,
   controlKey: settings.keys.controlKey.value,
+  signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
   nts: ntsPlan(settings, stateDirectory),
   coordinatorArguments: [
     "--state",
@@ -117,6 +121,7 @@ export const nodePlan = (
     discipline: resolve(programRoot, "services/discipline/src/main.ts"),
     ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts"),
     coordinator: resolve(programRoot, "services/coordinator/src/main.ts"),
-    control: resolve(programRoot, "services/control/src/main.ts")
+    control: resolve(programRoot, "services/control/src/main.ts"),
+    signd: resolve(programRoot, "services/signd/src/client/main.ts")
   }
 })

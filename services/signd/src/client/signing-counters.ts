@@ -1,25 +1,6 @@
-/** What became of the requests of Windows clients, in the words that reports use; and what NTPsec's ntpq asks for as mssntpinfo. */
+/** What became of the requests of Windows clients, each under one name; see SigndFigures. */
+import type { SigndFigures } from "@meridian/ipc/signd-report"
 import { signingOutcomes } from "./signing-job.ts"
-
-/** Milliseconds that requests took, from their arrival in this process on. */
-export interface SigningTimes {
-  readonly total: number
-  readonly slowest: number
-}
-
-export interface SigningFigures {
-  /** Datagrams read. */
-  readonly received: number
-  /** Replies that left. */
-  readonly replied: number
-  /** Replies that the kernel did not take. */
-  readonly unsent: number
-  /** By reason, of those that got no reply. */
-  readonly dropped: Readonly<Record<string, number>>
-  readonly signedTimes: SigningTimes
-  /** Of those that were given to signd, or were to be, and came to nothing. */
-  readonly unsignedTimes: SigningTimes
-}
 
 export class SigningCounters {
   received = 0
@@ -44,7 +25,7 @@ export class SigningCounters {
   }
 
   /** Received equals replied + unsent + dropped + those on their way. */
-  snapshot(): SigningFigures {
+  snapshot(): SigndFigures {
     return {
       received: this.received,
       replied: this.replied,

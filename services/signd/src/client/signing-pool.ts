@@ -73,9 +73,10 @@ export class SigningPool {
     this.connect(now)
   }
 
-  /** Signd may know other accounts than before: refusals are forgotten. */
-  forgetRefusals(): void {
-    this.refused.clear()
+  /** Looks whether signd can be reached where there is no connection to it. To be called now and then. */
+  look(): void {
+    const now = performance.now()
+    if (this.connections.size === 0 && now >= this.pausedUntil && !this.isClosed) this.add()
   }
 
   /** Ends all connections; what was not signed is late. */
@@ -93,6 +94,8 @@ export class SigningPool {
     connected: (connection) => {
       this.pauseMs = FIRST_PAUSE_MS
       this.pausedUntil = 0
+      // Another signd may know other accounts.
+      if (this.errno !== undefined) this.refused.clear()
       this.tell(undefined)
       this.release(connection)
     },
@@ -128,6 +131,10 @@ export class SigningPool {
     const connecting = [...this.connections].filter(({ isConnected }) => !isConnected).length
     if (now < this.pausedUntil || this.isClosed) return
     if (this.connections.size >= this.limits.connections || connecting >= this.waiting.length) return
+    this.add()
+  }
+
+  private add(): void {
     this.connections.add(new SigndConnection(this.path, this.connectionEvents))
   }
 

@@ -45,6 +45,7 @@ export class SigningService {
   readonly pool: SigningPool
   private readonly options: SigningServiceOptions
   private readonly free: SigningJob[]
+  private readonly jobs: number
   private readonly moment = new Uint32Array(SERVED_NUMBERS)
   private readonly now = new Float64Array(NOW_NUMBERS)
 
@@ -56,7 +57,13 @@ export class SigningService {
       finished: (job, outcome) => this.finish(job, outcome),
       reachable: options.onReachable
     })
-    this.free = Array.from({ length: limits.queue + limits.connections }, () => new SigningJob())
+    this.jobs = limits.queue + limits.connections
+    this.free = Array.from({ length: this.jobs }, () => new SigningJob())
+  }
+
+  /** Whether anything that was taken in has not ended. */
+  get isBusy(): boolean {
+    return this.free.length < this.jobs
   }
 
   start(): void {

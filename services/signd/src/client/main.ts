@@ -1,0 +1,109 @@
+/**
+ * The process that answers Windows clients (MS-SNTP): adopts the sockets that their requests are steered to, maps the clock page, has
+ * replies signed by Samba's ntp_signd or `meridian signd`, until told to drain.
+ *
+ * Arguments: --clock-page FD --sockets FD[,FD…]
+ */
+import { parseArgs } from "node:util"
+import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
+import { systemClock } from "@meridian/clocks/system-clock"
+import { type SigndPlan, signdPlan } from "@meridian/ipc/serving-plan"
+import { type DrainSignd, type FromSignd, parseToSignd, type SigndReport } from "@meridian/ipc/signd-report"
+import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { NtpServer } from "@meridian/protocol/server"
+import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { SLOT_BYTES } from "@meridian/udp/udp"
+import { adoptSocket } from "@meridian/udp/udp-open"
+import { BadSocketPlace, socketPathOf } from "../socket-place.ts"
+import { SigningService } from "./signing-service.ts"
+import { DEFAULT_POOL } from "./signing-pool.ts"
+import { troubleWith } from "./socket-rights.ts"
+
+const REPORT_INTERVAL_MS = 1_000
+
+const { values } = parseArgs({
+  options: { "clock-page": { type: "string" }, sockets: { type: "string", default: "" } }
+})
+if (values["clock-page"] === undefined || process.send === undefined) {
+  process.stderr.write(
+    "meridian signd client: started by the supervisor (`meridian up`), which hands it a clock page and sockets; `meridian signd` is the signing daemon\n"
+  )
+  process.exit(2)
+}
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+
+const channel = new SupervisorChannel<SigndPlan, DrainSignd, FromSignd>({
+  service: "signd",
+  plan: signdPlan,
+  read: parseToSignd
+})
+const { plan: first } = await channel.first
+const page = Number(values["clock-page"])
+const sockets = await Promise.all(values.sockets.split(",").map((text) => adoptSocket(Number(text), page)))
+
+/** Where the daemon is asked; the reason where that cannot even be said. */
+const placeOf = (given: string): { readonly path: string; readonly trouble: string | null } => {
+  try {
+    return { path: socketPathOf(given), trouble: null }
+  } catch (error) {
+    if (error instanceof BadSocketPlace) return { path: given, trouble: error.message }
+    throw error
+  }
+}
+const place = placeOf(first.socket)
+let { trouble } = place
+
+const service = new SigningService({
+  sockets,
+  server: new NtpServer({
+    precision: first.precision ?? systemClock().measurePrecision(),
+    minimumPoll: first.minimumPoll,
+    longestRequest: SLOT_BYTES
+  }),
+  clock: servedClock(openClockPageReader(page)),
+  path: place.path,
+  onReachable: (errno) => {
+    trouble = errno === undefined ? null : troubleWith(place.path, errno)
+    channel.warn(trouble === null ? `signd answers on ${place.path}` : `Windows clients get no signed time: ${trouble}`)
+  }
+})
+
+const report = (): SigndReport => ({
+  type: "report",
+  figures: service.counters.snapshot(),
+  connections: service.pool.open,
+  queued: service.pool.queued,
+  trouble,
+  rss: process.memoryUsage().rss
+})
+
+const drain = (): void => {
+  service.stop()
+  const done = (): never => process.exit(0)
+  // What was handed over is signed within the deadline, or not at all.
+  const limit = performance.now() + DEFAULT_POOL.deadlineMs
+  const end = (): void => {
+    if (service.isBusy && performance.now() < limit) return void setTimeout(end, 10)
+    service.pool.close()
+    if (process.send === undefined || !process.connected) return done()
+    process.send({ type: "drained", report: report() } satisfies FromSignd, undefined, undefined, done)
+  }
+  end()
+}
+
+process.on("SIGTERM", drain)
+channel.run({
+  take: () => {},
+  obey: drain
+})
+service.start()
+setInterval(() => {
+  service.pool.look()
+  channel.send(report())
+}, REPORT_INTERVAL_MS)
+service.pool.look()
+channel.send({ type: "ready" })
+releaseStartupPagesSoon()
