@@ -24,7 +24,7 @@ const mayImport: Record<string, readonly string[]> = {
   algorithms: ["time"],
   protocol: ["time", "wire", "auth"],
   events: ["time"],
-  config: ["time"],
+  config: ["time", "protocol"],
   "event-log": ["events", ...pure],
   system: ["config", ...pure],
   clocks: ["system", "time", "wire"],

@@ -12,8 +12,8 @@ export type OperandCount = "one" | "optional" | "rest"
 /** An option: a keyword followed by a value of the type, or a keyword alone (`switch`). Options follow the operands. */
 export type Option<T = unknown> = ValueType<T> | "switch"
 
-/** When a change takes effect: a line's at the next start; the contents of the file it names already at a reload (SIGHUP). */
-export type Reload = "contents" | "restart"
+/** When a change takes effect: at a reload (SIGHUP), at the next start, or there but for the contents of the file it names. */
+export type Reload = "live" | "contents" | "restart"
 
 export interface Directive<
   out Operands extends Readonly<Record<string, Operand>> = Readonly<Record<string, Operand>>,

@@ -2,9 +2,10 @@
  * The table of directives: one row for each word that may begin a line of ntp.conf and that Meridian understands. The
  * parser, the settings, the flags of `meridian up` and the reference pages are all driven by these rows, so a new
  * directive is a new row and a reader of its values in the settings; nothing else parses text. The rows of the service
- * itself stand here, those of authentication, of sources, of the clock discipline and of the cluster in modules of
+ * itself stand here, those of access, of authentication, of sources, of the clock discipline and of the cluster in modules of
  * their own.
  */
+import { ACCESS_DIRECTIVES } from "./access-directives.ts"
 import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
 import { type Directive, one, row } from "./directive.ts"
@@ -106,6 +107,7 @@ export const DIRECTIVES: readonly Directive[] = [
   userDirective,
   stateDirectoryDirective,
   logfileDirective,
+  ...ACCESS_DIRECTIVES,
   ...AUTHENTICATION_DIRECTIVES,
   ...SOURCE_DIRECTIVES,
   ...DISCIPLINE_DIRECTIVES,

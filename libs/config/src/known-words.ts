@@ -18,26 +18,18 @@ const words = (documented: KnownWord["documented"], names: string): KnownWord[] 
     .split(/\s+/)
     .map((name) => ({ name, documented }))
 
-const accessCaution = "every client is served alike"
-
-const cautions: ReadonlyMap<string, string> = new Map([
-  ["restrict", accessCaution],
-  ["unrestrict", accessCaution],
-  ["limit", accessCaution],
-  ["discard", accessCaution],
-  ["rlimit", "the system's own limits stand"]
-])
+const cautions: ReadonlyMap<string, string> = new Map([["rlimit", "the system's own limits stand"]])
 
 export const KNOWN_WORDS: readonly KnownWord[] = [
   ...words(
     "NTPsec and ntp",
-    `broadcastdelay calldelay end logconfig mdnstries mru phone pidfile reset restrict rlimit
+    `broadcastdelay calldelay end logconfig mdnstries phone pidfile reset rlimit
      saveconfigdir setvar tick unconfig`
   ),
-  ...words("NTPsec", "dscp limit unrestrict"),
+  ...words("NTPsec", "dscp"),
   ...words(
     "ntp",
-    `authenticate automax broadcast broadcastclient crypto device discard ident keysdir manycastclient manycastserver
+    `authenticate automax broadcast broadcastclient crypto device ident keysdir manycastclient manycastserver
      multicastclient pollskewlist qos revoke serverresponse simulate trap ttl`
   )
 ]

@@ -25,8 +25,8 @@ export interface Loaded {
 /** Reads the configuration and folds it with the flags. Never throws. */
 export const loadSettings = ({ file, readFile, overrides, machine }: LoadInput): Loaded => {
   const parsed =
-    file === undefined ? { statements: [], diagnostics: [], files: [] } : parseConfiguration(file, readFile)
-  const effective = effectiveSettings(parsed.statements, overrides, machine)
+    file === undefined ? { statements: [], diagnostics: [], unread: [], files: [] } : parseConfiguration(file, readFile)
+  const effective = effectiveSettings(parsed.statements, overrides, machine, parsed.unread)
   const diagnostics = [...parsed.diagnostics, ...effective.diagnostics]
   return { settings: effective.settings, usable: !diagnostics.some(isError), diagnostics, files: parsed.files }
 }

@@ -4,6 +4,8 @@
  */
 import { errorAt, quoted, type Diagnostic, type Location } from "./diagnostic.ts"
 import { includeDirective } from "./directives.ts"
+import type { UnreadLine } from "./dialect.ts"
+import { findKnownWord } from "./known-words.ts"
 import { lex } from "./lexer.ts"
 import { readStatement, statementsOf, type Statement } from "./statement.ts"
 
@@ -32,6 +34,8 @@ export interface Configuration {
   readonly statements: readonly Statement[]
   /** In the order of the text. */
   readonly diagnostics: readonly Diagnostic[]
+  /** Lines whose first word is known and not acted on. */
+  readonly unread: readonly UnreadLine[]
   /** Every file read, the first one first. */
   readonly files: readonly string[]
 }
@@ -67,6 +71,7 @@ class ConfigurationReader {
   readonly #readFile: ReadFile
   readonly #statements: Statement[] = []
   readonly #diagnostics: Diagnostic[] = []
+  readonly #unread: UnreadLine[] = []
   readonly #files: string[] = []
   #bytes = 0
 
@@ -75,7 +80,7 @@ class ConfigurationReader {
   }
 
   result(): Configuration {
-    return { statements: this.#statements, diagnostics: this.#diagnostics, files: this.#files }
+    return { statements: this.#statements, diagnostics: this.#diagnostics, unread: this.#unread, files: this.#files }
   }
 
   /** `stack` holds the files whose include led here, outermost first; `includedAt` is the last of those lines. */
@@ -139,6 +144,9 @@ class ConfigurationReader {
       for (; (diagnostics[next]?.line ?? Infinity) < line.end.line; next++) this.#diagnostics.push(diagnostics[next]!)
       const { statement, diagnostics: found } = readStatement(line)
       for (const one of found) this.#diagnostics.push(one)
+      const [keyword] = line.tokens
+      if (statement === undefined && keyword?.kind === "word" && findKnownWord(keyword.text) !== undefined)
+        this.#unread.push({ ...keyword, word: keyword.text })
       if (statement !== undefined) this.#add(statement, [...stack, path])
     }
     for (; next < diagnostics.length; next++) this.#diagnostics.push(diagnostics[next]!)

@@ -14,9 +14,11 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
   ["Several lines", directive.repeatable ? "each adds to the others" : "the last one counts"],
   [
     "Takes effect",
-    directive.reload === "contents"
-      ? "at the next start; what its files hold, at a reload (SIGHUP)"
-      : "at the next start"
+    {
+      live: "at a reload (SIGHUP)",
+      contents: "at the next start; what its files hold, at a reload (SIGHUP)",
+      restart: "at the next start"
+    }[directive.reload]
   ],
   ...(directive.actedOn === false
     ? [

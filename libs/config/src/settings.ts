@@ -3,6 +3,7 @@
  * it came from. Lines are evaluated by category, as in ntp.conf(5), not in their order: a `fudge` may stand before its
  * `server`, and of two `port` lines the last one counts.
  */
+import { accessSettings, type AccessSettings } from "./access-settings.ts"
 import type { IpAddress } from "./address.ts"
 import {
   authenticationSettings,
@@ -21,6 +22,7 @@ import {
   workersDirective,
   MAX_WORKERS
 } from "./directives.ts"
+import type { UnreadLine } from "./dialect.ts"
 import { type DisciplineOverrides, disciplineSettings, type DisciplineSettings } from "./discipline-settings.ts"
 import { listenPlan, type InterfaceAddress } from "./listen.ts"
 import { clockOfAddress, LOCAL_REFERENCE, sourcesSettings, type SourcesSettings } from "./source-settings.ts"
@@ -49,6 +51,7 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly localReference: Sourced<LocalReference>
   readonly discipline: DisciplineSettings
   readonly cluster: ClusterSettings
+  readonly access: AccessSettings
 }
 
 /** What the command line may set. */
@@ -82,7 +85,8 @@ export const DEFAULT_STRATUM = 10
 export const effectiveSettings = (
   statements: readonly Statement[],
   overrides: Overrides,
-  machine: Machine
+  machine: Machine,
+  unread: readonly UnreadLine[] = []
 ): EffectiveSettings => {
   const plan = listenPlan(statements, machine.interfaces)
   const reference = localReference(statements)
@@ -95,6 +99,7 @@ export const effectiveSettings = (
   const sources = sourcesSettings(statements)
   const discipline = disciplineSettings(statements, overrides)
   const cluster = clusterSettings(statements, overrides)
+  const access = accessSettings(statements, unread)
 
   const settings: Settings = {
     port,
@@ -119,7 +124,8 @@ export const effectiveSettings = (
     ...authentication.value,
     ...sources.value,
     discipline: discipline.value,
-    cluster: cluster.value
+    cluster: cluster.value,
+    access: access.value
   }
   // A flag that replaces the addresses also makes errors about the replaced lines beside the point.
   const listenDiagnostics =
@@ -132,6 +138,7 @@ export const effectiveSettings = (
       ...reference.diagnostics,
       ...authentication.diagnostics,
       ...sources.diagnostics,
+      ...access.diagnostics,
       ...discipline.diagnostics,
       ...cluster.diagnostics,
       ...cookieFileInCluster(statements, cluster.value)

@@ -50,23 +50,21 @@ export const readStatement = (line: TokenLine): ReadLine => {
   if (keyword === undefined) return { diagnostics: [] }
   const directive = keyword.kind === "word" ? findDirective(keyword.text) : undefined
   return directive === undefined
-    ? { diagnostics: [unreadWord(keyword, line.tokens)] }
+    ? { diagnostics: [unreadWord(keyword)] }
     : new LineReader(line, keyword, directive).read()
 }
 
 const FIRST_WORDS: readonly string[] = [...directiveWords(), ...KNOWN_WORDS.map((word) => word.name)]
 
 /** A first word without a row: known to other daemons (a warning), or to nobody (an error). */
-const unreadWord = (keyword: Token, tokens: readonly Token[]): Diagnostic => {
+const unreadWord = (keyword: Token): Diagnostic => {
   if (keyword.kind !== "word") {
     return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive's name at the start of the line`)
   }
   const known = findKnownWord(keyword.text)
   if (known !== undefined) {
     const caution = known.caution === undefined ? "" : `; ${known.caution}`
-    // The one thing that such a line may ask for and another line can give.
-    const peers = tokens.some(({ text }) => text === "noepeer") ? "; 'passivepeers 0' takes no peer without a line" : ""
-    return warningAt(keyword, `${withoutEffect(known.name)}${caution}${peers}`)
+    return warningAt(keyword, `${withoutEffect(known.name)}${caution}`)
   }
   const near = nearestWord(keyword.text, FIRST_WORDS)
   return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)

@@ -114,11 +114,11 @@ describe("bad lines print like a compiler's", () => {
       )
     ],
     [
-      "restrict default kod",
+      "rlimit memlock 1",
       lines(
-        "ntp.conf:1:1: warning: 'restrict' is known but not acted on yet; this line has no effect; every client is served alike",
-        "    1 | restrict default kod",
-        "      | ^~~~~~~~"
+        "ntp.conf:1:1: warning: 'rlimit' is known but not acted on yet; this line has no effect; the system's own limits stand",
+        "    1 | rlimit memlock 1",
+        "      | ^~~~~~"
       )
     ],
     [

@@ -40,13 +40,14 @@ describe("the reference", () => {
     expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
   })
 
-  it("says of the files of keys and certificates alone that a reload reads them: no reload reads ntp.conf", () => {
+  it("says what a reload reads: access, and the files of keys and certificates", () => {
     const read = DIRECTIVES.filter(({ reload }) => reload === "contents").map(({ name }) => name)
     expect(read).toEqual(["keys", "nts"])
     const claims = renderReferenceText().match(/^ +Takes effect: .*$/gm) ?? []
     expect(new Set(claims.map((claim) => claim.trim()))).toEqual(
       new Set([
         "Takes effect: at the next start",
+        "Takes effect: at a reload (SIGHUP)",
         "Takes effect: at the next start; what its files hold, at a reload (SIGHUP)"
       ])
     )

@@ -265,7 +265,7 @@ describe("loadSettings", () => {
   })
 
   it("reports as plain data", () => {
-    const report = checkReport(load("port 5\nrestrict default"))
+    const report = checkReport(load("port 5\nrlimit x"))
     expect(JSON.parse(JSON.stringify(report))).toEqual(report)
     expect(report).toMatchObject({
       ok: true,
