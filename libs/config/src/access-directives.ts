@@ -124,7 +124,8 @@ export const ratelimitDirective = row({
   },
   repeatable: true,
   default: "off; of a line without options interval 3, burst 8, leak 2, kod 0",
-  meaning: "Limits every client, as chrony does: a packet each 2^interval seconds, burst at once, one in 2^leak beyond.",
+  meaning:
+    "Limits every client, as chrony does: a packet each 2^interval seconds, burst at once, one in 2^leak beyond.",
   documented: "chrony.conf(5)",
   reload: "live"
 })

@@ -17,7 +17,9 @@ export const describeAccess = ({
   ...restrictions.map((one) => lineOf(one.value.action, one, writeRestriction)),
   ...allowances.map((one) => lineOf(one.value.action, one, writeAllowance)),
   ...given(LAW_WORDS[rateLimit.value.law], rateLimit, writeLimit),
-  ...given("mru", clientList.bytes, (bytes) => (bytes % 1024 === 0 ? `maxmem ${bytes / 1024}` : `maxdepth ${bytes / 50}`)),
+  ...given("mru", clientList.bytes, (bytes) =>
+    bytes % 1024 === 0 ? `maxmem ${bytes / 1024}` : `maxdepth ${bytes / 50}`
+  ),
   ...given("mru", clientList.maxAge, (seconds) => `maxage ${seconds}`),
   ...given("mru", clientList.minAge, (seconds) => `minage ${seconds}`),
   ...given("mru", clientList.ipv6Prefix, (length) => `ipv6prefix ${length}`)

@@ -34,10 +34,14 @@ const REFUSAL_INTERVAL = 8
 /** `flake` loses one packet in ten. */
 const FLAKE = 0.1
 
-/** For whom limits and kisses hold whatever the flags say: `ratelimit` has none. */
-export interface EveryClient {
+/** What holds for everybody, whatever the flags say. */
+export interface GateManners {
+  /** Everybody is limited: `ratelimit` names nobody. */
   readonly limited: boolean
+  /** Everybody over the limit may get a kiss. */
   readonly kod: boolean
+  /** `version` is not asked of queries, which ntpq sends in version 2: the classic ntpd lets them pass, NTPsec does not. */
+  readonly queriesOfAnyVersion: boolean
 }
 
 export class AccessGate implements Admission {
@@ -46,7 +50,7 @@ export class AccessGate implements Admission {
   /** Undefined: no list of clients is kept and nobody is limited. */
   private readonly table: ClientTable | undefined
   private readonly limiter: RateLimiter
-  private readonly every: EveryClient
+  private readonly manners: GateManners
   private readonly chance: Chance
   private batch: RequestBatch = noBatch
   private now = 0
@@ -65,14 +69,14 @@ export class AccessGate implements Admission {
     list: AccessList | undefined,
     table: ClientTable | undefined,
     limiter: RateLimiter,
-    every: EveryClient,
+    manners: GateManners,
     chance: Chance,
     slots: number
   ) {
     this.list = list
     this.table = table
     this.limiter = limiter
-    this.every = every
+    this.manners = manners
     this.chance = chance
     this.flags = new Int32Array(slots)
     this.records = new Int32Array(slots)
@@ -105,7 +109,12 @@ export class AccessGate implements Admission {
     if ((flags & AccessFlag.flake) !== 0 && this.chance.next() < FLAKE) return flaked
     if (isQuery && (flags & AccessFlag.noquery) !== 0) return refused
     if (!isQuery && (flags & AccessFlag.noserve) !== 0) return this.refuse(flags)
-    if ((flags & AccessFlag.version) !== 0 && versionOf(firstByte) !== 4) return wrongVersion
+    if (
+      (flags & AccessFlag.version) !== 0 &&
+      versionOf(firstByte) !== 4 &&
+      !(isQuery && this.manners.queriesOfAnyVersion)
+    )
+      return wrongVersion
     return this.monitor(slot, port, firstByte, isQuery)
   }
 
@@ -156,10 +165,10 @@ export class AccessGate implements Admission {
     const elapsed = ((now - table.get(record, Field.last)) >>> 0) / TICKS_PER_SECOND
     const verdict = limiter.judge(table.level(record), elapsed)
     table.setLevel(record, limiter.level)
-    const isOver = verdict !== RateVerdict.pass && (this.every.limited || (flags & AccessFlag.limited) !== 0)
+    const isOver = verdict !== RateVerdict.pass && (this.manners.limited || (flags & AccessFlag.limited) !== 0)
     table.note(record, now, port, isOver ? marks | Mark.over : marks)
     if (!isOver) return undefined
-    const mayKiss = this.every.kod || (flags & AccessFlag.kod) !== 0
+    const mayKiss = this.manners.kod || (flags & AccessFlag.kod) !== 0
     // As in ntpd: a query has no kiss, and who might get one is answered.
     if (isQuery && mayKiss) return undefined
     table.set(record, Field.dropped, table.get(record, Field.dropped) + 1)

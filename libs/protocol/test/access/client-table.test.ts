@@ -32,7 +32,14 @@ const gateOf = (buffer: ArrayBuffer, limit: RateLimit = ntpsec, flags: number = 
   }))
   const list = new AccessList([compileAccess(everybody)])
   const table = new ClientTable(buffer, plan, limiter, chance)
-  const gate = new AccessGate(list, table, limiter, { limited: false, kod: false }, chance, 1)
+  const gate = new AccessGate(
+    list,
+    table,
+    limiter,
+    { limited: false, kod: false, queriesOfAnyVersion: false },
+    chance,
+    1
+  )
   let now = 0
   return {
     at: (monotonic: number): void => void (now = monotonic),
