@@ -155,7 +155,7 @@ const restrictRemarks = (
 ): Diagnostic[] => {
   const at = (name: string) => places.get(name) ?? location
   const remarks: Diagnostic[] = []
-  const remark = (name: keyof typeof values & string, why: string): void => {
+  const remark = (name: keyof typeof values, why: string): void => {
     if (values[name] !== undefined) remarks.push(warningAt(at(name), `'${name}' has no effect: ${why}`))
   }
   remark("interface", "the addresses of this machine's interfaces need no rule here")

@@ -61,7 +61,8 @@ export const writeTarget = (target: AccessTarget): string => {
       return writePrefix(target.prefix)
     case "host":
       return target.host
-    default:
+    case "default":
+    case "source":
       return target.kind
   }
 }

@@ -88,6 +88,9 @@ export interface NativeAddon {
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
+  /** Memory to share; see native/shared-memory.c. */
+  readonly makeSharedMemory: (name: string, bytes: number) => number
+  readonly mapSharedMemory: (descriptor: number) => ArrayBuffer
   /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */
   readonly smallestClockStep: () => number
   readonly ClockPage: new (descriptor: number, writable: boolean) => NativeClockPage

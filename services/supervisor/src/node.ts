@@ -14,6 +14,8 @@ import type { PacketKind } from "@meridian/udp/packet-steering"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import { AccessBoard, type AccessInput } from "./access-board.ts"
+import { openClientMemory } from "./client-memory.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
@@ -40,6 +42,8 @@ export interface NodePlan {
   readonly packetKinds: readonly PacketKind[]
   readonly stateDirectory: string
   readonly discipline: DisciplineConfiguration
+  /** Who may ask what, and how often. */
+  readonly access: AccessInput
   /** Whom to become once the sockets are open; undefined stays. */
   readonly identity: Identity | undefined
   /** Whether the addon is there; without it each worker binds its own sockets. */
@@ -149,13 +153,21 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
     const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => board.change({ keys }))
-    const board = new PlanBoard({
+    const access = new AccessBoard(
+      plan.access,
+      (encoded) => board.change({ serving: { ...board.plan.serving, access: encoded } }),
+      warn
+    )
+    yield* Effect.addFinalizer(() => Effect.sync(() => access.stop()))
+    const clients = yield* attempt(() => openClientMemory(plan.access.settings.clientList.bytes.value, plan.workers))
+    const board: PlanBoard = new PlanBoard({
       keys: keyBoard.keys,
       servesKeys: hasKeys,
       serving: {
         minimumPoll: 0,
         precision: null,
-        tellPeers: (plan.discipline.passivePeers ?? 0) > 0
+        tellPeers: (plan.discipline.passivePeers ?? 0) > 0,
+        access: access.encoded
       },
       ntsKe: plan.nts?.settings ?? null,
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
@@ -167,7 +179,12 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         new WorkerSlot({
           index,
           program: plan.programs.worker,
+<<<<<<< HEAD
           clockPage: page.readable,
+=======
+          clockPage,
+          clients: clients[index]?.descriptor,
+>>>>>>> fdd1ab3 (Put the access list, the limits and the list of clients in front of every worker, and keep that list over their replacement)
           sockets: own,
           board,
           onPeers: (seen) => clock.service.process.broadcast(seen),
@@ -217,6 +234,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     ].map(({ service }) => service)
     for (const service of services) board.whenChanged(() => service.tellPlan())
     for (const problem of keyBoard.readFile()) warn(problem)
+    void access.resolveNames()
     const places = [
       coordinator.service.process,
       clock.service.process,

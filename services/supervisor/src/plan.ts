@@ -99,6 +99,7 @@ export const nodePlan = (
   packetKinds: ["control", ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const))],
   stateDirectory,
   discipline: disciplineConfiguration(settings, stateDirectory),
+  access: { settings: settings.access, monitor: settings.discipline.flags.monitor.value },
   identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
   native,
   keyFile: keyFilePlan(settings),

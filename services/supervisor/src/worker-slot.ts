@@ -21,6 +21,8 @@ export interface WorkerLaunch {
   readonly program: string
   /** The clock page, open for reading. */
   readonly clockPage: number
+  /** Memory of its list of clients, which outlives its processes; undefined where none could be made. */
+  readonly clients: number | undefined
   readonly sockets: HandedSockets
   readonly board: PlanBoard
   /** Told of peers that nobody configured. */
@@ -53,14 +55,18 @@ export class WorkerSlot {
   private retired: WorkerCounters = noCounters
   private readonly latest = new Map<number, Seen>()
 
-  constructor({ index, program, clockPage, sockets, board, onPeers, warn }: WorkerLaunch) {
+  constructor({ index, program, clockPage, clients, sockets, board, onPeers, warn }: WorkerLaunch) {
     this.index = index
     this.service = new Service(
       {
         name: `worker ${index}`,
         program,
         nodeFlags: NODE_FLAGS,
-        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
+        descriptors: {
+          "--clock-page": [clockPage],
+          ...(clients === undefined ? {} : { "--clients": [clients] }),
+          "--sockets": sockets.descriptors
+        },
         places: sockets.places,
         plan: () => projections.worker(board.plan),
         read: parseFromWorker,

@@ -2,7 +2,7 @@
  * A worker: adopts the sockets its supervisor opened, maps the clock page, answers NTP by its part of the serving plan until told
  * to drain.
  *
- * Arguments: --clock-page FD --sockets FD[,FD…]. In fallback mode, where descriptors cannot be handed over, it opens SO_REUSEPORT
+ * Arguments: --clock-page FD --clients FD --sockets FD[,FD…]. In fallback mode, where descriptors cannot be handed over, it opens SO_REUSEPORT
  * sockets of its own at the places that the plan names.
  */
 import { parseArgs } from "node:util"
@@ -24,6 +24,7 @@ import {
   type WorkerReport
 } from "@meridian/ipc/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
+import { AdmissionDesk } from "./admission.ts"
 import { Counters } from "./counters.ts"
 import { PeerSightings } from "./peer-sightings.ts"
 import { serveWaiting } from "./serve.ts"
@@ -38,6 +39,7 @@ const { values } = parseArgs({
   options: {
     help: { type: "boolean", default: false },
     "clock-page": { type: "string" },
+    clients: { type: "string" },
     sockets: { type: "string", default: "" }
   }
 })
@@ -77,6 +79,7 @@ const sockets = await openSockets(places)
 const systemTime = systemClock()
 const clock = servedClock(openClockPageReader(page))
 const counters = new Counters()
+const desk = new AdmissionDesk(values.clients === undefined ? undefined : Number(values.clients))
 const sightings = new PeerSightings()
 const server = new NtpServer({
   precision: first.precision ?? systemTime.measurePrecision(),
@@ -121,11 +124,12 @@ let cookies: CookieCounters | undefined
 let newestKey = noKey
 
 /** Works by the plan from the next batch on: what was before is replaced in one go, and nothing in it is kept. */
-const take = async ({ keys, tellPeers }: WorkerPlan): Promise<void> => {
+const take = async ({ keys, tellPeers, access }: WorkerPlan): Promise<void> => {
   const parsed = keys === null ? undefined : readServingKeys(keys)
   const authentication = parsed && (await import("./authentication.ts"))
   server.authenticators = parsed === undefined ? [] : (authentication?.authenticatorsWith(parsed) ?? [])
   cookies = authentication?.cookieCounts
+  server.admission = desk.by(access)
   tellsPeers = tellPeers
   holdsPlan = true
   if (parsed === undefined) return
