@@ -3,7 +3,7 @@ import { accessFlagWords } from "@meridian/protocol/access/access-flags"
 import type { RateLimit } from "@meridian/protocol/access/rate-limit"
 import type { AccessSettings, Allowance, Restriction } from "./access-settings.ts"
 import { writeTarget } from "./access-types.ts"
-import type { SettingLine } from "./rendering.ts"
+import type { SettingLine } from "./setting-line.ts"
 import type { Sourced } from "./sourced.ts"
 
 export const describeAccess = ({
@@ -53,3 +53,22 @@ const writeLimit = (limit: RateLimit): string =>
     .filter(([name]) => name !== "law")
     .map(([name, value]) => `${name} ${value}`)
     .join(" ")
+
+/** Who may ask what and how often, in one line for the first screen. */
+export const accessSummary = ({ dialect, restrictions, allowances, rateLimit }: AccessSettings): string => {
+  const law = rateLimit.value.law
+  const limit = `${LAW_WORDS[law]} ${writeLimit(rateLimit.value)}`
+  if (restrictions.length + allowances.length === 0) {
+    const limits = law === "tokens" ? `everybody is served under ${limit}` : "everybody is served, without a limit"
+    return `${limits}; queries (mode 6) are answered to this host alone`
+  }
+  const rules = [
+    ...(restrictions.length === 0
+      ? []
+      : [`${counted(restrictions.length, "restrict line")} as ${dialect.value} has them`]),
+    ...(allowances.length === 0 ? [] : [counted(allowances.length, "allow or deny line")])
+  ]
+  return `${rules.join(", ")}; ${law === "tokens" ? "" : "limited: "}${limit}`
+}
+
+const counted = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`

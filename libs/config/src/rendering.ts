@@ -1,18 +1,12 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
 import { describeAccess } from "./access-rendering.ts"
 import { aeadId, keyRange } from "./authentication-types.ts"
+import type { SettingLine } from "./setting-line.ts"
 import type { Settings } from "./settings.ts"
 import type { ReferenceClockSettings, SourceSettings } from "./source-settings.ts"
 import type { Origin, Sourced } from "./sourced.ts"
 
-/** One effective setting. */
-export interface SettingLine {
-  /** The directive's name, of `nts` and `extra` with their option's; the same name comes several times where there are several values. */
-  readonly directive: string
-  /** The operands as they stand in a file; undefined where nothing is set and the caller chooses. */
-  readonly value: string | undefined
-  readonly origin: Origin
-}
+export type { SettingLine }
 
 /** The settings as directives, in the order of the reference. */
 export const describeSettings = (settings: Settings): readonly SettingLine[] => [

@@ -20,6 +20,7 @@ import {
   upCommand
 } from "@meridian/config/command-lines"
 import { type CommandLine, renderHelp } from "@meridian/config/flags"
+import { clientsCommand } from "./clients-command.ts"
 import { sourcesCommand } from "./sources-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
 
@@ -30,6 +31,7 @@ const topics: Readonly<Record<string, CommandLine>> = {
   query: queryCommand,
   sources: sourcesCommand,
   tracking: trackingCommand,
+  clients: clientsCommand,
   config: configCheckCommand,
   log: logCommand,
   explain: explainCommand,
@@ -52,6 +54,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian query HOST[:PORT]      asks a server for the time, with --nts under NTS
   meridian sources                the servers it asks, and what it makes of them
   meridian tracking               how its clock does, and whom it follows
+  meridian clients                who asks it, how often, and what becomes of that
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to
   meridian config reference       every directive: syntax, default, meaning
   meridian log [--follow]         the events of the node's log

@@ -2,6 +2,7 @@
 import { resolve } from "node:path"
 import { nearestWord } from "@meridian/config/nearest"
 import manifest from "../package.json" with { type: "json" }
+import { runClients } from "./clients-command.ts"
 import { runCluster } from "./cluster-command.ts"
 import { checkConfiguration } from "./config-check.ts"
 import { runExplain } from "./explain-command.ts"
@@ -47,6 +48,7 @@ const commands: Record<string, () => number | Promise<number>> = {
   query: () => runQuery(args),
   sources: () => runSources(programRoot, args),
   tracking: () => runTracking(programRoot, args),
+  clients: () => runClients(programRoot, args),
   config: () => checkConfiguration(args),
   log: () => runLog(programRoot, args),
   keys: () => runKeys(programRoot, args),

@@ -17,15 +17,20 @@ export class StateDirectoryTaken {
 }
 
 /** What may be asked for. */
-export const resources = ["/status", "/sources", "/tracking", "/snapshot"] as const
+export const resources = ["/status", "/sources", "/tracking", "/snapshot", "/clients"] as const
 export type Resource = (typeof resources)[number]
 
 /** @param read the resource as it stands; undefined while the node cannot say */
-const answerTo = (method: string | undefined, url: string | undefined, read: (resource: Resource) => unknown) => {
-  const resource = resources.find((known) => known === url)
+const answerTo = (
+  method: string | undefined,
+  url: string | undefined,
+  read: (resource: Resource, query: URLSearchParams) => unknown
+) => {
+  const [path, query = ""] = (url ?? "").split("?")
+  const resource = resources.find((known) => known === path)
   if (method !== "GET" || resource === undefined)
     return [404, { error: `no such resource; expected GET of ${resources.join(", ")}` }] as const
-  const now = read(resource)
+  const now = read(resource, new URLSearchParams(query))
   return now === undefined ? ([503, { error: "the node is starting; ask again" }] as const) : ([200, now] as const)
 }
 
@@ -46,7 +51,7 @@ const answers = (path: string): Promise<boolean> =>
  */
 export const openControlSocket = async (
   stateDirectory: string,
-  read: (resource: Resource) => unknown
+  read: (resource: Resource, query: URLSearchParams) => unknown
 ): Promise<Server> => {
   const path = join(stateDirectory, CONTROL_SOCKET_NAME)
   if (path.length > LONGEST_SOCKET_PATH)

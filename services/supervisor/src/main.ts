@@ -6,6 +6,7 @@
  */
 import { availableParallelism } from "node:os"
 import { relative, resolve } from "node:path"
+import { accessSummary } from "@meridian/config/access-rendering"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
@@ -111,6 +112,7 @@ const program = Effect.gen(function* () {
         ...plan.discipline.sources.map(({ host }) => host),
         ...plan.discipline.referenceClocks.map(({ driver, unit }) => `${driver.toUpperCase()}(${unit})`)
       ],
+      access: accessSummary(settings.access),
       stateDirectory: relative(process.cwd(), plan.stateDirectory) || ".",
       stateFlag,
       port: plan.ports[0] ?? 0,

@@ -1,5 +1,6 @@
 /** Takes the node's picture from what its processes reported last. */
 import { arch, machine, release, type as systemName } from "node:os"
+import type { ClientList } from "@meridian/ipc/client-list"
 import type { DisciplineReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot, ProcessUse, SystemFacts } from "@meridian/ipc/node-snapshot"
 import type { NodeStatus } from "@meridian/ipc/node-status"
@@ -9,6 +10,7 @@ export interface SnapshotParts {
   readonly clock: () => DisciplineReport | undefined
   /** Besides workers and NTS-KE processes. */
   readonly processes: () => readonly ProcessUse[]
+  readonly clients: () => ClientList | null
   /** CLOCK_MONOTONIC, seconds. */
   readonly monotonic: () => number
 }
@@ -45,7 +47,7 @@ export const nodeSnapshots = (facts: SystemFacts, parts: SnapshotParts): (() => 
         ...parts.processes()
       ],
       cluster: null,
-      clients: null
+      clients: parts.clients()
     }
   }
 }

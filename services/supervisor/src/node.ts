@@ -15,6 +15,8 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { AccessBoard, type AccessInput } from "./access-board.ts"
+import type { ClientOrder } from "@meridian/protocol/access/client-list"
+import { clientList, orderOf } from "./client-list.ts"
 import { openClientMemory } from "./client-memory.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
@@ -111,6 +113,20 @@ const HEALTH_INTERVAL_MS = 2_000
 /** How often the control process gets a new picture. */
 const SNAPSHOT_INTERVAL_MS = 1_000
 
+/** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
+const CLIENTS_IN_PICTURE = 1_000
+const CLIENTS_INTERVAL_SECONDS = 10
+
+/** What was read last, for so many seconds. */
+const seldom = <A>(seconds: number, now: () => number, read: () => A): (() => A) => {
+  let last = read()
+  let at = now()
+  return () => {
+    if (now() - at >= seconds) [last, at] = [read(), now()]
+    return last
+  }
+}
+
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
 const COUNTERS_INTERVAL_MS = 10_000
 
@@ -131,11 +147,13 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const startedAt = monotonic.seconds()
     const log = yield* FiberSet.makeRuntime<never>()
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
-    const started: Partial<Record<Resource, () => unknown>> = {}
+    const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = {}
     const warn = (message: string): void => void log(Effect.logWarning(message))
 
     yield* attempt(() => mkdirSync(plan.stateDirectory, { recursive: true, mode: 0o755 }))
-    const control = yield* attempt(() => openControlSocket(plan.stateDirectory, (resource) => started[resource]?.()))
+    const control = yield* attempt(() =>
+      openControlSocket(plan.stateDirectory, (resource, query) => started[resource]?.(query))
+    )
     yield* Effect.addFinalizer(() => Effect.sync(() => void control.close()))
     const sockets = yield* attempt(() => openSockets(plan))
     if (sockets.unsteered !== undefined && plan.native)
@@ -179,12 +197,8 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         new WorkerSlot({
           index,
           program: plan.programs.worker,
-<<<<<<< HEAD
           clockPage: page.readable,
-=======
-          clockPage,
           clients: clients[index]?.descriptor,
->>>>>>> fdd1ab3 (Put the access list, the limits and the list of clients in front of every worker, and keep that list over their replacement)
           sockets: own,
           board,
           onPeers: (seen) => clock.service.process.broadcast(seen),
@@ -285,10 +299,21 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       ? [places, []]
       : [places.filter((place) => place !== coordinator.service.process), [coordinator.service.process]]
     for (const group of [early, late]) yield* startAll(group)
+    const listed = (order: ClientOrder, most: number) =>
+      clientList(
+        clients.map(({ buffer }) => buffer),
+        { realtime: Date.now() / 1e3, monotonic: monotonic.seconds() },
+        order,
+        most
+      )
+    const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, () =>
+      clients.length === 0 ? null : listed("last", CLIENTS_IN_PICTURE)
+    )
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
       status,
       clock: () => clock.report,
+      clients: clientsNow,
       monotonic: () => monotonic.seconds(),
       processes: () => [
         { name: "clock", ...use(clock.service.process, clock.report?.rss) },
@@ -307,6 +332,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
     started["/snapshot"] = () => latest
     started["/status"] = status
+    started["/clients"] = (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100)
     started["/sources"] = () => clock.report?.sources ?? []
     started["/tracking"] = () => clock.report?.tracking
     const health = setInterval(() => {

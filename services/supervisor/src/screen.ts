@@ -13,6 +13,8 @@ export interface Screen {
   readonly localStratum: number | undefined
   /** Configured upstreams, as written. */
   readonly sources: readonly string[]
+  /** Who may ask what, in a line. */
+  readonly access: string
   readonly stateDirectory: string
   /** --state DIR as the next commands need it, empty for the default directory */
   readonly stateFlag: string
@@ -76,6 +78,7 @@ export const firstScreen = (screen: Screen): string => {
           )
         ]),
     row("clock", clockLine(screen)),
+    row("access", screen.access),
     row("state", screen.stateDirectory),
     ...notes.map((note) => row("note", note)),
     "",

@@ -1,6 +1,7 @@
 /** The list of clients, read out of the table that the packet path writes: bounded, sorted, merged over several tables. */
 import { AccessFlag } from "./access-flags.ts"
 import {
+  type ClientMemory,
   clientMemory,
   Field,
   Header,
@@ -49,56 +50,86 @@ export interface ClientTotals {
 export const averageInterval = ({ count, sinceFirst, sinceLast }: ClientEntry): number | undefined =>
   count < 2 ? undefined : (sinceFirst - sinceLast) / (count - 1)
 
-/** A larger number comes first in the list. */
-export const CLIENT_ORDERS: Readonly<Record<string, (client: ClientEntry) => number>> = {
-  last: (client) => -client.sinceLast,
-  first: (client) => client.sinceFirst,
-  count: (client) => client.count,
-  dropped: (client) => client.dropped,
-  kisses: (client) => client.kisses,
-  interval: (client) => -(averageInterval(client) ?? Infinity)
+/** What an order reads of a record. A larger number comes first in the list. */
+type Order = (words: Int32Array, at: number, now: number) => number
+
+const since = (words: Int32Array, at: number, field: number, now: number): number =>
+  ((now - words[at + field]!) >>> 0) / TICKS_PER_SECOND
+
+export const CLIENT_ORDERS = {
+  last: (words, at, now) => -since(words, at, Field.last, now),
+  first: (words, at, now) => since(words, at, Field.first, now),
+  count: (words, at) => words[at + Field.count]! >>> 0,
+  dropped: (words, at) => words[at + Field.dropped]! >>> 0,
+  kisses: (words, at) => words[at + Field.kissesAndPort]! & 0xffff,
+  interval: (words, at, now) => {
+    const count = words[at + Field.count]! >>> 0
+    const span = since(words, at, Field.first, now) - since(words, at, Field.last, now)
+    return count < 2 ? -Infinity : -span / (count - 1)
+  }
+} as const satisfies Record<string, Order>
+export type ClientOrder = keyof typeof CLIENT_ORDERS
+
+interface Candidate {
+  readonly rank: number
+  readonly memory: ClientMemory
+  readonly at: number
 }
 
 /**
- * The first `most` clients by an order, over all tables. Work and memory are bounded: one pass, at most twice `most` entries kept.
+ * The first `most` clients by an order, over all tables. Work and memory are bounded: one pass over the numbers, and entries are
+ * made of those that are listed alone.
  * @param now ticks
  */
 export const listClients = (
   tables: readonly ArrayBuffer[],
   now: number,
-  order: (client: ClientEntry) => number,
+  order: ClientOrder,
   most: number
 ): readonly ClientEntry[] => {
-  let kept: ClientEntry[] = []
-  const byOrder = (a: ClientEntry, b: ClientEntry): number => order(b) - order(a)
+  const rankOf: Order = CLIENT_ORDERS[order]
+  const byRank = (a: Candidate, b: Candidate): number => b.rank - a.rank
+  let kept: Candidate[] = []
+  let least = -Infinity
   for (const table of tables) {
-    for (const client of clientsOf(table, now)) {
-      kept.push(client)
-      if (kept.length >= 2 * most + 64) kept = kept.toSorted(byOrder).slice(0, most)
+    const memory = clientMemory(table)
+    for (const at of recordsOf(memory)) {
+      const rank = rankOf(memory.words, at, now)
+      if (rank < least) continue
+      kept.push({ rank, memory, at })
+      if (kept.length < 2 * most + 64) continue
+      kept = kept.toSorted(byRank).slice(0, most)
+      least = kept.at(-1)?.rank ?? -Infinity
     }
   }
-  return kept.toSorted(byOrder).slice(0, most)
+  return kept
+    .toSorted(byRank)
+    .slice(0, most)
+    .map(({ memory, at }) => entryOf(memory, at, now))
 }
 
 /** Every client of a table, in no order. */
-export function* clientsOf(table: ArrayBuffer, now: number): Generator<ClientEntry> {
-  const { header, tags, words, levels, sets } = clientMemory(table)
+export const clientsOf = (table: ArrayBuffer, now: number): readonly ClientEntry[] => {
+  const memory = clientMemory(table)
+  return Array.from(recordsOf(memory), (at) => entryOf(memory, at, now))
+}
+
+/** Where the records in use begin. */
+function* recordsOf({ header, tags, words, sets }: ClientMemory): Generator<number> {
   if (header[Header.magic] !== TABLE_MAGIC) return
   for (let record = 0; record < sets * WAYS; record += 1) {
     const at = recordAt(record)
-    if (tags[tagAt(record)] === 0 || words[at + Field.count] === 0) continue
-    yield entryOf(words, levels, at, now)
+    if (tags[tagAt(record)] !== 0 && words[at + Field.count] !== 0) yield at
   }
 }
 
-const entryOf = (words: Int32Array, levels: Float32Array, at: number, now: number): ClientEntry => {
+const entryOf = ({ words, levels }: ClientMemory, at: number, now: number): ClientEntry => {
   const marks = words[at + Field.marks]!
   const isIpv6 = (marks & Mark.ipv6) !== 0
   const address = isIpv6 ? [0, 1, 2, 3] : [3]
   const kissesAndPort = words[at + Field.kissesAndPort]!
   const isOver = (marks & Mark.over) !== 0
   const flags = marks >>> Mark.flagsShift
-  const since = (field: number): number => ((now - words[at + field]!) >>> 0) / TICKS_PER_SECOND
   return {
     family: isIpv6 ? 6 : 4,
     bytes: address.flatMap((word) => bytesOf(words[at + word]!)),
@@ -106,8 +137,8 @@ const entryOf = (words: Int32Array, levels: Float32Array, at: number, now: numbe
     count: words[at + Field.count]! >>> 0,
     dropped: words[at + Field.dropped]! >>> 0,
     kisses: kissesAndPort & 0xffff,
-    sinceLast: since(Field.last),
-    sinceFirst: since(Field.first),
+    sinceLast: since(words, at, Field.last, now),
+    sinceFirst: since(words, at, Field.first, now),
     version: (marks >> 3) & 7,
     mode: marks & 7,
     authenticated: (marks & Mark.authenticated) !== 0,

@@ -148,25 +148,28 @@ describe.each(CASES.map((one) => ({ title: `${one.dialect}: ${one.name}`, one })
   )
 })
 
-describe.runIf(canMakeNamespaces(SUITE) && peersAvailable(SUITE, ["ntpsec-ntpd", "classic-ntpd"]))("real daemons", () => {
-  it.each(["ntpsec", "classic"] as const)("%s's daemon agrees", { timeout: 240_000 }, async (dialect) => {
-    const cases = CASES.filter((one) => one.real && one.dialect === dialect)
-    const server = new NetworkNamespace()
-    const client = new NetworkNamespace()
-    try {
-      client.connect(
-        server,
-        [...addressesUsed(cases), "10.9.200.1/16", "fd09::200:1/64"],
-        ["10.9.0.1/16", "fd09::9/64"]
-      )
-      for (const place of [client, server]) await untilUsable(place)
-      for (const one of cases) {
-        const fates = await askReal(one, { server, client })
-        expect(one.probes.map((probe, index) => ({ ...probe, fate: fates[index] }))).toEqual(one.probes)
+describe.runIf(canMakeNamespaces(SUITE) && peersAvailable(SUITE, ["ntpsec-ntpd", "classic-ntpd"]))(
+  "real daemons",
+  () => {
+    it.each(["ntpsec", "classic"] as const)("%s's daemon agrees", { timeout: 240_000 }, async (dialect) => {
+      const cases = CASES.filter((one) => one.real && one.dialect === dialect)
+      const server = new NetworkNamespace()
+      const client = new NetworkNamespace()
+      try {
+        client.connect(
+          server,
+          [...addressesUsed(cases), "10.9.200.1/16", "fd09::200:1/64"],
+          ["10.9.0.1/16", "fd09::9/64"]
+        )
+        for (const place of [client, server]) await untilUsable(place)
+        for (const one of cases) {
+          const fates = await askReal(one, { server, client })
+          expect(one.probes.map((probe, index) => ({ ...probe, fate: fates[index] }))).toEqual(one.probes)
+        }
+      } finally {
+        client.remove()
+        server.remove()
       }
-    } finally {
-      client.remove()
-      server.remove()
-    }
-  })
-})
+    })
+  }
+)

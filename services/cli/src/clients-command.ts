@@ -1,0 +1,72 @@
+/** `meridian clients`: who asked this node, how often, and what became of it. Exit codes as `meridian sources`. */
+import { defineFlags, parseFlags, renderHelp, valueFlag } from "@meridian/config/flags"
+import { oneOf, wholeNumber } from "@meridian/config/value-types"
+import type { ClientEntry, ClientList } from "@meridian/ipc/client-list"
+import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
+import { NodeUnreachable } from "./status.ts"
+import { cell, table } from "./text-table.ts"
+
+export const clientsCommand = defineFlags({
+  command: "meridian clients",
+  meaning: "Shows who asked this node, over all its workers: how often, since when, and what became of it.",
+  flags: {
+    ...nodeFlags,
+    sort: valueFlag(
+      oneOf("last", "first", "count", "dropped", "kisses", "interval"),
+      "What comes first: the latest, the oldest, the most packets, drops or kisses, the shortest interval. Default: last."
+    ),
+    limit: valueFlag(wholeNumber("N", 1, 10_000), "Clients to show. Default: 25, with --json 10000.")
+  }
+})
+
+const share = (part: number, whole: number): string =>
+  part === 0 ? "-" : `${part} (${part === whole ? 100 : Math.min(99, Math.floor((part / whole) * 100))}%)`
+
+const rowOf = (client: ClientEntry, now: number) => [
+  client.limited ? cell(client.address, "warn") : client.address,
+  String(client.packets),
+  client.interval === null ? "-" : shortSeconds(client.interval),
+  shortSeconds(Math.max(0, now - client.last)),
+  shortSeconds(Math.max(0, now - client.first)),
+  `${client.version}/${client.mode}`,
+  client.authenticated ? "yes" : "-",
+  share(client.dropped, client.packets),
+  client.kisses === 0 ? "-" : String(client.kisses)
+]
+
+/** The list as a table, and what stands behind it. */
+export const formatClients = ({ entries, known, evicted, refused, most, bytes }: ClientList, now: number): string => {
+  const head = ["client", "packets", "every", "last", "since", "v/mode", "auth", "dropped", "kisses"]
+  const remembered = `${known} of at most ${most} clients remembered, in ${(bytes / 2 ** 20).toFixed(1)} MB`
+  const forgotten =
+    evicted + refused === 0 ? "" : `; ${evicted} forgotten for others, ${refused} packets of newcomers not remembered`
+  return `${
+    entries.length === 0
+      ? "nobody asked yet\n"
+      : table(
+          head,
+          entries.map((client) => rowOf(client, now))
+        )
+  }${remembered}${forgotten}\n`
+}
+
+export const runClients = async (programRoot: string, args: readonly string[]): Promise<number> => {
+  const parsed = parseFlags(clientsCommand, args)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian clients: ${parsed.error.message}\n`)
+    return 2
+  }
+  if (parsed.value.help) {
+    process.stdout.write(renderHelp(clientsCommand))
+    return 0
+  }
+  const { state, json, sort, limit } = parsed.value.values
+  const query = `sort=${sort ?? "last"}&limit=${limit ?? (json ? 10_000 : 25)}`
+  const list = await askNode<ClientList>(stateDirectoryOf(state, programRoot), `/clients?${query}`)
+  if (list instanceof NodeUnreachable) {
+    process.stderr.write(`meridian clients: ${list.message}\n`)
+    return 1
+  }
+  process.stdout.write(json ? `${JSON.stringify(list, null, 2)}\n` : formatClients(list, Date.now() / 1e3))
+  return 0
+}

@@ -1,0 +1,69 @@
+/** The list of clients as the workers' memory holds it: for `meridian clients`, and for the node's picture. */
+import { parseAddress } from "@meridian/config/address"
+import type { ClientEntry as ClientReport, ClientList } from "@meridian/ipc/client-list"
+import { ticksAt } from "@meridian/protocol/access/client-layout"
+import {
+  averageInterval,
+  CLIENT_ORDERS,
+  type ClientEntry,
+  type ClientOrder,
+  clientTotals,
+  listClients
+} from "@meridian/protocol/access/client-list"
+
+/** Entries that one answer holds at most. */
+export const MOST_LISTED = 10_000
+
+export interface Moment {
+  /** Unix seconds. */
+  readonly realtime: number
+  /** CLOCK_MONOTONIC, seconds. */
+  readonly monotonic: number
+}
+
+/** The order of this name; of another `last`. */
+export const orderOf = (name: string | null): ClientOrder =>
+  name !== null && Object.hasOwn(CLIENT_ORDERS, name) ? (name as ClientOrder) : "last"
+
+export const clientList = (
+  tables: readonly ArrayBuffer[],
+  moment: Moment,
+  order: ClientOrder,
+  most: number
+): ClientList => {
+  const { entries, room, replaced, refused } = clientTotals(tables)
+  const listed = listClients(tables, ticksAt(moment.monotonic), order, Math.min(most, MOST_LISTED))
+  return {
+    entries: listed.map((client) => reportOf(client, moment.realtime)),
+    known: entries,
+    evicted: replaced,
+    refused,
+    most: room,
+    bytes: tables.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+}
+
+const reportOf = (client: ClientEntry, now: number): ClientReport => ({
+  address: textOf(client),
+  port: client.port,
+  packets: client.count,
+  first: now - client.sinceFirst,
+  last: now - client.sinceLast,
+  interval: averageInterval(client) ?? null,
+  mode: client.mode,
+  version: client.version,
+  authenticated: client.authenticated,
+  dropped: client.dropped,
+  kisses: client.kisses,
+  limited: client.limited,
+  restrictions: client.flags,
+  score: client.level
+})
+
+const textOf = ({ family, bytes }: ClientEntry): string => {
+  if (family === 4) return bytes.join(".")
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    ((bytes[2 * index]! << 8) | bytes[2 * index + 1]!).toString(16)
+  )
+  return parseAddress(groups.join(":"))?.text ?? groups.join(":")
+}
