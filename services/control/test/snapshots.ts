@@ -63,12 +63,16 @@ export const clientsOf = (count: number): ClientList => ({
     interval: index === 0 ? null : 64,
     mode: 3,
     version: 4,
-    authenticated: 0,
+    authenticated: false,
     dropped: 0,
     kisses: 0,
-    restrictions: 0
+    limited: false,
+    restrictions: 0,
+    score: 0
   })),
+  known: count,
   evicted: 0,
+  refused: 0,
   most: 10_000,
   bytes: count * 100
 })

@@ -138,7 +138,7 @@ export const monitorVariables: Readonly<Record<string, Variable>> = {
     ),
   mru_exists: ({ snapshot }) =>
     whole(snapshot.clients?.entries.reduce((sum, { packets }) => sum + packets - 1, 0) ?? 0),
-  mru_new: ({ snapshot }) => whole((snapshot.clients?.entries.length ?? 0) + (snapshot.clients?.evicted ?? 0)),
+  mru_new: ({ snapshot }) => whole((snapshot.clients?.known ?? 0) + (snapshot.clients?.evicted ?? 0)),
   mru_recycleold: () => "0",
   mru_recyclefull: ({ snapshot }) => whole(snapshot.clients?.evicted ?? 0),
   mru_none: () => "0",
