@@ -265,3 +265,7 @@ export const servedClock = (reader: ClockPageReader): ServedClock => {
     isGood: () => isLineGood(renew(), monotonicNanoseconds(monotonic.seconds()))
   }
 }
+
+/** Unix seconds by the page behind a descriptor; by CLOCK_REALTIME where a process was handed none. */
+export const unixClock = (descriptor: number | undefined): (() => number) =>
+  descriptor === undefined ? () => Date.now() / 1e3 : servedClock(openClockPageReader(descriptor)).unix

@@ -7,6 +7,7 @@ export const USAGE = `meridian coordinator: started by the supervisor (\`meridia
 
   --state DIR             its files and its Unix socket DIR/coordinator.sock
   --node NAME             this node's name: a-z, 0-9 and inner hyphens; the host's name by default
+  --clock-page FD         the clock page that it inherits; without one it goes by CLOCK_REALTIME
   --version V             the release that runs, for the cluster's list of members
   --workers N             workers the node is to have
   --nats HOST:PORT        a NATS server (repeatable); without one the log is an SQLite file in DIR
@@ -43,6 +44,8 @@ const DAY_MS = 86_400_000
 
 export interface Arguments {
   readonly directory: string
+  /** Descriptor of the page that served time is read from. */
+  readonly clockPage: number | undefined
   readonly node: string
   readonly version: string
   readonly workers: number
@@ -85,6 +88,7 @@ export const parseArguments = (args: ReadonlyArray<string>): Arguments | undefin
   }
   return {
     directory: values.state,
+    clockPage: optional(values["clock-page"], (text) => wholeNumber("--clock-page", text, 0, 65_535)),
     node,
     version: values.version,
     workers: wholeNumber("--workers", values.workers, 0, 65_535),
@@ -108,6 +112,7 @@ const parseValues = (args: ReadonlyArray<string>) =>
     options: {
       help: { type: "boolean", default: false },
       state: { type: "string" },
+      "clock-page": { type: "string" },
       node: { type: "string" },
       version: { type: "string", default: "0.0.0" },
       workers: { type: "string", default: "0" },

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import { mkdirSync } from "node:fs"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { unixClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { type FromCoordinator, parseToCoordinator } from "@meridian/ipc/coordinator-report"
 import { openApi } from "./api.ts"
@@ -73,7 +74,9 @@ const sayReady = (): void => {
 
 const startCluster = async () => (settings.nats === undefined ? undefined : await import("./cluster.ts"))
 
-const now = (): number => Date.now() + settings.clockOffsetMs
+const served = unixClock(settings.clockPage)
+/** Served time, whole milliseconds: keys are minted, rotated and retired by it, whatever this machine's clock says. */
+const now = (): number => Math.floor(served() * 1e3) + settings.clockOffsetMs
 
 const cookieKeys =
   settings.cookieKeyFile === undefined

@@ -10,6 +10,7 @@ describe("arguments", () => {
   it("are read, with defaults", () => {
     expect(parseArguments(["--state", "/s", "--node", "a"])).toMatchObject({
       directory: "/s",
+      clockPage: undefined,
       node: "a",
       nats: undefined,
       mint: { nts: true, symmetric: false },

@@ -20,6 +20,8 @@ export interface StoreEvents {
   /** Other certificates are in use from now on. May throw, which leaves the old ones in use. */
   readonly onChange: (certificates: readonly LoadedCertificate[]) => void
   readonly onWarning: (message: string) => void
+  /** Unix seconds by which certificates' dates are judged; CLOCK_REALTIME unless told. */
+  readonly now?: () => number
 }
 
 interface Place {
@@ -114,7 +116,7 @@ export class CertificateStore {
   }
 
   private read(place: Place): void {
-    const now = Date.now() / 1000
+    const now = this.events.now?.() ?? Date.now() / 1000
     try {
       const next = readCertificate(place.files, now)
       const { loaded } = place

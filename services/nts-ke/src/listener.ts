@@ -12,6 +12,8 @@ import type { Door, OpenTls, TlsPort, TlsPortSettings } from "./tls-port.ts"
 export interface ListenerSettings extends TlsPortSettings {
   readonly admission: AdmissionLimits
   readonly answer: AnswerSettings
+  /** Unix seconds by which master keys are judged. */
+  readonly now: () => number
 }
 
 export class NtsKeListener {
@@ -71,7 +73,7 @@ export class NtsKeListener {
   }
 
   private answer(message: RecordDecoder, exporter: Exporter): Uint8Array<ArrayBuffer> {
-    const masterKey = this.keys.activeAt(Date.now() / 1000)
+    const masterKey = this.keys.activeAt(this.settings.now())
     const { outcome, reply, aead } = answerRequest(message, exporter, masterKey, this.settings.answer)
     this.counters.countOutcome(outcome)
     if (aead !== undefined) this.counters.countAgreement(aead.name, COOKIES_PER_REPLY)

@@ -1,10 +1,11 @@
 /**
  * An NTS-KE process: listens on the sockets its supervisor opened, answers NTS key establishment (RFC 8915 §4) by its part of
- * the serving plan, until told to drain. Arguments: --sockets FD[,FD…]; without the addon it listens where the plan says.
+ * the serving plan, until told to drain. Arguments: --clock-page FD --sockets FD[,FD…]; without the addon it listens where the plan says.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { KeyRing } from "@meridian/auth/key-ring"
+import { unixClock } from "@meridian/clocks/clock-page"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
@@ -29,7 +30,11 @@ const fail = (message: string, status: 1 | 2): never => {
 const explain = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const { values } = parseArgs({
-  options: { help: { type: "boolean", default: false }, sockets: { type: "string", default: "" } }
+  options: {
+    help: { type: "boolean", default: false },
+    sockets: { type: "string", default: "" },
+    "clock-page": { type: "string" }
+  }
 })
 if (values.help || process.send === undefined)
   fail("started by the supervisor (`meridian up`), which hands it listening sockets and its plan", 2)
@@ -49,9 +54,12 @@ const channel = new SupervisorChannel<NtsKePlan, ToNtsKe, FromNtsKe>({
 const warn = (message: string): void => channel.warn(message)
 const { plan: first, sockets: places } = await channel.first
 
+/** Served time: what this machine believes of it is no reason to refuse a key or a certificate. */
+const now = unixClock(values["clock-page"] === undefined ? undefined : Number(values["clock-page"]))
+
 const readSettings = (): Settings => {
   try {
-    return settingsOf(first)
+    return settingsOf(first, now())
   } catch (error) {
     return fail(explain(error), 2)
   }
@@ -70,7 +78,8 @@ if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured;
 const sealing = aeadProvider().batch
 const store: CertificateStore = new CertificateStore(settings.certificates, {
   onChange: (certificates) => listener.useCertificates(certificates),
-  onWarning: warn
+  onWarning: warn,
+  now
 })
 
 const { TlsListener, reason } = nativeTls()
@@ -82,7 +91,7 @@ const openListener = (): NtsKeListener => {
   if (store.current.length === 0) return fail("no certificate can be used; see the warnings before", 1)
   const { tls, admission, exchangeSeconds, aeads, timeServer } = settings
   try {
-    const listening = { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing } }
+    const listening = { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing }, now }
     return new NtsKeListener(
       store.current,
       listening,

@@ -27,7 +27,7 @@ export interface Settings {
 const DEFAULT_EXCHANGE_SECONDS = 2
 
 /** @throws SettingsError, or what making the development certificate throws */
-export const settingsOf = (plan: NtsKePlan): Settings => {
+export const settingsOf = (plan: NtsKePlan, now: number): Settings => {
   const { host, port } = plan.timeServer
   if (host !== null && hostName(Buffer.from(host)) === undefined)
     throw new SettingsError(`expected an NTP server with a host name in ASCII, found ${JSON.stringify(host)}`)
@@ -38,7 +38,7 @@ export const settingsOf = (plan: NtsKePlan): Settings => {
     certificates:
       plan.certificates.length > 0
         ? plan.certificates
-        : [developmentCertificate(plan.developmentDirectory, hostname(), Date.now() / 1000)],
+        : [developmentCertificate(plan.developmentDirectory, hostname(), now)],
     tls: {
       minimum: tls.minimum ?? defaultTlsSettings.minimum,
       maximum: tls.maximum ?? defaultTlsSettings.maximum,

@@ -8,6 +8,7 @@ import { defaultTlsSettings } from "../src/tls-settings.ts"
 import { childEnvironment, makeFolder, settingsWith, startService } from "./running-service.ts"
 
 const files = { certificate: "a,b.crt", key: "a.key" }
+const NOW = 1_795_000_000
 const plan = (change: Parameters<typeof settingsWith>[0] = {}) => ({
   ...settingsWith({ certificates: [files], handshakeSeconds: null, exchangeSeconds: null, ...change }),
   generations: []
@@ -15,7 +16,7 @@ const plan = (change: Parameters<typeof settingsWith>[0] = {}) => ({
 
 describe("the settings of an NTS-KE process", () => {
   it("are this service's own where the plan leaves the choice", () => {
-    expect(settingsOf(plan({ reportSeconds: 1 }))).toEqual({
+    expect(settingsOf(plan({ reportSeconds: 1 }), NOW)).toEqual({
       certificates: [files],
       tls: defaultTlsSettings,
       exchangeSeconds: 2,
@@ -32,7 +33,10 @@ describe("the settings of an NTS-KE process", () => {
     const admission = { connections: 9, connectionsPerAddress: 3, rate, ratePerAddress: { perSecond: 0, burst: 0 } }
     const timeServer = { host: "ntp.example", port: 1123 }
     expect(
-      settingsOf(plan({ tls, admission, timeServer, handshakeSeconds: 1.5, exchangeSeconds: 0.5, aeads: [30, 15] }))
+      settingsOf(
+        plan({ tls, admission, timeServer, handshakeSeconds: 1.5, exchangeSeconds: 0.5, aeads: [30, 15] }),
+        NOW
+      )
     ).toMatchObject({
       tls: { ...tls, handshakeSeconds: 1.5 },
       exchangeSeconds: 0.5,
@@ -44,7 +48,7 @@ describe("the settings of an NTS-KE process", () => {
 
   it("that cannot be meant are refused", () => {
     for (const change of [{ aeads: [15, 99] }, { timeServer: { host: "two words", port: null } }])
-      expect(() => settingsOf(plan(change))).toThrow(expect.objectContaining({ _tag: "SettingsError" }))
+      expect(() => settingsOf(plan(change), NOW)).toThrow(expect.objectContaining({ _tag: "SettingsError" }))
   })
 
   it("name the places to listen where no descriptor is inherited", () => {

@@ -16,6 +16,8 @@ const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-f
 export interface CoordinatorLaunch {
   /** The service's main.ts. */
   readonly program: string
+  /** The clock page, open for reading. */
+  readonly clockPage: number
   readonly arguments: readonly string[]
   /** What it finds in its environment besides ours. */
   readonly environment: Readonly<Record<string, string>>
@@ -28,12 +30,13 @@ export class CoordinatorPlace {
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined
 
-  constructor({ program, arguments: args, environment, onKeys, warn }: CoordinatorLaunch) {
+  constructor({ program, clockPage, arguments: args, environment, onKeys, warn }: CoordinatorLaunch) {
     this.service = new Service(
       {
         name: "coordinator",
         program,
         nodeFlags: NODE_FLAGS,
+        descriptors: { "--clock-page": [clockPage] },
         arguments: args,
         environment,
         read: parseFromCoordinator,

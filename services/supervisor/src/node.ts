@@ -206,11 +206,13 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         })
     )
     const ntsKe: readonly NtsKeSlot[] = listeners.map(
-      (own, index) => new NtsKeSlot({ index, program: plan.programs.ntsKe, sockets: own, board, warn })
+      (own, index) =>
+        new NtsKeSlot({ index, program: plan.programs.ntsKe, clockPage: page.readable, sockets: own, board, warn })
     )
 
     const coordinator = new CoordinatorPlace({
       program: plan.programs.coordinator,
+      clockPage: page.readable,
       arguments: plan.coordinatorArguments,
       environment: plan.coordinatorEnvironment,
       onKeys: (given) => keyBoard.useLog(given),

@@ -17,6 +17,8 @@ export interface NtsKeLaunch {
   readonly index: number
   /** The service's main.ts. */
   readonly program: string
+  /** The clock page, open for reading. */
+  readonly clockPage: number
   /** Listening sockets, held by the supervisor; with no addon there are none, and the process binds them itself. */
   readonly sockets: HandedSockets
   readonly board: PlanBoard
@@ -31,14 +33,14 @@ export class NtsKeSlot {
   private retired: NtsKeCounters = noNtsKeCounters
   private readonly latest = new Map<number, NtsKeReport>()
 
-  constructor({ index, program, sockets, board, warn }: NtsKeLaunch) {
+  constructor({ index, program, clockPage, sockets, board, warn }: NtsKeLaunch) {
     this.index = index
     this.service = new Service(
       {
         name: `nts-ke ${index}`,
         program,
         nodeFlags: NODE_FLAGS,
-        descriptors: { "--sockets": sockets.descriptors },
+        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
         places: sockets.places,
         plan: () => projections.ntsKe(board.plan),
         read: parseFromNtsKe,
