@@ -152,6 +152,17 @@ describe.each([
     expect(good).toBe(asked)
   })
 
+  it.each([HOUR, -HOUR])("stamps a request that waited for its worker through a step by %d s", async (seconds) => {
+    const pids = (await node.status()).workers.map(({ pid }) => pid)
+    for (const pid of pids) process.kill(pid, "SIGSTOP")
+    const answer = client.ask()
+    await sleep(100)
+    realtime.step(seconds)
+    await sleep(100)
+    for (const pid of pids) process.kill(pid, "SIGCONT")
+    expect(await answer).toEqual({ isGood: true, beyond: 0 })
+  })
+
   it("serves on while its clock's process is stopped, and once it goes on", async () => {
     const pid = await theClockProcess(node)
     process.kill(pid, "SIGSTOP")
