@@ -4,7 +4,8 @@
  *
  * Skips when nothing changed. Without a compiler it says so and exits 0: Meridian then runs on its TypeScript fallback.
  * A compiler that fails exits 1 (imported by another script, it only says so). `--sanitize` builds
- * build/meridian-asan.node with AddressSanitizer and UBSan, warnings being errors.
+ * build/meridian-asan.node with AddressSanitizer and UBSan, warnings being errors. `--headers FOLDER --target FOLDER` builds
+ * for another architecture's Node with the compiler that CC names, as packaging does.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -94,9 +95,15 @@ const compile = (pinnedNode, flags, sources, target) => {
   return true
 }
 
+/** The value of a flag of the command line, where this script is the command. */
+const flag = (name) => {
+  const at = direct ? process.argv.indexOf(name) : -1
+  return at < 0 ? undefined : process.argv[at + 1]
+}
+
 const buildAddon = (sanitize) => {
   if (process.platform !== "linux") return say(`the addon is for Linux; ${process.platform} is ${FALLBACK}`)
-  const pinnedNode = findPinnedNode()
+  const pinnedNode = flag("--headers") ?? findPinnedNode()
   if (pinnedNode === undefined)
     return say(`no Node headers for ${process.platform}-${process.arch} in node_modules; ${FALLBACK}`)
   const files = folders.flatMap((folder) =>
@@ -109,7 +116,7 @@ const buildAddon = (sanitize) => {
   const { version } = JSON.parse(readFileSync(join(pinnedNode, "package.json"), "utf8"))
   const flags = compilerFlags(`v${version}`, sources, sanitize)
   const wanted = fingerprint(flags, files)
-  const build = join(here, "build")
+  const build = flag("--target") ?? join(here, "build")
   const target = join(build, sanitize ? "meridian-asan.node" : "meridian.node")
   const stamp = `${target}.sha256`
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return

@@ -25,7 +25,7 @@ import { sourcesCommand } from "./sources-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
 
 /** By the command's name, or its name and verb. */
-const topics: Readonly<Record<string, CommandLine>> = {
+export const topics: Readonly<Record<string, CommandLine>> = {
   up: upCommand,
   status: statusCommand,
   query: queryCommand,
