@@ -68,6 +68,7 @@ NAPI_MODULE_INIT() {
   register_clock_page(env, exports);
   register_memory(env, exports);
   register_shared_memory(env, exports);
+  register_service_manager(env, exports);
   register_digests(env, exports);
   register_mac_keys(env, exports);
   register_shm_segment(env, exports);

@@ -91,6 +91,8 @@ export interface NativeAddon {
   /** Memory to share; see native/shared-memory.c. */
   readonly makeSharedMemory: (name: string, bytes: number) => number
   readonly mapSharedMemory: (descriptor: number) => ArrayBuffer
+  /** One datagram to the service manager; see native/service-manager.c. */
+  readonly notifyServiceManager: (path: string, text: string) => void
   /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */
   readonly smallestClockStep: () => number
   readonly ClockPage: new (descriptor: number, writable: boolean) => NativeClockPage

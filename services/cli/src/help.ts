@@ -22,7 +22,9 @@ import {
 import { type CommandLine, renderHelp } from "@meridian/config/flags"
 import { clientsCommand } from "./clients-command.ts"
 import { sourcesCommand } from "./sources-command.ts"
+import { initCommand } from "./init-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
+import { waitsyncCommand } from "./waitsync-command.ts"
 
 /** By the command's name, or its name and verb. */
 export const topics: Readonly<Record<string, CommandLine>> = {
@@ -32,6 +34,8 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   sources: sourcesCommand,
   tracking: trackingCommand,
   clients: clientsCommand,
+  waitsync: waitsyncCommand,
+  init: initCommand,
   config: configCheckCommand,
   log: logCommand,
   explain: explainCommand,
@@ -55,6 +59,8 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian sources                the servers it asks, and what it makes of them
   meridian tracking               how its clock does, and whom it follows
   meridian clients                who asks it, how often, and what becomes of that
+  meridian waitsync [SECONDS]     returns when the clock is synchronised
+  meridian init [PURPOSE]         a configuration to start from
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to
   meridian config reference       every directive: syntax, default, meaning
   meridian log [--follow]         the events of the node's log

@@ -7,12 +7,14 @@ import { runCluster } from "./cluster-command.ts"
 import { checkConfiguration } from "./config-check.ts"
 import { runExplain } from "./explain-command.ts"
 import { overview } from "./help.ts"
+import { runInit } from "./init-command.ts"
 import { runKeys } from "./keys-command.ts"
 import { runLog } from "./log-command.ts"
 import { runQuery } from "./query-command.ts"
 import { runSources } from "./sources-command.ts"
 import { runStatus } from "./status-command.ts"
 import { runTracking } from "./tracking-command.ts"
+import { runWaitsync } from "./waitsync-command.ts"
 
 const programRoot = resolve(import.meta.dirname, "../../..")
 const [command = "help", ...args] = process.argv.slice(2)
@@ -49,6 +51,8 @@ const commands: Record<string, () => number | Promise<number>> = {
   sources: () => runSources(programRoot, args),
   tracking: () => runTracking(programRoot, args),
   clients: () => runClients(programRoot, args),
+  waitsync: () => runWaitsync(programRoot, args),
+  init: () => runInit(programRoot, args),
   config: () => checkConfiguration(args),
   log: () => runLog(programRoot, args),
   keys: () => runKeys(programRoot, args),

@@ -15,6 +15,7 @@ import type { Settings } from "@meridian/config/settings"
 import { machineAddresses, readConfigurationFile } from "@meridian/system/configuration-files"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
+import { serviceManager } from "@meridian/system/service-manager"
 import { openLog } from "@meridian/ipc/log"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import * as Effect from "effect/Effect"
@@ -78,6 +79,9 @@ const planOf = (settings: Settings): NodePlan => {
   }
 }
 
+/** How often a service manager that does not watch hears how the node does. */
+const STATUS_LINE_MS = 10_000
+
 type Signal = "SIGTERM" | "SIGINT" | "SIGHUP"
 
 // Children inherit the environment, and the key is the coordinator's alone.
@@ -125,16 +129,30 @@ const program = Effect.gen(function* () {
     })
   )
   releaseStartupPagesSoon()
+  const manager = serviceManager(process.env, process.pid)
+  const inOneLine = (): string => {
+    const { clock, totals } = node.status()
+    const how = clock.synchronised
+      ? `synchronised, stratum ${clock.stratum}, following ${clock.source}`
+      : "not synchronised"
+    return `${how}; ${totals.replied} replies`
+  }
+  manager.ready(inOneLine())
+  const beat = setInterval(() => manager.alive(inOneLine()), manager.watchdogMs ?? STATUS_LINE_MS)
+  yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(beat)))
   for (;;) {
     const signal = yield* Queue.take(signals)
     if (signal === "SIGHUP") {
+      manager.reloading()
       log.reopen()
       yield* Effect.logInfo("replacing the workers one by one (SIGHUP)")
       yield* node.reload
       yield* Effect.logInfo("the workers are replaced")
+      manager.ready(inOneLine())
       continue
     }
     for (const again of ["SIGTERM", "SIGINT"] as const) process.on(again, () => process.exit(130))
+    manager.stopping()
     yield* node.drain
     const { received, replied } = node.status().totals
     yield* Effect.logInfo(`drained and ended (${signal}): ${received} received, ${replied} replied`)

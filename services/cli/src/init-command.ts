@@ -1,0 +1,93 @@
+/**
+ * `meridian init [PURPOSE] [--out FILE]`: a configuration to start from, for what the node is to be. Asks where it is not
+ * told and a terminal is there. Exit codes: 0 written or shown, 1 it could not be written, 2 wrong flag or purpose.
+ */
+import { readFileSync, writeFileSync } from "node:fs"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { createInterface } from "node:readline/promises"
+import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import { path } from "@meridian/config/value-types"
+
+const purposes = {
+  client: "a machine that wants the right time and answers nobody else",
+  "lan-server": "time for a local network",
+  "pool-member": "a server of the NTP Pool",
+  "nts-server": "time with NTS, with a certificate of Let's Encrypt",
+  "stratum-1": "a GPS receiver by gpsd, with pulses",
+  "samba-dc": "a domain controller of Samba's",
+  "anycast-fleet": "one node of a fleet behind an anycast address"
+} as const
+type Purpose = keyof typeof purposes
+
+const list = (): string =>
+  Object.entries(purposes)
+    .map(([name, meaning]) => `  ${name.padEnd(14)}  ${meaning}\n`)
+    .join("")
+
+export const initCommand = defineFlags({
+  command: "meridian init",
+  meaning: `Writes a configuration to start from. PURPOSE is one of ${Object.keys(purposes).join(", ")}; without it the command asks.`,
+  flags: {
+    out: valueFlag(path("FILE"), "Where to write it; a file that is there is left alone. Default: shows it."),
+    list: switchFlag("Lists the purposes.")
+  },
+  positional: { name: "PURPOSE", meaning: "What the node is to be.", least: 0, most: 1 }
+})
+
+/** In a checkout the starters lie with the packaging, in a package below share. */
+const starter = (programRoot: string, purpose: Purpose): string => {
+  const places = [
+    join(programRoot, "infra/packaging/starters"),
+    join(programRoot, "share/starters"),
+    "/usr/share/doc/meridian-time/examples"
+  ]
+  const folder = places.find((place) => existsSync(join(place, `${purpose}.conf`))) ?? (places[0] as string)
+  return readFileSync(join(folder, `${purpose}.conf`), "utf8")
+}
+
+const isPurpose = (word: string): word is Purpose => Object.hasOwn(purposes, word)
+
+const askPurpose = async (): Promise<string> => {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  process.stderr.write(`What is this node to be?\n${list()}`)
+  const answer = await terminal.question("> ")
+  terminal.close()
+  return answer.trim()
+}
+
+export const runInit = async (programRoot: string, args: readonly string[]): Promise<number> => {
+  const parsed = parseFlags(initCommand, args)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian init: ${parsed.error.message}\n`)
+    return 2
+  }
+  const { values, positionals, help } = parsed.value
+  if (help || values.list) {
+    process.stdout.write(help ? renderHelp(initCommand) : list())
+    return 0
+  }
+  const word = positionals[0] ?? (process.stdin.isTTY === true ? await askPurpose() : "")
+  if (!isPurpose(word)) {
+    process.stderr.write(`meridian init: found ${JSON.stringify(word)}, expected a purpose:\n${list()}`)
+    return 2
+  }
+  const text = starter(programRoot, word)
+  if (values.out === undefined) {
+    process.stdout.write(text)
+    return 0
+  }
+  try {
+    writeFileSync(values.out, text, { flag: "wx", mode: 0o644 })
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code === "EEXIST"
+    process.stderr.write(
+      isThere
+        ? `meridian init: ${values.out} is there already and was left alone; name another file\n`
+        : `meridian init: ${values.out} cannot be written; does its folder exist, and may you write there?\n`
+    )
+    return 1
+  }
+  process.stdout.write(`${values.out} is written. Next: meridian config check ${values.out}\n`)
+  return 0
+}
