@@ -1,0 +1,308 @@
+/**
+ * The side that asks (RFC 5906 §9, §11; the order is the reference's): one association's exchange with a server or a symmetric
+ * peer. Each packet carries at most one request of ours, and in symmetric modes the response to one of theirs. What was learned
+ * is in the status word.
+ *
+ * Time is believed of packets under the session's key once the other side is proventic: its certificate trail ends in trust,
+ * its identity is proved where a group is named, and a signature of its verified after that.
+ */
+import {
+  type AutokeyField,
+  AutokeyOperation,
+  type AutokeyPacket,
+  type AutokeyValue,
+  encodeAutokeyValues,
+  type LeapSecondsValues
+} from "@meridian/wire/autokey-fields"
+import type { AssociationParts, AssociationState } from "./association-state.ts"
+import type { ExchangeFault } from "./exchange-fault.ts"
+import { faultLine } from "./exchange-fault.ts"
+import { hostStatus } from "./host.ts"
+import { followsInChain, KeyList, keyListLength } from "./key-list.ts"
+import { challengeFor } from "./proof.ts"
+import { receiveResponse } from "./response.ts"
+import { type AddressPair, PUBLIC_COOKIE, SessionKeys } from "./session-key.ts"
+import { signValue, unsignedValue } from "./signed-value.ts"
+import { StatusFlag } from "./status-word.ts"
+
+/** What packets go by. */
+export interface PacketContext {
+  /** In the packet's own direction. */
+  readonly pair: AddressPair
+  /** Served time, Unix seconds; undefined where this host is not synchronised. */
+  readonly now: number | undefined
+  /** Seconds between packets. */
+  readonly pollSeconds: number
+}
+
+/** What the next packet carries and is keyed with. */
+export interface Outgoing {
+  readonly fields: readonly AutokeyField[]
+  readonly keyId: number
+  readonly cookie: number
+}
+
+/** What a received packet is worth. */
+export interface Received {
+  /** The MAC verified, and the key id was one that we wait for. */
+  readonly isAuthentic: boolean
+  /** The time in it may be used. */
+  readonly isTimeUsable: boolean
+  /** The exchange begins anew. */
+  readonly restarted: boolean
+}
+
+const NOTHING: Received = { isAuthentic: false, isTimeUsable: false, restarted: false }
+const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800
+
+export class AutokeyAssociation {
+  readonly state: AssociationState
+  private readonly keys: SessionKeys
+  private list: KeyList | undefined
+  private listCookie = PUBLIC_COOKIE
+  private listValues: AutokeyValue | undefined
+  private offersList = false
+  private sentKeyId = 0
+  /** The key id of the packet before, in symmetric modes. */
+  private chainKeyId = 0
+  private pendingRequest: AutokeyField | undefined
+
+  /** @param associationId 16 bits, not 0 */
+  constructor(parts: AssociationParts, associationId: number) {
+    this.keys = new SessionKeys(parts.digests, parts.host.digest)
+    this.state = {
+      parts,
+      associationId,
+      peerAssociationId: 0,
+      status: 0,
+      subject: "",
+      issuer: "",
+      peerKey: undefined,
+      scheme: undefined,
+      trail: undefined,
+      trailLength: 0,
+      gqPublic: undefined,
+      challenge: undefined,
+      cookie: PUBLIC_COOKIE,
+      ownCookie: parts.randomWord(),
+      cookieStamps: undefined,
+      received: undefined,
+      leapSeconds: undefined,
+      hasLeapTable: false
+    }
+  }
+
+  /** The status word as ntpq shows it in `flags`. */
+  get status(): number {
+    return this.state.status
+  }
+
+  get hostName(): string {
+    return this.state.subject
+  }
+
+  /** What the other side said of TAI, once verified. */
+  get leapSeconds(): LeapSecondsValues | undefined {
+    return this.state.leapSeconds
+  }
+
+  get macBytes(): number {
+    return this.keys.macBytes
+  }
+
+  /** Begins anew: everything learned is forgotten. */
+  restart(): void {
+    const { state } = this
+    Object.assign(state, {
+      peerAssociationId: 0,
+      status: 0,
+      subject: "",
+      issuer: "",
+      peerKey: undefined,
+      scheme: undefined,
+      trail: undefined,
+      trailLength: 0,
+      gqPublic: undefined,
+      challenge: undefined,
+      cookie: PUBLIC_COOKIE,
+      ownCookie: state.parts.randomWord(),
+      cookieStamps: undefined,
+      received: undefined,
+      leapSeconds: undefined
+    })
+    this.list = undefined
+    this.pendingRequest = undefined
+    this.offersList = false
+  }
+
+  /**
+   * Fields, key id and cookie of the next packet.
+   * @param isPeerSynchronised of a symmetric peer: whether its last header said so
+   */
+  next(context: PacketContext, isPeerSynchronised = false): Outgoing {
+    const keyId = this.nextKeyId(context)
+    const fields: AutokeyField[] = []
+    const response = this.takeResponse(context)
+    if (response !== undefined) fields.push(response)
+    const own = this.nextField(context, isPeerSynchronised)
+    if (own !== undefined) fields.push(own)
+    this.sentKeyId = keyId
+    return { fields, keyId, cookie: fields.length > 0 ? PUBLIC_COOKIE : this.state.cookie }
+  }
+
+  /** Writes key id and MAC behind the first `length` octets of a packet. Returns the packet's length. */
+  seal(packet: Uint8Array, length: number, { pair }: PacketContext, { keyId, cookie }: Outgoing): number {
+    return this.keys.append(packet, length, pair, keyId, cookie)
+  }
+
+  /**
+   * Takes in a packet of the other side, which is `mode` server, or active or passive.
+   * @param bytes the whole datagram
+   */
+  receive(bytes: Uint8Array, packet: AutokeyPacket, context: PacketContext): Received {
+    const { state } = this
+    const cookie = packet.fields.length > 0 ? PUBLIC_COOKIE : state.cookie
+    if (!this.keys.verify(bytes, packet.macOffset, context.pair, cookie)) return NOTHING
+    const isServer = state.parts.mode === "client"
+    if (isServer && packet.keyId !== this.sentKeyId) return NOTHING
+    let signed = false
+    for (const field of packet.fields) {
+      const result = this.receiveField(field, context)
+      if (typeof result === "string") {
+        state.parts.record(faultLine(field, result))
+        if (result !== "protocol") return { isAuthentic: true, isTimeUsable: false, restarted: false }
+        this.restart()
+        return { isAuthentic: true, isTimeUsable: false, restarted: true }
+      }
+      signed ||= result
+    }
+    const isInSequence = isServer || this.follows(packet.keyId, context, signed)
+    return {
+      isAuthentic: true,
+      isTimeUsable: isInSequence && (state.status & StatusFlag.proventic) !== 0,
+      restarted: false
+    }
+  }
+
+  /** The next key id of the list; a new list where there is none, or the cookie has changed. */
+  private nextKeyId(context: PacketContext): number {
+    const { state } = this
+    if (this.list === undefined || this.list.isSpent || this.listCookie !== state.cookie) this.makeList(context)
+    return this.list?.take() ?? 0
+  }
+
+  private makeList({ pair, now, pollSeconds }: PacketContext): void {
+    const { state } = this
+    let start = 0
+    while (start <= 65_535) start = state.parts.randomWord() >>> 0
+    this.listCookie = state.cookie
+    // Who is not synchronised signs nothing, and a list that nobody can check is of no use.
+    const length = now === undefined ? 1 : keyListLength(pollSeconds)
+    this.list = KeyList.make(this.keys, pair, state.cookie, start, length)
+    const stamp = ntpSecondsOf(now)
+    this.listValues = signValue(state.parts.host.signer, stamp, stamp, encodeAutokeyValues(this.list.values))
+    this.offersList = stamp !== 0
+  }
+
+  /** The response to a symmetric peer's request that waits. */
+  private takeResponse({ now }: PacketContext): AutokeyField | undefined {
+    const request = this.pendingRequest
+    this.pendingRequest = undefined
+    if (request === undefined) return undefined
+    if (request.operation === AutokeyOperation.autokey) {
+      this.offersList = false
+      return { ...request, isResponse: true, content: this.listValues }
+    }
+    return this.state.parts.responder.answer(request, { cookie: this.state.ownCookie, now }).field
+  }
+
+  private request(operation: number, content: AutokeyValue | undefined): AutokeyField {
+    return { operation, isResponse: false, isError: false, associationId: this.state.associationId, content }
+  }
+
+  /** What to ask next, in the reference's order; undefined where nothing is left to ask. */
+  private nextField({ now }: PacketContext, isPeerSynchronised: boolean): AutokeyField | undefined {
+    const { state } = this
+    const { host, mode, digests, randomBelow, group } = state.parts
+    const { signer } = host
+    const stamp = ntpSecondsOf(now)
+    const lacks = (flag: number): boolean => (state.status & flag) === 0
+    const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+    if (state.status === 0) {
+      const status = hostStatus(host, state.parts.host.certificate.isPrivate ? false : state.hasLeapTable)
+      return this.request(AutokeyOperation.association, unsignedValue(stamp, status, text(host.name)))
+    }
+    if (lacks(StatusFlag.certificate))
+      return this.request(AutokeyOperation.certificate, unsignedValue(stamp, 0, text(state.issuer)))
+    if (lacks(StatusFlag.verified)) {
+      state.challenge = group === undefined ? undefined : challengeFor(state.status, group, digests, randomBelow)
+      if (state.challenge === undefined) return undefined
+      const { operation, value, filestamp } = state.challenge
+      return this.request(operation, signValue(signer, stamp, filestamp, value))
+    }
+    if (lacks(StatusFlag.cookie) && (mode === "client" || (now !== undefined && isPeerSynchronised)))
+      return this.request(
+        AutokeyOperation.cookie,
+        signValue(signer, stamp, host.hostFilestamp, host.hostKey.publicPkcs1)
+      )
+    if (lacks(StatusFlag.autokey)) return this.request(AutokeyOperation.autokey, undefined)
+    if (mode === "symmetric" && this.offersList && !lacks(StatusFlag.signed)) {
+      this.offersList = false
+      const offer = this.request(AutokeyOperation.autokey, this.listValues)
+      return { ...offer, isResponse: true, associationId: state.peerAssociationId }
+    }
+    if (now === undefined) return undefined
+    if (lacks(StatusFlag.signed)) {
+      const { certificate, certificateFilestamp } = host
+      return this.request(AutokeyOperation.sign, signValue(signer, stamp, certificateFilestamp, certificate.der))
+    }
+    if (lacks(StatusFlag.leapSeconds) && state.hasLeapTable)
+      return this.request(AutokeyOperation.leapSeconds, undefined)
+    return undefined
+  }
+
+  /** Whether the field was signed, or why it was not believed. */
+  private receiveField(field: AutokeyField, context: PacketContext): boolean | ExchangeFault {
+    const { state } = this
+    if (field.isResponse) return receiveResponse(state, field, ntpSecondsOf(context.now))
+    if (state.parts.mode === "client" || field.isError) return "protocol"
+    if (field.operation === AutokeyOperation.association) {
+      // A peer that asks again while the exchange runs may have been restarted, or be somebody else: we find out by ourselves.
+      if ((state.status & StatusFlag.certificate) !== 0) return "protocol"
+      if (state.status !== 0 && state.peerAssociationId !== field.associationId) return "protocol"
+      this.pendingRequest = { ...field, associationId: field.associationId }
+      return receiveResponse(state, { ...field, isResponse: true }, ntpSecondsOf(context.now))
+    }
+    this.pendingRequest ??= field
+    return false
+  }
+
+  /** Whether a symmetric peer's key id belongs to its list, as far as its values are known. */
+  private follows(keyId: number, { pair }: PacketContext, signed: boolean): boolean {
+    const { state } = this
+    if (signed) {
+      this.chainKeyId = keyId
+      return true
+    }
+    const { received } = state
+    if (received === undefined) return false
+    const missing = followsInChain(
+      this.keys,
+      pair,
+      state.cookie,
+      keyId,
+      [this.chainKeyId, received.keyId],
+      received.sequence
+    )
+    if (missing === undefined) {
+      state.status &= ~StatusFlag.autokey
+      return false
+    }
+    state.received = { ...received, sequence: Math.max(0, received.sequence - missing - 1) }
+    this.chainKeyId = keyId
+    return true
+  }
+}
+
+const ntpSecondsOf = (unix: number | undefined): number =>
+  unix === undefined ? 0 : (Math.floor(unix) + NTP_UNIX_OFFSET_SECONDS) >>> 0
