@@ -7,6 +7,7 @@
  */
 import { ACCESS_DIRECTIVES } from "./access-directives.ts"
 import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
+import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
 import { type Directive, one, row } from "./directive.ts"
 import { DISCIPLINE_DIRECTIVES } from "./discipline-directives.ts"
@@ -109,6 +110,7 @@ export const DIRECTIVES: readonly Directive[] = [
   logfileDirective,
   ...ACCESS_DIRECTIVES,
   ...AUTHENTICATION_DIRECTIVES,
+  ...AUTOKEY_DIRECTIVES,
   ...SOURCE_DIRECTIVES,
   ...DISCIPLINE_DIRECTIVES,
   ...CLUSTER_DIRECTIVES,

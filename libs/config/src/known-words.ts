@@ -29,7 +29,7 @@ export const KNOWN_WORDS: readonly KnownWord[] = [
   ...words("NTPsec", "dscp"),
   ...words(
     "ntp",
-    `authenticate automax broadcast broadcastclient crypto device ident keysdir manycastclient manycastserver
+    `authenticate automax broadcast broadcastclient device ident manycastclient manycastserver
      multicastclient pollskewlist qos revoke serverresponse simulate trap ttl`
   )
 ]

@@ -31,6 +31,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("cryptonak", settings.cryptoNak, onOrOff),
   ...lineWhereSet("ntpsigndsocket", settings.signdSocket),
   ...describeNts(settings.nts),
+  ...describeAutokey(settings.autokey),
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
   ...describeCluster(settings.cluster)
 ]
@@ -95,6 +96,8 @@ const describeSource = (source: SourceSettings): string => {
     ...switched("true", source.truechimer),
     ...switched("xleave", source.xleave),
     ...given("key", source.key),
+    ...switched("autokey", source.autokey !== undefined),
+    ...given("ident", source.autokey?.ident),
     ...(nts === undefined
       ? []
       : [
@@ -125,6 +128,23 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
     : []),
   line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
 ]
+
+/** The password is not shown, here or anywhere. */
+const describeAutokey = ({
+  enabled,
+  keysDirectory,
+  host,
+  ident,
+  digest
+}: Settings["autokey"]): readonly SettingLine[] =>
+  enabled.value
+    ? [
+        line("keysdir", keysDirectory, quoteWord),
+        line("crypto host", host, String),
+        line("crypto ident", ident, String),
+        line("crypto digest", digest, String)
+      ]
+    : []
 
 const describeCluster = (cluster: Settings["cluster"]): readonly SettingLine[] => [
   line("node", cluster.node, String),

@@ -10,6 +10,7 @@ import {
   type AuthenticationOverrides,
   type AuthenticationSettings
 } from "./authentication-settings.ts"
+import { autokeySettings, type AutokeySettings } from "./autokey-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
 import { ntsDirective } from "./authentication-directives.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
@@ -50,6 +51,7 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly logfile: Sourced<string | undefined>
   readonly localReference: Sourced<LocalReference>
   readonly discipline: DisciplineSettings
+  readonly autokey: AutokeySettings
   readonly cluster: ClusterSettings
   readonly access: AccessSettings
 }
@@ -98,6 +100,7 @@ export const effectiveSettings = (
 
   const sources = sourcesSettings(statements)
   const discipline = disciplineSettings(statements, overrides)
+  const autokey = autokeySettings(statements)
   const cluster = clusterSettings(statements, overrides)
   const access = accessSettings(statements, unread)
 
@@ -124,6 +127,7 @@ export const effectiveSettings = (
     ...authentication.value,
     ...sources.value,
     discipline: discipline.value,
+    autokey: autokey.value,
     cluster: cluster.value,
     access: access.value
   }
@@ -140,11 +144,24 @@ export const effectiveSettings = (
       ...sources.diagnostics,
       ...access.diagnostics,
       ...discipline.diagnostics,
+      ...autokey.diagnostics,
+      ...autokeyWithoutCrypto(statements, autokey.value),
       ...cluster.diagnostics,
       ...cookieFileInCluster(statements, cluster.value)
     ]
   }
 }
+
+/** `server H autokey` without `crypto`: ntpd asks such a server without authentication, and says nothing. */
+const autokeyWithoutCrypto = (statements: readonly Statement[], { enabled }: AutokeySettings): Diagnostic[] =>
+  enabled.value
+    ? []
+    : statements.flatMap(({ places }) => {
+        const where = places.get("autokey")
+        return where === undefined
+          ? []
+          : [errorAt(where, "found 'autokey' without keys to use it with; add the line: crypto pw PASSWORD")]
+      })
 
 const cookieFileInCluster = (statements: readonly Statement[], { nats }: ClusterSettings): Diagnostic[] => {
   const line = statementsOf(statements, ntsDirective).findLast(({ values }) => values.cookie !== undefined)

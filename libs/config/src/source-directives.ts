@@ -1,5 +1,6 @@
 /** The rows of sources of time: servers, pools, peers and reference clocks. */
 import { keyId, aeadId } from "./authentication-types.ts"
+import { keyOwner } from "./autokey-directives.ts"
 import { type Directive, one, optional, row } from "./directive.ts"
 import { decimalNumber, oneOf, path, text, wholeNumber } from "./value-types.ts"
 
@@ -28,7 +29,7 @@ const sourceOptions = {
   bias: decimalNumber("SECONDS", "seconds"),
   ca: path("PATH"),
   cert: path("FILE"),
-  ident: text("GROUP", "the name of a group"),
+  ident: keyOwner("GROUP", "a group's name"),
   key: keyId,
   maxpoll: pollExponent,
   minpoll: pollExponent,

@@ -32,6 +32,11 @@ export interface NtsSourceSettings {
   readonly verify: boolean
 }
 
+export interface AutokeySourceSettings {
+  /** The group that the server must prove to belong to; undefined: a trusted certificate is proof enough. */
+  readonly ident: string | undefined
+}
+
 export interface SourceSettings {
   readonly kind: "server" | "pool" | "peer"
   /** Addresses of this family only. */
@@ -58,6 +63,8 @@ export interface SourceSettings {
   /** Symmetric key; undefined where NTS is on. */
   readonly key: number | undefined
   readonly nts: NtsSourceSettings | undefined
+  /** Authenticated by Autokey; undefined: not. */
+  readonly autokey: AutokeySourceSettings | undefined
 }
 
 export interface SourcesSettings {
@@ -73,7 +80,7 @@ export interface SourcesSettings {
 export const LOCAL_REFERENCE = "127.127.1.0"
 
 /** What the discipline does not know to do with a source yet. */
-const OPTIONS_WITHOUT_EFFECT = ["autokey", "preempt", "mode", "ttl", "ident", "ask", "require", "cert"] as const
+const OPTIONS_WITHOUT_EFFECT = ["preempt", "mode", "ttl", "ask", "require", "cert"] as const
 
 const MIN_POLL = 6
 const MAX_POLL = 10
@@ -216,6 +223,12 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
     diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
   }
   const written = (directive as { readonly name: string }).name as SourceSettings["kind"]
+  if (values.autokey && values.nts)
+    diagnostics.push(warningAt(at("autokey"), "'autokey' has no effect beside 'nts', which is better"))
+  if (values.autokey && !values.nts && values.key !== undefined)
+    diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'autokey', which authenticates by itself"))
+  if (values.ident !== undefined && (!values.autokey || values.nts))
+    diagnostics.push(warningAt(at("ident"), "'ident' has no effect without 'autokey'"))
   // RFC 8915 §1: NTS protects the client-server mode, and no other.
   const isAskedAsServer = written === "peer" && values.nts === true
   if (isAskedAsServer)
@@ -236,7 +249,8 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
     xleave: values.xleave === true,
     bias: values.bias ?? 0,
     mode: values.mode ?? 0,
-    key: values.nts ? undefined : values.key,
+    key: values.nts || values.autokey ? undefined : values.key,
+    autokey: values.autokey && !values.nts ? { ident: values.ident } : undefined,
     nts: values.nts ? { ca: values.ca, aead: values.aead, verify: values.noval !== true } : undefined
   }
   return { value, diagnostics }

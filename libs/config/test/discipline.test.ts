@@ -195,8 +195,8 @@ describe("sources", () => {
   })
 
   it.each([
-    ["autokey", "is known but not acted on yet"],
-    ["ident GROUP", "is known but not acted on yet"],
+    ["autokey", "add the line: crypto pw PASSWORD"],
+    ["ident GROUP", "has no effect without 'autokey'"],
     ["preempt", "is known but not acted on yet"],
     ["mode 3", "is known but not acted on yet"],
     ["ttl 3", "is known but not acted on yet"],

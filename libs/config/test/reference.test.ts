@@ -42,7 +42,7 @@ describe("the reference", () => {
 
   it("says what a reload reads: access, and the files of keys and certificates", () => {
     const read = DIRECTIVES.filter(({ reload }) => reload === "contents").map(({ name }) => name)
-    expect(read).toEqual(["keys", "nts"])
+    expect(read).toEqual(["keys", "nts", "crypto", "keysdir"])
     const claims = renderReferenceText().match(/^ +Takes effect: .*$/gm) ?? []
     expect(new Set(claims.map((claim) => claim.trim()))).toEqual(
       new Set([
