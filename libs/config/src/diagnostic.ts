@@ -33,8 +33,16 @@ const diagnosticAt = (severity: Severity, location: Location, message: string): 
   line: location.line,
   column: location.column,
   length: location.length,
-  lineText: location.lineText
+  lineText: withoutPassword(location.lineText)
 })
+
+/** The line as it may be shown: stars stand for every character of the password of the key files. */
+const withoutPassword = (line: string): string =>
+  /^\s*crypto\b/.test(line)
+    ? line.replace(/(\spw\s+)("[^"]*"?|\S+)/g, (_, before: string, secret: string) => {
+        return before + "*".repeat(Array.from(secret).length)
+      })
+    : line
 
 export const isError = (diagnostic: Diagnostic): boolean => diagnostic.severity === "error"
 

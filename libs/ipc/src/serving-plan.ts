@@ -9,6 +9,7 @@ import { MASTER_KEY_BYTES, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
 import { MAXIMUM_KEY_BYTES, MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
 import { masterKeysOf, type ServingKeys, symmetricKeysOf } from "@meridian/auth/serving-keys"
+import { type AutokeyPlan, autokeyClient, autokeySecrets, type AutokeyServing } from "./autokey-plan.ts"
 import { type DisciplineConfiguration, disciplineConfiguration, keyRange } from "./discipline-configuration.ts"
 import {
   bytes,
@@ -76,7 +77,9 @@ export type ServingSettings = TypeOf<typeof servingSettingsShape>
 export const workerPlan = record({
   ...servingSettings,
   /** Null where the node serves plain time alone: such a worker does not carry the ciphers' memory. */
-  keys: nullable(servingKeys)
+  keys: nullable(servingKeys),
+  /** Null where nobody is served by Autokey. */
+  autokey: nullable(autokeySecrets)
 })
 export type WorkerPlan = TypeOf<typeof workerPlan>
 
@@ -126,7 +129,9 @@ export type NtsKePlan = TypeOf<typeof ntsKePlan>
 export const disciplinePlan = record({
   /** Symmetric keys alone. */
   keys: servingKeys,
-  configuration: disciplineConfiguration
+  configuration: disciplineConfiguration,
+  /** Null where no server is asked by Autokey, or there are no credentials. */
+  autokey: nullable(autokeyClient)
 })
 export type DisciplinePlan = TypeOf<typeof disciplinePlan>
 
@@ -166,19 +171,31 @@ export interface ServingPlan {
   readonly signd: SigndSettings | null
   readonly discipline: DisciplineConfiguration
   readonly control: ControlSettings
+  /** Null where Autokey is off. */
+  readonly autokey: AutokeyServing | null
 }
 
 /** Each kind of process's part: what it works with, and no key beyond. */
 export const projections = {
-  worker: ({ serving, servesKeys, keys }: ServingPlan): WorkerPlan => ({ ...serving, keys: servesKeys ? keys : null }),
+  worker: ({ serving, servesKeys, keys, autokey }: ServingPlan): WorkerPlan => ({
+    ...serving,
+    keys: servesKeys ? keys : null,
+    autokey: autokey === null ? null : { digest: autokey.digest, secrets: autokey.secrets }
+  }),
+  autokey: ({ autokey, serving: { minimumPoll } }: ServingPlan): AutokeyPlan | undefined => {
+    if (autokey === null) return undefined
+    const { host, secrets, leapFile, leapFileHashIgnored } = autokey
+    return { minimumPoll, host, secrets, leapFile, leapFileHashIgnored }
+  },
   ntsKe: ({ ntsKe, keys }: ServingPlan): NtsKePlan | undefined =>
     ntsKe === null ? undefined : { ...ntsKe, generations: masterKeysOf(keys).generations },
   /** No key: those are the signing daemon's. */
   signd: ({ serving, signd }: ServingPlan): SigndPlan | undefined =>
     signd === null ? undefined : { ...serving, ...signd },
-  discipline: ({ discipline, keys }: ServingPlan): DisciplinePlan => ({
+  discipline: ({ discipline, keys, autokey }: ServingPlan): DisciplinePlan => ({
     keys: symmetricKeysOf(keys),
-    configuration: discipline
+    configuration: discipline,
+    autokey: autokey === null || autokey.host === null ? null : { host: autokey.host, parameters: autokey.parameters }
   }),
   control: ({ control, keys }: ServingPlan): ControlPlan => ({
     ...control,

@@ -66,6 +66,7 @@ const whole: ServingPlan = {
     sendCryptoNak: false
   },
   servesKeys: true,
+  autokey: null,
   serving: { minimumPoll: 0, precision: null, tellPeers: false, access: new Uint8Array(3) },
   signd: { socket: "/run/ntpsignd/socket" },
   ntsKe: {

@@ -42,8 +42,12 @@ export const respondReasons = [
   "served-peer",
   /** NTS, authenticated and with fresh cookies */
   "served-nts",
+  /** under an Autokey session key, with a MAC of the reply's own */
+  "served-autokey",
   /** a bad MAC, answered with a crypto-NAK where that is configured */
   "crypto-nak-sent",
+  /** an Autokey session key that does not verify, answered with a crypto-NAK: its cookie is older than the secrets here */
+  "autokey-nak-sent",
   /** an NTS request whose cookie or tag does not verify, answered with the kiss NTSN */
   "nts-nak-sent",
   /** the kisses (RFC 5905 §7.4) of who asks too often, */
@@ -53,7 +57,7 @@ export const respondReasons = [
   "rstr-kiss-sent"
 ] as const
 export type RespondReason = (typeof respondReasons)[number]
-const authenticatedReasons: readonly RespondReason[] = ["served-keyed", "served-peer", "served-nts"]
+const authenticatedReasons: readonly RespondReason[] = ["served-keyed", "served-peer", "served-nts", "served-autokey"]
 
 export const ignoreReasons = [
   /** fewer bytes than a header, zero included */
@@ -74,6 +78,8 @@ export const ignoreReasons = [
   "untrusted-key",
   /** a MAC that does not verify, or of a length its key cannot have */
   "bad-mac",
+  /** an Autokey session key, and no secret here to verify it with */
+  "autokey-no-secret",
   /** NTS extension fields that RFC 8915 does not allow */
   "nts-malformed",
   /** an NTS request where this server has no master keys */

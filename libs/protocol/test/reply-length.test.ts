@@ -199,8 +199,14 @@ it("for any batch of requests", () => {
       const bytes = new Uint8Array(SLOT * SLOTS).fill(UNTOUCHED)
       requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
       const curve = synchronised ? goodCurve : unsynchronisedCurve()
+      const localAddresses = new Uint8Array(SLOTS * 16)
       const moment = servedMoment(curve, { seconds: NOW, nanoseconds: 0 }, 10)
-      server.beginBatch({ bytes, view: new DataView(bytes.buffer), family: 4, addresses }, moment, NOW, 10)
+      server.beginBatch(
+        { bytes, view: new DataView(bytes.buffer), family: 4, addresses, localAddresses },
+        moment,
+        NOW,
+        10
+      )
       const lengths = requests.map(() => 0)
       const waiting: number[] = []
       const settle = (slot: number, outcome: ReturnType<NtpServer["finish"]>): void => {

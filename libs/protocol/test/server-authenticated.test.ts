@@ -97,7 +97,7 @@ const serve = (server: NtpServer, requests: readonly Uint8Array[]) => {
   requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
   const moment = servedMoment(goodCurve, { seconds: NOW, nanoseconds: 0 }, 10)
   const addresses = new Uint8Array(SLOTS * SOURCE_STRIDE)
-  server.beginBatch({ bytes, view, family: 4, addresses }, moment, NOW, 10)
+  server.beginBatch({ bytes, view, family: 4, addresses, localAddresses: new Uint8Array(SLOTS * 16) }, moment, NOW, 10)
   const outcomes = requests.map((request, slot) => {
     const outcome = server.handle(slot, slot * SLOT, request.length, ARRIVED, 0)
     return { outcome, length: server.replyLength }

@@ -48,7 +48,7 @@ const request = (change: Partial<NtpHeader>): Uint8Array => {
 const batchIn = (bytes: Uint8Array, sourcePort = 40_000): RequestBatch => {
   const addresses = new Uint8Array(SOURCE_STRIDE)
   addresses.set([sourcePort >> 8, sourcePort & 0xff, 192, 0, 2, 7], 2)
-  return { bytes, view: new DataView(bytes.buffer), family: 4, addresses }
+  return { bytes, view: new DataView(bytes.buffer), family: 4, addresses, localAddresses: new Uint8Array(16) }
 }
 
 const ask = (bytes: Uint8Array, curve: ClockCurve = goodCurve, sourcePort = 40_000, monotonic = 105) => {

@@ -18,6 +18,8 @@ import { AccessBoard, type AccessInput } from "./access-board.ts"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { clientList, orderOf } from "./client-list.ts"
 import { openClientMemory } from "./client-memory.ts"
+import { AutokeyBoard, type AutokeyFiles } from "./autokey-board.ts"
+import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
@@ -56,6 +58,8 @@ export interface NodePlan {
   readonly controlKey: number | undefined
   /** Where replies to Windows clients are signed, a directory or a socket; undefined where they are not served. */
   readonly signdSocket: string | undefined
+  /** Autokey; undefined where it is off. */
+  readonly autokey: AutokeyFiles | undefined
   /** NTS key establishment; undefined where it is not served. */
   readonly nts: NtsPlan | undefined
   /** For the coordinator's command line: its log, its name, its cluster. */
@@ -69,6 +73,7 @@ export interface NodePlan {
     readonly coordinator: string
     readonly control: string
     readonly signd: string
+    readonly autokey: string
   }
 }
 
@@ -170,7 +175,10 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
-    const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => board.change({ keys }))
+    const autokeyBoard = plan.autokey === undefined ? undefined : new AutokeyBoard(plan.autokey)
+    const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) =>
+      board.change({ keys, autokey: autokeyBoard?.serving(keys) ?? null })
+    )
     const access = new AccessBoard(
       plan.access,
       (encoded) => board.change({ serving: { ...board.plan.serving, access: encoded } }),
@@ -190,6 +198,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       ntsKe: plan.nts?.settings ?? null,
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: plan.discipline,
+      autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
       control: { stateDirectory: plan.stateDirectory, controlKey: plan.controlKey ?? null }
     })
     const workers: readonly WorkerSlot[] = sockets.workers.map(
@@ -240,16 +249,36 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         : new SigndSlot({ program: plan.programs.signd, clockPage: page.readable, sockets: signing, board, warn })
     if (plan.signdSocket !== undefined && signd === undefined)
       warn(`Windows clients are not served, since packets are not steered by kind: ${sockets.unsteered ?? "unknown"}`)
+    const readAutokeyFiles = (): readonly string[] => {
+      if (autokeyBoard === undefined) return []
+      const problems = autokeyBoard.readFiles()
+      board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
+      return problems
+    }
+    const autokeySockets = sockets.ofKind("autokey")
+    const autokey =
+      plan.autokey === undefined || autokeySockets.descriptors.length === 0
+        ? undefined
+        : new AutokeySlot({
+            program: plan.programs.autokey,
+            clockPage: page.readable,
+            sockets: autokeySockets,
+            board,
+            warn
+          })
+    if (plan.autokey !== undefined && autokey === undefined)
+      warn("Autokey is not served: its packets cannot be told from others here, for which the addon is needed")
     // Everything that is served by the plan; a service that is added is added here.
     const services: readonly { readonly tellPlan: () => void }[] = [
       ...workers,
       ...ntsKe,
       ...(signd === undefined ? [] : [signd]),
       clock,
-      shown
+      shown,
+      ...(autokey === undefined ? [] : [autokey])
     ].map(({ service }) => service)
     for (const service of services) board.whenChanged(() => service.tellPlan())
-    for (const problem of keyBoard.readFile()) warn(problem)
+    for (const problem of [...keyBoard.readFile(), ...readAutokeyFiles()]) warn(problem)
     void access.resolveNames()
     const places = [
       coordinator.service.process,
@@ -320,11 +349,13 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       processes: () => [
         { name: "clock", ...use(clock.service.process, clock.report?.rss) },
         { name: "coordinator", ...use(coordinator.service.process, coordinator.report?.rss) },
-        { name: "control", ...use(shown.service.process, shown.report?.rss) }
+        { name: "control", ...use(shown.service.process, shown.report?.rss) },
+        ...(autokey === undefined ? [] : [{ name: "autokey", ...use(autokey.service.process, autokey.report?.rss) }])
       ]
     })
     // Nothing waits for these: a node that cannot be looked at, or cannot sign, serves all the same.
     if (signd !== undefined) yield* Effect.forkScoped(signd.service.process.begin())
+    if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.begin())
     yield* Effect.forkScoped(shown.service.process.begin())
     let latest = snapshot()
     const pictures = setInterval(() => {
@@ -356,11 +387,12 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     return {
       status,
       reload: Effect.gen(function* () {
-        for (const problem of keyBoard.readFile()) yield* Effect.logWarning(problem)
+        for (const problem of [...keyBoard.readFile(), ...readAutokeyFiles()]) yield* Effect.logWarning(problem)
         for (const slot of ntsKe) slot.service.process.broadcast({ type: "reload" })
         yield* Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true })
       }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.andThen(autokey === undefined ? Effect.void : autokey.service.process.stop),
         Effect.andThen(shown.service.process.stop),
         Effect.andThen(coordinator.service.process.stop),
         Effect.andThen(Effect.sync(tellCounters)),

@@ -1,6 +1,7 @@
 /** From settings to what the node is to do: the only place that knows both. */
 import { resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
+import type { AutokeyFiles } from "./autokey-board.ts"
 import { disciplineConfiguration } from "./discipline-plan.ts"
 import type { KeyFilePlan } from "./key-board.ts"
 import type { NodePlan, NtsPlan } from "./node.ts"
@@ -23,6 +24,21 @@ const keyFilePlan = ({ keys }: Settings): KeyFilePlan | undefined =>
   keys.file.value === undefined
     ? undefined
     : { file: resolve(keys.file.value), trusted: keys.trusted.map((range) => range.value) }
+
+const autokeyFiles = ({ autokey, sources, discipline }: Settings): AutokeyFiles | undefined => {
+  if (!autokey.enabled.value) return undefined
+  const groups = sources.flatMap(({ value }) => value.autokey?.ident ?? [])
+  return {
+    directory: resolve(autokey.keysDirectory.value),
+    host: autokey.host.value,
+    ident: autokey.ident.value,
+    password: autokey.password.value,
+    digest: autokey.digest.value,
+    groups: [...new Set(groups)],
+    leapFile: discipline.leapFile.value === undefined ? null : resolve(discipline.leapFile.value),
+    leapFileHashIgnored: !discipline.leapFileChecked.value
+  }
+}
 
 const given = (flag: string, value: string | number | undefined): readonly string[] =>
   value === undefined ? [] : [flag, String(value)]
@@ -96,7 +112,11 @@ export const nodePlan = (
   addresses: settings.listen.map((address) => address.value.text),
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
-  packetKinds: ["control", ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const))],
+  packetKinds: [
+    "control",
+    ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),
+    ...(settings.autokey.enabled.value ? (["autokey"] as const) : [])
+  ],
   stateDirectory,
   discipline: disciplineConfiguration(settings, stateDirectory),
   access: { settings: settings.access, monitor: settings.discipline.flags.monitor.value },
@@ -106,6 +126,7 @@ export const nodePlan = (
   sendCryptoNak: settings.cryptoNak.value,
   controlKey: settings.keys.controlKey.value,
   signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
+  autokey: autokeyFiles(settings),
   nts: ntsPlan(settings, stateDirectory),
   coordinatorArguments: [
     "--state",
@@ -123,6 +144,7 @@ export const nodePlan = (
     ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts"),
     coordinator: resolve(programRoot, "services/coordinator/src/main.ts"),
     control: resolve(programRoot, "services/control/src/main.ts"),
-    signd: resolve(programRoot, "services/signd/src/client/main.ts")
+    signd: resolve(programRoot, "services/signd/src/client/main.ts"),
+    autokey: resolve(programRoot, "services/autokey/src/main.ts")
   }
 })

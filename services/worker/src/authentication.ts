@@ -3,13 +3,20 @@
  * ciphers' memory.
  */
 import { randomFillSync } from "node:crypto"
+import { SecretRing } from "@meridian/auth/autokey/server-secret"
+import { SessionServer } from "@meridian/auth/autokey/session-server"
+import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
 import type { ParsedKeys } from "@meridian/auth/serving-keys"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import type { CookieCounters } from "@meridian/ipc/worker-report"
+import { installedDigests } from "@meridian/ciphers/digests-native"
 import { installedMacs } from "@meridian/ciphers/macs-native"
+import { systemClock } from "@meridian/clocks/system-clock"
+import type { AutokeySecrets } from "@meridian/ipc/autokey-plan"
 import { BATCH_CAPACITY } from "@meridian/udp/udp"
+import { AutokeyAuthenticator } from "@meridian/protocol/autokey-authenticator"
 import type { Authenticator } from "@meridian/protocol/authenticator"
 import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
 import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
@@ -30,10 +37,25 @@ const authenticators = [ntsAuthenticator, keyedAuthenticator]
 export const cookieCounts: CookieCounters = nts.cookies
 
 /** Takes these keys into use; what the server held before is gone. To be called between batches. */
-export const authenticatorsWith = (keys: ParsedKeys): readonly Authenticator[] => {
+export const authenticatorsWith = (
+  keys: ParsedKeys | undefined,
+  autokey: AutokeySecrets | null
+): readonly Authenticator[] => [
+  ...(autokey === null ? [] : [autokeyAuthenticator(autokey)]),
+  ...(keys === undefined ? [] : keyed(keys))
+]
+
+const keyed = (keys: ParsedKeys): readonly Authenticator[] => {
   nts.useRing(keys.ring)
   ntsAuthenticator.hasKeys = keys.ring.generations.length > 0
   macs.useKeys(keys.table)
   keyedAuthenticator.sendCryptoNak = keys.sendCryptoNak
   return authenticators
 }
+
+const autokeyAuthenticator = ({ digest, secrets }: AutokeySecrets): Authenticator =>
+  new AutokeyAuthenticator(
+    new SessionServer(installedDigests(nobleCmac), digest, BATCH_CAPACITY),
+    new SecretRing(secrets),
+    systemClock().monotonic.seconds
+  )

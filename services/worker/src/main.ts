@@ -124,10 +124,11 @@ let cookies: CookieCounters | undefined
 let newestKey = noKey
 
 /** Works by the plan from the next batch on: what was before is replaced in one go, and nothing in it is kept. */
-const take = async ({ keys, tellPeers, access }: WorkerPlan): Promise<void> => {
+const take = async ({ keys, tellPeers, access, autokey }: WorkerPlan): Promise<void> => {
   const parsed = keys === null ? undefined : readServingKeys(keys)
-  const authentication = parsed && (await import("./authentication.ts"))
-  server.authenticators = parsed === undefined ? [] : (authentication?.authenticatorsWith(parsed) ?? [])
+  const isPlain = parsed === undefined && autokey === null
+  const authentication = isPlain ? undefined : await import("./authentication.ts")
+  server.authenticators = authentication?.authenticatorsWith(parsed, autokey) ?? []
   cookies = authentication?.cookieCounts
   server.admission = desk.by(access)
   tellsPeers = tellPeers

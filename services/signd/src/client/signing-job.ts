@@ -35,7 +35,7 @@ export class SigningJob implements RequestBatch {
   /** The sender's sockaddr. */
   readonly addresses = new Uint8Array(ADDRESS_STRIDE)
   /** The address of ours that was asked. */
-  readonly localAddress = new Uint8Array(LOCAL_ADDRESS_STRIDE)
+  readonly localAddresses = new Uint8Array(LOCAL_ADDRESS_STRIDE)
   /** Which of the process's UDP sockets it came to. */
   socket = 0
   /** When it arrived, an NTP timestamp of served time. */

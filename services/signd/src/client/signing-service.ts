@@ -110,7 +110,7 @@ export class SigningService {
     job.request.set(socket.bytes.subarray(at, at + MS_SNTP_BYTES))
     job.family = socket.family
     job.addresses.set(socket.addresses.subarray(from, from + ADDRESS_STRIDE))
-    job.localAddress.set(socket.localAddresses.subarray(local, local + LOCAL_ADDRESS_STRIDE))
+    job.localAddresses.set(socket.localAddresses.subarray(local, local + LOCAL_ADDRESS_STRIDE))
     job.socket = index
     job.arrivalSeconds = socket.arrivalSeconds[slot]!
     job.arrivalFraction = socket.arrivalFractions[slot]!
@@ -141,7 +141,7 @@ export class SigningService {
     const socket = this.options.sockets[job.socket]!
     socket.bytes.set(job.bytes)
     socket.addresses.set(job.addresses)
-    socket.localAddresses.set(job.localAddress)
+    socket.localAddresses.set(job.localAddresses)
     socket.replyLengths[0] = MS_SNTP_BYTES
     return socket.send(1) === 1
   }

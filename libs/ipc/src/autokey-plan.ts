@@ -1,0 +1,67 @@
+/** What processes are told of Autokey, as parts of the serving plan. Private keys are in it: only who signs gets them. */
+import { LONGEST_CERTIFICATE_BYTES } from "@meridian/auth/autokey/certificate"
+import type { StampedParameters } from "@meridian/auth/autokey/group-parameters"
+import { type HostCredentials, identitySchemes } from "@meridian/auth/autokey/host"
+import type { ServerSecret } from "@meridian/auth/autokey/server-secret"
+import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
+import { bytes, finite, flag, list, nullable, record, type Shape, text, type TypeOf, whole, words } from "./shape.ts"
+
+const stamp = whole(0, 2 ** 32 - 1)
+const derOfKey = bytes(1, 65_536)
+const scheme = words(...identitySchemes)
+const digest = words(...macAlgorithmNames)
+
+const hostCredentials = record({
+  hostKey: derOfKey,
+  hostFilestamp: stamp,
+  signKey: nullable(derOfKey),
+  certificate: bytes(1, LONGEST_CERTIFICATE_BYTES),
+  certificateFilestamp: stamp,
+  identity: list(record({ scheme, key: derOfKey, filestamp: stamp }), identitySchemes.length),
+  digest
+})
+
+/** In a message: structured clones keep no undefined apart from absent. */
+export type HostMessage = TypeOf<typeof hostCredentials>
+export const hostMessage = (host: HostCredentials): HostMessage => ({ ...host, signKey: host.signKey ?? null })
+export const hostOfMessage = (host: HostMessage): HostCredentials => ({ ...host, signKey: host.signKey ?? undefined })
+
+const parameters: Shape<readonly StampedParameters[]> = list(
+  record({ scheme, key: derOfKey, filestamp: stamp, group: text(1, 255) }),
+  1_000
+)
+
+const secrets: Shape<readonly ServerSecret[]> = list(
+  record({ value: stamp, activation: finite(), retirement: finite() }),
+  64
+)
+
+/** For whoever verifies and answers session-keyed requests: no private key is in it. */
+export const autokeySecrets = record({ digest, secrets })
+export type AutokeySecrets = TypeOf<typeof autokeySecrets>
+
+/** For the process that answers requests with fields. */
+export const autokeyPlan = record({
+  minimumPoll: whole(0, 17),
+  /** Null until there are credentials that can be used: requests are counted and dropped. */
+  host: nullable(hostCredentials),
+  secrets,
+  /** The leap-seconds list that clients are told of; null: none. */
+  leapFile: nullable(text(1, 4_096)),
+  leapFileHashIgnored: flag
+})
+export type AutokeyPlan = TypeOf<typeof autokeyPlan>
+
+/** For the clock's process, which asks. */
+export const autokeyClient = record({ host: hostCredentials, parameters })
+export type AutokeyClient = TypeOf<typeof autokeyClient>
+
+/** The whole, as the supervisor has it. */
+export interface AutokeyServing {
+  readonly host: HostMessage | null
+  readonly parameters: readonly StampedParameters[]
+  readonly secrets: readonly ServerSecret[]
+  readonly digest: HostMessage["digest"]
+  readonly leapFile: string | null
+  readonly leapFileHashIgnored: boolean
+}

@@ -1,0 +1,105 @@
+/**
+ * Answers Autokey's requests with extension fields, on sockets that get nothing else; started by the supervisor. Session-keyed
+ * requests without fields are the workers'.
+ *
+ * Arguments: --clock-page FD --sockets FD[,FD…]
+ */
+import { randomFillSync } from "node:crypto"
+import { parseArgs } from "node:util"
+import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
+import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
+import { randomBelowFrom } from "@meridian/auth/autokey/identity"
+import { Responder } from "@meridian/auth/autokey/responder"
+import { SecretRing } from "@meridian/auth/autokey/server-secret"
+import { SessionKeys } from "@meridian/auth/autokey/session-key"
+import { nobleCmac } from "@meridian/auth/cmac-noble"
+import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
+import { installedDigests } from "@meridian/ciphers/digests-native"
+import { systemClock } from "@meridian/clocks/system-clock"
+import { type AutokeyPlan, autokeyPlan, hostOfMessage } from "@meridian/ipc/autokey-plan"
+import { type FromAutokey, parseToAutokey, type ToAutokey } from "@meridian/ipc/autokey-report"
+import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { NtpServer } from "@meridian/protocol/server"
+import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
+import { adoptSocket } from "@meridian/udp/udp-open"
+import { type Answerer, Answering } from "./answering.ts"
+import { readLeapSeconds } from "./leap-seconds.ts"
+
+const REPORT_INTERVAL_MS = 1_000
+/** Batches before the event loop gets its turn. */
+const BATCHES_PER_WAKE = 4
+
+const { values } = parseArgs({
+  options: { "clock-page": { type: "string" }, sockets: { type: "string", default: "" } }
+})
+if (values["clock-page"] === undefined || process.send === undefined) {
+  process.stderr.write(
+    "meridian autokey: started by the supervisor (`meridian up`), which hands it a clock page and sockets\n"
+  )
+  process.exit(2)
+}
+// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+
+const channel = new SupervisorChannel<AutokeyPlan, ToAutokey, FromAutokey>({
+  service: "autokey",
+  plan: autokeyPlan,
+  read: parseToAutokey
+})
+const { plan: first } = await channel.first
+const descriptors = values.sockets.split(",").filter((text) => text !== "")
+const page = Number(values["clock-page"])
+const sockets: readonly UdpSocket[] = await Promise.all(descriptors.map((text) => adoptSocket(Number(text), page)))
+const systemTime = systemClock()
+const digests = installedDigests(nobleCmac)
+const randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
+const server = new NtpServer({
+  precision: systemTime.measurePrecision(),
+  minimumPoll: first.minimumPoll,
+  longestRequest: SLOT_BYTES
+})
+const answering = new Answering(server, systemTime.monotonic.seconds)
+
+const answererOf = (plan: AutokeyPlan): Answerer | undefined => {
+  if (plan.host === null) return undefined
+  const host = openHost(hostOfMessage(plan.host), nodeRsa)
+  if (host instanceof BadCredentials) throw new Error(host.message)
+  const now = Date.now() / 1_000
+  const responder = new Responder({
+    host,
+    certificates: new CertificateCache(host.certificate, host.certificateFilestamp),
+    rsa: nodeRsa,
+    digests,
+    randomBelow,
+    leapSeconds: plan.leapFile === null ? undefined : readLeapSeconds(plan.leapFile, plan.leapFileHashIgnored, now),
+    autokeyValues: () => undefined
+  })
+  return { responder, keys: new SessionKeys(digests, host.digest), secrets: new SecretRing(plan.secrets) }
+}
+
+const serve = (socket: UdpSocket): void => {
+  for (let batch = 0; batch < BATCHES_PER_WAKE; batch += 1) if (answering.serve(socket) === 0) return
+}
+
+const end = (): never => {
+  for (const socket of sockets) serve(socket)
+  process.exit(0)
+}
+process.on("SIGTERM", end)
+channel.run({
+  take: (plan) => {
+    answering.answerer = answererOf(plan)
+  },
+  obey: end
+})
+for (const socket of sockets) socket.onReadable(() => serve(socket))
+setInterval(() => {
+  const { outcomes, received, replied } = answering
+  channel.send({ type: "report", outcomes: { ...outcomes }, received, replied, rss: process.memoryUsage.rss() })
+}, REPORT_INTERVAL_MS)
+channel.send({ type: "ready" })
+releaseStartupPagesSoon()

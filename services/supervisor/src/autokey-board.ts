@@ -1,0 +1,54 @@
+/**
+ * What the node serves and asks by Autokey: the key files of `keysdir`, and secrets drawn from the master keys. Files are read at
+ * the start and at each reload; what is in them is compared, never their names.
+ */
+import { hostname } from "node:os"
+import { serverSecrets } from "@meridian/auth/autokey/server-secret"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { nodeDigests } from "@meridian/ciphers/digests"
+import { type Credentials, type KeysDirectory, readKeysDirectory } from "@meridian/ciphers/keys-directory"
+import { type AutokeyServing, hostMessage } from "@meridian/ipc/autokey-plan"
+
+/** What ntp.conf says. */
+export interface AutokeyFiles extends Omit<KeysDirectory, "host" | "password"> {
+  readonly host: string | undefined
+  readonly password: string | undefined
+  readonly leapFile: string | null
+  readonly leapFileHashIgnored: boolean
+}
+
+export class AutokeyBoard {
+  private readonly files: AutokeyFiles
+  private credentials: Credentials = { host: undefined, parameters: [], problems: [], notes: [] }
+
+  constructor(files: AutokeyFiles) {
+    this.files = files
+  }
+
+  /** Reads the files anew. Returns what is wrong with them, a line each; where the host's own are wrong, those before stay. */
+  readFiles(): readonly string[] {
+    const host = this.files.host ?? hostname()
+    const read = readKeysDirectory({ ...this.files, host, password: this.files.password ?? host })
+    const kept = read.host ?? this.credentials.host
+    this.credentials = { ...read, host: kept }
+    if (read.host !== undefined) return read.problems
+    const state = kept === undefined ? "nobody is served or asked by Autokey" : "those read before stay in use"
+    return [...read.problems, `Autokey has no credentials of ${host} that can be used; ${state}`]
+  }
+
+  /** As it stands, with the secrets of these keys. */
+  serving({ generations }: ServingKeys): AutokeyServing {
+    const { host, parameters } = this.credentials
+    const { digest, leapFile, leapFileHashIgnored } = this.files
+    return {
+      host: host === undefined ? null : hostMessage(host),
+      parameters,
+      secrets: serverSecrets(generations, digests),
+      digest,
+      leapFile,
+      leapFileHashIgnored
+    }
+  }
+}
+
+const digests = nodeDigests()

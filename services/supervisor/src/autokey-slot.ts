@@ -1,0 +1,50 @@
+/** The place of the process that answers Autokey's requests with fields. Plain time goes on without it. */
+import { type AutokeyReport, type FromAutokey, parseFromAutokey } from "@meridian/ipc/autokey-report"
+import { projections } from "@meridian/ipc/serving-plan"
+import type { PlanBoard } from "./plan-board.ts"
+import { Service } from "./service.ts"
+import type { HandedSockets } from "./sockets.ts"
+
+const NODE_FLAGS = [
+  "--max-semi-space-size=1",
+  "--v8-pool-size=1",
+  "--optimize-for-size",
+  "--disable-warning=ExperimentalWarning"
+]
+
+export interface AutokeyLaunch {
+  /** The service's main.ts. */
+  readonly program: string
+  /** The clock page, open for reading. */
+  readonly clockPage: number
+  /** UDP sockets that requests with Autokey's fields arrive on. */
+  readonly sockets: HandedSockets
+  readonly board: PlanBoard
+  readonly warn: (message: string) => void
+}
+
+export class AutokeySlot {
+  readonly service: Service<FromAutokey>
+  /** What it said last; undefined before its first word. */
+  report: AutokeyReport | undefined
+
+  constructor({ program, clockPage, sockets, board, warn }: AutokeyLaunch) {
+    this.service = new Service(
+      {
+        name: "autokey",
+        program,
+        nodeFlags: NODE_FLAGS,
+        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
+        places: sockets.places,
+        plan: () => projections.autokey(board.plan),
+        read: parseFromAutokey,
+        hear: (said) => {
+          if (said.type === "report") this.report = said
+          if (said.type === "warning") warn(said.message)
+        },
+        warn
+      },
+      () => board.version
+    )
+  }
+}
