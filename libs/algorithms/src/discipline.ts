@@ -26,6 +26,7 @@ import {
   decideSystemPeer,
   defaultSystemOptions,
   noSystemPeer,
+  type Survivor,
   type SystemDecision,
   type SystemMemory,
   type SystemOptions
@@ -151,11 +152,21 @@ export class ClockDiscipline {
         leap: leader.leap,
         rootDelay: leader.rootDelay + leader.delay,
         dispersion:
-          leader.rootDispersion + Math.abs(combined.offset - leader.offset) + (byId.get(leader.id)?.readingError ?? 0),
+          leader.rootDispersion +
+          Math.max(Math.abs(combined.offset - leader.offset), majorityApart(decision.used, combined.offset)) +
+          (byId.get(leader.id)?.readingError ?? 0) +
+          (byId.get(leader.id)?.estimator.leapt ?? 0),
         at: now
       }
       const noise = byId.get(leader.id)?.estimator.noise ?? 0
-      this.poll = adaptPoll(this.poll, combined, noise, this.#options.minpoll, this.#options.maxpoll)
+      this.poll = adaptPoll(
+        this.poll,
+        combined,
+        noise,
+        this.root.rootDelay,
+        this.#options.minpoll,
+        this.#options.maxpoll
+      )
     }
     return { action, decision }
   }
@@ -291,6 +302,19 @@ export class ClockDiscipline {
       : turnTo(this.#line, now, combined.offset, combined.frequency, slewRate)
     return { _tag: first ? "Set" : jump ? "Stepped" : "Slewed", offset }
   }
+}
+
+/**
+ * How far the bound must reach for most of the offsets to be in it, seconds. One near source may claim little and be false:
+ * while most of the others say something else, as little is not vouched for.
+ */
+const majorityApart = (used: readonly Survivor[], from: number): number => {
+  const near = used[0]?.distance ?? 0
+  const apart = used.map(({ source }) => {
+    const distance = Math.abs(source.offset - from)
+    return distance > near ? distance + source.dispersion : distance
+  })
+  return apart.toSorted((a, b) => a - b)[apart.length >> 1] ?? 0
 }
 
 /** Variance of the combined offset `age` seconds later, nobody correcting it. */

@@ -21,7 +21,7 @@ export interface ClockState {
 }
 
 /** How fast the asymmetry of a path may change: from symmetric to a tenth off in a day. Variance per second. */
-const ASYMMETRY_WANDER = 0.1 ** 2 / 86_400
+const ASYMMETRY_WANDER = 0.03 ** 2 / 86_400
 
 /** How sure of a path's symmetry one is before having seen it: variance. */
 export const ASYMMETRY_PRIOR = 0.15 ** 2
@@ -118,10 +118,13 @@ export const startFromTwo = (
   s.aa = aa
 }
 
-/** The least delay is now lower by `seconds`: theta is what a packet of least delay shows, so it moves along the asymmetry. */
-export const lowerLeastDelay = (s: ClockState, seconds: number): void => {
-  s.offset -= s.asymmetry * seconds
-  s.oo += seconds * (seconds * s.aa - 2 * s.oa)
-  s.of -= seconds * s.fa
-  s.oa -= seconds * s.aa
+/**
+ * The least delay is now another by `seconds`: theta is what a packet of least delay shows, so it moves along the asymmetry.
+ * Up as down: when the packet that met no queue is forgotten, what the next one showed is not taken for the same.
+ */
+export const moveLeastDelay = (s: ClockState, seconds: number): void => {
+  s.offset += s.asymmetry * seconds
+  s.oo += seconds * (seconds * s.aa + 2 * s.oa)
+  s.of += seconds * s.fa
+  s.oa += seconds * s.aa
 }

@@ -2,8 +2,13 @@
  * Noise that delays do not show: a reference clock's own jitter, or a server whose clock trembles. Each sample is compared
  * with the line through its two neighbours, so that neither offset nor frequency enters. The median of the last squares
  * is used; a spike does not move it.
+ *
+ * Only the better half of the samples takes part, by what their delays suggest: what a late packet adds is that packet's
+ * noise, and where many are late hardly three neighbours in a row are on time. What trembles does so in all of them.
  */
 const WINDOW = 15
+/** Samples whose median says which are the better half. */
+const RECENT = 16
 /** Median of the square of a standard normal variable. */
 const MEDIAN_OF_SQUARES = 0.455
 
@@ -30,8 +35,11 @@ export class Scatter {
   deviation = 0
   #points: Point[] = []
   #residuals: Residual[] = []
+  #suggested: number[] = []
 
   add(time: number, offset: number, suggested: number): void {
+    this.#suggested = [...this.#suggested.slice(1 - RECENT), suggested]
+    if (suggested > median(this.#suggested)) return
     this.#points = [...this.#points.slice(-2), { time, offset, suggested }]
     const [before, middle, after] = this.#points
     if (before === undefined || middle === undefined || after === undefined) return

@@ -19,18 +19,39 @@ import {
   correct,
   expected,
   type FirstSample,
-  lowerLeastDelay,
+  moveLeastDelay,
   offsetVarianceAhead,
   predict,
   startFromTwo
 } from "./kalman.ts"
+import { Leaps } from "./leaps.ts"
 import { Scatter } from "./scatter.ts"
 import { type ClockSample, LEAST_INTERVAL, sampleRejection, type SampleRejection } from "./sample.ts"
 
 /** Frequency wander of the guesses, seconds per second per root second: from a good oven oscillator to a bad crystal in a draught. */
-const WANDERS = [1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
+const WANDERS = [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
 /** Noise of the guesses, as a multiple of what the delays suggest. */
-const NOISES = [0.3, 0.6, 1.2, 2.4] as const
+const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
+/**
+ * What a sample's delay may say of its offset; each filter believes one of these.
+ *
+ * `lever`: of which delay a share shows in the offset, all being on one way. Of all that is over the least; or of late packets
+ * only, while everyday jitter is on both ways alike: an upload.
+ *
+ * `noise`: as much as queues cause that are split at random between the ways; or the level of an ordinary sample, whatever
+ * the delay: that is so where a queue is on one way only, or where delays vary that are no queues.
+ */
+const SHAPES = [
+  { lever: "all", noise: "delay" },
+  { lever: "all", noise: "level" },
+  { lever: "late", noise: "delay" },
+  { lever: "late", noise: "level" }
+] as const
+type Shape = (typeof SHAPES)[number]
+/** Packets over the least by more than this many lower quarters are late: of two exponential queues one in a hundred is. */
+const LATE = 6
+/** Extra delay of an ordinary sample in lower quarters. */
+const ORDINARY = 1.75
 /** Weight that past samples keep: an effective memory of forty. */
 const FORGETTING = 0.975
 /** A guess is never worse than e^-14 to the best, so that it can come back within a few samples. */
@@ -39,6 +60,8 @@ const LEAST_LOG_WEIGHT = -14
 const GATE = 4
 /** Outliers in a row, agreeing with each other, that are believed: the clock or the source was stepped. */
 const STEP_AFTER = 4
+/** Samples within which a lower delay has all of them judged anew. */
+const YOUNG = 24
 /** Frequency error of an oscillator of which nothing is known, seconds per second. */
 const FREQUENCY_PRIOR = 1e-4
 
@@ -65,6 +88,8 @@ export interface ClockEstimator {
   readonly noise: number
   /** How far samples scatter about a straight line, seconds. */
   readonly scatter: number
+  /** The farthest it has leapt in the last day with nothing in its delays to show for it, seconds. */
+  readonly leapt: number
   /** Takes in a sample; says what became of it. */
   readonly add: (sample: ClockSample) => SampleOutcome
   /** Offset and frequency at a time, or undefined while nothing is known. */
@@ -75,12 +100,21 @@ export interface ClockEstimator {
 
 interface Model {
   readonly wander: number
+  readonly shape: Shape
   readonly noise: number
   readonly state: ClockState
   logWeight: number
   weight: number
   /** How badly it has foretold of late: mean of squared normalised innovations. */
   missing: number
+}
+
+interface MaybeLeap {
+  readonly time: number
+  readonly size: number
+  /** Offset less what was foretold, seconds. */
+  readonly off: number
+  readonly line: { readonly offset: number; readonly frequency: number }
 }
 
 const blankState = (): ClockState => ({
@@ -101,13 +135,18 @@ export class SourceEstimator implements ClockEstimator {
   /** Typical noise of a sample, seconds: for jitter and for the choice of poll interval. */
   noise = 0
   readonly floor = new DelayFloor()
-  readonly #scatter = new Scatter()
+  #scatter = new Scatter()
   readonly #precision: number
   readonly #models: readonly Model[]
   #time = 0
   #priorFrequency: number
   #priorVariance: number
+  readonly #leaps = new Leaps()
+  /** What may be a leap, as the next sample will tell, and how the past goes on without it. */
+  #maybeLeap: MaybeLeap | undefined
   #outliers: ClockSample[] = []
+  /** The samples so far, while they are few and the least delay is hardly known. */
+  #young: ClockSample[] | undefined = []
   /** The first sample, while it is the only one. */
   #first: FirstSample | undefined
 
@@ -120,14 +159,17 @@ export class SourceEstimator implements ClockEstimator {
     this.#priorFrequency = frequency?.value ?? 0
     this.#priorVariance = (frequency?.deviation ?? FREQUENCY_PRIOR) ** 2
     this.#models = WANDERS.flatMap((wander) =>
-      NOISES.map((noise): Model => ({
-        wander: wander ** 2,
-        noise: noise ** 2,
-        state: blankState(),
-        logWeight: 0,
-        weight: 0,
-        missing: 1
-      }))
+      NOISES.flatMap((noise) =>
+        SHAPES.map((shape): Model => ({
+          wander: wander ** 2,
+          shape,
+          noise: noise ** 2,
+          state: blankState(),
+          logWeight: 0,
+          weight: 0,
+          missing: 1
+        }))
+      )
     )
   }
 
@@ -136,7 +178,24 @@ export class SourceEstimator implements ClockEstimator {
     const rejection = sampleRejection(sample)
     if (rejection !== undefined) return rejection
     if (this.samples > 0 && sample.time < this.#time + LEAST_INTERVAL) return "time-not-later"
-    const { change, route } = this.floor.add(sample.delay)
+    const { change, route } = this.floor.add(sample.time, sample.delay)
+    const young = this.#young
+    if (young === undefined) return this.#take(sample, change, route)
+    young.push(sample)
+    if (young.length >= YOUNG) this.#young = undefined
+    if (change === 0) return this.#take(sample, change, route)
+    // What was taken for a packet that met no queue was none: the few samples so far are judged anew.
+    this.#forget()
+    return young.reduce<SampleOutcome>((_, one) => this.#take(one, 0, false), "used")
+  }
+
+  #forget(): void {
+    this.samples = 0
+    this.#scatter = new Scatter()
+    this.#outliers = []
+  }
+
+  #take(sample: ClockSample, change: number, route: boolean): SampleOutcome {
     const extra = Math.max(0, sample.delay - this.floor.least)
     const suggested = this.#sampleVariance(sample, extra)
     this.#scatter.add(sample.time, sample.offset, suggested)
@@ -147,18 +206,31 @@ export class SourceEstimator implements ClockEstimator {
     const seconds = sample.time - this.#time
     this.#advance(sample.time)
     this.#moveFloor(change, route)
+    const habitual = this.#leaps.habit ** 2 / 3
     const noise = suggested + this.#scatter.unexplained
     if (this.samples === 1 && this.#second(sample, seconds, extra, noise)) {
       this.samples = 2
       return "used"
     }
-    const foretold = this.#mixtureExpectation(extra)
+    const lever = this.#lever(extra)
+    const foretold = this.#mixtureExpectation(lever)
     const innovation = sample.offset - foretold.offset
-    const deviation = Math.sqrt(foretold.variance + noise)
+    const deviation = Math.sqrt(foretold.variance + noise + habitual)
     const outlier = this.samples > 3 && Math.abs(innovation) > GATE * deviation
+    // A delay over the least explains half of it, the ways being what they may.
+    const leap = Math.abs(innovation) - extra / 2 - this.floor.unseen
+    const habit = this.#leaps.habit
+    this.#judgeLeap(sample)
+    if (habit > 0 && leap > habit / 2) this.#leaps.add(sample.time, leap)
+    else if (outlier && leap > 0 && this.samples > YOUNG && this.#outliers.length === 0) {
+      const frequency = this.estimate(this.#time)?.frequency ?? 0
+      this.#maybeLeap = { time: sample.time, size: leap, off: innovation, line: { offset: foretold.offset, frequency } }
+    }
     this.#outliers = outlier ? [...this.#outliers, sample] : []
     if (this.#outliers.length >= STEP_AFTER) return this.#restart()
-    for (const model of this.#models) this.#learn(model, sample.offset, extra, noise)
+    const level = this.#sampleVariance(sample, ORDINARY * this.floor.unseen) + this.#scatter.unexplained
+    for (const model of this.#models)
+      this.#learn(model, sample.offset, lever(model.shape), model.shape.noise === "level" ? level : noise, habitual)
     this.#weigh()
     this.samples += 1
     this.noise += (Math.min(Math.abs(innovation), GATE * deviation) * 1.25 - this.noise) / Math.min(this.samples, 16)
@@ -169,11 +241,13 @@ export class SourceEstimator implements ClockEstimator {
   estimate(time: number): OffsetEstimate | undefined {
     if (this.samples === 0) return undefined
     const ahead = Math.max(0, time - this.#time)
-    let offset = 0
+    // About one of them, so that an offset of years costs the sum no digits.
+    const about = this.#models[0]?.state.offset ?? 0
+    let offset = about
     let frequency = 0
     let wander = 0
     for (const { state, weight, wander: q } of this.#models) {
-      offset += weight * (state.offset + state.frequency * ahead)
+      offset += weight * (state.offset - about + state.frequency * ahead)
       frequency += weight * state.frequency
       wander += weight * q
     }
@@ -185,6 +259,10 @@ export class SourceEstimator implements ClockEstimator {
       frequencyVariance += weight * (state.ff + q * ahead + dFrequency * dFrequency)
     }
     return { offset, frequency, offsetVariance, covariance, frequencyVariance, wander }
+  }
+
+  get leapt(): number {
+    return this.#leaps.largest
   }
 
   /** How far samples scatter about a straight line, seconds: known from the third sample on, and not of frequency. */
@@ -201,18 +279,21 @@ export class SourceEstimator implements ClockEstimator {
   clockStepped(seconds: number): void {
     for (const { state } of this.#models) state.offset -= seconds
     this.#scatter.shift(seconds)
+    this.#young = this.#young?.map((sample) => ({ ...sample, offset: sample.offset - seconds }))
     this.#outliers = []
+    this.#maybeLeap = undefined
   }
 
   /** Variance of the sample's noise as its delay and dispersion suggest. */
   #sampleVariance(sample: ClockSample, extra: number): number {
-    // The least delay seen is itself a little over the least possible, by a share of the usual extra.
-    const unseen = 0.3 * this.floor.meanExtra
-    return (extra + unseen) ** 2 / 12 + (this.#precision + sample.dispersion / 3) ** 2
+    // The least delay seen is itself a little over the least possible.
+    return (extra + this.floor.unseen) ** 2 / 12 + (this.#precision + sample.dispersion / 3) ** 2
   }
 
   #begin(sample: ClockSample): void {
-    const variance = this.#sampleVariance(sample, 0) + (sample.delay / 4) ** 2
+    const extra = Math.max(0, sample.delay - this.floor.least)
+    const noise = this.#sampleVariance(sample, extra)
+    const variance = noise + (sample.delay / 4) ** 2
     for (const model of this.#models) {
       copyState(
         {
@@ -228,11 +309,7 @@ export class SourceEstimator implements ClockEstimator {
       model.weight = 1 / this.#models.length
       model.missing = 1
     }
-    this.#first = {
-      offset: sample.offset,
-      extra: Math.max(0, sample.delay - this.floor.least),
-      noise: this.#sampleVariance(sample, 0)
-    }
+    this.#first = { offset: sample.offset, extra, noise }
     this.#time = sample.time
     this.samples = 1
     this.noise = Math.sqrt(variance)
@@ -251,20 +328,25 @@ export class SourceEstimator implements ClockEstimator {
   #second(sample: ClockSample, seconds: number, extra: number, noise: number): boolean {
     const first = this.#first
     if (first === undefined) return false
-    const foretold = this.#mixtureExpectation(extra)
+    const lever = this.#lever(extra)
+    const foretold = this.#mixtureExpectation(lever)
     const surprised = (sample.offset - foretold.offset) ** 2 > 9 * (foretold.variance + noise)
     const vague = this.#priorVariance * seconds ** 2 > 1e6 * (first.noise + noise)
     if (!surprised && !vague) return false
     for (const model of this.#models) {
-      const scaled = { offset: sample.offset, extra, noise: noise * model.noise }
-      startFromTwo(model.state, { ...first, noise: first.noise * model.noise }, scaled, seconds, model.wander)
+      const scaled = { offset: sample.offset, extra: lever(model.shape), noise: noise * model.noise }
+      const before = { ...first, extra: this.#lever(first.extra)(model.shape), noise: first.noise * model.noise }
+      startFromTwo(model.state, before, scaled, seconds, model.wander)
     }
     return true
   }
 
   #moveFloor(change: number, route: boolean): void {
-    if (change < 0) for (const { state } of this.#models) lowerLeastDelay(state, -change)
-    if (!route) return
+    if (!route) {
+      if (change === 0) return
+      for (const { state, shape } of this.#models) if (shape.lever === "all") moveLeastDelay(state, change)
+      return
+    }
     // The new route may be longer on one way only, which shifts the offset by up to half of the change.
     for (const { state } of this.#models) {
       state.oo += change ** 2 / 12
@@ -274,21 +356,29 @@ export class SourceEstimator implements ClockEstimator {
     }
   }
 
-  #mixtureExpectation(extra: number): { readonly offset: number; readonly variance: number } {
-    let offset = 0
+  /** The part of a sample's extra delay that asymmetry acts on. */
+  #lever(extra: number): (shape: Shape) => number {
+    const late = extra > LATE * this.floor.unseen ? extra : 0
+    return (shape) => (shape.lever === "late" ? late : extra)
+  }
+
+  #mixtureExpectation(lever: (shape: Shape) => number): { readonly offset: number; readonly variance: number } {
+    const about = this.#models[0]?.state.offset ?? 0
+    let offset = about
     let variance = 0
-    for (const { state, weight } of this.#models) offset += weight * expected(state, extra).offset
-    for (const { state, weight } of this.#models) {
-      const guess = expected(state, extra)
+    for (const { state, weight, shape } of this.#models)
+      offset += weight * (expected(state, lever(shape)).offset - about)
+    for (const { state, weight, shape } of this.#models) {
+      const guess = expected(state, lever(shape))
       variance += weight * (guess.variance + (guess.offset - offset) ** 2)
     }
     return { offset, variance }
   }
 
   /** One filter takes the sample in. An outlier pulls as if it stood at the gate; likelihood has the tails of Student's t. */
-  #learn(model: Model, offset: number, extra: number, sampleVariance: number): void {
+  #learn(model: Model, offset: number, extra: number, sampleVariance: number, habitual: number): void {
     const guess = expected(model.state, extra)
-    const noise = sampleVariance * model.noise
+    const noise = sampleVariance * model.noise + habitual
     const variance = guess.variance + noise
     const innovation = offset - guess.offset
     const squared = innovation ** 2 / variance
@@ -319,12 +409,22 @@ export class SourceEstimator implements ClockEstimator {
     }
   }
 
+  /** A leap is all at once: the next sample lies as far off. Where it runs away farther our oscillator turned. */
+  #judgeLeap(next: ClockSample): void {
+    const leap = this.#maybeLeap
+    this.#maybeLeap = undefined
+    if (leap === undefined) return
+    const off = next.offset - leap.line.offset - leap.line.frequency * (next.time - leap.time)
+    if (Math.abs(off - leap.off) < leap.size / 2) this.#leaps.add(leap.time, leap.size)
+  }
+
   /** Several samples agree with each other and not with the past: begins anew from them, keeping what is known of frequency. */
   #restart(): SampleOutcome {
     const before = this.estimate(this.#time)
     const samples = this.#outliers
     const [first, ...rest] = samples as [ClockSample, ...ClockSample[]]
     this.#outliers = []
+    this.#young = undefined
     this.#priorFrequency = before?.frequency ?? this.#priorFrequency
     this.#priorVariance = Math.max(before?.frequencyVariance ?? 0, 1e-5 ** 2)
     this.#begin(first)
@@ -332,7 +432,8 @@ export class SourceEstimator implements ClockEstimator {
       this.#advance(sample.time)
       const extra = Math.max(0, sample.delay - this.floor.least)
       const noise = this.#sampleVariance(sample, extra)
-      for (const model of this.#models) this.#learn(model, sample.offset, extra, noise)
+      const lever = this.#lever(extra)
+      for (const model of this.#models) this.#learn(model, sample.offset, lever(model.shape), noise, 0)
       this.#weigh()
       this.samples += 1
     }

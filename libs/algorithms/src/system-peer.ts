@@ -9,6 +9,7 @@ import { MAXDIST, MAXSTRAT } from "./parameters.ts"
 import { NUMBERING_LIMIT } from "./reference-filter.ts"
 import { rootDistance, type RootDistanceTerms } from "./root-distance.ts"
 import { type CorrectnessInterval, type Intersection, select, type SelectionRule } from "./selection.ts"
+import { findStrays, noStrays, type Strays, type StrayingSource } from "./strays.ts"
 import { formatSeconds, type SourceVerdict, type Verdict } from "./verdict.ts"
 
 /** One source as the system process sees it. Offsets and times as in {@link RootDistanceTerms}: seconds. */
@@ -24,6 +25,8 @@ export interface SourceView extends RootDistanceTerms {
   /** Whether following it would close a timing loop (RFC 5905 A.5.5.3); the association knows the addresses. */
   readonly loop: boolean
   readonly offset: number
+  /** Of our clock as this source measures it, with its standard deviation, seconds per second; undefined: not known. */
+  readonly frequency?: { readonly value: number; readonly deviation: number } | undefined
   /** Poll interval, seconds: its dispersion may grow that long before the distance counts against it. */
   readonly pollInterval: number
   readonly prefer: boolean
@@ -79,6 +82,8 @@ export interface SystemMemory {
    * configured sources that contradicts it is not followed, even when nobody else answers at the moment.
    */
   readonly own?: CorrectnessInterval | undefined
+  /** Sources whose rate is not that of the others. */
+  readonly strays?: Strays
   /** Seconds within which the old peer keeps its place; 0 when nobody has challenged it yet. */
   readonly clockhop: number
 }
@@ -183,7 +188,8 @@ export const decideSystemPeer = (
   for (const { source } of pulses)
     say(source.id, "unsynchronised", "no other source survives to say which second is which")
   const chosen = truechimers(numbered, options.selection, say)
-  const candidates = withinMaxclock(chosen.truechimers, options, say)
+  const { strays, steady } = withoutStrays(chosen.truechimers, memory.strays ?? noStrays, now, say)
+  const candidates = withinMaxclock(steady, options, say)
   const clustering = clustered(candidates, options, say)
   const others = sources.filter((source) => source.pulse !== true)
   const survivors = contradicts(clustering, others, memory.own) ? [] : clustering
@@ -195,18 +201,19 @@ export const decideSystemPeer = (
         `${formatSeconds(source.offset)} contradicts our own clock, and fewer than half of the sources are there to say so`
       )
   const parent = survivors.length === 0 ? electedOrphan(orphans, say) : undefined
-  if (parent !== undefined) return finish([parent], [parent], undefined, { peer: parent.source.id, clockhop: 0 })
+  if (parent !== undefined)
+    return finish([parent], [parent], undefined, { peer: parent.source.id, clockhop: 0, strays })
   if (survivors.length < Math.max(1, options.minsane)) {
     for (const { source } of survivors)
       say(source.id, "candidate", `survives, but ${survivors.length} of ${options.minsane} sources needed (minsane) do`)
-    return finish(survivors, [], chosen.intersection, { peer: undefined, clockhop: 0 })
+    return finish(survivors, [], chosen.intersection, { peer: undefined, clockhop: 0, strays })
   }
   const { leader, reason, clockhop } = choose(survivors, options, memory)
   const pulse = numberedPulse(pulses, leader, say)
   if (pulse !== undefined) {
     for (const { source } of survivors)
       say(source.id, "backup", `survives; ${pulse.source.id} is followed, its seconds numbered by ${leader.source.id}`)
-    return finish(survivors, [pulse], chosen.intersection, { peer: leader.source.id, clockhop })
+    return finish(survivors, [pulse], chosen.intersection, { peer: leader.source.id, clockhop, strays })
   }
   const alone = leader.source.prefer
   const used = alone ? [leader] : [leader, ...survivors.filter((it) => it !== leader)]
@@ -214,7 +221,7 @@ export const decideSystemPeer = (
     if (source === leader.source) say(source.id, "system-peer", reason)
     else if (alone) say(source.id, "backup", `survives; ${leader.source.id} is preferred and followed alone`)
     else say(source.id, "candidate", "survives; its offset is combined with the system peer's")
-  return finish(survivors, used, chosen.intersection, { peer: leader.source.id, clockhop })
+  return finish(survivors, used, chosen.intersection, { peer: leader.source.id, clockhop, strays })
 }
 
 /**
@@ -309,6 +316,30 @@ const truechimers = (
     }
   }
 }
+
+/** Truechimers that keep the rate that most of them keep. */
+const withoutStrays = (
+  chosen: readonly Survivor[],
+  before: Strays,
+  now: number,
+  say: Say
+): { readonly strays: Strays; readonly steady: readonly Survivor[] } => {
+  const rates = chosen.flatMap(({ source: { id, frequency, alwaysTrue } }) =>
+    frequency === undefined || alwaysTrue ? [] : [{ id, frequency: frequency.value, deviation: frequency.deviation }]
+  )
+  const { strays, out } = findStrays(rates, before, now)
+  for (const stray of out) say(stray.id, "falseticker", strayReason(stray, now))
+  // One that is a falseticker at the moment has not proved itself by that.
+  const kept = new Map([...before].filter(([id]) => !rates.some((rate) => rate.id === id)))
+  return { strays: new Map([...kept, ...strays]), steady: chosen.filter(({ source }) => !strays.has(source.id)) }
+}
+
+const perMillion = (rate: number): string => `${(rate * 1e6).toPrecision(3)} ppm`
+
+const strayReason = ({ difference, deviation, believedAt }: StrayingSource, now: number): string =>
+  believedAt === undefined
+    ? `its clock gains ${perMillion(difference)} ± ${perMillion(deviation)} on the others, which agree`
+    : `strayed from the others' rate, and is believed again when it has kept it for ${Math.ceil((believedAt - now) / 60)} more minutes`
 
 const merit = ({ source, distance }: Survivor): number => source.stratum * MAXDIST + distance
 

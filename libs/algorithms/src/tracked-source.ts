@@ -158,7 +158,9 @@ export class TrackedSource {
       delay: this.peerVariables(now)?.delay ?? 0,
       dispersion: ready ? this.#precision + DEVIATIONS * Math.sqrt(estimate.offsetVariance) : MAXDISP,
       jitter: Math.max(this.#precision, this.estimator.noise, this.estimator.scatter),
-      updated: this.updated,
+      frequency: ready ? { value: estimate.frequency, deviation: Math.sqrt(estimate.frequencyVariance) } : undefined,
+      // The estimate is of now: its variance has grown by what it knows of the oscillator, and not by PHI.
+      updated: ready ? now : this.updated,
       pollInterval
     }
   }

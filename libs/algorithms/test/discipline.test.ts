@@ -347,11 +347,11 @@ describe("poll interval", () => {
     const sure = estimate(0, 1e-9)
     const unsure: OffsetEstimate = { ...estimate(0, 1e-6), frequencyVariance: 1e-4 ** 2 }
     let poll = { exponent: 6, count: 0 }
-    const longer = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, sure, 1e-3, 6, 9)).exponent)
+    const longer = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, sure, 1e-3, 0, 6, 9)).exponent)
     expect([...new Set(longer)]).toEqual([6, 7, 8, 9])
-    const shorter = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, unsure, 1e-3, 6, 9)).exponent)
+    const shorter = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, unsure, 1e-3, 0, 6, 9)).exponent)
     expect([...new Set(shorter)]).toEqual([9, 8, 7, 6])
-    expect(adaptPoll({ exponent: 14, count: 0 }, sure, 1, 6, 10).exponent).toBe(10)
+    expect(adaptPoll({ exponent: 14, count: 0 }, sure, 1, 0, 6, 10).exponent).toBe(10)
   })
 })
 

@@ -156,22 +156,34 @@ describe("source estimator", () => {
 })
 
 describe("delay floor", () => {
-  it("is the least of the last 32 delays", () => {
+  it("is the least of a day, however many samples that is, and forgets what is older", () => {
     const floor = new DelayFloor()
-    expect(floor.add(0.02)).toEqual({ change: 0, route: false })
-    expect(floor.add(0.01)).toEqual({ change: -0.01, route: false })
-    for (let i = 0; i < 31; i += 1) floor.add(0.012 + (i % 5) * 0.01)
+    expect(floor.add(0, 0.02)).toEqual({ change: 0, route: false })
+    expect(floor.add(16, 0.01)).toEqual({ change: -0.01, route: false })
+    for (let t = 32; t < 86_000; t += 16) floor.add(t, 0.012 + (t % 5) * 0.01)
     expect(floor.least).toBe(0.01)
-    floor.add(0.015)
+    for (let t = 86_000; t < 91_000; t += 16) floor.add(t, 0.012 + (t % 5) * 0.01)
     expect(floor.least).toBe(0.012)
   })
 
-  it("moves up when a route change has lasted eight samples", () => {
+  it("moves up when every delay has leapt, and has stayed so for eight samples", () => {
     const floor = new DelayFloor()
-    for (let i = 0; i < 20; i += 1) floor.add(0.01 + (i % 3) * 0.001)
-    const changes = Array.from({ length: 8 }, (_, i) => floor.add(0.05 + (i % 3) * 0.001))
+    for (let i = 0; i < 20; i += 1) floor.add(i, 0.01 + (i % 3) * 0.001)
+    const changes = Array.from({ length: 8 }, (_, i) => floor.add(20 + i, 0.05 + (i % 3) * 0.001))
     expect(changes.map((it) => it.route)).toEqual([false, false, false, false, false, false, false, true])
     expect(floor.least).toBe(0.05)
+  })
+
+  it("takes no queue for a new route that grows through all delays between", () => {
+    const floor = new DelayFloor()
+    for (let i = 0; i < 100; i += 1) expect(floor.add(i * 64, 0.016 + i * 0.0002 + (i % 3) * 0.0001).route).toBe(false)
+    expect(floor.least).toBe(0.016)
+  })
+
+  it("finds the lower quarter, whatever the rest does", () => {
+    const floor = new DelayFloor()
+    for (let i = 0; i < 64; i += 1) floor.add(i, i % 3 === 0 ? 0.0101 + (i % 4) * 1e-5 : 0.05 + i)
+    expect(floor.unseen).toBeLessThan(5e-5)
   })
 })
 

@@ -35,6 +35,8 @@ interface Variation {
   readonly frequency?: { readonly value: number; readonly deviation: number }
   readonly mustNotSynchronise?: boolean
   readonly compared?: boolean
+  /** What the test has in chrony.conf. */
+  readonly chrony?: readonly string[]
 }
 
 const scenario = (name: string, variation: Variation): Scenario => {
@@ -51,6 +53,7 @@ const scenario = (name: string, variation: Variation): Scenario => {
     ...(variation.mustNotSynchronise === true ? { mustNotSynchronise: true } : { limits: all }),
     compared: variation.compared ?? variation.mustNotSynchronise !== true,
     ...(variation.options === undefined ? {} : { options: variation.options }),
+    ...(variation.chrony === undefined ? {} : { chrony: variation.chrony }),
     world: (seed) => ({
       oscillator: { ...oscillator, ...variation.oscillator },
       sources: variation.sources?.(seed) ?? one(),
@@ -100,6 +103,7 @@ const steps: readonly Scenario[] = [
       title: `somebody steps the clock by ${step} s after 150 s`,
       oscillator: { stepAt: once(150, step) },
       limits: { synchronisedBy: 1550 },
+      chrony: ["makestep 1 -1"],
       compared: false
     })
   ),
@@ -108,6 +112,7 @@ const steps: readonly Scenario[] = [
       title: `somebody steps the clock by ${step} s after 5000 s`,
       oscillator: { stepAt: once(5000, step) },
       limits: { synchronisedBy: 6200 },
+      chrony: ["makestep 1 -1"],
       compared: false
     })
   ),
@@ -116,6 +121,7 @@ const steps: readonly Scenario[] = [
       title: `somebody steps the clock by ${step} s every 500 s`,
       oscillator: { stepAt: (t) => (t % 500 === 0 ? step : 0) },
       limits: { timeMax: 2e4, timeRms: 8e3 },
+      chrony: ["makestep 1 -1"],
       compared: false
     })
   )
@@ -195,6 +201,7 @@ const polls: readonly Scenario[] = Array.from({ length: 14 }, (_, i) => i + 1).m
       frequencyRms: 5e-6,
       synchronisedBy: Math.floor((2 ** poll * 21) / 10) + 1
     },
+    chrony: ["makestep 1e-2 1"],
     compared: false
   })
 )
@@ -219,6 +226,7 @@ const made: readonly Scenario[] = [-1e8, -1e2, -1, -0.1, 0.1, 1, 1e2, 1e8].map((
     oscillator: { offset },
     path: exponentialPath({ base: 1e-4, jitter: 1e-5 }),
     limits: { synchronisedBy: Math.abs(offset) > 2 ? 140 : 150 },
+    chrony: ["makestep 0 -1"],
     compared: false
   })
 )
@@ -232,6 +240,7 @@ const accumulation: readonly Scenario[] = [-5e-2, -5e-4, 5e-4, 5e-2].flatMap((fr
       path: exponentialPath({ base: 1e-6, jitter: 1e-6 }),
       frequency: { value: drift, deviation: 0.1 },
       limits: { timeMax: 1e-5, frequencyMax: 1e-7, timeRms: 1e-5, frequencyRms: 1e-7, synchronisedBy: 140 },
+      chrony: ["makestep 1 1"],
       compared: false
     })
   )
@@ -273,6 +282,7 @@ export const chronyScenarios: readonly Scenario[] = [
     source: { iburst: true },
     frequency: { value: -1e-4, deviation: 1e-6 },
     limits: { synchronisedBy: 6 },
+    chrony: ["makestep 1e-2 1"],
     compared: false
   }),
   ...drifts,
@@ -301,6 +311,7 @@ export const chronyScenarios: readonly Scenario[] = [
   scenario("116-minsources 3", {
     title: "three servers are needed, and three are there",
     options: { system: { ...defaultSystemOptions, minsane: 3 } },
+    chrony: ["minsources 3"],
     sources: () => servers(3, 0, exponentialPath(path))
   }),
   scenario("117-fallbackdrift", {

@@ -3,7 +3,7 @@
  * which it is compared with, takes days to find an unknown frequency; so both start with the exact one and the right time.
  * `attack`: servers that lie or fail. They are judged from the first second: a clock that starts right must stay right.
  */
-import { changedPath, busyPath, exponentialPath, type PathModel } from "./sim-network.ts"
+import { busyPath, changedPath, exponentialPath, type PathModel, reroutedPath } from "./sim-network.ts"
 import type { OscillatorModel } from "./sim-oscillator.ts"
 import { goodServer, type ServerModel, unsynchronisedServer, wrongServer } from "./sim-server.ts"
 import type { Scenario, ScenarioGroup, ScenarioSource } from "./scenario.ts"
@@ -130,7 +130,7 @@ const settled: readonly Scenario[] = [
     days: 7,
     sources: [0, 0, 0.02].map((extra) => ({
       server: goodServer(),
-      path: changedPath(wan, (t, direction) => (direction === "request" && t > 2.5 * DAY ? extra : 0)),
+      path: reroutedPath(wan, 2.5 * DAY, extra),
       iburst: true
     }))
   })

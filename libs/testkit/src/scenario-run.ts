@@ -1,5 +1,6 @@
 /** Runs scenarios: Meridian's discipline and the RFC's over the same seeds, and a verdict on what was asked. */
 import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
+import { hasEqualPolls } from "./scenario-clknetsim.ts"
 import type { Scenario, ScenarioLimits } from "./scenario.ts"
 import { meridianClient } from "./sim-client-meridian.ts"
 import { rfcClient } from "./sim-client-rfc.ts"
@@ -28,6 +29,10 @@ export interface ScenarioOutcome {
   readonly reference: readonly SimulationResult[]
   /** Root mean square over the seeds, seconds. */
   readonly rms: number
+  /** The same when it is asked every 64 s, where that was run. */
+  readonly equalRms: number | undefined
+  /** Requests after settling, mean of the seeds. */
+  readonly requests: number
   readonly referenceRms: number | undefined
   readonly ratio: number | undefined
   readonly max: number
@@ -105,6 +110,7 @@ export const runScenario = (
       sources: world.sources,
       precision: PRECISION,
       settling: scenario.settling,
+      claimsFrom: scenario.claimsFrom ?? 0,
       syncLimit: scenario.limits?.timeMax ?? 1e-3,
       ...(scenario.limits === undefined ? {} : { syncFrequencyLimit: scenario.limits.frequencyMax })
     },
@@ -116,16 +122,32 @@ export const runScenario = (
 /** What Meridian's discipline can be measured against: the RFC's, or itself with regression as its estimator. */
 export type Reference = "rfc5905" | "regression"
 
-/** All runs of one scenario, and what they come to. */
+/** The same world with every source asked every 2^poll seconds. */
+const askedEvery = (scenario: Scenario, poll: number): Scenario => ({
+  ...scenario,
+  options: { ...scenario.options, minpoll: poll, maxpoll: poll },
+  world: (seed) => {
+    const world = scenario.world(seed)
+    return { ...world, sources: world.sources.map((source) => ({ ...source, minpoll: poll, maxpoll: poll })) }
+  }
+})
+
+/**
+ * All runs of one scenario, and what they come to.
+ * @param equalPoll an exponent at which it is run once more, where its polls are not part of it
+ */
 export const judgeScenario = (
   scenario: Scenario,
   seeds: readonly number[],
-  against: Reference = "rfc5905"
+  against: Reference = "rfc5905",
+  equalPoll?: number
 ): ScenarioOutcome => {
   const trace: SimulationTrace = { time: [], error: [], bound: [] }
   const meridian = seeds.map((seed, i) => runScenario(scenario, seed, "meridian", i === 0 ? trace : undefined))
   const reference = scenario.compared ? seeds.map((seed) => runScenario(scenario, seed, against)) : []
   const rms = quadratic(meridian.map((it) => it.rms))
+  const asked = equalPoll === undefined || !hasEqualPolls(scenario) ? undefined : askedEvery(scenario, equalPoll)
+  const equal = asked === undefined ? [] : seeds.map((seed) => runScenario(asked, seed, "meridian"))
   const referenceRms = reference.length > 0 ? quadratic(reference.map((it) => it.rms)) : undefined
   const checks = limitChecks(scenario, meridian)
   const silent = scenario.mustNotSynchronise !== true || meridian.every((it) => it.claimed === 0)
@@ -134,6 +156,8 @@ export const judgeScenario = (
     meridian,
     reference,
     rms,
+    equalRms: equal.length === 0 ? undefined : quadratic(equal.map((it) => it.rms)),
+    requests: Math.round(meridian.reduce((sum, it) => sum + it.settledRequests, 0) / meridian.length),
     referenceRms,
     ratio: referenceRms === undefined ? undefined : rms / referenceRms,
     max: worst(meridian, (it) => it.max),

@@ -9,6 +9,11 @@ export interface SummaryLine {
 }
 
 const RATIO_TARGET = 0.7
+/** Against chronyd: in each world, and in the geometric mean. */
+const CHRONYD_EACH = 1
+const CHRONYD_MEAN = 0.8
+/** More requests than chronyd's times this have to buy an error of at most half of its. */
+const TRAFFIC = 1.1
 const COVERAGE_TARGET = 0.999
 
 const geometricMean = (values: readonly number[]): number =>
@@ -30,6 +35,83 @@ const ratioLine = (what: string, outcomes: readonly ScenarioOutcome[], against: 
       target: against === "rfc5905" ? `≤ ${RATIO_TARGET} in each` : "none",
       met: against !== "rfc5905" || worst.ratio <= RATIO_TARGET
     }
+  ]
+}
+
+/** chronyd's figures for one world: seconds, and requests after settling. */
+export interface ChronydWorld {
+  readonly own: { readonly rms: number; readonly requests: number }
+  readonly equal?: { readonly rms: number }
+}
+
+interface Compared {
+  readonly name: string
+  readonly ratio: number
+}
+
+/** Ugly worlds in which the RFC's own loop errs less. */
+const worseLine = (outcomes: readonly ScenarioOutcome[], against: Reference): readonly SummaryLine[] => {
+  const ugly = outcomes.filter(({ scenario, ratio }) => scenario.group === "ugly" && ratio !== undefined)
+  const worse = ugly.filter(({ ratio }) => (ratio ?? 0) > 1)
+  if (ugly.length === 0 || against !== "rfc5905") return []
+  return [
+    {
+      what: `RMS error against ${against}, ugly worlds (${ugly.length} scenarios)`,
+      found:
+        worse.length === 0
+          ? "none worse"
+          : `worse: ${worse.map(({ scenario, ratio }) => `${scenario.name} ${ratio?.toFixed(2)}`).join(", ")}`,
+      target: "none worse",
+      met: worse.length === 0
+    }
+  ]
+}
+
+const chronydLine = (what: string, compared: readonly Compared[]): readonly SummaryLine[] => {
+  if (compared.length === 0) return []
+  const mean = geometricMean(compared.map((it) => it.ratio))
+  const over = compared.filter((it) => it.ratio > CHRONYD_EACH).toSorted((a, b) => b.ratio - a.ratio)
+  const each = over.map((it) => `${it.name} ${it.ratio.toFixed(2)}`).join(", ")
+  return [
+    {
+      what: `RMS error against chronyd, ${what} (${compared.length} scenarios)`,
+      found: `geometric mean ${mean.toFixed(3)}, over in ${over.length}${each === "" ? "" : `: ${each}`}`,
+      target: `≤ ${CHRONYD_EACH} in each, ${CHRONYD_MEAN} in the mean`,
+      met: over.length === 0 && mean <= CHRONYD_MEAN
+    }
+  ]
+}
+
+const ratioTo = (found: number | undefined, chronyd: number | undefined, name: string): readonly Compared[] =>
+  found === undefined || chronyd === undefined || chronyd === 0 ? [] : [{ name, ratio: found / chronyd }]
+
+/** What the outcomes come to beside chronyd in the same worlds. */
+export const summariseChronyd = (
+  outcomes: readonly ScenarioOutcome[],
+  worlds: Readonly<Record<string, ChronydWorld>>
+): readonly SummaryLine[] => {
+  const told = outcomes.filter(({ scenario }) => scenario.mustNotSynchronise !== true)
+  const own = told.flatMap((it) => ratioTo(it.rms, worlds[it.scenario.name]?.own.rms, it.scenario.name))
+  const equal = told.flatMap((it) => ratioTo(it.equalRms, worlds[it.scenario.name]?.equal?.rms, it.scenario.name))
+  const asking = told.flatMap((it) => {
+    const chronyd = worlds[it.scenario.name]?.own
+    return chronyd !== undefined && it.requests > TRAFFIC * chronyd.requests + 2 && it.rms > chronyd.rms / 2
+      ? [`${it.scenario.name} ${it.requests} for ${chronyd.requests}`]
+      : []
+  })
+  return [
+    ...chronydLine("each with its own polls", own),
+    ...chronydLine("both asking every 64 s", equal),
+    ...(own.length === 0
+      ? []
+      : [
+          {
+            what: "more requests than chronyd without half its error",
+            found: asking.length === 0 ? "none" : asking.join(", "),
+            target: "none",
+            met: asking.length === 0
+          }
+        ])
   ]
 }
 
@@ -64,6 +146,7 @@ export const summarise = (
       outcomes.filter(({ scenario }) => scenario.group === "settled"),
       against
     ),
+    ...worseLine(outcomes, against),
     ...ratioLine("from a cold start", chrony, against),
     ...all("chrony's scenarios within 1.1 times their limits", "all", chrony),
     ...all("falseticking minorities and failing servers withstood", "all", attacks),

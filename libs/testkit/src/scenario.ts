@@ -8,6 +8,8 @@ import type { ServerModel } from "./sim-server.ts"
 export interface ScenarioSource extends SimulatedSourceOptions {
   readonly server: ServerModel
   readonly path: PathModel
+  /** Options of chronyd's server line, for when it is run through the same world. */
+  readonly chrony?: readonly string[]
 }
 
 export interface ScenarioWorld {
@@ -30,9 +32,10 @@ export interface ScenarioLimits {
 /**
  * - `chrony`: reproduces a published simulation test and its limits
  * - `settled`: a clock that has found its frequency; compared with the RFC's discipline
+ * - `ugly`: networks and servers as they are found: queues, radio, near liars; compared with the RFC's discipline and chronyd
  * - `attack`: falsetickers and failing servers
  */
-export type ScenarioGroup = "chrony" | "settled" | "attack"
+export type ScenarioGroup = "chrony" | "settled" | "ugly" | "attack"
 
 export interface Scenario {
   readonly name: string
@@ -43,10 +46,14 @@ export interface Scenario {
   readonly duration: number
   readonly settling: number
   readonly limits?: ScenarioLimits
+  /** From when on claims are judged, seconds: where nobody can know of a lie before it has shown once. 0 if undefined. */
+  readonly claimsFrom?: number
   /** The client must never claim to know the time. */
   readonly mustNotSynchronise?: boolean
   /** Whether it counts in the comparison with the RFC's discipline: not where the RFC's cannot work at all. */
   readonly compared: boolean
   readonly options?: Partial<DisciplineOptions>
+  /** Lines of chrony.conf, for when chronyd is run through the same world. */
+  readonly chrony?: readonly string[]
   readonly world: (seed: number) => ScenarioWorld
 }

@@ -5,6 +5,8 @@ export interface JudgedRun {
   readonly duration: number
   /** Seconds at the start in which the client is not yet judged by its errors; its claims are judged all the same. */
   readonly settling: number
+  /** Claims before it are not judged, seconds; 0 if undefined. */
+  readonly claimsFrom?: number
   /** Errors over these count as unsynchronised when the time to synchronise is measured: seconds, seconds per second. */
   readonly syncLimit: number
   readonly syncFrequencyLimit?: number
@@ -39,8 +41,9 @@ export interface SimulationResult {
   readonly meanBound: number
   /** Share of the seconds after settling in which the error was within two of the client's standard deviations. */
   readonly withinTwoDeviations: number
-  /** Requests sent. */
+  /** Requests sent, and those of them after settling. */
   readonly requests: number
+  readonly settledRequests: number
 }
 
 /** What a plot needs: at most one row for each of a few hundred steps of time. */
@@ -80,7 +83,7 @@ export class Judge {
     const size = Math.abs(error)
     const frequencyLimit = this.#model.syncFrequencyLimit ?? Number.POSITIVE_INFINITY
     if (!(size <= this.#model.syncLimit && Math.abs(frequencyError) <= frequencyLimit)) this.#unsynchronised = t
-    if (bound < Number.POSITIVE_INFINITY) {
+    if (bound < Number.POSITIVE_INFINITY && t > (this.#model.claimsFrom ?? 0)) {
       this.#claims += 1
       if (size <= bound) this.#trueClaims += 1
     }
@@ -101,7 +104,7 @@ export class Judge {
     }
   }
 
-  result(requests: number): SimulationResult {
+  result(requests: number, settledRequests: number): SimulationResult {
     return {
       rms: Math.sqrt(this.#squares / Math.max(1, this.#seconds)),
       max: this.#max,
@@ -112,7 +115,8 @@ export class Judge {
       claimed: this.#claims,
       meanBound: this.#bounds / Math.max(1, this.#boundSeconds),
       withinTwoDeviations: this.#deviations === 0 ? 1 : this.#withinTwo / this.#deviations,
-      requests
+      requests,
+      settledRequests
     }
   }
 

@@ -24,6 +24,7 @@ export class RegressionEstimator implements ClockEstimator {
   samples = 0
   noise = 0
   scatter = 0
+  leapt = 0
   readonly #floor = new DelayFloor()
   readonly #precision: number
   #kept: ClockSample[] = []
@@ -38,7 +39,7 @@ export class RegressionEstimator implements ClockEstimator {
     if (rejection !== undefined) return rejection
     const newest = this.#kept.at(-1)
     if (newest !== undefined && sample.time <= newest.time) return "time-not-later"
-    this.#floor.add(sample.delay)
+    this.#floor.add(sample.time, sample.delay)
     this.#kept = [...this.#kept, sample].slice(-LONGEST)
     let fit = this.#regress()
     while (this.#kept.length > SHORTEST && fit !== undefined && fit.runs < fewestRuns(this.#kept.length)) {
@@ -72,7 +73,7 @@ export class RegressionEstimator implements ClockEstimator {
   }
 
   #variance(sample: ClockSample): number {
-    const extra = Math.max(0, sample.delay - this.#floor.least) + 0.3 * this.#floor.meanExtra
+    const extra = Math.max(0, sample.delay - this.#floor.least) + this.#floor.unseen
     return extra ** 2 / 12 + (this.#precision + sample.dispersion / 3) ** 2
   }
 

@@ -53,6 +53,7 @@ export const runSimulation = (
   const burst = sources.map(({ iburst }): number => (iburst === true ? BURST_REQUESTS : 0))
   let arrivals: Arrival[] = []
   let requests = 0
+  let settledRequests = 0
   const monotonic = (t: number): number => t + oscillator.monotonicError(t)
 
   const send = (index: number, t: number): void => {
@@ -60,6 +61,7 @@ export const runSimulation = (
     const stream = pathStreams[index] as (typeof pathStreams)[number]
     client.polled(index, monotonic(t))
     requests += 1
+    if (t > model.settling) settledRequests += 1
     const sent = oscillator.wallError(t) + oscillator.readingError()
     const there = path(t, "request", stream)
     if (there === undefined) return
@@ -126,5 +128,5 @@ export const runSimulation = (
     })
     if (record !== undefined) keepInRecord(record, second, error, client, now)
   }
-  return judge.result(requests)
+  return judge.result(requests, settledRequests)
 }

@@ -30,6 +30,14 @@ export const wrongServer = (error: (t: number) => number, report: Partial<Server
   report: () => ({ ...primary, ...report })
 })
 
+/** A server that swings evenly between the right time and `height` seconds ahead, once in each period. */
+export const swingingServer = (height: number, period: number): ServerModel =>
+  wrongServer((t) => (height / 2) * (1 - Math.cos((2 * Math.PI * t) / period)))
+
+/** A server that gains `height` seconds in each period and is then set right: an SNTP client that serves. */
+export const sawtoothServer = (height: number, period: number): ServerModel =>
+  wrongServer((t) => (height * (t % period)) / period)
+
 /** A server that says from `from` to `to` that it has no time. */
 export const unsynchronisedServer = (from: number, to: number): ServerModel => ({
   error: () => 0,
