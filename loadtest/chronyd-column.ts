@@ -21,4 +21,5 @@ export interface ChronydFigures {
 
 export const chronydFiguresFile = new URL("chronyd-figures.json", import.meta.url)
 
-export const readChronydFigures = (): ChronydFigures => JSON.parse(readFileSync(chronydFiguresFile, "utf8"))
+export const readChronydFigures = (file: string | URL = chronydFiguresFile): ChronydFigures =>
+  JSON.parse(readFileSync(file, "utf8"))

@@ -1,5 +1,5 @@
 /**
- * chronyd's error in the scenarios: `node loadtest/chronyd-figures.ts --clknetsim DIR --chronyd FILE [NAME] [--seeds N] [--named VERSION]`.
+ * chronyd's error in the scenarios: `node loadtest/chronyd-figures.ts --clknetsim DIR --chronyd FILE [NAME] [--seeds N] [--named VERSION] [--out FILE]`.
  *
  * Runs chronyd itself through each world in clknetsim (github.com/mlichvar/clknetsim, whose library redirects chronyd's clock and
  * sockets, so that no real clock is touched) and writes loadtest/chronyd-figures.json, which `npm run scenarios` has as a
@@ -125,7 +125,8 @@ const main = async (): Promise<number> => {
       clknetsim: { type: "string" },
       chronyd: { type: "string" },
       seeds: { type: "string" },
-      named: { type: "string" }
+      named: { type: "string" },
+      out: { type: "string" }
     }
   })
   const { clknetsim, chronyd } = values
@@ -139,8 +140,9 @@ const main = async (): Promise<number> => {
   const [name] = positionals
   const had = `${values.named ?? version.split(" (+")[0]}, in clknetsim, ${seeds} seeds a world`
   const write = (worlds: ChronydFigures["worlds"]): void =>
-    writeFileSync(chronydFiguresFile, `${JSON.stringify({ had, worlds }, null, 2)}\n`)
-  const before: ChronydFigures = existsSync(chronydFiguresFile) ? readChronydFigures() : { had: "", worlds: {} }
+    writeFileSync(out, `${JSON.stringify({ had, worlds }, null, 2)}\n`)
+  const out = values.out ?? chronydFiguresFile
+  const before: ChronydFigures = existsSync(out) ? readChronydFigures(out) : { had: "", worlds: {} }
   const worlds = { ...before.worlds }
   for (const scenario of allScenarios) {
     if (scenario.mustNotSynchronise === true) continue
