@@ -46,6 +46,13 @@ const impureWords =
   /\b(?:Date\.now|new Date\b|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|performance\.|process\.)/
 const minimumModules = 40
 
+/** What ends a process where a system call fails that nobody thinks of. */
+const fallible = {
+  words: /\bprocess\.memoryUsage\b/,
+  allowed: /^libs\/system\/src\/memory\.ts$/,
+  why: "throws without /proc or descriptors; use memoryUse of @meridian/system/memory"
+}
+
 interface Module {
   readonly file: string
   readonly imports: readonly string[]
@@ -130,6 +137,10 @@ const checkModule = (module: Module, kind: "libs" | "services", name: string): v
     }
     if (!specifier.startsWith("node:") && isSource && !known.has(packageOf(specifier)))
       report(module.file, `${packageOf(specifier)} is not declared in its package.json`)
+  }
+  if (isSource && layer !== "test" && !fallible.allowed.test(relative(root, module.file))) {
+    const found = fallible.words.exec(module.text)
+    if (found !== null) report(module.file, `${found[0]}: ${fallible.why}`)
   }
   const impure = layer === "pure" && isSource ? impureWords.exec(module.text) : null
   if (impure !== null) report(module.file, `${impure[0]}: pure code takes time and randomness as arguments`)

@@ -4,8 +4,11 @@ import type { CertificateStatus, NtsKeCounters } from "./nts-ke-report.ts"
 import type { SigndFigures } from "./signd-report.ts"
 import type { NewestKey, WorkerCounters } from "./worker-report.ts"
 
-/** starting: not reading yet · running · draining: a successor reads already · waiting: crashed, back-off runs · stopped */
-export type WorkerState = "starting" | "running" | "draining" | "waiting" | "stopped"
+/**
+ * starting: not reading yet · running · stalled: silent, a successor is on its way · draining: a successor reads already ·
+ * waiting: crashed, back-off runs · stopped
+ */
+export type WorkerState = "starting" | "running" | "stalled" | "draining" | "waiting" | "stopped"
 
 export interface WorkerStatus extends WorkerCounters {
   readonly index: number

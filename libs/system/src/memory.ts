@@ -1,4 +1,5 @@
 /** What a service does about its own size once it runs. */
+import { getHeapStatistics } from "node:v8"
 import { loadNative } from "./native.ts"
 
 /** Long enough after a start for the first timers and messages to have run. */
@@ -14,4 +15,19 @@ export const releaseStartupPages = (): number => loadNative().addon?.releaseStar
 export const releaseStartupPagesSoon = (): void => {
   releaseStartupPages()
   setTimeout(releaseStartupPages, SETTLED_MS).unref()
+}
+
+let lastRss = 0
+
+/**
+ * What this process takes, bytes. Never throws: Node reads the resident size from a file, and a process that is out of descriptors, or
+ * has no /proc, goes on with the size it knew last, 0 before the first.
+ */
+export const memoryUse = (): { readonly rss: number; readonly heapUsed: number } => {
+  try {
+    lastRss = process.memoryUsage.rss()
+  } catch {
+    // Said above.
+  }
+  return { rss: lastRss, heapUsed: getHeapStatistics().used_heap_size }
 }

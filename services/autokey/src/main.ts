@@ -20,7 +20,7 @@ import { type AutokeyPlan, autokeyPlan, hostOfMessage } from "@meridian/ipc/auto
 import { type FromAutokey, parseToAutokey, type ToAutokey } from "@meridian/ipc/autokey-report"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { NtpServer } from "@meridian/protocol/server"
-import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { type Answerer, Answering } from "./answering.ts"
@@ -99,7 +99,7 @@ channel.run({
 for (const socket of sockets) socket.onReadable(() => serve(socket))
 setInterval(() => {
   const { outcomes, received, replied } = answering
-  channel.send({ type: "report", outcomes: { ...outcomes }, received, replied, rss: process.memoryUsage.rss() })
+  channel.send({ type: "report", outcomes: { ...outcomes }, received, replied, rss: memoryUse().rss })
 }, REPORT_INTERVAL_MS)
 channel.send({ type: "ready" })
 releaseStartupPagesSoon()

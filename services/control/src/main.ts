@@ -7,6 +7,7 @@ import { readServingKeys } from "@meridian/auth/serving-keys"
 import { nodeDigests } from "@meridian/ciphers/digests"
 import { nativeKernelClock } from "@meridian/clocks/kernel-clock"
 import { systemClock } from "@meridian/clocks/system-clock"
+import { memoryUse } from "@meridian/system/memory"
 import { type FromControl, parseToControl, type ToControl } from "@meridian/ipc/control-messages"
 import { type NodeSnapshot, parseNodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
@@ -76,7 +77,7 @@ channel.run({
   }
 })
 setInterval(() => {
-  const { rss, heapUsed } = process.memoryUsage()
+  const { rss, heapUsed } = memoryUse()
   channel.send({ type: "report", outcomes: outcomes.all, rss, heapUsed })
 }, REPORT_INTERVAL_MS)
 channel.send({ type: "ready" })

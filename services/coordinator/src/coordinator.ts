@@ -5,6 +5,7 @@
  * Each duty is a loop of its own, so that none waits for another: an append that NATS keeps waiting holds up neither the
  * folding nor the keys.
  */
+import { memoryUse } from "@meridian/system/memory"
 import * as Effect from "effect/Effect"
 import * as Deferred from "effect/Deferred"
 import * as Queue from "effect/Queue"
@@ -142,7 +143,7 @@ export class Coordinator {
   get report(): CoordinatorReport {
     const { nts, symmetric } = this.fold
     const { reason } = this
-    const memory = process.memoryUsage()
+    const memory = memoryUse()
     return {
       type: "report",
       leader: nts.leader,

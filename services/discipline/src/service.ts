@@ -1,4 +1,5 @@
 /** The service as a whole: upstreams in, decisions, the page, events, statistics and reports out. */
+import { memoryUse } from "@meridian/system/memory"
 import type { DisciplineAction, DisciplineOutcome } from "@meridian/algorithms/discipline"
 import { agrees, formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
@@ -204,7 +205,7 @@ export class DisciplineService {
 
   report(): DisciplineReport {
     const now = this.surroundings.read()
-    const memory = process.memoryUsage()
+    const memory = memoryUse()
     const standing = this.standing()
     const holdoverSince = this.action._tag === "Holdover" ? this.action.since : undefined
     return {

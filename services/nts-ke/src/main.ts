@@ -7,7 +7,7 @@ import { parseArgs } from "node:util"
 import { KeyRing } from "@meridian/auth/key-ring"
 import { unixClock } from "@meridian/clocks/clock-page"
 import { aeadProvider } from "@meridian/ciphers/aead"
-import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { nativeTls } from "@meridian/tls/tls-listener"
 import { type FromNtsKe, type NtsKeReport, parseToNtsKe, type ToNtsKe } from "@meridian/ipc/nts-ke-report"
@@ -104,7 +104,7 @@ const openListener = (): NtsKeListener => {
 const listener = openListener()
 
 const report = (): NtsKeReport => {
-  const memory = process.memoryUsage()
+  const memory = memoryUse()
   return {
     type: "report",
     counters: listener.counters.snapshot(),

@@ -34,6 +34,8 @@ export class AutokeySlot {
         name: "autokey",
         program,
         nodeFlags: NODE_FLAGS,
+        silentSeconds: 3,
+        overlaps: true,
         descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
         places: sockets.places,
         plan: () => projections.autokey(board.plan),

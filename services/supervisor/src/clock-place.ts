@@ -11,8 +11,8 @@ import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 
-/** It reports every second, and its page is good for twelve: one that was merely held up is not ended while it still serves. */
-const STALLED_SECONDS = 15
+/** Its page is good for twelve seconds: another has taken over before those are gone. */
+const SILENT_SECONDS = 8
 
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-for-size"]
 
@@ -50,7 +50,9 @@ export class ClockPlace {
         },
         ...(maySetClock ? { around: (start) => withCapability(CAP_SYS_TIME, start) } : {}),
         warn,
-        silentSeconds: STALLED_SECONDS
+        silentSeconds: SILENT_SECONDS,
+        // One writer of the page.
+        overlaps: false
       },
       () => board.version
     )

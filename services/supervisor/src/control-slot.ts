@@ -19,6 +19,9 @@ const NODE_FLAGS = [
   "--disable-warning=ExperimentalWarning"
 ]
 
+/** Nobody is served by it. */
+const SILENT_SECONDS = 10
+
 export interface ControlLaunch {
   /** The service's main.ts. */
   readonly program: string
@@ -41,6 +44,8 @@ export class ControlSlot {
         name: "control",
         program,
         nodeFlags: NODE_FLAGS,
+        silentSeconds: SILENT_SECONDS,
+        overlaps: false,
         descriptors: { "--sockets": sockets.descriptors },
         places: sockets.places,
         plan: () => projections.control(board.plan),

@@ -13,6 +13,9 @@ import { Service } from "./service.ts"
 /** Folding a log is no hot path: smaller code and a smaller young heap save 12 MB. */
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-for-size"]
 
+/** A long replay or a slow disk may hold it up; nobody waits for it meanwhile. */
+const SILENT_SECONDS = 15
+
 export interface CoordinatorLaunch {
   /** The service's main.ts. */
   readonly program: string
@@ -37,6 +40,8 @@ export class CoordinatorPlace {
         program,
         nodeFlags: NODE_FLAGS,
         descriptors: { "--clock-page": [clockPage] },
+        silentSeconds: SILENT_SECONDS,
+        overlaps: false,
         arguments: args,
         environment,
         read: parseFromCoordinator,

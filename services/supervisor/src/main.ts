@@ -20,8 +20,9 @@ import { openLog } from "@meridian/ipc/log"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Semaphore from "effect/Semaphore"
 import manifest from "../package.json" with { type: "json" }
-import { listeningOn, type NodePlan, startNode } from "./node.ts"
+import { listeningOn, type NodePlan, type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { firstScreen } from "./screen.ts"
 
@@ -99,7 +100,14 @@ const openLogOrFail = () => {
 }
 const log = openLogOrFail()
 
+const reload = (node: RunningNode): Effect.Effect<void> =>
+  Effect.logInfo("replacing the workers one by one (SIGHUP)").pipe(
+    Effect.andThen(node.reload),
+    Effect.andThen(Effect.logInfo("the workers are replaced"))
+  )
+
 const program = Effect.gen(function* () {
+  const oneReload = yield* Semaphore.make(1)
   const signals = yield* Queue.unbounded<Signal>()
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.on(signal, () => void Queue.offerUnsafe(signals, signal))
@@ -145,10 +153,15 @@ const program = Effect.gen(function* () {
     if (signal === "SIGHUP") {
       manager.reloading()
       log.reopen()
-      yield* Effect.logInfo("replacing the workers one by one (SIGHUP)")
-      yield* node.reload
-      yield* Effect.logInfo("the workers are replaced")
-      manager.ready(inOneLine())
+      // Not waited for: whoever wants the node to end meanwhile has it end.
+      yield* Effect.forkScoped(
+        oneReload.withPermit(
+          Effect.andThen(
+            reload(node),
+            Effect.sync(() => manager.ready(inOneLine()))
+          )
+        )
+      )
       continue
     }
     for (const again of ["SIGTERM", "SIGINT"] as const) process.on(again, () => process.exit(130))

@@ -1,4 +1,5 @@
 /** Takes the node's picture from what its processes reported last. */
+import { memoryUse } from "@meridian/system/memory"
 import { arch, machine, release, type as systemName } from "node:os"
 import type { ClientList } from "@meridian/ipc/client-list"
 import type { DisciplineReport } from "@meridian/ipc/discipline-report"
@@ -42,10 +43,7 @@ export const nodeSnapshots = (facts: SystemFacts, parts: SnapshotParts): (() => 
       tracking: clock?.tracking ?? null,
       sources: clock?.sources ?? [],
       ntsClient: clock?.nts ?? null,
-      processes: [
-        { name: "supervisor", pid: process.pid, restarts: 0, rss: process.memoryUsage.rss() },
-        ...parts.processes()
-      ],
+      processes: [{ name: "supervisor", pid: process.pid, restarts: 0, rss: memoryUse().rss }, ...parts.processes()],
       cluster: null,
       clients: parts.clients()
     }

@@ -138,7 +138,7 @@ const COUNTERS_INTERVAL_MS = 10_000
 /** Starts processes together; succeeds when all are ready. */
 const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    for (const place of places) yield* Effect.forkScoped(place.begin())
+    for (const place of places) yield* Effect.forkScoped(place.keepFilled)
     yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
       Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
     )
@@ -354,9 +354,9 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       ]
     })
     // Nothing waits for these: a node that cannot be looked at, or cannot sign, serves all the same.
-    if (signd !== undefined) yield* Effect.forkScoped(signd.service.process.begin())
-    if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.begin())
-    yield* Effect.forkScoped(shown.service.process.begin())
+    if (signd !== undefined) yield* Effect.forkScoped(signd.service.process.keepFilled)
+    if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.keepFilled)
+    yield* Effect.forkScoped(shown.service.process.keepFilled)
     let latest = snapshot()
     const pictures = setInterval(() => {
       latest = snapshot()

@@ -13,6 +13,9 @@ import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
 
+/** Clients that connect to it wait until another has taken its place. */
+const SILENT_SECONDS = 3
+
 export interface NtsKeLaunch {
   readonly index: number
   /** The service's main.ts. */
@@ -40,6 +43,8 @@ export class NtsKeSlot {
         name: `nts-ke ${index}`,
         program,
         nodeFlags: NODE_FLAGS,
+        silentSeconds: SILENT_SECONDS,
+        overlaps: true,
         descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
         places: sockets.places,
         plan: () => projections.ntsKe(board.plan),

@@ -37,12 +37,20 @@ export interface ServiceDeclaration<Said extends Common> {
   readonly environment?: Readonly<Record<string, string>>
   /** Starts the process under conditions of its own, as a capability. */
   readonly around?: (start: () => ChildProcess) => ChildProcess
-  /** See ProcessPlan. */
+  /**
+   * Seconds without a word after which it is taken for stalled. Every process says that it is alive once a second, whatever it does
+   * (heartbeat.ts of libs/ipc), so this is how long its event loop may stand still; 10 where nothing is said.
+   */
   readonly silentSeconds?: number
+  /** Whether a successor may serve beside it, on the same sockets; false where nothing is said. */
+  readonly overlaps?: boolean
 }
 
 /** The descriptors a child finds after standard in, out, error and the message channel. */
 const FIRST_PASSED_DESCRIPTOR = 4
+
+/** Loaded before the program: it says that the process is alive. */
+const HEARTBEAT = ["--import", import.meta.resolve("@meridian/ipc/heartbeat")]
 
 export class Service<Said extends Common = Common> {
   readonly process: SupervisedProcess
@@ -57,10 +65,15 @@ export class Service<Said extends Common = Common> {
   constructor(declaration: ServiceDeclaration<Said>, version: () => number) {
     this.declaration = declaration
     this.version = version
-    const { silentSeconds: seconds, warn } = declaration
+    const { name, silentSeconds = 10, overlaps = false, plan } = declaration
     this.process = new SupervisedProcess({
-      name: declaration.name,
-      spawn: () => this.start(),
+      name,
+      silentSeconds,
+      overlaps,
+      spawn: () => this.spawn(),
+      onStart: (child) => {
+        if (plan !== undefined) child.send(this.planMessage(plan()), () => {})
+      },
       onMessage: (pid, message) => this.hear(pid, message),
       onExit: (pid) => {
         this.held.delete(pid)
@@ -69,8 +82,7 @@ export class Service<Said extends Common = Common> {
       askToEnd: (child) => {
         // A channel that closed a moment ago means that it is ending already.
         if (child.connected) child.send({ type: "drain" }, () => {})
-      },
-      ...(seconds === undefined ? {} : { silence: { seconds, stalled: warn } })
+      }
     })
   }
 
@@ -96,26 +108,29 @@ export class Service<Said extends Common = Common> {
     return message as unknown as Serializable
   }
 
-  private start(): ChildProcess {
-    const { program, nodeFlags, descriptors = {}, plan, environment, around } = this.declaration
+  private spawn(): ChildProcess {
+    const { program, nodeFlags, descriptors = {}, environment, around } = this.declaration
     const passed = Object.values(descriptors).flat()
     let next = FIRST_PASSED_DESCRIPTOR
     const numbers = Object.entries(descriptors).flatMap(([option, own]) =>
       own.length === 0 ? [] : [option, own.map(() => next++).join(",")]
     )
     const begin = (): ChildProcess =>
-      spawn(process.execPath, [...nodeFlags, program, ...numbers, ...(this.declaration.arguments ?? [])], {
-        stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
-        serialization: "advanced",
-        ...(environment === undefined ? {} : { env: { ...process.env, ...environment } })
-      })
-    const child = around === undefined ? begin() : around(begin)
-    if (plan !== undefined) child.send(this.planMessage(plan()), () => {})
-    return child
+      spawn(
+        process.execPath,
+        [...HEARTBEAT, ...nodeFlags, program, ...numbers, ...(this.declaration.arguments ?? [])],
+        {
+          stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
+          serialization: "advanced",
+          ...(environment === undefined ? {} : { env: { ...process.env, ...environment } })
+        }
+      )
+    return around === undefined ? begin() : around(begin)
   }
 
   /** Whether what it said makes it ready. */
   private hear(pid: number, message: unknown): boolean {
+    if (isRecord(message) && message["type"] === "alive") return false
     if (isHolds(message)) {
       this.held.set(pid, message.version)
       return false

@@ -39,6 +39,8 @@ export class SigndSlot {
         name: "signd",
         program,
         nodeFlags: NODE_FLAGS,
+        silentSeconds: 3,
+        overlaps: true,
         descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
         places: sockets.places,
         plan: () => projections.signd(board.plan),

@@ -1,110 +1,134 @@
 /**
- * One place in the node that a process fills: start it, restart it with back-off when it dies, put a successor in its
- * place without a gap, stop it. What the process does is the caller's business.
+ * One place in the node that a process fills: start it, watch it from its first moment, restart it with back-off when it dies
+ * or falls silent, put a successor in its place without a gap, stop it. What the process does is the caller's business.
+ *
+ * Nothing in here gives up: a system that has no process to spare is asked again, for as long as the place is to be filled.
  */
 import type { ChildProcess, Serializable } from "node:child_process"
 import type { WorkerState } from "@meridian/ipc/node-status"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { launch } from "./launch.ts"
 
 export interface ProcessPlan {
   /** "worker 0", "clock": how the log names it. */
   readonly name: string
+  /** Throws, or returns a process without a pid that emits an error, when the system has none to spare. */
   readonly spawn: () => ChildProcess
+  /** Told once a process runs, before it has said anything. */
+  readonly onStart: (child: ChildProcess) => void
   /** Called for every message of every process that fills this place; true says that the process is ready. */
   readonly onMessage: (pid: number, message: unknown) => boolean
   /** Called once when a process is gone, after its last message. */
   readonly onExit: (pid: number) => void
   /** Asks the process to finish what it holds and exit. */
   readonly askToEnd: (child: ChildProcess) => void
-  /** Of a process that speaks once a second: silent for longer it is stalled, and killed, so that another takes its place. */
-  readonly silence?: { readonly seconds: number; readonly stalled: (message: string) => void }
+  /** Every process says something once a second; a ready one that was silent for so long is stalled, and replaced. */
+  readonly silentSeconds: number
+  /** Whether a successor may serve beside it: then a stalled one is killed only when its successor answers in its place. */
+  readonly overlaps: boolean
 }
 
 interface Running {
   readonly child: ChildProcess
   readonly pid: number
+  /** By the clock of the fibers, milliseconds. */
   readonly startedAt: number
   readonly ready: Deferred.Deferred<void>
   /** Why it ended, in words. */
   readonly exited: Deferred.Deferred<string>
+  /** Ticks since its last word: whatever held this process up held the others up as well, so time is not what is counted. */
+  silent: number
+  age: number
+  stalled: boolean
 }
 
 const FIRST_BACKOFF_MS = 100
-const LONGEST_BACKOFF_MS = 5_000
+/** Its share of the requests waits no longer than this for another attempt. */
+const LONGEST_BACKOFF_MS = 1_000
 /** A process that lived this long was healthy: the next crash starts from the first back-off again. */
 const HEALTHY_AFTER_MS = 10_000
+/** A process that is being read and compiled on a busy machine may take long from one word to the next. */
+export const STARTING_SILENT_SECONDS = 20
 /** On a small machine that is busy with other things, half a minute is not enough. One that ends is noticed at once. */
-const READY_LIMIT = "90 seconds"
+export const READY_LIMIT_SECONDS = 90
 /** A process that was asked to end and has not is killed after this. */
 const END_LIMIT = "3 seconds"
 
-/** Back-off before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400 … 5000. */
+/** Back-off before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400, 800, 1000. */
 export const backoffMs = (failures: number): number =>
   Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, failures - 1), LONGEST_BACKOFF_MS)
 
+/** How long a replacement asks a system that has no process to spare, about ten seconds: the old one serves meanwhile. */
+const untilSpared = { schedule: Schedule.exponential(FIRST_BACKOFF_MS), times: 6 }
+
 export class SupervisedProcess {
+  /** How often another was started because one ended by itself or stalled. */
   restarts = 0
+  /** How often one fell silent. */
+  stalls = 0
   private current: Running | undefined
   private replacement: Deferred.Deferred<void> | undefined
-  private ending = false
-  private waiting = false
+  private readonly all = new Set<Running>()
+  private readonly ending = Deferred.makeUnsafe<void>()
+  private readonly firstOutcome = Deferred.makeUnsafe<void, string>()
   private readonly plan: ProcessPlan
-  private readonly children = new Set<ChildProcess>()
 
   constructor(plan: ProcessPlan) {
     this.plan = plan
   }
 
   get pid(): number | undefined {
-    return this.waiting ? undefined : this.current?.pid
+    return this.current?.pid
   }
 
   get state(): WorkerState {
-    if (this.ending) return "stopped"
-    if (this.waiting || this.current === undefined) return "waiting"
+    if (this.isEnding) return "stopped"
+    if (this.current === undefined) return "waiting"
+    if (this.current.stalled) return "stalled"
     return Deferred.isDoneUnsafe(this.current.ready) ? "running" : "starting"
   }
 
   /** Sends a message to every process that fills this place now: during a replacement there are two. */
   broadcast(message: Serializable): void {
-    for (const child of this.children) if (child.connected) child.send(message, () => {})
+    for (const { child } of this.all) if (child.connected) child.send(message, () => {})
   }
 
-  /** Succeeds when the process that fills the place is ready for the first time; fails with a sentence when it never is. */
+  /** Succeeds when the place is filled by a process that is ready; fails with a sentence when the first ends before it is. */
   get firstReady(): Effect.Effect<void, string> {
-    return Effect.suspend(() =>
-      this.current === undefined
-        ? Effect.fail(`${this.plan.name} was not started`)
-        : Effect.mapError(awaitReady(this.current), (why) => `${this.plan.name} did not start: ${why}`)
-    )
+    return Effect.mapError(Deferred.await(this.firstOutcome), (why) => `${this.plan.name} did not start: ${why}`)
   }
 
-  /** Starts the first process at once; the returned effect keeps the place filled until it is interrupted. */
-  readonly begin = (): Effect.Effect<void> => {
-    this.current = this.start()
-    return this.keepFilled
-  }
-
-  private readonly keepFilled: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+  /** Fills the place, and keeps it filled until it is stopped or interrupted. */
+  readonly keepFilled: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    yield* Effect.forkChild(this.watch)
     let failures = 0
-    while (this.current !== undefined) {
-      const running: Running = this.current
+    let refusals = 0
+    while (!this.isEnding) {
+      const running: Running | undefined = this.current ?? (yield* this.tryStart(refusals === 0))
+      if (running === undefined) {
+        refusals += 1
+        yield* this.pause(refusals)
+        continue
+      }
+      refusals = 0
+      this.current = running
       const why = yield* Deferred.await(running.exited)
       if (this.replacement !== undefined) yield* Deferred.await(this.replacement)
-      if (this.ending) return
+      if (this.isEnding) return
+      // A successor took its place.
       if (this.current !== running) continue
-      failures = Date.now() - running.startedAt > HEALTHY_AFTER_MS ? 1 : failures + 1
+      this.current = undefined
+      const lived = (yield* Clock.currentTimeMillis) - running.startedAt
+      failures = lived > HEALTHY_AFTER_MS ? 1 : failures + 1
       this.restarts += 1
-      this.waiting = true
       yield* Effect.logWarning(
         `${this.plan.name} ended by itself (${why}), starting another in ${backoffMs(failures)} ms`
       )
-      yield* Effect.sleep(backoffMs(failures))
-      if (this.ending) return
-      this.waiting = false
-      this.current = this.start()
+      yield* this.pause(failures)
     }
   })
 
@@ -112,84 +136,146 @@ export class SupervisedProcess {
    * Starts a successor, waits until it is ready, then has the predecessor finish and exit. A successor that does not
    * become ready is killed and the predecessor stays.
    */
-  readonly replace: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
-    const predecessor = this.current
-    if (predecessor === undefined || this.waiting || this.replacement !== undefined || this.ending) return
-    const replaced = Deferred.makeUnsafe<void>()
-    this.replacement = replaced
-    const successor = this.start()
-    const ready = yield* Effect.result(awaitReady(successor))
-    if (ready._tag === "Success") this.current = successor
-    else
-      yield* Effect.logError(`${this.plan.name}: the successor failed, the old process stays`, { why: ready.failure })
-    yield* this.end(ready._tag === "Success" ? predecessor : successor)
-    this.replacement = undefined
-    yield* Deferred.succeed(replaced, undefined)
-  }).pipe(Effect.uninterruptible)
+  readonly replace: Effect.Effect<void> = Effect.suspend(() => this.succeed(this.current)).pipe(Effect.uninterruptible)
 
   /** Has the process finish what it holds and exit; nothing is started in its place any more. */
   readonly stop: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
-    this.ending = true
+    Deferred.doneUnsafe(this.ending, Effect.void)
     if (this.replacement !== undefined) yield* Deferred.await(this.replacement)
-    if (this.current !== undefined) yield* this.end(this.current)
+    yield* Effect.forEach([...this.all], (running) => this.end(running), { concurrency: "unbounded", discard: true })
   }).pipe(Effect.uninterruptible)
 
-  private end(running: Running): Effect.Effect<void> {
-    const { child, exited } = running
+  private get isEnding(): boolean {
+    return Deferred.isDoneUnsafe(this.ending)
+  }
+
+  private pause(failures: number): Effect.Effect<void> {
+    return Effect.raceFirst(Effect.sleep(backoffMs(failures)), Deferred.await(this.ending))
+  }
+
+  /** A process, or a line in the log that says why there is none; of refusals in a row the first is said. */
+  private tryStart(isFirst: boolean): Effect.Effect<Running | undefined> {
+    return Effect.matchEffect(this.start, {
+      onSuccess: (running) => Effect.succeed<Running | undefined>(running),
+      onFailure: (why) =>
+        Effect.as(
+          isFirst ? Effect.logError(`${this.plan.name}: ${why}; it is tried again until it works`) : Effect.void,
+          undefined
+        )
+    })
+  }
+
+  private readonly start: Effect.Effect<Running, string> = Effect.gen({ self: this }, function* () {
     const { plan } = this
-    return Effect.gen(function* () {
+    const startedAt = yield* Clock.currentTimeMillis
+    const child = yield* launch(plan.spawn)
+    const running: Running = {
+      child,
+      pid: child.pid ?? 0,
+      startedAt,
+      ready: Deferred.makeUnsafe<void>(),
+      exited: Deferred.makeUnsafe<string>(),
+      silent: 0,
+      age: 0,
+      stalled: false
+    }
+    this.all.add(running)
+    child.on("message", (message) => {
+      running.silent = 0
+      running.stalled = false
+      if (!plan.onMessage(running.pid, message)) return
+      Deferred.doneUnsafe(running.ready, Effect.void)
+      Deferred.doneUnsafe(this.firstOutcome, Effect.void)
+    })
+    const gone = (why: string): void => {
+      this.all.delete(running)
+      if (!Deferred.doneUnsafe(running.exited, Effect.succeed(why))) return
+      Deferred.doneUnsafe(this.firstOutcome, Effect.fail(`it ended (${why})`))
+      plan.onExit(running.pid)
+    }
+    // "close", not "exit": the last messages of a process may arrive after it is gone.
+    child.on("close", (code, signal) => gone(signal === null ? `exit code ${code}` : signal))
+    child.on("error", (error) => gone(error.message))
+    plan.onStart(child)
+    return running
+  })
+
+  /** Looks once a second whether each process has said something. */
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach([...this.all], (running) => this.lookAt(running), { discard: true })
+  ).pipe(Effect.delay("1 second"), Effect.forever)
+
+  private lookAt(running: Running): Effect.Effect<void> {
+    running.silent += 1
+    running.age += 1
+    const isReady = Deferred.isDoneUnsafe(running.ready)
+    const limit = isReady ? this.plan.silentSeconds : STARTING_SILENT_SECONDS
+    const isLate = !isReady && running.age >= READY_LIMIT_SECONDS
+    if (running.silent < limit && !isLate) return Effect.void
+    const what = isLate
+      ? `was not ready within ${READY_LIMIT_SECONDS} s`
+      : `said nothing for ${running.silent} s: it is stalled`
+    const isNew = !running.stalled
+    running.stalled = true
+    running.silent = 0
+    running.age = 0
+    if (isNew) this.stalls += 1
+    const { name, overlaps } = this.plan
+    if (isReady && overlaps && running === this.current && this.replacement === undefined && !this.isEnding)
+      return Effect.logWarning(`${name} (process ${running.pid}) ${what}; another takes its place`).pipe(
+        Effect.andThen(Effect.sync(() => void (this.restarts += 1))),
+        Effect.andThen(Effect.forkChild(Effect.uninterruptible(this.succeed(running)))),
+        Effect.asVoid
+      )
+    return Effect.andThen(
+      Effect.logWarning(`${name} (process ${running.pid}) ${what}, and killed`),
+      Effect.sync(() => void running.child.kill("SIGKILL"))
+    )
+  }
+
+  private succeed(predecessor: Running | undefined): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      if (predecessor === undefined || this.replacement !== undefined || this.isEnding) return
+      const replaced = Deferred.makeUnsafe<void>()
+      this.replacement = replaced
+      const successor = yield* Effect.result(this.readySuccessor)
+      if (successor._tag === "Success") this.current = successor.success
+      else if (!this.isEnding)
+        yield* Effect.logError(`${this.plan.name}: its successor failed, the old process stays: ${successor.failure}`)
+      if (predecessor.stalled) yield* this.kill(predecessor)
+      else if (successor._tag === "Success") yield* this.end(predecessor)
+      this.replacement = undefined
+      yield* Deferred.succeed(replaced, undefined)
+    })
+  }
+
+  /** A process that serves beside the one that is there. The end of the place ends the waiting. */
+  private readonly readySuccessor: Effect.Effect<Running, string> = Effect.gen({ self: this }, function* () {
+    const isEnding = Effect.andThen(Deferred.await(this.ending), Effect.fail("the node ends"))
+    const successor = yield* Effect.raceFirst(Effect.retry(this.start, untilSpared), isEnding)
+    const exited = Effect.flatMap(Deferred.await(successor.exited), (why) => Effect.fail(`it ended (${why})`))
+    const ready = Deferred.await(successor.ready).pipe(Effect.raceFirst(exited), Effect.raceFirst(isEnding))
+    return yield* Effect.as(ready, successor).pipe(Effect.tapError(() => this.kill(successor)))
+  })
+
+  /** Has it finish what it holds. One that is not ready holds nothing. */
+  private end(running: Running): Effect.Effect<void> {
+    const { child, exited, ready } = running
+    const { plan } = this
+    if (!Deferred.isDoneUnsafe(ready)) return this.kill(running)
+    return Effect.gen({ self: this }, function* () {
       if (child.exitCode === null && child.signalCode === null) plan.askToEnd(child)
       const inTime = yield* Deferred.await(exited).pipe(Effect.timeoutOption(END_LIMIT))
       if (Option.isSome(inTime)) return
       yield* Effect.logWarning(`${plan.name} did not end in ${END_LIMIT}, killed`, { pid: child.pid })
-      child.kill("SIGKILL")
-      yield* Deferred.await(exited)
+      yield* this.kill(running)
     })
   }
 
-  private start(): Running {
-    const child = this.plan.spawn()
-    this.children.add(child)
-    const running: Running = {
-      child,
-      pid: child.pid ?? 0,
-      startedAt: Date.now(),
-      ready: Deferred.makeUnsafe<void>(),
-      exited: Deferred.makeUnsafe<string>()
-    }
-    child.on("message", (message) => {
-      if (this.plan.onMessage(running.pid, message)) Deferred.doneUnsafe(running.ready, Effect.void)
-    })
-    const gone = (why: string): void => {
-      this.children.delete(child)
-      if (Deferred.doneUnsafe(running.exited, Effect.succeed(why))) this.plan.onExit(running.pid)
-    }
-    this.watchOver(running)
-    // "close", not "exit": the last messages of a process may arrive after it is gone.
-    child.on("close", (code, signal) => gone(signal === null ? `exit code ${code}` : signal))
-    child.on("error", (error) => gone(error.message))
-    return running
-  }
-
-  /** Counts its own ticks rather than time: whatever held this process up held the others up as well. */
-  private watchOver({ child, pid, ready }: Running): void {
-    const { name, silence } = this.plan
-    if (silence === undefined) return
-    let silent = 0
-    const ticking = setInterval(() => {
-      silent += 1
-      if (silent < silence.seconds || !Deferred.isDoneUnsafe(ready)) return
-      silence.stalled(`${name} (process ${pid}) said nothing for ${silent} s: it is stalled, and killed`)
-      silent = 0
-      child.kill("SIGKILL")
-    }, 1_000)
-    child.on("message", () => (silent = 0))
-    for (const gone of ["close", "error"]) child.on(gone, () => clearInterval(ticking))
+  private kill({ child, exited }: Running): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sync(() => void child.kill("SIGKILL")),
+      Effect.asVoid(Deferred.await(exited))
+    )
   }
 }
-
-const awaitReady = (running: Running): Effect.Effect<void, string> =>
-  Deferred.await(running.ready).pipe(
-    Effect.raceFirst(Effect.flatMap(Deferred.await(running.exited), (why) => Effect.fail(`it ended (${why})`))),
-    Effect.timeoutOrElse({ duration: READY_LIMIT, orElse: () => Effect.fail(`not ready within ${READY_LIMIT}`) })
-  )

@@ -15,6 +15,9 @@ import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
 
+/** Its share of the clients is in the dark until another has taken its place. */
+const SILENT_SECONDS = 3
+
 export interface WorkerLaunch {
   readonly index: number
   /** The worker's main.ts. */
@@ -62,6 +65,8 @@ export class WorkerSlot {
         name: `worker ${index}`,
         program,
         nodeFlags: NODE_FLAGS,
+        silentSeconds: SILENT_SECONDS,
+        overlaps: true,
         descriptors: {
           "--clock-page": [clockPage],
           ...(clients === undefined ? {} : { "--clients": [clients] }),

@@ -8,7 +8,7 @@
 import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
-import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
@@ -90,7 +90,7 @@ let tellsPeers = false
 let holdsPlan = false
 
 const report = (): WorkerReport => {
-  const memory = process.memoryUsage()
+  const memory = memoryUse()
   const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
   return {
     type: "report",

@@ -11,7 +11,7 @@ import { type SigndPlan, signdPlan } from "@meridian/ipc/serving-plan"
 import { type DrainSignd, type FromSignd, parseToSignd, type SigndReport } from "@meridian/ipc/signd-report"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { NtpServer } from "@meridian/protocol/server"
-import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { SLOT_BYTES } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { BadSocketPlace, socketPathOf } from "../socket-place.ts"
@@ -77,7 +77,7 @@ const report = (): SigndReport => ({
   connections: service.pool.open,
   queued: service.pool.queued,
   trouble,
-  rss: process.memoryUsage().rss
+  rss: memoryUse().rss
 })
 
 const drain = (): void => {

@@ -1,0 +1,17 @@
+/**
+ * Loaded before anything else of a process (`node --import`): says that its event loop turns, once a second from its first
+ * moment, also while the rest is still being read and compiled. Whoever supervises it notices within seconds when it does not.
+ */
+const INTERVAL_MS = 1_000
+
+export interface AliveMessage {
+  readonly type: "alive"
+}
+
+const beat = (): void => {
+  // A supervisor that dies at this moment is the disconnect handler's matter.
+  if (process.connected) process.send?.({ type: "alive" } satisfies AliveMessage, undefined, undefined, () => {})
+}
+
+beat()
+setInterval(beat, INTERVAL_MS).unref()

@@ -1,0 +1,292 @@
+/** Supervision under a clock of the test's own: processes that crash, hang, never start, and a system that has none to spare. */
+import { EventEmitter } from "node:events"
+import type { ChildProcess } from "node:child_process"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import { describe, expect, it } from "vitest"
+import { backoffMs, type ProcessPlan, SupervisedProcess } from "../src/supervised-process.ts"
+
+/** Time passes when the test says so. */
+const underTestClock = <A>(body: () => Generator<Effect.Effect<unknown, unknown>, A, never>): Promise<A> =>
+  Effect.runPromise(Effect.gen(body).pipe(Effect.scoped, Effect.provide(TestClock.layer())) as Effect.Effect<A>)
+
+class FakeChild extends EventEmitter {
+  readonly pid: number
+  connected = true
+  exitCode: number | null = null
+  signalCode: NodeJS.Signals | null = null
+  readonly told: unknown[] = []
+  /** A stopped process ends by SIGKILL alone. */
+  isStopped = false
+
+  constructor(pid: number) {
+    super()
+    this.pid = pid
+  }
+  say(message: unknown): void {
+    this.emit("message", message)
+  }
+  send(message: unknown): boolean {
+    this.told.push(message)
+    return true
+  }
+  end(code: number | null, signal: NodeJS.Signals | null = null): void {
+    if (this.exitCode !== null || this.signalCode !== null) return
+    this.exitCode = code
+    this.signalCode = signal
+    this.emit("close", code, signal)
+  }
+  kill(signal: NodeJS.Signals): boolean {
+    if (signal === "SIGKILL") this.end(null, signal)
+    return true
+  }
+}
+
+interface Stage {
+  readonly place: SupervisedProcess
+  readonly children: FakeChild[]
+  readonly exited: number[]
+  /** What the next starts do in place of starting. */
+  readonly refusals: (() => never)[]
+  readonly fiber: Fiber.Fiber<void>
+}
+
+const silentSeconds = 3
+
+const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)[] = []): Effect.Effect<Stage> =>
+  Effect.gen(function* () {
+    const children: FakeChild[] = []
+    const exited: number[] = []
+    const place = new SupervisedProcess({
+      name: "worker 0",
+      silentSeconds,
+      overlaps: true,
+      spawn: () => {
+        refusals.shift()?.()
+        const child = new FakeChild(children.length + 1)
+        children.push(child)
+        return child as unknown as ChildProcess
+      },
+      onStart: (child) => void child.send("plan"),
+      onMessage: (_pid, message) => message === "ready",
+      onExit: (pid) => exited.push(pid),
+      askToEnd: (child) => {
+        const fake = child as unknown as FakeChild
+        if (!fake.isStopped) fake.end(0)
+      },
+      ...change
+    })
+    const fiber = yield* Effect.forkChild(place.keepFilled)
+    yield* TestClock.adjust(0)
+    return { place, children, exited, refusals, fiber }
+  })
+
+/** Seconds pass; those that live say so each second, unless they are stopped. */
+const pass = (children: readonly FakeChild[], seconds: number): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (let second = 0; second < seconds; second += 1) {
+      yield* TestClock.adjust("1 second")
+      for (const child of children) if (!child.isStopped && child.exitCode === null) child.say("alive")
+    }
+  })
+
+const refuse = (code: string) => (): never => {
+  throw Object.assign(new Error(`spawn ${code}`), { code })
+}
+
+describe("a place", () => {
+  it("is filled, tells its process what it serves by, and stops when told", () =>
+    underTestClock(function* () {
+      const { place, children, exited } = yield* stage()
+      expect(place.state).toBe("starting")
+      expect(children[0]!.told).toEqual(["plan"])
+      children[0]!.say("ready")
+      yield* place.firstReady
+      expect(place).toMatchObject({ state: "running", pid: 1, restarts: 0 })
+      yield* place.stop
+      expect({ state: place.state, exited }).toEqual({ state: "stopped", exited: [1] })
+    }))
+
+  it("has another process at once when one dies, and never waits more than a second for the next", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      children[0]!.say("ready")
+      const waits: number[] = []
+      for (let crash = 0; crash < 12; crash += 1) {
+        const before = children.length
+        children.at(-1)!.end(1)
+        yield* TestClock.adjust(0)
+        expect(place.state).toBe("waiting")
+        let waited = 0
+        while (children.length === before) {
+          yield* TestClock.adjust("50 millis")
+          waited += 50
+        }
+        waits.push(waited)
+      }
+      expect(waits.slice(0, 5)).toEqual([100, 200, 400, 800, 1_000])
+      expect(Math.max(...waits)).toBe(1_000)
+      expect(place.restarts).toBe(12)
+    }))
+
+  it("forgets earlier crashes of a process that has lived", () =>
+    underTestClock(function* () {
+      const { children } = yield* stage()
+      for (let crash = 0; crash < 4; crash += 1) {
+        children.at(-1)!.end(1)
+        yield* TestClock.adjust("1 second")
+      }
+      children.at(-1)!.say("ready")
+      yield* pass(children, 11)
+      const before = children.length
+      children.at(-1)!.end(1)
+      yield* TestClock.adjust("100 millis")
+      expect(children.length).toBe(before + 1)
+    }))
+})
+
+describe("a process that is silent", () => {
+  it("keeps its place until its successor serves in it, and is killed then", () =>
+    underTestClock(function* () {
+      const { place, children, exited } = yield* stage()
+      const [first] = children
+      first!.say("ready")
+      yield* pass(children, 5)
+      first!.isStopped = true
+      yield* pass(children, silentSeconds)
+      expect(children).toHaveLength(2)
+      expect(place).toMatchObject({ state: "stalled", pid: 1, stalls: 1 })
+      expect(exited).toEqual([])
+      children[1]!.say("ready")
+      yield* TestClock.adjust(0)
+      expect(place).toMatchObject({ state: "running", pid: 2, restarts: 1 })
+      expect({ exited, by: first!.signalCode }).toEqual({ exited: [1], by: "SIGKILL" })
+    }))
+
+  it("and was only held up finishes what it holds when its successor serves", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      const [first] = children
+      first!.say("ready")
+      first!.isStopped = true
+      yield* pass(children, silentSeconds)
+      first!.isStopped = false
+      first!.say("alive")
+      children[1]!.say("ready")
+      yield* TestClock.adjust(0)
+      expect(place.pid).toBe(2)
+      expect({ code: first!.exitCode, signal: first!.signalCode }).toEqual({ code: 0, signal: null })
+    }))
+
+  it("is killed first where two may not be side by side", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage({ overlaps: false })
+      children[0]!.say("ready")
+      children[0]!.isStopped = true
+      yield* pass(children, silentSeconds)
+      expect(children[0]!.signalCode).toBe("SIGKILL")
+      yield* TestClock.adjust("100 millis")
+      expect(place).toMatchObject({ state: "starting", pid: 2, restarts: 1, stalls: 1 })
+    }))
+
+  it("while it starts is replaced as well", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage({ overlaps: false })
+      children[0]!.isStopped = true
+      yield* pass(children, 20)
+      expect(children[0]!.signalCode).toBe("SIGKILL")
+      yield* TestClock.adjust("100 millis")
+      expect(place).toMatchObject({ state: "starting", pid: 2 })
+    }))
+
+  it("is one that speaks and never becomes ready, too", () =>
+    underTestClock(function* () {
+      const { children } = yield* stage()
+      yield* pass(children, 89)
+      expect(children[0]!.signalCode).toBeNull()
+      yield* pass(children, 1)
+      expect(children[0]!.signalCode).toBe("SIGKILL")
+    }))
+})
+
+describe("a system that has no process to spare", () => {
+  it("is asked again until it has: at the start, and when a process died", () =>
+    underTestClock(function* () {
+      const refusals = [refuse("ENOMEM"), refuse("EAGAIN"), refuse("EMFILE")]
+      const { place, children } = yield* stage({}, refusals)
+      expect({ state: place.state, children: children.length }).toEqual({ state: "waiting", children: 0 })
+      yield* TestClock.adjust("1 second")
+      expect(children).toHaveLength(1)
+      children[0]!.say("ready")
+      yield* place.firstReady
+      refusals.push(...Array.from({ length: 30 }, () => refuse("ENOMEM")))
+      children[0]!.end(null, "SIGSEGV")
+      yield* TestClock.adjust("40 seconds")
+      expect({ state: place.state, children: children.length }).toEqual({ state: "starting", children: 2 })
+    }))
+
+  it("keeps the old process when it is to be replaced, and gets its successor as soon as it can", () =>
+    underTestClock(function* () {
+      const { place, children, refusals } = yield* stage()
+      children[0]!.say("ready")
+      refusals.push(refuse("ENOMEM"), refuse("ENOMEM"))
+      const replacing = yield* Effect.forkChild(place.replace)
+      yield* pass(children, 1)
+      expect(children).toHaveLength(2)
+      children[1]!.say("ready")
+      yield* Fiber.join(replacing)
+      expect(place).toMatchObject({ pid: 2, state: "running" })
+      refusals.push(...Array.from({ length: 30 }, () => refuse("ENOMEM")))
+      const again = yield* Effect.forkChild(place.replace)
+      yield* pass(children, 20)
+      yield* Fiber.join(again)
+      expect(place).toMatchObject({ pid: 2, state: "running" })
+    }))
+})
+
+describe("stopping", () => {
+  it("during a replacement ends the old one gracefully and the new one at once", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      children[0]!.say("ready")
+      yield* Effect.forkChild(place.replace)
+      yield* TestClock.adjust(0)
+      expect(children).toHaveLength(2)
+      // No time passes.
+      yield* place.stop
+      expect(children.map(({ exitCode, signalCode }) => [exitCode, signalCode])).toEqual([
+        [0, null],
+        [null, "SIGKILL"]
+      ])
+    }))
+
+  it("while nothing can be started ends at once", () =>
+    underTestClock(function* () {
+      const { place, fiber } = yield* stage(
+        {},
+        Array.from({ length: 99 }, () => refuse("ENOMEM"))
+      )
+      yield* TestClock.adjust("5 seconds")
+      yield* place.stop
+      yield* Fiber.join(fiber)
+      expect(place.state).toBe("stopped")
+    }))
+
+  it("kills a process that does not end by itself", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      children[0]!.say("ready")
+      children[0]!.isStopped = true
+      const stopping = yield* Effect.forkChild(place.stop)
+      yield* TestClock.adjust("2 seconds")
+      expect(children[0]!.signalCode).toBeNull()
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(stopping)
+      expect(children[0]!.signalCode).toBe("SIGKILL")
+    }))
+})
+
+it("backs off to a second and no further", () => {
+  expect([1, 2, 3, 4, 5, 50].map(backoffMs)).toEqual([100, 200, 400, 800, 1_000, 1_000])
+})
