@@ -50,9 +50,16 @@ static void finalize(napi_env env, void *data, void *hint) {
   free(data);
 }
 
+/* Asked for by vm.memfd_noexec=2; kernels before 6.3 know nothing of it. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+
 /* Returns a descriptor that nobody can make shorter or longer, or -errno. */
 static int make_page(void) {
-  int descriptor = memfd_create("meridian-clock-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  int descriptor = memfd_create("meridian-clock-page", flags | MFD_NOEXEC_SEAL);
+  if (descriptor < 0 && errno == EINVAL) descriptor = memfd_create("meridian-clock-page", flags);
   if (descriptor < 0) return -errno;
   /* Whoever else may look at /proc/PID/fd opens it for reading at most. */
   if (fchmod(descriptor, 0644) == 0 && ftruncate(descriptor, CLOCK_PAGE_BYTES) == 0 &&

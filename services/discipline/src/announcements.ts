@@ -44,6 +44,9 @@ export interface AnnouncedClock {
   readonly measurements: () => readonly Measurement[]
 }
 
+/** Said where no source would ever bring served time to what the clock was set to. */
+const RESTART = ": restart the node to have it begin with the new time"
+
 export class Announcements {
   private readonly send: Send
   private readonly outbox: ClockEventOutbox
@@ -129,7 +132,7 @@ export class Announcements {
 
   /** Each one is said: they are rare, and each is another. */
   foreignStep(seconds: number): void {
-    const reason = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was`
+    const reason = `CLOCK_REALTIME was set by another program, by ${formatSeconds(seconds)}; served time stays what it was${this.clock.keeper().isLocal ? RESTART : ""}`
     this.send({ type: "warning", message: reason })
     this.outbox.add({ _tag: "Step", offset: seconds, reason, measurements: this.clock.measurements() })
   }

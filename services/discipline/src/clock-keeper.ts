@@ -217,7 +217,13 @@ export class ClockKeeper {
     const { steering } = this
     const change = this.watch.check()
     if (change._tag === "Stepped") {
-      const { monotonic } = this.read()
+      const now = this.read()
+      const { monotonic } = now
+      if (this.isUnserved && steering === undefined) {
+        this.page.begin(originOf(now, monotonic))
+        this.watch.countFrom(this.page.origin)
+        return { _tag: "Reset", seconds: change.seconds }
+      }
       const isLeap = steering?.isLeap(this.utc(monotonic), change.seconds) === true
       steering?.stepped(monotonic, change.seconds)
       this.kernelLeapt = isLeap
@@ -228,6 +234,11 @@ export class ClockKeeper {
       this.page.begin(originOf(now, now.monotonic))
     }
     return change
+  }
+
+  /** Nothing that this page says was ever good time. */
+  private get isUnserved(): boolean {
+    return this.discipline.state === "unset" && this.inherited === undefined && !this.isLocal
   }
 
   /**

@@ -20,6 +20,8 @@ export type RealtimeChange =
   | { readonly _tag: "Steady" }
   /** Positive seconds: forward. */
   | { readonly _tag: "Stepped"; readonly seconds: number }
+  /** The same before the clock was ever served as good: whoever set it may have been asked to, so the page begins anew from there. */
+  | { readonly _tag: "Reset"; readonly seconds: number }
   /** In kernel mode: the kernel carried out the leap second that it was told of. */
   | { readonly _tag: "Leapt"; readonly seconds: number }
   /** Nobody watched the clock meanwhile: nothing that was known of it counts any more. */
@@ -37,7 +39,7 @@ export const systemUptime = (): number => {
 export class RealtimeWatch {
   private readonly read: ReadClocks
   private readonly uptime: () => number
-  private readonly origin: UnixTime
+  private origin: UnixTime
   /** What CLOCK_REALTIME has been stepped by since the origin, seconds, by the last look at it. */
   difference: number
   private checkedAt: number
@@ -72,6 +74,12 @@ export class RealtimeWatch {
   /** What happened to CLOCK_REALTIME since the last call was our own doing. */
   rebase(): void {
     this.difference = this.measure()
+  }
+
+  /** Differences are counted from another origin from now on. */
+  countFrom(origin: UnixTime): void {
+    this.origin = origin
+    this.rebase()
   }
 
   private measure(): number {

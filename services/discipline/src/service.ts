@@ -242,6 +242,7 @@ export class DisciplineService {
     const change = this.keeper.watchRealtime()
     if (change._tag === "Slept") return this.startOver(change.seconds)
     if (change._tag === "Stepped") this.foreignStep(change.seconds)
+    if (change._tag === "Reset") this.clockStepped(change.seconds)
     if (change._tag === "Leapt") this.measurementsVoid()
     const leapt = this.keeper.passLeapSecond()
     if (leapt !== 0) this.clockStepped(leapt)

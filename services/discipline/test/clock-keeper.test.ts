@@ -168,6 +168,21 @@ describe("CLOCK_REALTIME set by somebody else", () => {
     expect(second.correction(monotonic)).toBeCloseTo(0.25 - 7, 4)
   })
 
+  it("before there was ever good time is taken up: who was told to set the clock has set it", () => {
+    wall -= 5_000
+    page.begin({ seconds: wall, nanoseconds: 0 })
+    const keeper = keeperWith()
+    const tracked = source()
+    measures(4, keeper, tracked, 5_000.25)
+    expect(keeper.discipline.state).toBe("unset")
+    wall += 5_000
+    expect(keeper.watchRealtime()).toEqual({ _tag: "Reset", seconds: expect.closeTo(5_000, 5) })
+    tracked.clockStepped(5_000)
+    measures(4, keeper, tracked, 0.25)
+    expect(onPage()).toMatchObject({ stratum: 3, offset: expect.closeTo(0.25, 4) })
+    expect(onPage().baseSeconds).toBe(Math.floor(wall + monotonic))
+  })
+
   it("does not show where this machine's own clock is served, whoever keeps the page", () => {
     const options = { local: { ...noLocalMode, localStratum: 5 }, hasSources: false } as const
     const first = keeperWith(options)

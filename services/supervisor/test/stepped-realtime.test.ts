@@ -4,7 +4,7 @@
  */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -80,12 +80,14 @@ const askWith = (port: number) => {
   }
 }
 
-const clockProcessOf = (node: RunningNode): number | undefined =>
+const childrenOf = (node: RunningNode): readonly number[] =>
   readFileSync(`/proc/${node.process.pid}/task/${node.process.pid}/children`, "utf8")
     .split(" ")
     .filter((pid) => pid !== "")
     .map(Number)
-    .find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("discipline"))
+
+const clockProcessOf = (node: RunningNode): number | undefined =>
+  childrenOf(node).find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("discipline"))
 
 const theClockProcess = async (node: RunningNode): Promise<number> => {
   for (let waited = 0; waited < PATIENCE_MS; waited += 50) {
@@ -199,5 +201,18 @@ describe.each([
       await sleep(50)
     const { clock: shown } = (await node.status()) as unknown as { readonly clock: { readonly offset: number } }
     expect(shown.offset).toBeCloseTo(-HOUR, 0)
+    expect(node.stderr().includes("restart the node")).toBe(!hasSource)
+  })
+
+  it("gives its clock's process the page to write, and every other one to read", async () => {
+    const clockProcess = await theClockProcess(node)
+    const held = childrenOf(node).flatMap((pid) =>
+      readdirSync(`/proc/${pid}/fd`)
+        .filter((descriptor) => readlinkSync(`/proc/${pid}/fd/${descriptor}`).includes("meridian-clock-page"))
+        .map((descriptor) => ({ pid, flags: readFileSync(`/proc/${pid}/fdinfo/${descriptor}`, "utf8") }))
+    )
+    const writers = held.filter(({ flags }) => /^flags:\s*\d*2$/m.test(flags))
+    expect(writers.map(({ pid }) => pid)).toEqual([clockProcess])
+    expect(held.length).toBeGreaterThan(3)
   })
 })
