@@ -294,7 +294,14 @@ const WITHOUT_EFFECT: readonly (readonly [directive: Directive, reasons: Readonl
 ]
 
 /** The records that are written. */
-const WRITTEN: ReadonlySet<StatisticsName> = new Set(["clockstats", "loopstats", "peerstats", "rawstats", "sysstats"])
+const WRITTEN: ReadonlySet<StatisticsName> = new Set([
+  "clockstats",
+  "cryptostats",
+  "loopstats",
+  "peerstats",
+  "rawstats",
+  "sysstats"
+])
 
 const optionsWithoutEffect = (statements: readonly Statement[]): Diagnostic[] => {
   const options = WITHOUT_EFFECT.flatMap(([directive, reasons]) =>

@@ -285,7 +285,7 @@ describe("the discipline", () => {
     ["tinker tick 10", "kernel mode"],
     ["driftfile /d 0.1", "hourly"],
     ["statistics loopstats protostats", "'protostats' has no effect: that record"],
-    ["filegen cryptostats", "'cryptostats' has no effect: that record"],
+    ["filegen protostats", "'protostats' has no effect: that record"],
     ["filegen ntskelog disable", undefined],
     ["statistics clockstats loopstats peerstats rawstats sysstats", undefined],
     ...effective.map((line) => [line, undefined] as const)

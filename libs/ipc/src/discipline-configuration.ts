@@ -60,6 +60,8 @@ export const upstreamConfiguration = rule(
     /** Symmetric key, from the keys of the plan; null without. */
     keyId: nullable(whole(1, 65_535)),
     nts: nullable(ntsConfiguration),
+    /** Asked by Autokey; `ident` names the group that it must prove to belong to. Null or absent: not. */
+    autokey: optional(nullable(record({ ident: nullable(text(1, 255)) }))),
     version: whole(1, 4),
     xleave: flag,
     /** Seconds that are added to its offset. */
@@ -107,7 +109,7 @@ export const referenceClockConfiguration = rule(
 )
 export type ReferenceClockConfiguration = TypeOf<typeof referenceClockConfiguration>
 
-export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats"] as const
+export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats", "cryptostats"] as const
 export type StatisticsName = (typeof statisticsNames)[number]
 
 export const filegenTypes = ["none", "pid", "day", "week", "month", "year", "age"] as const

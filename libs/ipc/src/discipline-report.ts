@@ -29,6 +29,32 @@ export type SourceAuthentication =
   | { readonly kind: "none" }
   | { readonly kind: "symmetric"; readonly key: number }
   | { readonly kind: "nts"; readonly cookies: number }
+  | ({ readonly kind: "autokey" } & AutokeySourceReport)
+
+/** What an exchange by Autokey has come to, as ntpq shows it. */
+export interface AutokeySourceReport {
+  /** The status word (RFC 5906 §11.1). */
+  readonly flags: number
+  /** The other side's name; empty until it has said it. */
+  readonly host: string
+  /** Its signature scheme: `md5WithRSAEncryption`. */
+  readonly signature: string
+}
+
+/** This host in Autokey, as ntpq shows it. */
+export interface AutokeyHostReport {
+  readonly host: string
+  readonly flags: number
+  readonly digest: string
+  readonly signature: string
+  /** The newest first, this host's own last. `until` is Unix seconds. */
+  readonly certificates: readonly {
+    readonly subject: string
+    readonly issuer: string
+    readonly flags: number
+    readonly until: number
+  }[]
+}
 
 /** One source, with the discipline's word on it. Times in seconds. */
 export interface SourceReport {
@@ -148,6 +174,8 @@ export interface DisciplineReport {
   readonly sources: readonly SourceReport[]
   /** As a client, all sources together; absent where none has NTS. */
   readonly nts?: NtsClientCounters
+  /** Absent where no source is asked by Autokey, or there are no credentials. */
+  readonly autokey?: AutokeyHostReport
   /** bytes */
   readonly rss: number
   readonly heapUsed: number

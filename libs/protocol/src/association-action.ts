@@ -140,6 +140,8 @@ export const dropReasons = [
   "not-authenticated",
   /** RFC 5905 test 5: a MAC under another key than ours, a wrong digest, a seal that does not open */
   "forged",
+  /** Autokey: authentic, and the exchange of credentials is not at its end: no time is believed yet */
+  "autokey-incomplete",
   /** NTS: the unique identifier is not the request's */
   "wrong-identifier",
   /** the source could not verify us, or says so */

@@ -15,7 +15,7 @@ export type Sealed =
 export type Authenticity = "authentic" | DropReason
 
 export interface AssociationAuthentication {
-  readonly kind: "none" | "symmetric" | "nts"
+  readonly kind: "none" | "symmetric" | "nts" | "autokey"
   readonly seal: (header: Uint8Array, fillRandom: (bytes: Uint8Array) => void) => Sealed
   /** Judges a packet of at least a header's length, whose origin was found to be ours. Never throws. */
   readonly judge: (packet: Uint8Array) => Authenticity

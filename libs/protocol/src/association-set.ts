@@ -222,6 +222,12 @@ export class AssociationSet {
     return [...given, ...this.absorb(now, member, member.association.keysExchanged(now, nts, endpoint))]
   }
 
+  /** Polls an association out of turn. */
+  askNow(now: Moment, id: number): readonly SetAction[] {
+    const member = this.members.get(id)
+    return member === undefined ? [] : this.absorb(now, member, member.association.poll(now))
+  }
+
   /** Our clock was stepped; see Association.clockStepped. */
   clockStepped(): void {
     for (const { association } of this.members.values()) association.clockStepped()
@@ -257,7 +263,8 @@ export class AssociationSet {
   private mobiliseMember(now: Moment, source: Source, address: string): Mobilised {
     const { port, options, authentication, kind } = source.configuration
     const mode = kind === "peer" ? "active" : "client"
-    return this.mobilise(now, source, { address, port }, { ...options, mode }, authentication())
+    const endpoint = { address, port }
+    return this.mobilise(now, source, endpoint, { ...options, mode }, authentication(endpoint))
   }
 
   private mobilise(

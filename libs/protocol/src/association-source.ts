@@ -4,7 +4,7 @@
  */
 import type { Association } from "./association.ts"
 import type { AssociationAuthentication } from "./association-authentication.ts"
-import type { AssociationOptions } from "./association-options.ts"
+import type { AssociationOptions, Endpoint } from "./association-options.ts"
 
 export interface SourceConfiguration {
   /** `passive` is no line's: a peer that came by itself. */
@@ -15,8 +15,8 @@ export interface SourceConfiguration {
   readonly address: string | undefined
   readonly port: number
   readonly options: AssociationOptions
-  /** Makes one for each association: NTS has a state of its own. */
-  readonly authentication: () => AssociationAuthentication
+  /** Makes one for each association: NTS and Autokey have a state of their own. */
+  readonly authentication: (endpoint: Endpoint) => AssociationAuthentication
 }
 
 /** An association and its place in the set. */

@@ -25,6 +25,9 @@ import { PollSchedule } from "./association-schedule.ts"
 import { SymmetricExchanges } from "./association-symmetric.ts"
 import type { NtsAssociation } from "@meridian/auth/nts-client"
 
+/** Between two steps of an exchange of credentials with iburst, seconds; without, it is the shortest poll interval. */
+const BURST_SECONDS = 2
+
 /** Requests in a row without an answer after which cookies are taken to be the reason: some servers drop unknown ones. */
 const CREDENTIALS_DOUBTED_AFTER = 8
 
@@ -152,6 +155,11 @@ export class Association {
     const isUnasked = match === "zero-origin" || match === "unasked" || match === "bogus-origin"
     if (!isMatched(match) && !(isUnasked && this.exchanges.learnsUnasked)) return [drop(match)]
     const authenticity = this.authentication.judge(packet)
+    if (authenticity === "autokey-incomplete") {
+      // The packets still answer one another: a peer would not look at one that does not echo its own.
+      this.exchanges.take(header, match, arrival, now.monotonic)
+      return [drop(authenticity), this.timer(this.options.iburst ? BURST_SECONDS : 2 ** this.options.minpoll)]
+    }
     if (authenticity !== "authentic") return this.notAuthentic(authenticity)
     const times = this.exchanges.take(header, match, arrival, now.monotonic)
     const isPast = match === "interleaved" && this.options.mode !== "client"

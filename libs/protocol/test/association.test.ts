@@ -208,7 +208,8 @@ describe("a packet that gives no sample", () => {
       "nts-nak",
       "kiss",
       "measured-already",
-      "no-key"
+      "no-key",
+      "autokey-incomplete"
     ]
     expect(dropReasons.filter((reason) => !reasons.has(reason) && !elsewhere.includes(reason))).toEqual([])
   })

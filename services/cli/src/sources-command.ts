@@ -91,6 +91,8 @@ const authentications = (source: SourceReport): string => {
       return `key ${authentication.key}`
     case "nts":
       return `nts ${authentication.cookies}`
+    case "autokey":
+      return `autokey 0x${authentication.flags.toString(16)}`
   }
 }
 

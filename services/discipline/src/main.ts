@@ -17,7 +17,7 @@ import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
 import { chooseKernelMode, kernelModeSurroundings } from "./kernel-mode.ts"
-import { DisciplineService } from "./service.ts"
+import { DisciplineService, type ServiceSurroundings } from "./service.ts"
 import type { UpstreamSurroundings } from "./upstreams.ts"
 
 /** How often the page is renewed and CLOCK_REALTIME watched. */
@@ -78,6 +78,10 @@ const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]>
   const jars = new CookieJars(configuration.cookieDirectory)
   return (listener) => new KeyExchanges(jars, listener, () => read().monotonic)
 }
+const loadAutokey = async (): Promise<ServiceSurroundings["autokey"]> => {
+  const [{ AutokeySources }, digests] = await Promise.all([import("./autokey-sources.ts"), digestsOnce()])
+  return (surroundings) => new AutokeySources({ ...surroundings, digests })
+}
 const { sources } = configuration
 
 const service = new DisciplineService(configuration, {
@@ -87,6 +91,7 @@ const service = new DisciplineService(configuration, {
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
   digests: sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined,
+  autokey: sources.some(({ autokey }) => autokey) ? await loadAutokey() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
   referencePorts: nativePorts,
   send,
@@ -111,7 +116,10 @@ process.on("SIGHUP", () => {})
 service.start()
 channel.run({
   // Sources and settings are those it started with: another configuration takes another process.
-  take: ({ keys }) => service.useKeys(readServingKeys(keys).table),
+  take: ({ keys, autokey }) => {
+    service.useKeys(readServingKeys(keys).table)
+    service.useAutokey(autokey)
+  },
   obey: (told) => {
     if (told.type === "drain") end(0)
     else if (told.type === "system-counters") service.countersArrived(told)

@@ -37,7 +37,12 @@ export interface Standing {
   readonly steering: SystemClockSteering | undefined
 }
 
-const authenticationOf = ({ configuration, keyId, id }: Upstream, upstreams: Upstreams): SourceAuthentication => {
+const authenticationOf = (upstream: Upstream, upstreams: Upstreams): SourceAuthentication => {
+  const { configuration, keyId, id } = upstream
+  if (configuration?.autokey) {
+    const report = upstreams.autokeyReport(upstream) ?? { flags: 0, host: "", signature: "" }
+    return { kind: "autokey", ...report }
+  }
   if (configuration !== undefined && configuration.nts !== null) return { kind: "nts", cookies: upstreams.cookies(id) }
   return keyId === null ? { kind: "none" } : { kind: "symmetric", key: keyId }
 }

@@ -14,11 +14,14 @@ import type {
   FromDiscipline,
   SystemCounters
 } from "@meridian/ipc/discipline-report"
+import type { AutokeyClient } from "@meridian/ipc/autokey-plan"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import type { Sample } from "@meridian/protocol/association-action"
+import { Leap } from "@meridian/time/clock-curve"
 import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
-import type { ReadClocks } from "./clocks.ts"
+import type { AutokeySources, AutokeySourcesSurroundings } from "./autokey-sources.ts"
+import { type ReadClocks, unixOf } from "./clocks.ts"
 import { DriftFile, FREQUENCY_DEVIATION } from "./drift-file.ts"
 import { LateDigests } from "./late-digests.ts"
 import { LeapSeconds } from "./leap-seconds.ts"
@@ -47,6 +50,8 @@ export interface ServiceSurroundings {
   /** What keyed sources and sources with NTS need; undefined where there are none. */
   readonly digests: DigestPort | undefined
   readonly keyExchanges: UpstreamSurroundings["keyExchanges"]
+  /** Undefined where no source is asked by Autokey. */
+  readonly autokey?: ((surroundings: Omit<AutokeySourcesSurroundings, "digests">) => AutokeySources) | undefined
   readonly resolve?: UpstreamSurroundings["resolve"]
   /** Ways to the reference clocks. */
   readonly referencePorts: ReferencePorts
@@ -70,6 +75,7 @@ export class DisciplineService {
   private readonly steering: SystemClockSteering | undefined
   private readonly keeper: ClockKeeper
   private readonly upstreams: Upstreams
+  private readonly autokey: AutokeySources | undefined
   private readonly clocks: ReferenceClocks
   private readonly statistics: StatisticsWriter
   private readonly warnings: Warnings
@@ -119,6 +125,12 @@ export class DisciplineService {
     const added = (monotonic: number): number => this.keeper.added(monotonic)
     const lineUntil = (now: number) => this.keeper.lineUntil(now)
     this.statistics = new StatisticsWriter(configuration, read, startedAt, warn, { added, lineUntil })
+    this.autokey = surroundings.autokey?.({
+      now: () => this.servedNow(),
+      record: (address, line) => this.statistics.crypto(address, line),
+      warn,
+      ready: (endpoint) => this.upstreams.askNow(endpoint)
+    })
     this.upstreams = new Upstreams(
       configuration,
       {
@@ -127,6 +139,7 @@ export class DisciplineService {
         frequency,
         macs: this.macs,
         keyExchanges: surroundings.keyExchanges,
+        autokey: this.autokey,
         resolve: surroundings.resolve,
         system: () => systemVariables(this.keeper.curve),
         served: (monotonic) => this.keeper.served(monotonic),
@@ -179,6 +192,10 @@ export class DisciplineService {
     this.upstreams.passive.keysChanged()
   }
 
+  useAutokey(client: AutokeyClient | null): void {
+    this.autokey?.use(client)
+  }
+
   /** @param digests for their keys */
   peersSeen(seen: PeersSeen, digests: DigestPort): void {
     this.digests.port ??= digests
@@ -218,6 +235,7 @@ export class DisciplineService {
           detail: clockDetail(clock, index, this.verdicts.get(clock.id)?.verdict, this.keeper, now)
         }))
       ],
+      ...autokeyReport(this.autokey),
       ...(this.upstreams.keyExchanges && { nts: this.upstreams.ntsCounters }),
       rss: memory.rss,
       heapUsed: memory.heapUsed
@@ -257,6 +275,14 @@ export class DisciplineService {
   private measurementsVoid(): void {
     this.upstreams.exchangesVoid()
     this.clocks.readingsVoid()
+  }
+
+  /** Served time, Unix seconds; undefined where none is served as good. */
+  private servedNow(): number | undefined {
+    const { stratum, leap } = systemVariables(this.keeper.curve)
+    if (stratum === 0 || leap === Leap.unsynchronised) return undefined
+    const now = this.surroundings.read()
+    return unixOf(now) + this.keeper.correction(now.monotonic)
   }
 
   private get tracked(): readonly TrackedSource[] {
@@ -344,4 +370,9 @@ export class DisciplineService {
       this.warnings.say(`drift file ${this.configuration.driftfile} cannot be written: ${String(error)}`)
     }
   }
+}
+
+const autokeyReport = (autokey: AutokeySources | undefined): Pick<DisciplineReport, "autokey"> => {
+  const report = autokey?.hostReport()
+  return report === undefined ? {} : { autokey: report }
 }

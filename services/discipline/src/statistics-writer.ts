@@ -7,7 +7,7 @@ import { type ReadClocks, unixOf } from "./clocks.ts"
 import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
 import type { ReferenceClock } from "./reference-clocks.ts"
 import { statisticsSample } from "./reference-reporting.ts"
-import { clockLine, loopLine, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
+import { clockLine, loopLine, mjdTime, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
 import { Mode } from "@meridian/wire/ntp"
 import type { Upstream } from "./upstream.ts"
 
@@ -37,7 +37,9 @@ const selections: Readonly<Partial<Record<Verdict, number>>> = {
 
 export const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, reach: number): number => {
   const { configuration } = upstream
-  const isKeyed = configuration !== undefined && (configuration.keyId !== null || configuration.nts !== null)
+  const isKeyed =
+    configuration !== undefined &&
+    (configuration.keyId !== null || configuration.nts !== null || Boolean(configuration.autokey))
   return (
     (configuration === undefined ? 0 : CONFIGURED) |
     // A sample was taken, so its packet was authentic where it had to be.
@@ -138,6 +140,13 @@ export class StatisticsWriter {
     const { looks, taken, nothing, bad, torn } = counts
     const fields = [looks, taken, nothing, bad, torn].map((count) => String(count).padStart(3))
     this.statistics.write("clockstats", unix, clockLine(unix, id, fields.join(" ")))
+  }
+
+  /** What an exchange by Autokey came to. @param address of the other side; null: about this host */
+  crypto(address: string | null, text: string): void {
+    if (!this.statistics.has("cryptostats")) return
+    const unix = unixOf(this.read())
+    this.statistics.write("cryptostats", unix, `${mjdTime(unix)} ${address ?? "0.0.0.0"} ${text}`)
   }
 
   decided({ action, decision }: DisciplineOutcome, discipline: ClockDiscipline): void {

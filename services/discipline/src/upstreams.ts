@@ -5,11 +5,16 @@
 import { randomFillSync } from "node:crypto"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { DisciplineConfiguration, ServingEndpoint, UpstreamConfiguration } from "@meridian/ipc/discipline-report"
+import type {
+  DisciplineConfiguration,
+  ServingEndpoint,
+  UpstreamConfiguration,
+  AutokeySourceReport
+} from "@meridian/ipc/discipline-report"
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
-import type { Moment, SystemVariables } from "@meridian/protocol/association-options"
+import type { Endpoint, Moment, SystemVariables } from "@meridian/protocol/association-options"
 import {
   type Associated,
   AssociationSet,
@@ -19,6 +24,7 @@ import {
   type SetAction
 } from "@meridian/protocol/association-set"
 import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
+import type { AutokeySources } from "./autokey-sources.ts"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { ofFamily, resolutionProblem, resolveHost, numericAddress } from "./name-resolver.ts"
@@ -41,6 +47,9 @@ export interface UpstreamListener {
   readonly warn: (message: string) => void
 }
 
+/** See autokey-sources.ts, whose code is loaded where it is needed. */
+export type AutokeyKeeper = Pick<AutokeySources, "source" | "forget" | "report">
+
 export interface UpstreamSurroundings {
   readonly read: ReadClocks
   /** log2 seconds */
@@ -52,6 +61,8 @@ export interface UpstreamSurroundings {
   readonly system: () => SystemVariables
   /** Undefined where no source has NTS: its code is not loaded then. */
   readonly keyExchanges: ((listener: KeyExchangeListener) => KeyExchanges) | undefined
+  /** Undefined where no source is asked by Autokey. */
+  readonly autokey?: AutokeyKeeper | undefined
   /** Numeric addresses of a name, best first; rejects as the system's resolver does, which it is where none is given. */
   readonly resolve?: typeof resolveHost | undefined
   /** Served time at a moment of CLOCK_MONOTONIC. */
@@ -141,10 +152,16 @@ export class Upstreams {
   /** Begins to ask. */
   start(): void {
     for (const source of this.lines) {
-      const { host, port, keyId, nts } = source
-      const { macs } = this.surroundings
-      const authentication = () =>
-        nts !== null ? networkTimeSecurity(undefined) : keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
+      const { host, port, keyId, nts, autokey } = source
+      const { macs, autokey: keeper } = this.surroundings
+      const authentication = (endpoint: Endpoint) => {
+        if (nts !== null) return networkTimeSecurity(undefined)
+        if (autokey && keeper !== undefined) {
+          const mode = source.kind === "peer" ? "symmetric" : "client"
+          return keeper.source(endpoint, mode, autokey.ident ?? undefined)
+        }
+        return keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
+      }
       const address = numericAddress(host)
       const options = optionsOf(source)
       this.act(this.set.configure(this.moment(), { kind: source.kind, host, address, port, options, authentication }))
@@ -187,6 +204,17 @@ export class Upstreams {
   /** Keys and cookies of a source, and the counts of all exchanges; undefined where no source has NTS. */
   get keyExchanges(): KeyExchanges | undefined {
     return this.keys
+  }
+
+  /** Asks a source at once: what kept it from being asked is there. */
+  askNow({ address }: Endpoint): void {
+    const id = this.set.find(address)
+    if (id !== undefined) this.act(this.set.askNow(this.moment(), id))
+  }
+
+  /** What Autokey says of a source; undefined where it is not asked so. */
+  autokeyReport({ endpoint }: Upstream): AutokeySourceReport | undefined {
+    return this.surroundings.autokey?.report(endpoint)
   }
 
   /** What keeps names and keys away, one sentence each. */
@@ -314,6 +342,7 @@ export class Upstreams {
     this.byId.delete(id)
     this.sockets.forget(id)
     this.keys?.forget(id)
+    this.surroundings.autokey?.forget(endpoint)
     if (upstream?.options.mode === "passive") {
       this.passive.demobilised(demobilised)
       if (upstream.tracked.reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)

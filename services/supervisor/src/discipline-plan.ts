@@ -37,6 +37,7 @@ const upstream = (source: SourceSettings, authority: string | undefined): Upstre
           noval: !source.nts.verify,
           aead: source.nts.aead === undefined ? null : [source.nts.aead]
         },
+  autokey: source.autokey === undefined ? null : { ident: source.autokey.ident ?? null },
   version: source.version,
   xleave: source.xleave,
   bias: source.bias

@@ -12,7 +12,8 @@ import {
   type AutokeyPacket,
   type AutokeyValue,
   encodeAutokeyValues,
-  type LeapSecondsValues
+  type LeapSecondsValues,
+  writeAutokeyField
 } from "@meridian/wire/autokey-fields"
 import type { AssociationParts, AssociationState } from "./association-state.ts"
 import type { ExchangeFault } from "./exchange-fault.ts"
@@ -153,6 +154,14 @@ export class AutokeyAssociation {
   /** Writes key id and MAC behind the first `length` octets of a packet. Returns the packet's length. */
   seal(packet: Uint8Array, length: number, { pair }: PacketContext, { keyId, cookie }: Outgoing): number {
     return this.keys.append(packet, length, pair, keyId, cookie)
+  }
+
+  /** Writes fields, key id and MAC of the next packet behind its header; see next. Returns the packet's length. */
+  write(packet: Uint8Array, headerLength: number, context: PacketContext, isPeerSynchronised: boolean): number {
+    const outgoing = this.next(context, isPeerSynchronised)
+    let length = headerLength
+    for (const field of outgoing.fields) length += writeAutokeyField(packet, length, field)
+    return this.seal(packet, length, context, outgoing)
   }
 
   /**

@@ -22,11 +22,17 @@ export const randomBelowFrom =
 export const encodeChallenge = (challenge: bigint, modulus: bigint): Uint8Array =>
   octetsOf(challenge, octetLength(modulus))
 
-/** The number a challenge is: undefined for 0 and for what is not below the modulus, which prove nothing or are no challenge. */
+/**
+ * The number a challenge is; undefined for what proves nothing: 0, and multiples of the modulus. The reference writes a short
+ * number at the start of its field and leaves what was in the memory behind it: what is not below the modulus can only be
+ * such a one, and the octets behind it are left out.
+ */
 export const decodeChallenge = (value: Uint8Array, modulus: bigint): bigint | undefined => {
   if (value.length === 0 || value.length > octetLength(modulus)) return undefined
-  const challenge = bigIntOf(value)
-  return challenge === 0n || challenge >= modulus ? undefined : challenge
+  let challenge = bigIntOf(value)
+  if (challenge % modulus === 0n) return undefined
+  while (challenge >= modulus) challenge >>= 8n
+  return challenge === 0n ? undefined : challenge
 }
 
 const MD5_BYTES = 16

@@ -7,6 +7,7 @@ import {
   writeAutokeyField,
   autokeyFieldLength
 } from "@meridian/wire/autokey-fields"
+import { octetsOf } from "@meridian/wire/der"
 import { HEADER_BYTES } from "@meridian/wire/ntp"
 import { describe, expect, it } from "vitest"
 import { AutokeyAssociation, type PacketContext } from "../../src/autokey/association.ts"
@@ -405,7 +406,7 @@ describe("a responder", () => {
     ["bad-public-key", AutokeyOperation.cookie, new Uint8Array(140)],
     ["bad-public-key", AutokeyOperation.cookie, undefined],
     ["bad-challenge", AutokeyOperation.iff, new Uint8Array(20)],
-    ["bad-challenge", AutokeyOperation.iff, new Uint8Array(20).fill(0xff)],
+    ["bad-challenge", AutokeyOperation.iff, octetsOf(q, 20)],
     ["bad-challenge", AutokeyOperation.iff, new Uint8Array(2_000)],
     ["bad-challenge", AutokeyOperation.iff, undefined],
     ["no-group-key", AutokeyOperation.gq, Uint8Array.of(1)],

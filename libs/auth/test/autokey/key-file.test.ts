@@ -88,7 +88,9 @@ describe("readAutokeyFile", () => {
 
   it("never throws", () => {
     fc.assert(
-      fc.property(fc.string({ maxLength: 200 }), (text) => expect(readAutokeyFile(`# x.1\n${text}`)).toBeDefined())
+      fc.property(fc.string({ maxLength: 200 }), (text) => {
+        expect(readAutokeyFile(`# x.1\n${text}`)).toBeDefined()
+      })
     )
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (der) => {

@@ -1,0 +1,204 @@
+/**
+ * Sources that are asked by Autokey: this host's credentials, an exchange with each, and the address that packets to each leave
+ * from, which is part of every key.
+ */
+import { randomFillSync, randomInt } from "node:crypto"
+import { AutokeyAssociation } from "@meridian/auth/autokey/association"
+import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
+import { type GroupParameters, noParameters, openParameters } from "@meridian/auth/autokey/group-parameters"
+import { type AutokeyHost, BadCredentials, hostStatus, openHost } from "@meridian/auth/autokey/host"
+import { randomBelowFrom } from "@meridian/auth/autokey/identity"
+import { Responder } from "@meridian/auth/autokey/responder"
+import type { DigestPort } from "@meridian/auth/mac"
+import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
+import { type AutokeyClient, hostOfMessage } from "@meridian/ipc/autokey-plan"
+import type { AutokeyHostReport, AutokeySourceReport } from "@meridian/ipc/discipline-report"
+import { AutokeySource } from "@meridian/protocol/autokey-source"
+import type { Endpoint } from "@meridian/protocol/association-options"
+import { writeAddress } from "@meridian/udp/socket-address"
+import { isIPv6 } from "node:net"
+import { addressTowards } from "./source-identity.ts"
+
+export interface AutokeySourcesSurroundings {
+  readonly digests: DigestPort
+  /** Served time, Unix seconds; undefined where this node is not synchronised. */
+  readonly now: () => number | undefined
+  /** A line for cryptostats. @param address of the other side; null: about this host */
+  readonly record: (address: string | null, line: string) => void
+  readonly warn: (message: string) => void
+  /** The address of ours that is spoken from is known, or another one now. */
+  readonly ready: (endpoint: Endpoint) => void
+}
+
+/** How often the address towards a source is looked at, milliseconds: networks change. */
+const LOOK_AGAIN_MS = 60_000
+
+/** Credentials, opened. */
+interface Opened {
+  readonly host: AutokeyHost
+  readonly certificates: CertificateCache
+  readonly responder: Responder
+  readonly plan: AutokeyClient
+}
+
+interface Kept {
+  readonly endpoint: Endpoint
+  readonly mode: "client" | "symmetric"
+  readonly ident: string | undefined
+  local: Uint8Array | undefined
+  lookedAt: number
+  opened: Opened | undefined
+  association: AutokeyAssociation | undefined
+}
+
+const octetsOf = (address: string): Uint8Array => {
+  const octets = new Uint8Array(isIPv6(address) ? 16 : 4)
+  writeAddress(octets, 0, address)
+  return octets
+}
+
+export class AutokeySources {
+  private readonly surroundings: AutokeySourcesSurroundings
+  private readonly kept = new Map<string, Kept>()
+  private readonly randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
+  private opened: Opened | undefined
+
+  constructor(surroundings: AutokeySourcesSurroundings) {
+    this.surroundings = surroundings
+  }
+
+  /** Takes credentials into use, in place of those before; exchanges begin anew where they are others. */
+  use(plan: AutokeyClient | null): void {
+    if (plan === null) {
+      this.opened = undefined
+      return
+    }
+    if (this.opened !== undefined && isSame(plan, this.opened.plan)) return
+    const host = openHost(hostOfMessage(plan.host), nodeRsa)
+    if (host instanceof BadCredentials) return this.surroundings.warn(`Autokey: ${host.message}`)
+    const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
+    const responder = new Responder({
+      host,
+      certificates,
+      rsa: nodeRsa,
+      digests: this.surroundings.digests,
+      randomBelow: this.randomBelow,
+      leapSeconds: undefined,
+      autokeyValues: () => undefined
+    })
+    this.opened = { host, certificates, responder, plan }
+    const status = hostStatus(host, false).toString(16)
+    this.surroundings.record(null, `setup 0x${status} host ${host.name} ${host.signer.scheme.longName}`)
+  }
+
+  /** How packets to a source are authenticated. */
+  source(endpoint: Endpoint, mode: Kept["mode"], ident: string | undefined): AutokeySource {
+    const kept: Kept = {
+      endpoint,
+      mode,
+      ident,
+      local: undefined,
+      lookedAt: 0,
+      opened: undefined,
+      association: undefined
+    }
+    this.kept.set(endpoint.address, kept)
+    return new AutokeySource({
+      association: () => this.associationOf(kept),
+      local: () => this.localOf(kept),
+      remote: octetsOf(endpoint.address),
+      now: this.surroundings.now
+    })
+  }
+
+  forget(endpoint: Endpoint): void {
+    this.kept.delete(endpoint.address)
+  }
+
+  /** What is known of a source by Autokey; undefined where it is not asked so. */
+  report({ address }: Endpoint): AutokeySourceReport | undefined {
+    const association = this.kept.get(address)?.association
+    if (association === undefined) return undefined
+    const { hostName, status } = association
+    return { flags: status, host: hostName, signature: association.state.scheme?.longName ?? "" }
+  }
+
+  /** What ntpq shows of this host. */
+  hostReport(): AutokeyHostReport | undefined {
+    if (this.opened === undefined) return undefined
+    const { host, certificates } = this.opened
+    return {
+      host: host.name,
+      flags: hostStatus(host, false),
+      digest: host.digest.toLowerCase(),
+      signature: host.signer.scheme.longName,
+      certificates: certificates.all.map(({ certificate, flags }) => ({
+        subject: certificate.subject,
+        issuer: certificate.issuer,
+        flags,
+        until: certificate.notAfter
+      }))
+    }
+  }
+
+  private associationOf(kept: Kept): AutokeyAssociation | undefined {
+    const { opened } = this
+    if (kept.opened === opened) return kept.association
+    kept.opened = opened
+    kept.association = opened === undefined ? undefined : this.begin(kept, opened)
+    return kept.association
+  }
+
+  private begin({ endpoint, mode, ident }: Kept, { host, certificates, responder, plan }: Opened): AutokeyAssociation {
+    const { digests, record } = this.surroundings
+    return new AutokeyAssociation(
+      {
+        host,
+        certificates,
+        responder,
+        rsa: nodeRsa,
+        digests,
+        randomBelow: this.randomBelow,
+        randomWord: () => randomInt(2 ** 32),
+        group: ident === undefined ? undefined : this.groupOf(plan, ident),
+        mode,
+        record: (line) => record(endpoint.address, line)
+      },
+      randomInt(1, 65_536)
+    )
+  }
+
+  private groupOf(plan: AutokeyClient, ident: string): GroupParameters {
+    const parameters = openParameters(plan.parameters, ident)
+    if (!(parameters instanceof BadCredentials)) return parameters
+    this.surroundings.warn(`Autokey group ${ident}: ${parameters.message}`)
+    return noParameters
+  }
+
+  private localOf(kept: Kept): Uint8Array | undefined {
+    const now = performance.now()
+    if (kept.lookedAt === 0 || now - kept.lookedAt > LOOK_AGAIN_MS) {
+      kept.lookedAt = Math.max(now, 1)
+      void this.look(kept)
+    }
+    return kept.local
+  }
+
+  private async look(kept: Kept): Promise<void> {
+    const address = await addressTowards(kept.endpoint)
+    const local = address === undefined ? undefined : octetsOf(address)
+    const isNew = kept.local === undefined && local !== undefined
+    if (kept.local !== undefined && local !== undefined && !sameOctets(kept.local, local)) kept.association?.restart()
+    kept.local = local ?? kept.local
+    if (isNew) this.surroundings.ready(kept.endpoint)
+  }
+}
+
+const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((octet, index) => octet === b[index])
+
+const isSame = (a: AutokeyClient, b: AutokeyClient): boolean =>
+  sameOctets(a.host.certificate, b.host.certificate) &&
+  sameOctets(a.host.hostKey, b.host.hostKey) &&
+  a.parameters.length === b.parameters.length &&
+  a.parameters.every((each, index) => sameOctets(each.key, b.parameters[index]!.key))
