@@ -13,6 +13,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("port", settings.port, String),
   ...settings.listen.map((address) => line("listen", address, ({ text }) => text)),
   line("workers", settings.workers, String),
+  ...(settings.gather.origin.kind === "default" ? [] : [line("gather", settings.gather, String)]),
   line("user", settings.user, quoteWord),
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),

@@ -21,6 +21,8 @@ import {
   stateDirectoryDirective,
   userDirective,
   workersDirective,
+  DEFAULT_GATHER_MICROSECONDS,
+  gatherDirective,
   MAX_WORKERS
 } from "./directives.ts"
 import type { UnreadLine } from "./dialect.ts"
@@ -43,6 +45,8 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   /** At least one address, no duplicates. */
   readonly listen: readonly Sourced<IpAddress>[]
   readonly workers: Sourced<number>
+  /** Microseconds that requests may wait to be answered together; 0: none waits. */
+  readonly gather: Sourced<number>
   /** Undefined: the caller chooses. As written; a relative path is relative to the working directory. */
   readonly stateDirectory: Sourced<string | undefined>
   /** `NAME[:GROUP]`; undefined: stay who you are. */
@@ -110,6 +114,7 @@ export const effectiveSettings = (
       overrides.listen?.map((address) => fromFlag(address, "listen")) ??
       (listenFromFile === undefined || listenFromFile.length === 0 ? WILDCARDS.map(fromDefault) : listenFromFile),
     workers: choose(overrides.workers, "workers", lastOf(statements, workersDirective, "count"), cores),
+    gather: lastOf(statements, gatherDirective, "microseconds") ?? fromDefault(DEFAULT_GATHER_MICROSECONDS),
     stateDirectory: choose(
       overrides.stateDirectory,
       "state",

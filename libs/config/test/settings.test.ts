@@ -182,6 +182,13 @@ describe("effective settings", () => {
     expect(problems("interface listen wlan0", { listen: [address("::1")] })).toEqual([])
   })
 
+  it("has requests wait for each other as `gather` says, 200 µs by default", () => {
+    const gather = (text: string) =>
+      effectiveSettings(parseText("f", text).statements, {}, machine).settings.gather.value
+    expect(["", "gather 0", "gather 50\ngather 10000"].map(gather)).toEqual([200, 0, 10_000])
+    expect(parseText("f", "gather 10001").diagnostics[0]?.severity).toBe("error")
+  })
+
   it("keeps workers sane on any machine", () => {
     const workers = (cores: number) => effectiveSettings([], {}, { cores, interfaces: [] }).settings.workers.value
     expect([0, -1, Number.NaN, 1.9, 8, 5000].map(workers)).toEqual([1, 1, 1, 1, 8, 256])

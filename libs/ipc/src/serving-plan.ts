@@ -66,6 +66,8 @@ const servingSettings = {
   minimumPoll: whole(0, 17),
   /** Of the clock as served, log2 seconds; null: as the process measures it. */
   precision: nullable(whole(-128, 127)),
+  /** Requests may wait for so long to be received together, microseconds; 0: never. */
+  gatherMicroseconds: whole(0, 10_000),
   /** Whether peers that nobody configured are told of. */
   tellPeers: flag,
   /** The compiled access list and its limits; absent: everybody is served. */

@@ -67,7 +67,7 @@ const whole: ServingPlan = {
   },
   servesKeys: true,
   autokey: null,
-  serving: { minimumPoll: 0, precision: null, tellPeers: false, access: new Uint8Array(3) },
+  serving: { minimumPoll: 0, gatherMicroseconds: 200, precision: null, tellPeers: false, access: new Uint8Array(3) },
   signd: { socket: "/run/ntpsignd/socket" },
   ntsKe: {
     certificates: [{ certificate: "/c.pem", key: "/c.key" }],

@@ -13,12 +13,18 @@ export interface NativeUdpHandle {
   readonly port: number
   readonly receive: () => number
   readonly send: (count: number, stampAt?: number) => number
+  readonly sent: () => number
   readonly overflows: () => number
   readonly sendErrors: () => number
   readonly receiveErrors: () => number
   readonly onReadable: (callback: () => void) => void
   readonly pause: () => void
   readonly close: () => void
+}
+
+/** Serves sockets in libuv's place; see native/packet-loop.c of libs/udp. */
+export interface NativePacketLoop {
+  readonly stop: () => void
 }
 
 /** A UDP socket that asks, in C; see native/udp-client.c. */
@@ -73,6 +79,12 @@ export interface NativeAddon {
   /** `process.version` of the Node it was built for. */
   readonly nodeVersion: string
   readonly UdpHandle: new (descriptor: number, page: number) => NativeUdpHandle
+  readonly PacketLoop: new (
+    handles: readonly NativeUdpHandle[],
+    answer: (index: number, count: number) => number,
+    stampAt: number,
+    gatherNanoseconds: number
+  ) => NativePacketLoop
   readonly UdpClientHandle: new (
     localAddress: string,
     localPort: number,

@@ -84,6 +84,56 @@ const exerciseSockets = async (): Promise<void> => {
   }
 }
 
+/** An answer that echoes, for the sockets of a packet loop. */
+const echoAnswer = (sockets: readonly NativeUdpHandle[]): ((index: number, count: number) => number) => {
+  const { udpLayout: layout } = addon
+  return (index, count) => {
+    const { block } = sockets[index]!
+    const requests = new Uint32Array(block, layout.requestLengths, layout.batchCapacity)
+    const replies = new Uint32Array(block, layout.replyLengths, layout.batchCapacity)
+    for (let slot = 0; slot < count; slot++) replies[slot] = Math.min(Math.max(requests[slot]!, 1), layout.slotBytes)
+    return count
+  }
+}
+
+const exercisePacketLoops = async (): Promise<void> => {
+  for (const gather of [0, 200_000]) {
+    const sockets = addresses.map(open)
+    const loop = new addon.PacketLoop(sockets, echoAnswer(sockets), 40, gather)
+    const lengths = [0, 48, 2049, ...Array.from({ length: 90 }, (_, index) => index)]
+    for (const [index, socket] of sockets.entries())
+      assert.equal(await burst(socket, addresses[index]!, lengths), lengths.length)
+    if (gather === 0) for (const socket of sockets) socket.close()
+    loop.stop()
+    loop.stop()
+    for (const socket of sockets) socket.close()
+  }
+  // Stopped and let go of from within an answer, with its socket.
+  const last = open("127.0.0.1")
+  const loop = new addon.PacketLoop(
+    [last],
+    () => {
+      last.close()
+      loop.stop()
+      globalThis.gc?.()
+      return 64
+    },
+    40,
+    200_000
+  )
+  await burst(last, "127.0.0.1", [48], 4)
+  for (const wrong of [[], [1], [{}], undefined, Array.from({ length: 65 }, () => last)] as never[])
+    assert.throws(() => new addon.PacketLoop(wrong, () => 0, 40, 0))
+  assert.throws(() => new addon.PacketLoop([last], () => 0, 40, 0))
+  assert.throws(() => new addon.PacketLoop([open("127.0.0.1")], () => 0, 40, -1))
+  assert.throws(() => addon.attachReuseportProgram(-1, new Uint8Array(8)))
+  assert.throws(() => addon.attachReuseportProgram(0, new Uint8Array(7)))
+  for (let round = 0; round < 5; round++) {
+    await sleep(10)
+    globalThis.gc?.()
+  }
+}
+
 /** Memory must outlive the socket where JavaScript still looks at it, and the object where the socket is still watched. */
 const exerciseLifetimes = async (): Promise<void> => {
   const moved = open("127.0.0.1")
@@ -274,6 +324,7 @@ const exerciseReferenceClocks = (): void => {
 if (isMainThread) {
   exerciseReferenceClocks()
   await exerciseSockets()
+  await exercisePacketLoops()
   exerciseDigests()
   exerciseMacKeys()
   await exerciseLifetimes()
@@ -294,7 +345,10 @@ if (isMainThread) {
   const sockets = addresses.map(open)
   exerciseDigests()
   exerciseMacKeys()
-  for (const socket of sockets) echo(socket)
+  new addon.PacketLoop(sockets, echoAnswer(sockets), 40, 200_000)
   assert.equal(await burst(sockets[0]!, "127.0.0.1", [48, 48]), 2)
+  const watched = open("127.0.0.1")
+  echo(watched)
+  assert.equal(await burst(watched, "127.0.0.1", [48, 48]), 2)
   parentPort!.postMessage("watching")
 }

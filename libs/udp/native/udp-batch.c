@@ -301,6 +301,7 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
       done++;
     }
   }
+  batch->sent += (uint64_t)sent;
   return sent;
 }
 

@@ -50,6 +50,7 @@ struct udp_batch {
   uint64_t overflows;
   uint64_t receive_errors;
   uint64_t send_errors;
+  uint64_t sent; /* replies that the kernel took */
   uint32_t interfaces[BATCH_CAPACITY]; /* interface a reply must leave by, 0 for whichever the routes say */
   struct mmsghdr receive_messages[BATCH_CAPACITY];
   struct mmsghdr send_messages[BATCH_CAPACITY];

@@ -7,6 +7,7 @@
 #include "addon.h"
 #include "clock-page-map.h"
 #include "udp-batch.h"
+#include "udp-handle.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -158,6 +159,11 @@ static napi_value construct(napi_env env, napi_callback_info info) {
   return self;
 }
 
+struct udp_batch *udp_handle_batch(napi_env env, napi_value object) {
+  void *wrapped = NULL;
+  return napi_unwrap(env, object, &wrapped) == napi_ok ? &((struct udp_handle *)wrapped)->batch : NULL;
+}
+
 static napi_value receive(napi_env env, napi_callback_info info) {
   napi_value result;
   struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
@@ -178,6 +184,11 @@ static napi_value send_replies(napi_env env, napi_callback_info info) {
 static napi_value counter(napi_env env, uint64_t value) {
   napi_value result;
   return napi_create_double(env, (double)value, &result) == napi_ok ? result : NULL;
+}
+
+static napi_value sent(napi_env env, napi_callback_info info) {
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  return handle == NULL ? NULL : counter(env, handle->batch.sent);
 }
 
 static napi_value overflows(napi_env env, napi_callback_info info) {
@@ -330,6 +341,7 @@ void register_udp(napi_env env, napi_value exports) {
   const napi_property_descriptor methods[] = {
       {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
       {"send", NULL, send_replies, NULL, NULL, NULL, napi_default_method, NULL},
+      {"sent", NULL, sent, NULL, NULL, NULL, napi_default_method, NULL},
       {"overflows", NULL, overflows, NULL, NULL, NULL, napi_default_method, NULL},
       {"sendErrors", NULL, send_errors, NULL, NULL, NULL, napi_default_method, NULL},
       {"receiveErrors", NULL, receive_errors, NULL, NULL, NULL, napi_default_method, NULL},

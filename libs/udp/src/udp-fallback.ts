@@ -160,6 +160,7 @@ const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | u
   let line = lineOf(unsynchronisedCurve(), originNow())
   let dropped = 0
   let sendErrors = 0
+  let allSent = 0
   let state: "open" | "paused" | "closed" = "open"
   let callback: (() => void) | undefined
   let scheduled = false
@@ -264,6 +265,7 @@ const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | u
     for (let slot = 0; slot < Math.min(count, BATCH_CAPACITY); slot++) {
       if (replyLengths[slot] !== 0 && sendSlot(slot)) sent++
     }
+    allSent += sent
     return sent
   }
 
@@ -298,6 +300,7 @@ const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | u
         return count
       },
       send,
+      sent: () => allSent,
       sendErrors: () => sendErrors,
       overflows: () => dropped,
       onReadable: (next) => {

@@ -84,7 +84,7 @@ export const adoptUdp = (descriptor: number, page = -1): UdpSocket => {
   const layout = addon.udpLayout
   const total = BATCH_CAPACITY * SLOT_STRIDE
   let open = true
-  return {
+  const socket: UdpSocket = {
     kind: "native",
     family,
     port,
@@ -100,6 +100,7 @@ export const adoptUdp = (descriptor: number, page = -1): UdpSocket => {
     localAddresses: new Uint8Array(block, layout.localAddresses, BATCH_CAPACITY * LOCAL_ADDRESS_STRIDE),
     receive: () => handle.receive(),
     send: (count, stampAt = -1) => handle.send(count, stampAt),
+    sent: () => handle.sent(),
     sendErrors: () => handle.sendErrors(),
     overflows: () => handle.overflows(),
     onReadable: (callback) => {
@@ -115,4 +116,11 @@ export const adoptUdp = (descriptor: number, page = -1): UdpSocket => {
       handle.close()
     }
   }
+  handles.set(socket, handle)
+  return socket
 }
+
+const handles = new WeakMap<UdpSocket, NativeUdpHandle>()
+
+/** What is behind a socket of {@link adoptUdp}; undefined for any other. */
+export const nativeHandleOf = (socket: UdpSocket): NativeUdpHandle | undefined => handles.get(socket)

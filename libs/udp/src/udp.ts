@@ -71,7 +71,9 @@ export interface UdpSocket {
    *   returned, so that it says when they leave, in served time. One that is 0 stays 0; longer replies stay as they are.
    */
   readonly send: (count: number, stampAt?: number) => number
-  /** Replies that could not be sent, since this object was made. */
+  /** Replies that the kernel took, since this object was made, */
+  readonly sent: () => number
+  /** and that could not be sent. */
   readonly sendErrors: () => number
   /** Datagrams dropped because the receive queue was full, since the socket was opened (SO_RXQ_OVFL). */
   readonly overflows: () => number

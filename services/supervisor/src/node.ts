@@ -42,6 +42,8 @@ export interface NodePlan {
   /** UDP; the first is the node's own, more come from `extra port` */
   readonly ports: readonly number[]
   readonly workers: number
+  /** See the directive `gather`. */
+  readonly gatherMicroseconds: number
   /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
   readonly packetKinds: readonly PacketKind[]
   readonly stateDirectory: string
@@ -191,6 +193,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       servesKeys: hasKeys,
       serving: {
         minimumPoll: 0,
+        gatherMicroseconds: plan.gatherMicroseconds,
         precision: null,
         tellPeers: (plan.discipline.passivePeers ?? 0) > 0,
         access: access.encoded

@@ -112,6 +112,7 @@ export const nodePlan = (
   addresses: settings.listen.map((address) => address.value.text),
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
+  gatherMicroseconds: settings.gather.value,
   packetKinds: [
     "control",
     ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),

@@ -11,23 +11,22 @@ export class Counters {
   readonly kinds = new Float64Array(64)
   private readonly bins = new Float64Array(BATCH_SIZE_BINS.length)
   private received = 0
-  private replied = 0
   private answered = 0
 
-  /** Counts one batch: datagrams read, replies written, replies the kernel took. */
-  batch(read: number, written: number, sent: number): void {
+  /** Counts one batch: datagrams read, replies written. */
+  batch(read: number, written: number): void {
     const bin = 31 - Math.clz32(read)
     this.bins[bin] = (this.bins[bin] ?? 0) + 1
     this.received += read
     this.answered += written
-    this.replied += sent
   }
 
   /**
+   * @param replied replies that the kernel took, all sockets of this worker
    * @param overflow datagrams lost in the kernel's receive queues, all sockets of this worker
    * @param cookies undefined before there are keys
    */
-  snapshot(overflow: number, cookies?: CookieCounters): WorkerCounters {
+  snapshot(replied: number, overflow: number, cookies?: CookieCounters): WorkerCounters {
     const served: Record<string, number> = {}
     const dropped: Record<string, number> = {}
     outcomeReasons.forEach((reason, index) => {
@@ -36,8 +35,8 @@ export class Counters {
     })
     return {
       received: this.received,
-      replied: this.replied,
-      unsent: this.answered - this.replied,
+      replied,
+      unsent: this.answered - replied,
       served,
       dropped,
       oldVersion: this.oldVersion,

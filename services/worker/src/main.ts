@@ -12,6 +12,7 @@ import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
+import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packet-loop"
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
@@ -24,10 +25,11 @@ import {
   type WorkerReport
 } from "@meridian/ipc/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
+import { Offset } from "@meridian/wire/ntp"
 import { AdmissionDesk } from "./admission.ts"
 import { Counters } from "./counters.ts"
 import { PeerSightings } from "./peer-sightings.ts"
-import { serveWaiting } from "./serve.ts"
+import { answer } from "./serve.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 /** How long a starting worker waits for a good clock page, and for its keys to be taken up, before it serves without. */
@@ -92,9 +94,10 @@ let holdsPlan = false
 const report = (): WorkerReport => {
   const memory = memoryUse()
   const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
+  const replied = sockets.reduce((sum, socket) => sum + socket.sent(), 0)
   return {
     type: "report",
-    counters: counters.snapshot(overflow, cookies),
+    counters: counters.snapshot(replied, overflow, cookies),
     rss: memory.rss,
     heapUsed: memory.heapUsed,
     synchronised: clock.isGood(),
@@ -102,8 +105,15 @@ const report = (): WorkerReport => {
   }
 }
 
+const answerBatch = (socket: UdpSocket, count: number): number => answer(socket, count, server, counters, sightings)
+
+let loop: PacketLoop | undefined
+
 const start = (): void => {
-  for (const socket of sockets) socket.onReadable(() => void serveWaiting(socket, server, counters, sightings))
+  loop = servePackets(sockets, answerBatch, {
+    stampAt: Offset.transmit,
+    gatherMicroseconds: first.gatherMicroseconds
+  })
   setInterval(() => {
     channel.send(report())
     const seen = sightings.take()
@@ -140,8 +150,9 @@ const take = async ({ keys, tellPeers, access, autokey }: WorkerPlan): Promise<v
 
 const drain = (): void => {
   const until = systemTime.monotonic.seconds() + DRAIN_LIMIT_SECONDS
+  loop?.stop()
   for (const socket of sockets) {
-    while (serveWaiting(socket, server, counters, sightings) > 0 && systemTime.monotonic.seconds() < until);
+    while (serveWaiting(socket, answerBatch, Offset.transmit) > 0 && systemTime.monotonic.seconds() < until);
     // What arrives from here on waits in the kernel for whoever reads this descriptor next.
     socket.pause()
   }

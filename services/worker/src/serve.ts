@@ -1,38 +1,14 @@
 /**
- * The packet line: receive a batch, answer it in place, send it. Synchronous from receive to send; nothing here waits,
- * logs or allocates.
+ * The packet line between receive and send: a batch is answered in place. Synchronous; nothing here waits, logs or allocates.
  */
-import { BATCH_CAPACITY, NOW_MONOTONIC, NOW_UNIX, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { NOW_MONOTONIC, NOW_UNIX, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
 import type { Outcome } from "@meridian/protocol/outcome"
 import type { NtpServer } from "@meridian/protocol/server"
-import { Offset } from "@meridian/wire/ntp"
 import type { Counters } from "./counters.ts"
 import type { PeerSightings } from "./peer-sightings.ts"
 
-/** Full batches handled before the event loop gets its turn: timers and messages run at least every 512 packets. */
-const BATCHES_PER_WAKE = 8
-
-/** Answers what waits on the socket, at most {@link BATCHES_PER_WAKE} batches. Returns the datagrams read. */
-export const serveWaiting = (
-  socket: UdpSocket,
-  server: NtpServer,
-  counters: Counters,
-  sightings: PeerSightings
-): number => {
-  let total = 0
-  for (let batch = 0; batch < BATCHES_PER_WAKE; batch += 1) {
-    const count = socket.receive()
-    if (count === 0) return total
-    const written = answer(socket, count, server, counters, sightings)
-    const sent = written > 0 ? socket.send(count, Offset.transmit) : 0
-    counters.batch(count, written, sent)
-    total += count
-    if (count < BATCH_CAPACITY) return total
-  }
-  return total
-}
-
-const answer = (
+/** Answers a batch that was received. Returns the replies that it wrote. */
+export const answer = (
   socket: UdpSocket,
   count: number,
   server: NtpServer,
@@ -58,6 +34,7 @@ const answer = (
     } else written += settle(socket, slot, outcome, server, counters)
   }
   if (pending > 0) written += finishPending(socket, count, server, counters, sightings)
+  counters.batch(count, written)
   return written
 }
 

@@ -9,6 +9,7 @@ import { macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { macBatchOver } from "@meridian/auth/mac-batch"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
+import { serveWaiting } from "@meridian/udp/packet-loop"
 import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_BYTES, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
 import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
 import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
@@ -17,10 +18,10 @@ import { NtpServer } from "@meridian/protocol/server"
 import { servedMoment } from "@meridian/testkit/served-moment"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { differenceSeconds, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"
-import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
+import { decodeHeader, type NtpHeader, Offset } from "@meridian/wire/ntp"
 import { Counters } from "../src/counters.ts"
 import { PeerSightings } from "../src/peer-sightings.ts"
-import { serveWaiting } from "../src/serve.ts"
+import { answer } from "../src/serve.ts"
 
 const NOW = 1_795_000_000
 const TAKEN_UP = 10
@@ -80,6 +81,7 @@ const socketWith = (batches: (readonly Uint8Array[])[]) => {
       }
       return replyLengths.subarray(0, count).filter((length) => length > 0).length
     },
+    sent: () => sent.filter((reply) => reply !== undefined).length,
     sendErrors: () => 0,
     overflows: () => 0,
     onReadable: () => {},
@@ -104,6 +106,10 @@ const serverWith = (monotonic: () => number): NtpServer => {
   return server
 }
 
+/** As the worker does it. */
+const serve = (socket: UdpSocket, server: NtpServer, counters = new Counters()): number =>
+  serveWaiting(socket, (own, count) => answer(own, count, server, counters, new PeerSightings()), Offset.transmit)
+
 const heldOf = (reply: Uint8Array | undefined): number => {
   const header = decodeHeader(reply!) as NtpHeader
   return differenceSeconds(header.transmit, header.receive)
@@ -117,7 +123,7 @@ describe("a batch on its way through the worker", () => {
     now += 0.25
     const { socket, sent, stampsAt } = socketWith([[keyed(), plain(), keyed().with(20, 0xee), keyed()]])
     const counters = new Counters()
-    expect(serveWaiting(socket, server, counters, new PeerSightings())).toBe(4)
+    expect(serve(socket, server, counters)).toBe(4)
     expect(sent.map((reply) => reply?.length)).toEqual([68, 48, undefined, 68])
     expect([sent[0], sent[3]].map(heldOf)).toEqual([0.25 + 0.0625, 0.25 + 0.125])
     for (const reply of [sent[0]!, sent[3]!])
@@ -125,7 +131,7 @@ describe("a batch on its way through the worker", () => {
     // The plain reply's is moved on by the socket, which is told where it lies.
     expect(heldOf(sent[1])).toBe(0)
     expect(stampsAt).toEqual([40])
-    const { served, dropped, received, replied } = counters.snapshot(0)
+    const { served, dropped, received, replied } = counters.snapshot(socket.sent(), 0)
     expect([received, replied, served["served"], served["served-keyed"], dropped["bad-mac"]]).toEqual([4, 3, 1, 2, 1])
   })
 
@@ -133,7 +139,7 @@ describe("a batch on its way through the worker", () => {
     const server = serverWith(() => TAKEN_UP)
     const full = Array.from({ length: BATCH_CAPACITY }, (_, slot) => (slot % 3 === 0 ? plain() : keyed()))
     const { socket, sent } = socketWith([full, [keyed()]])
-    expect(serveWaiting(socket, server, new Counters(), new PeerSightings())).toBe(BATCH_CAPACITY + 1)
+    expect(serve(socket, server)).toBe(BATCH_CAPACITY + 1)
     expect(sent.map((reply) => reply?.length)).toEqual([...full, keyed()].map(({ length }) => length))
     const authenticated = sent.filter((reply) => reply?.length === 68)
     expect(authenticated).toHaveLength(43)
