@@ -11,6 +11,7 @@ import { eventLog } from "./event-log.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
 import { plain } from "./plain.ts"
+import { rates } from "./rates.ts"
 import { rotation } from "./rotation.ts"
 import type { BenchOptions, BenchResult } from "./results.ts"
 import { leaveNothingBehind } from "./children.ts"
@@ -21,6 +22,7 @@ import { table } from "./table.ts"
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   plain,
+  rates,
   workers,
   memory,
   startup,

@@ -25,7 +25,7 @@ export interface StartOptions {
 }
 
 export interface RunningServer {
-  readonly name: ServerName
+  readonly name: ServerName | "other"
   readonly label: string
   readonly address: string
   readonly port: number
@@ -37,6 +37,8 @@ export interface RunningServer {
   readonly workerPids: () => readonly number[]
   /** The state directory, for `meridian status`. */
   readonly folder: string
+  /** Of a server with a network of its own: what a client's command is put behind. */
+  readonly within?: () => readonly string[]
   readonly stop: () => Promise<void>
 }
 
@@ -231,7 +233,7 @@ let nextPort = 21_000 + (process.pid % 500) * 20
 
 /** Starts commands that together are one server on `port`, and resolves when it answers (or when `ready` says so). */
 export const startCommands = async (
-  name: ServerName,
+  name: RunningServer["name"],
   label: string,
   { address, cores }: StartOptions,
   commands: (port: number, folder: string) => readonly Command[],
