@@ -1,9 +1,11 @@
 /**
- * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--json FILE]
+ * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--network NAME] [--json FILE]
  *
  * How far served time is from the truth, live: chronyd serves this machine's own clock on loopback, a node follows it,
  * and since both stand on one CLOCK_REALTIME, what served time is ahead of that clock is its error. Read ten times a
  * second from the node's first decision on. The polls are ntp.conf's defaults (64 to 1024 s) unless told otherwise.
+ * --network puts a path between (delay-relay.ts) and a chronyd -x beside the node, which follows the same server over a
+ * path of the same kind; what it takes for the offset of the system's clock is its error, read once a second.
  * Exit code: 0 measured, 1 could not be measured, 2 a wrong command line.
  */
 import { openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
@@ -15,9 +17,18 @@ import { systemClock } from "@meridian/clocks/system-clock"
 import { NOW_MONOTONIC_SECONDS, NOW_REALTIME_NANOSECONDS, NOW_REALTIME_SECONDS } from "@meridian/clocks/system-clock"
 import { isSynchronised, rootDispersionAt, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { unixDifferenceSeconds } from "@meridian/time/timestamp"
-import { leaveNothingBehind } from "./children.ts"
+import { launchAndRead, leaveNothingBehind } from "./children.ts"
+import { livePaths } from "./delay-relay.ts"
 import { allowedCores } from "./process-figures.ts"
-import { chronydCommand, chronydLabel, meridianCommand, missing, startCommands } from "./servers.ts"
+import {
+  chronydCommand,
+  chronydLabel,
+  meridianCommand,
+  missing,
+  peerCommand,
+  type RunningServer,
+  startCommands
+} from "./servers.ts"
 
 const SAMPLES_PER_SECOND = 10
 
@@ -33,6 +44,7 @@ const readFlags = () => {
         minutes: { type: "string", default: "10" },
         minpoll: { type: "string", default: "6" },
         maxpoll: { type: "string", default: "10" },
+        network: { type: "string" },
         json: { type: "string" }
       }
     }).values
@@ -54,12 +66,56 @@ const options = { address: "127.0.0.1", workers: 1, cores: allowedCores() }
 const upstream = await startCommands("chronyd43", chronydLabel("chronyd43"), options, (port, folder) => [
   chronydCommand("chronyd43", options.address, port, folder)
 ])
+const { network } = flags
+if (network !== undefined && livePaths[network] === undefined)
+  fail(2, `expected --network ${Object.keys(livePaths).join(", ")}, found "${network}"`)
+
+const relays: RunningServer[] = []
+/** A path to the upstream, of its own for each client. */
+const relayed = async (seed: number): Promise<number> => {
+  if (network === undefined) return upstream.port
+  const started = await startCommands("floor", "relay", options, (own) => [
+    {
+      command: process.execPath,
+      args: [join(import.meta.dirname, "delay-relay.ts"), String(own), String(upstream.port), network, String(seed)]
+    }
+  ])
+  relays.push(started)
+  return started.port
+}
+const nodeUpstream = await relayed(1)
 const node = await startCommands("meridian", "Meridian", options, (port, folder) => {
   const file = join(folder, "ntp.conf")
   const polls = `minpoll ${flags.minpoll} maxpoll ${flags.maxpoll}`
-  writeFileSync(file, `server ${options.address}:${upstream.port} iburst ${polls}\n`)
+  writeFileSync(file, `server ${options.address}:${nodeUpstream} iburst ${polls}\n`)
   return [meridianCommand(options, port, folder, ["--config", file])]
 })
+
+const chronycPort = 20_000 + (process.pid % 900)
+const beside =
+  network === undefined
+    ? undefined
+    : await relayed(2).then((port) =>
+        startCommands("chronyd43", chronydLabel("chronyd43"), options, (own, folder) => [
+          chronydCommand("chronyd43", options.address, own, folder, [
+            `server ${options.address} port ${port} iburst minpoll ${flags.minpoll} maxpoll ${flags.maxpoll}`,
+            `cmdport ${chronycPort}`,
+            "bindcmdaddress 127.0.0.1"
+          ])
+        ])
+      )
+
+/** chronyd's idea of how far the system's clock is off, seconds; NaN while it has none. */
+const chronydError = async (): Promise<number> => {
+  const asked = ["-h", options.address, "-p", String(chronycPort), "-n", "-c", "tracking"]
+  try {
+    const printed = await launchAndRead(peerCommand("bookworm", "usr/bin/chronyc", asked), options.cores)
+    const [, , stratum, , offset] = printed.split(",")
+    return Number(stratum) === 11 ? Math.abs(Number(offset)) : Number.NaN
+  } catch {
+    return Number.NaN
+  }
+}
 
 /** The page has no name: it is what the node's processes hold a descriptor of. */
 const findPage = (): number => {
@@ -80,10 +136,15 @@ const now = new Float64Array(3)
 const curve = unsynchronisedCurve()
 /** |error| of served time, seconds; and how many of them lay outside what the page claimed at that moment. */
 const errors: number[] = []
+const chronydErrors: number[] = []
 let outside = 0
 let unsynchronised = 0
 for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
   await sleep(1000 / SAMPLES_PER_SECOND)
+  if (beside !== undefined && sample % SAMPLES_PER_SECOND === 0) {
+    const error = await chronydError()
+    if (Number.isFinite(error)) chronydErrors.push(error)
+  }
   readClocks(now)
   const monotonic = now[NOW_MONOTONIC_SECONDS] as number
   if (!page.readInto(curve) || !isSynchronised(curve, monotonic)) {
@@ -99,24 +160,37 @@ for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
   if (error > rootDispersionAt(curve, monotonic) + curve.rootDelay / 2) outside++
 }
 await node.stop()
+await beside?.stop()
+await Promise.all(relays.map((it) => it.stop()))
 await upstream.stop()
 
 if (errors.length === 0) fail(1, "the node was never synchronised")
-const ordered = errors.toSorted((a, b) => a - b)
-const quantile = (share: number): number => (ordered[Math.ceil(share * ordered.length) - 1] as number) * 1e6
+const quantilesOf = (values: readonly number[]) => {
+  const ordered = values.toSorted((a, b) => a - b)
+  const quantile = (share: number): number => (ordered[Math.ceil(share * ordered.length) - 1] ?? Number.NaN) * 1e6
+  return { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) }
+}
 const result = {
   upstream: upstream.label,
   minutes,
   polls: [Number(flags.minpoll), Number(flags.maxpoll)],
   samples: errors.length,
   unsynchronisedSamples: unsynchronised,
-  microseconds: { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) },
+  network: network ?? "loopback",
+  microseconds: quantilesOf(errors),
+  chronyd: beside === undefined ? null : { label: beside.label, ...quantilesOf(chronydErrors) },
   outsideClaim: outside
 }
 if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`)
 const { p50, p99, max } = result.microseconds
 console.log(
-  `${result.upstream} on loopback, polls 2^${flags.minpoll} to 2^${flags.maxpoll} s, ${minutes} min, ${errors.length} readings: ` +
+  `${result.upstream} on ${result.network}, polls 2^${flags.minpoll} to 2^${flags.maxpoll} s, ${minutes} min, ${errors.length} readings: ` +
     `|offset| p50 ${p50.toFixed(2)} µs, p99 ${p99.toFixed(2)} µs, max ${max.toFixed(2)} µs; ` +
     `${outside} outside the claimed bound, ${unsynchronised} not synchronised`
 )
+if (result.chronyd !== null) {
+  const { label, ...its } = result.chronyd
+  console.log(
+    `${label} -x beside it: |offset| p50 ${its.p50.toFixed(2)} µs, p99 ${its.p99.toFixed(2)} µs, max ${its.max.toFixed(2)} µs`
+  )
+}

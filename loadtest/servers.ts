@@ -188,7 +188,7 @@ export const workerStatus = async (folder: string, core: number): Promise<readon
   return status.workers
 }
 
-const READY_WITHIN_MILLISECONDS = 15_000
+const READY_WITHIN_MILLISECONDS = 60_000
 const ASK_EVERY_MILLISECONDS = 2
 const PACKET_BYTES = 48
 
@@ -250,7 +250,7 @@ export const startCommands = async (
   }
   const ended = () => children.some((child) => child.process.exitCode !== null || child.process.signalCode !== null)
   if (!(await ready(address, port, ended))) {
-    const why = ended() ? "ended before it gave a correct reply" : "gave no correct reply within 15 s"
+    const why = ended() ? "ended before it gave a correct reply" : "gave no correct reply within a minute"
     await halt()
     const said = children
       .map((child) => child.errors())

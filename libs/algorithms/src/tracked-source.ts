@@ -13,6 +13,7 @@ import {
 import type { OrphanRank } from "./orphan.ts"
 import { MAXDISP, MAXSTRAT } from "./parameters.ts"
 import type { ClockSample } from "./sample.ts"
+import { SampleScreen, type ScreenedOut, type ScreenOptions } from "./sample-screen.ts"
 import { type ClockEstimator, type OffsetEstimate, SourceEstimator, type SampleOutcome } from "./source-estimator.ts"
 import type { SourceView } from "./system-peer.ts"
 
@@ -38,6 +39,8 @@ export interface SourceConfiguration {
   /** log2 seconds. */
   readonly minpoll: number
   readonly maxpoll: number
+  /** What is known of its path; undefined: nothing. */
+  readonly screen?: ScreenOptions | undefined
 }
 
 /** Samples from which on a source can be followed: with fewer, nothing is known of its frequency and its scatter. */
@@ -58,6 +61,7 @@ export class TrackedSource {
   /** Error of reading both clocks in the newest sample, seconds. */
   readingError = 0
   readonly #precision: number
+  readonly #screen: SampleScreen | undefined
   /** As `reach`, of replies that gave no sample, too. */
   #heard = 0
 
@@ -69,6 +73,7 @@ export class TrackedSource {
     this.configuration = configuration
     this.estimator = estimator
     this.#precision = precision
+    this.#screen = configuration.screen === undefined ? undefined : new SampleScreen(configuration.screen)
   }
 
   /** A request was sent: shifts the registers, and lets a silent source's samples run out. */
@@ -96,11 +101,13 @@ export class TrackedSource {
    * A valid reply came. What a server says of the time while it says that it does not know it is not measured, as in
    * RFC 5905 A.5.1.1; that a reference clock answers still counts as reach.
    */
-  answered(sample: ClockSample, report: SourceReport): SampleOutcome | "unsynchronised" {
+  answered(measured: ClockSample, report: SourceReport): SampleOutcome | ScreenedOut | "unsynchronised" {
     this.reach |= 1
     this.#heard |= 1
     this.report = report
     if (report.leap === 3 || report.stratum >= MAXSTRAT) return "unsynchronised"
+    const sample = this.#screened(measured)
+    if (typeof sample === "string") return sample
     const outcome = this.estimator.add(sample)
     const filtered = filterSample(this.filter, sample)
     if (typeof filtered !== "string") this.filter = filtered
@@ -111,8 +118,18 @@ export class TrackedSource {
     return outcome
   }
 
+  #screened(sample: ClockSample): ClockSample | ScreenedOut {
+    const estimate = this.estimate(sample.time)
+    const foretold =
+      this.ready && estimate !== undefined
+        ? { offset: estimate.offset, deviation: Math.max(this.#precision, this.estimator.noise) }
+        : undefined
+    return this.#screen?.take(sample, foretold) ?? sample
+  }
+
   /** Our uncorrected clock was stepped by `seconds`. */
   clockStepped(seconds: number): void {
+    this.#screen?.clockStepped()
     this.estimator.clockStepped(seconds)
     this.filter = { stages: this.filter.stages.map((stage) => ({ ...stage, offset: stage.offset - seconds })) }
   }

@@ -37,6 +37,20 @@ export interface AutokeySourceSettings {
   readonly ident: string | undefined
 }
 
+/** What is known of the path to a source, by chrony.conf's words. Undefined: nothing. */
+export interface PathSettings {
+  /** Samples with a longer delay are not used, seconds; of more than so many times the least; over it by so many deviations. */
+  readonly maxDelay: number | undefined
+  readonly maxDelayRatio: number | undefined
+  readonly maxDelayDevRatio: number | undefined
+  /** The delay of a packet that meets no queue, seconds. */
+  readonly minDelay: number | undefined
+  /** -0.5 … 0.5: how much of the jitter is on one way, above 0 on the way back. */
+  readonly asymmetry: number | undefined
+  /** So many samples are made one. */
+  readonly filter: number | undefined
+}
+
 export interface SourceSettings {
   readonly kind: "server" | "pool" | "peer"
   /** Addresses of this family only. */
@@ -57,8 +71,9 @@ export interface SourceSettings {
   readonly truechimer: boolean
   readonly preempt: boolean
   readonly xleave: boolean
-  /** Seconds added to the offset. */
+  /** Seconds added to the offset: `bias`, and `offset` as chrony calls it. */
   readonly bias: number
+  readonly path: PathSettings
   readonly mode: number
   /** Symmetric key; undefined where NTS is on. */
   readonly key: number | undefined
@@ -219,6 +234,10 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
   for (const name of OPTIONS_WITHOUT_EFFECT)
     if (places.has(name))
       diagnostics.push(warningAt(at(name), `'${name}' is known but not acted on yet; it has no effect`))
+  if (values.asymmetry !== undefined && values.mindelay === undefined)
+    diagnostics.push(
+      warningAt(at("asymmetry"), "'asymmetry' has no effect without 'mindelay', over which jitter begins")
+    )
   if (values.nts && values.key !== undefined) {
     diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
   }
@@ -247,7 +266,15 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
     truechimer: values.true === true,
     preempt: values.preempt === true,
     xleave: values.xleave === true,
-    bias: values.bias ?? 0,
+    bias: (values.bias ?? 0) + (values.offset ?? 0),
+    path: {
+      maxDelay: values.maxdelay,
+      maxDelayRatio: values.maxdelayratio,
+      maxDelayDevRatio: values.maxdelaydevratio,
+      minDelay: values.mindelay,
+      asymmetry: values.asymmetry,
+      filter: values.filter
+    },
     mode: values.mode ?? 0,
     key: values.nts || values.autokey ? undefined : values.key,
     autokey: values.autokey && !values.nts ? { ident: values.ident } : undefined,

@@ -108,9 +108,27 @@ describe("sources", () => {
         preempt: false,
         xleave: false,
         bias: 0,
+        path: {
+          maxDelay: undefined,
+          maxDelayRatio: undefined,
+          maxDelayDevRatio: undefined,
+          minDelay: undefined,
+          asymmetry: undefined,
+          filter: undefined
+        },
         mode: 0,
         key: undefined,
         nts: undefined
+      }
+    ])
+  })
+
+  it("take chrony's words for a path, and `offset` as `bias`", () => {
+    const line = "offset 0.5 mindelay 2e-4 asymmetry 0.499 maxdelay 0.1 maxdelayratio 2 maxdelaydevratio 10 filter 5"
+    expect(sources(`server ntp.example ${line}`)).toMatchObject([
+      {
+        bias: 0.5,
+        path: { maxDelay: 0.1, maxDelayRatio: 2, maxDelayDevRatio: 10, minDelay: 2e-4, asymmetry: 0.499, filter: 5 }
       }
     ])
   })

@@ -65,7 +65,18 @@ export const upstreamConfiguration = rule(
     version: whole(1, 4),
     xleave: flag,
     /** Seconds that are added to its offset. */
-    bias: finite()
+    bias: finite(),
+    /** What is known of the path to it, by chrony.conf's words; null: nothing. */
+    screen: nullable(
+      record({
+        maxdelay: nullable(amount),
+        maxdelayratio: nullable(amount),
+        maxdelaydevratio: nullable(amount),
+        mindelay: nullable(amount),
+        asymmetry: nullable(finite()),
+        filter: nullable(whole(1, 64))
+      })
+    )
   }),
   "maxpoll not below minpoll",
   pollsInOrder

@@ -35,7 +35,8 @@ const source = {
   nts: { host: null, port: 4460, ca: null, noval: false, aead: [15] },
   version: 4,
   xleave: false,
-  bias: 0
+  bias: 0,
+  screen: null
 } as const
 const clock = {
   driver: "pps",

@@ -1,5 +1,6 @@
 /** One source as this service keeps it: its association's number, what the discipline tracks of it, what it said last. */
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
+import type { ScreenOptions } from "@meridian/algorithms/sample-screen"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
 import type { UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import type { AssociationAction, Sample } from "@meridian/protocol/association-action"
@@ -83,19 +84,42 @@ export const optionsOf = (source: UpstreamConfiguration): AssociationOptions => 
   alwaysTrue: source.true
 })
 
+/** What its line says of the path to it. */
+const screenOf = (screen: UpstreamConfiguration["screen"] | undefined): ScreenOptions | undefined =>
+  screen === null || screen === undefined
+    ? undefined
+    : {
+        maxdelay: screen.maxdelay ?? undefined,
+        maxdelayratio: screen.maxdelayratio ?? undefined,
+        maxdelaydevratio: screen.maxdelaydevratio ?? undefined,
+        mindelay: screen.mindelay ?? undefined,
+        asymmetry: screen.asymmetry ?? undefined,
+        filter: screen.filter ?? undefined
+      }
+
 /**
  * @param precision of our clock, seconds
  * @param frequency undefined when nothing is known
+ * @param configuration of its line; undefined where none names it
  */
 export const trackedAt = (
   endpoint: Endpoint,
   options: AssociationOptions,
   precision: number,
-  frequency: KnownFrequency | undefined
+  frequency: KnownFrequency | undefined,
+  configuration: UpstreamConfiguration | undefined
 ): TrackedSource => {
   const { prefer, noselect, alwaysTrue, minpoll, maxpoll } = options
   return new TrackedSource(
-    { id: endpoint.address, prefer, noselect, alwaysTrue, minpoll, maxpoll },
+    {
+      id: endpoint.address,
+      prefer,
+      noselect,
+      alwaysTrue,
+      minpoll,
+      maxpoll,
+      screen: screenOf(configuration?.screen)
+    },
     precision,
     new SourceEstimator(precision, frequency)
   )

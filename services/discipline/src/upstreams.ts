@@ -2,6 +2,7 @@
  * Drives the associations: does what their actions say, and turns samples into what the discipline tracks. What is decided
  * from it is the listener's business.
  */
+import { isScreenedLate } from "@meridian/algorithms/sample-screen"
 import { randomFillSync } from "node:crypto"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import type { SymmetricMacs } from "@meridian/auth/mac"
@@ -320,7 +321,7 @@ export class Upstreams {
     const { precision, frequency } = this.surroundings
     const configuration = host === undefined ? undefined : this.configured.get(host)
     const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? null
-    const tracked = trackedAt(endpoint, options, 2 ** precision, frequency)
+    const tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration)
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
     void this.findLocalAddress(upstream)
@@ -409,10 +410,11 @@ export class Upstreams {
     const offset = sample.offset + bias + (isPeer ? correction(middle) : 0) + added(middle)
     upstream.sample = sample
     upstream.lastReply = time
-    upstream.tracked.answered(
+    const outcome = upstream.tracked.answered(
       { time, offset, delay, dispersion },
       { stratum, leap, rootDelay, rootDispersion, loop: false }
     )
+    if (isScreenedLate(outcome)) count(upstream, outcome)
     this.listener.measured(upstream, sample)
   }
 
@@ -422,7 +424,7 @@ export class Upstreams {
     if (endpoint === undefined || endpoint === upstream.endpoint) return
     const { precision, frequency } = this.surroundings
     if (endpoint.address !== upstream.endpoint.address)
-      upstream.tracked = trackedAt(endpoint, upstream.options, 2 ** precision, frequency)
+      upstream.tracked = trackedAt(endpoint, upstream.options, 2 ** precision, frequency, upstream.configuration)
     upstream.endpoint = endpoint
   }
 

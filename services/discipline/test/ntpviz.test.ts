@@ -68,7 +68,7 @@ const sixHours = (statsdir: string): void => {
     lineUntil: (now) => keeper.lineUntil(now)
   })
   const endpoint = { address: ADDRESS, port: 123 }
-  const tracked = trackedAt(endpoint, defaultAssociationOptions, 2 ** -20, undefined)
+  const tracked = trackedAt(endpoint, defaultAssociationOptions, 2 ** -20, undefined, undefined)
   const source: Upstream = {
     id: 1,
     host: ADDRESS,

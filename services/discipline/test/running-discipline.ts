@@ -56,6 +56,7 @@ export const upstream = (
   version: 4,
   xleave: false,
   bias: 0,
+  screen: null,
   ...change
 })
 

@@ -106,6 +106,16 @@ describe("a source", () => {
     expect(sources[0]?.offset).toBeCloseTo(0, 2)
   })
 
+  it("whose packets all take longer than `maxdelay` gives no sample, answers all the same, and is counted", async () => {
+    const { port } = await server("127.0.4.4")
+    const nothing = { maxdelayratio: null, maxdelaydevratio: null, mindelay: null, asymmetry: null, filter: null }
+    const line = upstream("127.0.4.4", port, { screen: { ...nothing, maxdelay: 1e-9 } })
+    const { until } = start(folderOf(), { sources: [line] })
+    const { tracking, sources } = await until((report) => (report.sources[0]?.dropped["maxdelay"] ?? 0) > 2)
+    expect(tracking.state).toBe("unset")
+    expect(sources[0]?.reach).not.toBe("0")
+  })
+
   it("that two lines name is asked as the first of them says, and the other is named", async () => {
     const { port } = await server("127.0.4.3")
     const sources = [upstream("127.0.4.3", port), upstream("127.0.4.3", 1, { noselect: true })]

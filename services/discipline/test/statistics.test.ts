@@ -89,7 +89,7 @@ describe("a line", () => {
     const endpoint = { address: "192.0.2.1", port: 123 }
     for (const mode of ["client", "active"] as const) {
       const options = { ...defaultAssociationOptions, mode }
-      const tracked = trackedAt(endpoint, options, 2 ** -20, undefined)
+      const tracked = trackedAt(endpoint, options, 2 ** -20, undefined, undefined)
       const others = {
         id: 1,
         host: undefined,

@@ -1,7 +1,7 @@
 /** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
 import { dirname, resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
-import type { ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
+import type { PathSettings, ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
 import {
   type DisciplineConfiguration,
   type FilegenConfiguration,
@@ -13,6 +13,18 @@ import {
 
 const NTP_PORT = 123
 const NTS_KE_PORT = 4460
+
+const screen = (path: PathSettings): UpstreamConfiguration["screen"] =>
+  Object.values(path).every((it) => it === undefined)
+    ? null
+    : {
+        maxdelay: path.maxDelay ?? null,
+        maxdelayratio: path.maxDelayRatio ?? null,
+        maxdelaydevratio: path.maxDelayDevRatio ?? null,
+        mindelay: path.minDelay ?? null,
+        asymmetry: path.asymmetry ?? null,
+        filter: path.filter ?? null
+      }
 
 const upstream = (source: SourceSettings, authority: string | undefined): UpstreamConfiguration => ({
   kind: source.kind,
@@ -40,7 +52,8 @@ const upstream = (source: SourceSettings, authority: string | undefined): Upstre
   autokey: source.autokey === undefined ? null : { ident: source.autokey.ident ?? null },
   version: source.version,
   xleave: source.xleave,
-  bias: source.bias
+  bias: source.bias,
+  screen: screen(source.path)
 })
 
 /** Nothing for a driver that is not acted on: the configuration's reader has warned of it. */

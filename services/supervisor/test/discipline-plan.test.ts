@@ -65,7 +65,7 @@ describe("reference clocks", () => {
 describe("what a file says of sources, tos, tinker and files", () => {
   const plan = planOf(
     [
-      "server -6 ntp.example bias -0.005 key 3 version 3 minpoll 4 maxpoll 8 burst iburst prefer noselect true xleave",
+      "server -6 ntp.example bias -0.005 maxdelay 0.5 mindelay 0.001 asymmetry 0.25 filter 3 key 3 version 3 minpoll 4 maxpoll 8 burst iburst prefer noselect true xleave",
       "pool 2.pool.ntp.org",
       "tos ceiling 9 floor 2 maxclock 5 maxdist 3 minclock 2 mindist 0.01 minsane 4 orphan 6 orphanwait 60",
       "tinker dispersion 0.00001 freq -12.5 panic 7 stepback 0.1 stepfwd 0.5 stepout 900",
@@ -97,9 +97,17 @@ describe("what a file says of sources, tos, tinker and files", () => {
       nts: null,
       version: 3,
       xleave: true,
-      bias: -0.005
+      bias: -0.005,
+      screen: {
+        maxdelay: 0.5,
+        maxdelayratio: null,
+        maxdelaydevratio: null,
+        mindelay: 0.001,
+        asymmetry: 0.25,
+        filter: 3
+      }
     })
-    expect(pool).toMatchObject({ kind: "pool", family: null, bias: 0 })
+    expect(pool).toMatchObject({ kind: "pool", family: null, bias: 0, screen: null })
     expect(plan).toMatchObject({
       tos: {
         ceiling: 9,
