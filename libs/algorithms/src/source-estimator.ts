@@ -12,71 +12,23 @@
  * off by at most D/2, on the average by D/√12 (RFC 5905 §8 has the bound).
  */
 import { DelayFloor } from "./delay-floor.ts"
-import {
-  ASYMMETRY_PRIOR,
-  type ClockState,
-  copyState,
-  correct,
-  expected,
-  type FirstSample,
-  moveLeastDelay,
-  offsetVarianceAhead,
-  predict,
-  startFromTwo
-} from "./kalman.ts"
+import { FilterBank, GATE, type OffsetEstimate, type SampleMeaning } from "./filter-bank.ts"
 import { Leaps } from "./leaps.ts"
 import { Scatter } from "./scatter.ts"
 import { type ClockSample, LEAST_INTERVAL, sampleRejection, type SampleRejection } from "./sample.ts"
 
-/** Frequency wander of the guesses, seconds per second per root second: from a good oven oscillator to a bad crystal in a draught. */
-const WANDERS = [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
-/** Noise of the guesses, as a multiple of what the delays suggest. */
-const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
-/**
- * What a sample's delay may say of its offset; each filter believes one of these.
- *
- * `lever`: of which delay a share shows in the offset, all being on one way. Of all that is over the least; or of late packets
- * only, while everyday jitter is on both ways alike: an upload.
- *
- * `noise`: as much as queues cause that are split at random between the ways; or the level of an ordinary sample, whatever
- * the delay: that is so where a queue is on one way only, or where delays vary that are no queues.
- */
-const SHAPES = [
-  { lever: "all", noise: "delay" },
-  { lever: "all", noise: "level" },
-  { lever: "late", noise: "delay" },
-  { lever: "late", noise: "level" }
-] as const
-type Shape = (typeof SHAPES)[number]
+export type { OffsetEstimate } from "./filter-bank.ts"
+
 /** Packets over the least by more than this many lower quarters are late: of two exponential queues one in a hundred is. */
 const LATE = 6
 /** Extra delay of an ordinary sample in lower quarters. */
 const ORDINARY = 1.75
-/** Weight that past samples keep: an effective memory of forty. */
-const FORGETTING = 0.975
-/** A guess is never worse than e^-14 to the best, so that it can come back within a few samples. */
-const LEAST_LOG_WEIGHT = -14
-/** Samples farther off than this many standard deviations count as outliers, and pull no harder than at this distance. */
-const GATE = 4
 /** Outliers in a row, agreeing with each other, that are believed: the clock or the source was stepped. */
 const STEP_AFTER = 4
 /** Samples within which a lower delay has all of them judged anew. */
 const YOUNG = 24
 /** Frequency error of an oscillator of which nothing is known, seconds per second. */
 const FREQUENCY_PRIOR = 1e-4
-
-export interface OffsetEstimate {
-  /** The source's time minus our uncorrected clock, seconds. */
-  readonly offset: number
-  /** Seconds per second. */
-  readonly frequency: number
-  /** Variances and covariance of the two. */
-  readonly offsetVariance: number
-  readonly covariance: number
-  readonly frequencyVariance: number
-  /** Variance of the frequency's random walk, per second. */
-  readonly wander: number
-}
 
 export type SampleOutcome = "used" | "outlier" | "stepped" | "time-not-later" | SampleRejection
 
@@ -98,17 +50,6 @@ export interface ClockEstimator {
   readonly clockStepped: (seconds: number) => void
 }
 
-interface Model {
-  readonly wander: number
-  readonly shape: Shape
-  readonly noise: number
-  readonly state: ClockState
-  logWeight: number
-  weight: number
-  /** How badly it has foretold of late: mean of squared normalised innovations. */
-  missing: number
-}
-
 interface MaybeLeap {
   readonly time: number
   readonly size: number
@@ -116,18 +57,6 @@ interface MaybeLeap {
   readonly off: number
   readonly line: { readonly offset: number; readonly frequency: number }
 }
-
-const blankState = (): ClockState => ({
-  offset: 0,
-  frequency: 0,
-  asymmetry: 0,
-  oo: 0,
-  of: 0,
-  oa: 0,
-  ff: 0,
-  fa: 0,
-  aa: ASYMMETRY_PRIOR
-})
 
 export class SourceEstimator implements ClockEstimator {
   /** Samples used since the start or the last step. */
@@ -137,7 +66,7 @@ export class SourceEstimator implements ClockEstimator {
   readonly floor = new DelayFloor()
   #scatter = new Scatter()
   readonly #precision: number
-  readonly #models: readonly Model[]
+  readonly #bank = new FilterBank()
   #time = 0
   #priorFrequency: number
   #priorVariance: number
@@ -148,7 +77,7 @@ export class SourceEstimator implements ClockEstimator {
   /** The samples so far, while they are few and the least delay is hardly known. */
   #young: ClockSample[] | undefined = []
   /** The first sample, while it is the only one. */
-  #first: FirstSample | undefined
+  #first: { readonly offset: number; readonly meaning: SampleMeaning } | undefined
 
   /**
    * @param precision reading error of our clock, seconds
@@ -158,19 +87,6 @@ export class SourceEstimator implements ClockEstimator {
     this.#precision = precision
     this.#priorFrequency = frequency?.value ?? 0
     this.#priorVariance = (frequency?.deviation ?? FREQUENCY_PRIOR) ** 2
-    this.#models = WANDERS.flatMap((wander) =>
-      NOISES.flatMap((noise) =>
-        SHAPES.map((shape): Model => ({
-          wander: wander ** 2,
-          shape,
-          noise: noise ** 2,
-          state: blankState(),
-          logWeight: 0,
-          weight: 0,
-          missing: 1
-        }))
-      )
-    )
   }
 
   /** Takes in a sample; says what became of it. */
@@ -205,33 +121,21 @@ export class SourceEstimator implements ClockEstimator {
     }
     const seconds = sample.time - this.#time
     this.#advance(sample.time)
-    this.#moveFloor(change, route)
-    const habitual = this.#leaps.habit ** 2 / 3
-    const noise = suggested + this.#scatter.unexplained
-    if (this.samples === 1 && this.#second(sample, seconds, extra, noise)) {
+    if (route) this.#bank.changeRoute(change)
+    else if (change !== 0) this.#bank.moveLeastDelay(change)
+    const meaning = this.#meaning(sample, this.#leaps.habit ** 2 / 3)
+    if (this.samples === 1 && this.#second(sample, seconds, meaning)) {
       this.samples = 2
       return "used"
     }
-    const lever = this.#lever(extra)
-    const foretold = this.#mixtureExpectation(lever)
+    const foretold = this.#bank.expectation(meaning)
     const innovation = sample.offset - foretold.offset
-    const deviation = Math.sqrt(foretold.variance + noise + habitual)
+    const deviation = Math.sqrt(foretold.variance + meaning.noise.delay + meaning.habitual)
     const outlier = this.samples > 3 && Math.abs(innovation) > GATE * deviation
-    // A delay over the least explains half of it, the ways being what they may.
-    const leap = Math.abs(innovation) - extra / 2 - this.floor.unseen
-    const habit = this.#leaps.habit
-    this.#judgeLeap(sample)
-    if (habit > 0 && leap > habit / 2) this.#leaps.add(sample.time, leap)
-    else if (outlier && leap > 0 && this.samples > YOUNG && this.#outliers.length === 0) {
-      const frequency = this.estimate(this.#time)?.frequency ?? 0
-      this.#maybeLeap = { time: sample.time, size: leap, off: innovation, line: { offset: foretold.offset, frequency } }
-    }
+    this.#watchLeaps(sample, innovation, foretold.offset, outlier)
     this.#outliers = outlier ? [...this.#outliers, sample] : []
     if (this.#outliers.length >= STEP_AFTER) return this.#restart()
-    const level = this.#sampleVariance(sample, ORDINARY * this.floor.unseen) + this.#scatter.unexplained
-    for (const model of this.#models)
-      this.#learn(model, sample.offset, lever(model.shape), model.shape.noise === "level" ? level : noise, habitual)
-    this.#weigh()
+    this.#bank.learn(sample.offset, meaning, this.samples > 3)
     this.samples += 1
     this.noise += (Math.min(Math.abs(innovation), GATE * deviation) * 1.25 - this.noise) / Math.min(this.samples, 16)
     return outlier ? "outlier" : "used"
@@ -240,25 +144,7 @@ export class SourceEstimator implements ClockEstimator {
   /** Offset and frequency at `time` (seconds, the samples' clock), or undefined before the first sample. */
   estimate(time: number): OffsetEstimate | undefined {
     if (this.samples === 0) return undefined
-    const ahead = Math.max(0, time - this.#time)
-    // About one of them, so that an offset of years costs the sum no digits.
-    const about = this.#models[0]?.state.offset ?? 0
-    let offset = about
-    let frequency = 0
-    let wander = 0
-    for (const { state, weight, wander: q } of this.#models) {
-      offset += weight * (state.offset - about + state.frequency * ahead)
-      frequency += weight * state.frequency
-      wander += weight * q
-    }
-    let [offsetVariance, covariance, frequencyVariance] = [0, 0, 0]
-    for (const { state, weight, wander: q } of this.#models) {
-      const [dOffset, dFrequency] = [state.offset + state.frequency * ahead - offset, state.frequency - frequency]
-      offsetVariance += weight * (offsetVarianceAhead(state, ahead, q) + dOffset * dOffset)
-      covariance += weight * (state.of + ahead * state.ff + (q * ahead * ahead) / 2 + dOffset * dFrequency)
-      frequencyVariance += weight * (state.ff + q * ahead + dFrequency * dFrequency)
-    }
-    return { offset, frequency, offsetVariance, covariance, frequencyVariance, wander }
+    return this.#bank.estimate(Math.max(0, time - this.#time))
   }
 
   get leapt(): number {
@@ -272,12 +158,12 @@ export class SourceEstimator implements ClockEstimator {
 
   /** The share of extra delay that shows in the offset, -0.5 … 0.5. */
   asymmetry(): number {
-    return this.#models.reduce((sum, { state, weight }) => sum + weight * state.asymmetry, 0)
+    return this.#bank.asymmetry()
   }
 
   /** Our own uncorrected clock was stepped by `seconds`: every offset changes by as much the other way. */
   clockStepped(seconds: number): void {
-    for (const { state } of this.#models) state.offset -= seconds
+    this.#bank.shift(seconds)
     this.#scatter.shift(seconds)
     this.#young = this.#young?.map((sample) => ({ ...sample, offset: sample.offset - seconds }))
     this.#outliers = []
@@ -290,34 +176,32 @@ export class SourceEstimator implements ClockEstimator {
     return (extra + this.floor.unseen) ** 2 / 12 + (this.#precision + sample.dispersion / 3) ** 2
   }
 
-  #begin(sample: ClockSample): void {
-    const extra = Math.max(0, sample.delay - this.floor.least)
-    const noise = this.#sampleVariance(sample, extra)
-    const variance = noise + (sample.delay / 4) ** 2
-    for (const model of this.#models) {
-      copyState(
-        {
-          ...blankState(),
-          offset: sample.offset,
-          frequency: this.#priorFrequency,
-          oo: variance,
-          ff: this.#priorVariance
-        },
-        model.state
-      )
-      model.logWeight = 0
-      model.weight = 1 / this.#models.length
-      model.missing = 1
+  /** What its delay says, to filters of each belief. */
+  #meaning(sample: ClockSample, habitual: number): SampleMeaning {
+    const all = Math.max(0, sample.delay - this.floor.least)
+    const { unexplained } = this.#scatter
+    return {
+      lever: { all, late: all > LATE * this.floor.unseen ? all : 0 },
+      noise: {
+        delay: this.#sampleVariance(sample, all) + unexplained,
+        level: this.#sampleVariance(sample, ORDINARY * this.floor.unseen) + unexplained
+      },
+      habitual
     }
-    this.#first = { offset: sample.offset, extra, noise }
+  }
+
+  #begin(sample: ClockSample): void {
+    const meaning = this.#meaning(sample, 0)
+    const variance = meaning.noise.delay + (sample.delay / 4) ** 2
+    this.#first = { offset: sample.offset, meaning }
+    this.#bank.begin(sample.offset, variance, this.#priorFrequency, this.#priorVariance)
     this.#time = sample.time
     this.samples = 1
     this.noise = Math.sqrt(variance)
   }
 
   #advance(time: number): void {
-    const seconds = time - this.#time
-    for (const { state, wander } of this.#models) predict(state, seconds, wander)
+    this.#bank.advance(time - this.#time)
     this.#time = time
   }
 
@@ -325,87 +209,28 @@ export class SourceEstimator implements ClockEstimator {
    * The second sample is the first word on frequency. Where the prior knows nearly nothing beside it, or cannot explain it
    * and so is wrong, the two samples alone decide.
    */
-  #second(sample: ClockSample, seconds: number, extra: number, noise: number): boolean {
+  #second(sample: ClockSample, seconds: number, meaning: SampleMeaning): boolean {
     const first = this.#first
     if (first === undefined) return false
-    const lever = this.#lever(extra)
-    const foretold = this.#mixtureExpectation(lever)
-    const surprised = (sample.offset - foretold.offset) ** 2 > 9 * (foretold.variance + noise)
-    const vague = this.#priorVariance * seconds ** 2 > 1e6 * (first.noise + noise)
+    const foretold = this.#bank.expectation(meaning)
+    const surprised = (sample.offset - foretold.offset) ** 2 > 9 * (foretold.variance + meaning.noise.delay)
+    const vague = this.#priorVariance * seconds ** 2 > 1e6 * (first.meaning.noise.delay + meaning.noise.delay)
     if (!surprised && !vague) return false
-    for (const model of this.#models) {
-      const scaled = { offset: sample.offset, extra: lever(model.shape), noise: noise * model.noise }
-      const before = { ...first, extra: this.#lever(first.extra)(model.shape), noise: first.noise * model.noise }
-      startFromTwo(model.state, before, scaled, seconds, model.wander)
-    }
+    this.#bank.beginFromTwo(first, { offset: sample.offset, meaning }, seconds)
     return true
   }
 
-  #moveFloor(change: number, route: boolean): void {
-    if (!route) {
-      if (change === 0) return
-      for (const { state, shape } of this.#models) if (shape.lever === "all") moveLeastDelay(state, change)
-      return
-    }
-    // The new route may be longer on one way only, which shifts the offset by up to half of the change.
-    for (const { state } of this.#models) {
-      state.oo += change ** 2 / 12
-      state.oa = 0
-      state.fa = 0
-      state.aa = ASYMMETRY_PRIOR
-    }
-  }
-
-  /** The part of a sample's extra delay that asymmetry acts on. */
-  #lever(extra: number): (shape: Shape) => number {
-    const late = extra > LATE * this.floor.unseen ? extra : 0
-    return (shape) => (shape.lever === "late" ? late : extra)
-  }
-
-  #mixtureExpectation(lever: (shape: Shape) => number): { readonly offset: number; readonly variance: number } {
-    const about = this.#models[0]?.state.offset ?? 0
-    let offset = about
-    let variance = 0
-    for (const { state, weight, shape } of this.#models)
-      offset += weight * (expected(state, lever(shape)).offset - about)
-    for (const { state, weight, shape } of this.#models) {
-      const guess = expected(state, lever(shape))
-      variance += weight * (guess.variance + (guess.offset - offset) ** 2)
-    }
-    return { offset, variance }
-  }
-
-  /** One filter takes the sample in. An outlier pulls as if it stood at the gate; likelihood has the tails of Student's t. */
-  #learn(model: Model, offset: number, extra: number, sampleVariance: number, habitual: number): void {
-    const guess = expected(model.state, extra)
-    const noise = sampleVariance * model.noise + habitual
-    const variance = guess.variance + noise
-    const innovation = offset - guess.offset
-    const squared = innovation ** 2 / variance
-    model.logWeight = FORGETTING * model.logWeight - 0.5 * Math.log(variance) - 2.5 * Math.log1p(squared / 4)
-    model.missing += (Math.min(squared, 25) - model.missing) / 8
-    const inflated = squared > GATE ** 2 && this.samples > 3 ? noise + variance * (squared / GATE ** 2 - 1) : noise
-    correct(model.state, innovation, extra, inflated)
-  }
-
-  #weigh(): void {
-    const best = Math.max(...this.#models.map((model) => model.logWeight))
-    let total = 0
-    for (const model of this.#models) {
-      model.logWeight = Math.max(model.logWeight - best, LEAST_LOG_WEIGHT)
-      model.weight = Math.exp(model.logWeight)
-      total += model.weight
-    }
-    let leader = this.#models[0] as Model
-    for (const model of this.#models) {
-      model.weight /= total
-      if (model.weight > leader.weight) leader = model
-    }
-    // A filter that has lost the clock would stay lost, being sure of itself: it starts again from the best one.
-    for (const model of this.#models) {
-      if (model.missing < 6 || model === leader) continue
-      copyState(leader.state, model.state)
-      model.missing = 1
+  /** @param foretold what the sample's offset should have been, seconds */
+  #watchLeaps(sample: ClockSample, innovation: number, foretold: number, outlier: boolean): void {
+    // A delay over the least explains half of it, the ways being what they may.
+    const explained = Math.max(0, sample.delay - this.floor.least) / 2 + this.floor.unseen
+    const leap = Math.abs(innovation) - explained
+    const { habit } = this.#leaps
+    this.#judgeLeap(sample)
+    if (habit > 0 && leap > habit / 2) this.#leaps.add(sample.time, leap)
+    else if (outlier && leap > 0 && this.samples > YOUNG && this.#outliers.length === 0) {
+      const frequency = this.estimate(this.#time)?.frequency ?? 0
+      this.#maybeLeap = { time: sample.time, size: leap, off: innovation, line: { offset: foretold, frequency } }
     }
   }
 
@@ -430,11 +255,7 @@ export class SourceEstimator implements ClockEstimator {
     this.#begin(first)
     for (const sample of rest) {
       this.#advance(sample.time)
-      const extra = Math.max(0, sample.delay - this.floor.least)
-      const noise = this.#sampleVariance(sample, extra)
-      const lever = this.#lever(extra)
-      for (const model of this.#models) this.#learn(model, sample.offset, lever(model.shape), noise, 0)
-      this.#weigh()
+      this.#bank.learn(sample.offset, this.#meaning(sample, 0), this.samples > 3)
       this.samples += 1
     }
     return "stepped"

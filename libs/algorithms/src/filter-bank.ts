@@ -1,0 +1,238 @@
+/**
+ * The bank of Kalman filters behind an estimator: one for each guess of how much the oscillator wanders, how noisy the path is
+ * and what a delay says. Each is weighted by how well it foretold the samples of late; the answer is the weighted mixture.
+ */
+import {
+  ASYMMETRY_PRIOR,
+  type ClockState,
+  copyState,
+  correct,
+  expected,
+  type FirstSample,
+  moveLeastDelay,
+  offsetVarianceAhead,
+  predict,
+  startFromTwo
+} from "./kalman.ts"
+
+/** Frequency wander of the guesses, seconds per second per root second: from a good oven oscillator to a bad crystal in a draught. */
+const WANDERS = [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
+/** Noise of the guesses, as a multiple of what the delays suggest. */
+const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
+/**
+ * What a sample's delay may say of its offset; each filter believes one of these.
+ *
+ * `lever`: of which delay a share shows in the offset, all being on one way. Of all that is over the least; or of late packets
+ * only, while everyday jitter is on both ways alike: an upload.
+ *
+ * `noise`: as much as queues cause that are split at random between the ways; or the level of an ordinary sample, whatever
+ * the delay: that is so where a queue is on one way only, or where delays vary that are no queues.
+ */
+const SHAPES = [
+  { lever: "all", noise: "delay" },
+  { lever: "all", noise: "level" },
+  { lever: "late", noise: "delay" },
+  { lever: "late", noise: "level" }
+] as const
+type Shape = (typeof SHAPES)[number]
+/** Weight that past samples keep: an effective memory of forty. */
+const FORGETTING = 0.975
+/** A guess is never worse than e^-14 to the best, so that it can come back within a few samples. */
+const LEAST_LOG_WEIGHT = -14
+/** Samples farther off than this many standard deviations count as outliers, and pull no harder than at this distance. */
+export const GATE = 4
+
+/** Offset and frequency with their variances, and what the filters' guesses come to. */
+export interface OffsetEstimate {
+  /** The source's time minus our uncorrected clock, seconds. */
+  readonly offset: number
+  /** Seconds per second. */
+  readonly frequency: number
+  /** Variances and covariance of the two. */
+  readonly offsetVariance: number
+  readonly covariance: number
+  readonly frequencyVariance: number
+  /** Variance of the frequency's random walk, per second. */
+  readonly wander: number
+}
+
+interface Model {
+  readonly wander: number
+  readonly shape: Shape
+  readonly noise: number
+  readonly state: ClockState
+  logWeight: number
+  weight: number
+  /** How badly it has foretold of late: mean of squared normalised innovations. */
+  missing: number
+}
+
+/** What a sample's delay means to filters of either lever and either noise: seconds, and seconds squared. */
+export interface SampleMeaning {
+  /** Extra delay that asymmetry acts on. */
+  readonly lever: { readonly all: number; readonly late: number }
+  /** Variance of the sample. */
+  readonly noise: { readonly delay: number; readonly level: number }
+  /** Variance that is there whatever a filter takes noise for: a server that leaps by habit. */
+  readonly habitual: number
+}
+
+const blankState = (): ClockState => ({
+  offset: 0,
+  frequency: 0,
+  asymmetry: 0,
+  oo: 0,
+  of: 0,
+  oa: 0,
+  ff: 0,
+  fa: 0,
+  aa: ASYMMETRY_PRIOR
+})
+
+export class FilterBank {
+  readonly #models: readonly Model[] = WANDERS.flatMap((wander) =>
+    NOISES.flatMap((noise) =>
+      SHAPES.map((shape): Model => ({
+        wander: wander ** 2,
+        shape,
+        noise: noise ** 2,
+        state: blankState(),
+        logWeight: 0,
+        weight: 0,
+        missing: 1
+      }))
+    )
+  )
+
+  /** Starts all filters from one sample and what is known of the frequency. */
+  begin(offset: number, variance: number, frequency: number, frequencyVariance: number): void {
+    for (const model of this.#models) {
+      copyState({ ...blankState(), offset, frequency, oo: variance, ff: frequencyVariance }, model.state)
+      model.logWeight = 0
+      model.weight = 1 / this.#models.length
+      model.missing = 1
+    }
+  }
+
+  /** Starts all filters from two samples, `seconds` apart. */
+  beginFromTwo(
+    first: { readonly offset: number; readonly meaning: SampleMeaning },
+    second: { readonly offset: number; readonly meaning: SampleMeaning },
+    seconds: number
+  ): void {
+    for (const model of this.#models) {
+      const seen = ({ offset, meaning }: typeof first): FirstSample => ({
+        offset,
+        extra: meaning.lever[model.shape.lever],
+        noise: meaning.noise.delay * model.noise
+      })
+      startFromTwo(model.state, seen(first), seen(second), seconds, model.wander)
+    }
+  }
+
+  advance(seconds: number): void {
+    for (const { state, wander } of this.#models) predict(state, seconds, wander)
+  }
+
+  /** Mixture of the filters `ahead` seconds after the last sample. */
+  estimate(ahead: number): OffsetEstimate {
+    // About one of them, so that an offset of years costs the sum no digits.
+    const about = this.#models[0]?.state.offset ?? 0
+    let offset = about
+    let frequency = 0
+    let wander = 0
+    for (const { state, weight, wander: q } of this.#models) {
+      offset += weight * (state.offset - about + state.frequency * ahead)
+      frequency += weight * state.frequency
+      wander += weight * q
+    }
+    let [offsetVariance, covariance, frequencyVariance] = [0, 0, 0]
+    for (const { state, weight, wander: q } of this.#models) {
+      const [dOffset, dFrequency] = [state.offset + state.frequency * ahead - offset, state.frequency - frequency]
+      offsetVariance += weight * (offsetVarianceAhead(state, ahead, q) + dOffset * dOffset)
+      covariance += weight * (state.of + ahead * state.ff + (q * ahead * ahead) / 2 + dOffset * dFrequency)
+      frequencyVariance += weight * (state.ff + q * ahead + dFrequency * dFrequency)
+    }
+    return { offset, frequency, offsetVariance, covariance, frequencyVariance, wander }
+  }
+
+  /** What a sample with this delay should say, and the variance of that without its own noise. */
+  expectation({ lever }: SampleMeaning): { readonly offset: number; readonly variance: number } {
+    const about = this.#models[0]?.state.offset ?? 0
+    let offset = about
+    let variance = 0
+    for (const { state, weight, shape } of this.#models)
+      offset += weight * (expected(state, lever[shape.lever]).offset - about)
+    for (const { state, weight, shape } of this.#models) {
+      const guess = expected(state, lever[shape.lever])
+      variance += weight * (guess.variance + (guess.offset - offset) ** 2)
+    }
+    return { offset, variance }
+  }
+
+  /** All filters take a sample in. @param gated whether they know enough for one that is far off to be an outlier */
+  learn(offset: number, meaning: SampleMeaning, gated: boolean): void {
+    for (const model of this.#models) learn(model, offset, meaning, gated)
+    this.#weigh()
+  }
+
+  /** The least delay is another by `change`, seconds. */
+  moveLeastDelay(change: number): void {
+    for (const { state, shape } of this.#models) if (shape.lever === "all") moveLeastDelay(state, change)
+  }
+
+  /** A new route may be longer on one way only, which shifts the offset by up to half of the change. */
+  changeRoute(change: number): void {
+    for (const { state } of this.#models) {
+      state.oo += change ** 2 / 12
+      state.oa = 0
+      state.fa = 0
+      state.aa = ASYMMETRY_PRIOR
+    }
+  }
+
+  /** The share of extra delay that shows in the offset, -0.5 … 0.5. */
+  asymmetry(): number {
+    return this.#models.reduce((sum, { state, weight }) => sum + weight * state.asymmetry, 0)
+  }
+
+  /** Every offset is lower by `seconds`. */
+  shift(seconds: number): void {
+    for (const { state } of this.#models) state.offset -= seconds
+  }
+
+  #weigh(): void {
+    const best = Math.max(...this.#models.map((model) => model.logWeight))
+    let total = 0
+    for (const model of this.#models) {
+      model.logWeight = Math.max(model.logWeight - best, LEAST_LOG_WEIGHT)
+      model.weight = Math.exp(model.logWeight)
+      total += model.weight
+    }
+    let leader = this.#models[0] as Model
+    for (const model of this.#models) {
+      model.weight /= total
+      if (model.weight > leader.weight) leader = model
+    }
+    // A filter that has lost the clock would stay lost, being sure of itself: it starts again from the best one.
+    for (const model of this.#models) {
+      if (model.missing < 6 || model === leader) continue
+      copyState(leader.state, model.state)
+      model.missing = 1
+    }
+  }
+}
+
+/** One filter takes the sample in. An outlier pulls as if it stood at the gate; likelihood has the tails of Student's t. */
+const learn = (model: Model, offset: number, meaning: SampleMeaning, gated: boolean): void => {
+  const extra = meaning.lever[model.shape.lever]
+  const guess = expected(model.state, extra)
+  const noise = meaning.noise[model.shape.noise] * model.noise + meaning.habitual
+  const variance = guess.variance + noise
+  const innovation = offset - guess.offset
+  const squared = innovation ** 2 / variance
+  model.logWeight = FORGETTING * model.logWeight - 0.5 * Math.log(variance) - 2.5 * Math.log1p(squared / 4)
+  model.missing += (Math.min(squared, 25) - model.missing) / 8
+  const inflated = squared > GATE ** 2 && gated ? noise + variance * (squared / GATE ** 2 - 1) : noise
+  correct(model.state, innovation, extra, inflated)
+}
