@@ -1,5 +1,6 @@
 /** What processes are told of Autokey, as parts of the serving plan. Private keys are in it: only who signs gets them. */
 import { LONGEST_CERTIFICATE_BYTES } from "@meridian/auth/autokey/certificate"
+import { MOST_CERTIFICATES } from "@meridian/auth/autokey/certificate-cache"
 import type { StampedParameters } from "@meridian/auth/autokey/group-parameters"
 import { type HostCredentials, identitySchemes } from "@meridian/auth/autokey/host"
 import type { ServerSecret } from "@meridian/auth/autokey/server-secret"
@@ -36,6 +37,13 @@ const secrets: Shape<readonly ServerSecret[]> = list(
   64
 )
 
+/** Certificates that were learned from this node's own sources: what they signed for it, and theirs. */
+const learnedCertificates = list(
+  record({ der: bytes(1, LONGEST_CERTIFICATE_BYTES), filestamp: stamp }),
+  MOST_CERTIFICATES
+)
+export type LearnedCertificates = TypeOf<typeof learnedCertificates>
+
 /** For whoever verifies and answers session-keyed requests: no private key is in it. */
 export const autokeySecrets = record({ digest, secrets })
 export type AutokeySecrets = TypeOf<typeof autokeySecrets>
@@ -45,6 +53,7 @@ export const autokeyPlan = record({
   minimumPoll: whole(0, 17),
   /** Null until there are credentials that can be used: requests are counted and dropped. */
   host: nullable(hostCredentials),
+  certificates: learnedCertificates,
   secrets,
   /** The leap-seconds list that clients are told of; null: none. */
   leapFile: nullable(text(1, 4_096)),
@@ -60,6 +69,7 @@ export type AutokeyClient = TypeOf<typeof autokeyClient>
 export interface AutokeyServing {
   readonly host: HostMessage | null
   readonly parameters: readonly StampedParameters[]
+  readonly certificates: LearnedCertificates
   readonly secrets: readonly ServerSecret[]
   readonly digest: HostMessage["digest"]
   readonly leapFile: string | null

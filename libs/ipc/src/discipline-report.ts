@@ -193,6 +193,12 @@ export interface DisciplineWarning {
   readonly message: string
 }
 
+/** Others than before are known: what sources by Autokey signed for this host, and what leads from there to a trusted one. */
+export interface AutokeyCertificates {
+  readonly type: "autokey-certificates"
+  readonly certificates: readonly { readonly der: Uint8Array; readonly filestamp: number }[]
+}
+
 export interface DisciplineReady {
   readonly type: "ready"
 }
@@ -202,6 +208,7 @@ export type FromDiscipline<Command = unknown> =
   | DisciplineReport
   | ClockEvents<Command>
   | DisciplineWarning
+  | AutokeyCertificates
 
 /** The node's packet counters for sysstats: what NTPsec counts there. Each since the node's start; lines hold differences. */
 export interface SystemCounters {
@@ -237,10 +244,13 @@ const isSource = (value: unknown): value is SourceReport =>
   Number.isFinite(value["stratum"]) &&
   isRecord(value["authentication"])
 
+const isStampedCertificate = (value: unknown): value is AutokeyCertificates["certificates"][number] =>
+  isRecord(value) && value["der"] instanceof Uint8Array && Number.isInteger(value["filestamp"])
+
 /** Reads a message from the clock's process; undefined when it is none of ours. Commands are for their owner to judge. */
 export const parseFromDiscipline = (message: unknown): FromDiscipline | undefined => {
   if (!isRecord(message)) return undefined
-  const { type, tracking, sources, events, message: text } = message
+  const { type, tracking, sources, events, certificates, message: text } = message
   switch (type) {
     case "ready":
       return { type: "ready" }
@@ -248,6 +258,10 @@ export const parseFromDiscipline = (message: unknown): FromDiscipline | undefine
       return typeof text === "string" ? { type: "warning", message: text } : undefined
     case "clock-events":
       return Array.isArray(events) ? { type: "clock-events", events } : undefined
+    case "autokey-certificates":
+      return Array.isArray(certificates) && certificates.every(isStampedCertificate)
+        ? { type: "autokey-certificates", certificates }
+        : undefined
     case "report":
       return isTracking(tracking) && Array.isArray(sources) && sources.every(isSource)
         ? (message as unknown as DisciplineReport)

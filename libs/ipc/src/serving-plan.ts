@@ -186,8 +186,8 @@ export const projections = {
   }),
   autokey: ({ autokey, serving: { minimumPoll } }: ServingPlan): AutokeyPlan | undefined => {
     if (autokey === null) return undefined
-    const { host, secrets, leapFile, leapFileHashIgnored } = autokey
-    return { minimumPoll, host, secrets, leapFile, leapFileHashIgnored }
+    const { host, certificates, secrets, leapFile, leapFileHashIgnored } = autokey
+    return { minimumPoll, host, certificates, secrets, leapFile, leapFileHashIgnored }
   },
   ntsKe: ({ ntsKe, keys }: ServingPlan): NtsKePlan | undefined =>
     ntsKe === null ? undefined : { ...ntsKe, generations: masterKeysOf(keys).generations },

@@ -6,6 +6,7 @@
  */
 import { randomFillSync } from "node:crypto"
 import { parseArgs } from "node:util"
+import { readCertificate } from "@meridian/auth/autokey/certificate"
 import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
 import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
@@ -69,9 +70,15 @@ const answererOf = (plan: AutokeyPlan): Answerer | undefined => {
   const host = openHost(hostOfMessage(plan.host), nodeRsa)
   if (host instanceof BadCredentials) throw new Error(host.message)
   const now = Date.now() / 1_000
+  const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
+  // The newest first, which is how they come out again.
+  for (const { der, filestamp } of plan.certificates.toReversed()) {
+    const certificate = readCertificate(der)
+    if (typeof certificate !== "string") certificates.install(certificate, filestamp)
+  }
   const responder = new Responder({
     host,
-    certificates: new CertificateCache(host.certificate, host.certificateFilestamp),
+    certificates,
     rsa: nodeRsa,
     digests,
     randomBelow,

@@ -4,7 +4,7 @@
  */
 import { randomFillSync, randomInt } from "node:crypto"
 import { AutokeyAssociation } from "@meridian/auth/autokey/association"
-import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
+import { CertificateCache, type KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
 import { type GroupParameters, noParameters, openParameters } from "@meridian/auth/autokey/group-parameters"
 import { type AutokeyHost, BadCredentials, hostStatus, openHost } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
@@ -62,6 +62,7 @@ export class AutokeySources {
   private readonly kept = new Map<string, Kept>()
   private readonly randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
   private opened: Opened | undefined
+  private told: readonly KnownCertificate[] = []
 
   constructor(surroundings: AutokeySourcesSurroundings) {
     this.surroundings = surroundings
@@ -121,6 +122,14 @@ export class AutokeySources {
     if (association === undefined) return undefined
     const { hostName, status } = association
     return { flags: status, host: hostName, signature: association.state.scheme?.longName ?? "" }
+  }
+
+  /** The certificates that are known besides this host's own, where they are others than at the call before. */
+  newCertificates(): readonly KnownCertificate[] | undefined {
+    const known = this.opened?.certificates.learned ?? []
+    if (known === this.told || (known.length === 0 && this.told.length === 0)) return undefined
+    this.told = known
+    return known
   }
 
   /** What ntpq shows of this host. */

@@ -9,11 +9,13 @@ import type { ClockCommand, Measurement } from "@meridian/events/clock"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import type { KernelClock } from "@meridian/clocks/kernel-clock"
 import type {
+  AutokeyCertificates,
   DisciplineConfiguration,
   DisciplineReport,
   FromDiscipline,
   SystemCounters
 } from "@meridian/ipc/discipline-report"
+import type { KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
 import type { AutokeyClient } from "@meridian/ipc/autokey-plan"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import type { Sample } from "@meridian/protocol/association-action"
@@ -217,6 +219,8 @@ export class DisciplineService {
     const { monotonic } = this.surroundings.read()
     this.announcements.flush()
     this.statistics.tick()
+    const known = this.autokey?.newCertificates()
+    if (known !== undefined) this.surroundings.send(autokeyCertificates(known))
     if (monotonic - this.driftSavedAt >= DRIFT_INTERVAL) this.saveDrift(monotonic)
   }
 
@@ -372,6 +376,11 @@ export class DisciplineService {
   }
 }
 
+/** For this node's own Autokey server, which shows trails with them. */
+const autokeyCertificates = (known: readonly KnownCertificate[]): AutokeyCertificates => ({
+  type: "autokey-certificates",
+  certificates: known.map(({ certificate: { der }, filestamp }) => ({ der, filestamp }))
+})
 const autokeyReport = (autokey: AutokeySources | undefined): Pick<DisciplineReport, "autokey"> => {
   const report = autokey?.hostReport()
   return report === undefined ? {} : { autokey: report }

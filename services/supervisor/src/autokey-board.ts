@@ -7,7 +7,7 @@ import { serverSecrets } from "@meridian/auth/autokey/server-secret"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { nodeDigests } from "@meridian/ciphers/digests"
 import { type Credentials, type KeysDirectory, readKeysDirectory } from "@meridian/ciphers/keys-directory"
-import { type AutokeyServing, hostMessage } from "@meridian/ipc/autokey-plan"
+import { type AutokeyServing, hostMessage, type LearnedCertificates } from "@meridian/ipc/autokey-plan"
 
 /** What ntp.conf says. */
 export interface AutokeyFiles extends Omit<KeysDirectory, "host" | "password"> {
@@ -20,6 +20,8 @@ export interface AutokeyFiles extends Omit<KeysDirectory, "host" | "password"> {
 export class AutokeyBoard {
   private readonly files: AutokeyFiles
   private credentials: Credentials = { host: undefined, parameters: [], problems: [], notes: [] }
+
+  private certificates: LearnedCertificates = []
 
   constructor(files: AutokeyFiles) {
     this.files = files
@@ -36,6 +38,11 @@ export class AutokeyBoard {
     return [...read.problems, `Autokey has no credentials of ${host} that can be used; ${state}`]
   }
 
+  /** Takes over what the clock's process knows besides this host's own certificate. */
+  learn(certificates: LearnedCertificates): void {
+    this.certificates = certificates
+  }
+
   /** As it stands, with the secrets of these keys. */
   serving({ generations }: ServingKeys): AutokeyServing {
     const { host, parameters } = this.credentials
@@ -43,6 +50,7 @@ export class AutokeyBoard {
     return {
       host: host === undefined ? null : hostMessage(host),
       parameters,
+      certificates: this.certificates,
       secrets: serverSecrets(generations, digests),
       digest,
       leapFile,

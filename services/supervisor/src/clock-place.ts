@@ -1,6 +1,7 @@
 /** The place of the clock's process, what it said last, and what the node says about the page it writes. */
 import { CAP_SYS_TIME, withCapability } from "@meridian/system/capabilities"
 import type { ClockPageReader } from "@meridian/clocks/clock-page"
+import type { LearnedCertificates } from "@meridian/ipc/autokey-plan"
 import { type DisciplineReport, type FromDiscipline, parseFromDiscipline } from "@meridian/ipc/discipline-report"
 import type { ClockStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
@@ -26,6 +27,8 @@ export interface ClockLaunch {
   readonly maySetClock: boolean
   /** Decisions for the event log: commands of the clock's aggregate. */
   readonly onEvents: (events: readonly unknown[]) => void
+  /** Certificates that sources by Autokey signed, and theirs: the Autokey server shows them. */
+  readonly onCertificates: (certificates: LearnedCertificates) => void
   readonly warn: (message: string) => void
 }
 
@@ -34,7 +37,7 @@ export class ClockPlace {
   /** What it said last; undefined before its first word. */
   report: DisciplineReport | undefined
 
-  constructor({ program, page, board, maySetClock, onEvents, warn }: ClockLaunch) {
+  constructor({ program, page, board, maySetClock, onEvents, onCertificates, warn }: ClockLaunch) {
     this.service = new Service(
       {
         name: "clock",
@@ -46,6 +49,7 @@ export class ClockPlace {
         hear: (said) => {
           if (said.type === "report") this.report = said
           if (said.type === "clock-events") onEvents(said.events)
+          if (said.type === "autokey-certificates") onCertificates(said.certificates)
           if (said.type === "warning") warn(said.message)
         },
         ...(maySetClock ? { around: (start) => withCapability(CAP_SYS_TIME, start) } : {}),

@@ -236,6 +236,10 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       board,
       maySetClock: privilege.forClock,
       onEvents: (events) => coordinator.tellClockEvents(events),
+      onCertificates: (certificates) => {
+        autokeyBoard?.learn(certificates)
+        if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
+      },
       warn
     })
     const shown: ControlSlot = new ControlSlot({

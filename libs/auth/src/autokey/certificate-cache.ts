@@ -28,6 +28,11 @@ export class CertificateCache {
     this.own = { certificate: own, filestamp, flags: flagsOf(own) }
   }
 
+  /** Of others, the newest first. It is another array after each change. */
+  get learned(): readonly KnownCertificate[] {
+    return this.others
+  }
+
   /** The newest first, this host's own last: the order in which ntpq lists them. */
   get all(): readonly KnownCertificate[] {
     return [...this.others, this.own]

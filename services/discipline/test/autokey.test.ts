@@ -1,0 +1,177 @@
+/**
+ * Autokey with unmodified classic ntpd 4.2.8p15: it follows a node and a node follows it, by files that `ntp-keygen` makes.
+ * All schemes under MERIDIAN_LONG=1; otherwise trusted certificates in one direction and IFF in the other.
+ */
+import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { describe, expect, it } from "vitest"
+import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { peer, peersAvailable } from "@meridian/testkit/real-peers"
+import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { sources, until } from "./peer-stage.ts"
+import { startClassicNtpd } from "./real-upstreams.ts"
+import { onStage, type Stage } from "./stage.ts"
+
+const suite = "Autokey"
+const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
+const isLong = process.env["MERIDIAN_LONG"] === "1"
+const SLOW_MS = 400_000
+const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
+/** Of leap-seconds.list; the reference passes on none whose hash is absent or wrong. */
+const leapLines = ["#$\t3676924800", "#@\t4291747200", "2272060800\t10", "3692217600\t37"]
+const leapHash = createHash("sha1").update(leapLines.join("").replaceAll(/\D/g, "")).digest("hex")
+const LEAP_TABLE = [...leapLines, `#h\t${leapHash.match(/.{8}/g)?.join(" ") ?? ""}`, ""].join("\n")
+const SERVER = { v4: "192.0.2.1", v6: "2001:db8::1" }
+
+interface Scheme {
+  readonly name: string
+  /** Of `ntp-keygen`, on the trusted host beside -T and on its client. */
+  readonly trusted?: readonly string[]
+  readonly client?: readonly string[]
+  /** The link by which a client finds its group's parameters. */
+  readonly parameters?: string
+  readonly digest?: string
+  readonly family?: "v4" | "v6"
+  /** Both have the one certificate that everybody of their group holds. */
+  readonly isPrivate?: boolean
+  /** Of the association, when the table of leap seconds is verified: the lowest 16 bits. */
+  readonly flags: number
+}
+
+const schemes: readonly Scheme[] = [
+  { name: "trusted certificates", flags: 0x7f01 },
+  { name: "RSA-SHA1", trusted: ["-c", "RSA-SHA1"], client: ["-c", "RSA-SHA1"], digest: "SHA1", flags: 0x7f01 },
+  { name: "RSA-SHA256", trusted: ["-c", "RSA-SHA256"], client: ["-c", "RSA-SHA256"], flags: 0x7f01 },
+  { name: "IPv6", family: "v6", flags: 0x7f01 },
+  { name: "a private certificate", trusted: ["-P"], isPrivate: true, flags: 0x7f01 },
+  { name: "IFF", trusted: ["-I"], parameters: "iffpar", flags: 0x7f21 },
+  { name: "MV", trusted: ["-V", "3"], parameters: "mvpar", flags: 0x7f81 }
+]
+
+/** The two key directories, and the words of a configuration line that go with them. */
+const makeKeys = (stage: Stage, { trusted = [], client = [], parameters, isPrivate }: Scheme) => {
+  const keygen = (folder: string, ...args: readonly string[]): string =>
+    execFileSync(process.execPath, [KEYGEN, "-m", "1024", ...args], { cwd: folder, encoding: "utf8", stdio: "pipe" })
+  const [theirs, ours] = [stage.folder.file("server-keys"), stage.folder.file("client-keys")]
+  for (const folder of [theirs, ours]) mkdirSync(folder)
+  keygen(theirs, "-T", "-p", "srvpw", "-s", "alice@wonder", ...trusted)
+  if (isPrivate === true) return { server: theirs, client: theirs, host: "alice", password: "srvpw", ident: "" }
+  keygen(ours, "-p", "clipw", "-s", "bob@wonder", ...client)
+  if (parameters !== undefined) {
+    const exported = keygen(theirs, "-e", "-p", "srvpw", "-s", "alice@wonder")
+    writeFileSync(join(ours, `ntpkey_${parameters}_wonder`), exported)
+  }
+  const ident = parameters === undefined ? "" : " ident wonder"
+  return { server: theirs, client: ours, host: "bob", password: "clipw", ident }
+}
+
+const twoNetworks = (stage: Stage) => {
+  const [server, client] = [new NetworkNamespace(), new NetworkNamespace()]
+  stage.atEnd(async () => {
+    server.remove()
+    client.remove()
+  })
+  server.connect(client, [`${SERVER.v4}/24`, `${SERVER.v6}/64`], ["192.0.2.2/24", "2001:db8::2/64"])
+  return { server, client }
+}
+
+const leapTable = (stage: Stage): string => {
+  const path = stage.folder.file("leap-seconds.list")
+  writeFileSync(path, LEAP_TABLE)
+  return path
+}
+
+const startNodeIn = async (stage: Stage, network: NetworkNamespace, lines: readonly string[]): Promise<RunningNode> => {
+  const file = stage.folder.file("node.conf")
+  writeFileSync(file, `${["workers 1", ...lines].join("\n")}\n`)
+  const node = await startNode({ args: ["--config", file], within: network.within, port: 123 })
+  stage.atFirst(() => node.stop())
+  return node
+}
+
+const startClassicIn = async (stage: Stage, network: NetworkNamespace, lines: readonly string[]): Promise<void> => {
+  const all = ["tos minsane 1 orphanwait 0", "restrict default", ...lines]
+  const running = await startClassicNtpd(stage.folder, network.name, all)
+  stage.atFirst(() => running.stop())
+}
+
+const localClock = (keys: string, digest: string, table: string): readonly string[] => [
+  `keysdir ${keys}`,
+  `crypto host alice pw srvpw${digest}`,
+  "server 127.127.1.0 prefer minpoll 3 maxpoll 3",
+  "fudge 127.127.1.0 stratum 5",
+  `leapfile ${table}`
+]
+
+const chosen = (all: readonly Scheme[], brief: string): readonly Scheme[] =>
+  isLong ? all : all.filter(({ name }) => name === brief)
+
+describe.runIf(available).concurrent("classic ntpd follows a node", { timeout: SLOW_MS }, () => {
+  it.each(chosen(schemes, "IFF"))("by $name", (scheme) =>
+    onStage(async (stage) => {
+      const keys = makeKeys(stage, scheme)
+      const { server, client } = twoNetworks(stage)
+      const digest = scheme.digest === undefined ? "" : ` digest ${scheme.digest}`
+      const address = SERVER[scheme.family ?? "v4"]
+      await startNodeIn(stage, server, localClock(keys.server, digest, leapTable(stage)))
+      await startClassicIn(stage, client, [
+        `keysdir ${keys.client}`,
+        `crypto host ${keys.host} pw ${keys.password}${digest}`,
+        `server ${address} autokey${keys.ident} iburst minpoll 3 maxpoll 3`
+      ])
+      const { command, args, env } = peer("classic-ntpq")!
+      const [program = "", ...before] = [...client.within, command, ...args]
+      const ask = async (): Promise<string> => {
+        const options = { env, encoding: "utf8", stdio: "pipe" } as const
+        return execFileSync(program, [...before, "-n", "-c", "associations", "-c", "rv &1 flags", "127.0.0.1"], options)
+      }
+      const answer = await until(
+        ask,
+        (text) => /sys\.peer/.test(text) && isComplete(flagsIn(text), scheme),
+        SLOW_MS / 2
+      )
+      expect(answer).toMatch(/yes\s+ok\s+sys\.peer/)
+    })()
+  )
+})
+
+describe.runIf(available).concurrent("a node follows classic ntpd", { timeout: SLOW_MS }, () => {
+  it.each(chosen(schemes, "trusted certificates"))("by $name", (scheme) =>
+    onStage(async (stage) => {
+      const keys = makeKeys(stage, scheme)
+      const { server, client } = twoNetworks(stage)
+      const digest = scheme.digest === undefined ? "" : ` digest ${scheme.digest}`
+      const address = SERVER[scheme.family ?? "v4"]
+      await startClassicIn(stage, server, localClock(keys.server, digest, leapTable(stage)))
+      const node = await startNodeIn(stage, client, [
+        `keysdir ${keys.client}`,
+        `crypto host ${keys.host} pw ${keys.password}${digest}`,
+        `server ${address} autokey${keys.ident} iburst minpoll 3 maxpoll 3`,
+        `statsdir ${stage.folder.path}`,
+        "statistics cryptostats",
+        "filegen cryptostats file cryptostats type none enable"
+      ])
+      const isDone = ([it]: Awaited<ReturnType<ReturnType<typeof sources>>>): boolean =>
+        it?.verdict === "system-peer" &&
+        it.authentication.kind === "autokey" &&
+        isComplete(it.authentication.flags, scheme)
+      const [source] = await until(sources(node), isDone, SLOW_MS / 2)
+      expect(source).toMatchObject({ address, stratum: 6 })
+      expect(Math.abs(source?.offset ?? 1)).toBeLessThan(1e-2)
+      expect((await meridian(["sources", "--state", node.state])).stdout).toMatch(/ autokey 0x[0-9a-f]+ /)
+      const file = stage.folder.file("cryptostats")
+      const written = await until(
+        async () => (existsSync(file) ? readFileSync(file, "utf8") : ""),
+        (text) => / leap TAI offset 37 /.test(text)
+      )
+      expect(written).toMatch(/^\d{5} \d+\.\d{3} \S+ assoc \d+ \d+ host \S+ \w+WithRSAEncryption$/m)
+      expect(written).toMatch(/^\d{5} \d+\.\d{3} \S+ cook [0-9a-f]+ ts \d+ fs \d+$/m)
+    })()
+  )
+})
+
+const flagsIn = (text: string): number => Number.parseInt(/flags=0x([0-9a-f]+)/.exec(text)?.[1] ?? "0", 16)
+/** Every step was verified, and by this identity scheme. */
+const isComplete = (flags: number, { flags: needed }: Scheme): boolean => (flags & needed) === needed
