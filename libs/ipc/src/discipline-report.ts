@@ -41,21 +41,6 @@ export interface AutokeySourceReport {
   readonly signature: string
 }
 
-/** This host in Autokey, as ntpq shows it. */
-export interface AutokeyHostReport {
-  readonly host: string
-  readonly flags: number
-  readonly digest: string
-  readonly signature: string
-  /** The newest first, this host's own last. `until` is Unix seconds. */
-  readonly certificates: readonly {
-    readonly subject: string
-    readonly issuer: string
-    readonly flags: number
-    readonly until: number
-  }[]
-}
-
 /** One source, with the discipline's word on it. Times in seconds. */
 export interface SourceReport {
   /** Of a reference clock its driver and unit: `SHM(0)`. */
@@ -174,8 +159,6 @@ export interface DisciplineReport {
   readonly sources: readonly SourceReport[]
   /** As a client, all sources together; absent where none has NTS. */
   readonly nts?: NtsClientCounters
-  /** Absent where no source is asked by Autokey, or there are no credentials. */
-  readonly autokey?: AutokeyHostReport
   /** bytes */
   readonly rss: number
   readonly heapUsed: number

@@ -34,6 +34,22 @@ export interface ProcessUse {
   readonly rss: number
 }
 
+/** This host in Autokey, as ntpq shows it. */
+export interface AutokeyHostReport {
+  readonly host: string
+  readonly group: string | null
+  readonly flags: number
+  readonly digest: string
+  readonly signature: string
+  /** The newest first, this host's own last. `until` is Unix seconds. */
+  readonly certificates: readonly {
+    readonly subject: string
+    readonly issuer: string
+    readonly flags: number
+    readonly until: number
+  }[]
+}
+
 export interface NodeSnapshot {
   readonly type: "snapshot"
   /** Counts up; a new supervisor begins anew. */
@@ -53,6 +69,8 @@ export interface NodeSnapshot {
   readonly processes: readonly ProcessUse[]
   /** Members, generations, leader: what the coordinator's own socket says; null while nobody asked it or it does not answer. */
   readonly cluster: ClusterState | null
+  /** Null where Autokey is off, or has no credentials that can be used. */
+  readonly autokey: AutokeyHostReport | null
   /** Null where the workers keep no list. */
   readonly clients: ClientList | null
 }

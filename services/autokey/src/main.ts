@@ -6,8 +6,7 @@
  */
 import { randomFillSync } from "node:crypto"
 import { parseArgs } from "node:util"
-import { readCertificate } from "@meridian/auth/autokey/certificate"
-import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
+import { CertificateCache, installLearned } from "@meridian/auth/autokey/certificate-cache"
 import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
 import { Responder } from "@meridian/auth/autokey/responder"
@@ -71,11 +70,7 @@ const answererOf = (plan: AutokeyPlan): Answerer | undefined => {
   if (host instanceof BadCredentials) throw new Error(host.message)
   const now = Date.now() / 1_000
   const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
-  // The newest first, which is how they come out again.
-  for (const { der, filestamp } of plan.certificates.toReversed()) {
-    const certificate = readCertificate(der)
-    if (typeof certificate !== "string") certificates.install(certificate, filestamp)
-  }
+  installLearned(certificates, plan.certificates)
   const responder = new Responder({
     host,
     certificates,

@@ -138,6 +138,33 @@ describe("variables", () => {
     }
   })
 
+  it("of Autokey are classic ntpd's: each certificate with its end, whatever the number of them", () => {
+    const certificate = { issuer: "alice", flags: 1, until: 1_827_522_180 }
+    const { server } = serverOf(
+      snapshotOf({
+        autokey: {
+          host: "alice",
+          group: null,
+          flags: 0x8_0021,
+          digest: "md5",
+          signature: "md5WithRSAEncryption",
+          certificates: [
+            { ...certificate, subject: "bob", flags: 4 },
+            { ...certificate, subject: "alice" }
+          ]
+        }
+      })
+    )
+    const text = (names: string): string => {
+      const [reply] = ask(server, request(ControlOperation.readVariables, names))
+      return Buffer.from(decodeControlReply(reply ?? new Uint8Array(0))?.data ?? []).toString()
+    }
+    expect(text("cert").replaceAll(/\s+/g, " ")).toBe(
+      'cert="bob alice 0x4", until=202711292103, cert="alice alice 0x1", until=202711292103 '
+    )
+    expect(text("host,flags,digest")).toBe('host="alice", flags=0x80021, digest="md5"\r\n')
+  })
+
   it("of another name fail the whole request, as ntpq expects", () => {
     const { server } = serverOf()
     expect(errorOf(ask(server, request(ControlOperation.readVariables, "leap,nonsuch")))).toBe(

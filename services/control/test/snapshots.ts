@@ -48,6 +48,7 @@ export const snapshotOf = (change: Partial<NodeSnapshot>): NodeSnapshot => ({
   ntsClient: null,
   processes: [],
   cluster: null,
+  autokey: null,
   clients: null,
   ...change
 })

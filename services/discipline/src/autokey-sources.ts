@@ -12,7 +12,7 @@ import { Responder } from "@meridian/auth/autokey/responder"
 import type { DigestPort } from "@meridian/auth/mac"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { type AutokeyClient, hostOfMessage } from "@meridian/ipc/autokey-plan"
-import type { AutokeyHostReport, AutokeySourceReport } from "@meridian/ipc/discipline-report"
+import type { AutokeySourceReport } from "@meridian/ipc/discipline-report"
 import { AutokeySource } from "@meridian/protocol/autokey-source"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import { writeAddress } from "@meridian/udp/socket-address"
@@ -130,24 +130,6 @@ export class AutokeySources {
     if (known === this.told || (known.length === 0 && this.told.length === 0)) return undefined
     this.told = known
     return known
-  }
-
-  /** What ntpq shows of this host. */
-  hostReport(): AutokeyHostReport | undefined {
-    if (this.opened === undefined) return undefined
-    const { host, certificates } = this.opened
-    return {
-      host: host.name,
-      flags: hostStatus(host, false),
-      digest: host.digest.toLowerCase(),
-      signature: host.signer.scheme.longName,
-      certificates: certificates.all.map(({ certificate, flags }) => ({
-        subject: certificate.subject,
-        issuer: certificate.issuer,
-        flags,
-        until: certificate.notAfter
-      }))
-    }
   }
 
   private associationOf(kept: Kept): AutokeyAssociation | undefined {

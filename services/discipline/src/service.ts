@@ -239,7 +239,6 @@ export class DisciplineService {
           detail: clockDetail(clock, index, this.verdicts.get(clock.id)?.verdict, this.keeper, now)
         }))
       ],
-      ...autokeyReport(this.autokey),
       ...(this.upstreams.keyExchanges && { nts: this.upstreams.ntsCounters }),
       rss: memory.rss,
       heapUsed: memory.heapUsed
@@ -381,7 +380,3 @@ const autokeyCertificates = (known: readonly KnownCertificate[]): AutokeyCertifi
   type: "autokey-certificates",
   certificates: known.map(({ certificate: { der }, filestamp }) => ({ der, filestamp }))
 })
-const autokeyReport = (autokey: AutokeySources | undefined): Pick<DisciplineReport, "autokey"> => {
-  const report = autokey?.hostReport()
-  return report === undefined ? {} : { autokey: report }
-}

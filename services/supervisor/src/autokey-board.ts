@@ -3,11 +3,15 @@
  * the start and at each reload; what is in them is compared, never their names.
  */
 import { hostname } from "node:os"
+import { CertificateCache, installLearned } from "@meridian/auth/autokey/certificate-cache"
+import { BadCredentials, hostStatus, openHost } from "@meridian/auth/autokey/host"
 import { serverSecrets } from "@meridian/auth/autokey/server-secret"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { nodeDigests } from "@meridian/ciphers/digests"
 import { type Credentials, type KeysDirectory, readKeysDirectory } from "@meridian/ciphers/keys-directory"
 import { type AutokeyServing, hostMessage, type LearnedCertificates } from "@meridian/ipc/autokey-plan"
+import type { AutokeyHostReport } from "@meridian/ipc/node-snapshot"
 
 /** What ntp.conf says. */
 export interface AutokeyFiles extends Omit<KeysDirectory, "host" | "password"> {
@@ -21,6 +25,8 @@ export class AutokeyBoard {
   private readonly files: AutokeyFiles
   private credentials: Credentials = { host: undefined, parameters: [], problems: [], notes: [] }
 
+  /** Made when it is asked for; undefined: something changed since. */
+  private shown: AutokeyHostReport | null | undefined
   private certificates: LearnedCertificates = []
 
   constructor(files: AutokeyFiles) {
@@ -33,6 +39,7 @@ export class AutokeyBoard {
     const read = readKeysDirectory({ ...this.files, host, password: this.files.password ?? host })
     const kept = read.host ?? this.credentials.host
     this.credentials = { ...read, host: kept }
+    this.shown = undefined
     if (read.host !== undefined) return read.problems
     const state = kept === undefined ? "nobody is served or asked by Autokey" : "those read before stay in use"
     return [...read.problems, `Autokey has no credentials of ${host} that can be used; ${state}`]
@@ -41,6 +48,33 @@ export class AutokeyBoard {
   /** Takes over what the clock's process knows besides this host's own certificate. */
   learn(certificates: LearnedCertificates): void {
     this.certificates = certificates
+    this.shown = undefined
+  }
+
+  /** What ntpq shows of this host; null without credentials. */
+  get report(): AutokeyHostReport | null {
+    this.shown ??= this.makeReport()
+    return this.shown
+  }
+
+  private makeReport(): AutokeyHostReport | null {
+    const host = this.credentials.host && openHost(this.credentials.host, nodeRsa)
+    if (host === undefined || host instanceof BadCredentials) return null
+    const cache = new CertificateCache(host.certificate, host.certificateFilestamp)
+    installLearned(cache, this.certificates)
+    return {
+      host: host.name,
+      group: host.group ?? null,
+      flags: hostStatus(host, this.files.leapFile !== null),
+      digest: host.digest.toLowerCase(),
+      signature: host.signer.scheme.longName,
+      certificates: cache.all.map(({ certificate: { subject, issuer, notAfter }, flags }) => ({
+        subject,
+        issuer,
+        flags,
+        until: notAfter
+      }))
+    }
   }
 
   /** As it stands, with the secrets of these keys. */

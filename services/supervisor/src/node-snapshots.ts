@@ -3,7 +3,7 @@ import { memoryUse } from "@meridian/system/memory"
 import { arch, machine, release, type as systemName } from "node:os"
 import type { ClientList } from "@meridian/ipc/client-list"
 import type { DisciplineReport } from "@meridian/ipc/discipline-report"
-import type { NodeSnapshot, ProcessUse, SystemFacts } from "@meridian/ipc/node-snapshot"
+import type { AutokeyHostReport, NodeSnapshot, ProcessUse, SystemFacts } from "@meridian/ipc/node-snapshot"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 
 export interface SnapshotParts {
@@ -11,6 +11,7 @@ export interface SnapshotParts {
   readonly clock: () => DisciplineReport | undefined
   /** Besides workers and NTS-KE processes. */
   readonly processes: () => readonly ProcessUse[]
+  readonly autokey: () => AutokeyHostReport | null
   readonly clients: () => ClientList | null
   /** CLOCK_MONOTONIC, seconds. */
   readonly monotonic: () => number
@@ -45,6 +46,7 @@ export const nodeSnapshots = (facts: SystemFacts, parts: SnapshotParts): (() => 
       ntsClient: clock?.nts ?? null,
       processes: [{ name: "supervisor", pid: process.pid, restarts: 0, rss: memoryUse().rss }, ...parts.processes()],
       cluster: null,
+      autokey: parts.autokey(),
       clients: parts.clients()
     }
   }

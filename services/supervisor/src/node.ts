@@ -351,6 +351,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
       status,
       clock: () => clock.report,
+      autokey: () => autokeyBoard?.report ?? null,
       clients: clientsNow,
       monotonic: () => monotonic.seconds(),
       processes: () => [

@@ -2,7 +2,7 @@
  * The certificates a host knows (RFC 5906 §8): its own, what others signed for it, and those of a trail. At most one for a
  * subject and issuer, the one with the later filestamp.
  */
-import { type AutokeyCertificate, isSelfSigned } from "./certificate.ts"
+import { type AutokeyCertificate, isSelfSigned, readCertificate } from "./certificate.ts"
 import { isEarlier } from "./signed-value.ts"
 
 /** More trails than a host with a dozen servers follows. */
@@ -68,6 +68,17 @@ export class CertificateCache {
       given.find(({ certificate, flags }) => isSelfSigned(certificate) && (flags & CertificateFlag.trusted) !== 0) ??
       given.findLast(({ certificate }) => !isSelfSigned(certificate))
     )
+  }
+}
+
+/** Puts in certificates that another process learned; one that cannot be read is left out. @param learned the newest first */
+export const installLearned = (
+  cache: CertificateCache,
+  learned: readonly { readonly der: Uint8Array; readonly filestamp: number }[]
+): void => {
+  for (const { der, filestamp } of learned.toReversed()) {
+    const certificate = readCertificate(der)
+    if (typeof certificate !== "string") cache.install(certificate, filestamp)
   }
 }
 

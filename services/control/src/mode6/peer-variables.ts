@@ -111,10 +111,13 @@ const variables: Readonly<Record<string, PeerVariable>> = {
   selbroken: (peer) => drops(peer, "reference-time", "server-timestamps", "local-timestamps", "negative-delay"),
   candidate: ({ source, view }) => whole(rankOf(source, view)),
   // Autokey's: known, and empty where there is none.
-  flags: () => undefined,
-  host: () => undefined,
+  flags: ({ source: { authentication } }) =>
+    authentication.kind === "autokey" ? hex(authentication.flags) : undefined,
+  host: ({ source: { authentication } }) =>
+    authentication.kind === "autokey" && authentication.host !== "" ? quoted(authentication.host) : undefined,
   valid: () => undefined,
-  signature: () => undefined,
+  signature: ({ source: { authentication } }) =>
+    authentication.kind === "autokey" && authentication.signature !== "" ? quoted(authentication.signature) : undefined,
   initsequence: () => undefined,
   initkey: () => undefined,
   timestamp: () => undefined,

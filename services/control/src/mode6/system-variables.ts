@@ -8,7 +8,7 @@ import { quoted } from "@meridian/wire/mode6-text"
 import { clockAddress } from "./peer-variables.ts"
 import { authenticationVariables, iostatVariables, kernelVariables, monitorVariables } from "./system-figures.ts"
 import { ntsVariables } from "./nts-variables.ts"
-import { fixed, milliseconds, minuteValue, momentValue, whole } from "./values.ts"
+import { fixed, hex, milliseconds, minuteValue, momentValue, whole } from "./values.ts"
 import type { ControlView, Variable } from "./view.ts"
 
 const followed = ({ snapshot }: ControlView) => snapshot.sources.find(({ verdict }) => verdict === "system-peer")
@@ -70,13 +70,13 @@ const otherVariables: Readonly<Record<string, Variable>> = {
   leapsmearinterval: ({ snapshot }) => whole(snapshot.tracking?.smearSeconds ?? 0),
   leapsmearoffset: () => "0.000",
   lockclock: () => "0",
-  // Autokey's: named and empty where there is no certificate, as in ntpd without crypto.
+  // Autokey's: named and empty where there is no certificate, as in ntpd without crypto. Of `cert` there may be several.
   cert: () => undefined,
-  host: () => undefined,
-  ident: () => undefined,
-  flags: () => undefined,
-  digest: () => undefined,
-  signature: () => undefined,
+  host: ({ snapshot }) => optional(snapshot.autokey?.host, quoted),
+  ident: ({ snapshot }) => optional(snapshot.autokey?.group, quoted),
+  flags: ({ snapshot }) => optional(snapshot.autokey?.flags, hex),
+  digest: ({ snapshot }) => optional(snapshot.autokey?.digest, quoted),
+  signature: ({ snapshot }) => optional(snapshot.autokey?.signature, quoted),
   update: () => undefined,
   until: () => undefined
 }
@@ -179,6 +179,13 @@ const defaults = [
   "mintc"
 ]
 
+/** Classic ntpd's form: subject, issuer and flags of each certificate, then until when it is valid (202711292103). */
+const certificateItems = ({ snapshot }: ControlView): readonly ControlItem[] =>
+  (snapshot.autokey?.certificates ?? []).flatMap(({ subject, issuer, flags, until }) => [
+    { name: "cert", value: quoted(`${subject} ${issuer} ${hex(flags)}`) },
+    { name: "until", value: new Date(until * 1e3).toISOString().slice(0, 16).replaceAll(/\D/g, "") }
+  ])
+
 /** Those that are asked for, or the usual ones. Undefined where a name is unknown. */
 export const readSystemVariables = (
   names: readonly string[],
@@ -187,6 +194,7 @@ export const readSystemVariables = (
   const wanted = names.length === 0 ? defaults : names
   if (!wanted.every((name) => Object.hasOwn(systemVariables, name))) return undefined
   return wanted.flatMap((name) => {
+    if (name === "cert") return certificateItems(view)
     const value = systemVariables[name]?.(view)
     return value === undefined ? [] : [{ name, value }]
   })
