@@ -27,6 +27,8 @@ export class VersionConflict extends Data.TaggedError("VersionConflict")<{
 export class LogUnavailable extends Data.TaggedError("LogUnavailable")<{
   readonly detail: string
   readonly uncertain: boolean
+  /** What is stored cannot be read as a log any more: it is to be put aside, and the log begun anew. */
+  readonly damaged?: boolean
   readonly cause?: unknown
 }> {
   override get message(): string {

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import { damageOf } from "./damaged-file.ts"
 import {
   KeyShelf,
   overShelf,
@@ -114,6 +115,8 @@ const opened = (file: string, busyMs: number): DatabaseSync => {
     const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"]
     const id = db.prepare("PRAGMA application_id").get()?.["application_id"]
     if (tables !== 0 && id !== APPLICATION_ID) throw new Error("it is another program's database")
+    const damage = damageOf(db, file)
+    if (damage !== undefined) throw Object.assign(new Error(damage), { errcode: 11 })
     chmodSync(file, 0o600)
     db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_mode = PERSIST; PRAGMA synchronous = EXTRA;
       PRAGMA temp_store = MEMORY; ${SCHEMA}; PRAGMA application_id = ${APPLICATION_ID}`)

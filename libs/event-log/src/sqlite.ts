@@ -19,6 +19,8 @@ import {
   type SubjectStatus,
   VersionConflict
 } from "./event-log.ts"
+import { damageOf } from "./damaged-file.ts"
+import { LogHead } from "./log-head.ts"
 import { checksum } from "./snapshot-file.ts"
 import { dropBeyond } from "./sqlite-retention.ts"
 
@@ -106,6 +108,7 @@ const translate = (error: unknown): LogFull | LogUnavailable => {
       return new LogUnavailable({
         detail: `the file is damaged or not a log (${text}): move it away and restore the last backup`,
         uncertain: false,
+        damaged: true,
         cause: error
       })
     default:
@@ -132,11 +135,15 @@ const open = (options: SqliteOptions): DatabaseSync =>
       if (tables !== 0 && id !== APPLICATION_ID) throw unusable(options.file, "it is another program's database")
       if (format > FORMAT)
         throw unusable(options.file, `it has format ${format}, this release knows ${FORMAT}: upgrade`)
+      const damage = damageOf(db, options.file)
+      if (damage !== undefined) throw damaged(options.file, damage)
       if (options.file !== ":memory:") chmodSync(options.file, 0o600)
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${options.durability === "normal" ? "NORMAL" : "FULL"}`)
-      db.exec(
-        `BEGIN IMMEDIATE; ${SCHEMA}; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT}; COMMIT`
-      )
+      // One that is set up already is not written to: it opens on a full disk, too.
+      if (id !== APPLICATION_ID || format !== FORMAT)
+        db.exec(
+          `BEGIN IMMEDIATE; ${SCHEMA}; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT}; COMMIT`
+        )
       if (options.maxBytes !== undefined)
         db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pragma(db, "page_size")))}`)
       return db
@@ -146,7 +153,19 @@ const open = (options: SqliteOptions): DatabaseSync =>
     }
   })
 
+/** Best effort: on a full disk the write-ahead log stays, and the next start reads it. */
+const checkpoint = (db: DatabaseSync): void => {
+  try {
+    db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+  } catch {
+    // Said above.
+  }
+}
+
 const pragma = (db: DatabaseSync, name: string): number => Number(db.prepare(`PRAGMA ${name}`).get()?.[name])
+
+const damaged = (file: string, why: string): LogUnavailable =>
+  new LogUnavailable({ detail: `${file} is damaged: ${why}`, uncertain: false, damaged: true })
 
 const unusable = (file: string, why: string): LogUnavailable =>
   new LogUnavailable({ detail: `${file} cannot be used: ${why}`, uncertain: false })
@@ -175,17 +194,23 @@ export const sqliteStore = (
     )
   const lastSeq = (): number =>
     Number(sql("SELECT seq FROM sqlite_sequence WHERE name = 'commits'").get()?.["seq"] ?? 0)
+  const head = options.file === ":memory:" ? undefined : new LogHead(options.file)
+  const shortened = head?.missing(guarded(lastSeq))
   const select = (commits: ReadonlyArray<RawCommit>, only: ReadOptions["only"]): ReadonlyArray<RawCommit> =>
     only === undefined ? commits : commits.filter((it) => wants(only, it.subject))
 
   return {
     adapter: "sqlite",
-    warnings: options.durability === "normal" ? ["durability is normal: a power cut may take the last appends"] : [],
+    warnings: [
+      ...(options.durability === "normal" ? ["durability is normal: a power cut may take the last appends"] : []),
+      ...(shortened === undefined ? [] : [shortened])
+    ],
     append: async (commit): Promise<Appended> =>
       guarded(() => {
         const { subject, first, last, id, body } = commit
         const result = sql(APPEND).run({ subject, first, last, id, stored: clock(), body })
         if (result.changes !== 0) {
+          head?.note(Number(result.lastInsertRowid))
           for (const wake of tails) wake()
           return { seq: Number(result.lastInsertRowid), version: last, duplicate: false }
         }
@@ -240,7 +265,10 @@ export const sqliteStore = (
     close: () => {
       for (const wake of tails) wake()
       tails.clear()
-      if (db.isOpen) db.close()
+      if (!db.isOpen) return
+      // A copy of the file alone is then the log.
+      if (options.file !== ":memory:") checkpoint(db)
+      db.close()
     }
   }
 }

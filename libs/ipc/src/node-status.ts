@@ -99,6 +99,8 @@ export interface NodeStatus {
   readonly clock: ClockStatus
   /** What stands between this node and good time, a sentence each; empty while it has it. */
   readonly waitingFor?: readonly string[]
+  /** What this node was told to do and cannot, a sentence each: plain time is served all the same. Empty where nothing is missing. */
+  readonly missing?: readonly string[]
   readonly workers: readonly WorkerStatus[]
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]

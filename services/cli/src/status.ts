@@ -118,6 +118,7 @@ export const formatStatus = (status: NodeStatus): string => {
       : []),
     `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}  root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
     ...(status.waitingFor ?? []).map((sentence) => `          waiting for ${sentence}`),
+    ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,
     ...signdLines(status.signd),

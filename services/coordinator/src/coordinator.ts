@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { Inspect } from "@meridian/event-log/commit"
-import type { LogBatch, Snapshot } from "@meridian/event-log/event-log"
+import { type LogBatch, LogUnavailable, type Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
 import { memberSubject } from "@meridian/events/members"
 import type { CoordinatorReport, HealthMessage } from "@meridian/ipc/coordinator-report"
@@ -89,7 +89,7 @@ export class Coordinator {
   #snapshotSeq = 0
   #snapshotKeys = ""
   #last: LastEvent | undefined
-  readonly #replaced = Deferred.makeUnsafe<never, LogReplaced>()
+  readonly #replaced = Deferred.makeUnsafe<never, LogReplaced | LogUnavailable>()
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings
@@ -222,7 +222,7 @@ export class Coordinator {
   }
 
   /** All that needs a log, until interrupted. */
-  workWith(backend: Backend): Effect.Effect<never, WrongKey | LogReplaced, Scope.Scope> {
+  workWith(backend: Backend): Effect.Effect<never, WrongKey | LogReplaced | LogUnavailable, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const { notices } = this.#surroundings
       for (const warning of backend.warnings) notices.warn(warning)
@@ -301,6 +301,7 @@ export class Coordinator {
     )
     return Effect.forever(
       once.pipe(
+        Effect.tapError((error) => this.#endIfDamaged(error)),
         Effect.catch((error) => this.#tell("folding", `the log cannot be read, trying again: ${sentence(error)}`)),
         Effect.andThen(Effect.sleep(SECOND_MS))
       )
@@ -387,11 +388,19 @@ export class Coordinator {
   #repeated(duty: string, run: () => Effect.Effect<unknown, unknown>): Effect.Effect<never> {
     return Effect.forever(
       Effect.suspend(run).pipe(
+        Effect.tapError((error) => this.#endIfDamaged(error)),
         Effect.catch((error) => this.#tell(duty, `${duty}: ${sentence(error)}`)),
         Effect.catchDefect((defect) => this.#tell(duty, `${duty}: ${sentence(defect)}`)),
         Effect.andThen(Effect.sleep(duty === "clock events" ? LOOK_MS : SECOND_MS))
       )
     )
+  }
+
+  /** The next start puts a damaged log aside; trying again would never end. */
+  #endIfDamaged(error: unknown): Effect.Effect<void> {
+    return error instanceof LogUnavailable && error.damaged === true
+      ? Effect.asVoid(Deferred.fail(this.#replaced, error))
+      : Effect.void
   }
 
   #tell(topic: string, message: string): Effect.Effect<void> {

@@ -7,6 +7,7 @@ import { overStore } from "@meridian/event-log/commit-store"
 import type { Inspect } from "@meridian/event-log/commit"
 import { type EventLog, LogFull, LogUnavailable } from "@meridian/event-log/event-log"
 import { type KeyShelf, overShelf, ShelfUnavailable } from "@meridian/event-log/key-shelf"
+import { openOrBeginAnew } from "@meridian/event-log/damaged-file"
 import { sqliteShelf } from "@meridian/event-log/shelf-sqlite"
 import { sqliteStore } from "@meridian/event-log/sqlite"
 import type { Lease } from "./lease.ts"
@@ -35,7 +36,7 @@ export interface Forward {
   readonly serve: (answer: (command: ForwardedCommand) => Promise<ForwardedAnswer>) => void
 }
 
-/** The shelf in the state directory. */
+/** The shelf in the state directory. One that is damaged stays where it is: what it holds is keys, and nothing is minted in its place. */
 export const localShelf = (directory: string): Effect.Effect<KeyShelf["Service"], ShelfUnavailable, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
@@ -52,16 +53,23 @@ export const localShelf = (directory: string): Effect.Effect<KeyShelf["Service"]
     overShelf
   )
 
+export const isDamagedLog = (error: unknown): boolean => error instanceof LogUnavailable && error.damaged === true
+
 export const openEmbedded = (
   directory: string,
-  inspect: Inspect
+  inspect: Inspect,
+  warn: (message: string) => void
 ): Effect.Effect<Backend, LogUnavailable | LogFull | ShelfUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const store = yield* Effect.acquireRelease(
       Effect.try({
         try: () => {
           mkdirSync(join(directory, "log"), { recursive: true, mode: 0o700 })
-          return sqliteStore({ file: join(directory, "log", "events.sqlite") })
+          const file = join(directory, "log", "events.sqlite")
+          const { opened, aside } = openOrBeginAnew(file, () => sqliteStore({ file }), isDamagedLog, Date.now)
+          if (aside !== undefined)
+            warn(`the event log was damaged and is begun anew, the old one is kept as ${aside}; keys are minted anew`)
+          return opened
         },
         catch: (error) =>
           error instanceof LogFull || error instanceof LogUnavailable

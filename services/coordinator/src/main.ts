@@ -5,6 +5,8 @@
  * Exit codes: 0 ended as asked, 1 could not start (a wrong cluster key says which), 2 wrong arguments.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { mkdirSync } from "node:fs"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { unixClock } from "@meridian/clocks/clock-page"
@@ -20,7 +22,9 @@ import { openNotices, sentence } from "./notices.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 
+/** The supervisor hears why, and starts another after a while. */
 const fail = (message: string, status: 1 | 2): never => {
+  if (process.connected) process.send?.({ type: "warning", message } satisfies FromCoordinator)
   process.stderr.write(`meridian coordinator: ${message}\n`)
   process.exit(status)
 }
@@ -109,7 +113,7 @@ const program = Effect.gen(function* () {
   listen(coordinator)
   yield* openApi(coordinator)
   if (cluster === undefined || local === undefined) {
-    const backend = yield* openEmbedded(settings.directory, coordinator.inspect)
+    const backend = yield* openEmbedded(settings.directory, coordinator.inspect, notices.warn)
     coordinator.use(backend)
     const earlier = cookieKeys?.read()
     if (earlier !== undefined) coordinator.inherit(earlier)
@@ -153,10 +157,13 @@ const listen = (coordinator: Coordinator): void => {
 }
 
 const DRAIN_LIMIT = "2 seconds"
+const CLOSE_LIMIT = "500 millis"
 
 const drain = async (coordinator: Coordinator): Promise<void> => {
   const resigned = coordinator.leader?.resign ?? Effect.void
   await Effect.runPromise(Effect.timeoutOption(Effect.andThen(resigned, coordinator.save), DRAIN_LIMIT))
+  // Closes what is open: the log is then one file, and a copy of it is the log.
+  await Effect.runPromise(Effect.timeoutOption(Fiber.interrupt(running), CLOSE_LIMIT))
   const done = (): never => process.exit(0)
   if (process.send === undefined || !process.connected) return done()
   process.send({ type: "drained", report: coordinator.report } satisfies FromCoordinator, undefined, undefined, done)
@@ -168,12 +175,8 @@ process.on("disconnect", () => process.exit(0))
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
 
-const outcome = await Effect.runPromise(Effect.result(program))
-if (outcome._tag === "Failure") {
-  const message = sentence(outcome.failure)
-  if (process.connected)
-    await new Promise<void>((sent) =>
-      process.send?.({ type: "warning", message } satisfies FromCoordinator, undefined, undefined, () => sent())
-    )
-  fail(message, 1)
-}
+const running = Effect.runFork(Effect.result(program))
+const exit = await Effect.runPromise(Fiber.await(running))
+// An interruption is the drain's, which ends the process by itself.
+if (Exit.isSuccess(exit) && exit.value._tag === "Failure") fail(sentence(exit.value.failure), 1)
+if (Exit.isFailure(exit) && !Exit.hasInterrupts(exit)) fail(sentence(exit.cause), 1)

@@ -22,8 +22,10 @@ import { openTlsNode } from "./tls-node.ts"
 /** How long a starting process waits for its keys; without them it could only refuse. */
 const KEYS_WAIT_MS = 2_000
 
+/** The supervisor hears why, and starts another after a while; without one, standard error is all there is. */
 const fail = (message: string, status: 1 | 2): never => {
-  process.stderr.write(`meridian nts-ke: ${message}\n`)
+  if (process.connected) process.send?.({ type: "warning", message: `NTS key establishment: ${message}` })
+  else process.stderr.write(`meridian nts-ke: ${message}\n`)
   process.exit(status)
 }
 
@@ -36,8 +38,12 @@ const { values } = parseArgs({
     "clock-page": { type: "string" }
   }
 })
-if (values.help || process.send === undefined)
-  fail("started by the supervisor (`meridian up`), which hands it listening sockets and its plan", 2)
+if (values.help || process.send === undefined) {
+  process.stderr.write(
+    "meridian nts-ke: started by the supervisor (`meridian up`), which hands it listening sockets and its plan\n"
+  )
+  process.exit(2)
+}
 
 // A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
 process.on("disconnect", () => process.exit(0))
@@ -75,10 +81,18 @@ const doors = doorsOf(
 if (doors.length === 0) fail("was given no socket and no place to listen", 2)
 if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
 
+let lastComplaint = ""
+const complain = (message: string): void => {
+  lastComplaint = message
+  // Before there is a listener, that there is none is what is said.
+  if (started) warn(message)
+}
+let started = false
+
 const sealing = aeadProvider().batch
 const store: CertificateStore = new CertificateStore(settings.certificates, {
   onChange: (certificates) => listener.useCertificates(certificates),
-  onWarning: warn,
+  onWarning: complain,
   now
 })
 
@@ -88,7 +102,7 @@ if (TlsListener === undefined && loadNative().addon !== undefined)
   warn(`TLS runs in JavaScript and costs nearly twice as much: ${reason}`)
 
 const openListener = (): NtsKeListener => {
-  if (store.current.length === 0) return fail("no certificate can be used; see the warnings before", 1)
+  if (store.current.length === 0) return fail(`no certificate can be used: ${lastComplaint}`, 1)
   const { tls, admission, exchangeSeconds, aeads, timeServer } = settings
   try {
     const listening = { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing }, now }
@@ -102,6 +116,8 @@ const openListener = (): NtsKeListener => {
   }
 }
 const listener = openListener()
+started = true
+if (lastComplaint !== "") warn(lastComplaint)
 
 const report = (): NtsKeReport => {
   const memory = memoryUse()

@@ -29,6 +29,8 @@ export interface CoordinatorLaunch {
 }
 
 export class CoordinatorPlace {
+  /** What it complained of last, before it was ready. */
+  trouble: string | undefined
   readonly service: Service<FromCoordinator>
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined
@@ -42,6 +44,7 @@ export class CoordinatorPlace {
         descriptors: { "--clock-page": [clockPage] },
         silentSeconds: SILENT_SECONDS,
         overlaps: false,
+        longestBackoffMs: 15_000,
         arguments: args,
         environment,
         read: parseFromCoordinator,
@@ -49,7 +52,12 @@ export class CoordinatorPlace {
           if (said.type === "keys") onKeys(said)
           if (said.type === "report") this.report = said
           if (said.type === "drained") this.report = said.report
-          if (said.type === "warning") warn(said.message)
+          if (said.type === "ready") this.trouble = undefined
+          if (said.type === "warning") {
+            // One that is started again and again has the same trouble each time.
+            if (said.message !== this.trouble) warn(said.message)
+            this.trouble = said.message
+          }
         },
         warn
       },

@@ -2,7 +2,6 @@
  * The node: sockets, clock page, the processes and their keys, the control socket; what signals do to them. Everything is
  * acquired in one scope and given back in reverse order.
  */
-import { mkdirSync } from "node:fs"
 import { availableParallelism, hostname } from "node:os"
 import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
@@ -25,6 +24,7 @@ import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
+import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
@@ -137,6 +137,9 @@ const seldom = <A>(seconds: number, now: () => number, read: () => A): (() => A)
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
 const COUNTERS_INTERVAL_MS = 10_000
 
+/** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
+const KEYS_PATIENCE = "20 seconds"
+
 /** Starts processes together; succeeds when all are ready. */
 const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
@@ -157,11 +160,23 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = {}
     const warn = (message: string): void => void log(Effect.logWarning(message))
 
-    yield* attempt(() => mkdirSync(plan.stateDirectory, { recursive: true, mode: 0o755 }))
-    const control = yield* attempt(() =>
-      openControlSocket(plan.stateDirectory, (resource, query) => started[resource]?.(query))
+    /** What the node lacks for as long as it runs; it serves time all the same. */
+    const lacking: string[] = []
+    const lack = (what: string): void => {
+      lacking.push(what)
+      warn(`${what}; time is served all the same`)
+    }
+    const directory = yield* attempt(() => claimStateDirectory(plan.stateDirectory))
+    yield* Effect.addFinalizer(() => Effect.sync(directory.release))
+    if (directory.problem !== undefined) lack(directory.problem)
+    const control = yield* Effect.result(
+      attempt(() => openControlSocket(plan.stateDirectory, (resource, query) => started[resource]?.(query)))
     )
-    yield* Effect.addFinalizer(() => Effect.sync(() => void control.close()))
+    if (control._tag === "Success") yield* Effect.addFinalizer(() => Effect.sync(() => void control.success.close()))
+    else
+      lack(
+        `no control socket can be made in ${plan.stateDirectory} (${control.failure.message}): nobody can ask for its status`
+      )
     const sockets = yield* attempt(() => openSockets(plan))
     if (sockets.unsteered !== undefined && plan.native)
       warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
@@ -287,16 +302,26 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     for (const service of services) board.whenChanged(() => service.tellPlan())
     for (const problem of [...keyBoard.readFile(), ...readAutokeyFiles()]) warn(problem)
     void access.resolveNames()
-    const places = [
-      coordinator.service.process,
-      clock.service.process,
-      ...workers.map(({ service }) => service.process),
-      ...ntsKe.map(({ service }) => service.process)
-    ]
+    const timeServing = [clock.service.process, ...workers.map(({ service }) => service.process)]
+    const keyServing = [coordinator.service.process, ...ntsKe.map(({ service }) => service.process)]
     const clockSource = (): string => {
       const tracking = clock.report?.tracking
       return tracking?.systemPeer ?? (tracking?.state === "local" ? "local-reference" : "none")
     }
+    const missing = (): readonly string[] => [
+      ...lacking,
+      ...[coordinator, ...ntsKe].flatMap(({ service, trouble }) =>
+        service.process.state === "running"
+          ? []
+          : [`${service.name} does not serve${trouble === undefined ? "" : `: ${trouble}`}`]
+      ),
+      ...(plan.nts !== undefined && board.plan.keys.generations.length === 0
+        ? ["no master key: NTS is refused until the coordinator has one"]
+        : []),
+      ...workers.flatMap(({ service: { name, holdsPlan } }) =>
+        holdsPlan ? [] : [`${name} does not work by the newest keys and settings`]
+      )
+    ]
     const status = (): NodeStatus => {
       const own = workers.map((slot) => slot.status())
       const { keys } = board.plan
@@ -311,6 +336,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         state: plan.stateDirectory,
         clock: clockStatus(reader, clockSource(), system),
         waitingFor: clock.report?.tracking.waitingFor ?? [],
+        missing: missing(),
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
         signd: signd?.status() ?? null,
@@ -333,10 +359,9 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       }
     }
     // The coordinator is the heaviest to start and plain time does not need it: it comes first only where its keys do.
-    const [early, late] = hasKeys
-      ? [places, []]
-      : [places.filter((place) => place !== coordinator.service.process), [coordinator.service.process]]
-    for (const group of [early, late]) yield* startAll(group)
+    if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
+    yield* startAll(timeServing)
+    if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     const listed = (order: ClientOrder, most: number) =>
       clientList(
         clients.map(({ buffer }) => buffer),
@@ -378,7 +403,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     started["/tracking"] = () => clock.report?.tracking
     const health = setInterval(() => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(), system)
-      const running = workers.filter((slot) => slot.service.process.state === "running").length
+      const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
       coordinator.tellHealth({ workers: running, synchronised, stratum })
     }, HEALTH_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
@@ -389,6 +414,9 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       clock.service.process.broadcast(systemCounters(totals))
     }
     tellCounters()
+    yield* Effect.forEach(keyServing, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
+      Effect.timeoutOption(KEYS_PATIENCE)
+    )
     const told = setInterval(tellCounters, COUNTERS_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(told)))
     const serving = [...workers, ...ntsKe, ...(signd === undefined ? [] : [signd])].map((slot) => slot.service.process)

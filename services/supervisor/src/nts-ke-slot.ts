@@ -31,6 +31,8 @@ export interface NtsKeLaunch {
 const NODE_FLAGS = ["--max-semi-space-size=4", "--v8-pool-size=1", "--disable-warning=ExperimentalWarning"]
 
 export class NtsKeSlot {
+  /** What it complained of last, before it was ready. */
+  trouble: string | undefined
   readonly index: number
   readonly service: Service<FromNtsKe>
   private retired: NtsKeCounters = noNtsKeCounters
@@ -45,6 +47,7 @@ export class NtsKeSlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: SILENT_SECONDS,
         overlaps: true,
+        longestBackoffMs: 5_000,
         descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
         places: sockets.places,
         plan: () => projections.ntsKe(board.plan),
@@ -52,7 +55,12 @@ export class NtsKeSlot {
         hear: (said, pid) => {
           if (said.type === "report") this.latest.set(pid, said)
           if (said.type === "drained") this.latest.set(pid, said.report)
-          if (said.type === "warning") warn(said.message)
+          if (said.type === "ready") this.trouble = undefined
+          if (said.type === "warning") {
+            // One that is started again and again has the same trouble each time.
+            if (said.message !== this.trouble) warn(said.message)
+            this.trouble = said.message
+          }
         },
         gone: (pid) => this.retire(pid),
         warn

@@ -13,6 +13,7 @@ import {
   readCapabilities,
   reserveCapability
 } from "@meridian/system/capabilities"
+import { errnoName } from "@meridian/system/native"
 
 export interface Identity {
   /** As given, for messages. */
@@ -81,12 +82,18 @@ const handOver = (directory: string, { uid, gid }: Identity): void => {
   lchownSync(directory, uid, gid)
 }
 
-/** Hands the state directory to the identity and becomes it, for good. */
-const become = (identity: Identity, stateDirectory: string): void => {
-  handOver(realpathSync(stateDirectory), identity)
+/** Hands the state directory to the identity and becomes it, for good. What cannot be handed over is said, and left. */
+const become = (identity: Identity, stateDirectory: string): string | undefined => {
+  let problem: string | undefined
+  try {
+    handOver(realpathSync(stateDirectory), identity)
+  } catch (error) {
+    problem = `the state directory ${stateDirectory} cannot be handed to ${identity.name}: ${errnoName(error)}`
+  }
   process.setgroups?.([identity.gid])
   process.setgid?.(identity.gid)
   process.setuid?.(identity.uid)
+  return problem
 }
 
 export interface PrivilegeQuestion {
@@ -130,13 +137,14 @@ export const settlePrivilege = (
   steers: boolean,
   capability = CAP_SYS_TIME
 ): PrivilegeKept => {
+  let problem: string | undefined
   const change = (): void => {
-    if (identity !== undefined) become(identity, stateDirectory)
+    if (identity !== undefined) problem = become(identity, stateDirectory)
   }
   const has = hasCapability(readCapabilities().permitted, capability)
   switch (timePrivilege({ steers, isRoot: process.getuid?.() === 0, changesUser: identity !== undefined, has })) {
     case "keep-through":
-      return { forClock: keepCapabilityThrough(capability, change), warning: undefined }
+      return { forClock: keepCapabilityThrough(capability, change), warning: problem }
     case "reserve":
       return { forClock: reserveCapability(capability), warning: undefined }
     case "stay-root":
@@ -148,6 +156,6 @@ export const settlePrivilege = (
     case "give-up":
       giveUpCapability(capability)
       change()
-      return { forClock: false, warning: undefined }
+      return { forClock: false, warning: problem }
   }
 }

@@ -42,6 +42,8 @@ export interface ServiceDeclaration<Said extends Common> {
    * (heartbeat.ts of libs/ipc), so this is how long its event loop may stand still; 10 where nothing is said.
    */
   readonly silentSeconds?: number
+  /** Longest wait before it is started again, milliseconds; a second where nothing is said. */
+  readonly longestBackoffMs?: number
   /** Whether a successor may serve beside it, on the same sockets; false where nothing is said. */
   readonly overlaps?: boolean
 }
@@ -53,6 +55,8 @@ const FIRST_PASSED_DESCRIPTOR = 4
 const HEARTBEAT = ["--import", import.meta.resolve("@meridian/ipc/heartbeat")]
 
 export class Service<Said extends Common = Common> {
+  /** As the log names it. */
+  readonly name: string
   readonly process: SupervisedProcess
   /** Version of the plan that each of its processes works by. */
   private readonly held = new Map<number, number>()
@@ -64,12 +68,14 @@ export class Service<Said extends Common = Common> {
   /** @param version the plan's, as it stands */
   constructor(declaration: ServiceDeclaration<Said>, version: () => number) {
     this.declaration = declaration
+    this.name = declaration.name
     this.version = version
-    const { name, silentSeconds = 10, overlaps = false, plan } = declaration
+    const { name, silentSeconds = 10, overlaps = false, longestBackoffMs = 1_000, plan } = declaration
     this.process = new SupervisedProcess({
       name,
       silentSeconds,
       overlaps,
+      longestBackoffMs,
       spawn: () => this.spawn(),
       onStart: (child) => {
         if (plan !== undefined) child.send(this.planMessage(plan()), () => {})

@@ -30,6 +30,8 @@ export interface ProcessPlan {
   readonly silentSeconds: number
   /** Whether a successor may serve beside it: then a stalled one is killed only when its successor answers in its place. */
   readonly overlaps: boolean
+  /** Longest wait before the next start: what somebody waits for is tried at least once a second. */
+  readonly longestBackoffMs: number
 }
 
 interface Running {
@@ -47,8 +49,6 @@ interface Running {
 }
 
 const FIRST_BACKOFF_MS = 100
-/** Its share of the requests waits no longer than this for another attempt. */
-const LONGEST_BACKOFF_MS = 1_000
 /** A process that lived this long was healthy: the next crash starts from the first back-off again. */
 const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
@@ -58,9 +58,13 @@ export const READY_LIMIT_SECONDS = 90
 /** A process that was asked to end and has not is killed after this. */
 const END_LIMIT = "3 seconds"
 
-/** Back-off before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400, 800, 1000. */
-export const backoffMs = (failures: number): number =>
-  Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, failures - 1), LONGEST_BACKOFF_MS)
+/** Of crashes in a row so many are logged one by one, and then each so many. */
+const CRASHES_LOGGED = 5
+const CRASHES_LOGGED_EACH = 60
+
+/** Back-off before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400 … */
+export const backoffMs = (failures: number, longest: number): number =>
+  Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(20, Math.max(0, failures - 1)), longest)
 
 /** How long a replacement asks a system that has no process to spare, about ten seconds: the old one serves meanwhile. */
 const untilSpared = { schedule: Schedule.exponential(FIRST_BACKOFF_MS), times: 6 }
@@ -125,9 +129,10 @@ export class SupervisedProcess {
       const lived = (yield* Clock.currentTimeMillis) - running.startedAt
       failures = lived > HEALTHY_AFTER_MS ? 1 : failures + 1
       this.restarts += 1
-      yield* Effect.logWarning(
-        `${this.plan.name} ended by itself (${why}), starting another in ${backoffMs(failures)} ms`
-      )
+      if (failures <= CRASHES_LOGGED || failures % CRASHES_LOGGED_EACH === 0)
+        yield* Effect.logWarning(
+          `${this.plan.name} ended by itself (${why}), ${failures > 1 ? `${failures} times in a row, ` : ""}starting another in ${backoffMs(failures, this.plan.longestBackoffMs)} ms`
+        )
       yield* this.pause(failures)
     }
   })
@@ -150,7 +155,7 @@ export class SupervisedProcess {
   }
 
   private pause(failures: number): Effect.Effect<void> {
-    return Effect.raceFirst(Effect.sleep(backoffMs(failures)), Deferred.await(this.ending))
+    return Effect.raceFirst(Effect.sleep(backoffMs(failures, this.plan.longestBackoffMs)), Deferred.await(this.ending))
   }
 
   /** A process, or a line in the log that says why there is none; of refusals in a row the first is said. */

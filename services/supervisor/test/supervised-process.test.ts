@@ -62,6 +62,7 @@ const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)[] = []
       name: "worker 0",
       silentSeconds,
       overlaps: true,
+      longestBackoffMs: 1_000,
       spawn: () => {
         refusals.shift()?.()
         const child = new FakeChild(children.length + 1)
@@ -288,5 +289,7 @@ describe("stopping", () => {
 })
 
 it("backs off to a second and no further", () => {
-  expect([1, 2, 3, 4, 5, 50].map(backoffMs)).toEqual([100, 200, 400, 800, 1_000, 1_000])
+  expect([1, 2, 3, 4, 5, 5_000].map((failures) => backoffMs(failures, 1_000))).toEqual([
+    100, 200, 400, 800, 1_000, 1_000
+  ])
 })

@@ -1,0 +1,39 @@
+/**
+ * The last place of a log in a file of its own. SQLite takes a write-ahead log that was damaged for one that ended earlier, and
+ * goes on without a word: what was acknowledged is gone then. This file tells.
+ */
+import { readFileSync, writeFileSync } from "node:fs"
+
+export class LogHead {
+  private readonly file: string
+
+  /** @param log the log's own file */
+  constructor(log: string) {
+    this.file = `${log}-head`
+  }
+
+  /** Notes that a place was acknowledged. A crash may leave it behind the log, which says nothing. */
+  note(seq: number): void {
+    try {
+      writeFileSync(this.file, `${seq}\n`, { mode: 0o600 })
+    } catch {
+      // The log itself says what is wrong with the disk.
+    }
+  }
+
+  /** What is missing at the log's end, in one sentence; undefined where nothing is. @param last the log's last place */
+  missing(last: number): string | undefined {
+    const noted = this.read()
+    if (noted === undefined || noted <= last) return undefined
+    return `the event log ends at place ${last}, though place ${noted} had been acknowledged: its last ${noted - last} commits are lost (a damaged write-ahead log, or an older copy of the file); it goes on from there, and keys that are lost are minted anew`
+  }
+
+  private read(): number | undefined {
+    try {
+      const text = readFileSync(this.file, "ascii")
+      return /^\d{1,15}\n$/.test(text) ? Number(text) : undefined
+    } catch {
+      return undefined
+    }
+  }
+}

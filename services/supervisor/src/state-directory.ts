@@ -1,0 +1,73 @@
+/**
+ * The state directory: made where there is none, and claimed for as long as this process lives. A directory that cannot be
+ * written is no reason not to serve time: what it lacks is said, and the node goes on without.
+ */
+import { mkdirSync, statSync } from "node:fs"
+import { createServer, connect, type Server } from "node:net"
+import { join } from "node:path"
+import { errnoName } from "@meridian/system/native"
+import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH } from "@meridian/ipc/node-status"
+
+/** The state directory cannot be used: another node has it, or its path is too long for a Unix socket. */
+export class StateDirectoryTaken {
+  readonly _tag = "StateDirectoryTaken"
+  readonly message: string
+  constructor(message: string) {
+    this.message = message
+  }
+}
+
+export interface StateDirectory {
+  /** What is wrong with it; undefined where nothing is. */
+  readonly problem: string | undefined
+  readonly release: () => void
+}
+
+/**
+ * Claims the directory, before anything in it is touched. Two things tell that another node has it: a lock in the kernel named for the directory
+ * itself, which ends with its holder and needs no disk; and the control socket, which also a node of another network namespace has open. The
+ * kernel connects to that also for a node that is stopped or too busy to answer.
+ * @throws StateDirectoryTaken
+ */
+export const claimStateDirectory = async (directory: string): Promise<StateDirectory> => {
+  const socket = join(directory, CONTROL_SOCKET_NAME)
+  if (socket.length > LONGEST_SOCKET_PATH)
+    throw new StateDirectoryTaken(
+      `the control socket's path ${socket} has ${socket.length} characters, a Unix socket takes at most ${LONGEST_SOCKET_PATH}; choose a shorter --state DIR`
+    )
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 })
+  } catch (error) {
+    return { problem: `there is no state directory ${directory} and none can be made: ${errnoName(error)}`, release }
+  }
+  const { dev, ino } = statSync(directory)
+  // A name that begins with a zero byte is the kernel's alone; without Linux there are none, and the socket has to do.
+  const lock = process.platform === "linux" ? await take(`\0meridian-state-${dev}-${ino}`) : undefined
+  if (lock === "taken" || (await isOpen(socket))) {
+    if (typeof lock === "object") lock.close()
+    throw new StateDirectoryTaken(
+      `a node already runs with the state directory ${directory}; stop it or give this one another --state DIR`
+    )
+  }
+  return { problem: undefined, release: () => void (typeof lock === "object" && lock.close()) }
+}
+
+const release = (): void => {}
+
+const take = (name: string): Promise<Server | "taken" | undefined> =>
+  new Promise((done) => {
+    const server = createServer((connection) => connection.destroy())
+    server.once("error", (error) => done(errnoName(error) === "EADDRINUSE" ? "taken" : undefined))
+    server.listen(name, () => done(server.unref()))
+  })
+
+/** Whether a process has a socket open; one that was left behind refuses. */
+const isOpen = (path: string): Promise<boolean> =>
+  new Promise((done) => {
+    const connection = connect(path)
+    connection.once("connect", () => {
+      connection.destroy()
+      done(true)
+    })
+    connection.once("error", (error) => done(!["ECONNREFUSED", "ENOENT", "ENOTSOCK"].includes(errnoName(error))))
+  })
