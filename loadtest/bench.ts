@@ -10,6 +10,7 @@ import { keyed, nts } from "./authenticated.ts"
 import { eventLog } from "./event-log.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
+import { mssntp } from "./mssntp.ts"
 import { plain } from "./plain.ts"
 import { rates } from "./rates.ts"
 import { rotation } from "./rotation.ts"
@@ -28,13 +29,14 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   startup,
   nts,
   keyed,
+  mssntp,
   "nts-ke": keyExchange,
   alloc,
   rotation,
   "event-log": eventLog
 }
 
-/** Run when no name is given; `alloc` and `event-log` take minutes and `rotation` needs NATS: they are asked for by name. */
+/** Run when no name is given; `alloc` and `event-log` take minutes, `rotation` needs NATS and `mssntp` Samba: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {

@@ -5,7 +5,7 @@ import { join } from "node:path"
 
 /** What generator/udpload.c sends from. */
 export interface RequestPool {
-  readonly kind: "keyed" | "nts"
+  readonly kind: "keyed" | "mssntp" | "nts"
   readonly file: string
   /** Bytes of each request. */
   readonly requestBytes: number

@@ -127,7 +127,7 @@ const checkGenerator = async (core: number): Promise<void> => {
 }
 
 /** What a server does to a keyed or NTS reply, and the fault that must be counted for it. */
-const TRAILER_FAULTS: readonly (readonly [RequestPool["kind"], string, string, Fault])[] = [
+const TRAILER_FAULTS: readonly (readonly ["keyed" | "nts", string, string, Fault])[] = [
   ["keyed", "another key id", "trailer", (reply) => changed(reply, (bytes) => bytes.writeUInt32BE(9, 48))],
   ["keyed", "no MAC", "trailer", (reply) => [reply.subarray(0, 48)]],
   ["keyed", "a longer MAC", "longer", (reply) => [Buffer.concat([reply, Buffer.alloc(4)])]],

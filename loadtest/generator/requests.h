@@ -24,7 +24,7 @@ struct kind {
   enum trailer trailer;
 };
 
-static const struct kind KINDS[] = {{"v4", 4, NOTHING}, {"v3", 3, NOTHING}, {"keyed", 4, MAC}, {"nts", 4, NTS}, {NULL, 0, NOTHING}};
+static const struct kind KINDS[] = {{"v4", 4, NOTHING}, {"v3", 3, NOTHING}, {"keyed", 4, MAC}, {"mssntp", 3, MAC}, {"nts", 4, NTS}, {NULL, 0, NOTHING}};
 
 /* Every way an answer can be wrong; each has its counter in the report. */
 enum fault { FINE, SHORT, LONGER, MODE, VERSION, ORIGIN, UNSYNCHRONISED, TIME, TRAILER, SOURCE, DUPLICATE, LATE, FAULTS };

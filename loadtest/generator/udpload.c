@@ -2,7 +2,7 @@
  * A load generator for NTP over UDP: many source addresses (ports of one, by IPv6), batches, every answer checked and matched to its request.
  *
  *     udpload --port P [--target 127.0.0.1] [--mode closed|open] [--outstanding N] [--rate R] [--seconds S] [--count N]
- *             [--sockets N] [--burst N] [--request v4|v3|keyed|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected]
+ *             [--sockets N] [--burst N] [--request v4|v3|keyed|mssntp|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected]
  *
  * Closed loop: keeps N requests outstanding, so the server sets the pace. Open loop: sends R requests a second whatever
  * the server does. It ends after S seconds or N requests, whichever is first, waits for the last answers, and prints one

@@ -3,6 +3,8 @@
  * it came from. Lines are evaluated by category, as in ntp.conf(5), not in their order: a `fudge` may stand before its
  * `server`, and of two `port` lines the last one counts.
  */
+import { AccessFlag } from "@meridian/protocol/access/access-flags"
+import { restrictDirective } from "./access-directives.ts"
 import { accessSettings, type AccessSettings } from "./access-settings.ts"
 import type { IpAddress } from "./address.ts"
 import {
@@ -12,7 +14,7 @@ import {
 } from "./authentication-settings.ts"
 import { autokeySettings, type AutokeySettings } from "./autokey-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
-import { ntsDirective } from "./authentication-directives.ts"
+import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
@@ -152,7 +154,8 @@ export const effectiveSettings = (
       ...autokey.diagnostics,
       ...autokeyWithoutCrypto(statements, autokey.value),
       ...cluster.diagnostics,
-      ...cookieFileInCluster(statements, cluster.value)
+      ...cookieFileInCluster(statements, cluster.value),
+      ...windowsClients(statements, access.value)
     ]
   }
 }
@@ -176,6 +179,29 @@ const cookieFileInCluster = (statements: readonly Statement[], { nats }: Cluster
         warningAt(
           line.places.get("cookie") ?? line.location,
           "the NTS master keys of a cluster are in its log alone; this file is not used for them"
+        )
+      ]
+}
+
+/** Windows clients need both: somebody who signs, and the right to be signed for. */
+const windowsClients = (statements: readonly Statement[], { restrictions }: AccessSettings): Diagnostic[] => {
+  const [socket] = statementsOf(statements, ntpsigndsocketDirective)
+  const isAllowed = ({ value }: (typeof restrictions)[number]): boolean =>
+    value.action === "restrict" && (value.flags & AccessFlag.mssntp) !== 0
+  if (socket !== undefined && !restrictions.some(isAllowed))
+    return [
+      warningAt(
+        socket.location,
+        "nobody is signed for, since no restrict line says mssntp; add one about the domain's machines: restrict 192.0.2.0/24 mssntp"
+      )
+    ]
+  const line = statementsOf(statements, restrictDirective).find(({ values }) => values.mssntp !== undefined)
+  return line === undefined || socket !== undefined
+    ? []
+    : [
+        warningAt(
+          line.places.get("mssntp") ?? line.location,
+          "nobody signs for these clients; add the line: ntpsigndsocket /var/lib/samba/ntp_signd"
         )
       ]
 }

@@ -244,3 +244,21 @@ describe("files as NTPsec's NTS guide has its readers write them", () => {
     expect(settings.nts.certificates[0]?.value).toEqual({ cert: "/etc/ntp/fullchain.pem", key: "/etc/ntp/key.pem" })
   })
 })
+
+describe("Windows clients", () => {
+  it("need a signing daemon and a restrict line that says mssntp", () => {
+    expect(problems("ntpsigndsocket /var/lib/samba/ntp_signd\nrestrict 192.0.2.0/24 mssntp")).toEqual([])
+    expect(problems("ntpsigndsocket /var/lib/samba/ntp_signd\nrestrict default kod")).toEqual([
+      "warning 1:1 nobody is signed for, since no restrict line says mssntp; add one about the domain's machines: restrict 192.0.2.0/24 mssntp"
+    ])
+    expect(problems("restrict default kod mssntp")).toEqual([
+      "warning 1:22 nobody signs for these clients; add the line: ntpsigndsocket /var/lib/samba/ntp_signd"
+    ])
+  })
+
+  it("are signed for where the last line says", () => {
+    const { settings } = settle("ntpsigndsocket /a\nntpsigndsocket /run/ntpsignd.socket\nrestrict default mssntp")
+    expect(settings.signdSocket.value).toBe("/run/ntpsignd.socket")
+    expect(settle("").settings.signdSocket.value).toBeUndefined()
+  })
+})

@@ -85,6 +85,10 @@ export class Samba {
     return this
   }
 
+  get pid(): number | undefined {
+    return this.child?.pid
+  }
+
   /** SIGSTOP, SIGCONT: whoever asks waits. */
   signal(name: NodeJS.Signals): void {
     this.child?.kill(name)

@@ -15,6 +15,7 @@ import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { SLOT_BYTES } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { BadSocketPlace, socketPathOf } from "../socket-place.ts"
+import { SigningAdmission } from "./admission.ts"
 import { SigningService } from "./signing-service.ts"
 import { DEFAULT_POOL } from "./signing-pool.ts"
 import { troubleWith } from "./socket-rights.ts"
@@ -71,6 +72,8 @@ const service = new SigningService({
   }
 })
 
+const admission = new SigningAdmission()
+
 const report = (): SigndReport => ({
   type: "report",
   figures: service.counters.snapshot(),
@@ -96,7 +99,9 @@ const drain = (): void => {
 
 process.on("SIGTERM", drain)
 channel.run({
-  take: () => {},
+  take: ({ access }) => {
+    service.admission = admission.by(access)
+  },
   obey: drain
 })
 service.start()
