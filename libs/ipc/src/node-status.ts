@@ -39,6 +39,19 @@ export interface NtsKeStatus extends NtsKeCounters {
   readonly certificates: readonly CertificateStatus[]
 }
 
+/** The process that answers Autokey's requests with fields; its counts are since it started. */
+export interface AutokeyStatus {
+  readonly pid: number | undefined
+  readonly state: WorkerState
+  readonly restarts: number
+  readonly received: number
+  readonly replied: number
+  /** Packets by what became of them; the reasons are in services/autokey/src/answering.ts and libs/auth/src/autokey/responder.ts. */
+  readonly outcomes: Readonly<Record<string, number>>
+  /** bytes */
+  readonly rss: number
+}
+
 /** The process that answers Windows clients. */
 export interface SigndStatus extends SigndFigures {
   readonly pid: number | undefined
@@ -106,6 +119,8 @@ export interface NodeStatus {
   readonly ntsKe: readonly NtsKeStatus[]
   /** Absent where Windows clients are not served. */
   readonly signd?: SigndStatus | null
+  /** Absent where Autokey is not served. */
+  readonly autokey?: AutokeyStatus | null
   readonly keys: KeyStatus
   /** null before its first word */
   readonly coordinator: CoordinatorReport | null

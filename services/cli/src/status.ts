@@ -81,6 +81,13 @@ const signdLines = (signd: NodeStatus["signd"]): readonly string[] => {
   ]
 }
 
+/** What became of Autokey's requests with fields, where they are served. */
+const autokeyLines = (autokey: NodeStatus["autokey"]): readonly string[] => {
+  if (autokey === undefined || autokey === null) return []
+  const { state, pid, received, replied, outcomes } = autokey
+  return [`autokey   ${state}  pid ${pid ?? "-"}  received ${received}  answered ${replied}  ${dropText(outcomes)}`]
+}
+
 /** The status as one screen. */
 export const formatStatus = (status: NodeStatus): string => {
   const { clock, totals } = status
@@ -122,6 +129,7 @@ export const formatStatus = (status: NodeStatus): string => {
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,
     ...signdLines(status.signd),
+    ...autokeyLines(status.autokey),
     ""
   ].join("\n")
 }

@@ -45,7 +45,7 @@ const schemes: readonly Scheme[] = [
   { name: "RSA-SHA1", trusted: ["-c", "RSA-SHA1"], client: ["-c", "RSA-SHA1"], digest: "SHA1", flags: 0x7f01 },
   { name: "RSA-SHA256", trusted: ["-c", "RSA-SHA256"], client: ["-c", "RSA-SHA256"], flags: 0x7f01 },
   { name: "IPv6", family: "v6", flags: 0x7f01 },
-  { name: "a private certificate", trusted: ["-P"], isPrivate: true, flags: 0x7f01 },
+  { name: "a private certificate", isPrivate: true, flags: 0x7f01 },
   { name: "IFF", trusted: ["-I"], parameters: "iffpar", flags: 0x7f21 },
   { name: "MV", trusted: ["-V", "3"], parameters: "mvpar", flags: 0x7f81 }
 ]
@@ -56,7 +56,7 @@ const makeKeys = (stage: Stage, { trusted = [], client = [], parameters, isPriva
     execFileSync(process.execPath, [KEYGEN, "-m", "1024", ...args], { cwd: folder, encoding: "utf8", stdio: "pipe" })
   const [theirs, ours] = [stage.folder.file("server-keys"), stage.folder.file("client-keys")]
   for (const folder of [theirs, ours]) mkdirSync(folder)
-  keygen(theirs, "-T", "-p", "srvpw", "-s", "alice@wonder", ...trusted)
+  keygen(theirs, isPrivate === true ? "-P" : "-T", "-p", "srvpw", "-s", "alice@wonder", ...trusted)
   if (isPrivate === true) return { server: theirs, client: theirs, host: "alice", password: "srvpw", ident: "" }
   keygen(ours, "-p", "clipw", "-s", "bob@wonder", ...client)
   if (parameters !== undefined) {

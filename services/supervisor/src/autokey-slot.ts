@@ -1,5 +1,6 @@
 /** The place of the process that answers Autokey's requests with fields. Plain time goes on without it. */
 import { type AutokeyReport, type FromAutokey, parseFromAutokey } from "@meridian/ipc/autokey-report"
+import type { AutokeyStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
@@ -48,5 +49,11 @@ export class AutokeySlot {
       },
       () => board.version
     )
+  }
+
+  status(): AutokeyStatus {
+    const { pid, state, restarts } = this.service.process
+    const { received = 0, replied = 0, outcomes = {}, rss = 0 } = this.report ?? {}
+    return { pid, state, restarts, received, replied, outcomes, rss }
   }
 }

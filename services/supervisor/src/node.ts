@@ -340,6 +340,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
         signd: signd?.status() ?? null,
+        autokey: autokey?.status() ?? null,
         coordinator: coordinator.report ?? null,
         keys: {
           masterKeyGenerations: keys.generations.map(({ id, activation, retirement }) => ({
