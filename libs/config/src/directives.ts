@@ -11,6 +11,7 @@ import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
 import { type Directive, one, row } from "./directive.ts"
 import { DISCIPLINE_DIRECTIVES } from "./discipline-directives.ts"
+import { controlDirective } from "./http-directive.ts"
 import { SOURCE_DIRECTIVES } from "./source-directives.ts"
 import { interfaceMatch, listenAddresses, oneOf, path, port, userName, wholeNumber } from "./value-types.ts"
 
@@ -127,6 +128,7 @@ export const DIRECTIVES: readonly Directive[] = [
   ...SOURCE_DIRECTIVES,
   ...DISCIPLINE_DIRECTIVES,
   ...CLUSTER_DIRECTIVES,
+  controlDirective,
   includeDirective
 ]
 

@@ -1,6 +1,7 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
 import { describeAccess } from "./access-rendering.ts"
 import { aeadId, keyRange } from "./authentication-types.ts"
+import { describeHttp } from "./http-settings.ts"
 import type { SettingLine } from "./setting-line.ts"
 import type { Settings } from "./settings.ts"
 import type { ReferenceClockSettings, SourceSettings } from "./source-settings.ts"
@@ -24,6 +25,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...lineWhereSet("leapfile", settings.discipline.leapFile),
   ...lineWhereSet("statsdir", settings.discipline.statisticsDirectory),
   ...(settings.discipline.mode.origin.kind === "default" ? [] : [line("discipline", settings.discipline.mode, String)]),
+  ...describeHttp(settings.http, quoteWord),
   ...describeAccess(settings.access),
   line("keys", settings.keys.file, quoteWord),
   ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),

@@ -15,6 +15,7 @@ import {
 import { autokeySettings, type AutokeySettings } from "./autokey-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
 import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
+import { type HttpSettings, httpSettings } from "./http-settings.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
@@ -58,6 +59,7 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly localReference: Sourced<LocalReference>
   readonly discipline: DisciplineSettings
   readonly autokey: AutokeySettings
+  readonly http: HttpSettings
   readonly cluster: ClusterSettings
   readonly access: AccessSettings
 }
@@ -108,6 +110,7 @@ export const effectiveSettings = (
   const discipline = disciplineSettings(statements, overrides)
   const autokey = autokeySettings(statements)
   const cluster = clusterSettings(statements, overrides)
+  const http = httpSettings(statements)
   const access = accessSettings(statements, unread)
 
   const settings: Settings = {
@@ -135,6 +138,7 @@ export const effectiveSettings = (
     ...sources.value,
     discipline: discipline.value,
     autokey: autokey.value,
+    http: http.value,
     cluster: cluster.value,
     access: access.value
   }
@@ -153,6 +157,7 @@ export const effectiveSettings = (
       ...discipline.diagnostics,
       ...autokey.diagnostics,
       ...autokeyWithoutCrypto(statements, autokey.value),
+      ...http.diagnostics,
       ...cluster.diagnostics,
       ...cookieFileInCluster(statements, cluster.value),
       ...windowsClients(statements, access.value)

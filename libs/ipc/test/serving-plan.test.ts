@@ -99,7 +99,11 @@ const whole: ServingPlan = {
     passivePeers: 16,
     passiveKeys: [{ first: 1, last: 5 }]
   },
-  control: { stateDirectory: "/state", controlKey: 5 }
+  control: {
+    stateDirectory: "/state",
+    http: { address: "127.0.0.1", port: 11_180, asked: true, tokenFile: "/token" },
+    controlKey: 5
+  }
 }
 
 const parts: readonly (readonly [string, Shape<unknown>, unknown])[] = [

@@ -61,7 +61,7 @@ process.on("disconnect", () => process.exit(0))
 process.on("SIGINT", () => {})
 process.on("SIGTERM", () => {})
 process.on("SIGHUP", () => {})
-await channel.first
+const first = await channel.first
 const descriptors = values.sockets.split(",").filter((text) => text !== "")
 for (const socket of await Promise.all(descriptors.map((text) => adoptSocket(Number(text)))))
   serveControl(socket, mode6)
@@ -80,5 +80,17 @@ setInterval(() => {
   const { rss, heapUsed } = memoryUse()
   channel.send({ type: "report", outcomes: outcomes.all, rss, heapUsed })
 }, REPORT_INTERVAL_MS)
+if (first.plan.http !== null) {
+  // Not loaded where it is off: it takes some megabytes.
+  const { openHttp } = await import("./http/open-http.ts")
+  const door = openHttp(first.plan, {
+    outcomes,
+    current: () => picture.current,
+    monotonic: () => clock.monotonic.seconds(),
+    memory: () => memoryUse().rss,
+    warn: (message) => channel.warn(message)
+  })
+  if (door !== undefined) picture.onChange((snapshot) => door.tell(snapshot))
+}
 channel.send({ type: "ready" })
 releaseStartupPagesSoon()

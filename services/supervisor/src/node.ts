@@ -7,7 +7,7 @@ import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/cl
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
-import type { NtsKeSettings } from "@meridian/ipc/serving-plan"
+import type { ControlSettings, NtsKeSettings } from "@meridian/ipc/serving-plan"
 import { addCounters, noCounters } from "@meridian/ipc/worker-report"
 import type { PacketKind } from "@meridian/udp/packet-steering"
 import * as Effect from "effect/Effect"
@@ -58,6 +58,8 @@ export interface NodePlan {
   readonly sendCryptoNak: boolean
   /** The key that changes by mode 6 come under; undefined: there are none. */
   readonly controlKey: number | undefined
+  /** Where HTTP is answered; null: nowhere. */
+  readonly http: ControlSettings["http"]
   /** Where replies to Windows clients are signed, a directory or a socket; undefined where they are not served. */
   readonly signdSocket: string | undefined
   /** Autokey; undefined where it is off. */
@@ -217,7 +219,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: plan.discipline,
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
-      control: { stateDirectory: plan.stateDirectory, controlKey: plan.controlKey ?? null }
+      control: { stateDirectory: plan.stateDirectory, http: plan.http, controlKey: plan.controlKey ?? null }
     })
     const workers: readonly WorkerSlot[] = sockets.workers.map(
       (own, index) =>

@@ -40,6 +40,16 @@ const autokeyFiles = ({ autokey, sources, discipline }: Settings): AutokeyFiles 
   }
 }
 
+const httpPlan = ({ place, tokenFile }: Settings["http"]): NodePlan["http"] =>
+  place.value === undefined
+    ? null
+    : {
+        address: place.value.address,
+        port: place.value.port,
+        asked: place.origin.kind !== "default",
+        tokenFile: tokenFile.value === undefined ? null : resolve(tokenFile.value)
+      }
+
 const given = (flag: string, value: string | number | undefined): readonly string[] =>
   value === undefined ? [] : [flag, String(value)]
 
@@ -126,6 +136,7 @@ export const nodePlan = (
   keyFile: keyFilePlan(settings),
   sendCryptoNak: settings.cryptoNak.value,
   controlKey: settings.keys.controlKey.value,
+  http: httpPlan(settings.http),
   signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
   autokey: autokeyFiles(settings),
   nts: ntsPlan(settings, stateDirectory),

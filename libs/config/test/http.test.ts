@@ -1,0 +1,41 @@
+/** `control http`: where it is served, and that nobody else reaches it without a token. */
+import { isError } from "@meridian/config/diagnostic"
+import { parseText } from "@meridian/config/parse"
+import { describeSettings } from "@meridian/config/rendering"
+import { effectiveSettings } from "@meridian/config/settings"
+import { expect, it } from "vitest"
+
+const read = (text: string) => {
+  const { statements, diagnostics } = parseText("f", text)
+  const { settings, diagnostics: more } = effectiveSettings(statements, {}, { cores: 1, interfaces: [] })
+  return { settings, problems: [...diagnostics, ...more].filter(isError).map(({ message }) => message) }
+}
+
+it("is on loopback unless a line says otherwise", () => {
+  expect(read("").settings.http.place.value).toEqual({ address: "127.0.0.1", port: 11_180, isLoopback: true })
+  expect(read("control http off").settings.http.place.value).toBeUndefined()
+  expect(read("control http [::1]:80").settings.http.place.value).toEqual({
+    address: "::1",
+    port: 80,
+    isLoopback: true
+  })
+})
+
+it("asks for a token where other hosts reach it", () => {
+  for (const place of ["192.0.2.1:80", "0.0.0.0:80", "[::]:80", "[2001:db8::1]:80"]) {
+    expect(read(`control http ${place}`).problems).toEqual([expect.stringContaining("add 'token FILE'")])
+    expect(read(`control http ${place} token /etc/meridian/token`).problems).toEqual([])
+  }
+})
+
+it("is written as it was read", () => {
+  for (const line of ["http off", "http [::1]:80", "http 192.0.2.1:80 token /t"])
+    expect(describeSettings(read(`control ${line}`).settings)).toContainEqual(
+      expect.objectContaining({ directive: "control", value: line })
+    )
+})
+
+it("refuses what is no address with a port", () => {
+  for (const place of ["80", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "localhost:80", "::1:80", "[::1]", "on"])
+    expect(read(`control http ${place}`).problems).toHaveLength(1)
+})

@@ -1,0 +1,184 @@
+/**
+ * The HTTP door of the node: metrics, health and JSON. It only shows; there is no request that changes
+ * anything. Every request is bounded in size, time and number, and has one outcome that is counted.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { Socket } from "node:net"
+import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import type { Outcomes } from "../outcomes.ts"
+import { QueryLimit } from "../query-limit.ts"
+import type { Admission } from "./admission.ts"
+import { answerApi, API, wrong } from "./api.ts"
+import type { CoordinatorQuestions } from "./coordinator-questions.ts"
+import { EventStream, pictureEvent } from "./event-stream.ts"
+import { CONTENT_TYPES, expose, formatFor } from "./exposition.ts"
+import { metrics, type OwnFigures } from "./node-metrics.ts"
+import { unreadyReasons } from "./readiness.ts"
+
+const MOST_CONNECTIONS = 128
+const LONGEST_URL = 2_048
+const LONGEST_HEADERS = 8_192
+const REQUEST_MS = 5_000
+const IDLE_MS = 10_000
+
+/** No answer is a page that runs anything, loads anything or is framed. */
+const POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+const HEADERS = {
+  "content-security-policy": POLICY,
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-store"
+} as const
+
+const JSON_TYPE = "application/json; charset=utf-8"
+const TEXT_TYPE = "text/plain; charset=utf-8"
+
+export interface HttpParts {
+  readonly admission: Admission
+  readonly outcomes: Outcomes
+  readonly coordinator: CoordinatorQuestions
+  readonly current: () => NodeSnapshot | undefined
+  /** CLOCK_MONOTONIC, seconds. */
+  readonly monotonic: () => number
+  readonly own: () => Pick<OwnFigures, "rss" | "processorSeconds">
+}
+
+export class HttpDoor {
+  readonly server: Server
+  readonly #parts: HttpParts
+  readonly #streams = new EventStream()
+  readonly #limit = new QueryLimit()
+
+  constructor(parts: HttpParts) {
+    this.#parts = parts
+    this.server = createServer(
+      {
+        maxHeaderSize: LONGEST_HEADERS,
+        requestTimeout: REQUEST_MS,
+        headersTimeout: REQUEST_MS,
+        keepAliveTimeout: IDLE_MS
+      },
+      (asked, response) => void this.#serve(asked, response)
+    )
+    this.server.maxConnections = MOST_CONNECTIONS
+    this.server.on("clientError", (_error, socket) => this.#refuseBroken(socket as Socket))
+    this.server.on("drop", () => parts.outcomes.count("http-too-many-connections"))
+    this.server.on("checkExpectation", (asked, response) => void this.#serve(asked, response))
+    this.server.on("connect", (_asked, socket) => this.#refuseBroken(socket as Socket))
+  }
+
+  /** Tells streams of a new picture. */
+  tell(snapshot: NodeSnapshot): void {
+    this.#streams.tell(snapshot, this.#unready())
+  }
+
+  close(): void {
+    this.#streams.close()
+    this.server.close()
+    this.server.closeAllConnections()
+  }
+
+  #unready(): readonly string[] {
+    return unreadyReasons(this.#parts.current(), this.#parts.monotonic())
+  }
+
+  #refuseBroken(socket: Socket): void {
+    this.#parts.outcomes.count("http-malformed")
+    socket.on("error", () => {})
+    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    else socket.destroy()
+  }
+
+  async #serve(asked: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on("error", () => {})
+    try {
+      const outcome = await this.#answer(asked, response)
+      this.#parts.outcomes.count(`http-${outcome}`)
+    } catch {
+      this.#parts.outcomes.count("http-failed")
+      if (response.headersSent) response.destroy()
+      else send(response, 500, JSON_TYPE, wrong("this could not be answered; the node's log may say more"))
+    }
+  }
+
+  /** The outcome's name. */
+  async #answer(asked: IncomingMessage, response: ServerResponse): Promise<string> {
+    const { admission } = this.#parts
+    const { method, url = "/", headers } = asked
+    // What a body holds is of no interest here; the connection that brings one ends with the answer.
+    if (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined)
+      response.shouldKeepAlive = false
+    const refuse = (status: number, message: string, outcome: string): string => {
+      send(response, status, JSON_TYPE, wrong(message))
+      return outcome
+    }
+    if (!this.#limit.allows(asked.socket.remoteAddress ?? "", this.#parts.monotonic()))
+      return refuse(429, "too many requests; ask less often", "rate-limited")
+    if (method !== "GET" && method !== "HEAD") {
+      response.setHeader("allow", "GET, HEAD")
+      return refuse(405, "nothing can be changed here; expected GET or HEAD", "method")
+    }
+    if (url.length > LONGEST_URL) return refuse(414, `a path has at most ${LONGEST_URL} characters`, "too-long")
+    if (!admission.isOurs(headers.host))
+      return refuse(421, "expected a Host that names this node's own address, such as localhost", "other-host")
+    const cut = url.indexOf("?")
+    const path = cut === -1 ? url : url.slice(0, cut)
+    const isAuthorised = admission.isAuthorised(headers.authorization)
+    if (path === "/healthz" || path === "/readyz") return this.#health(path, isAuthorised, response)
+    if (!isAuthorised) {
+      response.setHeader("www-authenticate", "Bearer")
+      return refuse(401, "expected 'Authorization: Bearer TOKEN' with the node's token", "unauthorised")
+    }
+    if (path === "/metrics") return this.#metrics(headers.accept, response)
+    if (path === `${API}/events`) return this.#events(method, response)
+    const query = new URLSearchParams(cut === -1 ? "" : url.slice(cut + 1))
+    const answer = path.startsWith(API)
+      ? await answerApi(path, query, this.#parts.current(), this.#parts.coordinator)
+      : undefined
+    if (answer === undefined)
+      return refuse(404, `no such resource; expected /metrics, /healthz, /readyz or ${API}/…`, "unknown")
+    send(response, answer.status, JSON_TYPE, answer.body)
+    return "api"
+  }
+
+  /** The reasons are for whoever may read the rest as well. */
+  #health(path: "/healthz" | "/readyz", mayRead: boolean, response: ServerResponse): string {
+    const reasons = path === "/readyz" ? this.#unready() : []
+    const word = reasons.length > 0 ? "not ready" : path === "/readyz" ? "ready" : "alive"
+    const lines = mayRead ? [word, ...reasons] : [word]
+    send(response, reasons.length > 0 ? 503 : 200, TEXT_TYPE, `${lines.join("\n")}\n`)
+    return "health"
+  }
+
+  #metrics(accept: string | undefined, response: ServerResponse): string {
+    const { current, outcomes, own } = this.#parts
+    const snapshot = current()
+    if (snapshot === undefined) {
+      send(response, 503, TEXT_TYPE, "the node is starting; ask again\n")
+      return "metrics"
+    }
+    const format = formatFor(accept)
+    const families = metrics(snapshot, { ...own(), outcomes: outcomes.all, unready: this.#unready() })
+    send(response, 200, CONTENT_TYPES[format], expose(families, format))
+    return "metrics"
+  }
+
+  #events(method: string, response: ServerResponse): string {
+    if (method === "HEAD") {
+      send(response, 200, "text/event-stream; charset=utf-8", "")
+      return "events"
+    }
+    const snapshot = this.#parts.current()
+    const first = snapshot === undefined ? "" : pictureEvent(snapshot, this.#unready())
+    if (this.#streams.add(response, HEADERS, first)) return "events"
+    send(response, 503, JSON_TYPE, wrong("too many event streams are open"))
+    return "too-many-streams"
+  }
+}
+
+const send = (response: ServerResponse, status: number, type: string, body: string | Buffer): void => {
+  response.writeHead(status, { ...HEADERS, "content-type": type, "content-length": Buffer.byteLength(body) })
+  response.end(body)
+}
