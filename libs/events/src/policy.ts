@@ -20,6 +20,15 @@ import { MasterKeyAead } from "./nts-keys-events.ts"
 
 export const POLICY_SUBJECT = "policy"
 
+/**
+ * Generations of the master key that can be live at a time: what a key ring holds and what one commit announces. A node that has
+ * to serve more serves none, so no policy may ask for it.
+ */
+export const MOST_LIVE_GENERATIONS = 64
+
+/** The active one, and one that a rotation on command announces before the next retires. */
+const BESIDE_ACCEPTED = 2
+
 const Generations = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 64 }))
 
 const fields = {
@@ -113,6 +122,12 @@ export const contradiction = (settings: PolicySettings): string | undefined => {
   return undefined
 }
 
+/** Not asked of events that are there: an older release accepted them, and what is served is bounded by itself. */
+const tooMany = ({ ntsAcceptPast, ntsAcceptFuture }: PolicySettings): string | undefined =>
+  ntsAcceptPast + ntsAcceptFuture + BESIDE_ACCEPTED > MOST_LIVE_GENERATIONS
+    ? `ntsAcceptPast and ntsAcceptFuture must be at most ${MOST_LIVE_GENERATIONS - BESIDE_ACCEPTED} together: a key ring holds ${MOST_LIVE_GENERATIONS} generations`
+    : undefined
+
 /** Refused: `contradiction`. Settings that already hold give no event. */
 export const decide = (state: PolicyState, command: PolicyCommand, context: CommandContext): Decision<PolicyEvent> => {
   const draft: Draft<PolicyState, PolicyEvent> = new Draft(evolve, state, POLICY_SUBJECT, context)
@@ -120,7 +135,8 @@ export const decide = (state: PolicyState, command: PolicyCommand, context: Comm
     ([name, value]) => value !== state.settings[name as keyof PolicySettings]
   )
   const changes = Object.fromEntries(differing) as PolicyChanges
-  const why = contradiction({ ...defaultPolicy, ...state.settings, ...changes })
+  const wished = { ...defaultPolicy, ...state.settings, ...changes }
+  const why = contradiction(wished) ?? tooMany(wished)
   if (why !== undefined) return refuse("contradiction", why)
   if (differing.length > 0) draft.emit(PolicyChanged, { changes })
   return draft.accept()

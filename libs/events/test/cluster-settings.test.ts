@@ -38,6 +38,12 @@ describe("the shared policy", () => {
     }
   })
 
+  it("asks for no more generations than a key ring holds", () => {
+    const story = new Story(policy, policyInitial)
+    expect(story.refused(change({ ntsAcceptPast: 61, ntsAcceptFuture: 2 }), at(0))).toBe("contradiction")
+    expect(story.when(change({ ntsAcceptPast: 60, ntsAcceptFuture: 2 }), at(0))).toEqual(["PolicyChanged"])
+  })
+
   it("never ends up contradicting itself", () => {
     const changes = fc.record(
       {

@@ -8,12 +8,12 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { jetstream } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
 import { overStore } from "@meridian/event-log/commit-store"
 import type { Inspect } from "@meridian/event-log/commit"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { connectNats, type NatsOptions } from "@meridian/event-log/connect"
 import { LogUnavailable } from "@meridian/event-log/event-log"
 import { jetstreamStore } from "@meridian/event-log/jetstream"
@@ -125,10 +125,13 @@ const natsOptions = ({ servers, seedFile, authorityFile }: NatsPlan, node: strin
   ...(authorityFile === undefined ? {} : { tls: { caFile: authorityFile } })
 })
 
+/** A seed is one short line. */
+const LONGEST_SEED_FILE = 4_096
+
 const readSeed = (file: string): Buffer => {
   const exposed = exposure(file, "the nkey")
   if (exposed !== undefined) throw new Error(exposed)
-  const seed = readFileSync(file, "utf8").trim()
+  const seed = readRegularFile(file, LONGEST_SEED_FILE).toString("utf8").trim()
   if (/^SU[A-Z2-7]{56}$/.test(seed)) return Buffer.from(seed)
   throw new Error(`${file} holds no seed of a user's nkey: expected one line that begins with SU`)
 }

@@ -5,7 +5,7 @@
  * handed down as active since ever, so that a worker whose clock is stepped back goes on with it and does not seal with its
  * predecessor again.
  */
-import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
+import { MASTER_KEY_BYTES, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
 import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
@@ -31,7 +31,9 @@ export interface Wanted {
 export const wantedKeys = (fold: ClusterFold, now: number): Wanted => {
   const { nts, symmetric } = fold
   const usable = new Set([...acceptedGenerations(nts, now), ...pendingGenerations(nts, now)])
-  return { generations: nts.live.filter((it) => usable.has(it)), sets: acceptedSets(symmetric, now) }
+  // The newest, should an older release's policy have asked for more than a ring holds.
+  const generations = nts.live.filter((it) => usable.has(it)).slice(-MAXIMUM_GENERATIONS)
+  return { generations, sets: acceptedSets(symmetric, now) }
 }
 
 /** The keys behind what is wanted. */

@@ -9,10 +9,11 @@ import { ntsKeyPlace } from "@meridian/event-log/sealing"
 import { type Aead, type AeadParameters, aeadParameters } from "@meridian/auth/aead"
 import { nobleAeads } from "@meridian/auth/aead-noble"
 import { COOKIE_AEAD, COOKIE_NONCE_BYTES, openCookie, sealCookie } from "@meridian/auth/cookie"
-import { type Generation, KeyRing } from "@meridian/auth/key-ring"
+import { type Generation, KeyRing, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
 import { KeyTable } from "@meridian/auth/key-table"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import type { NtsGeneration } from "@meridian/events/nts-keys"
+import { MOST_LIVE_GENERATIONS } from "@meridian/events/policy"
 import { ClockRelay, CLOCK_QUEUE_LENGTH } from "../src/clock-relay.ts"
 import { clockAggregate, ClusterFold, memberAggregate, policyAggregate } from "../src/cluster-fold.ts"
 import { carryOut, type Writer } from "../src/command.ts"
@@ -163,6 +164,10 @@ describe("what a node serves with", () => {
     expect(parsed.ring.activeAt((START + 30_000) / 1_000 - 3_600)?.id).toBe(2)
     expect(parsed.ring.activeAt((START + 45_000) / 1_000)?.id).toBe(3)
     expect(parsed.table).toEqual(KeyTable.of([]).withTrusted([]))
+  })
+
+  it("and the policy agree on how many generations may be live", () => {
+    expect(MOST_LIVE_GENERATIONS).toBe(MAXIMUM_GENERATIONS)
   })
 
   it("leaves out what has retired or cannot be opened, and changes its signature with what it says", () => {

@@ -1,6 +1,10 @@
 /** ntp.conf `driftfile`: the frequency correction in ppm as one number of text, replaced as a whole. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs"
+import { renameSync, writeFileSync } from "node:fs"
+import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import type { KnownFrequency } from "./upstream.ts"
+
+/** One number, and what older programs wrote after it. */
+const LONGEST_FILE = 65_536
 
 /** No oscillator in use is worse; what is over it is no drift. ppm, as NTPsec's MAXFREQ. */
 const GREATEST_PPM = 500
@@ -21,10 +25,10 @@ export class DriftFile {
   read(): KnownFrequency | string | undefined {
     let text: string
     try {
-      text = readFileSync(this.path, "utf8")
+      text = readRegularFile(this.path, LONGEST_FILE).toString("utf8")
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      return code === "ENOENT" ? undefined : `drift file ${this.path} cannot be read (${message}): it is ignored`
+      const reason = error instanceof FileNotRead ? error.reason : String(error)
+      return reason === "ENOENT" ? undefined : `drift file ${this.path} cannot be read (${reason}): it is ignored`
     }
     const [word = ""] = text.trim().split(/\s+/)
     const ppm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(word) ? Number(word) : NaN

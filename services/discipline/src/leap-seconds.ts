@@ -1,6 +1,6 @@
 /** Leap seconds: what the file and the sources say, the moment one takes effect, and the smear. */
 import { createHash } from "node:crypto"
-import { readFileSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { ANNOUNCE_SECONDS, type ArmedLeap, decideLeap } from "@meridian/algorithms/leap"
 import {
   type LeapFile,
@@ -11,7 +11,11 @@ import {
 } from "@meridian/algorithms/leap-file"
 import { type Smear, smearAt, smearBefore, smearOff, type SmearOptions } from "@meridian/algorithms/smear"
 import type { LeapTableReport } from "@meridian/ipc/discipline-report"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { Leap } from "@meridian/time/clock-curve"
+
+/** The official file has some ten thousand bytes. */
+const LONGEST_FILE = 1_048_576
 
 /** How often the file is looked at, seconds. */
 const FILE_INTERVAL = 3_600
@@ -114,7 +118,7 @@ export class LeapSeconds {
       if (mark !== this.fileRead) {
         this.fileRead = mark
         this.file = undefined
-        const parsed = parseLeapFile(readFileSync(this.path, "utf8"), !this.hashIgnored)
+        const parsed = parseLeapFile(readRegularFile(this.path, LONGEST_FILE).toString("utf8"), !this.hashIgnored)
         const verified = "_tag" in parsed || this.hashIgnored ? parsed : verifyLeapFile(parsed, sha1)
         if ("_tag" in verified) this.warn(`leap second file ${this.path} is not used: ${verified.message}`)
         else this.file = verified

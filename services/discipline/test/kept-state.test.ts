@@ -1,4 +1,5 @@
 /** The drift file, the leap second file, events on their way out: good ones and bad ones. */
+import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { readFileSync, statSync, writeFileSync } from "node:fs"
 import fc from "fast-check"
@@ -168,5 +169,13 @@ describe("events", () => {
     outbox.add({ _tag: "Step", offset: 1, reason: "x".repeat(1_000), measurements })
     outbox.flush(0)
     expect(sent[0]).toMatchObject({ reason: "x".repeat(256), measurements: measurements.slice(0, 64) })
+  })
+})
+
+describe("a file that is a pipe", () => {
+  it("is not waited for: the clock goes on, and says so", () => {
+    const pipe = folder.file("pipe")
+    execFileSync("mkfifo", [pipe])
+    expect(new DriftFile(pipe).read()).toMatch(/cannot be read \(a pipe, socket or device/)
   })
 })
