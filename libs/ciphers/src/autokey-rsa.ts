@@ -22,13 +22,13 @@ const opensslName = (digest: SignatureDigest): string => digest.toLowerCase()
 
 const OAEP = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: "sha1" }
 
-/** Whether the key is RSA and of a size that is worked with. */
-const isWorkable = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean =>
-  asymmetricKeyType === "rsa" &&
-  (asymmetricKeyDetails?.modulusLength ?? Infinity) <= 8 * LONGEST_MODULUS_BYTES &&
-  (asymmetricKeyDetails?.publicExponent ?? 0n) < 1n << BigInt(LONGEST_EXPONENT_BITS)
-
-const modulusBytesOf = (key: KeyObject): number => Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)
+/** Octets of the modulus; undefined where the key is not RSA or not of a size that is worked with. */
+const workableBytes = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): number | undefined => {
+  if (asymmetricKeyType !== "rsa" || asymmetricKeyDetails === undefined) return undefined
+  const { modulusLength = Infinity, publicExponent = 0n } = asymmetricKeyDetails
+  const isWorkable = modulusLength <= 8 * LONGEST_MODULUS_BYTES && publicExponent < 1n << BigInt(LONGEST_EXPONENT_BITS)
+  return isWorkable ? Math.ceil(modulusLength / 8) : undefined
+}
 
 /** What the function gives, or undefined when OpenSSL objects: to a stranger's key, signature or ciphertext. */
 const orUndefined = <A>(action: () => A): A | undefined => {
@@ -41,9 +41,10 @@ const orUndefined = <A>(action: () => A): A | undefined => {
 
 const publicKey = (open: () => KeyObject): RsaPublicKey | undefined => {
   const key = orUndefined(open)
-  if (key === undefined || !isWorkable(key)) return undefined
+  const modulusBytes = key && workableBytes(key)
+  if (key === undefined || modulusBytes === undefined) return undefined
   return {
-    modulusBytes: modulusBytesOf(key),
+    modulusBytes,
     verify: (digest, message, signature) =>
       orUndefined(() => verify(opensslName(digest), message, key, signature)) ?? false,
     encrypt: (text) => orUndefined(() => publicEncrypt({ key, ...OAEP }, text))
@@ -52,10 +53,11 @@ const publicKey = (open: () => KeyObject): RsaPublicKey | undefined => {
 
 const privateKey = (pkcs8: Uint8Array): RsaPrivateKey | undefined => {
   const key = orUndefined(() => createPrivateKey({ key: Buffer.from(pkcs8), format: "der", type: "pkcs8" }))
-  if (key === undefined || !isWorkable(key)) return undefined
+  const modulusBytes = key && workableBytes(key)
+  if (key === undefined || modulusBytes === undefined) return undefined
   const itsPublic = createPublicKey(key)
   return {
-    modulusBytes: modulusBytesOf(key),
+    modulusBytes,
     publicPkcs1: new Uint8Array(itsPublic.export({ format: "der", type: "pkcs1" })),
     publicSpki: new Uint8Array(itsPublic.export({ format: "der", type: "spki" })),
     sign: (digest, message) => sign(opensslName(digest), message, key),

@@ -31,6 +31,8 @@ export class SessionKeys {
   private readonly inputView = new DataView(this.input.buffer)
   private readonly key = new Uint8Array(MAXIMUM_DIGEST_BYTES)
   private readonly keyView = new DataView(this.key.buffer)
+  /** The part of `key` that the digest fills. */
+  private readonly filled: Uint8Array
   private readonly digest = new Uint8Array(MAXIMUM_DIGEST_BYTES)
 
   /** @throws RangeError for a digest that this platform lacks, and for a cipher */
@@ -40,6 +42,7 @@ export class SessionKeys {
     this.port = port
     this.algorithm = algorithm
     this.keyBytes = port.digest(algorithm, NO_KEY, this.input, 0, 16, this.key)
+    this.filled = this.key.subarray(0, this.keyBytes)
     this.macBytes = KEY_ID_BYTES + Math.min(this.keyBytes, CUT_DIGEST_BYTES)
   }
 
@@ -52,7 +55,7 @@ export class SessionKeys {
     inputView.setUint32(addresses, keyId)
     inputView.setUint32(addresses + 4, cookie)
     this.port.digest(this.algorithm, NO_KEY, input, 0, addresses + 8, this.key)
-    return this.key.subarray(0, this.keyBytes)
+    return this.filled
   }
 
   /** The first 32 bits of the session key: the id of the packet before, in a key list (RFC 5906 §9.2). */

@@ -26,6 +26,9 @@ export interface RequestAddresses {
   readonly length: number
 }
 
+/** The client's address and the server's. */
+type AddressViews = readonly [Uint8Array, Uint8Array]
+
 interface Pair {
   source: Uint8Array
   destination: Uint8Array
@@ -42,6 +45,9 @@ export class SessionServer {
   private readonly forward: Pair = { source: new Uint8Array(0), destination: new Uint8Array(0) }
   private readonly backward: Pair = { source: new Uint8Array(0), destination: new Uint8Array(0) }
   private readonly addresses: Uint8Array
+  /** Each slot's addresses as they lie in `addresses`, of IPv4 and of IPv6: made once, not for each packet. */
+  private readonly short: readonly AddressViews[]
+  private readonly long: readonly AddressViews[]
   private readonly lengths: Uint8Array
   private readonly states: Uint8Array
   private readonly offsets: Int32Array
@@ -62,6 +68,8 @@ export class SessionServer {
     this.packetBytes = HEADER_BYTES + this.keys.macBytes
     this.addresses = new Uint8Array(slots * 32)
     this.lengths = new Uint8Array(slots)
+    this.short = this.pairsOf(slots, 4)
+    this.long = this.pairsOf(slots, 16)
     this.states = new Uint8Array(slots)
     this.offsets = new Int32Array(slots)
     this.keyIds = new Uint32Array(slots)
@@ -131,11 +139,15 @@ export class SessionServer {
     this.used = 0
   }
 
+  private pairsOf(slots: number, length: number): readonly AddressViews[] {
+    return Array.from({ length: slots }, (_, slot) => [
+      this.addresses.subarray(slot * 32, slot * 32 + length),
+      this.addresses.subarray(slot * 32 + 16, slot * 32 + 16 + length)
+    ])
+  }
+
   private pairOf(slot: number): void {
-    const { addresses } = this
-    const length = this.lengths[slot]!
-    const client = addresses.subarray(slot * 32, slot * 32 + length)
-    const server = addresses.subarray(slot * 32 + 16, slot * 32 + 16 + length)
+    const [client, server] = (this.lengths[slot] === 4 ? this.short : this.long)[slot]!
     this.forward.source = client
     this.forward.destination = server
     this.backward.source = server
