@@ -155,6 +155,7 @@ export class ClockDiscipline {
           leader.rootDispersion +
           Math.max(Math.abs(combined.offset - leader.offset), majorityApart(decision.used, combined.offset)) +
           (byId.get(leader.id)?.readingError ?? 0) +
+          (byId.get(leader.id)?.offBest(now) ?? 0) +
           (byId.get(leader.id)?.estimator.leapt ?? 0),
         at: now
       }

@@ -158,6 +158,17 @@ export class TrackedSource {
     return filterOutput({ stages }, now, this.#precision)
   }
 
+  /**
+   * How far the estimate is from what the sample of least delay of the last eight said, seconds. The truth is within half of
+   * that delay of that sample; from the estimate it may be so much farther.
+   */
+  offBest(now: number): number {
+    const best = this.peerVariables(now)
+    const estimate = this.estimate(now)
+    if (best === undefined || estimate === undefined) return 0
+    return Math.abs(estimate.offset - estimate.frequency * (now - best.time) - best.offset)
+  }
+
   /** What the system process judges it by. The offset is against the uncorrected clock. */
   view(now: number, pollInterval: number): SourceView {
     const { id, prefer, noselect, alwaysTrue } = this.configuration
