@@ -112,6 +112,17 @@ export const includeDirective = row({
   reload: "restart"
 })
 
+export const sourcedirDirective = row({
+  name: "sourcedir",
+  operands: { directory: one(path("DIR")) },
+  repeatable: true,
+  default: "none",
+  meaning:
+    "Reads server, pool and peer lines from every *.sources of a directory, which need not exist: DHCP hooks write there, then run `meridian reload`.",
+  documented: "chrony.conf(5)",
+  reload: "live"
+})
+
 /** Every row, in the order of the reference. */
 export const DIRECTIVES: readonly Directive[] = [
   portDirective,
@@ -129,7 +140,8 @@ export const DIRECTIVES: readonly Directive[] = [
   ...DISCIPLINE_DIRECTIVES,
   ...CLUSTER_DIRECTIVES,
   controlDirective,
-  includeDirective
+  includeDirective,
+  sourcedirDirective
 ]
 
 const rowsByWord: ReadonlyMap<string, Directive> = new Map(

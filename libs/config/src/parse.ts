@@ -3,7 +3,7 @@
  * every line is looked at and every error is reported. Files are read by the caller's function, so this stays pure.
  */
 import { errorAt, quoted, type Diagnostic, type Location } from "./diagnostic.ts"
-import { includeDirective } from "./directives.ts"
+import { includeDirective, sourcedirDirective } from "./directives.ts"
 import type { UnreadLine } from "./dialect.ts"
 import { findKnownWord } from "./known-words.ts"
 import { lex } from "./lexer.ts"
@@ -67,6 +67,9 @@ export const resolveInclude = (path: string, from: string): string => {
   return (joined.startsWith("/") ? "/" : "") + parts.join("/")
 }
 
+/** What a *.sources file may hold. */
+const SOURCE_WORDS: ReadonlySet<string> = new Set(["server", "pool", "peer"])
+
 class ConfigurationReader {
   readonly #readFile: ReadFile
   readonly #statements: Statement[] = []
@@ -128,6 +131,33 @@ class ConfigurationReader {
     for (const name of names) this.read(directory + name, includedAt, stack)
   }
 
+  /** As chrony: the entries that end in .sources, of which each may be missing, like the directory. */
+  #readSources(directory: string, from: Location, stack: readonly string[]): void {
+    const result = this.#readFile(directory, from.file)
+    if (!result.ok) return
+    if (!("entries" in result)) {
+      this.#diagnostics.push(errorAt(from, `${quoted(directory)} is a file, expected a directory of *.sources`))
+      return
+    }
+    const names = result.entries.filter((entry) => entry.endsWith(".sources") && !entry.startsWith(".")).toSorted()
+    const within = directory.endsWith("/") ? directory : `${directory}/`
+    const before = this.#statements.length
+    for (const name of names) this.read(within + name, from, stack)
+    for (const { directive, location } of this.#statements.splice(before).filter((one) => !this.#keepSource(one)))
+      this.#diagnostics.push(
+        errorAt(
+          location,
+          `found '${directive.name}', expected server, pool or peer: a *.sources file holds nothing else`
+        )
+      )
+  }
+
+  #keepSource(statement: Statement): boolean {
+    const isSource = SOURCE_WORDS.has(statement.directive.name)
+    if (isSource) this.#statements.push(statement)
+    return isSource
+  }
+
   #readBytes(path: string, bytes: Uint8Array, where: Location, stack: readonly string[]): void {
     this.#files.push(path)
     this.#bytes += bytes.length
@@ -153,6 +183,12 @@ class ConfigurationReader {
   }
 
   #add(statement: Statement, stack: readonly string[]): void {
+    const [sourcedir] = statementsOf([statement], sourcedirDirective)
+    if (sourcedir !== undefined) {
+      const { location, places, values } = sourcedir
+      this.#readSources(resolveInclude(values.directory, location.file), places.get("directory") ?? location, stack)
+      return
+    }
     const [include] = statementsOf([statement], includeDirective)
     if (include === undefined) {
       this.#statements.push(statement)

@@ -329,3 +329,37 @@ describe("includefile", () => {
     expect(resolveInclude(path, file)).toBe(expected)
   })
 })
+
+describe("sourcedir", () => {
+  const files: Record<string, string> = {
+    "/run/dhcp/b.sources": "pool b.example iburst",
+    "/run/dhcp/a.sources": "server a.example\nrestrict default ignore",
+    "/run/dhcp/c.conf": "server c.example"
+  }
+  const readFile: ReadFile = (path) => {
+    const text = files[path]
+    if (text !== undefined) return { ok: true, bytes: new TextEncoder().encode(text) }
+    const entries = Object.keys(files).filter((file) => file.startsWith(`${path}/`))
+    if (entries.length === 0) return { ok: false, reason: "no such file" }
+    return { ok: true, entries: entries.map((file) => file.slice(path.length + 1)) }
+  }
+
+  it("reads the servers of every *.sources, refuses anything else, and may be missing", () => {
+    const { statements, diagnostics } = parseText(
+      "/etc/ntp.conf",
+      "sourcedir /run/none\nsourcedir /run/dhcp\nserver z",
+      readFile
+    )
+    expect(statements.map(({ directive, location }) => `${directive.name} ${location.file}`)).toEqual([
+      "server /run/dhcp/a.sources",
+      "pool /run/dhcp/b.sources",
+      "server /etc/ntp.conf"
+    ])
+    expect(diagnostics.map(({ file, line, message }) => [file, line, message])).toEqual([
+      ["/run/dhcp/a.sources", 2, "found 'restrict', expected server, pool or peer: a *.sources file holds nothing else"]
+    ])
+    expect(parseText("/etc/ntp.conf", "sourcedir /run/dhcp/c.conf", readFile).diagnostics[0]?.message).toContain(
+      "is a file"
+    )
+  })
+})

@@ -33,8 +33,8 @@ export interface LogOptions {
 
 export interface Log {
   readonly layer: Layer.Layer<never>
-  /** Opens the file anew, for logrotate's rename followed by SIGHUP. */
-  readonly reopen: () => void
+  /** Opens the file anew, for logrotate's rename followed by SIGHUP; or another one, where there was a file before. */
+  readonly reopen: (file?: string) => void
 }
 
 const COLOUR: Record<string, string> = {
@@ -81,5 +81,8 @@ export const openLog = (options: LogOptions): Log => {
     if (cause.reasons.length > 0) fields["cause"] = Cause.pretty(cause)
     log[LEVELS[logLevel]](fields, text.join(" "))
   })
-  return { layer: Logger.layer([logger]), reopen: () => (options.file === undefined ? undefined : target.reopen()) }
+  return {
+    layer: Logger.layer([logger]),
+    reopen: (file) => (options.file === undefined ? undefined : target.reopen(file))
+  }
 }

@@ -21,6 +21,8 @@ import {
 } from "@meridian/config/command-lines"
 import { type CommandLine, renderHelp } from "@meridian/config/flags"
 import { clientsCommand } from "./clients-command.ts"
+import { configShowCommand } from "./config-check.ts"
+import { reloadCommand } from "./reload-command.ts"
 import { sourcesCommand } from "./sources-command.ts"
 import { initCommand } from "./init-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
@@ -36,7 +38,9 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   clients: clientsCommand,
   waitsync: waitsyncCommand,
   init: initCommand,
-  config: configCheckCommand,
+  reload: reloadCommand,
+  "config check": configCheckCommand,
+  "config show": configShowCommand,
   log: logCommand,
   explain: explainCommand,
   signd: signdCommand,
@@ -62,6 +66,8 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian waitsync [SECONDS]     returns when the clock is synchronised
   meridian init [PURPOSE]         a configuration to start from
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to
+  meridian config show            what the running node runs by, and where each line comes from
+  meridian reload [--check]       has the running node read its configuration again
   meridian config reference       every directive: syntax, default, meaning
   meridian log [--follow]         the events of the node's log
   meridian keys list              the keys in use; also rotate, revoke GENERATION, export

@@ -11,6 +11,7 @@ import { runInit } from "./init-command.ts"
 import { runKeys } from "./keys-command.ts"
 import { runLog } from "./log-command.ts"
 import { runQuery } from "./query-command.ts"
+import { runReload } from "./reload-command.ts"
 import { runSources } from "./sources-command.ts"
 import { runStatus } from "./status-command.ts"
 import { runTracking } from "./tracking-command.ts"
@@ -53,7 +54,8 @@ const commands: Record<string, () => number | Promise<number>> = {
   clients: () => runClients(programRoot, args),
   waitsync: () => runWaitsync(programRoot, args),
   init: () => runInit(programRoot, args),
-  config: () => checkConfiguration(args),
+  reload: () => runReload(programRoot, args),
+  config: () => checkConfiguration(programRoot, args),
   log: () => runLog(programRoot, args),
   keys: () => runKeys(programRoot, args),
   cluster: () => runCluster(programRoot, args),

@@ -9,6 +9,8 @@ import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { NodeUnreachable } from "./status.ts"
 
 const PATIENCE_MS = 5_000
+/** Of what the node has to do first. */
+const LONG_PATIENCE_MS = 60_000
 
 /** Flags of the commands that ask a running node one thing. */
 export const nodeFlags = {
@@ -22,11 +24,15 @@ export const sourcesCommand = defineFlags({
   flags: nodeFlags
 })
 
-/** GET a resource of the node's control socket. */
-export const askNode = <A>(stateDirectory: string, path: string): Promise<A | NodeUnreachable> =>
+/** Asks for a resource of the node's control socket. */
+export const askNode = <A>(
+  stateDirectory: string,
+  path: string,
+  method: "GET" | "POST" = "GET"
+): Promise<A | NodeUnreachable> =>
   new Promise((done) => {
     const no = (why: string): void => done(new NodeUnreachable(`the node in ${stateDirectory} ${why}`))
-    const asking = request({ socketPath: join(stateDirectory, CONTROL_SOCKET_NAME), path }, (response) => {
+    const asking = request({ socketPath: join(stateDirectory, CONTROL_SOCKET_NAME), path, method }, (response) => {
       const chunks: Buffer[] = []
       response.on("data", (chunk: Buffer) => chunks.push(chunk))
       response.on("end", () => {
@@ -39,7 +45,8 @@ export const askNode = <A>(stateDirectory: string, path: string): Promise<A | No
         }
       })
     })
-    asking.setTimeout(PATIENCE_MS, () => asking.destroy(new Error(`no answer within ${PATIENCE_MS / 1e3} s`)))
+    const patience = method === "POST" ? LONG_PATIENCE_MS : PATIENCE_MS
+    asking.setTimeout(patience, () => asking.destroy(new Error(`no answer within ${patience / 1e3} s`)))
     asking.on("error", ({ code, message }: NodeJS.ErrnoException) => {
       if (code === "ENOENT" || code === "ECONNREFUSED")
         no("does not run; start one with `meridian up` or name another with --state DIR")

@@ -115,10 +115,11 @@ process.on("SIGHUP", () => {})
 
 service.start()
 channel.run({
-  // Sources and settings are those it started with: another configuration takes another process.
-  take: ({ keys, autokey }) => {
+  // Settings besides sources are those it started with: others take another process, which the supervisor starts.
+  take: async ({ keys, autokey, configuration: { sources: now } }) => {
     service.useKeys(readServingKeys(keys).table)
     service.useAutokey(autokey)
+    service.useSources(now, now.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined)
   },
   obey: (told) => {
     if (told.type === "drain") end(0)

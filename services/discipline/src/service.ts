@@ -69,7 +69,7 @@ const DRIFT_DEVIATION = 1e-6
 
 export class DisciplineService {
   private readonly surroundings: ServiceSurroundings
-  private readonly configuration: DisciplineConfiguration
+  private configuration: DisciplineConfiguration
   private readonly digests: LateDigests
   private readonly macs: SymmetricMacs
   private readonly drift: DriftFile | undefined
@@ -196,6 +196,17 @@ export class DisciplineService {
 
   useAutokey(client: AutokeyClient | null): void {
     this.autokey?.use(client)
+  }
+
+  /**
+   * Other sources: those that did not change keep what is known of them.
+   * @param digests where one of them has a key
+   */
+  useSources(sources: DisciplineConfiguration["sources"], digests: DigestPort | undefined): void {
+    this.digests.port ??= digests
+    if (this.hasStopped || JSON.stringify(sources) === JSON.stringify(this.configuration.sources)) return
+    this.configuration = { ...this.configuration, sources }
+    this.upstreams.useLines(sources)
   }
 
   /** @param digests for their keys */

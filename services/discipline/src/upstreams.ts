@@ -83,8 +83,8 @@ export class Upstreams {
   readonly passive: PassivePeers
   private readonly surroundings: UpstreamSurroundings
   private readonly listener: UpstreamListener
-  private readonly lines: readonly UpstreamConfiguration[]
-  private readonly configured: ReadonlyMap<string, UpstreamConfiguration>
+  private lines: readonly UpstreamConfiguration[]
+  private configured: ReadonlyMap<string, UpstreamConfiguration>
   private readonly set: AssociationSet
   private readonly sockets: UpstreamSockets
   private readonly serving: readonly ServingEndpoint[]
@@ -100,8 +100,7 @@ export class Upstreams {
   constructor(configuration: DisciplineConfiguration, surroundings: UpstreamSurroundings, listener: UpstreamListener) {
     this.surroundings = surroundings
     this.listener = listener
-    // Of two lines about one host the first counts; the second is refused, and said to be, when it begins.
-    this.configured = new Map(configuration.sources.toReversed().map((source) => [source.host, source]))
+    this.configured = byHost(configuration.sources)
     this.lines = configuration.sources
     const maxclock = configuration.tos.maxclock ?? defaultSetOptions.maxclock
     this.set = new AssociationSet(
@@ -152,21 +151,38 @@ export class Upstreams {
 
   /** Begins to ask. */
   start(): void {
-    for (const source of this.lines) {
-      const { host, port, keyId, nts, autokey } = source
-      const { macs, autokey: keeper } = this.surroundings
-      const authentication = (endpoint: Endpoint) => {
-        if (nts !== null) return networkTimeSecurity(undefined)
-        if (autokey && keeper !== undefined) {
-          const mode = source.kind === "peer" ? "symmetric" : "client"
-          return keeper.source(endpoint, mode, autokey.ident ?? undefined)
-        }
-        return keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
-      }
-      const address = numericAddress(host)
-      const options = optionsOf(source)
-      this.act(this.set.configure(this.moment(), { kind: source.kind, host, address, port, options, authentication }))
+    for (const source of this.lines) this.begin(source)
+  }
+
+  /** Other lines: what is in both goes on as it is, what is not any more ends, what is new or said otherwise begins. */
+  useLines(lines: readonly UpstreamConfiguration[]): void {
+    const before = this.configured
+    const after = byHost(lines)
+    const isSame = (host: string): boolean => JSON.stringify(before.get(host)) === JSON.stringify(after.get(host))
+    this.lines = lines
+    this.configured = after
+    for (const host of before.keys()) {
+      if (isSame(host)) continue
+      this.unresolved.delete(host)
+      this.act(this.set.unpeer(host))
     }
+    for (const [host, source] of after) if (!isSame(host)) this.begin(source)
+  }
+
+  private begin(source: UpstreamConfiguration): void {
+    const { host, port, keyId, nts, autokey } = source
+    const { macs, autokey: keeper } = this.surroundings
+    const authentication = (endpoint: Endpoint) => {
+      if (nts !== null) return networkTimeSecurity(undefined)
+      if (autokey && keeper !== undefined) {
+        const mode = source.kind === "peer" ? "symmetric" : "client"
+        return keeper.source(endpoint, mode, autokey.ident ?? undefined)
+      }
+      return keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
+    }
+    const address = numericAddress(host)
+    const options = optionsOf(source)
+    this.act(this.set.configure(this.moment(), { kind: source.kind, host, address, port, options, authentication }))
   }
 
   get all(): readonly Upstream[] {
@@ -450,6 +466,10 @@ export class Upstreams {
     }
   }
 }
+
+/** Of two lines about one host the first counts; the second is refused, and said to be, when it begins. */
+const byHost = (lines: readonly UpstreamConfiguration[]): ReadonlyMap<string, UpstreamConfiguration> =>
+  new Map(lines.toReversed().map((source) => [source.host, source]))
 
 const refusals = {
   "duplicate-host": "is configured twice; the first line counts",

@@ -5,20 +5,20 @@ import { join } from "node:path"
 import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
 
 /** What may be asked for. */
-export const resources = ["/status", "/sources", "/tracking", "/snapshot", "/clients"] as const
+export const resources = ["/status", "/sources", "/tracking", "/snapshot", "/clients", "/config", "/reload"] as const
 export type Resource = (typeof resources)[number]
 
 /** @param read the resource as it stands; undefined while the node cannot say */
-const answerTo = (
+const answerTo = async (
   method: string | undefined,
   url: string | undefined,
   read: (resource: Resource, query: URLSearchParams) => unknown
 ) => {
   const [path, query = ""] = (url ?? "").split("?")
   const resource = resources.find((known) => known === path)
-  if (method !== "GET" || resource === undefined)
-    return [404, { error: `no such resource; expected GET of ${resources.join(", ")}` }] as const
-  const now = read(resource, new URLSearchParams(query))
+  if (resource === undefined || method !== (resource === "/reload" ? "POST" : "GET"))
+    return [404, { error: `no such resource; expected GET of ${resources.join(", ")}, but POST of /reload` }] as const
+  const now = await read(resource, new URLSearchParams(query))
   return now === undefined ? ([503, { error: "the node is starting; ask again" }] as const) : ([200, now] as const)
 }
 
@@ -30,9 +30,10 @@ export const openControlSocket = async (
   const path = join(stateDirectory, CONTROL_SOCKET_NAME)
   rmSync(path, { force: true })
   const server = createServer((asked, response) => {
-    const [code, body] = answerTo(asked.method, asked.url, read)
-    response.writeHead(code, { "content-type": "application/json" })
-    response.end(`${JSON.stringify(body)}\n`)
+    void answerTo(asked.method, asked.url, read).then(([code, body]) => {
+      response.writeHead(code, { "content-type": "application/json" })
+      response.end(`${JSON.stringify(body)}\n`)
+    })
   })
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject)

@@ -22,8 +22,8 @@ const MOST_BYTES = 16 * 1024 * 1024
 const MOST_PROBLEMS = 20
 
 export class KeyBoard {
-  private readonly file: KeyFilePlan | undefined
-  private readonly sendCryptoNak: boolean
+  private file: KeyFilePlan | undefined
+  private sendCryptoNak: boolean
   private readonly changed: (keys: ServingKeys) => void
   private readonly hashes: ReadonlySet<string>
   private fromFile: Symmetric = []
@@ -70,6 +70,14 @@ export class KeyBoard {
   useLog(keys: ServingKeys): void {
     this.fromLog = keys
     this.changed(this.keys)
+  }
+
+  /** Another file, other trusted keys; {@link readFile} is the caller's next step. */
+  use(file: KeyFilePlan | undefined, sendCryptoNak: boolean): void {
+    if (file?.file !== this.file?.file) this.fromFile = []
+    this.file = file
+    this.sendCryptoNak = sendCryptoNak
+    if (file === undefined) this.changed(this.keys)
   }
 
   /**

@@ -1,21 +1,23 @@
 /**
  * `meridian up`: reads flags and configuration, starts the node, prints the first screen, obeys signals.
  *
- * SIGTERM and SIGINT drain and exit 0 (a second one ends at once), SIGHUP replaces the workers one by one and reopens
- * the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
+ * SIGTERM and SIGINT drain and exit 0 (a second one ends at once), SIGHUP reads the configuration again, replaces the workers one
+ * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
 import { availableParallelism } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
-import { formatDiagnostics } from "@meridian/config/diagnostic"
+import { formatDiagnostic, formatDiagnostics, isError } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
-import { loadSettings } from "@meridian/config/load"
+import { type Loaded, loadSettings } from "@meridian/config/load"
+import { describeOrigin } from "@meridian/config/rendering"
 import type { Settings } from "@meridian/config/settings"
 import { machineAddresses, readConfigurationFile } from "@meridian/system/configuration-files"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { serviceManager } from "@meridian/system/service-manager"
+import type { ReloadReport } from "@meridian/ipc/reload-report"
 import { openLog } from "@meridian/ipc/log"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import * as Effect from "effect/Effect"
@@ -24,6 +26,7 @@ import * as Semaphore from "effect/Semaphore"
 import manifest from "../package.json" with { type: "json" }
 import { listeningOn, type NodePlan, type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
+import { changesBetween, formatChange, runningLines, settingLines } from "./reload.ts"
 import { firstScreen } from "./screen.ts"
 
 const programRoot = resolve(import.meta.dirname, "../../..")
@@ -40,6 +43,8 @@ const fail = (code: 1 | 2, message: string): never => {
 interface Started {
   readonly settings: Settings
   readonly stateFlag: string
+  /** Reads the file again, under the same flags. */
+  readonly load: () => Loaded
 }
 
 const readSettings = (args: readonly string[]): Started => {
@@ -50,31 +55,37 @@ const readSettings = (args: readonly string[]): Started => {
     process.exit(0)
   }
   const { values } = parsed.value
-  const loaded = loadSettings({
-    file: values.config,
-    readFile: readConfigurationFile,
-    overrides: upOverrides(values),
-    machine: { cores: availableParallelism(), interfaces: machineAddresses() }
-  })
+  const load = (): Loaded =>
+    loadSettings({
+      file: values.config,
+      readFile: readConfigurationFile,
+      overrides: upOverrides(values),
+      machine: { cores: availableParallelism(), interfaces: machineAddresses() }
+    })
+  const loaded = load()
   if (loaded.diagnostics.length > 0)
     process.stderr.write(`${formatDiagnostics(loaded.diagnostics, { colour: colours })}\n`)
   if (!loaded.usable)
     return fail(2, `${values.config ?? "the command line"} cannot be used as it is; nothing was started`)
-  return { settings: loaded.settings, stateFlag: values.state === undefined ? "" : ` --state ${values.state}` }
+  return { settings: loaded.settings, stateFlag: values.state === undefined ? "" : ` --state ${values.state}`, load }
 }
 
 const planOf = (settings: Settings): NodePlan => {
   const stateDirectory = settings.stateDirectory.value ?? defaultStateDirectory(programRoot, isRoot, process.env)
+  return nodePlan(settings, {
+    version: manifest.version,
+    programRoot,
+    stateDirectory: resolve(stateDirectory),
+    native: native.addon !== undefined,
+    clusterKey
+  })
+}
+
+const planOrFail = (settings: Settings): NodePlan => {
   if (settings.user.value !== undefined && !isRoot)
     fail(1, `--user ${settings.user.value} needs root: start as root, or leave --user away`)
   try {
-    return nodePlan(settings, {
-      version: manifest.version,
-      programRoot,
-      stateDirectory: resolve(stateDirectory),
-      native: native.addon !== undefined,
-      clusterKey
-    })
+    return planOf(settings)
   } catch (error) {
     return fail(1, (error as Error).message)
   }
@@ -83,13 +94,20 @@ const planOf = (settings: Settings): NodePlan => {
 /** How often a service manager that does not watch hears how the node does. */
 const STATUS_LINE_MS = 10_000
 
-type Signal = "SIGTERM" | "SIGINT" | "SIGHUP"
+/** A signal, or a reload that somebody waits for. */
+type Asked =
+  | "SIGTERM"
+  | "SIGINT"
+  | "SIGHUP"
+  | { readonly check: boolean; readonly done: (report: ReloadReport) => void }
 
 // Children inherit the environment, and the key is the coordinator's alone.
 const clusterKey = process.env[CLUSTER_KEY_VARIABLE]
 delete process.env[CLUSTER_KEY_VARIABLE]
-const { settings, stateFlag } = readSettings(process.argv.slice(2))
-const plan = planOf(settings)
+const { settings, stateFlag, load } = readSettings(process.argv.slice(2))
+const plan = planOrFail(settings)
+/** What was taken up last. */
+let applied = settings
 const openLogOrFail = () => {
   const file = settings.logfile.value
   try {
@@ -100,18 +118,46 @@ const openLogOrFail = () => {
 }
 const log = openLogOrFail()
 
-const reload = (node: RunningNode): Effect.Effect<void> =>
-  Effect.logInfo("replacing the workers one by one (SIGHUP)").pipe(
-    Effect.andThen(node.reload),
-    Effect.andThen(Effect.logInfo("the workers are replaced"))
-  )
+/** Reads the configuration again and has the node work by it; a bad one changes nothing. */
+const reload = (node: RunningNode, check: boolean) =>
+  Effect.gen(function* () {
+    const loaded = load()
+    const diagnostics = loaded.diagnostics.map((diagnostic) => formatDiagnostic(diagnostic))
+    const none = { usable: false, applied: false, diagnostics, changes: [], waiting: [], problems: [] }
+    if (!loaded.usable) {
+      const errors = loaded.diagnostics.filter(isError)
+      for (const { file, line, message } of errors) yield* Effect.logError(`${file}:${line}: ${message}`)
+      yield* Effect.logError("the new configuration cannot be used; the node runs on by what it had")
+      return none satisfies ReloadReport
+    }
+    const changes = changesBetween(runningLines(settings, applied), settingLines(loaded.settings))
+    const now = changes.filter(({ effect }) => effect !== "restart").map(formatChange)
+    const waiting = changes.filter(({ effect }) => effect === "restart").map(formatChange)
+    const report = { ...none, usable: true, changes: now, waiting }
+    if (check) return report satisfies ReloadReport
+    const problems = yield* node.apply(planOf({ ...loaded.settings, user: settings.user }))
+    applied = loaded.settings
+    log.reopen(applied.logfile.value)
+    for (const change of now) yield* Effect.logInfo(`reload: ${change}`)
+    for (const change of [...waiting, ...problems]) yield* Effect.logWarning(`reload: ${change}`)
+    return { ...report, applied: true, problems } satisfies ReloadReport
+  })
 
 const program = Effect.gen(function* () {
   const oneReload = yield* Semaphore.make(1)
-  const signals = yield* Queue.unbounded<Signal>()
+  const asked = yield* Queue.unbounded<Asked>()
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
-    process.on(signal, () => void Queue.offerUnsafe(signals, signal))
-  const node = yield* startNode(plan)
+    process.on(signal, () => void Queue.offerUnsafe(asked, signal))
+  const node = yield* startNode(plan, {
+    "/config": () =>
+      runningLines(settings, applied).map(({ directive, value, origin }) => ({
+        directive,
+        value: value ?? null,
+        origin: describeOrigin(origin)
+      })),
+    "/reload": (query) =>
+      new Promise<ReloadReport>((done) => Queue.offerUnsafe(asked, { check: query.has("check"), done }))
+  })
   process.stdout.write(
     firstScreen({
       version: plan.version,
@@ -149,16 +195,22 @@ const program = Effect.gen(function* () {
   const beat = setInterval(() => manager.alive(inOneLine()), manager.watchdogMs ?? STATUS_LINE_MS)
   yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(beat)))
   for (;;) {
-    const signal = yield* Queue.take(signals)
+    const signal = yield* Queue.take(asked)
+    if (typeof signal === "object") {
+      yield* Effect.forkScoped(oneReload.withPermit(Effect.map(reload(node, signal.check), signal.done)))
+      continue
+    }
     if (signal === "SIGHUP") {
       manager.reloading()
       log.reopen()
       // Not waited for: whoever wants the node to end meanwhile has it end.
       yield* Effect.forkScoped(
         oneReload.withPermit(
-          Effect.andThen(
-            reload(node),
-            Effect.sync(() => manager.ready(inOneLine()))
+          reload(node, false).pipe(
+            Effect.andThen(Effect.logInfo("replacing the workers one by one (SIGHUP)")),
+            Effect.andThen(node.replaceWorkers),
+            Effect.andThen(Effect.logInfo("the workers are replaced")),
+            Effect.andThen(Effect.sync(() => manager.ready(inOneLine())))
           )
         )
       )

@@ -95,8 +95,10 @@ export const listeningOn = (plan: NodePlan): readonly string[] =>
 
 export interface RunningNode {
   readonly status: () => NodeStatus
-  /** Replaces the workers one by one; each successor reads before its predecessor stops. Key files and certificates are read again. */
-  readonly reload: Effect.Effect<void>
+  /** Replaces the workers one by one; each successor reads before its predecessor stops. */
+  readonly replaceWorkers: Effect.Effect<void>
+  /** Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what went wrong. */
+  readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
   /** Has every process finish what it holds, then ends them and the clock. */
   readonly drain: Effect.Effect<void>
 }
@@ -118,6 +120,17 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
 
 /** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
 const HEALTH_INTERVAL_MS = 2_000
+
+/** Whether the clock's process must start anew for this: it takes other sources by itself, and nothing else. */
+const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfiguration): boolean => {
+  const besides = ({ sources: _sources, ...rest }: DisciplineConfiguration): string => JSON.stringify(rest)
+  const usesNts = ({ sources }: DisciplineConfiguration): boolean => sources.some(({ nts }) => nts !== null)
+  return (
+    besides(before) !== besides(after) ||
+    (before.sources.length === 0) !== (after.sources.length === 0) ||
+    (!usesNts(before) && usesNts(after))
+  )
+}
 
 /** How often the control process gets a new picture. */
 const SNAPSHOT_INTERVAL_MS = 1_000
@@ -151,15 +164,21 @@ const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, Sta
     )
   })
 
-/** Starts everything; succeeds when every worker reads its sockets. */
-export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
+/**
+ * Starts everything; succeeds when every worker reads its sockets.
+ * @param doors resources of the control socket that are the caller's to answer
+ */
+export const startNode = (
+  plan: NodePlan,
+  doors: Partial<Record<Resource, (query: URLSearchParams) => unknown>>
+): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const system = systemClock()
     const { monotonic } = system
     const startedAt = monotonic.seconds()
     const log = yield* FiberSet.makeRuntime<never>()
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
-    const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = {}
+    const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = { ...doors }
     const warn = (message: string): void => void log(Effect.logWarning(message))
 
     /** What the node lacks for as long as it runs; it serves time all the same. */
@@ -408,6 +427,7 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
       const { synchronised, stratum } = clockStatus(reader, clockSource(), system)
       const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
       coordinator.tellHealth({ workers: running, synchronised, stratum })
+      access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
     }, HEALTH_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
     const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
@@ -425,11 +445,34 @@ export const startNode = (plan: NodePlan): Effect.Effect<RunningNode, StartFaile
     const serving = [...workers, ...ntsKe, ...(signd === undefined ? [] : [signd])].map((slot) => slot.service.process)
     return {
       status,
-      reload: Effect.gen(function* () {
-        for (const problem of [...keyBoard.readFile(), ...readAutokeyFiles()]) yield* Effect.logWarning(problem)
-        for (const slot of ntsKe) slot.service.process.broadcast({ type: "reload" })
-        yield* Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true })
-      }),
+      replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
+      apply: (next) =>
+        Effect.gen(function* () {
+          const { mode, serving } = plan.discipline
+          const discipline: DisciplineConfiguration = {
+            ...next.discipline,
+            mode,
+            ...(serving === undefined ? {} : { serving })
+          }
+          const before = board.plan
+          const ntsKeChanged = JSON.stringify(before.ntsKe) !== JSON.stringify(next.nts?.settings ?? null)
+          access.use(next.access)
+          keyBoard.use(next.keyFile, next.sendCryptoNak)
+          board.change({
+            servesKeys: next.keyFile !== undefined || plan.nts !== undefined,
+            serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
+            ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
+            discipline,
+            control: { ...before.control, controlKey: next.controlKey ?? null }
+          })
+          const problems = [...keyBoard.readFile(), ...readAutokeyFiles()]
+          if (needsNewClock(before.discipline, discipline)) yield* clock.service.process.renew
+          for (const slot of ntsKe) {
+            if (ntsKeChanged) yield* slot.service.process.replace
+            else slot.service.process.broadcast({ type: "reload" })
+          }
+          return problems
+        }),
       drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
         Effect.andThen(autokey === undefined ? Effect.void : autokey.service.process.stop),
         Effect.andThen(shown.service.process.stop),

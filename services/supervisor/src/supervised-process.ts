@@ -143,6 +143,21 @@ export class SupervisedProcess {
    */
   readonly replace: Effect.Effect<void> = Effect.suspend(() => this.succeed(this.current)).pipe(Effect.uninterruptible)
 
+  /** Ends the process, then starts its successor: for a place where two at a time would be in each other's way. */
+  readonly renew: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    const predecessor = this.current
+    if (predecessor === undefined || this.waiting || this.replacement !== undefined || this.ending) return
+    const replaced = Deferred.makeUnsafe<void>()
+    this.replacement = replaced
+    yield* this.end(predecessor)
+    const successor = this.start()
+    this.current = successor
+    const ready = yield* Effect.result(awaitReady(successor))
+    if (ready._tag === "Failure") yield* Effect.logError(`${this.plan.name}: ${ready.failure}`)
+    this.replacement = undefined
+    yield* Deferred.succeed(replaced, undefined)
+  }).pipe(Effect.uninterruptible)
+
   /** Has the process finish what it holds and exit; nothing is started in its place any more. */
   readonly stop: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     Deferred.doneUnsafe(this.ending, Effect.void)

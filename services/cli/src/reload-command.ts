@@ -1,0 +1,52 @@
+/** `meridian reload [--check]`. Exit codes: 0 taken up (or could be), 1 no node, 2 the file or the command line is wrong. */
+import { defineFlags, parseFlags, renderHelp, switchFlag } from "@meridian/config/flags"
+import type { ReloadReport } from "@meridian/ipc/reload-report"
+import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
+import { NodeUnreachable } from "./status.ts"
+
+export const reloadCommand = defineFlags({
+  command: "meridian reload",
+  meaning:
+    "Has the running node read its configuration again: sources, access, limits, keys, certificates, log. A file that cannot be used changes nothing; what waits for the next start is named.",
+  flags: { ...nodeFlags, check: switchFlag("Only shows what would change.") }
+})
+
+export const formatReload = ({ usable, applied, diagnostics, changes, waiting, problems }: ReloadReport): string => {
+  const lines = [
+    ...diagnostics,
+    ...(usable ? [] : ["nothing was changed: the node runs on by what it had"]),
+    ...changes.map((change) => `  ${change}`),
+    ...waiting.map((change) => `  ${change}`),
+    ...problems,
+    ...(usable ? [summary(applied, changes.length, waiting.length)] : [])
+  ]
+  return `${lines.join("\n")}\n`
+}
+
+const summary = (applied: boolean, changes: number, waiting: number): string => {
+  if (changes + waiting === 0) return "the configuration is the one that runs"
+  const done = `${changes} ${changes === 1 ? "change" : "changes"} ${applied ? "made" : "would be made"}`
+  return waiting === 0 ? done : `${done}, ${waiting} ${waiting === 1 ? "waits" : "wait"} for the next start`
+}
+
+export const runReload = async (programRoot: string, args: readonly string[]): Promise<number> => {
+  const parsed = parseFlags(reloadCommand, args)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian reload: ${parsed.error.message}\n`)
+    return 2
+  }
+  if (parsed.value.help) {
+    process.stdout.write(renderHelp(reloadCommand))
+    return 0
+  }
+  const { state, json, check } = parsed.value.values
+  const path = check ? "/reload?check" : "/reload"
+  const report = await askNode<ReloadReport>(stateDirectoryOf(state, programRoot), path, "POST")
+  if (report instanceof NodeUnreachable) {
+    process.stderr.write(`meridian reload: ${report.message}\n`)
+    return 1
+  }
+  const text = json ? `${JSON.stringify(report, null, 2)}\n` : formatReload(report)
+  ;(report.usable || json ? process.stdout : process.stderr).write(text)
+  return report.usable ? 0 : 2
+}

@@ -1,0 +1,150 @@
+/** What another configuration changes on a running node: line by line, and when each takes effect. */
+import { describeOrigin, describeSettings, type SettingLine } from "@meridian/config/rendering"
+import type { Settings } from "@meridian/config/settings"
+
+/** Now; now, by a new process of the clock that asks every source anew; or at the next start of the node. */
+export type Effect = "now" | "clock" | "restart"
+
+export interface Change {
+  /** As in a file; undefined where the line is new. */
+  readonly before: string | undefined
+  /** Undefined where it is gone. */
+  readonly after: string | undefined
+  /** `ntp.conf:3:1` of the new line, or of the one that is gone. */
+  readonly where: string
+  readonly effect: Effect
+}
+
+/** What is bound, shared or decided when the node starts. */
+const AT_START = new Set([
+  "port",
+  "extra port",
+  "listen",
+  "workers",
+  "user",
+  "statedir",
+  "discipline",
+  "node",
+  "nts port",
+  "nts processes",
+  "nts cookie",
+  "ntpsigndsocket"
+])
+/** What the clock's process takes when it starts. */
+const OF_THE_CLOCK = new Set(["driftfile", "leapfile", "statsdir", "refclock", "fudge", "passivepeers"])
+
+const effectOf = ({ directive, value }: SettingLine): Effect => {
+  if (AT_START.has(directive) || directive.startsWith("cluster")) return "restart"
+  if (directive === "nts" && (value === "enable" || value === "disable")) return "restart"
+  if (directive === "mru" && value !== undefined && /^max(mem|depth)/.test(value)) return "restart"
+  if (OF_THE_CLOCK.has(directive) || (directive === "server" && value === "127.127.1.0")) return "clock"
+  return "now"
+}
+
+const textOf = ({ directive, value }: SettingLine): string =>
+  value === undefined ? `no ${directive}` : `${directive} ${value}`
+
+/** The lines that a node runs by: of the new settings those that take effect, of those it was started with the others. */
+export const runningLines = (started: Settings, applied: Settings): readonly SettingLine[] => [
+  ...settingLines(started).filter((line) => effectOf(line) === "restart"),
+  ...settingLines(applied).filter((line) => effectOf(line) !== "restart")
+]
+
+/** Those that `config check` shows, and the clock's that it leaves out where they have their defaults. */
+export const settingLines = (settings: Settings): readonly SettingLine[] => [
+  ...describeSettings(settings),
+  ...clockLines(settings)
+]
+
+/** `tos`, `tinker`, `statistics` and the smear have no line of their own in the description of settings. */
+const clockLines = ({ discipline }: Settings): readonly SettingLine[] => {
+  const { selection, loop, statistics, leapSmearSeconds } = discipline
+  const options = (directive: string, values: Readonly<Record<string, SettingValue>>): readonly SettingLine[] =>
+    Object.entries(values).flatMap(([name, { value, origin }]) =>
+      origin.kind === "default" ? [] : [{ directive, value: `${name} ${String(value)}`, origin }]
+    )
+  return [
+    ...options("tos", selection as unknown as Readonly<Record<string, SettingValue>>),
+    ...options("tinker", loop as unknown as Readonly<Record<string, SettingValue>>),
+    ...[...statistics].map(([name, { value, origin }]) => ({
+      directive: "filegen",
+      value: `${name} file ${value.file} type ${value.type} ${value.link ? "link" : "nolink"} ${value.enabled ? "enable" : "disable"}`,
+      origin
+    })),
+    ...options("leapsmearinterval", { seconds: leapSmearSeconds }).map((line) => ({
+      ...line,
+      value: String(leapSmearSeconds.value)
+    }))
+  ]
+}
+
+type SettingValue = { readonly value: unknown; readonly origin: SettingLine["origin"] }
+
+const CLOCK_WORDS = new Set(["tos", "tinker", "filegen", "leapsmearinterval"])
+
+/** What is different, in the order of the new lines; lines that are gone stand behind. */
+export const changesBetween = (before: readonly SettingLine[], after: readonly SettingLine[]): readonly Change[] => {
+  const gone = unmatched(before, after)
+  const added = unmatched(after, before)
+  const changes = added.map((line): Change => {
+    const index = isRepeatable(line) ? -1 : gone.findIndex((old) => !isRepeatable(old) && keyOf(old) === keyOf(line))
+    const [old] = index === -1 ? [] : gone.splice(index, 1)
+    return {
+      before: old && textOf(old),
+      after: textOf(line),
+      where: describeOrigin(line.origin),
+      effect: fullEffect(line)
+    }
+  })
+  const removed = gone.map((line): Change => ({
+    before: textOf(line),
+    after: undefined,
+    where: describeOrigin(line.origin),
+    effect: fullEffect(line)
+  }))
+  return [...changes, ...removed]
+}
+
+const fullEffect = (line: SettingLine): Effect => (CLOCK_WORDS.has(line.directive) ? "clock" : effectOf(line))
+
+const REPEATABLE = new Set([
+  "server",
+  "pool",
+  "peer",
+  "restrict",
+  "unrestrict",
+  "allow",
+  "deny",
+  "listen",
+  "trustedkey",
+  "refclock",
+  "extra port",
+  "nts aead",
+  "cluster nats"
+])
+const isRepeatable = ({ directive, value }: SettingLine): boolean =>
+  REPEATABLE.has(directive) || (directive === "nts" && value?.startsWith("cert ") === true)
+
+/** A directive whose value begins with an option's name is one setting for each of those. */
+const keyOf = ({ directive, value }: SettingLine): string =>
+  CLOCK_WORDS.has(directive) || directive === "mru" ? `${directive} ${value?.split(" ")[0]}` : directive
+
+/** The lines of `of` that `against` has fewer of. */
+const unmatched = (of: readonly SettingLine[], against: readonly SettingLine[]): SettingLine[] => {
+  const counts = new Map<string, number>()
+  for (const line of against) counts.set(textOf(line), (counts.get(textOf(line)) ?? 0) + 1)
+  return of.filter((line) => {
+    const left = counts.get(textOf(line)) ?? 0
+    counts.set(textOf(line), left - 1)
+    return left <= 0
+  })
+}
+
+/** A change as a line for people: `+ restrict …`, `- …`, `port 123 → 124 (ntp.conf:3:1), at the next start`. */
+export const formatChange = ({ before, after, where, effect }: Change): string => {
+  const what = before === undefined ? `+ ${after}` : after === undefined ? `- ${before}` : `${before} -> ${after}`
+  const when = { now: "", clock: "; the clock's process starts anew", restart: "; at the next start of the node" }[
+    effect
+  ]
+  return `${what} (${where})${when}`
+}
