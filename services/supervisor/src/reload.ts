@@ -15,30 +15,54 @@ export interface Change {
   readonly effect: Effect
 }
 
-/** What is bound, shared or decided when the node starts. */
-const AT_START = new Set([
-  "port",
-  "extra port",
-  "listen",
-  "workers",
-  "user",
-  "statedir",
-  "discipline",
-  "node",
-  "nts port",
-  "nts processes",
-  "nts cookie",
-  "ntpsigndsocket"
+/** What a running node takes up. All else is bound, shared or decided when it starts. */
+const TAKEN_UP = new Set([
+  "server",
+  "pool",
+  "peer",
+  "restrict",
+  "unrestrict",
+  "allow",
+  "deny",
+  "limit",
+  "discard",
+  "ratelimit",
+  "mru",
+  "dialect",
+  "keys",
+  "trustedkey",
+  "controlkey",
+  "cryptonak",
+  "logfile",
+  "nts",
+  "nts ca",
+  "nts aead",
+  "nts mintls",
+  "nts maxtls",
+  "nts tlsciphersuites",
+  "nts tlsecdhcurves",
+  "nts connections",
+  "nts ratelimit"
 ])
 /** What the clock's process takes when it starts. */
-const OF_THE_CLOCK = new Set(["driftfile", "leapfile", "statsdir", "refclock", "fudge", "passivepeers"])
+const OF_THE_CLOCK = new Set([
+  "driftfile",
+  "leapfile",
+  "statsdir",
+  "refclock",
+  "fudge",
+  "passivepeers",
+  "tos",
+  "tinker",
+  "filegen",
+  "leapsmearinterval"
+])
 
 const effectOf = ({ directive, value }: SettingLine): Effect => {
-  if (AT_START.has(directive) || directive.startsWith("cluster")) return "restart"
+  if (OF_THE_CLOCK.has(directive) || (directive === "server" && value === "127.127.1.0")) return "clock"
   if (directive === "nts" && (value === "enable" || value === "disable")) return "restart"
   if (directive === "mru" && value !== undefined && /^max(mem|depth)/.test(value)) return "restart"
-  if (OF_THE_CLOCK.has(directive) || (directive === "server" && value === "127.127.1.0")) return "clock"
-  return "now"
+  return TAKEN_UP.has(directive) ? "now" : "restart"
 }
 
 const textOf = ({ directive, value }: SettingLine): string =>
@@ -80,7 +104,8 @@ const clockLines = ({ discipline }: Settings): readonly SettingLine[] => {
 
 type SettingValue = { readonly value: unknown; readonly origin: SettingLine["origin"] }
 
-const CLOCK_WORDS = new Set(["tos", "tinker", "filegen", "leapsmearinterval"])
+/** Directives of which each option is a setting. */
+const BY_OPTION = new Set(["tos", "tinker", "filegen", "mru"])
 
 /** What is different, in the order of the new lines; lines that are gone stand behind. */
 export const changesBetween = (before: readonly SettingLine[], after: readonly SettingLine[]): readonly Change[] => {
@@ -89,23 +114,23 @@ export const changesBetween = (before: readonly SettingLine[], after: readonly S
   const changes = added.map((line): Change => {
     const index = isRepeatable(line) ? -1 : gone.findIndex((old) => !isRepeatable(old) && keyOf(old) === keyOf(line))
     const [old] = index === -1 ? [] : gone.splice(index, 1)
+    // Messages go on where they went: standard error is not left for a file, nor gone back to.
+    const isMove = line.directive === "logfile" && (line.value === undefined || old?.value === undefined)
     return {
       before: old && textOf(old),
       after: textOf(line),
       where: describeOrigin(line.origin),
-      effect: fullEffect(line)
+      effect: isMove ? "restart" : effectOf(line)
     }
   })
   const removed = gone.map((line): Change => ({
     before: textOf(line),
     after: undefined,
     where: describeOrigin(line.origin),
-    effect: fullEffect(line)
+    effect: effectOf(line)
   }))
   return [...changes, ...removed]
 }
-
-const fullEffect = (line: SettingLine): Effect => (CLOCK_WORDS.has(line.directive) ? "clock" : effectOf(line))
 
 const REPEATABLE = new Set([
   "server",
@@ -127,7 +152,7 @@ const isRepeatable = ({ directive, value }: SettingLine): boolean =>
 
 /** A directive whose value begins with an option's name is one setting for each of those. */
 const keyOf = ({ directive, value }: SettingLine): string =>
-  CLOCK_WORDS.has(directive) || directive === "mru" ? `${directive} ${value?.split(" ")[0]}` : directive
+  BY_OPTION.has(directive) ? `${directive} ${value?.split(" ")[0]}` : directive
 
 /** The lines of `of` that `against` has fewer of. */
 const unmatched = (of: readonly SettingLine[], against: readonly SettingLine[]): SettingLine[] => {

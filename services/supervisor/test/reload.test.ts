@@ -57,9 +57,8 @@ describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
     expect(done).toMatchObject({ code: 0, stderr: "" })
     expect(done.stdout).toContain(`+ ${server("127.0.0.3")} (${file}:2:1)`)
     expect(done.stdout).toContain(`- ${server("127.0.0.2")}`)
-    const after = await sourcesOf(node)
-    expect(after.find(({ address }) => address === "127.0.0.1")?.reach).toBe("377")
-    expect(after.some(({ address }) => address === "127.0.0.2")).toBe(false)
+    await until(async () => !(await sourcesOf(node)).some(({ address }) => address === "127.0.0.2"))
+    expect((await sourcesOf(node)).find(({ address }) => address === "127.0.0.1")?.reach).toBe("377")
     await until(async () =>
       (await sourcesOf(node)).some(({ address, reach }) => address === "127.0.0.3" && reach !== "000")
     )
