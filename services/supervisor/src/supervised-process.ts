@@ -143,19 +143,17 @@ export class SupervisedProcess {
    */
   readonly replace: Effect.Effect<void> = Effect.suspend(() => this.succeed(this.current)).pipe(Effect.uninterruptible)
 
-  /** Ends the process, then starts its successor: for a place where two at a time would be in each other's way. */
+  /** Ends the process; its successor starts when it is gone: for a place where two at a time would be in each other's way. */
   readonly renew: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     const predecessor = this.current
-    if (predecessor === undefined || this.waiting || this.replacement !== undefined || this.ending) return
-    const replaced = Deferred.makeUnsafe<void>()
-    this.replacement = replaced
+    if (predecessor === undefined || this.replacement !== undefined || this.isEnding) return
+    const gone = Deferred.makeUnsafe<void>()
+    this.replacement = gone
     yield* this.end(predecessor)
-    const successor = this.start()
-    this.current = successor
-    const ready = yield* Effect.result(awaitReady(successor))
-    if (ready._tag === "Failure") yield* Effect.logError(`${this.plan.name}: ${ready.failure}`)
+    // Whoever keeps the place filled finds it empty, and nobody to have ended by himself.
+    this.current = undefined
     this.replacement = undefined
-    yield* Deferred.succeed(replaced, undefined)
+    yield* Deferred.succeed(gone, undefined)
   }).pipe(Effect.uninterruptible)
 
   /** Has the process finish what it holds and exit; nothing is started in its place any more. */
