@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { access } from "./access.ts"
 import { keyed, nts } from "./authenticated.ts"
 import { eventLog } from "./event-log.ts"
 import { keyExchange } from "./key-exchange.ts"
@@ -33,10 +34,11 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   "nts-ke": keyExchange,
   alloc,
   rotation,
-  "event-log": eventLog
+  "event-log": eventLog,
+  access
 }
 
-/** Run when no name is given; `alloc` and `event-log` take minutes, `rotation` needs NATS and `mssntp` Samba: they are asked for by name. */
+/** Run when no name is given; `alloc`, `access` and `event-log` take minutes, `rotation` needs NATS and `mssntp` Samba: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {

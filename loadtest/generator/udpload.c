@@ -2,11 +2,13 @@
  * A load generator for NTP over UDP: many source addresses (ports of one, by IPv6), batches, every answer checked and matched to its request.
  *
  *     udpload --port P [--target 127.0.0.1] [--mode closed|open] [--outstanding N] [--rate R] [--seconds S] [--count N]
- *             [--sockets N] [--burst N] [--request v4|v3|keyed|mssntp|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected]
+ *             [--sockets N] [--burst N] [--request v4|v3|keyed|mssntp|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected] [--addresses N]
  *
  * Closed loop: keeps N requests outstanding, so the server sets the pace. Open loop: sends R requests a second whatever
  * the server does. It ends after S seconds or N requests, whichever is first, waits for the last answers, and prints one
  * JSON object. The thread never sleeps: it is meant to have a core to itself.
+ *
+ * With --addresses each request comes from the next of so many addresses of 127.128.0.0/9, in a mixed order, whatever its socket.
  *
  * A request's transmit timestamp holds its number and a mix of that number with a random seed. The answer's origin is
  * checked against it and leads to the request's slot, so matching costs one array access. Keyed and NTS requests come from a
@@ -42,6 +44,7 @@ struct options {
   int port, open_loop, outstanding, sockets, burst, unconnected;
   double rate, seconds;
   uint64_t count, timeout_ns;
+  uint32_t addresses;
   const struct kind *kind;
 };
 
@@ -65,7 +68,7 @@ static unsigned char outgoing[BATCH][LARGEST_REPLY], incoming[BATCH][LARGEST_REP
 static union {
   struct cmsghdr align;
   unsigned char bytes[CONTROL];
-} control[BATCH];
+} control[BATCH], origin[BATCH];
 static struct sockaddr_storage sources[BATCH];
 static struct iovec out_parts[BATCH], in_parts[BATCH];
 static struct mmsghdr out[BATCH], in[BATCH];
@@ -116,6 +119,7 @@ static void read_options(int argc, char **argv) {
     else if (!strcmp(flag, "--sockets")) opt.sockets = (int)number(flag, value, 1, MOST_SOCKETS);
     else if (!strcmp(flag, "--burst")) opt.burst = (int)number(flag, value, 1, BATCH);
     else if (!strcmp(flag, "--timeout-ms")) opt.timeout_ns = (uint64_t)(number(flag, value, 1, 60000) * 1e6);
+    else if (!strcmp(flag, "--addresses")) opt.addresses = (uint32_t)number(flag, value, 1, 1 << 23), opt.unconnected = 1;
     else if (!strcmp(flag, "--pool")) opt.pool = value;
     else if (!strcmp(flag, "--record")) opt.record = value;
     else if (!strcmp(flag, "--mode")) {
@@ -128,6 +132,7 @@ static void read_options(int argc, char **argv) {
     i++;
   }
   if (!opt.port) usage("expected --port", NULL);
+  if (opt.addresses && strchr(opt.target, ':')) usage("expected an IPv4 --target with --addresses", opt.target);
   if (opt.open_loop && opt.rate == 0) usage("expected --rate with --mode open", NULL);
   if (!opt.pool != (opt.kind->trailer == NOTHING)) usage("expected --pool with --request keyed or nts, and with no other", NULL);
   if (opt.record && !opt.pool) usage("expected --record with --pool", NULL);
@@ -165,6 +170,7 @@ static void take_pool(void) {
 /* An address of its own for each socket, other ones in each run: servers may tell clients apart by them. IPv6 has one loopback address. */
 static void bind_source(int fd, uint32_t number) {
   struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 + (seed % 0xe00000) + number)};
+  if (opt.addresses) own.sin_addr.s_addr = htonl(INADDR_ANY);
   if (target.ss_family == AF_INET && bind(fd, (struct sockaddr *)&own, sizeof own) < 0) fail("bind");
 }
 
@@ -181,6 +187,10 @@ static void open_sockets(void) {
     out_parts[i] = (struct iovec){outgoing[i], request_length};
     out[i].msg_hdr = (struct msghdr){.msg_iov = &out_parts[i], .msg_iovlen = 1};
     if (opt.unconnected) out[i].msg_hdr.msg_name = &target, out[i].msg_hdr.msg_namelen = target_length;
+    if (opt.addresses) {
+      out[i].msg_hdr.msg_control = origin[i].bytes, out[i].msg_hdr.msg_controllen = CMSG_SPACE(sizeof(struct in_pktinfo));
+      origin[i].align = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
+    }
     in_parts[i] = (struct iovec){incoming[i], LARGEST_REPLY};
     in[i].msg_hdr = (struct msghdr){.msg_iov = &in_parts[i], .msg_iovlen = 1, .msg_control = control[i].bytes, .msg_controllen = CONTROL};
     if (opt.unconnected) in[i].msg_hdr.msg_name = &sources[i], in[i].msg_hdr.msg_namelen = sizeof sources[i];
@@ -200,6 +210,10 @@ static void send_burst(int socket, int wanted) {
     uint32_t number = next_number + (uint32_t)i;
     if (opt.pool) out_parts[i].iov_base = pooled_request(&pool, number);
     else write_request(outgoing[i], opt.kind, number, seed);
+    if (opt.addresses) {
+      struct in_pktinfo from = {.ipi_spec_dst.s_addr = htonl(0x7f800000 + (uint32_t)(number * 2654435761u) % opt.addresses)};
+      memcpy(CMSG_DATA(&origin[i].align), &from, sizeof from);
+    }
   }
   uint64_t now = clock_ns(CLOCK_REALTIME);
   int taken = sendmmsg(descriptors[socket], out, (unsigned)wanted, MSG_DONTWAIT);

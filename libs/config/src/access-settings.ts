@@ -129,6 +129,8 @@ const targetOf = (
   const { target, mask } = values
   if (mask === undefined) return target
   const where = places.get("mask") ?? location
+  // Samba's guide has people write it so.
+  if (target.kind === "host" && maskLength(mask) === mask.bytes.length * 8) return target
   if (target.kind !== "prefix") {
     const wanted = target.kind === "host" ? "a host's name stands for whole addresses" : `'${target.kind}' has none`
     diagnostics.push(errorAt(where, `found a mask, expected none: ${wanted}`))

@@ -83,11 +83,16 @@ export const ntsDirective = row({
     processes: wholeNumber("N", 1, MAX_NTS_PROCESSES),
     tlsciphersuites: tlsList,
     tlsecdhcurves: tlsList,
-    tlscipherserverpreference: "switch"
+    tlscipherserverpreference: "switch",
+    connections: wholeNumber("N", 1, 1_000_000),
+    addressconnections: wholeNumber("N", 1, 1_000_000),
+    ratelimit: wholeNumber("PER_SECOND", 0, 1_000_000),
+    totalratelimit: wholeNumber("PER_SECOND", 0, 1_000_000)
   },
   needsOption: true,
   repeatable: true,
-  default: "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is",
+  default:
+    "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500",
   meaning:
     "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",

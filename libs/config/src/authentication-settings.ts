@@ -29,6 +29,15 @@ export interface CertificateFiles {
   readonly key: string
 }
 
+export interface NtsLimits {
+  /** Connections open at a time, in all and from one address (IPv6 by its first 64 bits). */
+  readonly connections: Sourced<number | undefined>
+  readonly addressConnections: Sourced<number | undefined>
+  /** Key exchanges a second, from one address and in all; eight times and once as many at once; 0: no limit. */
+  readonly rate: Sourced<number | undefined>
+  readonly totalRate: Sourced<number | undefined>
+}
+
 export interface NtsSettings {
   /** Whether this node serves NTS. */
   readonly enabled: Sourced<boolean>
@@ -52,6 +61,8 @@ export interface NtsSettings {
   readonly curves: Sourced<string | undefined>
   /** The server's order of cipher suites counts, not the client's. */
   readonly serverCipherPreference: Sourced<boolean>
+  /** Of each process; undefined: the service's own choice. */
+  readonly limits: NtsLimits
 }
 
 export interface AuthenticationSettings {
@@ -160,7 +171,13 @@ const ntsSettings = (
     processes: choose(overrides.ntsProcesses, "nts-processes", given("processes"), 1),
     cipherSuites: given("tlsciphersuites") ?? fromDefault(undefined),
     curves: given("tlsecdhcurves") ?? fromDefault(undefined),
-    serverCipherPreference: preference ?? fromDefault(false)
+    serverCipherPreference: preference ?? fromDefault(false),
+    limits: {
+      connections: lastGiven(statements, ntsDirective, "connections") ?? fromDefault(undefined),
+      addressConnections: lastGiven(statements, ntsDirective, "addressconnections") ?? fromDefault(undefined),
+      rate: lastGiven(statements, ntsDirective, "ratelimit") ?? fromDefault(undefined),
+      totalRate: lastGiven(statements, ntsDirective, "totalratelimit") ?? fromDefault(undefined)
+    }
   }
   // A server that was switched off may keep a certificate half written down.
   const isOff = !enabled.value && enabled.origin.kind !== "default"

@@ -1,45 +1,154 @@
 /**
- * Words of ntp.conf that NTPsec's or the classic ntpd know and Meridian does not act on yet. A line that begins with one
- * is accepted, so that a packaged file can be used as it is, but never silently: it gets a warning. A word leaves this
- * list when it gets its row in the table of directives.
+ * Words of ntp.conf and chrony.conf that NTPsec, the classic ntpd or chronyd know and that have no effect here. A line that begins
+ * with one is accepted, so that a packaged file can be used as it is, but never silently: the warning says why, and which word
+ * comes nearest. A word leaves this list when it gets its row in the table of directives.
  */
 
 export interface KnownWord {
   readonly name: string
   /** Whose word it is. */
-  readonly documented: "NTPsec" | "ntp" | "NTPsec and ntp"
-  /** What the reader must know while the word has no effect, where silence could be dangerous. */
-  readonly caution?: string
+  readonly documented: "NTPsec" | "ntp" | "NTPsec and ntp" | "chrony"
+  /** Why it has no effect, and what has. */
+  readonly because: string
 }
 
-const words = (documented: KnownWord["documented"], names: string): KnownWord[] =>
-  names
-    .trim()
-    .split(/\s+/)
-    .map((name) => ({ name, documented }))
+type Reasons = Readonly<Record<string, string>>
 
-const cautions: ReadonlyMap<string, string> = new Map([["rlimit", "the system's own limits stand"]])
+const NO_BROADCAST = "broadcast and multicast are neither sent nor heard here; name the servers with 'server' or 'pool'"
+const NO_MODEM = "there is no modem driver"
+const NO_TRAP = "there are no traps (mode 6 opcode 6)"
+const SYSTEM_LIMITS = "the system's own limits stand; the service manager sets them"
+const NO_RUNTIME = "nothing is configured by mode 6; change the file, then 'meridian reload'"
+
+const both: Reasons = {
+  broadcastdelay: NO_BROADCAST,
+  calldelay: NO_MODEM,
+  end: "a file ends where it ends; nothing behind this line is left out",
+  logconfig: "what is logged is not chosen by class; 'logfile' says where to",
+  mdnstries: "servers are not announced by mDNS",
+  phone: NO_MODEM,
+  pidfile: "the service manager knows the process; 'meridian status' shows its number",
+  reset: "counters are not set back; they are read as differences",
+  rlimit: SYSTEM_LIMITS,
+  saveconfigdir: NO_RUNTIME,
+  setvar: "mode 6 shows the variables there are",
+  tick: "'discipline kernel' sets the tick by itself",
+  unconfig: "'unpeer' takes a source back"
+}
+
+const ntpsec: Reasons = { dscp: "packets leave with the system's own DSCP" }
+
+const classic: Reasons = {
+  authenticate: "'disable auth' and 'enable auth' are the words",
+  automax: "session keys of Autokey are made when they are needed",
+  broadcast: NO_BROADCAST,
+  broadcastclient: NO_BROADCAST,
+  device: "'refclock' and its 'path' name a device",
+  ident: "'crypto ident' names the group",
+  manycastclient: `${NO_BROADCAST}; a pool is asked the same way by name`,
+  manycastserver: NO_BROADCAST,
+  multicastclient: NO_BROADCAST,
+  pollskewlist: "polls are spread by themselves",
+  qos: "packets leave with the system's own DSCP",
+  revoke: "Autokey's server secret changes with the node's master keys",
+  serverresponse: "replies carry the reference timestamp as it is",
+  simulate: "there is no simulator in the service; docs/scenarios.md has one",
+  trap: NO_TRAP,
+  ttl: NO_BROADCAST
+}
+
+const CONVERT = "it is chrony's"
+const chrony: Reasons = {
+  acquisitionport: `${CONVERT}; servers are asked from a port of the system's choice`,
+  allowupdate: `${CONVERT}; peers under a trusted key are taken by 'passivepeers'`,
+  authselectmode: `${CONVERT}; put 'noselect' on sources without authentication`,
+  bindacqaddress: `${CONVERT}; the system's routes say where requests leave from`,
+  bindacqdevice: `${CONVERT}; the system's routes say where requests leave from`,
+  bindaddress: `${CONVERT}; the word here is 'listen ADDRESS'`,
+  bindcmdaddress: `${CONVERT}; 'restrict … noquery' says who may ask about the node`,
+  bindcmddevice: `${CONVERT}; 'restrict … noquery' says who may ask about the node`,
+  binddevice: `${CONVERT}; the word here is 'interface listen NAME'`,
+  clientloglimit: `${CONVERT}; the word here is 'mru maxmem KILOBYTES'`,
+  clockprecision: `${CONVERT}; the precision is measured`,
+  cmdallow: `${CONVERT}; 'restrict' without noquery lets an address ask about the node`,
+  cmddeny: `${CONVERT}; the word here is 'restrict ADDRESS noquery'`,
+  cmdport: `${CONVERT}; a node is asked over the socket in its state directory`,
+  cmdratelimit: `${CONVERT}; queries are held to the same limit as requests`,
+  combinelimit: `${CONVERT}; 'tos' says which sources are combined`,
+  confdir: `${CONVERT}; the word here is 'includefile DIR'`,
+  corrtimeratio: `${CONVERT}; served time is corrected at once, and 'discipline kernel' by its own law`,
+  dumpdir: `${CONVERT}; what is kept lies in the state directory`,
+  dumponexit: `${CONVERT}; what is kept lies in the state directory`,
+  hwclockfile: `${CONVERT}; the hardware clock is the system's matter`,
+  hwtimestamp: `${CONVERT}; the kernel's stamps are used, not the network card's`,
+  hwtstimeout: `${CONVERT}; the kernel's stamps are used, not the network card's`,
+  include: `${CONVERT}; the word here is 'includefile FILE'`,
+  initstepslew: `${CONVERT}; the first good measurements set served time`,
+  keyfile: `${CONVERT}; the words here are 'keys FILE' and 'trustedkey N'`,
+  leapsecmode: `${CONVERT}; the word here is 'leapsmearinterval SECONDS'`,
+  leapseclist: `${CONVERT}; the word here is 'leapfile FILE'`,
+  leapsectz: `${CONVERT}; the word here is 'leapfile FILE'`,
+  local: `${CONVERT}; the words here are 'server 127.127.1.0', 'fudge 127.127.1.0 stratum N' and 'tos orphan N'`,
+  lock_all: `${CONVERT}; ${SYSTEM_LIMITS}`,
+  log: `${CONVERT}; the word here is 'statistics loopstats peerstats'`,
+  logbanner: `${CONVERT}; records have no banner`,
+  logchange: `${CONVERT}; every step is logged`,
+  logdir: `${CONVERT}; the word here is 'statsdir DIR'`,
+  mailonchange: `${CONVERT}; 'meridian log --follow' tells of steps`,
+  makestep: `${CONVERT}; the words here are 'tinker step SECONDS' and '--panicgate'`,
+  manual: `${CONVERT}; time is not typed in`,
+  maxchange: `${CONVERT}; the word here is 'tinker panic SECONDS'`,
+  maxclockerror: `${CONVERT}; the word here is 'tinker dispersion RATE'`,
+  maxdistance: `${CONVERT}; the word here is 'tos maxdist SECONDS'`,
+  maxdrift: `${CONVERT}; frequencies to 500 ppm are followed`,
+  maxjitter: `${CONVERT}; a source's jitter counts in its root distance`,
+  maxntsconnections: `${CONVERT}; the word here is 'nts connections N'`,
+  maxsamples: `${CONVERT}; how many samples count is found by itself`,
+  maxslewrate: `${CONVERT}; 'discipline kernel' has its own law`,
+  maxtxbuffers: `${CONVERT}; the kernel's stamps are used, not the network card's`,
+  maxupdateskew: `${CONVERT}; an estimate counts by how sure it is`,
+  minsamples: `${CONVERT}; how many samples count is found by itself`,
+  minsources: `${CONVERT}; the word here is 'tos minsane N'`,
+  nocerttimecheck: `${CONVERT}; 'noval' on a source takes any certificate`,
+  noclientlog: `${CONVERT}; the word here is 'disable monitor'`,
+  nosystemcert: `${CONVERT}; 'nts ca FILE' names the roots to trust`,
+  ntsaeads: `${CONVERT}; the word here is 'nts aead NAME'`,
+  ntscachedir: `${CONVERT}; cookies are kept in the state directory`,
+  ntsdumpdir: `${CONVERT}; the word here is 'nts cookie FILE'`,
+  ntsntpserver: `${CONVERT}; clients are told this host and its port`,
+  ntsport: `${CONVERT}; the word here is 'nts port PORT'`,
+  ntsprocesses: `${CONVERT}; the word here is 'nts processes N'`,
+  ntsratelimit: `${CONVERT}; the word here is 'nts ratelimit PER_SECOND'`,
+  ntsrefresh: `${CONVERT}; cookies are refreshed as they are used`,
+  ntsrotate: `${CONVERT}; the word here is 'cluster rotate'`,
+  ntsservercert: `${CONVERT}; the words here are 'nts cert FILE key FILE'`,
+  ntsserverkey: `${CONVERT}; the words here are 'nts cert FILE key FILE'`,
+  ntstrustedcerts: `${CONVERT}; the word here is 'nts ca FILE'`,
+  opencommands: `${CONVERT}; 'restrict … noquery' says who may ask about the node`,
+  ptpdomain: `${CONVERT}; NTP over PTP is not spoken`,
+  ptpport: `${CONVERT}; NTP over PTP is not spoken`,
+  refresh: `${CONVERT}; names are looked up again when their servers fail`,
+  reselectdist: `${CONVERT}; 'tos mindist SECONDS' comes near`,
+  rtcautotrim: `${CONVERT}; the hardware clock is the system's matter`,
+  rtcdevice: `${CONVERT}; the hardware clock is the system's matter`,
+  rtcfile: `${CONVERT}; the hardware clock is the system's matter`,
+  rtconutc: `${CONVERT}; the hardware clock is the system's matter`,
+  rtcsync: `${CONVERT}; with 'discipline kernel' the kernel hears of it by itself`,
+  sched_priority: `${CONVERT}; ${SYSTEM_LIMITS}`,
+  smoothtime: `${CONVERT}; the word here is 'leapsmearinterval SECONDS'`,
+  stratumweight: `${CONVERT}; the stratum alone decides between equals`,
+  tempcomp: `${CONVERT}; temperatures are not read`
+}
+
+const listed = (documented: KnownWord["documented"], reasons: Reasons): readonly KnownWord[] =>
+  Object.entries(reasons).map(([name, because]) => ({ name, documented, because }))
 
 export const KNOWN_WORDS: readonly KnownWord[] = [
-  ...words(
-    "NTPsec and ntp",
-    `broadcastdelay calldelay end logconfig mdnstries phone pidfile reset rlimit
-     saveconfigdir setvar tick unconfig`
-  ),
-  ...words("NTPsec", "dscp"),
-  ...words(
-    "ntp",
-    `authenticate automax broadcast broadcastclient device ident manycastclient manycastserver
-     multicastclient pollskewlist qos revoke serverresponse simulate trap ttl`
-  )
-]
-  .map((word) => ({ ...word, ...withCaution(word.name) }))
-  .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-
-function withCaution(name: string): { caution?: string } {
-  const caution = cautions.get(name)
-  return caution === undefined ? {} : { caution }
-}
+  ...listed("NTPsec and ntp", both),
+  ...listed("NTPsec", ntpsec),
+  ...listed("ntp", classic),
+  ...listed("chrony", chrony)
+].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 
 const byName: ReadonlyMap<string, KnownWord> = new Map(KNOWN_WORDS.map((word) => [word.name, word]))
 

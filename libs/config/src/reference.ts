@@ -32,7 +32,7 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
 ]
 
 const unactedNote =
-  "Known from NTPsec or the classic ntpd and accepted with a warning; a line that begins with one has no effect yet."
+  "Known from NTPsec, the classic ntpd or chronyd and accepted with a warning that says why they have no effect, and what has."
 
 /** The reference as Markdown, one section a directive. */
 export const renderReferenceMarkdown = (): string => {
@@ -41,12 +41,14 @@ export const renderReferenceMarkdown = (): string => {
     const parts = [`## ${directive.name}`, "", "```", ...wrap(syntaxOf(directive), PAGE_WIDTH), "```", ""]
     return [...parts, escapeMarkdown(directive.meaning), "", ...facts, ""].join("\n")
   })
-  const words = KNOWN_WORDS.map(({ name, documented }) => `- \`${name}\` (${documented})`)
+  const words = KNOWN_WORDS.map(
+    ({ name, documented, because }) => `- \`${name}\` (${documented}): ${escapeMarkdown(because)}`
+  )
   return [
     "# Configuration directives",
     "",
     ...sections,
-    "## Words without effect yet",
+    "## Words without effect",
     "",
     unactedNote,
     "",

@@ -39,6 +39,9 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...describeCluster(settings.cluster)
 ]
 
+const lineWhereGiven = (directive: string, value: Sourced<number | undefined>): readonly SettingLine[] =>
+  value.value === undefined ? [] : [line(directive, value, String)]
+
 const lineWhereSet = (directive: string, file: Sourced<string | undefined>): readonly SettingLine[] =>
   file.value === undefined ? [] : [line(directive, file, quoteWord)]
 
@@ -136,6 +139,10 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
   ...(nts.serverCipherPreference.value
     ? [line("nts", nts.serverCipherPreference, () => "tlscipherserverpreference")]
     : []),
+  ...lineWhereGiven("nts connections", nts.limits.connections),
+  ...lineWhereGiven("nts addressconnections", nts.limits.addressConnections),
+  ...lineWhereGiven("nts ratelimit", nts.limits.rate),
+  ...lineWhereGiven("nts totalratelimit", nts.limits.totalRate),
   line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
 ]
 

@@ -63,8 +63,7 @@ const unreadWord = (keyword: Token): Diagnostic => {
   }
   const known = findKnownWord(keyword.text)
   if (known !== undefined) {
-    const caution = known.caution === undefined ? "" : `; ${known.caution}`
-    return warningAt(keyword, `${withoutEffect(known.name)}${caution}`)
+    return warningAt(keyword, withoutEffect(known.name, known.because))
   }
   const near = nearestWord(keyword.text, FIRST_WORDS)
   return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)

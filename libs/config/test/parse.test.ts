@@ -116,7 +116,7 @@ describe("bad lines print like a compiler's", () => {
     [
       "rlimit memlock 1",
       lines(
-        "ntp.conf:1:1: warning: 'rlimit' is known but not acted on yet; this line has no effect; the system's own limits stand",
+        "ntp.conf:1:1: warning: 'rlimit' has no effect: the system's own limits stand; the service manager sets them",
         "    1 | rlimit memlock 1",
         "      | ^~~~~~"
       )

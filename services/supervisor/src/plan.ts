@@ -77,10 +77,21 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): N
       aeads: nts.aeads.map(({ value }) => value),
       // RFC 8915 §4.1.8: clients take port 123 unless they are told another.
       timeServer: { host: null, port: timePort === 123 ? null : timePort },
-      admission: { connections: null, connectionsPerAddress: null, rate: null, ratePerAddress: null }
+      admission: {
+        connections: nts.limits.connections.value ?? null,
+        connectionsPerAddress: nts.limits.addressConnections.value ?? null,
+        rate: rateOf(nts.limits.totalRate.value, 1),
+        ratePerAddress: rateOf(nts.limits.rate.value, SECONDS_AT_ONCE)
+      }
     }
   }
 }
+
+/** What one address may ask for at once, in seconds of its rate: a whole office may start behind it. */
+const SECONDS_AT_ONCE = 8
+
+const rateOf = (perSecond: number | undefined, seconds: number): { perSecond: number; burst: number } | null =>
+  perSecond === undefined ? null : { perSecond, burst: Math.min(1_000_000, perSecond * seconds) }
 
 /** NTPsec writes TLS1.3, OpenSSL TLSv1.3. */
 const tlsVersion = (version: "TLS1.2" | "TLS1.3"): "TLSv1.2" | "TLSv1.3" =>

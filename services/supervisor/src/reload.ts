@@ -42,7 +42,9 @@ const TAKEN_UP = new Set([
   "nts tlsciphersuites",
   "nts tlsecdhcurves",
   "nts connections",
-  "nts ratelimit"
+  "nts addressconnections",
+  "nts ratelimit",
+  "nts totalratelimit"
 ])
 /** What the clock's process takes when it starts. */
 const OF_THE_CLOCK = new Set([

@@ -1,0 +1,560 @@
+/** The lines about access: broken ones, whole files in the shapes of real ones, and what is printed of them. */
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { accessFlagWords } from "@meridian/protocol/access/access-flags"
+import { AccessList, compileAccess } from "@meridian/protocol/access/access-list"
+import { accessRules } from "@meridian/config/access-rules"
+import { parseAddress } from "@meridian/config/address"
+import { isError } from "@meridian/config/diagnostic"
+import { loadSettings, type Loaded } from "@meridian/config/load"
+import { renderSettings } from "@meridian/config/rendering"
+
+const load = (text: string): Loaded =>
+  loadSettings({
+    file: "f",
+    readFile: (_, from) =>
+      from === undefined ? { ok: true, bytes: new TextEncoder().encode(text) } : { ok: false, reason: "no such file" },
+    overrides: {},
+    machine: { cores: 2, interfaces: [{ name: "lo", address: parseAddress("127.0.0.1")! }] }
+  })
+
+/** The flags that a file's lines put on an address. */
+const flagsFor = ({ settings }: Loaded, text: string, port = 40_000): string => {
+  const rules = accessRules(settings.access, { addressesOf: () => [], sources: [] })
+  const list = new AccessList(rules.map(compileAccess))
+  const { family, bytes } = parseAddress(text)!
+  const word = (at: number): number =>
+    (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+  const flags = family === 4 ? list.ipv4(word(0), port) : list.ipv6(word(0), word(4), word(8), word(12), port)
+  return accessFlagWords(flags).join(" ")
+}
+
+describe("a broken line gives an error at its place", () => {
+  it.each([
+    ["restrict", 9],
+    ["restrict defalt", 10, "warning"],
+    ["restrict 300.1.1.1", 10],
+    ["restrict 1.2.3", 10],
+    ["restrict 1.2.3.4.5", 10],
+    ["restrict 01.2.3.4", 10],
+    ["restrict 1.2.3.4/33", 10],
+    ["restrict 1.2.3.4/-1", 10],
+    ["restrict 1.2.3.4/", 10],
+    ["restrict /24", 10],
+    ["restrict 1.2.3.4/255.255.255.0", 10],
+    ["restrict ::1/129", 10],
+    ["restrict :::1", 10],
+    ["restrict [::1]", 10],
+    ["restrict fe80::1%eth0", 10],
+    ["restrict ::ffff:10.0.0.1", 10],
+    ["restrict ::ffff:0:0/96", 10],
+    ["restrict (1 ... 2)", 10],
+    ["restrict -bad-.example", 10],
+    ["restrict -4", 12],
+    ["restrict -4 ::1", 13],
+    ["restrict -6 10.0.0.1", 13],
+    ["restrict 10.0.0.0 mask", 23],
+    ["restrict 10.0.0.0 mask 255.0.255.0", 24],
+    ["restrict 10.0.0.0 mask 8", 24],
+    ["restrict 10.0.0.0 mask ffff::", 24],
+    ["restrict 10.0.0.0/8 mask 255.0.0.0", 26],
+    ["restrict default mask 255.0.0.0", 23],
+    ["restrict source mask 255.0.0.0", 22],
+    ["restrict ntp.example mask 255.0.0.0", 27],
+    ["restrict default noqery", 18],
+    ["restrict default 123", 18],
+    ["restrict default ippeerlimit", 29],
+    ["restrict default ippeerlimit x", 30],
+    ["restrict default ippeerlimit -2", 30],
+    ["restrict default noquery,nomodify", 18],
+    ["restrict default 'noquery'", 18],
+    ["unrestrict", 11],
+    ["unrestrict default all", 20],
+    ["unrestrict 10.0.0.0/40", 12],
+    ["allow 10.0.0.0/33", 7],
+    ["allow 300", 7],
+    ["allow all 1.2.3.4 5.6.7.8", 19],
+    ["allow 10/8 leak", 12],
+    ["deny all all", 10, "warning"],
+    ["deny ::ffff:1.2.3.4", 6],
+    ["deny 10.0.0.1 kod kiss", 19],
+    ["limit", 6],
+    ["limit average", 14],
+    ["limit average 0", 15],
+    ["limit average x", 15],
+    ["limit burst 0", 13],
+    ["limit kod -1", 11],
+    ["limit interval 3", 7],
+    ["discard", 8],
+    ["discard average 3.5", 17],
+    ["discard average 16", 17],
+    ["discard minimum -1", 17],
+    ["discard burst 8", 9],
+    ["ratelimit interval 13", 20],
+    ["ratelimit burst 256", 17],
+    ["ratelimit leak 5", 16],
+    ["ratelimit kod x", 15],
+    ["ratelimit 3", 11],
+    ["mru", 4],
+    ["mru maxmem 0", 12],
+    ["mru ipv6prefix 24", 16],
+    ["mru depth 5", 5],
+    ["dialect", 8],
+    ["dialect chrony", 9],
+    ["sourcedir", 10]
+  ] as const)("%s", (line, column, severity?: "warning") => {
+    const { usable, diagnostics } = load(`port 123\n${line}`)
+    if (severity === "warning") return
+    expect(usable).toBe(false)
+    expect(diagnostics.filter(isError).map((one) => [one.line, one.column])).toEqual([[2, column]])
+  })
+})
+
+interface Shape {
+  readonly name: string
+  readonly lines: readonly string[]
+  readonly dialect: "ntpsec" | "classic"
+  /** Of a stranger, of this host, of a neighbour at 192.168.1.9. */
+  readonly stranger: string
+  readonly self: string
+  readonly neighbour?: string
+  readonly law?: string
+  readonly sources: number
+}
+
+const POOLS = [0, 1, 2, 3].map((index) => `pool ${index}.pool.ntp.org iburst`)
+const LOCALS = ["restrict 127.0.0.1", "restrict ::1"]
+const SHAPES: readonly Shape[] = [
+  { name: "nothing", lines: [], dialect: "ntpsec", stranger: "noquery", self: "", sources: 0 },
+  { name: "servers alone", lines: POOLS, dialect: "ntpsec", stranger: "noquery", self: "", sources: 4 },
+  {
+    name: "Debian's ntp",
+    lines: [
+      ...POOLS,
+      "restrict -4 default kod notrap nomodify nopeer noquery limited",
+      "restrict -6 default kod notrap nomodify nopeer noquery limited",
+      ...LOCALS,
+      "restrict source notrap nomodify noquery"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "",
+    sources: 4
+  },
+  {
+    name: "Debian's ntpsec",
+    lines: ["tos maxclock 11", ...POOLS, "restrict default kod nomodify nopeer noquery limited", ...LOCALS],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify",
+    self: "",
+    sources: 4
+  },
+  {
+    name: "RHEL 7's ntp",
+    lines: [
+      ...POOLS,
+      "restrict default nomodify notrap nopeer noepeer noquery",
+      ...LOCALS,
+      "includefile /etc/ntp/crypto/pw",
+      "keys /etc/ntp/keys"
+    ],
+    dialect: "classic",
+    stranger: "nopeer noepeer noquery nomodify notrap",
+    self: "",
+    law: "headway",
+    sources: 4
+  },
+  {
+    name: "RHEL 6's ntp",
+    lines: [
+      ...POOLS,
+      "restrict default kod nomodify notrap nopeer noquery",
+      "restrict -6 default kod nomodify notrap nopeer noquery",
+      ...LOCALS,
+      "#restrict 192.168.1.0 mask 255.255.255.0 nomodify notrap"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "",
+    sources: 4
+  },
+  {
+    name: "FreeBSD",
+    lines: [
+      "tos minclock 3 maxclock 6",
+      "pool 0.freebsd.pool.ntp.org iburst",
+      "restrict default limited kod nomodify notrap noquery nopeer",
+      "restrict source limited kod nomodify notrap noquery",
+      ...LOCALS,
+      "restrict 127.127.1.0",
+      "leapfile /var/db/ntpd.leap-seconds.list"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "",
+    sources: 1
+  },
+  {
+    name: "pfSense",
+    lines: [
+      "tinker panic 0",
+      "tos orphan 12",
+      "tos maxclock 5",
+      "server 0.pfsense.pool.ntp.org iburst maxpoll 9",
+      "enable stats",
+      "restrict default kod limited nomodify nopeer noquery notrap",
+      "restrict -6 default kod limited nomodify nopeer noquery notrap",
+      "restrict source kod limited nomodify noquery notrap",
+      "interface ignore all",
+      "interface listen lo"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "nopeer limited kod noquery nomodify notrap",
+    sources: 1
+  },
+  {
+    name: "OPNsense",
+    lines: [
+      "tos orphan 12",
+      "server 0.opnsense.pool.ntp.org iburst",
+      "disable monitor",
+      "restrict default limited kod nomodify notrap nopeer",
+      "restrict -6 default limited kod nomodify notrap nopeer",
+      ...LOCALS
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "",
+    sources: 1
+  },
+  {
+    name: "VMware's ESXi",
+    lines: [
+      "restrict default nomodify notrap nopeer noquery",
+      ...LOCALS,
+      "server time.example",
+      "driftfile /etc/ntp.drift"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited noquery nomodify notrap",
+    self: "",
+    sources: 1
+  },
+  {
+    name: "VMware's, said to be classic",
+    lines: ["dialect classic", "restrict default nomodify notrap nopeer noquery", ...LOCALS, "server time.example"],
+    dialect: "classic",
+    stranger: "nopeer noquery nomodify notrap",
+    self: "",
+    law: "headway",
+    sources: 1
+  },
+  {
+    name: "a Samba domain controller",
+    lines: [
+      "server time.example iburst prefer",
+      "driftfile /var/lib/ntp/ntp.drift",
+      "ntpsigndsocket /var/lib/samba/ntp_signd/",
+      "restrict default kod nomodify notrap nopeer limited mssntp",
+      "restrict 127.0.0.1",
+      "restrict time.example mask 255.255.255.255 nomodify notrap nopeer noquery"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap mssntp",
+    self: "",
+    sources: 1
+  },
+  {
+    name: "a GPS hat",
+    lines: [
+      "server 127.127.28.0 minpoll 4 maxpoll 4",
+      "fudge 127.127.28.0 time1 0.1 refid GPS",
+      "server 127.127.22.0 minpoll 4 maxpoll 4",
+      ...POOLS,
+      "restrict default kod limited nomodify notrap noquery nopeer",
+      ...LOCALS,
+      "restrict 192.168.1.0 mask 255.255.255.0 nomodify notrap"
+    ],
+    dialect: "ntpsec",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "",
+    neighbour: "nomodify notrap",
+    sources: 4
+  },
+  {
+    name: "a pool server of ntpd",
+    lines: [
+      ...POOLS,
+      "restrict default kod limited nomodify notrap nopeer noquery",
+      "discard average 3 minimum 1",
+      ...LOCALS
+    ],
+    dialect: "classic",
+    stranger: "nopeer limited kod noquery nomodify notrap",
+    self: "",
+    law: "headway",
+    sources: 4
+  },
+  {
+    name: "a pool server of NTPsec",
+    lines: [
+      ...POOLS,
+      "restrict default kod limited nomodify noquery",
+      "limit average 5 burst 40 kod 1",
+      "mru maxmem 65536",
+      ...LOCALS
+    ],
+    dialect: "ntpsec",
+    stranger: "limited kod noquery nomodify",
+    self: "",
+    law: "score",
+    sources: 4
+  },
+  {
+    name: "NTPsec with NTS",
+    lines: ["nts enable", "nts cert /c key /k", "server time.example nts", "restrict default nomodify"],
+    dialect: "ntpsec",
+    stranger: "limited noquery nomodify",
+    self: "limited noquery nomodify",
+    sources: 1
+  },
+  {
+    name: "an open lab",
+    lines: ["unrestrict default noquery limited", "server 10.0.0.1"],
+    dialect: "ntpsec",
+    stranger: "",
+    self: "",
+    sources: 1
+  },
+  {
+    name: "chrony's network",
+    lines: ["server time.example iburst", "allow 192.168.0.0/16"],
+    dialect: "ntpsec",
+    stranger: "noserve noquery",
+    self: "noserve",
+    neighbour: "noquery",
+    sources: 1
+  },
+  {
+    name: "chrony's, all but one",
+    lines: ["allow", "deny 192.168.1/24"],
+    dialect: "ntpsec",
+    stranger: "noquery",
+    self: "",
+    neighbour: "noserve noquery",
+    sources: 0
+  },
+  {
+    name: "chrony's pool server",
+    lines: [...POOLS, "allow all", "ratelimit interval 1 burst 16 leak 2"],
+    dialect: "ntpsec",
+    stranger: "noquery",
+    self: "",
+    law: "tokens",
+    sources: 4
+  },
+  {
+    name: "chrony's, nobody",
+    lines: ["deny all"],
+    dialect: "ntpsec",
+    stranger: "noserve noquery",
+    self: "noserve",
+    sources: 0
+  },
+  {
+    name: "a closed default",
+    lines: ["restrict default ignore", ...LOCALS, "restrict 192.168.1.0 mask 255.255.255.0 noquery"],
+    dialect: "ntpsec",
+    stranger: "ignore limited noquery",
+    self: "",
+    neighbour: "noquery",
+    sources: 0
+  },
+  {
+    name: "prefixes by length",
+    lines: ["restrict default ignore", "restrict 192.168.0.0/16 nomodify", "restrict 192.168.1.8/30 noserve"],
+    dialect: "ntpsec",
+    stranger: "ignore limited noquery",
+    self: "ignore limited noquery",
+    neighbour: "noserve",
+    sources: 0
+  },
+  {
+    name: "Solaris's",
+    lines: ["multicastclient 224.0.1.1", "restrict default nomodify"],
+    dialect: "classic",
+    stranger: "nomodify",
+    self: "nomodify",
+    law: "headway",
+    sources: 0
+  },
+  {
+    name: "broadcast of old",
+    lines: ["broadcast 192.168.1.255 autokey", "crypto pw secret", "restrict default notrust"],
+    dialect: "classic",
+    stranger: "notrust",
+    self: "notrust",
+    law: "headway",
+    sources: 0
+  },
+  {
+    name: "Cisco's leftovers",
+    lines: ["server 10.1.1.1 version 3", "restrict default noserve", "restrict 192.168.1.9 nomodify"],
+    dialect: "ntpsec",
+    stranger: "noserve limited noquery",
+    self: "noserve limited noquery",
+    neighbour: "nomodify",
+    sources: 1
+  },
+  {
+    name: "a router",
+    lines: [
+      "server pool.example",
+      "restrict default limited kod",
+      "limit average 20",
+      "restrict 192.168.1.0/24 nomodify"
+    ],
+    dialect: "ntpsec",
+    stranger: "limited kod noquery",
+    self: "limited kod noquery",
+    neighbour: "nomodify",
+    law: "score",
+    sources: 1
+  },
+  {
+    name: "both families",
+    lines: ["restrict -4 default noquery", "restrict -6 default ignore", "dialect classic"],
+    dialect: "classic",
+    stranger: "noquery",
+    self: "noquery",
+    law: "headway",
+    sources: 0
+  },
+  {
+    name: "kisses",
+    lines: ["dialect classic", "restrict default noserve kod-deny", "restrict 192.168.1.9 noserve kod-rstr"],
+    dialect: "classic",
+    stranger: "noserve kod-deny",
+    self: "noserve kod-deny",
+    neighbour: "noserve kod-rstr",
+    law: "headway",
+    sources: 0
+  },
+  {
+    name: "Windows line ends and a byte order mark",
+    lines: ["\uFEFFrestrict default noquery\r", "restrict 127.0.0.1\r"],
+    dialect: "ntpsec",
+    stranger: "limited noquery",
+    self: "",
+    sources: 0
+  }
+]
+
+describe("a whole file in the shape of", () => {
+  it.each(SHAPES)("$name", ({ lines, dialect, stranger, self, neighbour, law, sources }) => {
+    const loaded = load(lines.join("\n"))
+    expect(loaded.diagnostics.filter(isError).filter(({ message }) => !message.includes("cannot be read"))).toEqual([])
+    const { access } = loaded.settings
+    expect({
+      dialect: access.dialect.value,
+      stranger: flagsFor(loaded, "203.0.113.5"),
+      self: flagsFor(loaded, "127.0.0.1"),
+      neighbour: flagsFor(loaded, "192.168.1.9"),
+      law: access.rateLimit.value.law,
+      sources: loaded.settings.sources.length
+    }).toEqual({ dialect, stranger, self, neighbour: neighbour ?? stranger, law: law ?? "score", sources })
+  })
+
+  it("thirty there are", () => expect(SHAPES).toHaveLength(30))
+})
+
+describe("what is printed of them", () => {
+  const target = fc.oneof(
+    fc.constantFrom("default", "source", "ntp.example", "::/0", "0.0.0.0/0", "2001:db8::/32"),
+    fc.ipV4(),
+    fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })).map((both) => both.join("/"))
+  )
+  const flags = fc.subarray([
+    "ignore",
+    "noserve",
+    "notrust",
+    "limited",
+    "kod",
+    "noquery",
+    "nomrulist",
+    "mssntp",
+    "flake",
+    "ntpport",
+    "kod-deny"
+  ])
+  const line = fc.oneof(
+    fc
+      .tuple(fc.constantFrom("restrict", "unrestrict"), target, flags)
+      .map(([word, whom, all]) => [word, whom, ...all].join(" ")),
+    fc
+      .tuple(
+        fc.constantFrom("allow", "deny", "allow all", "deny all"),
+        fc.oneof(fc.constant(""), fc.ipV4(), fc.constant("10/8"), fc.constant("192.168"))
+      )
+      .map((both) => both.join(" ")),
+    fc.constantFrom(
+      "limit average 0.5",
+      "limit burst 8 kod 2",
+      "discard average 2 minimum 4",
+      "ratelimit",
+      "ratelimit interval -4 leak 0 kod 2",
+      "dialect classic",
+      "mru maxmem 100",
+      "mru maxdepth 77 maxage 5",
+      "mru ipv6prefix 48",
+      "nts connections 9",
+      "nts ratelimit 0 totalratelimit 70"
+    )
+  )
+
+  /** The values without their origins. */
+  const values = (settings: unknown): unknown => {
+    if (Array.isArray(settings)) return settings.map(values)
+    if (settings === null || typeof settings !== "object") return settings
+    if ("origin" in settings && "value" in settings) return settings.value
+    return Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, values(value)]))
+  }
+
+  it("gives the same settings when it is read", () => {
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), (lines) => {
+        const first = load(lines.join("\n"))
+        expect(first.diagnostics.filter(isError)).toEqual([])
+        const second = load(renderSettings(first.settings))
+        expect(values(second.settings.access)).toEqual(values(first.settings.access))
+        expect(values(second.settings.nts)).toEqual(values(first.settings.nts))
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("and any list of addresses compiles, whatever it overlaps", () => {
+    const address = fc.oneof(fc.ipV4(), fc.ipV6())
+    const prefix = fc
+      .tuple(address, fc.nat(128))
+      .map(([text, length]) => `restrict ${text}/${text.includes(":") ? length : length % 33} noquery`)
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.oneof(
+            prefix,
+            fc.string({ unit: "binary", maxLength: 30 }).map((junk) => `restrict ${junk}`)
+          ),
+          { maxLength: 20 }
+        ),
+        (lines) => {
+          const loaded = load(lines.join("\n"))
+          flagsFor(loaded, "192.0.2.1")
+          flagsFor(loaded, "2001:db8::1", 123)
+        }
+      ),
+      { numRuns: 300 }
+    )
+  })
+})
