@@ -16,7 +16,7 @@ import {
   WARM_UP_SECONDS,
   withServers
 } from "./results.ts"
-import { meridianCommand, type RunningServer, type StartOptions, startCommands } from "./servers.ts"
+import { answers, meridianCommand, type RunningServer, type StartOptions, startCommands } from "./servers.ts"
 import { pairedRatio } from "./statistics.ts"
 
 const PREFIXES = 100_000
@@ -39,11 +39,20 @@ const manyRules = (): readonly string[] => [
 ]
 
 const meridianWith = (label: string, options: StartOptions, lines: readonly string[]): Promise<RunningServer> =>
-  startCommands("meridian", label, options, (port, folder) => {
-    const file = join(folder, "ntp.conf")
-    writeFileSync(file, [...lines, ""].join("\n"))
-    return [meridianCommand(options, port, folder, ["--config", file])]
-  })
+  startCommands(
+    "meridian",
+    label,
+    options,
+    (port, folder) => {
+      const file = join(folder, "ntp.conf")
+      writeFileSync(file, [...lines, ""].join("\n"))
+      return [meridianCommand(options, port, folder, ["--config", file])]
+    },
+    patiently
+  )
+
+/** A file of 100,000 lines takes its time to read. */
+const patiently: typeof answers = async (...where) => (await answers(...where)) || (await answers(...where))
 
 const load = async (server: RunningServer, seconds: number, core: number): Promise<Sample> => {
   const pids = server.pids()

@@ -6,8 +6,8 @@
  */
 import { errorAt, quoted, type Diagnostic, type Location } from "./diagnostic.ts"
 
-/** Largest file read, in bytes. The largest packaged ntp.conf known has under 10 000. */
-export const MAX_FILE_BYTES = 1_048_576
+/** Largest file read, in bytes: room for 100,000 lines of restrict and more. The largest packaged ntp.conf known has under 10 000. */
+export const MAX_FILE_BYTES = 16 * 1_048_576
 
 /** Longest line, in bytes without its line end. */
 export const MAX_LINE_BYTES = 4096

@@ -14,7 +14,7 @@ export const MAX_INCLUDE_DEPTH = 5
 
 /** Files and bytes one configuration may have in all, so that includes of includes cannot grow without bound. */
 export const MAX_FILES = 200
-export const MAX_TOTAL_BYTES = 4 * 1_048_576
+export const MAX_TOTAL_BYTES = 32 * 1_048_576
 
 /** What lies at a path: a file's bytes, or the names of a directory's entries. */
 export type ReadResult =

@@ -550,8 +550,8 @@ describe("what is printed of them", () => {
         ),
         (lines) => {
           const loaded = load(lines.join("\n"))
-          flagsFor(loaded, "192.0.2.1")
-          flagsFor(loaded, "2001:db8::1", 123)
+          expect(typeof flagsFor(loaded, "192.0.2.1")).toBe("string")
+          expect(typeof flagsFor(loaded, "2001:db8::1", 123)).toBe("string")
         }
       ),
       { numRuns: 300 }
