@@ -125,10 +125,13 @@ const HEALTH_INTERVAL_MS = 2_000
 const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfiguration): boolean => {
   const besides = ({ sources: _sources, ...rest }: DisciplineConfiguration): string => JSON.stringify(rest)
   const usesNts = ({ sources }: DisciplineConfiguration): boolean => sources.some(({ nts }) => nts !== null)
+  const usesAutokey = ({ sources }: DisciplineConfiguration): boolean =>
+    sources.some(({ autokey }) => (autokey ?? null) !== null)
   return (
     besides(before) !== besides(after) ||
     (before.sources.length === 0) !== (after.sources.length === 0) ||
-    (!usesNts(before) && usesNts(after))
+    (!usesNts(before) && usesNts(after)) ||
+    (!usesAutokey(before) && usesAutokey(after))
   )
 }
 
