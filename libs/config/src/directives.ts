@@ -9,6 +9,7 @@ import { ACCESS_DIRECTIVES } from "./access-directives.ts"
 import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
 import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
+import { CONTROL_DIRECTIVES } from "./control-directives.ts"
 import { type Directive, one, row } from "./directive.ts"
 import { DISCIPLINE_DIRECTIVES } from "./discipline-directives.ts"
 import { controlDirective } from "./http-directive.ts"
@@ -142,6 +143,8 @@ export const DIRECTIVES: readonly Directive[] = [
   controlDirective,
   includeDirective,
   sourcedirDirective
+  ...CONTROL_DIRECTIVES,
+  includeDirective
 ]
 
 const rowsByWord: ReadonlyMap<string, Directive> = new Map(

@@ -36,7 +36,8 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...describeNts(settings.nts),
   ...describeAutokey(settings.autokey),
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
-  ...describeCluster(settings.cluster)
+  ...describeCluster(settings.cluster),
+  ...(settings.commandPort.value === 0 ? [] : [line("cmdport", settings.commandPort, String)])
 ]
 
 const lineWhereGiven = (directive: string, value: Sourced<number | undefined>): readonly SettingLine[] =>

@@ -14,6 +14,7 @@ import {
 } from "./authentication-settings.ts"
 import { autokeySettings, type AutokeySettings } from "./autokey-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
+import { cmdportDirective } from "./control-directives.ts"
 import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
 import { type HttpSettings, httpSettings } from "./http-settings.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
@@ -56,6 +57,8 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly user: Sourced<string | undefined>
   /** Undefined: standard error. */
   readonly logfile: Sourced<string | undefined>
+  /** UDP port of loopback for chronyc; 0: none. */
+  readonly commandPort: Sourced<number>
   readonly localReference: Sourced<LocalReference>
   readonly discipline: DisciplineSettings
   readonly autokey: AutokeySettings
@@ -128,6 +131,7 @@ export const effectiveSettings = (
     ),
     user: choose(overrides.user, "user", lastOf(statements, userDirective, "user"), undefined),
     logfile: choose(undefined, "", lastOf(statements, logfileDirective, "file"), undefined),
+    commandPort: choose(undefined, "", lastOf(statements, cmdportDirective, "port"), 0),
     localReference: choose(
       overrides.stratum === undefined ? undefined : { stratum: overrides.stratum },
       "stratum",

@@ -78,6 +78,7 @@ export interface KeyStatus {
   readonly symmetricKeyIds: readonly number[]
   /** Algorithms in the order of the ids; absent from a node of an older version. */
   readonly symmetricKeyTypes?: readonly string[]
+  readonly symmetricKeyBits?: readonly number[]
 }
 
 export interface ClockStatus {

@@ -63,6 +63,7 @@ NAPI_MODULE_INIT() {
   register_udp_client(env, exports);
   register_packet_steering(env, exports);
   register_packet_loop(env, exports);
+  register_unix_datagram(env, exports);
   register_tcp(env, exports);
   register_tls(env, exports);
   register_clock(env, exports);

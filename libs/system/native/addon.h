@@ -12,6 +12,7 @@ void register_udp(napi_env env, napi_value exports);
 void register_udp_client(napi_env env, napi_value exports);
 void register_packet_steering(napi_env env, napi_value exports);
 void register_packet_loop(napi_env env, napi_value exports);
+void register_unix_datagram(napi_env env, napi_value exports);
 void register_tcp(napi_env env, napi_value exports);
 void register_tls(napi_env env, napi_value exports);
 void register_clock(napi_env env, napi_value exports);

@@ -75,6 +75,14 @@ export interface NativeShmSegment {
   readonly close: () => void
 }
 
+export interface NativeUnixDatagram {
+  readonly receive: (bytes: Uint8Array) => number
+  readonly sender: () => string
+  readonly send: (path: string, bytes: Uint8Array) => boolean
+  readonly onReadable: (callback: () => void) => void
+  readonly close: () => void
+}
+
 export interface NativeAddon {
   /** `process.version` of the Node it was built for. */
   readonly nodeVersion: string
@@ -119,6 +127,8 @@ export interface NativeAddon {
   readonly unixDatagramBind: (path: string, permissions: number) => number
   readonly unixDatagramHasReceiver: (path: string) => boolean
   readonly datagramReceive: (descriptor: number, bytes: Uint8Array) => number
+  /** See native/unix-datagram.c of libs/udp. */
+  readonly UnixDatagram: new (descriptor: number) => NativeUnixDatagram
   /** Devices; see native/clock-devices.c. */
   readonly ppsCapture: (descriptor: number, clear: boolean) => void
   readonly ppsFetch: (descriptor: number, numbers: Float64Array) => void

@@ -20,6 +20,8 @@ export type PeerName =
   | "ntpsec-ntpd"
   | "ntpsec-ntpd-1.2.3"
   | "ntpsec-ntpq"
+  | "ntpsec-ntpq-1.2.3"
+  | "ntpsec-ntpmon"
   | "ntpsec-ntpdig"
   | "ntpsec-ntpviz"
   | "classic-ntpd"
@@ -72,6 +74,8 @@ const PLACES: Record<PeerName, Place> = {
   "ntpsec-ntpd": { suite: "bookworm", program: "usr/sbin/ntpd", how: "system" },
   "ntpsec-ntpd-1.2.3": { suite: "trixie", program: "usr/sbin/ntpd", how: "own-libc" },
   "ntpsec-ntpq": { suite: "bookworm", program: "usr/bin/ntpq", how: "python" },
+  "ntpsec-ntpq-1.2.3": { suite: "trixie", program: "usr/bin/ntpq", how: "python" },
+  "ntpsec-ntpmon": { suite: "bookworm", program: "usr/bin/ntpmon", how: "python" },
   "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
   "ntpsec-ntpviz": { suite: "bookworm", program: "usr/bin/ntpviz", how: "python" },
   "classic-ntpd": { suite: "bullseye", program: "usr/sbin/ntpd", how: "system" },

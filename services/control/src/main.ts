@@ -2,6 +2,7 @@
  * The control process: started by the supervisor, which hands it the node's picture once a second. It shows that picture and
  * changes nothing by itself: what an authorised operator asks for goes to the supervisor.
  */
+import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import { nodeDigests } from "@meridian/ciphers/digests"
@@ -14,8 +15,12 @@ import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
+import type { UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
+import { UnixDatagramError } from "@meridian/udp/unix-datagram"
 import { Acts } from "./acts.ts"
+import { ChronyServer } from "./chronyc/chrony-server.ts"
+import { CHRONY_SOCKET_NAME, serveChronySocket } from "./chronyc/unix-socket.ts"
 import { configureLive } from "./configure.ts"
 import { serveControl } from "./control-sockets.ts"
 import { ControlServer } from "./mode6/control-server.ts"
@@ -26,7 +31,9 @@ import { thisHostAlone } from "./this-host.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 
-const { values } = parseArgs({ options: { sockets: { type: "string", default: "" } } })
+const { values } = parseArgs({
+  options: { sockets: { type: "string", default: "" }, "command-sockets": { type: "string", default: "" } }
+})
 if (process.send === undefined) {
   process.stderr.write(
     "meridian control: started by the supervisor (`meridian up`), which hands it what it is to show\n"
@@ -54,17 +61,43 @@ const mode6 = new ControlServer({
   kernel: () => kernel?.read(),
   configure: (text, author) => configureLive(text, author, acts)
 })
+const chrony = new ChronyServer({
+  outcomes,
+  current: () => picture.current,
+  monotonic: () => clock.monotonic.seconds(),
+  act: (name, author) => acts.ask(name, {}, author)
+})
 picture.onChange((snapshot) => mode6.useSnapshot(snapshot))
 
-process.on("disconnect", () => process.exit(0))
+const closing: (() => void)[] = []
+const end = (): void => {
+  for (const close of closing) close()
+  process.exit(0)
+}
+process.on("disconnect", end)
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
 process.on("SIGTERM", () => {})
 process.on("SIGHUP", () => {})
 const first = await channel.first
-const descriptors = values.sockets.split(",").filter((text) => text !== "")
-for (const socket of await Promise.all(descriptors.map((text) => adoptSocket(Number(text)))))
-  serveControl(socket, mode6)
+const adopt = (list: string): Promise<readonly UdpSocket[]> =>
+  Promise.all(
+    list
+      .split(",")
+      .filter((text) => text !== "")
+      .map((text) => adoptSocket(Number(text)))
+  )
+for (const socket of await adopt(values.sockets)) serveControl(socket, mode6)
+for (const socket of await adopt(values["command-sockets"]))
+  serveControl(socket, {
+    receive: (packet, address, send) => chrony.receive(packet, { _tag: "udp", address }, send)
+  })
+try {
+  closing.push(serveChronySocket(join(first.plan.stateDirectory, CHRONY_SOCKET_NAME), chrony))
+} catch (error) {
+  if (!(error instanceof UnixDatagramError)) throw error
+  channel.warn(`chronyc cannot ask this node: ${error.message}`)
+}
 channel.run({
   take: ({ controlKey, keys }) => {
     mode6.useKeys(readServingKeys(keys).table)
@@ -73,7 +106,7 @@ channel.run({
   obey: (told) => {
     if (told.type === "snapshot") picture.replace(told)
     if (told.type === "acted") acts.done(told)
-    if (told.type === "drain") process.exit(0)
+    if (told.type === "drain") end()
   }
 })
 setInterval(() => {

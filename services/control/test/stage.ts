@@ -37,8 +37,8 @@ export interface Stage {
   /** File of keys for ntpq's -k. */
   readonly keys: string
   readonly file: (name: string) => string
-  /** Runs a program of a peer inside the network. */
-  readonly run: (name: PeerName, args: readonly string[]) => Promise<Ran>
+  /** Runs a program of a peer inside the network, or inside another. */
+  readonly run: (name: PeerName, args: readonly string[], elsewhere?: NetworkNamespace) => Promise<Ran>
   readonly snapshot: () => Promise<NodeSnapshot>
   /** A chronyd inside the network. */
   readonly startChronyd: (address: string, lines: readonly string[]) => void
@@ -131,10 +131,10 @@ export const startStage = async (lines: readonly string[] = []): Promise<Stage> 
         asking.on("error", failed)
         asking.end()
       })
-    const run = (name: PeerName, args: readonly string[]): Promise<Ran> => {
+    const run = (name: PeerName, args: readonly string[], elsewhere = network): Promise<Ran> => {
       const command = peer(name)
       if (command === undefined) throw new Error(`${name} is not here`)
-      const [program = "", ...rest] = [...network.within, command.command, ...command.args, ...args]
+      const [program = "", ...rest] = [...elsewhere.within, command.command, ...command.args, ...args]
       return new Promise((done) => {
         execFile(program, rest, { env: command.env, timeout: PATIENCE_MS }, (error, stdout, stderr) => {
           done({ code: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr })

@@ -27,6 +27,8 @@ export interface ControlLaunch {
   readonly program: string
   /** UDP sockets that mode 6 and 7 packets arrive on. */
   readonly sockets: HandedSockets
+  /** UDP sockets of chronyc's port. */
+  readonly commandSockets: readonly number[]
   readonly board: PlanBoard
   readonly warn: (message: string) => void
   /** Does what an operator asked for; says what came of it. Never rejects. */
@@ -38,7 +40,7 @@ export class ControlSlot {
   /** What it said last; undefined before its first word. */
   report: ControlReport | undefined
 
-  constructor({ program, sockets, board, warn, act }: ControlLaunch) {
+  constructor({ program, sockets, commandSockets, board, warn, act }: ControlLaunch) {
     this.service = new Service(
       {
         name: "control",
@@ -46,7 +48,7 @@ export class ControlSlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: SILENT_SECONDS,
         overlaps: false,
-        descriptors: { "--sockets": sockets.descriptors },
+        descriptors: { "--sockets": sockets.descriptors, "--command-sockets": commandSockets },
         places: sockets.places,
         plan: () => projections.control(board.plan),
         read: parseFromControl,

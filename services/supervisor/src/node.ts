@@ -30,7 +30,7 @@ import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { PlanBoard } from "./plan-board.ts"
 import { type Identity, settlePrivilege } from "./privilege.ts"
-import { formatListen, openListeners, openSockets } from "./sockets.ts"
+import { formatListen, openCommandSockets, openListeners, openSockets } from "./sockets.ts"
 import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
@@ -64,6 +64,8 @@ export interface NodePlan {
   readonly signdSocket: string | undefined
   /** Autokey; undefined where it is off. */
   readonly autokey: AutokeyFiles | undefined
+  /** UDP port of loopback for chronyc; 0: none. */
+  readonly commandPort: number
   /** NTS key establishment; undefined where it is not served. */
   readonly nts: NtsPlan | undefined
   /** For the coordinator's command line: its log, its name, its cluster. */
@@ -208,6 +210,7 @@ export const startNode = (
       plan.nts === undefined
         ? []
         : yield* attempt(() => openListeners(plan.addresses, plan.native, plan.nts as NtsPlan))
+    const commandSockets = yield* attempt(() => openCommandSockets(plan.commandPort, plan.native))
     const page = yield* attempt(() => makeClockPage())
     yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)
@@ -284,9 +287,10 @@ export const startNode = (
     const shown: ControlSlot = new ControlSlot({
       program: plan.programs.control,
       sockets: sockets.ofKind("control"),
+      commandSockets,
       board,
       warn,
-      act: carryOut
+      act: (asked) => carryOut(asked, { readKeys: () => keyBoard.readFile() })
     })
     const signing = sockets.ofKind("signd")
     const signd =
@@ -373,7 +377,8 @@ export const startNode = (
             retirement
           })),
           symmetricKeyIds: keys.symmetric.map(({ id }) => id),
-          symmetricKeyTypes: keys.symmetric.map(({ algorithm }) => algorithm)
+          symmetricKeyTypes: keys.symmetric.map(({ algorithm }) => algorithm),
+          symmetricKeyBits: keys.symmetric.map(({ secret }) => secret.length * 8)
         },
         totals: {
           ...workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters),

@@ -150,6 +150,7 @@ export const nodePlan = (
   http: httpPlan(settings.http),
   signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
   autokey: autokeyFiles(settings),
+  commandPort: settings.commandPort.value,
   nts: ntsPlan(settings, stateDirectory),
   coordinatorArguments: [
     "--state",

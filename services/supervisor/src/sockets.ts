@@ -103,6 +103,21 @@ export const openSockets = async (plan: ListenPlan): Promise<NodeSockets> => {
   }
 }
 
+/**
+ * chronyc's port on both loopback addresses, for the control process; the IPv6 one where there is IPv6. Without the addon it is
+ * not served.
+ * @throws UdpBindError with what to do about it
+ */
+export const openCommandSockets = (port: number, native: boolean): readonly number[] => {
+  if (port === 0 || !native) return []
+  const first = bindUdpDescriptor({ address: "127.0.0.1", port, exclusive: true })
+  try {
+    return [first, bindUdpDescriptor({ address: "::1", port, exclusive: true })]
+  } catch {
+    return [first]
+  }
+}
+
 /** ADDRESS:PORT as people and tools write it. */
 export const formatListen = (address: string, port: number): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`

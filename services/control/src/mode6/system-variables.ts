@@ -32,8 +32,7 @@ const clockVariables: Readonly<Record<string, Variable>> = {
   reftime: ({ snapshot }) => momentValue(snapshot.tracking?.referenceTime ?? null),
   tc: ({ snapshot }) => whole(snapshot.tracking?.poll ?? 0),
   peer: (view) => whole(followed(view)?.detail?.association ?? 0),
-  offset: ({ snapshot: { tracking } }) =>
-    milliseconds(tracking?.offset === null || tracking === null ? 0 : tracking.offset - tracking.servedOffset, 6),
+  offset: (view) => milliseconds(followed(view)?.offset ?? 0, 6),
   frequency: ({ snapshot: { tracking } }) => fixed(tracking?.frequency ?? 0, 6),
   sys_jitter: (view) => milliseconds(followed(view)?.jitter ?? 0, 6),
   clk_jitter: ({ snapshot: { tracking } }) => milliseconds(tracking?.offsetDeviation ?? 0, 6),

@@ -1,0 +1,16 @@
+/** Numeric addresses as octets. */
+import { isIP } from "node:net"
+import { writeAddress } from "@meridian/udp/socket-address"
+
+/** 4 or 16 octets; undefined for what is no address. A zone is left out. */
+export const addressBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
+  const [plain = ""] = text.split("%")
+  const kind = isIP(plain)
+  if (kind === 0) return undefined
+  const bytes = new Uint8Array(kind === 4 ? 4 : 16)
+  writeAddress(bytes, 0, plain)
+  return bytes
+}
+
+export const sameBytes = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a !== undefined && b !== undefined && a.length === b.length && a.every((byte, index) => byte === b[index])

@@ -1,0 +1,161 @@
+/** chrony's commands: who may ask for what, never longer than what was asked, never harmed by what is sent. */
+import type { SourceReport } from "@meridian/ipc/discipline-report"
+import { ChronyCommand, ChronyStatus } from "@meridian/wire/chronyc"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { type ChronyAsker, ChronyServer } from "../src/chronyc/chrony-server.ts"
+import { Outcomes } from "../src/outcomes.ts"
+import { clientsOf, snapshotOf } from "./snapshots.ts"
+
+const source: SourceReport = {
+  address: "192.0.2.2",
+  port: 123,
+  name: "ntp.example",
+  mode: "client",
+  stratum: 2,
+  leap: 0,
+  referenceId: "192.0.2.1",
+  poll: 6,
+  reach: "377",
+  verdict: "system-peer",
+  reason: "the best",
+  offset: 1e-6,
+  delay: 1e-3,
+  dispersion: 1e-4,
+  jitter: 1e-5,
+  rootDelay: 1e-3,
+  rootDispersion: 1e-3,
+  rootDistance: 2e-3,
+  authentication: { kind: "none" },
+  lastReply: 3,
+  dropped: {}
+}
+const snapshot = snapshotOf({
+  clients: clientsOf(20),
+  sources: [source, { ...source, address: "2001:db8::1", mode: "active" }]
+})
+const unix: ChronyAsker = { _tag: "unix" }
+const udp: ChronyAsker = { _tag: "udp", address: "127.0.0.1" }
+
+const serverOf = () => {
+  const outcomes = new Outcomes()
+  const asked: string[] = []
+  const server = new ChronyServer({
+    outcomes,
+    current: () => snapshot,
+    monotonic: () => 100,
+    act: (name) => {
+      asked.push(name)
+      return Promise.resolve({ ok: true, message: "" })
+    }
+  })
+  return { server, outcomes, asked }
+}
+
+const request = (command: number, length: number, ...words: readonly number[]): Uint8Array => {
+  const bytes = new Uint8Array(length)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, 0x0601)
+  view.setUint16(4, command)
+  words.forEach((word, index) => view.setUint32(20 + 4 * index, word))
+  return bytes
+}
+
+const ask = (server: ChronyServer, packet: Uint8Array, asker: ChronyAsker): Uint8Array | undefined => {
+  let reply: Uint8Array | undefined
+  server.receive(packet, asker, (bytes) => void (reply = bytes))
+  return reply
+}
+
+const statusOf = (reply: Uint8Array | undefined): number | undefined =>
+  reply === undefined ? undefined : (reply[8]! << 8) | reply[9]!
+const recordOf = (reply: Uint8Array | undefined): number | undefined =>
+  reply === undefined ? undefined : (reply[6]! << 8) | reply[7]!
+
+const { sourceCount, sourceData, tracking, sourceStatistics, manualList, activity } = ChronyCommand
+const { ntpData, selectData, authenticationData, serverStatistics, clientAccesses } = ChronyCommand
+const open = [
+  [sourceCount, 32],
+  [sourceData, 76],
+  [tracking, 104],
+  [sourceStatistics, 84],
+  [manualList, 416],
+  [activity, 48]
+] as const
+const own = [
+  [ntpData, 152],
+  [ntpData, 172],
+  [selectData, 76],
+  [authenticationData, 52],
+  [serverStatistics, 72],
+  [serverStatistics, 196],
+  [clientAccesses, 520]
+] as const
+/** Octets of 192.0.2.2 and its family, where a command names a source. */
+const address = [0xc0000202, 0, 0, 0, 0x00010000]
+
+describe("what is answered", () => {
+  it.each(open)("command %i of %i octets to anybody who may send", (command, length) => {
+    const reply = ask(serverOf().server, request(command, length), udp)
+    expect([statusOf(reply), reply?.length]).toEqual([ChronyStatus.success, length])
+  })
+
+  it.each(own)("command %i of %i octets by the Unix socket alone", (command, length) => {
+    const words = command === ntpData || command === authenticationData ? address : [0, 8]
+    const { server } = serverOf()
+    expect(statusOf(ask(server, request(command, length, ...words), udp))).toBe(ChronyStatus.unauthorised)
+    const reply = ask(server, request(command, length, ...words), unix)
+    expect([statusOf(reply), reply?.length]).toEqual([ChronyStatus.success, length])
+  })
+
+  it("is in the record that chronyc of that age reads", () => {
+    const { server } = serverOf()
+    expect(recordOf(ask(server, request(serverStatistics, 72), unix))).toBe(24)
+    expect(recordOf(ask(server, request(serverStatistics, 196), unix))).toBe(25)
+    expect(recordOf(ask(server, request(ntpData, 152, ...address), unix))).toBe(16)
+    expect(recordOf(ask(server, request(ntpData, 172, ...address), unix))).toBe(26)
+  })
+
+  it("names no source that is not there", () => {
+    const { server } = serverOf()
+    expect(statusOf(ask(server, request(sourceData, 76, 2), unix))).toBe(ChronyStatus.noSuchSource)
+    expect(statusOf(ask(server, request(ntpData, 152, 1, 0, 0, 0, 0x00010000), unix))).toBe(ChronyStatus.noSuchSource)
+  })
+})
+
+describe("what changes something", () => {
+  const changing = Array.from({ length: 75 }, (_, command) => command)
+  it("is refused to everybody, but for what means the same here", async () => {
+    const { server, asked } = serverOf()
+    const answered = (asker: ChronyAsker) =>
+      changing.filter(
+        (command) => statusOf(ask(server, request(command, 600, 0, 1), asker)) !== ChronyStatus.unauthorised
+      )
+    // The monitoring commands, and those without an answer yet: refresh, rekey, reload sources.
+    expect(answered(udp)).toEqual([14, 15, 33, 34, 35, 41, 44, 51, 65])
+    expect(asked).toEqual([])
+    expect(answered(unix)).toEqual([14, 15, 16, 33, 34, 35, 41, 44, 51, 53, 54, 57, 65, 67, 68, 69, 70])
+    expect(asked).toEqual(["rekey", "refresh", "reload-sources"])
+  })
+})
+
+it("survives whatever is sent, with no answer longer than its question", () => {
+  const { server } = serverOf()
+  const packets = fc.oneof(
+    fc.uint8Array({ maxLength: 700 }),
+    fc
+      .tuple(
+        fc.integer({ min: 0, max: 80 }),
+        fc.integer({ min: 20, max: 600 }),
+        fc.array(fc.integer({ min: 0, max: 0xffffffff }))
+      )
+      .map(([command, length, words]) => request(command, length, ...words.slice(0, (length - 20) >> 2)))
+  )
+  fc.assert(
+    fc.property(packets, fc.boolean(), (packet, isLocal) => {
+      const reply = ask(server, packet, isLocal ? unix : { _tag: "udp", address: String(Math.random()) })
+      if (reply !== undefined) expect(reply.length).toBeLessThanOrEqual(packet.length)
+    }),
+    { numRuns: 500 }
+  )
+})
