@@ -141,10 +141,9 @@ export const DIRECTIVES: readonly Directive[] = [
   ...DISCIPLINE_DIRECTIVES,
   ...CLUSTER_DIRECTIVES,
   controlDirective,
+  ...CONTROL_DIRECTIVES,
   includeDirective,
   sourcedirDirective
-  ...CONTROL_DIRECTIVES,
-  includeDirective
 ]
 
 const rowsByWord: ReadonlyMap<string, Directive> = new Map(

@@ -159,8 +159,12 @@ const controlSettings = {
 export const controlSettingsShape = record(controlSettings)
 export type ControlSettings = TypeOf<typeof controlSettingsShape>
 
-/** Its keys hold the control key and no other. */
-export const controlPlan = record({ ...controlSettings, keys: servingKeys })
+/** Its keys hold the control key and no other; who may ask is in the access list that workers have. */
+export const controlPlan = record({
+  ...controlSettings,
+  keys: servingKeys,
+  access: optional(bytes(0, 256 * 1024 * 1024))
+})
 export type ControlPlan = TypeOf<typeof controlPlan>
 
 /** The whole; no process gets it. */
@@ -201,8 +205,9 @@ export const projections = {
     configuration: discipline,
     autokey: autokey === null || autokey.host === null ? null : { host: autokey.host, parameters: autokey.parameters }
   }),
-  control: ({ control, keys }: ServingPlan): ControlPlan => ({
+  control: ({ control, keys, serving }: ServingPlan): ControlPlan => ({
     ...control,
+    ...(serving.access === undefined ? {} : { access: serving.access }),
     keys: { ...keys, generations: [], symmetric: keys.symmetric.filter(({ id }) => id === control.controlKey) }
   })
 } as const

@@ -24,18 +24,18 @@ export interface Finished {
   readonly stderr: string
 }
 
-/** Runs `meridian …` to its end. */
-export const meridian = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> =>
+/** Runs `meridian …` to its end. @param within put before the command: a network namespace to run in */
+export const meridian = (
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  within: readonly string[] = []
+): Promise<Finished> =>
   new Promise((done) => {
-    execFile(
-      process.execPath,
-      [cli, ...args],
-      { env: cleanEnvironment(env), timeout: PATIENCE_MS },
-      (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === "number" ? error.code : null
-        done({ code, stdout, stderr })
-      }
-    )
+    const [program = "", ...rest] = [...within, process.execPath, cli, ...args]
+    execFile(program, rest, { env: cleanEnvironment(env), timeout: PATIENCE_MS }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : null
+      done({ code, stdout, stderr })
+    })
   })
 
 /** A node is several processes, each of which compiles its own modules. */

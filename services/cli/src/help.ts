@@ -23,6 +23,7 @@ import { type CommandLine, renderHelp } from "@meridian/config/flags"
 import { clientsCommand } from "./clients-command.ts"
 import { configShowCommand } from "./config-check.ts"
 import { reloadCommand } from "./reload-command.ts"
+import { serverstatsCommand } from "./serverstats-command.ts"
 import { sourcesCommand } from "./sources-command.ts"
 import { initCommand } from "./init-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
@@ -36,6 +37,7 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   sources: sourcesCommand,
   tracking: trackingCommand,
   clients: clientsCommand,
+  serverstats: serverstatsCommand,
   waitsync: waitsyncCommand,
   init: initCommand,
   reload: reloadCommand,
@@ -60,9 +62,10 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian up [FLAGS]             starts a node and shows what it serves
   meridian status [--json]        how the running node does, worker by worker
   meridian query HOST[:PORT]      asks a server for the time, with --nts under NTS
-  meridian sources                the servers it asks, and what it makes of them
+  meridian sources [-v]           the servers it asks, and what it makes of them
   meridian tracking               how its clock does, and whom it follows
   meridian clients                who asks it, how often, and what becomes of that
+  meridian serverstats            what it does with packets, over all workers
   meridian waitsync [SECONDS]     returns when the clock is synchronised
   meridian init [PURPOSE]         a configuration to start from
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to

@@ -12,6 +12,7 @@ import { runKeys } from "./keys-command.ts"
 import { runLog } from "./log-command.ts"
 import { runQuery } from "./query-command.ts"
 import { runReload } from "./reload-command.ts"
+import { runServerstats } from "./serverstats-command.ts"
 import { runSources } from "./sources-command.ts"
 import { runStatus } from "./status-command.ts"
 import { runTracking } from "./tracking-command.ts"
@@ -52,6 +53,7 @@ const commands: Record<string, () => number | Promise<number>> = {
   sources: () => runSources(programRoot, args),
   tracking: () => runTracking(programRoot, args),
   clients: () => runClients(programRoot, args),
+  serverstats: () => runServerstats(programRoot, args),
   waitsync: () => runWaitsync(programRoot, args),
   init: () => runInit(programRoot, args),
   reload: () => runReload(programRoot, args),

@@ -6,6 +6,7 @@ import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@mer
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
+import { formatSourceDetail } from "./source-details.ts"
 import { NodeUnreachable } from "./status.ts"
 
 const PATIENCE_MS = 5_000
@@ -21,7 +22,7 @@ export const nodeFlags = {
 export const sourcesCommand = defineFlags({
   command: "meridian sources",
   meaning: "Shows every source of the clock: how it answers, how far off it is, and what the selection thinks of it.",
-  flags: nodeFlags
+  flags: { ...nodeFlags, verbose: switchFlag("Shows each source at length below the table; -v for short.") }
 })
 
 /** Asks for a resource of the node's control socket. */
@@ -144,7 +145,10 @@ export const formatSources = (sources: readonly SourceReport[], coloured: boolea
 }
 
 export const runSources = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(sourcesCommand, args)
+  const parsed = parseFlags(
+    sourcesCommand,
+    args.map((arg) => (arg === "-v" ? "--verbose" : arg))
+  )
   if (!parsed.ok) {
     process.stderr.write(`meridian sources: ${parsed.error.message}\n`)
     return 2
@@ -153,13 +157,15 @@ export const runSources = async (programRoot: string, args: readonly string[]): 
     process.stdout.write(renderHelp(sourcesCommand))
     return 0
   }
-  const { state, json } = parsed.value.values
+  const { state, json, verbose } = parsed.value.values
   const sources = await askNode<readonly SourceReport[]>(stateDirectoryOf(state, programRoot), "/sources")
   if (sources instanceof NodeUnreachable) {
     process.stderr.write(`meridian sources: ${sources.message}\n`)
     return 1
   }
-  const text = json ? `${JSON.stringify(sources, null, 2)}\n` : formatSources(sources, process.stdout.isTTY === true)
+  const table = formatSources(sources, process.stdout.isTTY === true)
+  const details = verbose ? sources.map((source) => `\n${formatSourceDetail(source, shortSeconds)}\n`).join("") : ""
+  const text = json ? `${JSON.stringify(sources, null, 2)}\n` : `${table}${details}`
   process.stdout.write(text)
   return 0
 }

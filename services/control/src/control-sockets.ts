@@ -1,11 +1,11 @@
 /** The UDP sockets that mode 6 arrives on: handed over by the supervisor, read in batches, answered one by one. */
 import type { UdpSocket } from "@meridian/udp/udp"
 import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_BYTES, SLOT_STRIDE } from "@meridian/udp/udp"
-import { socketAddressText } from "@meridian/udp/socket-address"
+import { socketAddressPort, socketAddressText } from "@meridian/udp/socket-address"
 
 export interface ControlReader {
   /** @param send to whoever sent the packet */
-  readonly receive: (packet: Uint8Array, address: string, send: (packet: Uint8Array) => void) => void
+  readonly receive: (packet: Uint8Array, address: string, port: number, send: (packet: Uint8Array) => void) => void
 }
 
 /** Batches taken in one turn of the event loop. */
@@ -36,7 +36,7 @@ const serveSlot = (socket: UdpSocket, slot: number, count: number, reader: Contr
     socket.localAddresses.slice(slot * 16, (slot + 1) * 16)
   ]
   let isCurrent = true
-  reader.receive(packet, address, (reply) => {
+  reader.receive(packet, address, socketAddressPort(socket.addresses, slot * ADDRESS_STRIDE), (reply) => {
     if (reply.length > SLOT_BYTES) return
     // A late answer finds the slots free: nothing is received while this runs.
     const at = isCurrent ? slot : 0

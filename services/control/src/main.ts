@@ -18,6 +18,7 @@ import { disableNative } from "@meridian/system/native"
 import type { UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { UnixDatagramError } from "@meridian/udp/unix-datagram"
+import { queryAccess } from "./access.ts"
 import { Acts } from "./acts.ts"
 import { ChronyServer } from "./chronyc/chrony-server.ts"
 import { CHRONY_SOCKET_NAME, serveChronySocket } from "./chronyc/unix-socket.ts"
@@ -27,7 +28,6 @@ import { ControlServer } from "./mode6/control-server.ts"
 import { Outcomes } from "./outcomes.ts"
 import { Picture } from "./picture.ts"
 import { servedTime } from "./served-time.ts"
-import { thisHostAlone } from "./this-host.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 
@@ -55,7 +55,6 @@ const acts = new Acts((message) => channel.send(message))
 const mode6 = new ControlServer({
   digests: nodeDigests(),
   outcomes,
-  access: thisHostAlone(() => clock.monotonic.seconds()),
   monotonic: () => clock.monotonic.seconds(),
   now: servedTime(clock, () => picture.current),
   kernel: () => kernel?.read(),
@@ -90,7 +89,7 @@ const adopt = (list: string): Promise<readonly UdpSocket[]> =>
 for (const socket of await adopt(values.sockets)) serveControl(socket, mode6)
 for (const socket of await adopt(values["command-sockets"]))
   serveControl(socket, {
-    receive: (packet, address, send) => chrony.receive(packet, { _tag: "udp", address }, send)
+    receive: (packet, address, _port, send) => chrony.receive(packet, { _tag: "udp", address }, send)
   })
 try {
   closing.push(serveChronySocket(join(first.plan.stateDirectory, CHRONY_SOCKET_NAME), chrony))
@@ -99,7 +98,8 @@ try {
   channel.warn(`chronyc cannot ask this node: ${error.message}`)
 }
 channel.run({
-  take: ({ controlKey, keys }) => {
+  take: ({ controlKey, keys, access }) => {
+    mode6.useAccess(queryAccess(access, () => clock.monotonic.seconds()))
     mode6.useKeys(readServingKeys(keys).table)
     mode6.useControlKey(controlKey ?? undefined)
   },

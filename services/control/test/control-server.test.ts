@@ -22,7 +22,6 @@ const serverOf = (snapshot: NodeSnapshot = snapshotOf({}), changes: { seconds?: 
   const server = new ControlServer({
     digests: nodeDigests(),
     outcomes,
-    access: thisHostAlone(() => 100),
     monotonic: changes.seconds ?? (() => 100),
     now: () => 1_800_000_000.5,
     kernel: () => undefined,
@@ -33,6 +32,7 @@ const serverOf = (snapshot: NodeSnapshot = snapshotOf({}), changes: { seconds?: 
   })
   server.useKeys(KeyTable.of([key, other]).withTrusted([{ first: 1, last: 10 }]))
   server.useControlKey(5)
+  server.useAccess(thisHostAlone(() => 100))
   server.useSnapshot(snapshot)
   return { server, outcomes, configured }
 }
@@ -63,7 +63,7 @@ const signed = (packet: Uint8Array, by: SymmetricKey, unit: 4 | 8): Uint8Array =
 
 const ask = (server: ControlServer, packet: Uint8Array, address = "127.0.0.1"): readonly Uint8Array[] => {
   const replies: Uint8Array[] = []
-  server.receive(packet, address, (reply) => void replies.push(reply.slice()))
+  server.receive(packet, address, 45_678, (reply) => void replies.push(reply.slice()))
   return replies
 }
 
@@ -123,7 +123,7 @@ describe("access", () => {
   it("hands configuration on and says what came of it", async () => {
     const { server, configured } = serverOf()
     const packet = signed(request(ControlOperation.configure, "tos minclock 2"), key, 8)
-    const reply = await new Promise<Uint8Array>((done) => server.receive(packet, "127.0.0.1", done))
+    const reply = await new Promise<Uint8Array>((done) => server.receive(packet, "127.0.0.1", 45_678, done))
     expect(configured).toEqual(["tos minclock 2"])
     expect(Buffer.from(decodeControlReply(reply)?.data ?? []).toString()).toBe("Config Succeeded\r\n")
   })

@@ -218,6 +218,8 @@ export const authenticationRecord = (source: SourceReport, { status: { keys } }:
   const nts = detail?.nts ?? null
   const writer = new ChronyRecordWriter(ChronyRecord.authenticationData)
   switch (authentication.kind) {
+    // chrony has no word for Autokey.
+    case "autokey":
     case "none":
       return writer
         .uint16(0)

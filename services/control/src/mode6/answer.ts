@@ -25,6 +25,8 @@ export interface Asker {
   readonly address: string
   /** Whether the request proved the control key. */
   readonly isOperator: boolean
+  /** Whether it may read the list of clients. */
+  readonly listsClients: boolean
 }
 
 export interface AnswerParts {
@@ -96,7 +98,7 @@ export const answerControl = (request: ControlRequest, asker: Asker, parts: Answ
         { name: "nonce", value: parts.nonces.make(asker.address, parts.monotonic) }
       ])
     case ControlOperation.readMru:
-      return readMru(request, asker, parts)
+      return asker.listsClients ? readMru(request, asker, parts) : error(ControlError.permission)
     case ControlOperation.writeVariables:
       return asker.isOperator ? writeVariables(request, view) : error(ControlError.permission)
     case ControlOperation.configure:

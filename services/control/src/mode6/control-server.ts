@@ -13,16 +13,21 @@ import { Nonces } from "./nonces.ts"
 import type { AccessRule } from "./ordered-lists.ts"
 import type { ControlView } from "./view.ts"
 
-/** Says whether an address may ask at all (`noquery`), and what rules there are to show. */
+/** What an address may do: ask at all, change something with the key, read the list of clients. */
+export interface QueryRights {
+  readonly asks: boolean
+  readonly changes: boolean
+  readonly listsClients: boolean
+}
+
 export interface QueryAccess {
-  readonly mayAsk: (address: string) => boolean
+  readonly rights: (address: string, port: number) => QueryRights
   readonly rules: () => readonly AccessRule[]
 }
 
 export interface ControlServerParts {
   readonly digests: DigestPort
   readonly outcomes: Outcomes
-  readonly access: QueryAccess
   /** CLOCK_MONOTONIC, seconds. */
   readonly monotonic: () => number
   /** Served time, Unix seconds. */
@@ -32,6 +37,11 @@ export interface ControlServerParts {
   readonly configure: (text: string, author: string) => Promise<string>
 }
 
+const nobody: QueryAccess = {
+  rights: () => ({ asks: false, changes: false, listsClients: false }),
+  rules: () => []
+}
+
 type Send = (packet: Uint8Array) => void
 
 export class ControlServer {
@@ -39,6 +49,7 @@ export class ControlServer {
   #keys = KeyTable.empty
   #controlKey: number | undefined
   #snapshot: NodeSnapshot | undefined
+  #access: QueryAccess = nobody
   #requests = 0
   readonly #parts: ControlServerParts
   readonly #macs: ControlMacs
@@ -59,6 +70,11 @@ export class ControlServer {
     this.#controlKey = controlKey
   }
 
+  /** Nobody is answered before the first. */
+  useAccess(access: QueryAccess): void {
+    this.#access = access
+  }
+
   useSnapshot(snapshot: NodeSnapshot): void {
     this.words.take(snapshot)
     this.#snapshot = snapshot
@@ -68,12 +84,13 @@ export class ControlServer {
    * Answers one datagram: every packet of the answer through `send`, all of one picture.
    * @param address where it came from, numeric
    */
-  receive(packet: Uint8Array, address: string, send: Send): void {
-    const { access, outcomes, monotonic } = this.#parts
+  receive(packet: Uint8Array, address: string, port: number, send: Send): void {
+    const { outcomes, monotonic } = this.#parts
     const snapshot = this.#snapshot
     const request = decodeControlRequest(packet)
     if (request === "short" || request === "ignored") return outcomes.count(`mode6-${request}`)
-    if (!access.mayAsk(address)) return outcomes.count("mode6-restricted")
+    const rights = this.#access.rights(address, port)
+    if (!rights.asks) return outcomes.count("mode6-restricted")
     if (!this.#limit.allows(address, monotonic())) return outcomes.count("mode6-limited")
     this.#requests += 1
     if (request === "format") {
@@ -83,11 +100,11 @@ export class ControlServer {
     if (snapshot === undefined) return outcomes.count("mode6-starting")
     const proof = this.#macs.verify(packet, request, this.#keys)
     const view = this.#view(snapshot)
-    const isOperator = typeof proof === "object" && proof.key.id === this.#controlKey
+    const isOperator = rights.changes && typeof proof === "object" && proof.key.id === this.#controlKey
     const answer = answerControl(
       request,
-      { address, isOperator },
-      { view, nonces: this.#nonces, monotonic: monotonic(), rules: access.rules() }
+      { address, isOperator, listsClients: rights.listsClients },
+      { view, nonces: this.#nonces, monotonic: monotonic(), rules: this.#access.rules() }
     )
     if (answer._tag !== "Configure") return this.#deliver(answer, proof, send)
     const author = typeof proof === "object" ? `ntpq under key ${proof.key.id}` : "ntpq"
