@@ -50,7 +50,7 @@ export type AutokeySecrets = TypeOf<typeof autokeySecrets>
 
 /** For the process that answers requests with fields. */
 export const autokeyPlan = record({
-  minimumPoll: whole(0, 17),
+  minimumPoll: whole(-128, 17),
   /** Null until there are credentials that can be used: requests are counted and dropped. */
   host: nullable(hostCredentials),
   certificates: learnedCertificates,

@@ -13,5 +13,9 @@ const beat = (): void => {
   if (process.connected) process.send?.({ type: "alive" } satisfies AliveMessage, undefined, undefined, () => {})
 }
 
+// Node would open its inspector on this signal, to whoever may connect to this machine.
+process.on("SIGUSR1", () => {})
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
 beat()
 setInterval(beat, INTERVAL_MS).unref()

@@ -3,6 +3,7 @@
  * standard error; on a terminal each line is one readable sentence instead. Key material never reaches a log: callers
  * log identifiers, and the redaction below is a second belt.
  */
+import { closeSync, openSync } from "node:fs"
 import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -33,7 +34,10 @@ export interface LogOptions {
 
 export interface Log {
   readonly layer: Layer.Layer<never>
-  /** Opens the file anew, for logrotate's rename followed by SIGHUP; or another one, where there was a file before. */
+  /**
+   * Opens the file anew, for logrotate's rename followed by SIGHUP; or another one, where there was a file before. Where that
+   * cannot be, the old one is kept, and says so.
+   */
   readonly reopen: (file?: string) => void
 }
 
@@ -81,8 +85,19 @@ export const openLog = (options: LogOptions): Log => {
     if (cause.reasons.length > 0) fields["cause"] = Cause.pretty(cause)
     log[LEVELS[logLevel]](fields, text.join(" "))
   })
-  return {
-    layer: Logger.layer([logger]),
-    reopen: (file) => (options.file === undefined ? undefined : target.reopen(file))
+  // A full disk costs lines of the log, and nothing else.
+  target.on("error", () => {})
+  const reopen = (file = options.file): void => {
+    if (options.file === undefined || file === undefined) return
+    try {
+      closeSync(openSync(file, "a"))
+    } catch (error) {
+      const why =
+        (error as NodeJS.ErrnoException).code === "ENOENT" ? "its folder is gone" : "this user may not write there"
+      log.warn(`the log file ${file} cannot be opened again: ${why}; the lines go on into the file that was open`)
+      return
+    }
+    target.reopen(file)
   }
+  return { layer: Logger.layer([logger]), reopen }
 }

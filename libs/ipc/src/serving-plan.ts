@@ -63,7 +63,7 @@ export const servingKeys: Shape<ServingKeys> = record({
 /** What requests are answered by, besides keys. */
 const servingSettings = {
   /** Replies' poll field is never below this, log2 seconds. */
-  minimumPoll: whole(0, 17),
+  minimumPoll: whole(-128, 17),
   /** Of the clock as served, log2 seconds; null: as the process measures it. */
   precision: nullable(whole(-128, 127)),
   /** Requests may wait for so long to be received together, microseconds; 0: never. */

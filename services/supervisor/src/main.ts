@@ -27,11 +27,15 @@ import manifest from "../package.json" with { type: "json" }
 import { listeningOn, type NodePlan, type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { changesBetween, formatChange, runningLines, settingLines } from "./reload.ts"
+import { hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
 
+// Node would open its inspector on this signal, to whoever may connect to this machine.
+process.on("SIGUSR1", () => {})
 const programRoot = resolve(import.meta.dirname, "../../..")
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 const native = loadNative()
+const ipv6 = hasIpv6(native.addon !== undefined)
 const isRoot = process.getuid?.() === 0
 const colours = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
 
@@ -77,6 +81,7 @@ const planOf = (settings: Settings): NodePlan => {
     programRoot,
     stateDirectory: resolve(stateDirectory),
     native: native.addon !== undefined,
+    ipv6,
     clusterKey
   })
 }
@@ -143,21 +148,39 @@ const reload = (node: RunningNode, check: boolean) =>
     return { ...report, applied: true, problems } satisfies ReloadReport
   })
 
+/** The first signal that says to end. */
+const toldToEnd = (asked: Queue.Dequeue<Asked>): Effect.Effect<"SIGTERM" | "SIGINT"> =>
+  Effect.flatMap(Queue.take(asked), (what) =>
+    what === "SIGTERM" || what === "SIGINT" ? Effect.succeed(what) : toldToEnd(asked)
+  )
+
 const program = Effect.gen(function* () {
   const oneReload = yield* Semaphore.make(1)
   const asked = yield* Queue.unbounded<Asked>()
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.on(signal, () => void Queue.offerUnsafe(asked, signal))
-  const node = yield* startNode(plan, {
-    "/config": () =>
-      runningLines(settings, applied).map(({ directive, value, origin }) => ({
-        directive,
-        value: value ?? null,
-        origin: describeOrigin(origin)
-      })),
-    "/reload": (query) =>
-      new Promise<ReloadReport>((done) => Queue.offerUnsafe(asked, { check: query.has("check"), done }))
-  })
+  const begun = yield* Effect.raceFirst(
+    startNode(plan, {
+      "/config": () =>
+        runningLines(settings, applied).map(({ directive, value, origin }) => ({
+          directive,
+          value: value ?? null,
+          origin: describeOrigin(origin)
+        })),
+      "/reload": (query) =>
+        new Promise<ReloadReport>((done) => Queue.offerUnsafe(asked, { check: query.has("check"), done }))
+    }).pipe(
+      Effect.map((node) => ({ _tag: "started" as const, node })),
+      // Ctrl-C reaches the children as well, and theirs may be heard of first.
+      Effect.catch((failed) => Effect.andThen(Effect.sleep("100 millis"), Effect.fail(failed)))
+    ),
+    Effect.map(toldToEnd(asked), (signal) => ({ _tag: "ended" as const, signal }))
+  )
+  if (begun._tag === "ended") {
+    process.stderr.write(`meridian: ended while starting (${begun.signal})\n`)
+    return process.exit(begun.signal === "SIGINT" ? 130 : 0)
+  }
+  const { node } = begun
   process.stdout.write(
     firstScreen({
       version: plan.version,
@@ -170,6 +193,7 @@ const program = Effect.gen(function* () {
         ...plan.discipline.sources.map(({ host }) => host),
         ...plan.discipline.referenceClocks.map(({ driver, unit }) => `${driver.toUpperCase()}(${unit})`)
       ],
+      ipv6,
       access: accessSummary(settings.access),
       stateDirectory: relative(process.cwd(), plan.stateDirectory) || ".",
       stateFlag,

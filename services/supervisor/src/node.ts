@@ -47,6 +47,8 @@ export interface NodePlan {
   /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
   readonly packetKinds: readonly PacketKind[]
   readonly stateDirectory: string
+  /** Opened by root before the identity changes, and opened again at SIGHUP after that. */
+  readonly logFile: string | undefined
   readonly discipline: DisciplineConfiguration
   /** Who may ask what, and how often. */
   readonly access: AccessInput
@@ -215,7 +217,7 @@ export const startNode = (
     yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)
     const steers = plan.discipline.mode === "kernel"
-    const privilege = yield* attempt(() => settlePrivilege(plan.identity, plan.stateDirectory, steers))
+    const privilege = yield* attempt(() => settlePrivilege(plan.identity, plan.stateDirectory, steers, plan.logFile))
     if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
@@ -234,8 +236,9 @@ export const startNode = (
       keys: keyBoard.keys,
       servesKeys: hasKeys,
       serving: {
-        minimumPoll: 0,
         gatherMicroseconds: plan.gatherMicroseconds,
+        // A client's poll interval is echoed as it is, the negative ones of sub-second polls too.
+        minimumPoll: -128,
         precision: null,
         tellPeers: (plan.discipline.passivePeers ?? 0) > 0,
         access: access.encoded

@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly programRoot: string
   readonly stateDirectory: string
   readonly native: boolean
+  /** Whether this kernel has IPv6. */
+  readonly ipv6: boolean
   /** The cluster key as the environment gave it. */
   readonly clusterKey: string | undefined
 }
@@ -127,10 +129,13 @@ const resolveSigndSocket = (path: string): string => (path.endsWith("/") ? `${re
 /** @throws NoSuchIdentity */
 export const nodePlan = (
   settings: Settings,
-  { version, programRoot, stateDirectory, native, clusterKey }: Surroundings
+  { version, programRoot, stateDirectory, native, ipv6, clusterKey }: Surroundings
 ): NodePlan => ({
   version,
-  addresses: settings.listen.map((address) => address.value.text),
+  // Nobody asked for IPv6 by name: a kernel without it serves IPv4.
+  addresses: settings.listen.flatMap(({ value, origin }) =>
+    origin.kind === "default" && value.family === 6 && !ipv6 ? [] : [value.text]
+  ),
   ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
   workers: settings.workers.value,
   gatherMicroseconds: settings.gather.value,
@@ -140,6 +145,7 @@ export const nodePlan = (
     ...(settings.autokey.enabled.value ? (["autokey"] as const) : [])
   ],
   stateDirectory,
+  logFile: settings.logfile.value,
   discipline: disciplineConfiguration(settings, stateDirectory),
   access: { settings: settings.access, monitor: settings.discipline.flags.monitor.value },
   identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),

@@ -82,11 +82,18 @@ const handOver = (directory: string, { uid, gid }: Identity): void => {
   lchownSync(directory, uid, gid)
 }
 
-/** Hands the state directory to the identity and becomes it, for good. What cannot be handed over is said, and left. */
-const become = (identity: Identity, stateDirectory: string): string | undefined => {
+/** Gives a file away that root opened and that is opened again later: a log. Links and what has other names stay as they are. */
+const giveFile = (path: string, { uid, gid }: Identity): void => {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found?.isFile() === true && found.nlink === 1) lchownSync(path, uid, gid)
+}
+
+/** Hands the state directory and the log to the identity and becomes it, for good. What cannot be handed over is said, and left. */
+const become = (identity: Identity, stateDirectory: string, logFile: string | undefined): string | undefined => {
   let problem: string | undefined
   try {
     handOver(realpathSync(stateDirectory), identity)
+    if (logFile !== undefined) giveFile(logFile, identity)
   } catch (error) {
     problem = `the state directory ${stateDirectory} cannot be handed to ${identity.name}: ${errnoName(error)}`
   }
@@ -129,17 +136,19 @@ export interface PrivilegeKept {
 
 /**
  * Hands the state directory over, becomes the identity where there is one, and settles who may set the clock.
+ * @param logFile opened by root, opened again at SIGHUP by the identity
  * @param capability another than CAP_SYS_TIME in tests, which must not have that one
  */
 export const settlePrivilege = (
   identity: Identity | undefined,
   stateDirectory: string,
   steers: boolean,
+  logFile?: string,
   capability = CAP_SYS_TIME
 ): PrivilegeKept => {
   let problem: string | undefined
   const change = (): void => {
-    if (identity !== undefined) problem = become(identity, stateDirectory)
+    if (identity !== undefined) problem = become(identity, stateDirectory, logFile)
   }
   const has = hasCapability(readCapabilities().permitted, capability)
   switch (timePrivilege({ steers, isRoot: process.getuid?.() === 0, changesUser: identity !== undefined, has })) {

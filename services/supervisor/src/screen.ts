@@ -13,6 +13,8 @@ export interface Screen {
   readonly localStratum: number | undefined
   /** Configured upstreams, as written. */
   readonly sources: readonly string[]
+  /** Whether this kernel has IPv6. */
+  readonly ipv6: boolean
   /** Who may ask what, in a line. */
   readonly access: string
   readonly stateDirectory: string
@@ -54,6 +56,7 @@ export const firstScreen = (screen: Screen): string => {
           `the C addon is not in use (${screen.ioReason ?? "unknown reason"}): slower, and time stamps are taken in user space`
         ]
       : []),
+    ...(screen.ipv6 ? [] : ["this kernel has no IPv6: IPv4 alone is served"]),
     ...(screen.sources.length === 0
       ? [
           "nobody checks this clock; --config FILE names servers to follow, infra/packaging/ntp.conf those of the NTP pool"

@@ -5,9 +5,9 @@
 import { randomBytes } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { closeSync } from "node:fs"
+import { closeSync, existsSync } from "node:fs"
 import { type PacketKind, steerPackets } from "@meridian/udp/packet-steering"
-import { udpBindError } from "@meridian/udp/udp"
+import { UdpBindError, udpBindError } from "@meridian/udp/udp"
 import { bindUdpDescriptor } from "@meridian/udp/udp-native"
 import { tcpListen } from "@meridian/tls/tcp-listen"
 import type { SocketPlace } from "@meridian/ipc/serving-plan"
@@ -49,6 +49,17 @@ const assertFree = async (address: string, port: number): Promise<void> => {
     throw udpBindError((error as NodeJS.ErrnoException).code ?? "UNKNOWN", address, port)
   } finally {
     probe.close()
+  }
+}
+
+/** Whether the kernel has IPv6 at all. Where it is only switched off for the interfaces, sockets of it open all the same. */
+export const hasIpv6 = (native: boolean): boolean => {
+  if (!native) return existsSync("/proc/net/if_inet6")
+  try {
+    closeSync(bindUdpDescriptor({ address: "::", port: 0 }))
+    return true
+  } catch (error) {
+    return !(error instanceof UdpBindError && error.code === "EAFNOSUPPORT")
   }
 }
 

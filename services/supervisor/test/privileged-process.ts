@@ -21,6 +21,7 @@ const kept = settlePrivilege(
   user === undefined ? undefined : resolveIdentity(user),
   folder as string,
   asked === "asked",
+  undefined,
   capability
 )
 const { permitted } = readCapabilities()

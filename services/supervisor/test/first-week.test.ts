@@ -1,0 +1,149 @@
+/** What people meet in their first week with a node. */
+import { execFileSync, spawn } from "node:child_process"
+import { createSocket } from "node:dgram"
+import { once } from "node:events"
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { setTimeout } from "node:timers/promises"
+import { afterAll, describe, expect, it } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort, startNode } from "@meridian/testkit/running-node"
+
+const cli = resolve(import.meta.dirname, "../../cli/bin/meridian.mjs")
+const folder = mkdtempSync(join(tmpdir(), "meridian-first-week-"))
+chmodSync(folder, 0o755)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const until = async (what: string, holds: () => boolean): Promise<void> => {
+  for (const end = performance.now() + PATIENCE_MS; !holds(); await setTimeout(20))
+    if (performance.now() > end) throw new Error(`waited in vain: ${what}`)
+}
+
+/** One request with this poll exponent; the reply. */
+const ask = async (port: number, poll: number): Promise<Buffer> => {
+  const socket = createSocket("udp4")
+  const request = Buffer.alloc(48)
+  request[0] = 0x23
+  request.writeInt8(poll, 2)
+  request.writeUInt32BE(poll + 1000, 40)
+  const answer = once(socket, "message") as Promise<[Buffer]>
+  const again = setInterval(() => socket.send(request, port, "127.0.0.1"), 500)
+  socket.send(request, port, "127.0.0.1")
+  const [reply] = await answer
+  clearInterval(again)
+  socket.close()
+  return reply
+}
+
+const isRoot = process.getuid?.() === 0
+
+describe("a node with a log file", () => {
+  const logged = async (user: readonly string[]) => {
+    const place = mkdtempSync(join(folder, "log-"))
+    chmodSync(place, 0o777)
+    const [log, configuration] = [join(place, "node.log"), join(place, "ntp.conf")]
+    writeFileSync(configuration, `server 127.127.1.0\nlogfile ${log}\n`)
+    const node = await startNode({ args: ["--config", configuration, "--workers", "1", ...user] })
+    return { place, log, node }
+  }
+
+  it.runIf(isRoot)("that root opened goes on with a new one after logrotate, as its user", async () => {
+    const { log, node } = await logged(["--user", "nobody"])
+    expect(statSync(log).uid).not.toBe(0)
+    renameSync(log, `${log}.1`)
+    node.process.kill("SIGHUP")
+    await until("lines in the new log", () => statSync(log, { throwIfNoEntry: false })?.size !== undefined)
+    await until("the end of the reload", () => readFileSync(log, "utf8").includes("replaced"))
+    await ask(node.port, 6)
+    await node.stop()
+  })
+
+  it("whose folder went away keeps the old one, says so, and serves", async () => {
+    const { place, log, node } = await logged([])
+    const moved = `${place}-moved`
+    renameSync(place, moved)
+    node.process.kill("SIGHUP")
+    const old = join(moved, "node.log")
+    await until("the warning", () => readFileSync(old, "utf8").includes("cannot be opened again"))
+    expect(readFileSync(old, "utf8")).toContain(`the log file ${log} cannot be opened again: its folder is gone`)
+    await ask(node.port, 6)
+    mkdirSync(place)
+    node.process.kill("SIGHUP")
+    await until("a new log", () => statSync(log, { throwIfNoEntry: false }) !== undefined)
+    await node.stop()
+  })
+})
+
+describe("a running node", () => {
+  it("echoes every poll interval, opens no inspector on SIGUSR1, and serves on", async () => {
+    const node = await startNode({ args: ["--workers", "1"] })
+    for (const poll of [-7, -1, 0, 6, 17]) expect((await ask(node.port, poll)).readInt8(2)).toBe(poll)
+    const children = execFileSync("pgrep", ["-P", String(node.process.pid)], { encoding: "utf8" })
+      .trim()
+      .split("\n")
+    for (const pid of [node.process.pid!, ...children.map(Number)]) process.kill(pid, "SIGUSR1")
+    await ask(node.port, 6)
+    expect(node.stderr()).not.toMatch(/Debugger listening/)
+    expect(node.process.exitCode).toBeNull()
+    await node.stop()
+  })
+})
+
+/** A kernel without IPv6, for the processes that load this before libc. */
+const WITHOUT_IPV6 = `#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/socket.h>
+int socket(int domain, int type, int protocol) {
+  int (*real)(int, int, int) = dlsym(RTLD_NEXT, "socket");
+  return domain == AF_INET6 ? (errno = EAFNOSUPPORT, -1) : real(domain, type, protocol);
+}
+`
+
+describe("a kernel without IPv6", () => {
+  it("has the defaults serve IPv4 and say so", async () => {
+    const [source, library] = [join(folder, "ipv6.c"), join(folder, "ipv6.so")]
+    writeFileSync(source, WITHOUT_IPV6)
+    execFileSync(process.env["CC"] ?? "cc", ["-shared", "-fPIC", "-o", library, source, "-ldl"])
+    const node = await startNode({ args: ["--workers", "1"], env: { LD_PRELOAD: library } })
+    await ask(node.port, 6)
+    expect(node.stdout()).toContain("this kernel has no IPv6: IPv4 alone is served")
+    expect(node.stdout()).not.toContain("[::]")
+    await node.stop()
+  })
+})
+
+describe("Ctrl-C while a node starts", () => {
+  it.each([0, 50, 200])("%i ms after the command ends it with one line and 130", async (ms) => {
+    const state = mkdtempSync(join(folder, "state-"))
+    const port = await freePort()
+    const node = spawn(
+      process.execPath,
+      [cli, "up", "--nts", "--state", state, "--port", String(port), "--nts-port", String(await freePort())],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+        detached: true
+      }
+    )
+    let text = ""
+    for (const stream of [node.stdout, node.stderr])
+      stream.setEncoding("utf8").on("data", (part: string) => (text += part))
+    const ended = once(node, "exit")
+    // Before the command has come to handle signals at all, the signal ends it by itself.
+    await until(
+      "the state directory",
+      () => statSync(join(state, "control.sock"), { throwIfNoEntry: false }) !== undefined
+    )
+    await setTimeout(ms)
+    // The terminal tells the whole group.
+    process.kill(-node.pid!, "SIGINT")
+    const [code] = (await ended) as [number | null]
+    if (text.includes("serves NTP")) expect(code).toBe(0)
+    else {
+      expect(text).toMatch(/(?:^|\n)meridian: ended while starting \(SIGINT\)\n$/)
+      expect(text).not.toContain("did not start")
+      expect(code).toBe(130)
+    }
+  })
+})
