@@ -52,8 +52,6 @@ describe("messages of an NTS-KE process", () => {
 
 describe("messages to an NTS-KE process", () => {
   it.each([
-    { type: "keys", generations: [] } as const,
-    { type: "keys", generations: [key] } as const,
     { type: "drain" } as const,
     { type: "reload" } as const
   ])("reads $type", (message) => {
@@ -66,7 +64,7 @@ describe("messages to an NTS-KE process", () => {
     { type: "keys", generations: [{ ...key, id: "1" }] },
     { type: "keys", generations: [key, null] },
     { type: "stop" }
-  ])("refuses keys that are none", (message) => {
+  ])("takes no keys, which come with the serving plan", (message) => {
     expect(parseToNtsKe(message)).toBeUndefined()
   })
 

@@ -139,11 +139,12 @@ describe("Ctrl-C while a node starts", () => {
     // The terminal tells the whole group.
     process.kill(-node.pid!, "SIGINT")
     const [code] = (await ended) as [number | null]
-    if (text.includes("serves NTP")) expect(code).toBe(0)
-    else {
-      expect(text).toMatch(/(?:^|\n)meridian: ended while starting \(SIGINT\)\n$/)
-      expect(text).not.toContain("did not start")
-      expect(code).toBe(130)
-    }
+    // On a quick machine it may have started by then, and is drained.
+    const last = text.includes("serves NTP")
+      ? /drained and ended \(SIGINT\)/
+      : /(?:^|\n)meridian: ended while starting \(SIGINT\)\n$/
+    expect(text).toMatch(last)
+    expect(text).not.toContain("did not start")
+    expect(code).toBe(text.includes("serves NTP") ? 0 : 130)
   })
 })
