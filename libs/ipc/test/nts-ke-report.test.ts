@@ -51,10 +51,7 @@ describe("messages of an NTS-KE process", () => {
 })
 
 describe("messages to an NTS-KE process", () => {
-  it.each([
-    { type: "drain" } as const,
-    { type: "reload" } as const
-  ])("reads $type", (message) => {
+  it.each([{ type: "drain" } as const, { type: "reload" } as const])("reads $type", (message) => {
     expect(parseToNtsKe(structuredClone(message))).toEqual(message)
   })
 
