@@ -37,7 +37,7 @@ export const controlDirective = row({
   options: { token: path("FILE") },
   default: "http 127.0.0.1:11180",
   meaning:
-    "Where metrics, health and JSON are served over HTTP: read-only, on loopback without more, elsewhere only under a token that is read from a file and that every request must bring.",
+    "Where metrics, health, JSON and a page are served over HTTP: read-only, on loopback without more, elsewhere only under a token that is read from a file and that every request must bring.",
   documented: "Meridian",
   reload: "restart"
 })

@@ -211,6 +211,26 @@ describe("JSON", () => {
   })
 })
 
+describe("the page", () => {
+  it("is a few files of the node's own, which no other place can add to", async () => {
+    const { port } = await open(good(), TOKEN)
+    const { body, headers } = await ask(port, "/")
+    expect(headers["content-security-policy"]).toContain("default-src 'none'; script-src 'self'; style-src 'self'")
+    // Inline styles and scripts would be refused by the policy.
+    expect(body).not.toMatch(/ style=| on[a-z]+=|<style|<script(?! type="module" src="\/page\.js"><\/script>)|https?:/)
+    const asked = ["/page.css", "/page.js", "/plots.js", "/rows.js"]
+    const files = await Promise.all(asked.map((path) => ask(port, path)))
+    for (const { status, body: text } of files) {
+      expect(status).toBe(200)
+      expect(text.replace("http://www.w3.org/2000/svg", "")).not.toMatch(/innerHTML|eval\(|https?:\/\//)
+      for (const [, imported] of text.matchAll(/ from "([^"]+)"/g)) expect(asked).toContain(imported)
+    }
+    expect(files.reduce((sum, { body: text }) => sum + text.length, body.length)).toBeLessThan(150_000)
+    for (const path of ["/page", "/page.js/", "/../http/api.ts", "/%2e%2e/main.ts", "/index.html", "/constructor"])
+      expect((await ask(port, path, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(404)
+  })
+})
+
 describe("who may ask", () => {
   it("needs the token where there is one, for all but the page and bare health", async () => {
     const { port, outcomes } = await open(good(), TOKEN, "192.0.2.1")

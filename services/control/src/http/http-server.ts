@@ -1,5 +1,5 @@
 /**
- * The HTTP door of the node: metrics, health and JSON. It only shows; there is no request that changes
+ * The HTTP door of the node: metrics, health, JSON and the page. It only shows; there is no request that changes
  * anything. Every request is bounded in size, time and number, and has one outcome that is counted.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
@@ -13,6 +13,7 @@ import type { CoordinatorQuestions } from "./coordinator-questions.ts"
 import { EventStream, pictureEvent } from "./event-stream.ts"
 import { CONTENT_TYPES, expose, formatFor } from "./exposition.ts"
 import { metrics, type OwnFigures } from "./node-metrics.ts"
+import { pageFile } from "./page-files.ts"
 import { unreadyReasons } from "./readiness.ts"
 
 const MOST_CONNECTIONS = 128
@@ -21,8 +22,9 @@ const LONGEST_HEADERS = 8_192
 const REQUEST_MS = 5_000
 const IDLE_MS = 10_000
 
-/** No answer is a page that runs anything, loads anything or is framed. */
-const POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+/** Nothing is loaded from elsewhere, nothing runs that is no file of the page, and nobody frames it. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const HEADERS = {
   "content-security-policy": POLICY,
@@ -127,6 +129,11 @@ export class HttpDoor {
     const path = cut === -1 ? url : url.slice(0, cut)
     const isAuthorised = admission.isAuthorised(headers.authorization)
     if (path === "/healthz" || path === "/readyz") return this.#health(path, isAuthorised, response)
+    const file = pageFile(path)
+    if (file !== undefined) {
+      send(response, 200, file.type, file.bytes)
+      return "page"
+    }
     if (!isAuthorised) {
       response.setHeader("www-authenticate", "Bearer")
       return refuse(401, "expected 'Authorization: Bearer TOKEN' with the node's token", "unauthorised")
@@ -138,7 +145,7 @@ export class HttpDoor {
       ? await answerApi(path, query, this.#parts.current(), this.#parts.coordinator)
       : undefined
     if (answer === undefined)
-      return refuse(404, `no such resource; expected /metrics, /healthz, /readyz or ${API}/…`, "unknown")
+      return refuse(404, `no such resource; expected /, /metrics, /healthz, /readyz or ${API}/…`, "unknown")
     send(response, answer.status, JSON_TYPE, answer.body)
     return "api"
   }
