@@ -72,7 +72,6 @@ const chrony: Reasons = {
   clockprecision: `${CONVERT}; the precision is measured`,
   cmdallow: `${CONVERT}; 'restrict' without noquery lets an address ask about the node`,
   cmddeny: `${CONVERT}; the word here is 'restrict ADDRESS noquery'`,
-  cmdport: `${CONVERT}; a node is asked over the socket in its state directory`,
   cmdratelimit: `${CONVERT}; queries are held to the same limit as requests`,
   combinelimit: `${CONVERT}; 'tos' says which sources are combined`,
   confdir: `${CONVERT}; the word here is 'includefile DIR'`,
