@@ -113,7 +113,11 @@ describe("Autokey fields", () => {
   })
 
   it("never make the decoder throw", () => {
-    fc.assert(fc.property(octets(400), (bytes) => expect(decodeAutokeyPacket(bytes)).toBeDefined()))
+    fc.assert(
+      fc.property(octets(400), (bytes) => {
+        expect(decodeAutokeyPacket(bytes)).toBeDefined()
+      })
+    )
     fc.assert(
       fc.property(
         fc.array(anyField, { maxLength: 2 }),
