@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import type { DisciplinePlan } from "@meridian/ipc/serving-plan"
 import type { ClockCommand } from "@meridian/events/clock"
 import {
   closeClockPage,
@@ -155,7 +156,8 @@ export const startDiscipline = async (
   let version = 0
   const useKeys = (keys: ServingKeys): void => {
     version += 1
-    child.send({ type: "plan", version, sockets: [], plan: { keys, configuration } } as never)
+    const plan: DisciplinePlan = { keys, configuration, autokey: null }
+    child.send({ type: "plan", version, sockets: [], plan } as never)
   }
   useKeys(noKeys)
   for (let waited = 0; !isReady && waited < PATIENCE_MS && child.exitCode === null; waited += 20) await sleep(20)
