@@ -35,6 +35,7 @@ const plan: NtsKePlan = {
   aeads: [15, 16, 17, 30],
   timeServer: { host: null, port: null },
   admission: { connections: null, connectionsPerAddress: null, rate: unlimited, ratePerAddress: unlimited },
+  accepts: true,
   generations: [
     { id: 1, key: randomBytes(MASTER_KEY_BYTES), activation: now - DAY, retirement: now + DAY, revoked: false }
   ]

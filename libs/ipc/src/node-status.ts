@@ -98,6 +98,14 @@ export interface ClockStatus {
   readonly frequency: number
 }
 
+/** How far a node is that an operator takes out or brings back. Time is answered throughout. */
+export interface DrainStatus {
+  /** draining: steps are left · drained: it leads nothing and takes no key exchange · returning: it was undrained and is not ready yet */
+  readonly state: "draining" | "drained" | "returning"
+  /** What is left to do, in words; empty once it is drained. */
+  readonly waitingFor: readonly string[]
+}
+
 export interface NodeStatus {
   readonly node: string
   readonly version: string
@@ -115,6 +123,8 @@ export interface NodeStatus {
   readonly waitingFor?: readonly string[]
   /** What this node was told to do and cannot, a sentence each: plain time is served all the same. Empty where nothing is missing. */
   readonly missing?: readonly string[]
+  /** Null while no operator has taken the node out; absent from a node of an older version. */
+  readonly drain?: DrainStatus | null
   readonly workers: readonly WorkerStatus[]
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]

@@ -125,7 +125,12 @@ const ntsKeSettings = {
 export const ntsKeSettingsShape = record(ntsKeSettings)
 export type NtsKeSettings = TypeOf<typeof ntsKeSettingsShape>
 
-export const ntsKePlan = record({ ...ntsKeSettings, generations: list(generation, MAXIMUM_GENERATIONS) })
+export const ntsKePlan = record({
+  ...ntsKeSettings,
+  /** Whether new connections are taken; those that are open are finished. */
+  accepts: flag,
+  generations: list(generation, MAXIMUM_GENERATIONS)
+})
 export type NtsKePlan = TypeOf<typeof ntsKePlan>
 
 export const disciplinePlan = record({
@@ -175,6 +180,8 @@ export interface ServingPlan {
   readonly serving: ServingSettings
   /** Null where key establishment is not served. */
   readonly ntsKe: NtsKeSettings | null
+  /** Whether the node takes new key exchanges; a drained one does not. */
+  readonly acceptsNtsKe: boolean
   /** Null where Windows clients are not served. */
   readonly signd: SigndSettings | null
   readonly discipline: DisciplineConfiguration
@@ -195,8 +202,8 @@ export const projections = {
     const { host, certificates, secrets, leapFile, leapFileHashIgnored } = autokey
     return { minimumPoll, host, certificates, secrets, leapFile, leapFileHashIgnored }
   },
-  ntsKe: ({ ntsKe, keys }: ServingPlan): NtsKePlan | undefined =>
-    ntsKe === null ? undefined : { ...ntsKe, generations: masterKeysOf(keys).generations },
+  ntsKe: ({ ntsKe, acceptsNtsKe, keys }: ServingPlan): NtsKePlan | undefined =>
+    ntsKe === null ? undefined : { ...ntsKe, accepts: acceptsNtsKe, generations: masterKeysOf(keys).generations },
   /** No key: those are the signing daemon's. */
   signd: ({ serving, signd }: ServingPlan): SigndPlan | undefined =>
     signd === null ? undefined : { ...serving, ...signd },

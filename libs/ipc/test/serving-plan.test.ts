@@ -67,6 +67,7 @@ const whole: ServingPlan = {
     sendCryptoNak: false
   },
   servesKeys: true,
+  acceptsNtsKe: true,
   autokey: null,
   serving: { minimumPoll: 0, gatherMicroseconds: 200, precision: null, tellPeers: false, access: new Uint8Array(3) },
   signd: { socket: "/run/ntpsignd/socket" },

@@ -1,4 +1,5 @@
-/* tcpListen: a listening TCP socket as a bare descriptor, for a supervisor to open and its children to inherit. */
+/* tcpListen: a listening TCP socket as a bare descriptor, for a supervisor to open and its children to inherit.
+ * tcpAdmit: whether such a socket takes connections. */
 #include "addon.h"
 
 #include <errno.h>
@@ -88,4 +89,35 @@ static napi_value tcp_listen_function(napi_env env, napi_callback_info info) {
   return close(descriptor), NULL;
 }
 
-void register_tcp(napi_env env, napi_value exports) { export_function(env, exports, "tcpListen", tcp_listen_function); }
+/*
+ * Closing a descriptor would not do while others hold the socket: the kernel would go on taking connections that nobody
+ * serves. Shutting the socket itself down refuses them and keeps its address; listen() opens it again. Without SO_REUSEADDR
+ * meanwhile, since with it any other user could take the port of a socket that does not listen.
+ */
+static int admit(int descriptor, int backlog) {
+  int listening, reuse = backlog > 0;
+  socklen_t length = sizeof listening;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0) return -errno;
+  if (listening == (backlog > 0)) return 0;
+  if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse) != 0) return -errno;
+  return (backlog > 0 ? listen(descriptor, backlog) : shutdown(descriptor, SHUT_RD)) == 0 ? 0 : -errno;
+}
+
+/* tcpAdmit(descriptor, backlog): a listening socket takes connections, or with a backlog of 0 the kernel refuses them. */
+static napi_value tcp_admit_function(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  int descriptor, backlog;
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
+  if (napi_get_value_int32(env, arguments[0], &descriptor) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &backlog) != napi_ok || backlog < 0 || backlog > MAXIMUM_BACKLOG)
+    return throw_type(env, "tcpAdmit expects (descriptor, backlog)");
+  int failure = admit(descriptor, backlog);
+  if (failure != 0) throw_errno(env, backlog > 0 ? "listen" : "shutdown", -failure);
+  return NULL;
+}
+
+void register_tcp(napi_env env, napi_value exports) {
+  export_function(env, exports, "tcpListen", tcp_listen_function);
+  export_function(env, exports, "tcpAdmit", tcp_admit_function);
+}

@@ -78,8 +78,12 @@ int tls_server_listen(struct tls_server *server, int descriptor) {
 }
 
 void tls_server_stop_listening(struct tls_server *server) {
-  for (size_t at = 0; at < server->door_count; at++)
-    if (server->doors[at].descriptor >= 0) close(server->doors[at].descriptor);
+  /* Whoever else holds the socket keeps it in the epoll set, and its events would wake this process for nothing. */
+  for (size_t at = 0; at < server->door_count; at++) {
+    if (server->doors[at].descriptor < 0) continue;
+    epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->doors[at].descriptor, NULL);
+    close(server->doors[at].descriptor);
+  }
   /* Places stay taken: an event of this run may still point to them. */
   for (size_t at = 0; at < server->door_count; at++) server->doors[at].descriptor = -1;
   server->retry_at = 0;

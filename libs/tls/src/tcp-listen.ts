@@ -58,6 +58,7 @@ type TcpAddon = NativeAddon & {
     exclusive: boolean,
     backlog: number
   ) => number
+  readonly tcpAdmit?: (descriptor: number, backlog: number) => void
 }
 
 /**
@@ -76,6 +77,15 @@ export const tcpListen = (options: TcpListenOptions): number => {
   } catch (error) {
     throw new TcpListenError(errnoName(error), address, port)
   }
+}
+
+/**
+ * Has the kernel refuse connections to a socket of {@link tcpListen}, whoever else holds it, or take them again. Those that waited
+ * to be accepted are reset. The socket keeps its address and port. Throws an Error with the errno's name as its code.
+ */
+export const tcpAdmit = (descriptor: number, admits: boolean, backlog: number = LISTEN_BACKLOG): void => {
+  const addon: TcpAddon | undefined = loadNative().addon
+  addon?.tcpAdmit?.(descriptor, admits ? backlog : 0)
 }
 
 const isWithin = (value: number, least: number, most: number): boolean =>

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { afterEach, describe, expect, it } from "vitest"
 import { loadNative } from "@meridian/system/native"
-import { tcpListen, TcpListenError, type TcpListenOptions } from "../src/tcp-listen.ts"
+import { tcpAdmit, tcpListen, TcpListenError, type TcpListenOptions } from "../src/tcp-listen.ts"
 
 const cleanups: Array<() => void> = []
 afterEach(() => {
@@ -49,6 +49,40 @@ const answer = async (host: string, port: number): Promise<string> => {
 }
 
 const addresses = loopbackAddresses("TCP listeners")
+
+describe("tcpAdmit", () => {
+  it.each(addresses)(
+    "has the kernel refuse connections on %s while the socket is held, and take them again",
+    async (address) => {
+      const probe = await serving({ address, port: 0 })
+      const { port } = probe
+      await new Promise((closed) => probe.server.close(closed))
+      const descriptor = opened({ address, port })
+      // One that shares the port keeps it for the node, and is refused for as well.
+      const second = opened({ address, port })
+      const knock = async (): Promise<string> => {
+        const socket = connect(port, address)
+        try {
+          await once(socket, "connect")
+          return "taken"
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code ?? ""
+        } finally {
+          socket.destroy()
+        }
+      }
+      expect(await knock()).toBe("taken")
+      for (let round = 0; round < 2; round++) {
+        // Twice is no more than once.
+        for (const each of [descriptor, second, descriptor]) tcpAdmit(each, false)
+        expect(await knock()).toBe("ECONNREFUSED")
+        expect(failure({ address, port, exclusive: true }).code).toBe("EADDRINUSE")
+        for (const each of [descriptor, second, second]) tcpAdmit(each, true)
+        expect(await knock()).toBe("taken")
+      }
+    }
+  )
+})
 
 describe("tcpListen", () => {
   it.each(addresses)("gives a descriptor on %s that node:net serves", async (address) => {

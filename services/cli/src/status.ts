@@ -88,6 +88,14 @@ const autokeyLines = (autokey: NodeStatus["autokey"]): readonly string[] => {
   return [`autokey   ${state}  pid ${pid ?? "-"}  received ${received}  answered ${replied}  ${dropText(outcomes)}`]
 }
 
+/** How far the node is that an operator takes out or brings back. */
+const drainLines = (drain: NodeStatus["drain"]): readonly string[] => {
+  if (drain === undefined || drain === null) return []
+  const { state, waitingFor } = drain
+  const said = state === "drained" ? "drained: takes no key exchange, leads nothing, answers time" : state
+  return [`drain     ${said}`, ...waitingFor.map((what) => `          waiting for ${what}`)]
+}
+
 /** The status as one screen. */
 export const formatStatus = (status: NodeStatus): string => {
   const { clock, totals } = status
@@ -125,6 +133,7 @@ export const formatStatus = (status: NodeStatus): string => {
       : []),
     `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}  root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
     ...(status.waitingFor ?? []).map((sentence) => `          waiting for ${sentence}`),
+    ...drainLines(status.drain),
     ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,

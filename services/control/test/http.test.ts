@@ -160,6 +160,13 @@ describe("health", () => {
     expect(reasons({})).toEqual([])
     expect(reasons({}, 60)).toEqual(["the supervisor has said nothing for 60 s"])
     expect(reasons({ coordinator: { drained: true } as never })).toEqual(["an operator drained the node"])
+    expect(reasons({ drain: { state: "draining", waitingFor: ["a", "b"] } })).toEqual([
+      "an operator drained the node, waiting for a and b"
+    ])
+    expect(reasons({ drain: { state: "drained", waitingFor: [] } })).toEqual(["an operator drained the node"])
+    expect(reasons({ drain: { state: "returning", waitingFor: ["c"] } })).toEqual([
+      "an operator undrained the node, waiting for c"
+    ])
     expect(reasons({ ntsKe: [{} as never] })).toEqual(["there is no NTS master key yet"])
     expect(reasons({ clock: { ...status.clock, rootDispersion: 2 } })[0]).toContain("may be off by 2.005 s")
     expect(unreadyReasons(undefined, 0)).toEqual(["the node is starting"])

@@ -23,6 +23,7 @@ import type { Arguments } from "./arguments.ts"
 import { ClockRelay } from "./clock-relay.ts"
 import { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
+import type { LeaseClock } from "./cluster-lease.ts"
 import type { Writer } from "./command.ts"
 import type { CookieKeys } from "./cookie-key-file.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
@@ -36,11 +37,14 @@ import { type Notices, sentence } from "./notices.ts"
 import { NodeClock } from "./node-clock.ts"
 import { NodeKeys, type WrongKey } from "./node-keys.ts"
 import { foreignness, type LastEvent, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
+import { standsBack } from "./standing-back.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
 const SECOND_MS = 1_000
 /** Keys are looked at this often besides every change: activation and retirement come by the clock. */
 const LOOK_MS = 250
+/** Duties that do not wait for a second. */
+const PROMPT: ReadonlySet<string> = new Set(["clock events", "standing back"])
 const LOOK_AT_LOG_MS = 5_000
 const SNAPSHOT_EVERY_MS = 60_000
 const SNAPSHOT_EVERY_EVENTS = 10_000
@@ -87,7 +91,7 @@ export class Coordinator {
   readonly #watch = new LogWatch()
   #snapshotAt = performance.now()
   #snapshotSeq = 0
-  #snapshotKeys = ""
+  #snapshotEssentials = ""
   #last: LastEvent | undefined
   readonly #replaced = Deferred.makeUnsafe<never, LogReplaced | LogUnavailable>()
 
@@ -135,6 +139,17 @@ export class Coordinator {
     Queue.offerUnsafe(this.#changed, undefined)
   }
 
+  /** For the lease: a node that knows nothing of the cluster yet, or leaves leading to others, does not try for it. */
+  get candidacy(): LeaseClock {
+    const mayCompete = (): boolean => this.clock.mayCompete && this.#folded && !this.#standsBack()
+    return {
+      get mayCompete() {
+        return mayCompete()
+      },
+      hearServer: (time) => this.clock.hearServer(time)
+    }
+  }
+
   /** Why traffic should not be sent here, empty when it may. */
   get reason(): string {
     return unreadyReason(this.#view)
@@ -153,7 +168,8 @@ export class Coordinator {
       lastSeq: Math.max(this.#watch.lastSeq, this.foldedSeq),
       adapter: this.#adapter,
       ready: reason === "",
-      drained: this.fold.member(this.settings.node).drained,
+      // Half a history would say what is long over.
+      drained: this.#folded && this.fold.member(this.settings.node).drained,
       reason,
       quarantined: this.#quarantined,
       clockEventsDropped: this.relay.dropped,
@@ -239,7 +255,8 @@ export class Coordinator {
       }
       this.writer = writer
       const doubt = (): string => this.clock.doubt
-      const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys, doubt)
+      const back = (): boolean => this.#standsBack()
+      const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys, doubt, back)
       const folding = this.#follow(backend)
       yield* Effect.forkScoped(folding)
       while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
@@ -248,6 +265,7 @@ export class Coordinator {
       this.leader = leader
       if (this.onForwarded !== undefined) backend.forward?.serve(this.onForwarded)
       yield* Effect.forkScoped(this.#repeated("leading", () => leader.step))
+      yield* Effect.forkScoped(this.#repeated("standing back", () => leader.standBack))
       yield* Effect.forkScoped(this.#repeated("membership", () => this.#speakForNode(writer)))
       yield* Effect.forkScoped(this.#repeated("clock events", () => this.#relayClock(writer)))
       yield* Effect.forkScoped(this.#repeated("snapshots", () => this.#saveWhenDue()))
@@ -262,21 +280,23 @@ export class Coordinator {
     const { backend, foldedSeq: seq } = this
     if (backend === undefined || !this.#folded) return Effect.void
     const snapshot = writeSnapshot({ seq, seen: this.clock.sure, fold: this.fold, last: this.#last })
-    const keys = this.#keyVersions
+    const keys = this.#essentials
     return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, snapshot), {
       onSuccess: () =>
         Effect.sync(() => {
           this.#snapshotAt = performance.now()
           this.#snapshotSeq = seq
-          this.#snapshotKeys = keys
+          this.#snapshotEssentials = keys
         }),
       onFailure: (error) => this.#tell("snapshot", `no snapshot could be saved: ${sentence(error)}`)
     })
   })
 
-  get #keyVersions(): string {
+  /** What a start without the log must know: keys, and whether the node is drained. */
+  get #essentials(): string {
     const { nts, symmetric, clusterKey, policy } = this.fold
-    return [nts, symmetric, clusterKey, policy].map(({ version }) => version).join(" ")
+    const versions = [nts, symmetric, clusterKey, policy].map(({ version }) => version)
+    return [...versions, this.fold.member(this.settings.node).drained].join(" ")
   }
 
   #caughtUp = false
@@ -342,6 +362,10 @@ export class Coordinator {
     return this.#looking.withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#caughtUp)))
   }
 
+  #standsBack(): boolean {
+    return standsBack(this.fold, this.settings.node, this.now())
+  }
+
   #speakForNode(writer: Writer): Effect.Effect<void, unknown> {
     const { nameDoubt } = this
     if (nameDoubt !== "") this.#surroundings.notices.warnOnce("name", nameDoubt)
@@ -358,8 +382,8 @@ export class Coordinator {
   #saveWhenDue(): Effect.Effect<void> {
     const late = performance.now() - this.#snapshotAt >= SNAPSHOT_EVERY_MS
     const news = this.foldedSeq - this.#snapshotSeq
-    // Keys change seldom, and a start without NATS needs the newest.
-    const due = news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#keyVersions !== this.#snapshotKeys
+    // These change seldom, and a start without NATS needs the newest.
+    const due = news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#essentials !== this.#snapshotEssentials
     return due ? this.save : Effect.void
   }
 
@@ -384,14 +408,14 @@ export class Coordinator {
     })
   }
 
-  /** Runs a duty each second for ever; says once per cause why it could not be done. */
+  /** Runs a duty each second, or sooner, for ever; says once per cause why it could not be done. */
   #repeated(duty: string, run: () => Effect.Effect<unknown, unknown>): Effect.Effect<never> {
     return Effect.forever(
       Effect.suspend(run).pipe(
         Effect.tapError((error) => this.#endIfDamaged(error)),
         Effect.catch((error) => this.#tell(duty, `${duty}: ${sentence(error)}`)),
         Effect.catchDefect((defect) => this.#tell(duty, `${duty}: ${sentence(defect)}`)),
-        Effect.andThen(Effect.sleep(duty === "clock events" ? LOOK_MS : SECOND_MS))
+        Effect.andThen(Effect.sleep(PROMPT.has(duty) ? LOOK_MS : SECOND_MS))
       )
     )
   }

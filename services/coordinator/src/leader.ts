@@ -77,6 +77,7 @@ export class Leader {
   readonly #mint: Mint
   readonly #keys: ClusterKeys
   readonly #doubt: () => string
+  readonly #standsBack: () => boolean
   readonly #permit = Semaphore.makeUnsafe(1)
   #leading: { readonly revision: number; readonly term: number } | undefined
   /** Who led before and gave the lease up or let it lapse, and when we took over. */
@@ -85,7 +86,7 @@ export class Leader {
   #tidiedAt = Number.NEGATIVE_INFINITY
   #retainedAt = Number.NEGATIVE_INFINITY
 
-  /** `doubt`: why this node's clock must not decide, empty when it may. */
+  /** `doubt`: why this node's clock must not decide, empty when it may. `standsBack`: whether it leaves leading to others. */
   constructor(
     writer: Writer,
     lease: Lease,
@@ -93,8 +94,10 @@ export class Leader {
     custody: KeyCustody,
     mint: Mint,
     keys: ClusterKeys,
-    doubt: () => string
+    doubt: () => string,
+    standsBack: () => boolean = () => false
   ) {
+    this.#standsBack = standsBack
     this.#doubt = doubt
     this.#writer = writer
     this.#lease = lease
@@ -105,7 +108,7 @@ export class Leader {
   }
 
   get leading(): boolean {
-    return this.#leading !== undefined && this.#lease.held() === this.#leading.revision
+    return this.#leading !== undefined && this.#lease.held() === this.#leading.revision && !this.#standsBack()
   }
 
   /** Everything that is due. Does nothing without the lease. Steps down where the log says that another has taken over. */
@@ -127,7 +130,14 @@ export class Leader {
     return this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Revoke", set, reason }))
   }
 
-  /** Waits for what is under way, then gives the lease up. */
+  /** Waits for what is under way, then gives the lease up if this node is to leave leading to another. */
+  readonly standBack: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.#standsBack() || this.#lease.held() === undefined) return Effect.void
+    this.#leading = undefined
+    return this.#lease.release
+  }).pipe((it) => this.#alone(it))
+
+  /** Waits for what is under way, then gives the lease up for good. */
   readonly resign: Effect.Effect<void> = Effect.suspend(() => {
     this.#leading = undefined
     return this.#lease.resign
@@ -141,7 +151,7 @@ export class Leader {
     return this.#alone(
       Effect.gen({ self: this }, function* () {
         const term = this.leading ? this.#leading?.term : undefined
-        if (term === undefined) return yield* new NotLeading({ leader: this.#writer.fold.nts.leader })
+        if (term === undefined) return yield* new NotLeading({ leader: this.#otherLeader })
         const result = yield* this.#steppingDown(run(term))
         yield* this.#tidy(true)
         return result
@@ -149,10 +159,16 @@ export class Leader {
     )
   }
 
+  /** As far as the log tells; one that has given leadership away has no successor yet where it is named there itself. */
+  get #otherLeader(): string | null {
+    const { fold, node } = this.#writer
+    return fold.nts.leader === node ? null : fold.nts.leader
+  }
+
   #step(): Effect.Effect<void, LeaderError> {
     return Effect.gen({ self: this }, function* () {
       const revision = this.#lease.held()
-      if (revision === undefined || this.#doubt() !== "") {
+      if (revision === undefined || this.#doubt() !== "" || this.#standsBack()) {
         this.#leading = undefined
         return
       }
@@ -278,7 +294,8 @@ export class Leader {
   #stillHeld(): Effect.Effect<void, NotLeading | ClockDoubtful> {
     const doubt = this.#doubt()
     if (doubt !== "") return new ClockDoubtful({ doubt })
-    return this.#lease.held() === undefined ? new NotLeading({ leader: this.#writer.fold.nts.leader }) : Effect.void
+    const lost = this.#lease.held() === undefined || this.#standsBack()
+    return lost ? new NotLeading({ leader: this.#otherLeader }) : Effect.void
   }
 
   /**

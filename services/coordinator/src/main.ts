@@ -122,7 +122,7 @@ const program = Effect.gen(function* () {
   }
   const restored = yield* coordinator.restore(yield* Effect.promise(() => local.snapshots.load(SNAPSHOT_NAME)))
   const working = Effect.flatMap(
-    cluster.openCluster(settings, local, coordinator.inspect, coordinator.clock, (why) => {
+    cluster.openCluster(settings, local, coordinator.inspect, coordinator.candidacy, (why) => {
       const meanwhile = restored
         ? `this node goes on from its snapshot of place ${coordinator.foldedSeq}`
         : "this node has no snapshot and waits, without keys"

@@ -56,9 +56,14 @@ export class NtsKeListener {
     return this.tls.listen(door)
   }
 
+  /** Takes no new connections for good; those that are open are finished. */
+  stopListening(): void {
+    this.tls.stopListening()
+  }
+
   /** Stops listening and waits for the open connections, no longer than each of them may take. */
   async drain(): Promise<void> {
-    this.tls.stopListening()
+    this.stopListening()
     const limit = (this.settings.tls.handshakeSeconds + this.settings.exchangeSeconds) * 1000
     const until = performance.now() + limit
     while (this.open > 0 && performance.now() < until) await new Promise((done) => setTimeout(done, 10))

@@ -134,10 +134,33 @@ const report = (): NtsKeReport => {
 
 const keysArrived = Promise.withResolvers<void>()
 
-/** Keys are replaced whole; certificates, TLS and limits are those it started with. */
-const take = ({ generations }: NtsKePlan): void => {
-  listener.keys = KeyRing.of(generations)
-  if (generations.length > 0) keysArrived.resolve()
+/** What the plan says last, and whether the doors follow it yet. */
+let accepts = true
+let isStarting = true
+/** Doors that were closed are gone: who is to listen again is another process. */
+let place: "unopened" | "open" | "closed" = "unopened"
+
+const followDoors = async (): Promise<void> => {
+  if (isStarting) return
+  if (!accepts && place === "open") {
+    place = "closed"
+    listener.stopListening()
+  }
+  if (!accepts || place !== "unopened") return
+  place = "open"
+  try {
+    for (const door of doors) await listener.listen(door)
+  } catch (error) {
+    fail(`cannot listen: ${explain(error)}`, 1)
+  }
+}
+
+/** Keys are replaced whole, and doors are closed for a drained node; certificates, TLS and limits are those it started with. */
+const take = async (plan: NtsKePlan): Promise<void> => {
+  listener.keys = KeyRing.of(plan.generations)
+  accepts = plan.accepts
+  if (plan.generations.length > 0 || !accepts) keysArrived.resolve()
+  await followDoors()
 }
 
 const drain = async (): Promise<never> => {
@@ -159,11 +182,8 @@ channel.run({
   }
 })
 await Promise.race([keysArrived.promise, sleep(KEYS_WAIT_MS)])
-try {
-  for (const door of doors) await listener.listen(door)
-} catch (error) {
-  fail(`cannot listen: ${explain(error)}`, 1)
-}
+isStarting = false
+await followDoors()
 store.watch()
 setInterval(() => channel.send(report()), settings.reportSeconds * 1000)
 channel.send({ type: "ready" })

@@ -134,6 +134,7 @@ describe.runIf(withNtpsec)("NTPsec", () => {
     })
     const plan = {
       ...settingsWith({ certificates: [files], timeServer: { host: null, port: 1123 } }),
+      accepts: true,
       generations: [generation(1)]
     }
     server.send({ type: "plan", version: 1, sockets: [{ address: "127.0.0.1", port: 4460 }], plan })

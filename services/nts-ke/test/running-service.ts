@@ -198,7 +198,7 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
   let version = 0
   const useKeys = (held: readonly Generation[]): void => {
     version += 1
-    const plan = { ...settingsWith({ certificates, ...settings }), generations: held }
+    const plan = { ...settingsWith({ certificates, ...settings }), accepts: true, generations: held }
     const sockets = addresses.map((address) => ({ address, port }))
     child.send({ type: "plan", version, sockets, plan } satisfies PlanMessage)
   }

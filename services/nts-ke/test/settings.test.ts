@@ -11,6 +11,7 @@ const files = { certificate: "a,b.crt", key: "a.key" }
 const NOW = 1_795_000_000
 const plan = (change: Parameters<typeof settingsWith>[0] = {}) => ({
   ...settingsWith({ certificates: [files], handshakeSeconds: null, exchangeSeconds: null, ...change }),
+  accepts: true,
   generations: []
 })
 

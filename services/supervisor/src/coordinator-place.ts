@@ -25,6 +25,7 @@ export interface CoordinatorLaunch {
   /** What it finds in its environment besides ours. */
   readonly environment: Readonly<Record<string, string>>
   readonly onKeys: (keys: ServingKeys) => void
+  readonly onReport: (report: CoordinatorReport) => void
   readonly warn: (message: string) => void
 }
 
@@ -35,7 +36,7 @@ export class CoordinatorPlace {
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined
 
-  constructor({ program, clockPage, arguments: args, environment, onKeys, warn }: CoordinatorLaunch) {
+  constructor({ program, clockPage, arguments: args, environment, onKeys, onReport, warn }: CoordinatorLaunch) {
     this.service = new Service(
       {
         name: "coordinator",
@@ -50,7 +51,10 @@ export class CoordinatorPlace {
         read: parseFromCoordinator,
         hear: (said) => {
           if (said.type === "keys") onKeys(said)
-          if (said.type === "report") this.report = said
+          if (said.type === "report") {
+            this.report = said
+            onReport(said)
+          }
           if (said.type === "drained") this.report = said.report
           if (said.type === "ready") this.trouble = undefined
           if (said.type === "warning") {

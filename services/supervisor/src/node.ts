@@ -26,6 +26,7 @@ import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
+import { NodeDrain, wasDrained } from "./node-drain.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { PlanBoard } from "./plan-board.ts"
@@ -244,6 +245,7 @@ export const startNode = (
         access: access.encoded
       },
       ntsKe: plan.nts?.settings ?? null,
+      acceptsNtsKe: !wasDrained(plan.stateDirectory),
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: plan.discipline,
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
@@ -267,14 +269,25 @@ export const startNode = (
         new NtsKeSlot({ index, program: plan.programs.ntsKe, clockPage: page.readable, sockets: own, board, warn })
     )
 
-    const coordinator = new CoordinatorPlace({
+    const coordinator: CoordinatorPlace = new CoordinatorPlace({
       program: plan.programs.coordinator,
       clockPage: page.readable,
       arguments: plan.coordinatorArguments,
       environment: plan.coordinatorEnvironment,
       onKeys: (given) => keyBoard.useLog(given),
+      onReport: (report) => drain.hear(report),
       warn
     })
+    const drain = new NodeDrain({
+      stateDirectory: plan.stateDirectory,
+      board,
+      ntsKe,
+      listeners: listeners.flatMap(({ descriptors }) => descriptors),
+      report: () => coordinator.report,
+      renew: (slot) => void log(slot.service.process.renew),
+      warn
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => drain.end()))
     const clock: ClockPlace = new ClockPlace({
       program: plan.programs.discipline,
       page: page.writable,
@@ -368,6 +381,7 @@ export const startNode = (
         clock: clockStatus(reader, clockSource(), system),
         waitingFor: clock.report?.tracking.waitingFor ?? [],
         missing: missing(),
+        drain: drain.status(),
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
         signd: signd?.status() ?? null,

@@ -1,5 +1,6 @@
 /** Whether traffic may be sent to this node, and why not. Pure. */
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import type { NodeStatus } from "@meridian/ipc/node-status"
 import { errorBound } from "./clock-metrics.ts"
 
 /** Seconds: RFC 5905's MAXDIST, beyond which a client would not take this node. */
@@ -23,9 +24,17 @@ export const unreadyReasons = (snapshot: NodeSnapshot | undefined, monotonic: nu
   else if (errorBound(snapshot) > MOST_ERROR_BOUND)
     reasons.push(`served time may be off by ${errorBound(snapshot).toFixed(3)} s, more than ${MOST_ERROR_BOUND} s`)
   if (ntsKe.length > 0 && keys.masterKeyGenerations.length === 0) reasons.push("there is no NTS master key yet")
-  if (coordinator?.drained === true) reasons.push("an operator drained the node")
+  const { drain } = status
+  if (coordinator?.drained === true || (drain ?? null) !== null) reasons.push(drainReason(drain))
   else if (coordinator?.ready === false && coordinator.reason !== "") reasons.push(coordinator.reason)
   return reasons
+}
+
+/** The steps of a drain: draining and what is left, drained, or on the way back. */
+const drainReason = (drain: NodeStatus["drain"]): string => {
+  const { state = "drained", waitingFor = [] } = drain ?? {}
+  const said = state === "returning" ? "an operator undrained the node" : "an operator drained the node"
+  return waitingFor.length === 0 ? said : `${said}, waiting for ${waitingFor.join(" and ")}`
 }
 
 const unsynchronised = (waitingFor: readonly string[]): readonly string[] =>

@@ -1,0 +1,136 @@
+/** An operator takes a node out and brings it back: key exchange stops, time does not, and a start changes nothing. */
+import { createSocket } from "node:dgram"
+import { readdirSync, readFileSync } from "node:fs"
+import { once } from "node:events"
+import { createConnection } from "node:net"
+import { join } from "node:path"
+import { connect } from "node:tls"
+import type { NodeStatus } from "@meridian/ipc/node-status"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { afterAll, beforeAll, expect, it } from "vitest"
+
+/** Next protocol NTPv4, AEAD 15, End of Message. */
+const REQUEST = Uint8Array.of(0x80, 1, 0, 2, 0, 0, 0x80, 4, 0, 2, 0, 15, 0x80, 0, 0, 0)
+const patient = { timeout: PATIENCE_MS }
+
+let node: RunningNode
+let port: number
+let args: readonly string[]
+
+beforeAll(async () => {
+  port = await freePort()
+  const nts = ["--nts", "--nts-port", String(port), "--nts-processes", "2"]
+  args = ["--listen", "127.0.0.1", "--workers", "1", ...nts]
+  node = await startNode({ args })
+})
+afterAll(async () => {
+  await node.stop()
+})
+
+const status = async (): Promise<NodeStatus> => (await node.status()) as unknown as NodeStatus
+const drainState = async (): Promise<string | undefined> => (await status()).drain?.state
+
+const cluster = async (command: "drain" | "undrain"): Promise<void> => {
+  const { stdout } = await meridian(["cluster", "status", "--json", "--state", node.state])
+  const { node: name } = JSON.parse(stdout) as { readonly node: string }
+  const { code, stderr } = await meridian(["cluster", command, name, "--state", node.state])
+  expect(`${code} ${stderr}`).toBe("0 ")
+}
+
+/** Bytes that came back, or why the connection was not taken. */
+const exchange = async (): Promise<number | string> => {
+  const certificate = readdirSync(node.state).find((name) => name.endsWith(".pem") && !name.includes("key"))
+  const socket = connect({
+    port,
+    host: "127.0.0.1",
+    ca: readFileSync(join(node.state, certificate ?? "missing")),
+    servername: "localhost",
+    ALPNProtocols: ["ntske/1"]
+  })
+  let length = 0
+  let failure: string | undefined
+  socket.on("error", ({ code }: NodeJS.ErrnoException) => (failure = code))
+  socket.on("data", (bytes: Buffer) => (length += bytes.length))
+  socket.write(REQUEST)
+  await new Promise((closed) => socket.once("close", closed))
+  return failure ?? length
+}
+
+/** "taken", or the code of the error. */
+const knock = async (): Promise<string> => {
+  const socket = createConnection(port, "127.0.0.1")
+  try {
+    await once(socket, "connect")
+    return "taken"
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "unknown"
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Octets of the reply to a request for time. */
+const askTime = async (): Promise<number> => {
+  const socket = createSocket("udp4")
+  const request = new Uint8Array(48)
+  request[0] = 0x23
+  socket.send(request, node.port, "127.0.0.1")
+  const [reply] = (await once(socket, "message")) as [Buffer]
+  socket.close()
+  return reply.length
+}
+
+const restart = async (signal: NodeJS.Signals, env: NodeJS.ProcessEnv = {}): Promise<void> => {
+  node.process.kill(signal)
+  await once(node.process, "exit")
+  const { state } = node
+  node = await startNode({ args, env, state, port: node.port })
+}
+
+it("stops taking key exchanges and answers time on, over starts, until it is undrained", async () => {
+  expect((await status()).drain).toBeNull()
+  await expect.poll(exchange, patient).toBeGreaterThan(800)
+
+  await cluster("drain")
+  await expect.poll(drainState, patient).toBe("drained")
+  expect(await knock()).toBe("ECONNREFUSED")
+  expect(await exchange()).toBe("ECONNREFUSED")
+  expect(await askTime()).toBe(48)
+  const drained = await status()
+  expect(drained.ntsKe.map(({ state, restarts }) => [state, restarts])).toEqual([
+    ["running", 0],
+    ["running", 0]
+  ])
+  const { stdout: screen } = await meridian(["status", "--state", node.state])
+  expect(screen).toContain("drain     drained")
+
+  // A process that is started in its place listens no more than the one before.
+  const [first] = drained.ntsKe
+  process.kill(first!.pid!, "SIGKILL")
+  await expect
+    .poll(async () => (await status()).ntsKe.map(({ state, restarts }) => `${state} ${restarts}`), patient)
+    .toEqual(["running 1", "running 0"])
+  expect(await knock()).toBe("ECONNREFUSED")
+
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    await restart(signal)
+    expect(await knock()).toBe("ECONNREFUSED")
+    expect(await askTime()).toBe(48)
+    await expect.poll(drainState, patient).toBe("drained")
+  }
+
+  // With another cluster key there is no coordinator that could say so.
+  await restart("SIGTERM", { MERIDIAN_CLUSTER_KEY: "ab".repeat(32) })
+  expect(await knock()).toBe("ECONNREFUSED")
+  expect((await status()).coordinator).toBeNull()
+  expect(await drainState()).toBe("drained")
+  await restart("SIGTERM")
+
+  await cluster("undrain")
+  await expect.poll(drainState, patient).toBeUndefined()
+  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  await restart("SIGTERM")
+  expect(await drainState()).toBeUndefined()
+  await expect.poll(exchange, patient).toBeGreaterThan(800)
+})
