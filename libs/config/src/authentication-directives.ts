@@ -1,7 +1,7 @@
 /** The rows of authenticated time: symmetric keys and NTS. */
 import { aeadId, keyId, keyRange, tlsVersion } from "./authentication-types.ts"
 import { type Directive, one, rest, row } from "./directive.ts"
-import { oneOf, path, port, text, wholeNumber } from "./value-types.ts"
+import { oneOf, path, port, text, toldHost, wholeNumber } from "./value-types.ts"
 
 export const keysDirective = row({
   name: "keys",
@@ -87,14 +87,16 @@ export const ntsDirective = row({
     connections: wholeNumber("N", 1, 1_000_000),
     addressconnections: wholeNumber("N", 1, 1_000_000),
     ratelimit: wholeNumber("PER_SECOND", 0, 1_000_000),
-    totalratelimit: wholeNumber("PER_SECOND", 0, 1_000_000)
+    totalratelimit: wholeNumber("PER_SECOND", 0, 1_000_000),
+    ntpserver: toldHost,
+    ntpport: port
   },
   needsOption: true,
   repeatable: true,
   default:
-    "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500",
+    "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500; ntpserver none, clients ask the host that they exchanged keys with; ntpport that of this node",
   meaning:
-    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without.",
+    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without. `ntpserver` and `ntpport` are what clients are told to send NTP to, another node of the cluster for one, or this one's own name where keys are exchanged on an anycast address.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
   flags: ["nts", "no-nts", "nts-port", "nts-processes"],
   reload: "contents"

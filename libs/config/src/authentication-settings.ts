@@ -63,6 +63,9 @@ export interface NtsSettings {
   readonly serverCipherPreference: Sourced<boolean>
   /** Of each process; undefined: the service's own choice. */
   readonly limits: NtsLimits
+  /** Where clients are told to send NTP; undefined: to the host they exchanged keys with, and this node's port. */
+  readonly ntpServer: Sourced<string | undefined>
+  readonly ntpPort: Sourced<number | undefined>
 }
 
 export interface AuthenticationSettings {
@@ -172,6 +175,8 @@ const ntsSettings = (
     cipherSuites: given("tlsciphersuites") ?? fromDefault(undefined),
     curves: given("tlsecdhcurves") ?? fromDefault(undefined),
     serverCipherPreference: preference ?? fromDefault(false),
+    ntpServer: lastGiven(statements, ntsDirective, "ntpserver") ?? fromDefault(undefined),
+    ntpPort: lastGiven(statements, ntsDirective, "ntpport") ?? fromDefault(undefined),
     limits: {
       connections: lastGiven(statements, ntsDirective, "connections") ?? fromDefault(undefined),
       addressConnections: lastGiven(statements, ntsDirective, "addressconnections") ?? fromDefault(undefined),

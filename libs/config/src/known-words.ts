@@ -114,7 +114,7 @@ const chrony: Reasons = {
   ntsaeads: `${CONVERT}; the word here is 'nts aead NAME'`,
   ntscachedir: `${CONVERT}; cookies are kept in the state directory`,
   ntsdumpdir: `${CONVERT}; the word here is 'nts cookie FILE'`,
-  ntsntpserver: `${CONVERT}; clients are told this host and its port`,
+  ntsntpserver: `${CONVERT}; the word here is 'nts ntpserver HOST'`,
   ntsport: `${CONVERT}; the word here is 'nts port PORT'`,
   ntsprocesses: `${CONVERT}; the word here is 'nts processes N'`,
   ntsratelimit: `${CONVERT}; the word here is 'nts ratelimit PER_SECOND'`,

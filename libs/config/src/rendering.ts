@@ -144,6 +144,8 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
   ...lineWhereGiven("nts addressconnections", nts.limits.addressConnections),
   ...lineWhereGiven("nts ratelimit", nts.limits.rate),
   ...lineWhereGiven("nts totalratelimit", nts.limits.totalRate),
+  ...lineWhereSet("nts ntpserver", nts.ntpServer),
+  ...lineWhereGiven("nts ntpport", nts.ntpPort),
   line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
 ]
 

@@ -79,6 +79,14 @@ export const text = (syntax: string, what: string): ValueType<string> => ({
   write: String
 })
 
+/** A host's name or address as clients are told it: printable ASCII without spaces (RFC 8915 §4.1.7). */
+export const toldHost: ValueType<string> = {
+  syntax: "HOST",
+  expected: "a host's name or address in ASCII, at most 255 characters",
+  parse: (value) => (/^[!#-~]{1,255}$/.test(value) ? accepted(value) : refused),
+  write: String
+}
+
 /** Text that a configuration file can hold, quoted if need be. The language has no escape for a quote. */
 const isWritable = (value: string): boolean =>
   value !== "" && !value.includes('"') && !Array.from(value).some(isUnreadable)

@@ -139,6 +139,15 @@ describe("nts lines", () => {
     expect(nts.aeads.map(({ value }) => value)).toEqual([30, 15])
   })
 
+  it("say where clients are told to send NTP, in a name that the record can hold", () => {
+    const { nts } = settle("nts enable ntpserver a.ntp.example ntpport 1123").settings
+    expect(nts).toMatchObject({ ntpServer: { value: "a.ntp.example" }, ntpPort: { value: 1123 } })
+    for (const wrong of ['"two words"', "zür.example", `${"a".repeat(256)}`])
+      expect(settle(`nts enable ntpserver ${wrong}`).diagnostics[0]?.message).toMatch(
+        /a host's name or address in ASCII/
+      )
+  })
+
   it("let --nts-port beat the file", () => {
     expect(settle("nts port 4461", { ntsPort: 4462 }).settings.nts.port).toEqual({
       value: 4462,

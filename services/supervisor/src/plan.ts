@@ -57,7 +57,7 @@ const given = (flag: string, value: string | number | undefined): readonly strin
 
 const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): NtsPlan | undefined => {
   if (!nts.enabled.value) return undefined
-  const timePort = extraPorts[0]?.value ?? port.value
+  const timePort = nts.ntpPort.value ?? extraPorts[0]?.value ?? port.value
   return {
     port: nts.port.value,
     processes: nts.processes.value,
@@ -78,7 +78,7 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): N
       reportSeconds: 1,
       aeads: nts.aeads.map(({ value }) => value),
       // RFC 8915 §4.1.8: clients take port 123 unless they are told another.
-      timeServer: { host: null, port: timePort === 123 ? null : timePort },
+      timeServer: { host: nts.ntpServer.value ?? null, port: timePort === 123 ? null : timePort },
       admission: {
         connections: nts.limits.connections.value ?? null,
         connectionsPerAddress: nts.limits.addressConnections.value ?? null,

@@ -44,7 +44,9 @@ const TAKEN_UP = new Set([
   "nts connections",
   "nts addressconnections",
   "nts ratelimit",
-  "nts totalratelimit"
+  "nts totalratelimit",
+  "nts ntpserver",
+  "nts ntpport"
 ])
 /** What the clock's process takes when it starts. */
 const OF_THE_CLOCK = new Set([

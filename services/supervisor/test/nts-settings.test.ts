@@ -99,6 +99,17 @@ describe("a node with everything said", () => {
 })
 
 describe("other words", () => {
+  it("ntpserver and ntpport send clients to another node's NTP", async () => {
+    const port = await freePort()
+    const node = await withLines(`nts cert ${certificate} key ${key} port ${port}`, "nts ntpserver 127.0.0.9 ntpport 1")
+    try {
+      const { stdout, stderr } = await query(port)
+      expect(stdout + stderr).toMatch(/127\.0\.0\.9.*\b1\b/)
+    } finally {
+      await node.stop()
+    }
+  })
+
   it("mintls TLS1.2 lets TLS 1.2 in, with a warning", async () => {
     const port = await freePort()
     const node = await withLines(`nts enable cert ${certificate} key ${key} port ${port}`, "nts mintls TLS1.2")
