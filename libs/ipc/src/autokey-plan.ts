@@ -5,7 +5,20 @@ import type { StampedParameters } from "@meridian/auth/autokey/group-parameters"
 import { type HostCredentials, identitySchemes } from "@meridian/auth/autokey/host"
 import type { ServerSecret } from "@meridian/auth/autokey/server-secret"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
-import { bytes, finite, flag, list, nullable, record, type Shape, text, type TypeOf, whole, words } from "./shape.ts"
+import {
+  bytes,
+  finite,
+  flag,
+  list,
+  nullable,
+  optional,
+  record,
+  type Shape,
+  text,
+  type TypeOf,
+  whole,
+  words
+} from "./shape.ts"
 
 const stamp = whole(0, 2 ** 32 - 1)
 const derOfKey = bytes(1, 65_536)
@@ -51,6 +64,8 @@ export type AutokeySecrets = TypeOf<typeof autokeySecrets>
 /** For the process that answers requests with fields. */
 export const autokeyPlan = record({
   minimumPoll: whole(-128, 17),
+  /** The compiled access list and its limits, as workers have it; absent: everybody is served. */
+  access: optional(bytes(0, 256 * 1024 * 1024)),
   /** Null until there are credentials that can be used: requests are counted and dropped. */
   host: nullable(hostCredentials),
   certificates: learnedCertificates,

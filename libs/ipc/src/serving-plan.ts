@@ -197,10 +197,11 @@ export const projections = {
     keys: servesKeys ? keys : null,
     autokey: autokey === null ? null : { digest: autokey.digest, secrets: autokey.secrets }
   }),
-  autokey: ({ autokey, serving: { minimumPoll } }: ServingPlan): AutokeyPlan | undefined => {
+  autokey: ({ autokey, serving: { minimumPoll, access } }: ServingPlan): AutokeyPlan | undefined => {
     if (autokey === null) return undefined
     const { host, certificates, secrets, leapFile, leapFileHashIgnored } = autokey
-    return { minimumPoll, host, certificates, secrets, leapFile, leapFileHashIgnored }
+    const settings = { minimumPoll, host, certificates, secrets, leapFile, leapFileHashIgnored }
+    return access === undefined ? settings : { ...settings, access }
   },
   ntsKe: ({ ntsKe, acceptsNtsKe, keys }: ServingPlan): NtsKePlan | undefined =>
     ntsKe === null ? undefined : { ...ntsKe, accepts: acceptsNtsKe, generations: masterKeysOf(keys).generations },

@@ -129,6 +129,20 @@ const withChange = (value: unknown, [name, ...path]: readonly string[], change: 
   return copy
 }
 
+it("hands the access list to every process that answers the network", () => {
+  const autokey = {
+    host: null,
+    parameters: [],
+    certificates: [],
+    secrets: [],
+    digest: "MD5",
+    leapFile: null,
+    leapFileHashIgnored: false
+  } as const
+  const parts = [projections.worker, projections.autokey, projections.signd, projections.control]
+  for (const part of parts) expect(part({ ...whole, autokey })?.access).toEqual(whole.serving.access)
+})
+
 describe.each(parts)("the part of %s", (_name, shape, good) => {
   const accepts = Schema.decodeUnknownExit(schemaOf(shape))
 

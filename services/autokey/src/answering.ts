@@ -1,5 +1,5 @@
 /**
- * A batch of Autokey's requests: each is read, its MAC checked, its sender's right to an answer weighed, and the answer written over
+ * A batch of Autokey's requests: the access list is asked, each is read, its MAC checked, its sender's right to an answer weighed, and the answer written over
  * it. Signatures are what a flood would have us spend, and long answers what a liar about his address would have us send to
  * somebody else; both are bounded for all together, and requests for an address.
  */
@@ -15,6 +15,7 @@ import {
 } from "@meridian/wire/autokey-fields"
 import { HEADER_BYTES, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
 import { sourceAddressAt } from "@meridian/wire/source-address"
+import type { Admission } from "@meridian/protocol/admission"
 import { LOCAL_ADDRESS_STRIDE } from "@meridian/protocol/request-batch"
 import type { NtpServer } from "@meridian/protocol/server"
 import { moveTimestamp, unixSeconds } from "@meridian/time/timestamp"
@@ -37,6 +38,8 @@ export interface Answerer {
 
 export class Answering {
   answerer: Answerer | undefined
+  /** Who may ask, and how often; undefined: everybody. */
+  admission: Admission | undefined
   readonly outcomes: Record<string, number> = {}
   received = 0
   replied = 0
@@ -46,7 +49,7 @@ export class Answering {
   private readonly signatures: Budget
   private readonly unproved: Budget
 
-  /** @param server writes the headers; it has no authenticators */
+  /** @param server writes the headers; it has neither authenticators nor an access list */
   constructor(server: NtpServer, monotonic: () => number) {
     this.server = server
     this.monotonic = monotonic
@@ -60,6 +63,7 @@ export class Answering {
     if (count === 0) return 0
     const { now } = socket
     this.received += count
+    this.admission?.begin(socket, now[NOW_MONOTONIC]!)
     this.server.beginBatch(socket, socket.served, now[NOW_UNIX]!, now[NOW_MONOTONIC]!)
     for (let slot = 0; slot < count; slot += 1) {
       socket.replyLengths[slot] = 0
@@ -74,6 +78,10 @@ export class Answering {
   /** What became of a slot's packet; where it is answered, the reply stands in its place. */
   private answer(socket: UdpSocket, slot: number): string {
     const length = socket.requestLengths[slot]!
+    const flags = length === 0 ? 0 : socket.bytes[slot * SLOT_STRIDE + Offset.flags]!
+    // Before anything is spent on it. A kiss is silence here: it could carry no proof, and these requests are few.
+    const refusal = this.admission?.judge(slot, flags, length)
+    if (refusal !== undefined) return refusal.reason
     if (length > SLOT_BYTES) return "long"
     const { answerer } = this
     if (answerer === undefined) return "no-credentials"
@@ -81,13 +89,13 @@ export class Answering {
     const bytes = socket.bytes.subarray(offset, offset + length)
     const packet = decodeAutokeyPacket(bytes)
     if (typeof packet === "string") return `malformed-${packet}`
-    const flags = bytes[Offset.flags]!
     if (modeOf(flags) !== Mode.client || versionOf(flags) < 3) return "mode"
     const [request, ...more] = packet.fields
     if (request === undefined || more.length > 0 || request.isResponse || request.isError) return "no-request"
     const pair = addressesOf(socket, slot)
     if (pair === undefined) return "no-local-address"
     if (!answerer.keys.verify(bytes, packet.macOffset, pair, PUBLIC_COOKIE)) return "bad-mac"
+    this.admission?.judgeProof(slot, true)
     const now = this.monotonic()
     const address = pair.source.toHex()
     if (!this.clients.admits(address, now)) return "limited-address"
@@ -115,8 +123,7 @@ export class Answering {
       socket.arrivalSeconds[slot]!,
       socket.arrivalFractions[slot]!
     )
-    // The access list's word stands: silence, or a kiss that carries no field.
-    if (header._tag !== "Respond") return `access-${header.reason}`
+    if (header._tag !== "Respond") return `header-${header.reason}`
     secrets.useAt(now[NOW_UNIX]!)
     const isSynchronised = header.reason === "served" && secrets.current !== undefined
     const answer = responder.answer(request, {

@@ -4,7 +4,7 @@
  *
  * Arguments: --clock-page FD --sockets FD[,FD…]
  */
-import { randomFillSync } from "node:crypto"
+import { randomFillSync, randomInt } from "node:crypto"
 import { parseArgs } from "node:util"
 import { CertificateCache, installLearned } from "@meridian/auth/autokey/certificate-cache"
 import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
@@ -18,10 +18,11 @@ import { installedDigests } from "@meridian/ciphers/digests-native"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { type AutokeyPlan, autokeyPlan, hostOfMessage } from "@meridian/ipc/autokey-plan"
 import { type FromAutokey, parseToAutokey, type ToAutokey } from "@meridian/ipc/autokey-report"
+import { PlannedAdmission } from "@meridian/ipc/planned-admission"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { NtpServer } from "@meridian/protocol/server"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
-import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
+import { BATCH_CAPACITY, SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { type Answerer, Answering } from "./answering.ts"
 import { readLeapSeconds } from "./leap-seconds.ts"
@@ -64,6 +65,8 @@ const server = new NtpServer({
 })
 const answering = new Answering(server, systemTime.monotonic.seconds)
 
+const admission = new PlannedAdmission(() => randomInt(2 ** 31), BATCH_CAPACITY)
+
 const answererOf = (plan: AutokeyPlan): Answerer | undefined => {
   if (plan.host === null) return undefined
   const host = openHost(hostOfMessage(plan.host), nodeRsa)
@@ -94,6 +97,7 @@ const end = (): never => {
 process.on("SIGTERM", end)
 channel.run({
   take: (plan) => {
+    answering.admission = admission.by(plan.access)
     answering.answerer = answererOf(plan)
   },
   obey: end

@@ -10,6 +10,9 @@ import { PUBLIC_COOKIE, SessionKeys } from "@meridian/auth/autokey/session-key"
 import { schemeByName } from "@meridian/auth/autokey/signature-schemes"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { nodeDigests } from "@meridian/ciphers/digests"
+import { compileAccess } from "@meridian/protocol/access/access-list"
+import { AccessFlag } from "@meridian/protocol/access/access-flags"
+import { gateOf } from "@meridian/protocol/access/access-plan"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { NtpServer } from "@meridian/protocol/server"
 import { servedMoment } from "@meridian/testkit/served-moment"
@@ -185,6 +188,31 @@ describe("requests with fields", () => {
     const longer = replies.filter(({ length }, index) => length > forged[index]!.packet.length)
     expect(longer).toHaveLength(UNPROVED_ANSWERS_PER_SECOND)
     expect(answering.outcomes["limited-unproved"]).toBe(500 - UNPROVED_ANSWERS_PER_SECOND)
+  })
+
+  it("of those whom the access list ignores get nothing, and take nothing that is bounded from others", () => {
+    const { serve, answering } = makeServer()
+    const ignored = { family: 4, bytes: [198, 51, 0, 0], length: 24, ntpPort: false, flags: AccessFlag.ignore } as const
+    answering.admission = gateOf(
+      {
+        layers: [compileAccess([ignored])],
+        limit: { law: "score", average: 1, burst: 20, kod: 0.5 },
+        manners: { limited: false, kod: false, queriesOfAnyVersion: false },
+        clients: null
+      },
+      undefined,
+      1,
+      BATCH_CAPACITY
+    )
+    const asks = (index: number): Asked => {
+      const source = address(index)
+      return { source, packet: request(AutokeyOperation.certificate, source, alice, 99n) }
+    }
+    const strangers = Array.from({ length: 200 }, (_, index) => asks(index))
+    const replies = serve([...strangers, asks(256)])
+    expect(replies.filter(({ length }) => length > 0)).toHaveLength(1)
+    expect(replies.at(-1)).not.toHaveLength(0)
+    expect(answering.outcomes).toEqual({ "access-ignored": 200, certificate: 1 })
   })
 
   it("for cookies cost no more than so many signatures a second, from true addresses too", () => {

@@ -4,18 +4,19 @@
  *
  * Arguments: --clock-page FD --sockets FD[,FD…]
  */
+import { randomInt } from "node:crypto"
 import { parseArgs } from "node:util"
 import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
+import { PlannedAdmission } from "@meridian/ipc/planned-admission"
 import { type SigndPlan, signdPlan } from "@meridian/ipc/serving-plan"
 import { type DrainSignd, type FromSignd, parseToSignd, type SigndReport } from "@meridian/ipc/signd-report"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { NtpServer } from "@meridian/protocol/server"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
-import { SLOT_BYTES } from "@meridian/udp/udp"
+import { BATCH_CAPACITY, SLOT_BYTES } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { BadSocketPlace, socketPathOf } from "../socket-place.ts"
-import { SigningAdmission } from "./admission.ts"
 import { SigningService } from "./signing-service.ts"
 import { DEFAULT_POOL } from "./signing-pool.ts"
 import { troubleWith } from "./socket-rights.ts"
@@ -72,7 +73,8 @@ const service = new SigningService({
   }
 })
 
-const admission = new SigningAdmission()
+/** Without an access list nobody is signed for. */
+const admission = new PlannedAdmission(() => randomInt(2 ** 31), BATCH_CAPACITY)
 
 const report = (): SigndReport => ({
   type: "report",
