@@ -7,17 +7,15 @@ import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/cl
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
-import type { ControlSettings, NtsKeSettings } from "@meridian/ipc/serving-plan"
 import { addCounters, noCounters } from "@meridian/ipc/worker-report"
-import type { PacketKind } from "@meridian/udp/packet-steering"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import { AccessBoard, type AccessInput } from "./access-board.ts"
+import { AccessBoard } from "./access-board.ts"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { clientList, orderOf } from "./client-list.ts"
 import { openClientMemory } from "./client-memory.ts"
-import { AutokeyBoard, type AutokeyFiles } from "./autokey-board.ts"
+import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
@@ -25,78 +23,18 @@ import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
-import { KeyBoard, type KeyFilePlan } from "./key-board.ts"
+import { KeyBoard } from "./key-board.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
+import { listeningOn, type NodePlan, type NtsPlan } from "./node-plan.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { PlanBoard } from "./plan-board.ts"
-import { type Identity, settlePrivilege } from "./privilege.ts"
-import { formatListen, openCommandSockets, openListeners, openSockets } from "./sockets.ts"
+import { settlePrivilege } from "./privilege.ts"
+import { openCommandSockets, openListeners, openSockets } from "./sockets.ts"
 import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
 import { WorkerSlot } from "./worker-slot.ts"
-
-export interface NodePlan {
-  readonly version: string
-  readonly addresses: readonly string[]
-  /** UDP; the first is the node's own, more come from `extra port` */
-  readonly ports: readonly number[]
-  readonly workers: number
-  /** See the directive `gather`. */
-  readonly gatherMicroseconds: number
-  /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
-  readonly packetKinds: readonly PacketKind[]
-  readonly stateDirectory: string
-  /** Opened by root before the identity changes, and opened again at SIGHUP after that. */
-  readonly logFile: string | undefined
-  readonly discipline: DisciplineConfiguration
-  /** Who may ask what, and how often. */
-  readonly access: AccessInput
-  /** Whom to become once the sockets are open; undefined stays. */
-  readonly identity: Identity | undefined
-  /** Whether the addon is there; without it each worker binds its own sockets. */
-  readonly native: boolean
-  readonly keyFile: KeyFilePlan | undefined
-  readonly sendCryptoNak: boolean
-  /** The key that changes by mode 6 come under; undefined: there are none. */
-  readonly controlKey: number | undefined
-  /** Where HTTP is answered; null: nowhere. */
-  readonly http: ControlSettings["http"]
-  /** Where replies to Windows clients are signed, a directory or a socket; undefined where they are not served. */
-  readonly signdSocket: string | undefined
-  /** Autokey; undefined where it is off. */
-  readonly autokey: AutokeyFiles | undefined
-  /** UDP port of loopback for chronyc; 0: none. */
-  readonly commandPort: number
-  /** NTS key establishment; undefined where it is not served. */
-  readonly nts: NtsPlan | undefined
-  /** For the coordinator's command line: its log, its name, its cluster. */
-  readonly coordinatorArguments: readonly string[]
-  /** For the coordinator's eyes alone: the cluster key, where it was given that way. */
-  readonly coordinatorEnvironment: Readonly<Record<string, string>>
-  readonly programs: {
-    readonly worker: string
-    readonly discipline: string
-    readonly ntsKe: string
-    readonly coordinator: string
-    readonly control: string
-    readonly signd: string
-    readonly autokey: string
-  }
-}
-
-export interface NtsPlan {
-  /** TCP */
-  readonly port: number
-  readonly processes: number
-  /** Certificates, TLS versions, what it tells clients. */
-  readonly settings: NtsKeSettings
-}
-
-/** ADDRESS:PORT of every UDP socket. */
-export const listeningOn = (plan: NodePlan): readonly string[] =>
-  plan.ports.flatMap((port) => plan.addresses.map((address) => formatListen(address, port)))
 
 export interface RunningNode {
   readonly status: () => NodeStatus

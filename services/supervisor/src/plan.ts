@@ -4,7 +4,7 @@ import type { Settings } from "@meridian/config/settings"
 import type { AutokeyFiles } from "./autokey-board.ts"
 import { disciplineConfiguration } from "./discipline-plan.ts"
 import type { KeyFilePlan } from "./key-board.ts"
-import type { NodePlan, NtsPlan } from "./node.ts"
+import type { NodePlan, NtsPlan } from "./node-plan.ts"
 import { resolveIdentity } from "./privilege.ts"
 
 /** The variable that may hold the cluster key. */

@@ -1,0 +1,70 @@
+/** What a node is to do, settled: made of the settings by plan.ts, carried out by node.ts. */
+import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
+import type { ControlSettings, NtsKeSettings } from "@meridian/ipc/serving-plan"
+import type { PacketKind } from "@meridian/udp/packet-steering"
+import type { AccessInput } from "./access-board.ts"
+import type { AutokeyFiles } from "./autokey-board.ts"
+import type { KeyFilePlan } from "./key-board.ts"
+import type { Identity } from "./privilege.ts"
+import { formatListen } from "./sockets.ts"
+
+export interface NodePlan {
+  readonly version: string
+  readonly addresses: readonly string[]
+  /** UDP; the first is the node's own, more come from `extra port` */
+  readonly ports: readonly number[]
+  readonly workers: number
+  /** See the directive `gather`. */
+  readonly gatherMicroseconds: number
+  /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
+  readonly packetKinds: readonly PacketKind[]
+  readonly stateDirectory: string
+  /** Opened by root before the identity changes, and opened again at SIGHUP after that. */
+  readonly logFile: string | undefined
+  readonly discipline: DisciplineConfiguration
+  /** Who may ask what, and how often. */
+  readonly access: AccessInput
+  /** Whom to become once the sockets are open; undefined stays. */
+  readonly identity: Identity | undefined
+  /** Whether the addon is there; without it each worker binds its own sockets. */
+  readonly native: boolean
+  readonly keyFile: KeyFilePlan | undefined
+  readonly sendCryptoNak: boolean
+  /** The key that changes by mode 6 come under; undefined: there are none. */
+  readonly controlKey: number | undefined
+  /** Where HTTP is answered; null: nowhere. */
+  readonly http: ControlSettings["http"]
+  /** Where replies to Windows clients are signed, a directory or a socket; undefined where they are not served. */
+  readonly signdSocket: string | undefined
+  /** Autokey; undefined where it is off. */
+  readonly autokey: AutokeyFiles | undefined
+  /** UDP port of loopback for chronyc; 0: none. */
+  readonly commandPort: number
+  /** NTS key establishment; undefined where it is not served. */
+  readonly nts: NtsPlan | undefined
+  /** For the coordinator's command line: its log, its name, its cluster. */
+  readonly coordinatorArguments: readonly string[]
+  /** For the coordinator's eyes alone: the cluster key, where it was given that way. */
+  readonly coordinatorEnvironment: Readonly<Record<string, string>>
+  readonly programs: {
+    readonly worker: string
+    readonly discipline: string
+    readonly ntsKe: string
+    readonly coordinator: string
+    readonly control: string
+    readonly signd: string
+    readonly autokey: string
+  }
+}
+
+export interface NtsPlan {
+  /** TCP */
+  readonly port: number
+  readonly processes: number
+  /** Certificates, TLS versions, what it tells clients. */
+  readonly settings: NtsKeSettings
+}
+
+/** ADDRESS:PORT of every UDP socket. */
+export const listeningOn = (plan: NodePlan): readonly string[] =>
+  plan.ports.flatMap((port) => plan.addresses.map((address) => formatListen(address, port)))
