@@ -9,7 +9,7 @@ export const keysDirective = row({
   default: "none; no request is answered with a symmetric key",
   meaning: "File of symmetric keys in the format of ntp.keys(5); it is read anew at a reload.",
   documented: "ntp.conf(5)",
-  reload: "contents"
+  reload: "live"
 })
 
 export const trustedkeyDirective = row({
@@ -19,7 +19,7 @@ export const trustedkeyDirective = row({
   default: "none; a key that is not trusted is as if it were not there",
   meaning: "Keys of the key file that may be used, by number or as ranges such as (10 ... 20).",
   documented: "ntp.conf(5)",
-  reload: "restart"
+  reload: "live"
 })
 
 export const controlkeyDirective = row({
@@ -28,7 +28,7 @@ export const controlkeyDirective = row({
   default: "none; nothing can be changed by mode 6 requests",
   meaning: "Key that mode 6 requests which change something must be authenticated with; it must be trusted too.",
   documented: "ntp.conf(5)",
-  reload: "restart"
+  reload: "live"
 })
 
 export const requestkeyDirective = row({
@@ -48,7 +48,7 @@ export const cryptonakDirective = row({
   default: "off, as in NTPsec and chrony",
   meaning: "Answers a request whose MAC is wrong with a crypto-NAK (RFC 5905 §9.2) instead of silence.",
   documented: "Meridian",
-  reload: "restart"
+  reload: "live"
 })
 
 export const ntpsigndsocketDirective = row({
@@ -96,10 +96,10 @@ export const ntsDirective = row({
   default:
     "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500; ntpserver none, clients ask the host that they exchanged keys with; ntpport that of this node",
   meaning:
-    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without. `ntpserver` and `ntpport` are what clients are told to send NTP to, another node of the cluster for one, or this one's own name where keys are exchanged on an anycast address.",
+    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without. `ntpserver` and `ntpport` are what clients are told to send NTP to, another node of the cluster for one, or this one's own name where keys are exchanged on an anycast address. Whether NTS is served, its port, processes and cookie file change at the next start.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
   flags: ["nts", "no-nts", "nts-port", "nts-processes"],
-  reload: "contents"
+  reload: "live"
 })
 
 export const extraDirective = row({

@@ -12,8 +12,11 @@ export type OperandCount = "one" | "optional" | "rest"
 /** An option: a keyword followed by a value of the type, or a keyword alone (`switch`). Options follow the operands. */
 export type Option<T = unknown> = ValueType<T> | "switch"
 
-/** When a change takes effect: at a reload (SIGHUP), at the next start, or there but for the contents of the file it names. */
-export type Reload = "live" | "contents" | "restart"
+/**
+ * When a change takes effect: at a reload (SIGHUP), there by a new process for the clock, at the next start, or there but
+ * for the contents of the file it names.
+ */
+export type Reload = "live" | "clock" | "contents" | "restart"
 
 export interface Directive<
   out Operands extends Readonly<Record<string, Operand>> = Readonly<Record<string, Operand>>,

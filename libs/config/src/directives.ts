@@ -99,7 +99,7 @@ export const logfileDirective = row({
   default: "standard error",
   meaning: "File that messages are appended to; it is opened anew at a reload, for log rotation.",
   documented: "ntp.conf(5)",
-  reload: "restart"
+  reload: "live"
 })
 
 export const includeDirective = row({
@@ -110,7 +110,7 @@ export const includeDirective = row({
   meaning:
     "Reads another file in place of this line, or every *.conf of a directory; relative to the file it stands in.",
   documented: "ntp.conf(5)",
-  reload: "restart"
+  reload: "live"
 })
 
 export const sourcedirDirective = row({

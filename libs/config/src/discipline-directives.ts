@@ -32,7 +32,7 @@ export const tosDirective = row({
     "ceiling 16, floor 1, maxclock 10, maxdist 1.5, minclock 3, mindist 0.001, minsane 1, orphan 16, orphanwait 300",
   meaning: "Which sources are believed: strata, distances in seconds, and how many survive; orphan 16 is off.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -57,7 +57,7 @@ export const tinkerDirective = row({
   meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
   documented: "ntp.conf(5)",
   flags: ["panicgate"],
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -67,7 +67,7 @@ export const driftfileDirective = row({
   default: "none; the frequency is measured anew at each start",
   meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" or nothing is no file.',
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -77,7 +77,7 @@ export const leapfileDirective = row({
   default: "none; leap seconds are heard of from the sources",
   meaning: "List of leap seconds as NIST and the IERS publish it, read again when it changes.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: true
 })
 
@@ -87,7 +87,7 @@ export const leapsmearintervalDirective = row({
   default: "0, no smearing",
   meaning: "Seconds over which a leap second is smeared; never to be mixed with sources that do not smear.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: true
 })
 
@@ -97,7 +97,7 @@ export const statsdirDirective = row({
   default: "the state directory",
   meaning: "Directory that statistics files are written to.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: true
 })
 
@@ -127,7 +127,7 @@ export const statisticsDirective = row({
   default: "none",
   meaning: "Records to write: clockstats, loopstats, peerstats, rawstats and sysstats; the others get a warning.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -146,7 +146,7 @@ export const filegenDirective = row({
   default: "the record's name as file, type day, link, enable",
   meaning: "How the files of a record are named and changed over.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -187,7 +187,7 @@ export const enableDirective = row({
   repeatable: true,
   default: "auth, kernel, monitor, ntp and stats are on, the others off",
   meaning:
-    "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` (the list of clients) is not kept yet.",
+    "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` (the list of clients) is always on; `mru` says how long it may get.",
   documented: "ntp.conf(5)",
   reload: "restart",
   actedOn: "partly"

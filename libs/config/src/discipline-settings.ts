@@ -209,7 +209,7 @@ const withoutEffect = (flag: SystemFlag, isOn: boolean): string | undefined => {
     case "kernel":
       return isOn ? "the kernel's own clock loop is never used; 'discipline kernel' steers the clock" : undefined
     case "monitor":
-      return isOn ? "a list of clients is not kept yet" : undefined
+      return isOn ? undefined : "the list of clients is always kept, since limits live in it; `mru` bounds it"
     case "auth":
       return isOn ? undefined : "a peer that no line names is taken under a trusted key and never without one"
     case "calibrate":

@@ -109,7 +109,7 @@ const chrony: Reasons = {
   minsamples: `${CONVERT}; how many samples count is found by itself`,
   minsources: `${CONVERT}; the word here is 'tos minsane N'`,
   nocerttimecheck: `${CONVERT}; 'noval' on a source takes any certificate`,
-  noclientlog: `${CONVERT}; the word here is 'disable monitor'`,
+  noclientlog: `${CONVERT}; the list of clients is always kept, 'mru maxmem' bounds it`,
   nosystemcert: `${CONVERT}; 'nts ca FILE' names the roots to trust`,
   ntsaeads: `${CONVERT}; the word here is 'nts aead NAME'`,
   ntscachedir: `${CONVERT}; cookies are kept in the state directory`,

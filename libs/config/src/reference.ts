@@ -16,6 +16,7 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
     "Takes effect",
     {
       live: "at a reload (SIGHUP)",
+      clock: "at a reload (SIGHUP), with a new process for the clock, which asks every source anew",
       contents: "at the next start; what its files hold, at a reload (SIGHUP)",
       restart: "at the next start"
     }[directive.reload]

@@ -54,7 +54,7 @@ export const serverDirective = row({
   default: "127.127.1.0, the local reference",
   meaning: "Source of time; 127.127.1.0 is this machine's own clock, taken as it is (the local reference).",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "live",
   actedOn: "partly"
 })
 
@@ -66,7 +66,7 @@ export const poolDirective = row({
   default: "none",
   meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "live",
   actedOn: "partly"
 })
 
@@ -78,7 +78,7 @@ export const peerDirective = row({
   default: "none",
   meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "live",
   actedOn: "partly"
 })
 
@@ -93,7 +93,7 @@ export const passivepeersDirective = row({
   meaning:
     "Peers that no line names and that are taken by themselves (symmetric passive mode, RFC 5905 §3.1), at most so many; each must send packets under a trusted key. 0 takes none, as `restrict default noepeer` of ntp.",
   documented: "Meridian",
-  reload: "restart"
+  reload: "clock"
 })
 
 export const unpeerDirective = row({
@@ -107,7 +107,7 @@ export const unpeerDirective = row({
   default: "none",
   meaning: "Takes back every `server`, `pool` or `peer` of this name; `unpeer clock TYPE unit N` a reference clock.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "live",
   actedOn: true
 })
 
@@ -150,7 +150,7 @@ export const refclockDirective = row({
   meaning:
     "Reference clock by its driver's name: shm, pps, sock or phc; `server 127.127.T.U` with `fudge` says the same by number.",
   documented: "NTPsec",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -164,7 +164,7 @@ export const fudgeDirective = row({
     "Adjusts a reference clock; `stratum` of 127.127.1.0 is the stratum the local reference is served with, 1 to 15.",
   documented: "ntp.conf(5)",
   flags: ["stratum"],
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 

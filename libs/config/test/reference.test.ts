@@ -40,14 +40,20 @@ describe("the reference", () => {
     expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
   })
 
-  it("says what a reload reads: access, and the files of keys and certificates", () => {
+  it("says what a reload takes up, as the supervisor does", () => {
+    const named = (kind: string) => DIRECTIVES.filter(({ reload }) => reload === kind).map(({ name }) => name)
+    expect(named("live")).toEqual(
+      expect.arrayContaining(["server", "pool", "peer", "restrict", "keys", "nts", "logfile"])
+    )
+    expect(named("clock")).toEqual(expect.arrayContaining(["tos", "tinker", "refclock", "leapfile", "driftfile"]))
     const read = DIRECTIVES.filter(({ reload }) => reload === "contents").map(({ name }) => name)
-    expect(read).toEqual(["keys", "nts", "crypto", "keysdir"])
+    expect(read).toEqual(["crypto", "keysdir"])
     const claims = renderReferenceText().match(/^ +Takes effect: .*$/gm) ?? []
     expect(new Set(claims.map((claim) => claim.trim()))).toEqual(
       new Set([
         "Takes effect: at the next start",
         "Takes effect: at a reload (SIGHUP)",
+        "Takes effect: at a reload (SIGHUP), with a new process for the clock, which asks every source",
         "Takes effect: at the next start; what its files hold, at a reload (SIGHUP)"
       ])
     )
