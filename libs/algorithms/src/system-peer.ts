@@ -386,7 +386,7 @@ const choose = (
   if (preferred !== undefined) return { leader: preferred, reason: "preferred by configuration", clockhop: 0 }
   const head = survivors[0] as Survivor
   const old = survivors.find(({ source }) => source.id === memory.peer)
-  const best = `stratum ${head.source.stratum} and root distance ${formatSeconds(head.distance)} are the best of ${survivors.length} survivors`
+  const best = `stratum ${head.source.stratum} and root distance ${formatSeconds(head.distance)} are the best of ${survivors.length} ${survivors.length === 1 ? "survivor" : "survivors"}`
   if (old === undefined || old === head) return { leader: head, reason: best, clockhop: 0 }
   const difference = Math.abs(head.source.offset - old.source.offset)
   const clockhop = memory.clockhop === 0 ? options.mindist : memory.clockhop / 2

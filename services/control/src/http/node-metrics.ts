@@ -45,8 +45,9 @@ const keyMetrics = ({ status, at }: NodeSnapshot): readonly Family[] => {
   return [
     gauge(
       "meridian_nts_master_key_age_seconds",
-      "Since each generation of the NTS master key became active; negative of one to come.",
-      generations(({ activation }) => at - activation)
+      "Since each generation of the NTS master key became active, where that is known; negative of one to come.",
+      // 0 stands for "active at once": the workers are not told since when.
+      generations(({ activation }) => at - activation).filter(({ value }) => value < at)
     ),
     gauge(
       "meridian_nts_master_key_retirement_timestamp_seconds",
