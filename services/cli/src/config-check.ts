@@ -80,8 +80,16 @@ export const checkConfiguration = async (programRoot: string, args: readonly str
   }
   const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
   if (diagnostics.length > 0) process.stderr.write(`${formatDiagnostics(diagnostics, { colour })}\n`)
-  for (const { directive, value, origin } of usable ? describeSettings(settings) : [])
-    process.stdout.write(`${directive.padEnd(10)} ${(value ?? "(not set)").padEnd(30)} ${describeOrigin(origin)}\n`)
+  const lines = usable ? describeSettings(settings) : []
+  const width = Math.max(0, ...lines.map(({ directive }) => directive.length))
+  for (const { directive, value, origin } of lines)
+    process.stdout.write(`${directive.padEnd(width)} ${(value ?? "(not set)").padEnd(30)} ${describeOrigin(origin)}\n`)
+  if (
+    lines.some(
+      ({ directive, value, origin }) => directive === "server" && value === "127.127.1.0" && origin.kind === "default"
+    )
+  )
+    process.stderr.write(`note: ${file} names no source: this machine's own clock is served, which nobody checks\n`)
   if (!usable) process.stderr.write(`meridian: ${file} cannot be used\n`)
   return usable ? 0 : 2
 }

@@ -69,7 +69,8 @@ export const runInit = async (programRoot: string, args: readonly string[]): Pro
   }
   const word = positionals[0] ?? (process.stdin.isTTY === true ? await askPurpose() : "")
   if (!isPurpose(word)) {
-    process.stderr.write(`meridian init: found ${JSON.stringify(word)}, expected a purpose:\n${list()}`)
+    const found = word === "" ? "found none" : `found ${JSON.stringify(word)}`
+    process.stderr.write(`meridian init: ${found}, expected a purpose:\n${list()}`)
     return 2
   }
   const text = starter(programRoot, word)

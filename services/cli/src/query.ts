@@ -151,12 +151,15 @@ const plainQuestion = ({ host, port, version, timeoutMs }: QueryPlan): Question 
   }
 }
 
+/** What a failed look-up means, for people. */
+const lookupProblem = ({ code, message }: NodeJS.ErrnoException): string =>
+  code === "ENOTFOUND" ? "no such name is known" : code === "EAI_AGAIN" ? "no name server answers" : message
+
 /** The first address of a name. */
 export const addressOf = async (host: string): Promise<string | QueryFailed> =>
   lookup(host).then(
     ({ address }) => address,
-    (error: NodeJS.ErrnoException) =>
-      new QueryFailed("unreachable", `cannot resolve ${host}: ${error.code ?? error.message}`)
+    (error: NodeJS.ErrnoException) => new QueryFailed("unreachable", `cannot resolve ${host}: ${lookupProblem(error)}`)
   )
 
 const PAUSE_MS = 1_000

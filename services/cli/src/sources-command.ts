@@ -110,8 +110,10 @@ const PLAIN = "\u001B[0m"
 const colours: Readonly<Record<string, string>> = { "*": GREEN, "+": GREEN, "#": GREEN, x: RED, "~": RED }
 
 const LEGEND = [
-  "M: ^ server, = peer, < peer that came by itself, # reference clock   S: * followed, + combined, # backup, - not used, x false, ~ too variable, ? cannot be followed",
-  "offset: its time less served time; +/-: the most it may be wrong by, root distance; last: seconds since its last answer"
+  "M: ^ server, = peer, < peer that came by itself, # reference clock",
+  "S: * followed, + combined, # backup, - not used, x false, ~ too variable, ? cannot be followed",
+  "offset: its time less served time; +/-: the most it may be wrong by (root distance)",
+  "last: seconds since its last answer"
 ]
 
 /** The sources as a table with its legend. */

@@ -84,14 +84,14 @@ const tracking = (change: Partial<TrackingReport> = {}): TrackingReport => ({
 describe("the table of sources", () => {
   it("has a mark, the figures and the reason of each, in columns", () => {
     const lines = formatSources([source(), silent, liar], false).trimEnd().split("\n")
-    expect(lines).toHaveLength(6)
-    const [first, second, third] = lines.slice(3)
+    expect(lines).toHaveLength(8)
+    const [first, second, third] = lines.slice(5)
     expect(first).toMatch(
       /^\^\* {2}192\.0\.2\.1 \(ntp\.example\) +2 +6 +377 +34 +-12\.5us +2\.51ms +4\.00us +nts 8 +system-peer: /
     )
     expect(second).toMatch(/^\^\? {2}2001:db8::2 +16 +6 +000 +- +- +- +- +- +unreachable: no answer/)
     expect(third).toMatch(/^\^x {2}192\.0\.2\.3 +2 .* \+5\.00s .* key 7 +falseticker: 5\.000 s/)
-    const column = lines[2]!.indexOf("verdict")
+    const column = lines[4]!.indexOf("verdict")
     expect([first, second, third].map((line) => line!.indexOf(": ") > column)).toEqual([true, true, true])
   })
 

@@ -33,6 +33,13 @@ import { firstScreen } from "./screen.ts"
 
 // Node would open its inspector on this signal, to whoever may connect to this machine.
 process.on("SIGUSR1", () => {})
+
+/** A path as one would type it here: relative below this folder, else whole. */
+const nearestName = (path: string): string => {
+  const below = relative(process.cwd(), path)
+  return below.startsWith("..") ? path : below || "."
+}
+
 const programRoot = resolve(import.meta.dirname, "../../..")
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 const native = loadNative()
@@ -196,7 +203,7 @@ const program = Effect.gen(function* () {
       ],
       ipv6,
       access: accessSummary(settings.access),
-      stateDirectory: relative(process.cwd(), plan.stateDirectory) || ".",
+      stateDirectory: nearestName(plan.stateDirectory),
       stateFlag,
       port: plan.ports[0] ?? 0,
       nts: plan.nts && {

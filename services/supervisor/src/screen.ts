@@ -56,10 +56,14 @@ export const firstScreen = (screen: Screen): string => {
           `the C addon is not in use (${screen.ioReason ?? "unknown reason"}): slower, and time stamps are taken in user space`
         ]
       : []),
+    ...(screen.nts?.developmentCertificate === true
+      ? ["name a certificate that clients trust by nts cert and nts key"]
+      : []),
     ...(screen.ipv6 ? [] : ["this kernel has no IPv6: IPv4 alone is served"]),
     ...(screen.sources.length === 0
       ? [
-          "nobody checks this clock; --config FILE names servers to follow, infra/packaging/ntp.conf those of the NTP pool"
+          "nobody checks this clock; --config FILE names servers to follow",
+          "--config infra/packaging/ntp.conf follows those of the NTP pool"
         ]
       : []),
     ...(screen.root && screen.user === undefined
@@ -77,7 +81,7 @@ export const firstScreen = (screen: Screen): string => {
       : [
           row(
             "nts",
-            `key exchange on tcp ${screen.nts.port}${screen.nts.developmentCertificate ? ", with a DEVELOPMENT certificate that no client trusts by itself: nts cert and nts key name a real one" : ""}`
+            `key exchange on tcp ${screen.nts.port}${screen.nts.developmentCertificate ? ", with a DEVELOPMENT certificate that no client trusts by itself" : ""}`
           )
         ]),
     row("clock", clockLine(screen)),
