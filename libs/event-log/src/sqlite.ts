@@ -280,6 +280,7 @@ interface Page extends RawBatch {
 /** Pages through the log, then waits: for an append of this process, or for `data_version` to tell of another's. */
 class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
   readonly #db: DatabaseSync
+  readonly #version: StatementSync
   readonly #tails: Set<() => void>
   readonly #pollMs: number
   readonly #page: (from: number) => Page
@@ -290,6 +291,7 @@ class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
 
   constructor(db: DatabaseSync, tails: Set<() => void>, pollMs: number, from: number, page: (from: number) => Page) {
     this.#db = db
+    this.#version = db.prepare("PRAGMA data_version")
     this.#tails = tails
     this.#pollMs = pollMs
     this.#from = from
@@ -302,7 +304,7 @@ class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
 
   async next(): Promise<IteratorResult<RawBatch>> {
     while (!this.#ended && this.#db.isOpen) {
-      this.#dataVersion = pragma(this.#db, "data_version")
+      this.#dataVersion = this.#versionNow()
       const page = this.#page(this.#from)
       const news = page.next > this.#from || this.#first
       this.#first = false
@@ -321,6 +323,10 @@ class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
 
   #wake: (() => void) | undefined
 
+  #versionNow(): number {
+    return Number(this.#version.get()?.["data_version"])
+  }
+
   #change(): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
@@ -330,7 +336,7 @@ class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
         resolve()
       }
       const timer = setInterval(() => {
-        if (!this.#db.isOpen || pragma(this.#db, "data_version") !== this.#dataVersion) wake()
+        if (!this.#db.isOpen || this.#versionNow() !== this.#dataVersion) wake()
       }, this.#pollMs)
       this.#tails.add(wake)
       this.#wake = wake

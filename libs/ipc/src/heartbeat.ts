@@ -1,8 +1,8 @@
 /**
- * Loaded before anything else of a process (`node --import`): says that its event loop turns, once a second from its first
- * moment, also while the rest is still being read and compiled. Whoever supervises it notices within seconds when it does not.
+ * Loaded before anything else of a process (`node --import`): says that its event loop turns, from its first
+ * moment on and at regular intervals, also while the rest is still being read and compiled. Whoever supervises it notices within seconds when it does not. Its address says how often, in milliseconds: `?every=2000`.
  */
-const INTERVAL_MS = 1_000
+const INTERVAL_MS = Number(new URL(import.meta.url).searchParams.get("every") ?? 1_000)
 
 export interface AliveMessage {
   readonly type: "alive"

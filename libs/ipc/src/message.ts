@@ -16,3 +16,6 @@ export const addCounts = (a: Counts, b: Counts): Counts => {
   for (const [name, count] of Object.entries(b)) sum[name] = (sum[name] ?? 0) + count
   return sum
 }
+
+/** What every process says once a second or two, whatever it does (heartbeat.ts). */
+export const isAlive = (message: unknown): boolean => isRecord(message) && message["type"] === "alive"

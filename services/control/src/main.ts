@@ -12,6 +12,7 @@ import { memoryUse } from "@meridian/system/memory"
 import { type FromControl, parseToControl, type ToControl } from "@meridian/ipc/control-messages"
 import { type NodeSnapshot, parseNodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
+import { ReportPace } from "@meridian/ipc/report-pace"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
@@ -109,9 +110,12 @@ channel.run({
     if (told.type === "drain") end()
   }
 })
+const pace = new ReportPace()
 setInterval(() => {
+  const { all } = outcomes
+  if (!pace.isDue(JSON.stringify(all))) return
   const { rss, heapUsed } = memoryUse()
-  channel.send({ type: "report", outcomes: outcomes.all, rss, heapUsed })
+  channel.send({ type: "report", outcomes: all, rss, heapUsed })
 }, REPORT_INTERVAL_MS)
 if (first.plan.http !== null) {
   // Not loaded where it is off: it takes some megabytes.

@@ -36,15 +36,12 @@ import { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
 import { NodeClock } from "./node-clock.ts"
 import { NodeKeys, type WrongKey } from "./node-keys.ts"
+import { Rounds } from "./rounds.ts"
 import { foreignness, type LastEvent, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
 import { standsBack } from "./standing-back.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
 const SECOND_MS = 1_000
-/** Keys are looked at this often besides every change: activation and retirement come by the clock. */
-const LOOK_MS = 250
-/** Duties that do not wait for a second. */
-const PROMPT: ReadonlySet<string> = new Set(["clock events", "standing back"])
 const LOOK_AT_LOG_MS = 5_000
 const SNAPSHOT_EVERY_MS = 60_000
 const SNAPSHOT_EVERY_EVENTS = 10_000
@@ -62,6 +59,10 @@ export interface Surroundings {
   /** This node's own shelf where the cluster's is elsewhere. */
   readonly mirror: KeyShelf["Service"] | undefined
 }
+
+/** Its name, whether it has anything to do (cheap: asked each second), and how it is done. */
+type Duty = readonly [string, () => boolean, () => Effect.Effect<unknown, unknown>]
+const always = (): boolean => true
 
 export class Coordinator {
   readonly settings: Arguments
@@ -84,6 +85,7 @@ export class Coordinator {
   readonly #mint: Mint
   readonly #nodeKeys: NodeKeys
   readonly #voice: MemberVoice
+  readonly #rounds = new Rounds()
   readonly #looking = Semaphore.makeUnsafe(1)
   #health: HealthMessage | undefined
   #quarantined = 0
@@ -131,10 +133,15 @@ export class Coordinator {
 
   useHealth(health: HealthMessage): void {
     this.#health = health
-    this.nudge()
   }
 
-  /** Has the keys and the node's readiness looked at again. */
+  /** Clock events on their way to the log. */
+  hearClock(events: Parameters<ClockRelay["add"]>[0]): void {
+    this.relay.add(events, this.now())
+    this.#rounds.look()
+  }
+
+  /** Has the keys looked at again. */
   nudge(): void {
     Queue.offerUnsafe(this.#changed, undefined)
   }
@@ -156,9 +163,14 @@ export class Coordinator {
   }
 
   get report(): CoordinatorReport {
+    const { rss, heapUsed } = memoryUse()
+    return { ...this.state, rss, heapUsed }
+  }
+
+  /** The report without what this process takes. */
+  get state(): Omit<CoordinatorReport, "rss" | "heapUsed"> {
     const { nts, symmetric } = this.fold
     const { reason } = this
-    const memory = memoryUse()
     return {
       type: "report",
       leader: nts.leader,
@@ -172,9 +184,7 @@ export class Coordinator {
       drained: this.#folded && this.fold.member(this.settings.node).drained,
       reason,
       quarantined: this.#quarantined,
-      clockEventsDropped: this.relay.dropped,
-      rss: memory.rss,
-      heapUsed: memory.heapUsed
+      clockEventsDropped: this.relay.dropped
     }
   }
 
@@ -204,10 +214,12 @@ export class Coordinator {
     })
   }
 
-  /** Keys by the clock, for as long as the process runs; with or without a log. */
-  readonly keepServing: Effect.Effect<never, WrongKey> = Effect.gen({ self: this }, function* () {
+  /** Keys by the clock and after every change, for as long as the process runs; with or without a log. */
+  readonly keepServing: Effect.Effect<never, WrongKey, Scope.Scope> = Effect.gen({ self: this }, function* () {
+    yield* this.#rounds.run
     for (;;) {
-      yield* Effect.raceFirst(Queue.take(this.#changed), Effect.sleep(LOOK_MS))
+      const turn = this.#rounds.until(() => (this.#folded ? this.#nodeKeys.dueIn(this.now()) : Infinity))
+      yield* Effect.raceFirst(Queue.take(this.#changed), turn)
       if (this.#folded) yield* this.#serve()
     }
   })
@@ -264,13 +276,15 @@ export class Coordinator {
       yield* this.#serve()
       this.leader = leader
       if (this.onForwarded !== undefined) backend.forward?.serve(this.onForwarded)
-      yield* Effect.forkScoped(this.#repeated("leading", () => leader.step))
-      yield* Effect.forkScoped(this.#repeated("standing back", () => leader.standBack))
-      yield* Effect.forkScoped(this.#repeated("membership", () => this.#speakForNode(writer)))
-      yield* Effect.forkScoped(this.#repeated("clock events", () => this.#relayClock(writer)))
-      yield* Effect.forkScoped(this.#repeated("snapshots", () => this.#saveWhenDue()))
-      yield* Effect.forkScoped(this.#repeated("log", () => this.#lookAtLog(backend)))
-      yield* Effect.forkScoped(this.#repeated("clock", () => this.#lookAtClock()))
+      const duties: ReadonlyArray<Duty> = [
+        ["leading", () => leader.isDue, () => leader.step],
+        ["membership", () => this.#hasToSpeak(writer), () => this.#speakForNode(writer)],
+        ["clock events", () => this.relay.length > 0, () => this.#relayClock(writer)],
+        ["snapshots", () => this.#isSnapshotDue, () => this.save],
+        // A log of our own needs no asking, and a node on its own has no other clock beside it.
+        ...(this.settings.nats === undefined ? [] : this.#inCluster(backend, leader))
+      ]
+      for (const duty of duties) yield* Effect.forkScoped(this.#repeated(duty))
       return yield* Deferred.await(this.#replaced)
     })
   }
@@ -355,6 +369,7 @@ export class Coordinator {
       this.#folded = true
     }
     this.nudge()
+    this.#rounds.look()
   }
 
   /** Keys as the fold and the clock want them; one look at a time. */
@@ -364,6 +379,10 @@ export class Coordinator {
 
   #standsBack(): boolean {
     return standsBack(this.fold, this.settings.node, this.now())
+  }
+
+  #hasToSpeak(writer: Writer): boolean {
+    return this.nameDoubt !== "" || this.#voice.hasNews(writer, memberHealth(this.#view), this.reason)
   }
 
   #speakForNode(writer: Writer): Effect.Effect<void, unknown> {
@@ -379,17 +398,22 @@ export class Coordinator {
     )
   }
 
-  #saveWhenDue(): Effect.Effect<void> {
+  get #isSnapshotDue(): boolean {
     const late = performance.now() - this.#snapshotAt >= SNAPSHOT_EVERY_MS
     const news = this.foldedSeq - this.#snapshotSeq
     // These change seldom, and a start without NATS needs the newest.
-    const due = news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#essentials !== this.#snapshotEssentials
-    return due ? this.save : Effect.void
+    return news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#essentials !== this.#snapshotEssentials
   }
 
-  /** A log of our own needs no asking. */
+  #inCluster(backend: Backend, leader: Leader): ReadonlyArray<Duty> {
+    return [
+      ["standing back", () => leader.mustStandBack, () => leader.standBack],
+      ["log", always, () => this.#lookAtLog(backend)],
+      ["clock", always, () => this.#lookAtClock()]
+    ]
+  }
+
   #lookAtLog({ log }: Backend): Effect.Effect<void> {
-    if (this.settings.nats === undefined) return Effect.void
     return this.#watch.look(log, this.foldedSeq, this.#surroundings.notices.warn).pipe(
       Effect.catch((replaced) => Effect.asVoid(Deferred.fail(this.#replaced, replaced))),
       Effect.andThen(Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS))
@@ -408,14 +432,14 @@ export class Coordinator {
     })
   }
 
-  /** Runs a duty each second, or sooner, for ever; says once per cause why it could not be done. */
-  #repeated(duty: string, run: () => Effect.Effect<unknown, unknown>): Effect.Effect<never> {
+  /** Runs a duty at once, and whenever a look finds it due; says once per cause why it could not be done. */
+  #repeated([duty, isDue, run]: Duty): Effect.Effect<never> {
     return Effect.forever(
       Effect.suspend(run).pipe(
         Effect.tapError((error) => this.#endIfDamaged(error)),
         Effect.catch((error) => this.#tell(duty, `${duty}: ${sentence(error)}`)),
         Effect.catchDefect((defect) => this.#tell(duty, `${duty}: ${sentence(defect)}`)),
-        Effect.andThen(Effect.sleep(PROMPT.has(duty) ? LOOK_MS : SECOND_MS))
+        Effect.andThen(this.#rounds.until(() => (isDue() ? 0 : Infinity)))
       )
     )
   }

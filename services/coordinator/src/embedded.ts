@@ -53,6 +53,9 @@ export const localShelf = (directory: string): Effect.Effect<KeyShelf["Service"]
     overShelf
   )
 
+/** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within a second. */
+const LOOK_FOR_OTHERS_MS = 1_000
+
 export const isDamagedLog = (error: unknown): boolean => error instanceof LogUnavailable && error.damaged === true
 
 export const openEmbedded = (
@@ -66,7 +69,12 @@ export const openEmbedded = (
         try: () => {
           mkdirSync(join(directory, "log"), { recursive: true, mode: 0o700 })
           const file = join(directory, "log", "events.sqlite")
-          const { opened, aside } = openOrBeginAnew(file, () => sqliteStore({ file }), isDamagedLog, Date.now)
+          const { opened, aside } = openOrBeginAnew(
+            file,
+            () => sqliteStore({ file, pollMs: LOOK_FOR_OTHERS_MS }),
+            isDamagedLog,
+            Date.now
+          )
           if (aside !== undefined)
             warn(`the event log was damaged and is begun anew, the old one is kept as ${aside}; keys are minted anew`)
           return opened

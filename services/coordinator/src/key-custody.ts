@@ -156,6 +156,10 @@ export class KeyCustody {
   }
 
   /** Why nobody can open the key, where this node has tried to and found that out. */
+  get hasCondemned(): boolean {
+    return this.#condemned.size > 0
+  }
+
   condemnation({ place, sealed }: LiveKey): Condemnation | undefined {
     const condemned = this.#condemned.get(keyName(place))
     return condemned !== undefined && isSame(condemned.sealed, sealed) ? condemned.why : undefined

@@ -18,6 +18,7 @@ import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-e
 import type { PolicySettings } from "@meridian/events/policy"
 import {
   setNeeded,
+  symmetricKeys,
   type SymmetricKeysCommand,
   type SymmetricKeysEvent,
   type SymmetricKeysPlan,
@@ -111,6 +112,19 @@ export class Leader {
     return this.#leading !== undefined && this.#lease.held() === this.#leading.revision && !this.#standsBack()
   }
 
+  /** Whether {@link step} would do anything: most seconds it would not, and that is found out at little cost. */
+  get isDue(): boolean {
+    const { fold } = this.#writer
+    const revision = this.#lease.held()
+    if (revision === undefined || this.#doubt() !== "" || this.#standsBack()) return this.#leading !== undefined
+    if (this.#leading?.revision !== revision) return true
+    const { term } = this.#leading
+    const { current, changingTo } = fold.clusterKey
+    if (current === null || changingTo !== null || this.#custody.hasCondemned) return true
+    if (this.#isTidyDue || performance.now() - this.#retainedAt >= RETENTION_INTERVAL_MS) return true
+    return (this.#plan.mint.nts && this.#isNtsDue(term)) || this.#isSymmetricDue(term)
+  }
+
   /** Everything that is due. Does nothing without the lease. Steps down where the log says that another has taken over. */
   readonly step: Effect.Effect<void, LeaderError> = Effect.suspend(() => this.#step()).pipe((it) => this.#alone(it))
 
@@ -128,6 +142,10 @@ export class Leader {
 
   revokeSymmetric(set: number, reason: string): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
     return this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Revoke", set, reason }))
+  }
+
+  get mustStandBack(): boolean {
+    return this.#standsBack() && this.#lease.held() !== undefined
   }
 
   /** Waits for what is under way, then gives the lease up if this node is to leave leading to another. */
@@ -245,7 +263,7 @@ export class Leader {
     return carryOut(this.#writer, ntsAggregate, make)
   }
 
-  /** Whether the rules have anything to say to the time: most seconds they do not, and that is found out at little cost. */
+  /** Whether the rules have anything to say to the time. */
   #isNtsDue(term: number): boolean {
     const { fold, node, now } = this.#writer
     const plan = ntsPlan(fold.policy.settings, this.#plan.rotationMs)
@@ -267,6 +285,14 @@ export class Leader {
     return subject === NTS_KEYS_SUBJECT
       ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
       : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })
+  }
+
+  #isSymmetricDue(term: number): boolean {
+    const { fold, node, now } = this.#writer
+    if (fold.symmetric.next === 1) return this.#plan.mint.symmetric
+    const tick = { _tag: "Tick", term, plan: symmetricPlan(fold.policy.settings) } as const
+    const decision = symmetricKeys.decide(fold.symmetric, tick, { id: "due", node, now: now() })
+    return decision._tag === "Refused" || decision.events.length > 0
   }
 
   #tickSymmetric(term: number): Effect.Effect<unknown, LeaderError> {
@@ -314,13 +340,16 @@ export class Leader {
       .map((it) => it.node)
   }
 
+  get #isTidyDue(): boolean {
+    if (performance.now() - this.#tidiedAt >= TIDY_INTERVAL_MS) return true
+    return [...liveSlots(this.#writer.fold)].join(" ") !== this.#tidied
+  }
+
   /** Shreds what has ended, as soon as it has and once in a while. */
   #tidy(now: boolean): Effect.Effect<void, ShelfUnavailable | SlotTaken | LogUnavailable> {
     return Effect.gen({ self: this }, function* () {
       const { fold } = this.#writer
-      const live = [...liveSlots(fold)].join(" ")
-      const due = performance.now() - this.#tidiedAt >= TIDY_INTERVAL_MS
-      if (!now && !due && live === this.#tidied) return
+      if (!now && !this.#isTidyDue) return
       // What was stored without our hearing of it may name a slot: nothing is shredded on an old view.
       for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
       const kept = new Set([...liveSlots(fold), ...this.#mint.reserved(fold)])

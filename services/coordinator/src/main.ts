@@ -12,6 +12,7 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { unixClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { type FromCoordinator, parseToCoordinator } from "@meridian/ipc/coordinator-report"
+import { ReportPace } from "@meridian/ipc/report-pace"
 import { openApi } from "./api.ts"
 import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
 import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
@@ -141,14 +142,17 @@ const listen = (coordinator: Coordinator): void => {
       case "health":
         return coordinator.useHealth(message)
       case "clock-events":
-        return coordinator.relay.add(message.events, coordinator.now())
+        return coordinator.hearClock(message.events)
       case "drain":
         return void drain(coordinator)
       case undefined:
     }
   })
   process.on("SIGTERM", () => void drain(coordinator))
-  setInterval(() => send(coordinator.report), REPORT_INTERVAL_MS)
+  const pace = new ReportPace()
+  setInterval(() => {
+    if (pace.isDue(JSON.stringify(coordinator.state))) send(coordinator.report)
+  }, REPORT_INTERVAL_MS)
   releaseStartupPagesSoon()
   setTimeout(() => {
     if (!readySaid) notices.warnOnce("no keys", `no keys to serve with yet: ${coordinator.reason}`)

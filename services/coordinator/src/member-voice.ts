@@ -38,6 +38,15 @@ export class MemberVoice {
     this.#heard = Math.max(this.#heard, version)
   }
 
+  /** Whether {@link speak} would write anything. */
+  hasNews(writer: Writer, health: MemberHealth, reason: string): boolean {
+    if (this.#registered === 0 || (this.isNameTaken && !this.#answered)) return true
+    const said = memberAggregate(writer.node).get(writer.fold)
+    const { memberSilenceMs } = writer.fold.policy.settings
+    if (said.ready !== (reason === "") || said.reason !== reason) return true
+    return isDue(said, health, writer.now(), heartbeatInterval(memberSilenceMs))
+  }
+
   /** `reason`: why the node is not ready, empty when it is. */
   speak(writer: Writer, health: MemberHealth, reason: string): Effect.Effect<void, CommandError> {
     return Effect.gen({ self: this }, function* () {

@@ -9,7 +9,16 @@ import type { ClusterKeys } from "./cluster-keys.ts"
 import { type KeyCustody, keyName } from "./key-custody.ts"
 import type { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
-import { liveKeys, liveSlots, servingKeys, signatureOf, symmetricKey, type Wanted, wantedKeys } from "./serving.ts"
+import {
+  liveKeys,
+  liveSlots,
+  nextTurn,
+  servingKeys,
+  signatureOf,
+  symmetricKey,
+  type Wanted,
+  wantedKeys
+} from "./serving.ts"
 
 /** This node's cluster key is not the cluster's. */
 export class WrongKey extends Error {
@@ -40,6 +49,9 @@ export class NodeKeys {
   #kept = ""
   #fitted = false
   #settledFor = ""
+  /** The last look, and the next where nothing else happens: milliseconds since 1970; at once where something is amiss. */
+  #lookedAt = 0
+  #nextLook = Number.NEGATIVE_INFINITY
 
   constructor(plan: NodeKeysPlan) {
     this.#plan = plan
@@ -63,7 +75,15 @@ export class NodeKeys {
       this.problem ??= this.#noneActive(fold, keys, now)
       this.#tell(fold, keys)
       if (inStep) yield* this.#letGo(fold)
+      const isWell = this.problem === undefined && this.putAside.length === 0 && this.#isAtRest(fold)
+      this.#lookedAt = now
+      this.#nextLook = isWell ? nextTurn(fold, now) : Number.NEGATIVE_INFINITY
     })
+  }
+
+  /** Milliseconds until time alone asks for another look; none also where the clock has been set back. */
+  dueIn(now: number): number {
+    return now < this.#lookedAt ? 0 : this.#nextLook - now
   }
 
   #openAll(wanted: Wanted, inStep: boolean): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
@@ -120,6 +140,17 @@ export class NodeKeys {
     })
   }
 
+  /** Nothing is left to be shredded or wrapped anew. */
+  #isAtRest(fold: ClusterFold): boolean {
+    const isShredded = [...liveSlots(fold)].join(" ") === this.#kept
+    return isShredded && this.#isSettled(fold)
+  }
+
+  #isSettled({ clusterKey: { current, changingTo, former } }: ClusterFold): boolean {
+    if (current === null || changingTo !== null) return true
+    return !this.#plan.keys.has(current) || former.length === 0 || this.#settledFor === current
+  }
+
   #checkClusterKey(fold: ClusterFold): Effect.Effect<void, WrongKey> {
     const { current, changingTo, former } = fold.clusterKey
     const { keys, notices } = this.#plan
@@ -140,8 +171,7 @@ export class NodeKeys {
         `key ${lacking}`,
         `this node lacks cluster key ${lacking}: give it that with meridian cluster rekey FILE`
       )
-    const settled = changingTo !== null || !keys.has(current) || former.length === 0 || this.#settledFor === current
-    return settled ? Effect.void : this.#settle(current, former)
+    return this.#isSettled(fold) ? Effect.void : this.#settle(current, former)
   }
 
   /** A change is complete: what is left under old keys is on this node's own shelf, and is wrapped anew there too. */

@@ -36,6 +36,15 @@ export const wantedKeys = (fold: ClusterFold, now: number): Wanted => {
   return { generations, sets: acceptedSets(symmetric, now) }
 }
 
+/** The next moment at which time alone may change what is wanted, milliseconds since 1970; Infinity where there is none. */
+export const nextTurn = ({ nts, symmetric }: ClusterFold, now: number): number => {
+  const moments = [
+    ...nts.live.flatMap(({ notBefore, activation, retirement }) => [notBefore, activation, retirement]),
+    ...symmetric.live.flatMap(({ trustedFrom, until }) => [trustedFrom, until ?? Infinity])
+  ]
+  return Math.min(Infinity, ...moments.filter((at) => at > now))
+}
+
 /** The keys behind what is wanted. */
 export const liveKeys = ({ generations, sets }: Wanted): ReadonlyArray<LiveKey> => [
   ...generations.map(ntsKey),

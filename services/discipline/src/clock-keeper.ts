@@ -35,6 +35,8 @@ import type { SystemClockSteering } from "./system-clock-steering.ts"
  * needs three samples two seconds apart.
  */
 const HORIZON = 12
+/** Between two renewals of this machine's own clock on the page, seconds; a little less than four ticks. */
+const LOCAL_RENEWAL = 0.9
 
 export interface ClockKeeperOptions {
   readonly discipline: DisciplineOptions
@@ -55,6 +57,8 @@ export class ClockKeeper {
   curve: ClockCurve = unsynchronisedCurve()
   /** Whether it is this machine's own clock. */
   isLocal = false
+  /** CLOCK_MONOTONIC seconds; long ago where what stands on the page must not stay. */
+  private publishedAt = Number.NEGATIVE_INFINITY
   private readonly options: ClockKeeperOptions
   private readonly page: ClockPageWriter
   private readonly read: ReadClocks
@@ -221,6 +225,7 @@ export class ClockKeeper {
       const { monotonic } = now
       if (this.isUnserved && steering === undefined) {
         this.page.begin(originOf(now, monotonic))
+        this.publishedAt = Number.NEGATIVE_INFINITY
         this.watch.countFrom(this.page.origin)
         return { _tag: "Reset", seconds: change.seconds }
       }
@@ -232,6 +237,7 @@ export class ClockKeeper {
     } else if (change._tag === "Slept") {
       const now = this.read()
       this.page.begin(originOf(now, now.monotonic))
+      this.publishedAt = Number.NEGATIVE_INFINITY
     }
     return change
   }
@@ -260,6 +266,16 @@ export class ClockKeeper {
     return past.change
   }
 
+  /**
+   * Keeps the page fresh; to be called a few times a second. This machine's own clock, with nothing else to follow, stands
+   * still on it but for its age: once a second is enough.
+   */
+  renew(): void {
+    const rests = this.isLocal && this.discipline.state === "unset" && this.steering === undefined
+    if (rests && this.read().monotonic - this.publishedAt < LOCAL_RENEWAL) return
+    this.publish()
+  }
+
   /** Puts the curve of this moment on the page. */
   publish(): void {
     const now = this.read()
@@ -276,6 +292,7 @@ export class ClockKeeper {
     this.isLocal = local !== undefined
     this.curve = local ?? disciplined
     this.page.write(this.curve)
+    this.publishedAt = now.monotonic
   }
 
   private disciplinedCurve(now: Reading): ClockCurve {

@@ -13,6 +13,7 @@ import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { type FromDiscipline, parseToDiscipline, type ToDiscipline } from "@meridian/ipc/discipline-report"
 import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
+import { ReportPace } from "@meridian/ipc/report-pace"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
@@ -128,7 +129,13 @@ channel.run({
   }
 })
 setInterval(() => service.tick(), TICK_MS)
-setInterval(() => send(service.report()), REPORT_INTERVAL_MS)
+const pace = new ReportPace()
+/** What is less than a microsecond, or a millionth of a ppm, is no news. */
+const toMicroseconds = (_name: string, value: unknown): unknown =>
+  typeof value === "number" ? Math.round(value * 1e6) / 1e6 : value
+setInterval(() => {
+  if (pace.isDue(JSON.stringify(service.state(), toMicroseconds))) send(service.report())
+}, REPORT_INTERVAL_MS)
 send({ type: "ready" })
 releaseStartupPagesSoon()
 if (mode._tag === "Refused") send({ type: "warning", message: mode.reason })

@@ -226,7 +226,7 @@ export class DisciplineService {
     this.clocks.tick()
     this.announcements.leapArmed(this.leaps.armed)
     this.keeper.steer()
-    this.keeper.publish()
+    this.keeper.renew()
     const { monotonic } = this.surroundings.read()
     this.announcements.flush()
     this.statistics.tick()
@@ -236,8 +236,13 @@ export class DisciplineService {
   }
 
   report(): DisciplineReport {
-    const now = this.surroundings.read()
     const memory = memoryUse()
+    return { ...this.state(), rss: memory.rss, heapUsed: memory.heapUsed }
+  }
+
+  /** The report without what this process takes. */
+  state(): Omit<DisciplineReport, "rss" | "heapUsed"> {
+    const now = this.surroundings.read()
     const standing = this.standing()
     const holdoverSince = this.action._tag === "Holdover" ? this.action.since : undefined
     return {
@@ -250,9 +255,7 @@ export class DisciplineService {
           detail: clockDetail(clock, index, this.verdicts.get(clock.id)?.verdict, this.keeper, now)
         }))
       ],
-      ...(this.upstreams.keyExchanges && { nts: this.upstreams.ntsCounters }),
-      rss: memory.rss,
-      heapUsed: memory.heapUsed
+      ...(this.upstreams.keyExchanges && { nts: this.upstreams.ntsCounters })
     }
   }
 

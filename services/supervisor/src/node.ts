@@ -81,17 +81,36 @@ const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfigu
 /** How often the control process gets a new picture. */
 const SNAPSHOT_INTERVAL_MS = 1_000
 
+/** While nothing is new, so many pass between two pictures: they age by less than what makes one stale. */
+const QUIET_PICTURES = 3
+/** A coordinator that has just begun to listen may have missed what it was told. */
+const HEALTH_REPEATED = 5
+
+/** Whether a text is another than before, or has stayed the same for so many calls. */
+const onNews = (most: number): ((news: string) => boolean) => {
+  let known = ""
+  let same = 0
+  return (news) => {
+    same = news === known ? same + 1 : 0
+    known = news
+    return same % most === 0
+  }
+}
+
 /** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
 const CLIENTS_IN_PICTURE = 1_000
 const CLIENTS_INTERVAL_SECONDS = 10
 
-/** What was read last, for so many seconds. */
-const seldom = <A>(seconds: number, now: () => number, read: () => A): (() => A) => {
+/** What was read last, for so many seconds, and for as long as nothing `changed`. */
+const seldom = <A>(seconds: number, now: () => number, changed: () => number, read: () => A): (() => A) => {
+  let known = changed()
   let last = read()
   let at = now()
   return () => {
-    if (now() - at >= seconds) [last, at] = [read(), now()]
-    return last
+    if (now() - at < seconds || known === changed()) return last
+    known = changed()
+    at = now()
+    return (last = read())
   }
 }
 
@@ -347,6 +366,7 @@ export const startNode = (
     if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     yield* startAll(timeServing)
     if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
+    const receivedNow = (): number => workers.reduce((sum, slot) => sum + slot.received, 0)
     const listed = (order: ClientOrder, most: number) =>
       clientList(
         clients.map(({ buffer }) => buffer),
@@ -354,7 +374,7 @@ export const startNode = (
         order,
         most
       )
-    const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, () =>
+    const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, receivedNow, () =>
       clients.length === 0 ? null : listed("last", CLIENTS_IN_PICTURE)
     )
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
@@ -376,7 +396,14 @@ export const startNode = (
     if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.keepFilled)
     yield* Effect.forkScoped(shown.service.process.keepFilled)
     let latest = snapshot()
+    const filled = [clock, coordinator, shown, ...workers, ...ntsKe, signd, autokey].filter((it) => it !== undefined)
+    const newsNow = (): string => {
+      const { synchronised } = clockStatus(reader, clockSource(), system)
+      return `${board.version} ${synchronised} ${filled.map(({ service }) => service.process.news).join(" ")}`
+    }
+    const isPictureDue = onNews(QUIET_PICTURES)
     const pictures = setInterval(() => {
+      if (!isPictureDue(newsNow())) return
       latest = snapshot()
       shown.show(latest)
     }, SNAPSHOT_INTERVAL_MS)
@@ -386,10 +413,13 @@ export const startNode = (
     started["/clients"] = (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100)
     started["/sources"] = () => clock.report?.sources ?? []
     started["/tracking"] = () => clock.report?.tracking
+    const isHealthDue = onNews(HEALTH_REPEATED)
     const health = setInterval(() => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(), system)
       const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
-      coordinator.tellHealth({ workers: running, synchronised, stratum })
+      const health = { workers: running, synchronised, stratum }
+      const { pid } = coordinator.service.process
+      if (isHealthDue([running, synchronised, stratum, pid].join(" "))) coordinator.tellHealth(health)
       access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
     }, HEALTH_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))

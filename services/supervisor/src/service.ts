@@ -3,7 +3,7 @@
  * process takes. How to add one is in docs/architecture.md, "Adding a service".
  */
 import { type ChildProcess, type Serializable, spawn } from "node:child_process"
-import { isRecord } from "@meridian/ipc/message"
+import { isAlive, isRecord } from "@meridian/ipc/message"
 import type { HoldsMessage, PlanMessage, SocketPlace } from "@meridian/ipc/serving-plan"
 import { InvalidMessage } from "@meridian/ipc/shape"
 import { SupervisedProcess } from "./supervised-process.ts"
@@ -38,7 +38,7 @@ export interface ServiceDeclaration<Said extends Common> {
   /** Starts the process under conditions of its own, as a capability. */
   readonly around?: (start: () => ChildProcess) => ChildProcess
   /**
-   * Seconds without a word after which it is taken for stalled. Every process says that it is alive once a second, whatever it does
+   * Seconds without a word after which it is taken for stalled. Every process says that it is alive each second or two, whatever it does
    * (heartbeat.ts of libs/ipc), so this is how long its event loop may stand still; 10 where nothing is said.
    */
   readonly silentSeconds?: number
@@ -52,7 +52,12 @@ export interface ServiceDeclaration<Said extends Common> {
 const FIRST_PASSED_DESCRIPTOR = 4
 
 /** Loaded before the program: it says that the process is alive. */
-const HEARTBEAT = ["--import", import.meta.resolve("@meridian/ipc/heartbeat")]
+const HEARTBEAT = import.meta.resolve("@meridian/ipc/heartbeat")
+/** At least three in the time after which silence is a stall: each one wakes two processes. */
+const heartbeat = (silentSeconds: number): readonly string[] => [
+  "--import",
+  `${HEARTBEAT}?every=${silentSeconds >= 6 ? 2_000 : 1_000}`
+]
 
 export class Service<Said extends Common = Common> {
   /** As the log names it. */
@@ -115,7 +120,7 @@ export class Service<Said extends Common = Common> {
   }
 
   private spawn(): ChildProcess {
-    const { program, nodeFlags, descriptors = {}, environment, around } = this.declaration
+    const { program, nodeFlags, descriptors = {}, environment, around, silentSeconds = 10 } = this.declaration
     const passed = Object.values(descriptors).flat()
     let next = FIRST_PASSED_DESCRIPTOR
     const numbers = Object.entries(descriptors).flatMap(([option, own]) =>
@@ -124,7 +129,7 @@ export class Service<Said extends Common = Common> {
     const begin = (): ChildProcess =>
       spawn(
         process.execPath,
-        [...HEARTBEAT, ...nodeFlags, program, ...numbers, ...(this.declaration.arguments ?? [])],
+        [...heartbeat(silentSeconds), ...nodeFlags, program, ...numbers, ...(this.declaration.arguments ?? [])],
         {
           stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
           serialization: "advanced",
@@ -136,7 +141,7 @@ export class Service<Said extends Common = Common> {
 
   /** Whether what it said makes it ready. */
   private hear(pid: number, message: unknown): boolean {
-    if (isRecord(message) && message["type"] === "alive") return false
+    if (isAlive(message)) return false
     if (isHolds(message)) {
       this.held.set(pid, message.version)
       return false

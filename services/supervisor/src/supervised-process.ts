@@ -11,6 +11,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { isAlive } from "@meridian/ipc/message"
 import { launch } from "./launch.ts"
 
 export interface ProcessPlan {
@@ -26,7 +27,7 @@ export interface ProcessPlan {
   readonly onExit: (pid: number) => void
   /** Asks the process to finish what it holds and exit. */
   readonly askToEnd: (child: ChildProcess) => void
-  /** Every process says something once a second; a ready one that was silent for so long is stalled, and replaced. */
+  /** Every process says something each second or two; a ready one that was silent for so long is stalled, and replaced. */
   readonly silentSeconds: number
   /** Whether a successor may serve beside it: then a stalled one is killed only when its successor answers in its place. */
   readonly overlaps: boolean
@@ -49,6 +50,8 @@ interface Running {
 }
 
 const FIRST_BACKOFF_MS = 100
+/** Between two looks at who has said something. */
+const WATCH_MS = 1_000
 /** A process that lived this long was healthy: the next crash starts from the first back-off again. */
 const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
@@ -74,6 +77,8 @@ export class SupervisedProcess {
   restarts = 0
   /** How often one fell silent. */
   stalls = 0
+  /** Counts up with all that its processes say besides that they are alive, and with each that starts or ends. */
+  news = 0
   private current: Running | undefined
   private replacement: Deferred.Deferred<void> | undefined
   private readonly all = new Set<Running>()
@@ -198,15 +203,18 @@ export class SupervisedProcess {
       stalled: false
     }
     this.all.add(running)
+    this.news += 1
     child.on("message", (message) => {
       running.silent = 0
       running.stalled = false
+      if (!isAlive(message)) this.news += 1
       if (!plan.onMessage(running.pid, message)) return
       Deferred.doneUnsafe(running.ready, Effect.void)
       Deferred.doneUnsafe(this.firstOutcome, Effect.void)
     })
     const gone = (why: string): void => {
       this.all.delete(running)
+      this.news += 1
       if (!Deferred.doneUnsafe(running.exited, Effect.succeed(why))) return
       Deferred.doneUnsafe(this.firstOutcome, Effect.fail(`it ended (${why})`))
       plan.onExit(running.pid)
@@ -219,17 +227,23 @@ export class SupervisedProcess {
   })
 
   /** Looks once a second whether each process has said something. */
-  private readonly watch: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.forEach([...this.all], (running) => this.lookAt(running), { discard: true })
-  ).pipe(Effect.delay("1 second"), Effect.forever)
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+    const troubled = [...this.all].filter((running) => this.isTroubled(running))
+    return troubled.length === 0 ? Effect.void : Effect.forEach(troubled, (running) => this.relieve(running))
+  }).pipe(Effect.delay(WATCH_MS), Effect.forever)
 
-  private lookAt(running: Running): Effect.Effect<void> {
+  /** Counts another second; whether it said nothing for too long, or is not ready in time. */
+  private isTroubled(running: Running): boolean {
     running.silent += 1
     running.age += 1
     const isReady = Deferred.isDoneUnsafe(running.ready)
     const limit = isReady ? this.plan.silentSeconds : STARTING_SILENT_SECONDS
+    return running.silent >= limit || (!isReady && running.age >= READY_LIMIT_SECONDS)
+  }
+
+  private relieve(running: Running): Effect.Effect<void> {
+    const isReady = Deferred.isDoneUnsafe(running.ready)
     const isLate = !isReady && running.age >= READY_LIMIT_SECONDS
-    if (running.silent < limit && !isLate) return Effect.void
     const what = isLate
       ? `was not ready within ${READY_LIMIT_SECONDS} s`
       : `said nothing for ${running.silent} s: it is stalled`
@@ -238,6 +252,7 @@ export class SupervisedProcess {
     running.silent = 0
     running.age = 0
     if (isNew) this.stalls += 1
+    this.news += 1
     const { name, overlaps } = this.plan
     if (isReady && overlaps && running === this.current && this.replacement === undefined && !this.isEnding)
       return Effect.logWarning(`${name} (process ${running.pid}) ${what}; another takes its place`).pipe(

@@ -18,6 +18,9 @@ import type { HandedSockets } from "./sockets.ts"
 /** Its share of the clients is in the dark until another has taken its place. */
 const SILENT_SECONDS = 3
 
+/** Reports come once a second, on a busy machine a little late; seconds. */
+const LONGEST_INTERVAL = 2.5
+
 export interface WorkerLaunch {
   readonly index: number
   /** The worker's main.ts. */
@@ -93,6 +96,11 @@ export class WorkerSlot {
     return [...this.latest.values()].reduce((sum, seen) => addCounters(sum, seen.report.counters), this.retired)
   }
 
+  /** Requests, whichever processes read them. */
+  get received(): number {
+    return [...this.latest.values()].reduce((sum, { report }) => sum + report.counters.received, this.retired.received)
+  }
+
   status(): WorkerStatus {
     const { pid, state, restarts } = this.service.process
     const all = [...this.latest.values()]
@@ -114,7 +122,9 @@ export class WorkerSlot {
   private note(pid: number, report: WorkerReport): void {
     const before = this.latest.get(pid)
     const at = performance.now() / 1000
-    const seconds = before === undefined ? 1 : Math.max(at - before.at, 0.001)
+    // A worker that has nothing new to say passes reports over: what comes after a gap came in its last second.
+    const gap = before === undefined ? 1 : Math.max(at - before.at, 0.001)
+    const seconds = gap > LONGEST_INTERVAL ? 1 : gap
     const received = report.counters.received - (before?.report.counters.received ?? 0)
     const replied = report.counters.replied - (before?.report.counters.replied ?? 0)
     this.latest.set(pid, {

@@ -15,6 +15,7 @@ import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packet-loop"
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
+import { ReportPace } from "@meridian/ipc/report-pace"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import {
   type CookieCounters,
@@ -22,6 +23,7 @@ import {
   noKey,
   parseToWorker,
   type ToWorker,
+  type WorkerCounters,
   type WorkerReport
 } from "@meridian/ipc/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
@@ -91,13 +93,17 @@ const server = new NtpServer({
 let tellsPeers = false
 let holdsPlan = false
 
-const report = (): WorkerReport => {
-  const memory = memoryUse()
+const countersNow = (): WorkerCounters => {
   const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
   const replied = sockets.reduce((sum, socket) => sum + socket.sent(), 0)
+  return counters.snapshot(replied, overflow, cookies)
+}
+
+const report = (counted = countersNow()): WorkerReport => {
+  const memory = memoryUse()
   return {
     type: "report",
-    counters: counters.snapshot(replied, overflow, cookies),
+    counters: counted,
     rss: memory.rss,
     heapUsed: memory.heapUsed,
     synchronised: clock.isGood(),
@@ -114,8 +120,10 @@ const start = (): void => {
     stampAt: Offset.transmit,
     gatherMicroseconds: first.gatherMicroseconds
   })
+  const pace = new ReportPace()
   setInterval(() => {
-    channel.send(report())
+    const counted = countersNow()
+    if (pace.isDue(JSON.stringify([counted, clock.isGood(), newestKey]))) channel.send(report(counted))
     const seen = sightings.take()
     if (seen !== undefined && tellsPeers) channel.send(seen)
   }, REPORT_INTERVAL_MS)

@@ -1,0 +1,84 @@
+/**
+ * One timer for all that comes round in this process: whoever waits for something to be due is asked once a second, and at
+ * the very moment that he has named. Asking is cheap and waking is not: most seconds of a quiet node nobody is woken.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+const LOOK_MS = 1_000
+/** Timers keep milliseconds, and may come a little early. */
+const ROUNDING_MS = 1
+
+interface Waiting {
+  readonly dueIn: () => number
+  readonly wake: () => void
+}
+
+export class Rounds {
+  readonly #waiting = new Set<Waiting>()
+  #timer: NodeJS.Timeout | undefined
+  #lookAt = 0
+  #ended = false
+
+  /** No timer is left behind when the scope ends. */
+  readonly run: Effect.Effect<void, never, Scope.Scope> = Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.sync(() => this.#lookIn(LOOK_MS)),
+      () =>
+        Effect.sync(() => {
+          this.#ended = true
+          clearTimeout(this.#timer)
+        })
+    )
+  )
+
+  /**
+   * Waits until it is due: at the next look, at the earliest. A clock may be stepped, so it is asked anew each second.
+   * @param dueIn milliseconds, none or fewer when it is due; it must be cheap
+   */
+  until(dueIn: () => number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const waiting: Waiting = { dueIn, wake: () => resume(Effect.void) }
+      this.#waiting.add(waiting)
+      const left = leftOf(waiting)
+      if (left > 0) this.#lookIn(Math.min(left, LOOK_MS))
+      return Effect.sync(() => void this.#waiting.delete(waiting))
+    })
+  }
+
+  /** Looks now, whatever the time: something has come in. */
+  look(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    let next = LOOK_MS
+    // Who is woken may wait anew at once: for the next look.
+    for (const waiting of [...this.#waiting]) {
+      const left = leftOf(waiting)
+      if (left > 0) {
+        next = Math.min(next, left)
+        continue
+      }
+      this.#waiting.delete(waiting)
+      waiting.wake()
+    }
+    this.#lookIn(next)
+  }
+
+  /** Never later than it is to look already. */
+  #lookIn(ms: number): void {
+    const at = performance.now() + ms
+    if (this.#ended || (this.#timer !== undefined && this.#lookAt <= at)) return
+    clearTimeout(this.#timer)
+    this.#lookAt = at
+    this.#timer = setTimeout(() => this.look(), Math.ceil(ms) + (ms < LOOK_MS ? ROUNDING_MS : 0))
+  }
+}
+
+/** One that cannot even be asked is due: what is wrong with it shows when it runs, and is said. */
+const leftOf = ({ dueIn }: Waiting): number => {
+  try {
+    return dueIn()
+  } catch {
+    return 0
+  }
+}
