@@ -52,8 +52,8 @@ export class Rounds {
     this.#timer = undefined
     let next = LOOK_MS
     // Who is woken may wait anew at once: for the next look.
-    for (const waiting of [...this.#waiting]) {
-      const left = leftOf(waiting)
+    const asked = Array.from(this.#waiting, (waiting) => ({ waiting, left: leftOf(waiting) }))
+    for (const { waiting, left } of asked) {
       if (left > 0) {
         next = Math.min(next, left)
         continue
