@@ -4,6 +4,7 @@
  * SIGTERM and SIGINT drain and exit 0 (a second one ends at once), SIGHUP reads the configuration again, replaces the workers one
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
+import { statSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
@@ -57,6 +58,8 @@ interface Started {
   readonly stateFlag: string
   /** Reads the file again, under the same flags. */
   readonly load: () => Loaded
+  /** Whether the file holds nothing now: an editor truncates before it writes. */
+  readonly isEmpty: () => boolean
 }
 
 const readSettings = (args: readonly string[]): Started => {
@@ -79,7 +82,10 @@ const readSettings = (args: readonly string[]): Started => {
     process.stderr.write(`${formatDiagnostics(loaded.diagnostics, { colour: colours })}\n`)
   if (!loaded.usable)
     return fail(2, `${values.config ?? "the command line"} cannot be used as it is; nothing was started`)
-  return { settings: loaded.settings, stateFlag: values.state === undefined ? "" : ` --state ${values.state}`, load }
+  const { config } = values
+  const isEmpty = (): boolean => config !== undefined && statSync(config, { throwIfNoEntry: false })?.size === 0
+  const stateFlag = values.state === undefined ? "" : ` --state ${values.state}`
+  return { settings: loaded.settings, stateFlag, load, isEmpty }
 }
 
 const planOf = (settings: Settings): NodePlan => {
@@ -117,7 +123,7 @@ type Asked =
 // Children inherit the environment, and the key is the coordinator's alone.
 const clusterKey = process.env[CLUSTER_KEY_VARIABLE]
 delete process.env[CLUSTER_KEY_VARIABLE]
-const { settings, stateFlag, load } = readSettings(process.argv.slice(2))
+const { settings, stateFlag, load, isEmpty } = readSettings(process.argv.slice(2))
 const plan = planOrFail(settings)
 /** What was taken up last. */
 let applied = settings
@@ -137,6 +143,11 @@ const reload = (node: RunningNode, check: boolean) =>
     const loaded = load()
     const diagnostics = loaded.diagnostics.map((diagnostic) => formatDiagnostic(diagnostic))
     const none = { usable: false, applied: false, diagnostics, changes: [], waiting: [], problems: [] }
+    if (isEmpty()) {
+      const why = "the configuration file is empty now; the node runs on by what it had"
+      yield* Effect.logError(why)
+      return { ...none, diagnostics: [why] } satisfies ReloadReport
+    }
     if (!loaded.usable) {
       const errors = loaded.diagnostics.filter(isError)
       for (const { file, line, message } of errors) yield* Effect.logError(`${file}:${line}: ${message}`)

@@ -100,6 +100,10 @@ describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
     expect(stderr).toContain("nothing was changed")
     expect(node.stderr()).toContain("the new configuration cannot be used")
     expect((await ask(node, "query", `127.0.0.1:${node.port}`)).code).not.toBe(1)
+    // An editor truncates a file before it writes it: that is no wish to be open to everybody.
+    writeFileSync(file, "")
+    expect((await ask(node, "reload")).code).toBe(2)
+    expect(node.stderr()).toContain("the configuration file is empty now; the node runs on by what it had")
     rmSync(file)
     expect(await ask(node, "reload")).toMatchObject({ code: 2 })
     node.process.kill("SIGHUP")
