@@ -83,6 +83,7 @@ describe("what a file says of sources, tos, tinker and files", () => {
     const [server, pool] = plan.sources
     expect(server).toEqual({
       kind: "server",
+      autokey: null,
       host: "ntp.example",
       family: 6,
       port: 123,
