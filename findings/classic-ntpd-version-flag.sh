@@ -7,13 +7,13 @@
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; chmod 755 "$work"
 base=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' | grep -v security | grep debian | head -1)
-mkdir -p "$work"/{lists/partial,cache/archives/partial,deb,root}; : > "$work/status"
+mkdir -p "$work"/{lists/partial,cache/archives/partial,deb,tree}; : > "$work/status"
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $base bullseye main" > "$work/sources.list"
 options=(-qq -o "Dir::State=$work" -o "Dir::State::lists=$work/lists" -o "Dir::State::status=$work/status" -o "Dir::Cache=$work/cache" -o "Dir::Etc::sourcelist=$work/sources.list"
   -o Dir::Etc::sourceparts=- -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root -o Acquire::Languages=none)
 apt-get "${options[@]}" update
 (cd "$work/deb" && apt-get "${options[@]}" download ntp=1:4.2.8p15+dfsg-1 libssl1.1 libopts25)
-for deb in "$work"/deb/*.deb; do dpkg-deb -x "$deb" "$work/root"; done
+for deb in "$work"/deb/*.deb; do dpkg-deb -x "$deb" "$work/tree"; done
 printf 'server 127.127.1.0\nrestrict default version\nrestrict -6 default ignore\n' > "$work/ntp.conf"
 cat > "$work/ask.py" <<'PY'
 import socket, time
@@ -29,9 +29,9 @@ for _ in range(50):
 print("client 4", answered(client(4)), "client 3", answered(client(3)), "query 2", answered(query(2)), "query 4", answered(query(4)))
 PY
 run='ip link set lo up
-LD_LIBRARY_PATH=$1/root/usr/lib/x86_64-linux-gnu setpriv --bounding-set -sys_time --inh-caps -sys_time "$1/root/usr/sbin/ntpd" -n -c "$1/ntp.conf" -p "$1/pid" > "$1/log" 2>&1 & ntpd=$!
+LD_LIBRARY_PATH=$1/tree/usr/lib/x86_64-linux-gnu setpriv --bounding-set -sys_time --inh-caps -sys_time "$1/tree/usr/sbin/ntpd" -n -c "$1/ntp.conf" -p "$1/pid" > "$1/log" 2>&1 & ntpd=$!
 python3 "$1/ask.py"; kill $ntpd; wait $ntpd || true'
 seen=$(unshare -n bash -c "$run" run "$work" | tail -1)
-"$work/root/usr/sbin/ntpd" --version 2>/dev/null | head -1 || true
+"$work/tree/usr/sbin/ntpd" --version 2>/dev/null | head -1 || true
 echo "seen: $seen"
 [ "$seen" = "client 4 True client 3 False query 2 True query 4 True" ] || { echo "this has changed"; exit 1; }
