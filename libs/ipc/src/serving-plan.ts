@@ -10,6 +10,7 @@ import { MAXIMUM_KEY_BYTES, MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
 import { masterKeysOf, type ServingKeys, symmetricKeysOf } from "@meridian/auth/serving-keys"
 import { type AutokeyPlan, autokeyClient, autokeySecrets, type AutokeyServing } from "./autokey-plan.ts"
+import type { CoordinatorPlan } from "./coordinator-plan.ts"
 import { type DisciplineConfiguration, disciplineConfiguration, keyRange } from "./discipline-configuration.ts"
 import {
   bytes,
@@ -186,6 +187,7 @@ export interface ServingPlan {
   readonly signd: SigndSettings | null
   readonly discipline: DisciplineConfiguration
   readonly control: ControlSettings
+  readonly coordinator: CoordinatorPlan
   /** Null where Autokey is off. */
   readonly autokey: AutokeyServing | null
 }
@@ -213,6 +215,8 @@ export const projections = {
     configuration: discipline,
     autokey: autokey === null || autokey.host === null ? null : { host: autokey.host, parameters: autokey.parameters }
   }),
+  /** No key but the cluster's, where the environment gave it. */
+  coordinator: ({ coordinator }: ServingPlan): CoordinatorPlan => coordinator,
   control: ({ control, keys, serving }: ServingPlan): ControlPlan => ({
     ...control,
     ...(serving.access === undefined ? {} : { access: serving.access }),

@@ -1,5 +1,6 @@
 /** The plan is declared once: the plain check that workers make and the Effect Schema take and refuse the same. */
 import { noKeys } from "@meridian/auth/serving-keys"
+import { coordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { defaultTinker, defaultTos, disciplineConfiguration } from "@meridian/ipc/discipline-configuration"
 import {
   controlPlan,
@@ -100,6 +101,21 @@ const whole: ServingPlan = {
     passivePeers: 16,
     passiveKeys: [{ first: 1, last: 5 }]
   },
+  coordinator: {
+    directory: "/state",
+    node: "a",
+    version: "1.2.3",
+    workers: 2,
+    nats: { servers: ["nats:4222"], seedFile: "/seed", authorityFile: null, replicas: 3, logBytes: 1_048_576 },
+    clusterKeyFile: null,
+    clusterKey: "ab".repeat(32),
+    mint: { nts: true, symmetric: false },
+    rotationMs: null,
+    clockRetention: { ms: 86_400_000, count: 100 },
+    cookieKeyFile: null,
+    readyLimitMs: 3_000,
+    clockOffsetMs: 0
+  },
   control: {
     stateDirectory: "/state",
     http: { address: "127.0.0.1", port: 11_180, asked: true, tokenFile: "/token" },
@@ -111,7 +127,8 @@ const parts: readonly (readonly [string, Shape<unknown>, unknown])[] = [
   ["worker", workerPlan, projections.worker(whole)],
   ["nts-ke", ntsKePlan, projections.ntsKe(whole)],
   ["discipline", disciplinePlan, projections.discipline(whole)],
-  ["control", controlPlan, projections.control(whole)]
+  ["control", controlPlan, projections.control(whole)],
+  ["coordinator", coordinatorPlan, projections.coordinator(whole)]
 ]
 
 /** Every value inside, by the path that leads to it. */
@@ -214,6 +231,21 @@ describe("a message that cannot be", () => {
       expect(() => read(servingKeys, "keys", { ...noKeys, ...change })).toThrow(
         /^keys\.symmetric\[0\]\.(?:(?!736563|secret!).)*$/
       )
+  })
+
+  it("is refused without quoting the cluster's key", () => {
+    const clusterKey = "73656372657421".repeat(600)
+    expect(() => read(coordinatorPlan, "plan", { ...whole.coordinator, clusterKey })).toThrow(
+      /^plan\.clusterKey: (?:(?!736563).)*$/
+    )
+  })
+
+  it.each([
+    [{ node: "Node_A" }, /^plan\.node: expected a name of a-z, 0-9 and inner hyphens, at most 63/],
+    [{ nats: { ...whole.coordinator.nats, servers: [] } }, /^plan\.nats\.servers: expected one server at least/],
+    [{ workers: -1 }, /^plan\.workers: /]
+  ])("to a coordinator with %j is refused by place, expectation and finding", (change, message) => {
+    expect(() => read(coordinatorPlan, "plan", { ...whole.coordinator, ...change })).toThrow(message)
   })
 
   it("says what was expected of the envelope, too", () => {

@@ -68,6 +68,7 @@ NAPI_MODULE_INIT() {
   register_tls(env, exports);
   register_clock(env, exports);
   register_clock_page(env, exports);
+  register_environment(env, exports);
   register_memory(env, exports);
   register_shared_memory(env, exports);
   register_service_manager(env, exports);

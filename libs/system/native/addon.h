@@ -17,6 +17,7 @@ void register_tcp(napi_env env, napi_value exports);
 void register_tls(napi_env env, napi_value exports);
 void register_clock(napi_env env, napi_value exports);
 void register_clock_page(napi_env env, napi_value exports);
+void register_environment(napi_env env, napi_value exports);
 void register_memory(napi_env env, napi_value exports);
 void register_shared_memory(napi_env env, napi_value exports);
 void register_service_manager(napi_env env, napi_value exports);

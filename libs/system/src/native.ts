@@ -108,6 +108,8 @@ export interface NativeAddon {
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
+  /** Whether there was such a variable; see native/environment.c. */
+  readonly eraseVariable: (name: string) => boolean
   /** Memory to share; see native/shared-memory.c. */
   readonly makeSharedMemory: (name: string, bytes: number) => number
   readonly mapSharedMemory: (descriptor: number) => ArrayBuffer

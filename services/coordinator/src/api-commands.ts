@@ -154,7 +154,7 @@ const done = (events: ReadonlyArray<Envelope>): { readonly events: ReadonlyArray
 
 const writerOf = ({ writer, leader, settings }: Coordinator): Writer => {
   if (writer !== undefined && leader !== undefined) return writer
-  const what = settings.nats === undefined ? "is being opened" : "is out of reach"
+  const what = settings.nats === null ? "is being opened" : "is out of reach"
   throw new ApiError(503, "LogUnavailable", `the event log ${what}: try again`)
 }
 

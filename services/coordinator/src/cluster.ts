@@ -20,7 +20,7 @@ import { jetstreamStore } from "@meridian/event-log/jetstream"
 import { type KeyShelf, overShelf, type ShelfUnavailable } from "@meridian/event-log/key-shelf"
 import { jetstreamShelf } from "@meridian/event-log/shelf-jetstream"
 import { snapshotFiles, type SnapshotStore } from "@meridian/event-log/snapshot-file"
-import type { Arguments, NatsPlan } from "./arguments.ts"
+import type { NatsSettings } from "@meridian/ipc/coordinator-plan"
 import { natsForward } from "./cluster-forward.ts"
 import { exposure } from "./cluster-keys.ts"
 import { type LeaseClock, natsLease } from "./cluster-lease.ts"
@@ -55,15 +55,13 @@ export const openLocal = (
 
 /** Waits for NATS for as long as it takes; `waiting` is told why, once it takes longer than a moment. */
 export const openCluster = (
-  settings: Arguments,
+  { nats, node }: { readonly nats: NatsSettings; readonly node: string },
   local: Local,
   inspect: Inspect,
   clock: LeaseClock,
   waiting: (why: string) => void
 ): Effect.Effect<Backend, LogUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
-    const { nats, node } = settings
-    if (nats === undefined) return yield* Effect.die("no NATS in the arguments")
     const options = yield* Effect.try({
       try: () => natsOptions(nats, node),
       catch: (error) => new LogUnavailable({ detail: sentence(error), uncertain: false, cause: error })
@@ -91,7 +89,7 @@ const advice = (failure: string): string =>
     : ""
 
 /** The connection that waits keeps its reasons to itself: another one asks for them, now and then, until interrupted. */
-const sayWhy = (nats: NatsPlan, options: NatsOptions, waiting: (why: string) => void): Effect.Effect<never> =>
+const sayWhy = (nats: NatsSettings, options: NatsOptions, waiting: (why: string) => void): Effect.Effect<never> =>
   Effect.scoped(connectNats({ ...options, wait: false })).pipe(
     Effect.match({
       onSuccess: () => undefined,
@@ -103,26 +101,26 @@ const sayWhy = (nats: NatsPlan, options: NatsOptions, waiting: (why: string) => 
   )
 
 /** What to do about it, in words. */
-export const refusal = ({ seedFile, authorityFile }: NatsPlan, cause: unknown): string => {
+export const refusal = ({ seedFile, authorityFile }: NatsSettings, cause: unknown): string => {
   const { code, name } = cause as { readonly code?: unknown; readonly name?: unknown }
   const certificate = typeof code === "string" && /^(UNABLE_TO|CERT_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS)/.test(code)
   if (certificate)
-    return authorityFile === undefined
+    return authorityFile === null
       ? `it shows a certificate (${code}): name the authority that signed it, \`cluster ca FILE\``
       : `its certificate is not signed by the authority in ${authorityFile}, or not for that host (${code})`
   if (name === "AuthorizationError")
-    return seedFile === undefined
+    return seedFile === null
       ? "it lets nobody in without an nkey: name this node's, `cluster nkey FILE`"
       : `it does not let in the nkey in ${seedFile}`
   return sentence(cause)
 }
 
-const natsOptions = ({ servers, seedFile, authorityFile }: NatsPlan, node: string): NatsOptions => ({
+const natsOptions = ({ servers, seedFile, authorityFile }: NatsSettings, node: string): NatsOptions => ({
   servers,
   name: `meridian ${node}`,
   wait: true,
-  ...(seedFile === undefined ? {} : { nkeySeed: readSeed(seedFile) }),
-  ...(authorityFile === undefined ? {} : { tls: { caFile: authorityFile } })
+  ...(seedFile === null ? {} : { nkeySeed: readSeed(seedFile) }),
+  ...(authorityFile === null ? {} : { tls: { caFile: authorityFile } })
 })
 
 /** A seed is one short line. */
@@ -142,7 +140,7 @@ const UNPROVEN_SERVERS =
 
 const openStores = async (
   connection: NatsConnection,
-  { replicas, logBytes, seedFile, authorityFile }: NatsPlan,
+  { replicas, logBytes, seedFile, authorityFile }: NatsSettings,
   node: string,
   { snapshots }: Local,
   inspect: Inspect,
@@ -173,7 +171,7 @@ const openStores = async (
     warnings: [
       ...store.warnings,
       ...shelf.warnings,
-      ...(seedFile !== undefined && authorityFile === undefined ? [UNPROVEN_SERVERS] : [])
+      ...(seedFile !== null && authorityFile === null ? [UNPROVEN_SERVERS] : [])
     ]
   }
 }

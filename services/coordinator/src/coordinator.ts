@@ -19,7 +19,7 @@ import { type LogBatch, LogUnavailable, type Snapshot } from "@meridian/event-lo
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
 import { memberSubject } from "@meridian/events/members"
 import type { CoordinatorReport, HealthMessage } from "@meridian/ipc/coordinator-report"
-import type { Arguments } from "./arguments.ts"
+import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { ClockRelay } from "./clock-relay.ts"
 import { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
@@ -48,7 +48,7 @@ const SNAPSHOT_EVERY_EVENTS = 10_000
 
 /** What main.ts puts in. */
 export interface Surroundings {
-  readonly settings: Arguments
+  readonly settings: CoordinatorPlan
   readonly keys: ClusterKeys
   readonly notices: Notices
   readonly sendKeys: (keys: ServingKeys) => void
@@ -65,7 +65,7 @@ type Duty = readonly [string, () => boolean, () => Effect.Effect<unknown, unknow
 const always = (): boolean => true
 
 export class Coordinator {
-  readonly settings: Arguments
+  readonly settings: CoordinatorPlan
   readonly keys: ClusterKeys
   readonly clock: NodeClock
   /** Milliseconds since 1970, as the node decides by it. */
@@ -105,7 +105,7 @@ export class Coordinator {
       clock: surroundings.now,
       steady: () => performance.now(),
       node: surroundings.settings.node,
-      compares: surroundings.settings.nats !== undefined
+      compares: surroundings.settings.nats !== null
     })
     this.now = this.clock.now
     this.#custody = new KeyCustody(surroundings.keys, undefined, surroundings.mirror)
@@ -190,7 +190,7 @@ export class Coordinator {
 
   get #adapter(): CoordinatorReport["adapter"] {
     if (this.backend === undefined || !this.#watch.reachable) return null
-    return this.settings.nats === undefined ? "sqlite" : "jetstream"
+    return this.settings.nats === null ? "sqlite" : "jetstream"
   }
 
   get #view(): NodeView {
@@ -282,7 +282,7 @@ export class Coordinator {
         ["clock events", () => this.relay.length > 0, () => this.#relayClock(writer)],
         ["snapshots", () => this.#isSnapshotDue, () => this.save],
         // A log of our own needs no asking, and a node on its own has no other clock beside it.
-        ...(this.settings.nats === undefined ? [] : this.#inCluster(backend, leader))
+        ...(this.settings.nats === null ? [] : this.#inCluster(backend, leader))
       ]
       for (const duty of duties) yield* Effect.forkScoped(this.#repeated(duty))
       return yield* Deferred.await(this.#replaced)

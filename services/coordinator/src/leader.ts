@@ -60,9 +60,9 @@ type SymmetricBody =
 export interface LeaderPlan {
   readonly mint: { readonly nts: boolean; readonly symmetric: boolean }
   /** Milliseconds; undefined for the policy's. */
-  readonly rotationMs: number | undefined
+  readonly rotationMs: number | null
   /** Of clock events; undefined for the policy's. */
-  readonly clockRetention: { readonly ms: number | undefined; readonly count: number | undefined }
+  readonly clockRetention: { readonly ms: number | null; readonly count: number | null }
 }
 
 const TIDY_INTERVAL_MS = 60_000
@@ -381,12 +381,12 @@ export class Leader {
     this.#retainedAt = performance.now()
     const { log, fold, now } = this.#writer
     const { clockRetentionMs, clockRetentionCount, clockRetentionBytes } = fold.policy.settings
-    const { ms = clockRetentionMs, count = clockRetentionCount } = this.#plan.clockRetention
+    const { ms, count } = this.#plan.clockRetention
     return Effect.andThen(
       log.retain({
         family: "clock",
-        storedBefore: now() - ms,
-        keepPerSubject: count,
+        storedBefore: now() - (ms ?? clockRetentionMs),
+        keepPerSubject: count ?? clockRetentionCount,
         keepBytesPerSubject: clockRetentionBytes
       }),
       Effect.asVoid(log.retain({ family: "members", storedBefore: now() + DAY_MS }))
@@ -395,7 +395,7 @@ export class Leader {
 }
 
 /** The policy as the NTS keys' rules take it. A rotation set by hand shortens the lead where it would be too long. */
-export const ntsPlan = (settings: PolicySettings, rotationMs: number | undefined): NtsKeysPlan => {
+export const ntsPlan = (settings: PolicySettings, rotationMs: number | null): NtsKeysPlan => {
   const rotation = rotationMs ?? settings.ntsRotationMs
   return {
     aead: settings.ntsAead,

@@ -1,20 +1,22 @@
 /**
  * A coordinator: folds the event log, mints and rotates keys while it leads, sends its supervisor the keys to serve with
- * and speaks for the node in the cluster, until told to drain. Arguments: see arguments.ts or --help.
+ * and speaks for the node in the cluster, until told to drain.
  *
- * Exit codes: 0 ended as asked, 1 could not start (a wrong cluster key says which), 2 wrong arguments.
+ * Exit codes: 0 ended as asked, 1 could not start (a wrong cluster key says which), 2 its plan cannot be read.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { mkdirSync } from "node:fs"
+import { parseArgs } from "node:util"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { unixClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
-import { type FromCoordinator, parseToCoordinator } from "@meridian/ipc/coordinator-report"
+import { type CoordinatorPlan, coordinatorPlan } from "@meridian/ipc/coordinator-plan"
+import { type FromCoordinator, parseToCoordinator, type ToCoordinator } from "@meridian/ipc/coordinator-report"
 import { ReportPace } from "@meridian/ipc/report-pace"
+import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { openApi } from "./api.ts"
-import { type Arguments, parseArguments, USAGE } from "./arguments.ts"
 import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
 import { CookieKeyFile } from "./cookie-key-file.ts"
 import { Coordinator, SNAPSHOT_NAME } from "./coordinator.ts"
@@ -24,67 +26,68 @@ import { openNotices, sentence } from "./notices.ts"
 const REPORT_INTERVAL_MS = 1_000
 
 /** The supervisor hears why, and starts another after a while. */
-const fail = (message: string, status: 1 | 2): never => {
-  if (process.connected) process.send?.({ type: "warning", message } satisfies FromCoordinator)
-  process.stderr.write(`meridian coordinator: ${message}\n`)
-  process.exit(status)
+const fail = (message: string): never => {
+  channel.warn(message)
+  if (process.connected) process.stderr.write(`meridian coordinator: ${message}\n`)
+  process.exit(1)
 }
 
-const readArguments = (): Arguments => {
-  try {
-    const parsed = parseArguments(process.argv.slice(2))
-    if (parsed !== undefined) return parsed
-  } catch (error) {
-    return fail(sentence(error), 2)
-  }
-  process.stderr.write(USAGE)
-  return process.exit(2)
-}
-
-const readClusterKeys = ({ clusterKeyFile, directory, nats }: Arguments): ClusterKeys => {
+const readClusterKeys = ({ clusterKeyFile, clusterKey, directory, nats }: CoordinatorPlan): ClusterKeys => {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o750 })
     return openClusterKeys({
-      file: clusterKeyFile,
+      file: clusterKeyFile ?? undefined,
       credentials: process.env["CREDENTIALS_DIRECTORY"],
-      variable: process.env["MERIDIAN_CLUSTER_KEY"],
+      variable: clusterKey ?? undefined,
       directory,
-      create: nats === undefined
+      create: nats === null
     })
   } catch (error) {
-    return fail(sentence(error), 1)
+    return fail(sentence(error))
   }
 }
 
-const send = (message: FromCoordinator | ServingKeys): void => {
-  // A supervisor that dies at this moment is the disconnect handler's matter.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {})
+const { values } = parseArgs({ options: { "clock-page": { type: "string" } } })
+if (process.send === undefined) {
+  process.stderr.write(
+    "meridian coordinator: started by the supervisor (`meridian up`), which takes the keys it sends\n"
+  )
+  process.exit(2)
 }
-
-const settings = readArguments()
-const keys = readClusterKeys(settings)
-delete process.env["MERIDIAN_CLUSTER_KEY"]
-
-const notices = openNotices((message) => {
-  if (process.connected) send({ type: "warning", message })
-  else process.stderr.write(`meridian coordinator: ${message}\n`)
+const channel = new SupervisorChannel<CoordinatorPlan, ToCoordinator, FromCoordinator | ServingKeys>({
+  service: "coordinator",
+  plan: coordinatorPlan,
+  read: parseToCoordinator
 })
+// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds its files free.
+process.on("disconnect", () => process.exit(0))
+// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
+process.on("SIGINT", () => {})
+process.on("SIGHUP", () => {})
+const { plan: settings } = await channel.first
+const keys = readClusterKeys(settings)
+
+const notices = openNotices((message) => channel.warn(message))
 
 let readySaid = false
 const sayReady = (): void => {
   if (readySaid) return
   readySaid = true
-  send({ type: "ready" })
+  channel.send({ type: "ready" })
 }
 
-const startCluster = async () => (settings.nats === undefined ? undefined : await import("./cluster.ts"))
+/** NATS is not loaded where the log is a file. */
+const startCluster = async () => {
+  const { nats, node } = settings
+  return nats === null ? undefined : { ...(await import("./cluster.ts")), nats, node }
+}
 
-const served = unixClock(settings.clockPage)
+const served = unixClock(values["clock-page"] === undefined ? undefined : Number(values["clock-page"]))
 /** Served time, whole milliseconds: keys are minted, rotated and retired by it, whatever this machine's clock says. */
 const now = (): number => Math.floor(served() * 1e3) + settings.clockOffsetMs
 
 const cookieKeys =
-  settings.cookieKeyFile === undefined
+  settings.cookieKeyFile === null
     ? undefined
     : new CookieKeyFile(settings.cookieKeyFile, (message) => notices.warnOnce(message, message))
 
@@ -96,7 +99,7 @@ const sendKeys = (keys: ServingKeys): void => {
     used.map(({ id, key }) => ({ generation: id, key })),
     at
   )
-  send(keys)
+  channel.send(keys)
 }
 
 const program = Effect.gen(function* () {
@@ -123,7 +126,7 @@ const program = Effect.gen(function* () {
   }
   const restored = yield* coordinator.restore(yield* Effect.promise(() => local.snapshots.load(SNAPSHOT_NAME)))
   const working = Effect.flatMap(
-    cluster.openCluster(settings, local, coordinator.inspect, coordinator.candidacy, (why) => {
+    cluster.openCluster(cluster, local, coordinator.inspect, coordinator.candidacy, (why) => {
       const meanwhile = restored
         ? `this node goes on from its snapshot of place ${coordinator.foldedSeq}`
         : "this node has no snapshot and waits, without keys"
@@ -136,22 +139,24 @@ const program = Effect.gen(function* () {
 }).pipe(Effect.scoped)
 
 const listen = (coordinator: Coordinator): void => {
-  process.on("message", (raw) => {
-    const message = parseToCoordinator(raw)
-    switch (message?.type) {
-      case "health":
-        return coordinator.useHealth(message)
-      case "clock-events":
-        return coordinator.hearClock(message.events)
-      case "drain":
-        return void drain(coordinator)
-      case undefined:
+  channel.run({
+    // What its plan says is decided when it starts: another plan is another process's.
+    take: () => {},
+    obey: (told) => {
+      switch (told.type) {
+        case "health":
+          return coordinator.useHealth(told)
+        case "clock-events":
+          return coordinator.hearClock(told.events)
+        case "drain":
+          return void drain(coordinator)
+      }
     }
   })
   process.on("SIGTERM", () => void drain(coordinator))
   const pace = new ReportPace()
   setInterval(() => {
-    if (pace.isDue(JSON.stringify(coordinator.state))) send(coordinator.report)
+    if (pace.isDue(JSON.stringify(coordinator.state))) channel.send(coordinator.report)
   }, REPORT_INTERVAL_MS)
   releaseStartupPagesSoon()
   setTimeout(() => {
@@ -173,14 +178,8 @@ const drain = async (coordinator: Coordinator): Promise<void> => {
   process.send({ type: "drained", report: coordinator.report } satisfies FromCoordinator, undefined, undefined, done)
 }
 
-// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds its files free.
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
-
 const running = Effect.runFork(Effect.result(program))
 const exit = await Effect.runPromise(Fiber.await(running))
 // An interruption is the drain's, which ends the process by itself.
-if (Exit.isSuccess(exit) && exit.value._tag === "Failure") fail(sentence(exit.value.failure), 1)
-if (Exit.isFailure(exit) && !Exit.hasInterrupts(exit)) fail(sentence(exit.cause), 1)
+if (Exit.isSuccess(exit) && exit.value._tag === "Failure") fail(sentence(exit.value.failure))
+if (Exit.isFailure(exit) && !Exit.hasInterrupts(exit)) fail(sentence(exit.cause))

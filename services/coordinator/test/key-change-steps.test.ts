@@ -75,8 +75,8 @@ const processOf = async (
   const lease = { held: () => (isHeld() ? revision : undefined), release: Effect.void, resign: Effect.void }
   const plan = {
     mint: { nts: true, symmetric: true },
-    rotationMs: undefined,
-    clockRetention: { ms: undefined, count: undefined }
+    rotationMs: null,
+    clockRetention: { ms: null, count: null }
   }
   const leader = new Leader(writer, lease, plan, custody, new Mint(custody), keys, () => "")
   return {

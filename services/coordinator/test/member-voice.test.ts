@@ -91,8 +91,8 @@ describe("what a node says of itself", () => {
     const lease = { held: () => 1, release: Effect.void, resign: Effect.void }
     const plan = {
       mint: { nts: false, symmetric: false },
-      rotationMs: undefined,
-      clockRetention: { ms: undefined, count: undefined }
+      rotationMs: null,
+      clockRetention: { ms: null, count: null }
     }
     const leader = new Leader({ ...writer, now }, lease, plan, custody, new Mint(custody), keys, () => "")
     await Effect.runPromise(leader.step)

@@ -120,7 +120,7 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
   })
 
   it("passes on what it has no words of its own for", () => {
-    const plan = { servers: ["h:1"], seedFile: undefined, authorityFile: undefined, replicas: 1 as const, logBytes: 1 }
+    const plan = { servers: ["h:1"], seedFile: null, authorityFile: null, replicas: 1, logBytes: 1 }
     expect(refusal(plan, new Error("connection refused"))).toBe("connection refused")
   })
 })

@@ -1,5 +1,5 @@
 /** Starts a real coordinator the way the supervisor does, with the message channel, and asks its socket as the CLI does. */
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, type Serializable, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -15,6 +15,9 @@ import {
   type ToCoordinator
 } from "@meridian/ipc/coordinator-report"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
+import { isRecord } from "@meridian/ipc/message"
+import type { PlanMessage } from "@meridian/ipc/serving-plan"
+import { planOf } from "./plan-of.ts"
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
 /** What is waited for comes within moments; on a machine with much else to do it may take minutes. */
@@ -103,12 +106,11 @@ export const startCoordinator = (
   how: ReadonlyArray<string> = []
 ): RunningCoordinator => {
   mkdirSync(directory, { recursive: true })
-  // On a slow machine too the keys come first, unless a test wants to see what happens without.
-  const patient = args.includes("--ready-limit") ? [] : ["--ready-limit", "3600"]
-  const said = ["--state", directory, "--node", node, "--version", "1.0.0", ...patient, ...args]
-  const own = ["--max-semi-space-size=4", program, ...said]
+  const own = ["--max-semi-space-size=4", program]
   const [command = process.execPath, ...words] = [...how, process.execPath, ...own]
   const child = spawn(command, words, { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] })
+  const plan: PlanMessage = { type: "plan", version: 1, sockets: [], plan: planOf(directory, node, args) }
+  child.send(plan as unknown as Serializable, () => {})
   const allKeys: Array<ServingKeys> = []
   const warnings: Array<string> = []
   const messages: Array<string> = []
@@ -116,6 +118,7 @@ export const startCoordinator = (
   let stderr = ""
   child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString("utf8")))
   child.on("message", (raw) => {
+    if (isRecord(raw) && raw["type"] === "holds") return
     const message: FromCoordinator | undefined = parseFromCoordinator(raw)
     messages.push(message?.type ?? "keys")
     if (message?.type === "keys") allKeys.push(message)

@@ -160,7 +160,7 @@ class SimNode {
     const plan = {
       mint: { nts: true, symmetric: false },
       rotationMs: ROTATION_MS,
-      clockRetention: { ms: undefined, count: undefined }
+      clockRetention: { ms: null, count: null }
     }
     this.leader = new Leader(writer, lease, plan, this.custody, new Mint(this.custody), keys, () => this.#clock.doubt)
   }

@@ -8,6 +8,8 @@ import {
   parseFromCoordinator,
   type ToCoordinator
 } from "@meridian/ipc/coordinator-report"
+import { projections } from "@meridian/ipc/serving-plan"
+import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 
 /** Folding a log is no hot path: smaller code and a smaller young heap save 12 MB. */
@@ -21,9 +23,7 @@ export interface CoordinatorLaunch {
   readonly program: string
   /** The clock page, open for reading. */
   readonly clockPage: number
-  readonly arguments: readonly string[]
-  /** What it finds in its environment besides ours. */
-  readonly environment: Readonly<Record<string, string>>
+  readonly board: PlanBoard
   readonly onKeys: (keys: ServingKeys) => void
   readonly onReport: (report: CoordinatorReport) => void
   readonly warn: (message: string) => void
@@ -36,7 +36,7 @@ export class CoordinatorPlace {
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined
 
-  constructor({ program, clockPage, arguments: args, environment, onKeys, onReport, warn }: CoordinatorLaunch) {
+  constructor({ program, clockPage, board, onKeys, onReport, warn }: CoordinatorLaunch) {
     this.service = new Service(
       {
         name: "coordinator",
@@ -46,8 +46,7 @@ export class CoordinatorPlace {
         silentSeconds: SILENT_SECONDS,
         overlaps: false,
         longestBackoffMs: 15_000,
-        arguments: args,
-        environment,
+        plan: () => projections.coordinator(board.plan),
         read: parseFromCoordinator,
         hear: (said) => {
           if (said.type === "keys") onKeys(said)
@@ -65,7 +64,7 @@ export class CoordinatorPlace {
         },
         warn
       },
-      () => 0
+      () => board.version
     )
   }
 

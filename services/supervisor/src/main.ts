@@ -5,7 +5,7 @@
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
 import { statSync } from "node:fs"
-import { availableParallelism } from "node:os"
+import { availableParallelism, hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
@@ -15,6 +15,7 @@ import { type Loaded, loadSettings } from "@meridian/config/load"
 import { describeOrigin } from "@meridian/config/rendering"
 import type { Settings } from "@meridian/config/settings"
 import { machineAddresses, readConfigurationFile } from "@meridian/system/configuration-files"
+import { takeSecret } from "@meridian/system/environment"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { serviceManager } from "@meridian/system/service-manager"
@@ -96,6 +97,7 @@ const planOf = (settings: Settings): NodePlan => {
     stateDirectory: resolve(stateDirectory),
     native: native.addon !== undefined,
     ipv6,
+    hostName: hostname(),
     clusterKey
   })
 }
@@ -120,9 +122,8 @@ type Asked =
   | "SIGHUP"
   | { readonly check: boolean; readonly done: (report: ReloadReport) => void }
 
-// Children inherit the environment, and the key is the coordinator's alone.
-const clusterKey = process.env[CLUSTER_KEY_VARIABLE]
-delete process.env[CLUSTER_KEY_VARIABLE]
+/** The coordinator's alone: children inherit the environment, and others may read it. */
+const clusterKey = takeSecret(process.env, CLUSTER_KEY_VARIABLE)
 const { settings, stateFlag, load, isEmpty } = readSettings(process.argv.slice(2))
 const plan = planOrFail(settings)
 /** What was taken up last. */

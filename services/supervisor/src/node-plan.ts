@@ -1,4 +1,5 @@
 /** What a node is to do, settled: made of the settings by plan.ts, carried out by node.ts. */
+import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { ControlSettings, NtsKeSettings } from "@meridian/ipc/serving-plan"
 import type { PacketKind } from "@meridian/udp/packet-steering"
@@ -42,10 +43,8 @@ export interface NodePlan {
   readonly commandPort: number
   /** NTS key establishment; undefined where it is not served. */
   readonly nts: NtsPlan | undefined
-  /** For the coordinator's command line: its log, its name, its cluster. */
-  readonly coordinatorArguments: readonly string[]
-  /** For the coordinator's eyes alone: the cluster key, where it was given that way. */
-  readonly coordinatorEnvironment: Readonly<Record<string, string>>
+  /** The event log, this node's name, its cluster; the cluster key, where the environment gave it. */
+  readonly coordinator: CoordinatorPlan
   readonly programs: {
     readonly worker: string
     readonly discipline: string

@@ -206,6 +206,7 @@ export const startNode = (
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: plan.discipline,
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
+      coordinator: plan.coordinator,
       control: { stateDirectory: plan.stateDirectory, http: plan.http, controlKey: plan.controlKey ?? null }
     })
     const workers: readonly WorkerSlot[] = sockets.workers.map(
@@ -229,8 +230,7 @@ export const startNode = (
     const coordinator: CoordinatorPlace = new CoordinatorPlace({
       program: plan.programs.coordinator,
       clockPage: page.readable,
-      arguments: plan.coordinatorArguments,
-      environment: plan.coordinatorEnvironment,
+      board,
       onKeys: (given) => keyBoard.useLog(given),
       onReport: (report) => drain.hear(report),
       warn

@@ -1,6 +1,7 @@
 /** From settings to what the node is to do: the only place that knows both. */
 import { resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
+import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { AutokeyFiles } from "./autokey-board.ts"
 import { disciplineConfiguration } from "./discipline-plan.ts"
 import type { KeyFilePlan } from "./key-board.ts"
@@ -18,6 +19,8 @@ export interface Surroundings {
   readonly native: boolean
   /** Whether this kernel has IPv6. */
   readonly ipv6: boolean
+  /** This machine's name, from which the node has its own where none is given. */
+  readonly hostName: string
   /** The cluster key as the environment gave it. */
   readonly clusterKey: string | undefined
 }
@@ -51,9 +54,6 @@ const httpPlan = ({ place, tokenFile }: Settings["http"]): NodePlan["http"] =>
         asked: place.origin.kind !== "default",
         tokenFile: tokenFile.value === undefined ? null : resolve(tokenFile.value)
       }
-
-const given = (flag: string, value: string | number | undefined): readonly string[] =>
-  value === undefined ? [] : [flag, String(value)]
 
 const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): NtsPlan | undefined => {
   if (!nts.enabled.value) return undefined
@@ -99,82 +99,102 @@ const rateOf = (perSecond: number | undefined, seconds: number): { perSecond: nu
 const tlsVersion = (version: "TLS1.2" | "TLS1.3"): "TLSv1.2" | "TLSv1.3" =>
   version === "TLS1.2" ? "TLSv1.2" : "TLSv1.3"
 
-const clusterArguments = ({ cluster, nts }: Settings): readonly string[] => {
-  const { node, nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate, clockDays, clockEvents, logBytes } =
-    cluster
-  const file = (flag: string, path: string | undefined) => given(flag, path === undefined ? undefined : resolve(path))
-  const servers = nats.flatMap(({ value }) => ["--nats", value])
-  return [
-    ...given("--node", node.value),
-    ...servers,
-    // They mean nothing where no server is named.
-    ...(servers.length === 0 ? [] : ["--replicas", String(replicas.value)]),
-    ...(servers.length === 0 ? [] : given("--log-bytes", logBytes.value)),
-    ...(servers.length === 0 ? [] : file("--nats-nkey-seed", nkeyFile.value)),
-    ...(servers.length === 0 ? [] : file("--nats-ca", authorityFile.value)),
-    ...file("--cluster-key", keyFile.value),
-    "--mint",
-    mint.value,
+const DAY_MS = 86_400_000
+/** Most bytes of a log in NATS where nothing is said. */
+const LOG_BYTES = 1_073_741_824
+/** A start waits for its keys for so long before it says that it is ready without. */
+const READY_LIMIT_MS = 3_000
+
+const coordinatorPlan = (
+  { cluster, nts, workers }: Settings,
+  { version, stateDirectory, hostName, clusterKey }: Surroundings
+): CoordinatorPlan => {
+  const { nats, keyFile, nkeyFile, authorityFile, replicas, mint, rotate, clockDays, clockEvents, logBytes } = cluster
+  const file = (path: string | undefined): string | null => (path === undefined ? null : resolve(path))
+  const servers = nats.map(({ value }) => value)
+  const kinds = mint.value.split(",")
+  return {
+    directory: stateDirectory,
+    node: cluster.node.value ?? nodeNameOf(hostName),
+    version,
+    workers: workers.value,
+    nats:
+      servers.length === 0
+        ? null
+        : {
+            servers,
+            seedFile: file(nkeyFile.value),
+            authorityFile: file(authorityFile.value),
+            replicas: Number(replicas.value),
+            logBytes: logBytes.value ?? LOG_BYTES
+          },
+    clusterKeyFile: file(keyFile.value),
+    clusterKey: clusterKey ?? null,
+    mint: { nts: kinds.includes("nts"), symmetric: kinds.includes("symmetric") },
+    rotationMs: rotate.value === undefined ? null : rotate.value * 1_000,
+    clockRetention: {
+      ms: clockDays.value === undefined ? null : clockDays.value * DAY_MS,
+      count: clockEvents.value ?? null
+    },
     // The keys of a cluster are in its log alone.
-    ...(servers.length === 0 && nts.enabled.value ? file("--cookie-keys", nts.cookieFile.value) : []),
-    ...given("--rotate", rotate.value),
-    ...given("--clock-days", clockDays.value),
-    ...given("--clock-events", clockEvents.value)
-  ]
+    cookieKeyFile: servers.length === 0 && nts.enabled.value ? file(nts.cookieFile.value) : null,
+    readyLimitMs: READY_LIMIT_MS,
+    clockOffsetMs: 0
+  }
 }
+
+/** The host's name as far as it can be a node's. */
+const nodeNameOf = (hostName: string): string =>
+  (hostName.split(".", 1)[0] ?? "")
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, "-")
+    .replaceAll(/^-+|-+$/g, "")
+    .slice(0, 63)
+    .replace(/-+$/, "") || "node"
 
 /** A path as the service takes it; a slash at its end says that it is a directory. */
 const resolveSigndSocket = (path: string): string => (path.endsWith("/") ? `${resolve(path)}/` : resolve(path))
 
 /** @throws NoSuchIdentity */
-export const nodePlan = (
-  settings: Settings,
-  { version, programRoot, stateDirectory, native, ipv6, clusterKey }: Surroundings
-): NodePlan => ({
-  version,
-  // Nobody asked for IPv6 by name: a kernel without it serves IPv4.
-  addresses: settings.listen.flatMap(({ value, origin }) =>
-    origin.kind === "default" && value.family === 6 && !ipv6 ? [] : [value.text]
-  ),
-  ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
-  workers: settings.workers.value,
-  gatherMicroseconds: settings.gather.value,
-  packetKinds: [
-    "control",
-    ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),
-    ...(settings.autokey.enabled.value ? (["autokey"] as const) : [])
-  ],
-  stateDirectory,
-  logFile: settings.logfile.value,
-  discipline: disciplineConfiguration(settings, stateDirectory),
-  access: { settings: settings.access, monitor: settings.discipline.flags.monitor.value },
-  identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
-  native,
-  keyFile: keyFilePlan(settings),
-  sendCryptoNak: settings.cryptoNak.value,
-  controlKey: settings.keys.controlKey.value,
-  http: httpPlan(settings.http),
-  signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
-  autokey: autokeyFiles(settings),
-  commandPort: settings.commandPort.value,
-  nts: ntsPlan(settings, stateDirectory),
-  coordinatorArguments: [
-    "--state",
-    stateDirectory,
-    "--version",
+export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePlan => {
+  const { version, programRoot, stateDirectory, native, ipv6 } = surroundings
+  return {
     version,
-    "--workers",
-    String(settings.workers.value),
-    ...clusterArguments(settings)
-  ],
-  coordinatorEnvironment: clusterKey === undefined ? {} : { [CLUSTER_KEY_VARIABLE]: clusterKey },
-  programs: {
-    worker: resolve(programRoot, "services/worker/src/main.ts"),
-    discipline: resolve(programRoot, "services/discipline/src/main.ts"),
-    ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts"),
-    coordinator: resolve(programRoot, "services/coordinator/src/main.ts"),
-    control: resolve(programRoot, "services/control/src/main.ts"),
-    signd: resolve(programRoot, "services/signd/src/client/main.ts"),
-    autokey: resolve(programRoot, "services/autokey/src/main.ts")
+    // Nobody asked for IPv6 by name: a kernel without it serves IPv4.
+    addresses: settings.listen.flatMap(({ value, origin }) =>
+      origin.kind === "default" && value.family === 6 && !ipv6 ? [] : [value.text]
+    ),
+    ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
+    workers: settings.workers.value,
+    gatherMicroseconds: settings.gather.value,
+    packetKinds: [
+      "control",
+      ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),
+      ...(settings.autokey.enabled.value ? (["autokey"] as const) : [])
+    ],
+    stateDirectory,
+    logFile: settings.logfile.value,
+    discipline: disciplineConfiguration(settings, stateDirectory),
+    access: { settings: settings.access, monitor: settings.discipline.flags.monitor.value },
+    identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
+    native,
+    keyFile: keyFilePlan(settings),
+    sendCryptoNak: settings.cryptoNak.value,
+    controlKey: settings.keys.controlKey.value,
+    http: httpPlan(settings.http),
+    signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
+    autokey: autokeyFiles(settings),
+    commandPort: settings.commandPort.value,
+    nts: ntsPlan(settings, stateDirectory),
+    coordinator: coordinatorPlan(settings, surroundings),
+    programs: {
+      worker: resolve(programRoot, "services/worker/src/main.ts"),
+      discipline: resolve(programRoot, "services/discipline/src/main.ts"),
+      ntsKe: resolve(programRoot, "services/nts-ke/src/main.ts"),
+      coordinator: resolve(programRoot, "services/coordinator/src/main.ts"),
+      control: resolve(programRoot, "services/control/src/main.ts"),
+      signd: resolve(programRoot, "services/signd/src/client/main.ts"),
+      autokey: resolve(programRoot, "services/autokey/src/main.ts")
+    }
   }
-})
+}

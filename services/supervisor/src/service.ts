@@ -32,9 +32,6 @@ export interface ServiceDeclaration<Said extends Common> {
   /** Told when one of its processes is gone, after its last message. */
   readonly gone?: (pid: number) => void
   readonly warn: (message: string) => void
-  /** On its way out; here until it takes its settings from the plan. */
-  readonly arguments?: readonly string[]
-  readonly environment?: Readonly<Record<string, string>>
   /** Starts the process under conditions of its own, as a capability. */
   readonly around?: (start: () => ChildProcess) => ChildProcess
   /**
@@ -120,22 +117,17 @@ export class Service<Said extends Common = Common> {
   }
 
   private spawn(): ChildProcess {
-    const { program, nodeFlags, descriptors = {}, environment, around, silentSeconds = 10 } = this.declaration
+    const { program, nodeFlags, descriptors = {}, around, silentSeconds = 10 } = this.declaration
     const passed = Object.values(descriptors).flat()
     let next = FIRST_PASSED_DESCRIPTOR
     const numbers = Object.entries(descriptors).flatMap(([option, own]) =>
       own.length === 0 ? [] : [option, own.map(() => next++).join(",")]
     )
     const begin = (): ChildProcess =>
-      spawn(
-        process.execPath,
-        [...heartbeat(silentSeconds), ...nodeFlags, program, ...numbers, ...(this.declaration.arguments ?? [])],
-        {
-          stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
-          serialization: "advanced",
-          ...(environment === undefined ? {} : { env: { ...process.env, ...environment } })
-        }
-      )
+      spawn(process.execPath, [...heartbeat(silentSeconds), ...nodeFlags, program, ...numbers], {
+        stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
+        serialization: "advanced"
+      })
     return around === undefined ? begin() : around(begin)
   }
 

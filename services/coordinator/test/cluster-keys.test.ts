@@ -3,66 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { fingerprint } from "@meridian/event-log/sealing"
-import { parseArguments } from "../src/arguments.ts"
 import { openClusterKeys, parseClusterKey } from "../src/cluster-keys.ts"
-
-describe("arguments", () => {
-  it("are read, with defaults", () => {
-    expect(parseArguments(["--state", "/s", "--node", "a"])).toMatchObject({
-      directory: "/s",
-      clockPage: undefined,
-      node: "a",
-      nats: undefined,
-      mint: { nts: true, symmetric: false },
-      rotationMs: undefined,
-      readyLimitMs: 3_000,
-      clockOffsetMs: 0
-    })
-    const nats = ["--nats", "nats://127.0.0.1:4222", "--nats", "[::1]:4223", "--replicas", "3"]
-    const parsed = parseArguments([
-      "--state",
-      "/s",
-      "--node",
-      "a",
-      ...nats,
-      "--mint",
-      "symmetric,nts",
-      "--rotate",
-      "1.5",
-      "--clock-days",
-      "7",
-      "--clock-events",
-      "500"
-    ])
-    expect(parsed?.nats).toMatchObject({ servers: ["127.0.0.1:4222", "[::1]:4223"], replicas: 3 })
-    expect(parsed).toMatchObject({ mint: { nts: true, symmetric: true }, rotationMs: 1_500 })
-    expect(parsed?.clockRetention).toEqual({ ms: 604_800_000, count: 500 })
-    expect(parseArguments(["--help"])).toBeUndefined()
-  })
-
-  it("that cannot be meant are refused with what was expected", () => {
-    for (const args of [
-      ["--unheard"],
-      ["--replicas", "2"],
-      ["--mint", "md5"],
-      ["--node", "Node_A"],
-      ["--nats", "127.0.0.1:x y"],
-      ["--nats", "user:secret@host:4222"],
-      ["--rotate", "0"],
-      ["--rotate", "1e3"],
-      ["--workers", "-1"],
-      ["--version", "a b"],
-      ["--log-bytes", "1"],
-      ["--clock-days", "0"],
-      ["--ready-limit", "-1"],
-      ["--clock-events", "99"]
-    ])
-      expect(() => parseArguments(["--state", "/s", "--node", "a", ...args])).toThrow(
-        expect.objectContaining({ _tag: "ArgumentError" })
-      )
-    expect(() => parseArguments(["--node", "a"])).toThrow("--state")
-  })
-})
 
 describe("cluster keys", () => {
   const hex = "0123456789abcdef".repeat(4)
