@@ -34,10 +34,16 @@ export const httpPlace: ValueType<HttpPlace | undefined> = {
 export const controlDirective = row({
   name: "control",
   operands: { what: one(oneOf("http")), place: one(httpPlace) },
-  options: { token: path("FILE") },
+  options: {
+    token: path("FILE"),
+    operators: path("FILE"),
+    cert: path("FILE"),
+    key: path("FILE"),
+    clients: path("FILE")
+  },
   default: "http 127.0.0.1:11180",
   meaning:
-    "Where metrics, health, JSON and a page are served over HTTP: read-only, on loopback without more, elsewhere only under a token that is read from a file and that every request must bring.",
+    "Where metrics, health, JSON and a page are served over HTTP: on loopback without more, elsewhere only under the `token` in a file, which every request must bring, or for clients whose certificate the authorities in the `clients` file have signed. `cert` and its `key` make it HTTPS. It only shows, unless the `operators` file names who may rotate and revoke keys and drain nodes: a line each, `NAME TOKEN`. The files are read again when they change.",
   documented: "Meridian",
   reload: "restart"
 })

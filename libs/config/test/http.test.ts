@@ -25,11 +25,32 @@ it("asks for a token where other hosts reach it", () => {
   for (const place of ["192.0.2.1:80", "0.0.0.0:80", "[::]:80", "[2001:db8::1]:80"]) {
     expect(read(`control http ${place}`).problems).toEqual([expect.stringContaining("add 'token FILE'")])
     expect(read(`control http ${place} token /etc/meridian/token`).problems).toEqual([])
+    expect(read(`control http ${place} cert /c key /k clients /ca`).problems).toEqual([])
+    expect(read(`control http ${place} cert /c key /k`).problems).toEqual([expect.stringContaining("add 'token FILE'")])
   }
 })
 
+it("lets operators' tokens over no network in the clear", () => {
+  expect(read("control http 127.0.0.1:80 operators /o").problems).toEqual([])
+  expect(read("control http 192.0.2.1:80 token /t operators /o").problems).toEqual([
+    expect.stringContaining("in the clear")
+  ])
+  expect(read("control http 192.0.2.1:80 token /t operators /o cert /c key /k").problems).toEqual([])
+})
+
+it("refuses half of HTTPS", () => {
+  for (const half of ["cert /c", "key /k"])
+    expect(read(`control http 127.0.0.1:80 ${half}`).problems).toEqual([expect.stringContaining("half")])
+  expect(read("control http 127.0.0.1:80 clients /ca").problems).toEqual([expect.stringContaining("plain HTTP")])
+})
+
 it("is written as it was read", () => {
-  for (const line of ["http off", "http [::1]:80", "http 192.0.2.1:80 token /t"])
+  for (const line of [
+    "http off",
+    "http [::1]:80",
+    "http 192.0.2.1:80 token /t",
+    "http 192.0.2.1:80 token /t operators /o cert /c key /k clients /ca"
+  ])
     expect(describeSettings(read(`control ${line}`).settings)).toContainEqual(
       expect.objectContaining({ directive: "control", value: line })
     )

@@ -8,7 +8,15 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { clockDefinitions, type ClockEvent } from "./clock.ts"
 import { CLUSTER_KEY_SUBJECT, clusterKeyDefinitions, type ClusterKeyEvent } from "./cluster-key.ts"
-import { type Envelope, type EventDefinition, isInstant, isNodeName, MAX_EVENT_BYTES, schemaVersion } from "./event.ts"
+import {
+  type Envelope,
+  type EventDefinition,
+  isAuthor,
+  isInstant,
+  isNodeName,
+  MAX_EVENT_BYTES,
+  schemaVersion
+} from "./event.ts"
 import { type MemberEvent, membersDefinitions } from "./members.ts"
 import { NTS_KEYS_SUBJECT, ntsKeysDefinitions, type NtsKeysEvent } from "./nts-keys-events.ts"
 import { POLICY_SUBJECT, policyDefinitions, type PolicyEvent } from "./policy.ts"
@@ -130,12 +138,13 @@ const judgeBy = (entries: ReadonlyMap<string, Entry>, value: unknown): AnyEvent 
 /** Whether a value is an event beyond doubt: what a log holds but for old versions and damage. Quick, and says no reason. */
 const isSurelyEvent = (entries: ReadonlyMap<string, Entry>, value: unknown): value is AnyEvent => {
   if (typeof value !== "object" || value === null) return false
-  const { type, schema, id, time, node, cause, subject, version, data } = value as {
+  const { type, schema, id, time, node, cause, author, subject, version, data } = value as {
     readonly [Name in keyof Envelope | "data"]?: unknown
   }
   const entry = typeof type === "string" ? entries.get(type) : undefined
   if (entry === undefined || schema !== entry.newest || !isQuickId(id) || !isQuickId(cause)) return false
   if (typeof time !== "string" || !isInstant(time) || typeof node !== "string" || !isNodeName(node)) return false
+  if (author !== undefined && !isAuthor(author)) return false
   if (typeof subject !== "string" || !isOrdinal(version) || !isPlaced(entry.place, subject)) return false
   return typeof data === "object" && data !== null && !Array.isArray(data) && entry.isSurely(data)
 }
@@ -194,6 +203,7 @@ const wrongField = (it: Partial<Envelope>): keyof Envelope | undefined => {
   if (typeof it.time !== "string" || !isInstant(it.time)) return "time"
   if (typeof it.node !== "string" || !isNodeName(it.node)) return "node"
   if (typeof it.cause !== "string" || !ID.test(it.cause)) return "cause"
+  if (it.author !== undefined && !isAuthor(it.author)) return "author"
   if (typeof it.subject !== "string" || familyOf(it.subject) === undefined) return "subject"
   if (!isOrdinal(it.version)) return "version"
   return undefined

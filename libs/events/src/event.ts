@@ -25,6 +25,8 @@ export interface Envelope {
   readonly node: string
   /** Id of the event or command behind it. */
   readonly cause: string
+  /** Who asked for it, where a person did: "http alice", "meridian root". Absent in what a node does by itself. */
+  readonly author?: string
   readonly subject: string
   /** Place in the aggregate, from 1. */
   readonly version: number
@@ -69,6 +71,8 @@ export interface CommandContext {
   readonly now: number
   /** Id of the event or command behind this one; the command itself when absent. */
   readonly cause?: string
+  /** Who asked, for {@link Envelope.author}. */
+  readonly author?: string
 }
 
 /** What an aggregate's state always holds. */
@@ -172,6 +176,7 @@ export class Draft<State extends AggregateState, Event extends Envelope> {
       time: toIso(this.at),
       node: this.#context.node,
       cause: this.#context.cause ?? this.#context.id,
+      ...(this.#context.author === undefined ? {} : { author: this.#context.author }),
       subject: this.#subject,
       version: this.state.version + 1,
       data
@@ -253,6 +258,9 @@ export const isNodeName = (text: string, from = 0): boolean => {
   }
   return true
 }
+
+/** Who may stand in {@link Envelope.author}: 1 to 128 printable characters of ASCII. */
+export const isAuthor = (text: unknown): text is string => typeof text === "string" && /^[\x20-\x7e]{1,128}$/.test(text)
 
 export const Instant = Schema.String.check(
   Schema.makeFilter((text: string) => isInstant(text), { expected: "a UTC time such as 2026-11-21T12:00:00.000Z" })

@@ -84,12 +84,18 @@ describe("the door for events", () => {
       time: [undefined, 5, "2026-11-21", "2026-02-30T00:00:00.000Z", "2026-11-21T12:00:00Z"],
       node: [undefined, "", "Node", "-a", "x".repeat(64)],
       cause: [undefined, "", "\n"],
+      author: [null, 1, "", "a\nb", "ä", "x".repeat(129)],
       subject: [undefined, "", "keys.else", "clock.", "clock.a.b", "members.>"],
       version: [undefined, 0, -1, 2 ** 53]
     }
     for (const [field, values] of Object.entries(broken))
       for (const value of values)
         expect([field, value, reason({ ...sample, [field]: value })]).toEqual([field, value, "malformed"])
+  })
+
+  it("keeps who asked for an event, where somebody did", () => {
+    expect(reason({ ...sample, author: "http alice" })).toBe("accepted")
+    expect(decodeEvent(JSON.stringify({ ...sample, author: "http alice" }))).toMatchObject({ author: "http alice" })
   })
 
   it("says why it refuses", () => {

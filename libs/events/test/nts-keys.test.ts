@@ -299,12 +299,12 @@ describe("NTS master keys", () => {
   })
 
   it("decide the same events for the same command, byte for byte", () => {
-    const context = { id: "fixed", node: "node-a", now: START + 5 * HOUR, cause: "operator" }
+    const context = { id: "fixed", node: "node-a", now: START + 5 * HOUR, cause: "operator", author: "http alice" }
     const once = () => JSON.stringify(ntsKeys.decide(begun().state, rotate(), context))
     expect(once()).toBe(once())
     expect(JSON.parse(once())).toMatchObject({
       events: [
-        { id: "fixed.0", cause: "operator", version: 5, time: toIso(context.now) },
+        { id: "fixed.0", cause: "operator", author: "http alice", version: 5, time: toIso(context.now) },
         { id: "fixed.1", version: 6 }
       ]
     })

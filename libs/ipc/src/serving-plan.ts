@@ -157,8 +157,22 @@ export type SigndPlan = TypeOf<typeof signdPlan>
 /** What it shows the node by. */
 const controlSettings = {
   stateDirectory: path,
-  /** Where HTTP is answered; null: nowhere. `asked`: a line of the configuration says so. `tokenFile`: what every request must bring. */
-  http: nullable(record({ address: text(1, 64), port, asked: flag, tokenFile: nullable(path) })),
+  /**
+   * Where HTTP is answered; null: nowhere. `asked`: a line of the configuration says so. `tokenFile`: what every request must
+   * bring. `operatorsFile`: who may act. `certificateFile`, `keyFile`: both, or plain HTTP. `clientsFile`: authorities of clients.
+   */
+  http: nullable(
+    record({
+      address: text(1, 64),
+      port,
+      asked: flag,
+      tokenFile: nullable(path),
+      operatorsFile: nullable(path),
+      certificateFile: nullable(path),
+      keyFile: nullable(path),
+      clientsFile: nullable(path)
+    })
+  ),
   /** The symmetric key that authenticated mode 6 requests must use (ntp.conf `controlkey`); null: nobody may change anything. */
   controlKey: nullable(whole(1, MAXIMUM_KEY_ID))
 }

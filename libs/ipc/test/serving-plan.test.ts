@@ -118,7 +118,16 @@ const whole: ServingPlan = {
   },
   control: {
     stateDirectory: "/state",
-    http: { address: "127.0.0.1", port: 11_180, asked: true, tokenFile: "/token" },
+    http: {
+      address: "127.0.0.1",
+      port: 11_180,
+      asked: true,
+      tokenFile: "/token",
+      operatorsFile: "/operators",
+      certificateFile: "/cert.pem",
+      keyFile: "/key.pem",
+      clientsFile: null
+    },
     controlKey: 5
   }
 }

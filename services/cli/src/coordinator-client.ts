@@ -1,5 +1,6 @@
 /** Asks the coordinator of a running node over its Unix socket. Every failure is one line that says what to do. */
 import { type IncomingMessage, request } from "node:http"
+import { userInfo } from "node:os"
 import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
@@ -31,7 +32,7 @@ export interface Question {
   readonly method: "GET" | "POST"
   /** With its query, encoded. */
   readonly path: string
-  /** Sent as JSON. */
+  /** Sent as JSON, with who asks. */
   readonly body?: Readonly<Record<string, unknown>>
 }
 
@@ -62,6 +63,21 @@ export async function* askForLines(stateDirectory: string, path: string): AsyncG
 const brokenOff = (stateDirectory: string): CoordinatorUnreachable =>
   new CoordinatorUnreachable(`the coordinator in ${stateDirectory} ended in the middle of its answer; ask again`)
 
+/** Who asks, for the event: the user of this process, and the one behind sudo. */
+const author = (): string => {
+  const name = process.getuid?.() === 0 ? (process.env["SUDO_USER"] ?? "root") : userName()
+  return `meridian ${name}`.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 128)
+}
+
+/** A user may have a number and no name. */
+const userName = (): string => {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? "?"}`
+  }
+}
+
 const open = (stateDirectory: string, question: Question, limit: number | undefined): Promise<IncomingMessage> =>
   new Promise((done, failed) => {
     const { method, path, body } = question
@@ -83,7 +99,7 @@ const open = (stateDirectory: string, question: Question, limit: number | undefi
     )
     asking.on("timeout", () => asking.destroy(Object.assign(new Error("timeout"), { code: "no answer in time" })))
     asking.on("error", (error: NodeJS.ErrnoException) => failed(unreachable(error.code, stateDirectory)))
-    asking.end(body === undefined ? undefined : JSON.stringify(body))
+    asking.end(body === undefined ? undefined : JSON.stringify({ author: author(), ...body }))
   })
 
 const unreachable = (code: string | undefined, stateDirectory: string): CoordinatorUnreachable => {

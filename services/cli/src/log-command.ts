@@ -24,6 +24,7 @@ interface LogLine {
     readonly type: string
     readonly time: string
     readonly node: string
+    readonly author?: string
     readonly subject: string
     readonly version: number
     readonly data: Readonly<Record<string, unknown>>
@@ -46,10 +47,10 @@ const TYPE_WIDTH = 27
 export const describeLine = (line: LogLine, colours?: boolean): string => {
   const { seq, event, quarantined, unread, dropped } = line
   if (event !== undefined) {
-    const { type, time, node, subject, version, data } = event
+    const { type, time, node, author, subject, version, data } = event
     const place = `${subject} ${version}`.padEnd(SUBJECT_WIDTH)
     const head = `${String(seq).padStart(SEQ_WIDTH)}  ${shortTime(time)}  ${place}`
-    return `${printable(head)}  ${paint(printable(type.padEnd(TYPE_WIDTH)), colourOf(type), colours)} ${printable(`${node}: ${describeData(data)}`)}`
+    return `${printable(head)}  ${paint(printable(type.padEnd(TYPE_WIDTH)), colourOf(type), colours)} ${printable(`${node}${author === undefined ? "" : ` (by ${author})`}: ${describeData(data)}`)}`
   }
   if (quarantined !== undefined) {
     const { seq: place, subject, reason, detail } = quarantined

@@ -120,7 +120,7 @@ setInterval(() => {
 if (first.plan.http !== null) {
   // Not loaded where it is off: it takes some megabytes.
   const { openHttp } = await import("./http/open-http.ts")
-  const door = openHttp(first.plan, {
+  const door = await openHttp(first.plan, {
     outcomes,
     current: () => picture.current,
     monotonic: () => clock.monotonic.seconds(),

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import fc from "fast-check"
 import { afterEach, describe, expect, it } from "vitest"
-import { Admission, readToken } from "../src/http/admission.ts"
+import { Admission, type Operators, readToken } from "../src/http/admission.ts"
 import { CoordinatorQuestions } from "../src/http/coordinator-questions.ts"
 import { HttpDoor } from "../src/http/http-server.ts"
 import { unreadyReasons } from "../src/http/readiness.ts"
@@ -57,12 +57,13 @@ const good = (): NodeSnapshot => {
 const open = async (
   snapshot: NodeSnapshot | undefined,
   token?: string,
-  tokenAddress = "127.0.0.1"
+  tokenAddress = "127.0.0.1",
+  operators?: Operators
 ): Promise<{ readonly door: HttpDoor; readonly outcomes: Outcomes; readonly port: number }> => {
   const outcomes = new Outcomes()
   let seconds = 5_000
   const door = new HttpDoor({
-    admission: new Admission(tokenAddress, token),
+    admission: () => new Admission({ address: tokenAddress, token, operators }),
     outcomes,
     coordinator: new CoordinatorQuestions(folder),
     current: () => snapshot,
@@ -177,7 +178,7 @@ describe("JSON", () => {
   it("is there for each resource that is listed", async () => {
     const { port } = await open({ ...good(), clients: clientsOf(3) })
     const { resources } = JSON.parse((await ask(port, "/api/v1/")).body) as { resources: readonly string[] }
-    for (const resource of resources.filter((name) => !/events|cluster|explain/.test(name))) {
+    for (const resource of resources.filter((name) => !/events|cluster|explain|log/.test(name))) {
       const { status, body } = await ask(port, resource)
       expect([resource, status]).toEqual([resource, 200])
       expect(() => JSON.parse(body) as unknown).not.toThrow()
@@ -286,11 +287,11 @@ describe("who may ask", () => {
   it("changes nothing, by whatever method", async () => {
     const { port } = await open(good(), TOKEN)
     for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]) {
-      const { status, headers } = await ask(port, "/api/v1/status", {
-        method,
-        headers: { authorization: `Bearer ${TOKEN}` }
-      })
+      const authorised = { method, headers: { authorization: `Bearer ${TOKEN}` } }
+      const { status, headers } = await ask(port, "/api/v1/status", authorised)
       expect([method, status, headers["allow"]]).toEqual([method, 405, "GET, HEAD"])
+      const act = await ask(port, "/api/v1/keys/rotate", authorised)
+      expect([method, act.status]).toEqual([method, method === "POST" ? 403 : 405])
     }
   })
 })

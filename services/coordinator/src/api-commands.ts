@@ -1,6 +1,6 @@
 /** The API's commands. */
 import * as Effect from "effect/Effect"
-import type { Envelope } from "@meridian/events/event"
+import { type Envelope, isAuthor } from "@meridian/events/event"
 import { defaultPolicy, type PolicyChanges } from "@meridian/events/policy"
 import { type ApiAnswer, ApiError, json, toAnswer } from "./api-answer.ts"
 import { clusterKeyAggregate, memberAggregate, policyAggregate } from "./cluster-fold.ts"
@@ -70,7 +70,7 @@ const asLeader = async (coordinator: Coordinator, path: string, text: string): P
 const rotate = async (leader: Leader, body: Body): Promise<ApiAnswer> => {
   const kind = choice(body, "kind", ["nts", "symmetric"], "nts")
   const events = await Effect.runPromise<ReadonlyArray<Envelope>, unknown>(
-    kind === "nts" ? leader.rotateNts : leader.rotateSymmetric
+    kind === "nts" ? leader.rotateNts(authorOf(body)) : leader.rotateSymmetric(authorOf(body))
   )
   return json(done(events))
 }
@@ -82,8 +82,8 @@ const revoke = async (leader: Leader, body: Body): Promise<ApiAnswer> => {
     throw new ApiError(400, "Malformed", "expected either generation or set")
   const events = await Effect.runPromise<ReadonlyArray<Envelope>, unknown>(
     generation === undefined
-      ? leader.revokeSymmetric(ordinal("set", set), reason)
-      : leader.revokeNts(ordinal("generation", generation), reason)
+      ? leader.revokeSymmetric(ordinal("set", set), reason, authorOf(body))
+      : leader.revokeNts(ordinal("generation", generation), reason, authorOf(body))
   )
   return json(done(events))
 }
@@ -93,7 +93,7 @@ const setDrained = async (coordinator: Coordinator, body: Body, drained: boolean
   const reason = body["reason"] === undefined ? "drained by an operator" : textOf(body, "reason", LONGEST_REASON)
   const command = drained ? { _tag: "Drain" as const, reason } : { _tag: "Undrain" as const }
   const events = await Effect.runPromise(
-    carryOut(writerOf(coordinator), memberAggregate(node), () => Effect.succeed(command))
+    carryOut(writerOf(coordinator), memberAggregate(node), () => Effect.succeed(command), authorOf(body))
   )
   return json(done(events))
 }
@@ -117,8 +117,11 @@ const changePolicy = async (coordinator: Coordinator, body: Body): Promise<ApiAn
       `ntsAead must be ${COOKIE_AEAD}: cookies are sealed with AEAD_AES_SIV_CMAC_256, whatever clients negotiate; what those may is a matter of \`nts aead\` in ntp.conf`
     )
   const events = await Effect.runPromise(
-    carryOut(writerOf(coordinator), policyAggregate, () =>
-      Effect.succeed({ _tag: "Change" as const, changes: changes as PolicyChanges })
+    carryOut(
+      writerOf(coordinator),
+      policyAggregate,
+      () => Effect.succeed({ _tag: "Change" as const, changes: changes as PolicyChanges }),
+      authorOf(body)
     )
   )
   coordinator.nudge()
@@ -142,14 +145,26 @@ const changeClusterKey = async (coordinator: Coordinator, body: Body): Promise<A
     to === current
       ? []
       : await Effect.runPromise(
-          carryOut(writer, clusterKeyAggregate, () => Effect.succeed({ _tag: "StartChange" as const, to }))
+          carryOut(
+            writer,
+            clusterKeyAggregate,
+            () => Effect.succeed({ _tag: "StartChange" as const, to }),
+            authorOf(body)
+          )
         )
   coordinator.nudge()
   return json({ ...done(events), key: to })
 }
 
 const done = (events: ReadonlyArray<Envelope>): { readonly events: ReadonlyArray<unknown> } => ({
-  events: events.map(({ id, type, subject, version, time }) => ({ id, type, subject, version, time }))
+  events: events.map(({ id, type, subject, version, time, author }) => ({
+    id,
+    type,
+    subject,
+    version,
+    time,
+    ...(author === undefined ? {} : { author })
+  }))
 })
 
 const writerOf = ({ writer, leader, settings }: Coordinator): Writer => {
@@ -178,6 +193,13 @@ const textOf = (body: Body, name: string, longest: number): string => {
   const value = body[name]
   if (typeof value === "string" && value.length >= 1 && value.length <= longest) return value
   throw new ApiError(400, "Malformed", `expected ${name}, a text of 1 to ${longest} characters`)
+}
+
+/** Who asks, as whoever may open the socket says. */
+const authorOf = (body: Body): string | undefined => {
+  const { author } = body
+  if (author === undefined || isAuthor(author)) return author
+  throw new ApiError(400, "Malformed", "expected author, 1 to 128 printable characters")
 }
 
 const ordinal = (name: string, value: unknown): number => {

@@ -43,19 +43,22 @@ export interface Writer {
 
 const ATTEMPTS = 12
 
-/** Carries out what `command` makes of the state, which it may look at anew. Returns the events; none where nothing was to do. */
+/**
+ * Carries out what `command` makes of the state, which it may look at anew. Returns the events; none where nothing was to do.
+ * @param author who asked for it, where a person did
+ */
 export const carryOut = <State extends AggregateState, Command, Event extends Envelope, E = never>(
   writer: Writer,
   aggregate: Aggregate<State, Command, Event>,
   command: (state: State, context: CommandContext) => Effect.Effect<Command, E>,
-  cause?: string
+  author?: string
 ): Effect.Effect<ReadonlyArray<Event>, CommandError | E> =>
   Effect.gen(function* () {
     const { log, fold, node, now, newId } = writer
     const { subject, decider } = aggregate
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const state = aggregate.get(fold)
-      const context = { id: newId(), node, now: now(), ...(cause === undefined ? {} : { cause }) }
+      const context = { id: newId(), node, now: now(), ...(author === undefined ? {} : { author }) }
       const wanted = yield* command(state, context)
       // What the state was decided on may have changed while the command was made.
       const decision = yield* Effect.try({

@@ -128,20 +128,28 @@ export class Leader {
   /** Everything that is due. Does nothing without the lease. Steps down where the log says that another has taken over. */
   readonly step: Effect.Effect<void, LeaderError> = Effect.suspend(() => this.#step()).pipe((it) => this.#alone(it))
 
-  readonly rotateNts: Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> = Effect.suspend(() =>
-    this.#asLeader((term) => this.#changeNts(term, { _tag: "Rotate" }))
-  )
-
-  revokeNts(generation: number, reason: string): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
-    return this.#asLeader((term) => this.#changeNts(term, { _tag: "Revoke", generation, reason }))
+  rotateNts(author?: string): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
+    return this.#asLeader((term) => this.#changeNts(term, { _tag: "Rotate" }, author))
   }
 
-  readonly rotateSymmetric: Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> = Effect.suspend(() =>
-    this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Rotate" }))
-  )
+  revokeNts(
+    generation: number,
+    reason: string,
+    author?: string
+  ): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
+    return this.#asLeader((term) => this.#changeNts(term, { _tag: "Revoke", generation, reason }, author))
+  }
 
-  revokeSymmetric(set: number, reason: string): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
-    return this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Revoke", set, reason }))
+  rotateSymmetric(author?: string): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
+    return this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Rotate" }, author))
+  }
+
+  revokeSymmetric(
+    set: number,
+    reason: string,
+    author?: string
+  ): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
+    return this.#asLeader((term) => this.#changeSymmetric(term, { _tag: "Revoke", set, reason }, author))
   }
 
   get mustStandBack(): boolean {
@@ -250,7 +258,7 @@ export class Leader {
     return changingTo !== null && this.#keys.has(changingTo) ? changingTo : (current ?? this.#keys.first)
   }
 
-  #changeNts(term: number, body: NtsBody): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
+  #changeNts(term: number, body: NtsBody, author?: string): Effect.Effect<ReadonlyArray<NtsKeysEvent>, LeaderError> {
     const make = (state: NtsKeysState, context: CommandContext): Effect.Effect<NtsKeysCommand, LeaderError> =>
       Effect.gen({ self: this }, function* () {
         yield* this.#stillHeld()
@@ -260,7 +268,7 @@ export class Leader {
         const needed = generationsNeeded(state, bare, context)
         return { ...bare, supply: yield* this.#mint.generations(needed, this.#under()) }
       })
-    return carryOut(this.#writer, ntsAggregate, make)
+    return carryOut(this.#writer, ntsAggregate, make, author)
   }
 
   /** Whether the rules have anything to say to the time. */
@@ -302,7 +310,11 @@ export class Leader {
     return this.#changeSymmetric(term, first ? { _tag: "Rotate" } : { _tag: "Tick" })
   }
 
-  #changeSymmetric(term: number, body: SymmetricBody): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
+  #changeSymmetric(
+    term: number,
+    body: SymmetricBody,
+    author?: string
+  ): Effect.Effect<ReadonlyArray<SymmetricKeysEvent>, LeaderError> {
     const make = (
       state: SymmetricKeysState,
       context: CommandContext
@@ -313,7 +325,7 @@ export class Leader {
         const needed = setNeeded(state, bare, context)
         return needed === undefined ? bare : { ...bare, supply: yield* this.#mint.set(needed, this.#under()) }
       })
-    return carryOut(this.#writer, symmetricAggregate, make)
+    return carryOut(this.#writer, symmetricAggregate, make, author)
   }
 
   /** Asked after the moment of the decision was taken, so that a clock that is stepped in between is noticed. */

@@ -235,7 +235,7 @@ export const runSchedule = async (seed: number): Promise<void> => {
     else if (dice < 0.73) node.boot()
     else if (dice < 0.78) node.save()
     else if (dice < 0.82) stepClock(node, chance)
-    else if (dice < 0.92) await node.attempt(node.leader.rotateNts)
+    else if (dice < 0.92) await node.attempt(node.leader.rotateNts())
     else
       await node.attempt(node.leader.revokeNts(Math.max(1, node.fold.nts.next - 1 - Math.floor(chance() * 3)), "seed"))
     if (step === 0) node.believes = world.revisions += 1

@@ -45,15 +45,21 @@ const autokeyFiles = ({ autokey, sources, discipline }: Settings): AutokeyFiles 
   }
 }
 
-const httpPlan = ({ place, tokenFile }: Settings["http"]): NodePlan["http"] =>
+const httpPlan = ({ place, files }: Settings["http"]): NodePlan["http"] =>
   place.value === undefined
     ? null
     : {
         address: place.value.address,
         port: place.value.port,
         asked: place.origin.kind !== "default",
-        tokenFile: tokenFile.value === undefined ? null : resolve(tokenFile.value)
+        tokenFile: absolute(files.value.token),
+        operatorsFile: absolute(files.value.operators),
+        certificateFile: absolute(files.value.cert),
+        keyFile: absolute(files.value.key),
+        clientsFile: absolute(files.value.clients)
       }
+
+const absolute = (file: string | undefined): string | null => (file === undefined ? null : resolve(file))
 
 const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): NtsPlan | undefined => {
   if (!nts.enabled.value) return undefined

@@ -1,12 +1,18 @@
 /**
- * What the coordinator alone knows, asked for over its socket: the cluster, and what was true at a moment. Nothing else of that
- * door is reached from here, which gives keys away and takes commands.
+ * What the coordinator alone knows and does, asked for over its socket: the cluster, the log, what was true at a moment, and
+ * the acts of operators. Nothing else of that door is reached from here, which gives keys away and takes other commands.
  */
 import { request } from "node:http"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { parseClusterState } from "./cluster-answer.ts"
+import type { OperatorAct } from "./operator-acts.ts"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
 
 const SOCKET_NAME = "coordinator.sock"
 const PATIENCE_MS = 5_000
+/** Longer than an append may take, so that the coordinator's own answer comes first. */
+const ACT_PATIENCE_MS = 30_000
 const LONGEST_ANSWER = 4 << 20
 /** At the same time; explaining reads the log. */
 const MOST_QUESTIONS = 4
@@ -17,10 +23,25 @@ export interface CoordinatorAnswer {
   readonly body: string
 }
 
-const problem = (status: number, message: string): CoordinatorAnswer => ({
+export interface LogQuestion {
+  /** Place of the first event, from 1. */
+  readonly from: number
+  /** A subject or a family. */
+  readonly subject: string | undefined
+  /** Lines at most. */
+  readonly limit: number
+  /** The last lines instead of the first. */
+  readonly isLast: boolean
+  /** Whether what nodes say of themselves every minute is left out. */
+  readonly isQuiet: boolean
+}
+
+export const problem = (status: number, message: string): CoordinatorAnswer => ({
   status,
   body: JSON.stringify({ error: { message } })
 })
+
+const silent = problem(503, "the coordinator does not answer; ask again")
 
 export class CoordinatorQuestions {
   readonly #path: string
@@ -31,28 +52,45 @@ export class CoordinatorQuestions {
   }
 
   state(): Promise<CoordinatorAnswer> {
-    return this.#ask("/state")
+    return this.#alone(() => this.#read("/state"))
+  }
+
+  /** The cluster as the node has folded it; undefined while the coordinator does not answer. */
+  async cluster(): Promise<ClusterState | undefined> {
+    const { status, body } = await this.state()
+    return status === 200 ? parseClusterState(body) : undefined
   }
 
   /** @param at as the coordinator reads it; undefined for now */
   explain(at: string | undefined): Promise<CoordinatorAnswer> {
-    return this.#ask(at === undefined ? "/explain" : `/explain?at=${encodeURIComponent(at)}`)
+    return this.#alone(() => this.#read(at === undefined ? "/explain" : `/explain?at=${encodeURIComponent(at)}`))
   }
 
-  async #ask(path: "/state" | `/explain${string}`): Promise<CoordinatorAnswer> {
+  /** Some lines of the log, `{"lines": […]}`, without the boxes that hold keys. */
+  log(question: LogQuestion): Promise<CoordinatorAnswer> {
+    return this.#alone(() => this.#readLog(question))
+  }
+
+  /** Carries out what an operator asked for. @param author who that is, for the event */
+  act({ command, arguments: given }: OperatorAct, author: string): Promise<CoordinatorAnswer> {
+    return this.#alone(() => this.#read(command, JSON.stringify({ ...given, author })))
+  }
+
+  async #alone(read: () => Promise<CoordinatorAnswer>): Promise<CoordinatorAnswer> {
     if (this.#open >= MOST_QUESTIONS) return problem(503, "too many questions at once; ask again")
     this.#open += 1
     try {
-      return await this.#read(path)
+      return await read()
     } finally {
       this.#open -= 1
     }
   }
 
-  #read(path: string): Promise<CoordinatorAnswer> {
+  /** @param body what is posted; undefined: it is asked for */
+  #read(path: string, body?: string): Promise<CoordinatorAnswer> {
+    const [method, timeout] = body === undefined ? ["GET", PATIENCE_MS] : ["POST", ACT_PATIENCE_MS]
     return new Promise((done) => {
-      const silent = problem(503, "the coordinator does not answer; ask again")
-      const asking = request({ socketPath: this.#path, path, agent: false, timeout: PATIENCE_MS }, (response) => {
+      const asking = request({ socketPath: this.#path, path, method, agent: false, timeout }, (response) => {
         const chunks: Buffer[] = []
         let length = 0
         response.on("data", (chunk: Buffer) => {
@@ -70,7 +108,52 @@ export class CoordinatorQuestions {
       })
       asking.on("timeout", () => asking.destroy())
       asking.on("error", () => done(silent))
+      asking.end(body)
+    })
+  }
+
+  #readLog({ from, subject, limit, isLast, isQuiet }: LogQuestion): Promise<CoordinatorAnswer> {
+    const query = new URLSearchParams({ from: String(from), ...(subject === undefined ? {} : { subject }) })
+    const path = `/log?${query.toString()}`
+    return new Promise((done) => {
+      const asking = request({ socketPath: this.#path, path, agent: false, timeout: PATIENCE_MS }, (response) => {
+        if (response.statusCode !== 200) {
+          response.resume()
+          return done(problem(response.statusCode ?? 502, "the log cannot be read so; check from and subject"))
+        }
+        const lines: string[] = []
+        let length = 0
+        const finish = (): void => done({ status: 200, body: `{"lines":[${lines.join(",")}]}` })
+        const reading = createInterface({ input: response, crlfDelay: Infinity })
+        reading.on("line", (line) => {
+          if (line === "" || (isQuiet && HEARTBEAT.test(line))) return
+          const text = withoutBoxes(line)
+          length += text.length
+          lines.push(text)
+          if (isLast && lines.length > limit) length -= lines.shift()?.length ?? 0
+          if (length <= LONGEST_ANSWER && (isLast || lines.length < limit)) return
+          reading.close()
+          response.destroy()
+          finish()
+        })
+        reading.on("close", finish)
+        response.on("error", () => reading.close())
+      })
+      asking.on("timeout", () => asking.destroy())
+      asking.on("error", () => done(silent))
       asking.end()
     })
+  }
+}
+
+const HEARTBEAT = /"type":"Member(?:Heartbeat|Summarised)"/
+
+/** Sealed keys are no use to a reader, and nobody needs to hold them. A line that is no JSON is none of the coordinator's. */
+const withoutBoxes = (line: string): string => {
+  if (!line.includes('"sealed"')) return line
+  try {
+    return JSON.stringify(JSON.parse(line), (name, value: unknown) => (name === "sealed" ? undefined : value))
+  } catch {
+    return "{}"
   }
 }

@@ -1,18 +1,27 @@
 /**
- * The HTTP door of the node: metrics, health, JSON and the page. It only shows; there is no request that changes
- * anything. Every request is bounded in size, time and number, and has one outcome that is counted.
+ * The HTTP door of the node: metrics, health, JSON, the page, and the acts of operators where the configuration names any.
+ * Every request is bounded in size, time and number, and has one outcome that is counted.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse
+} from "node:http"
 import type { Socket } from "node:net"
+import type { TLSSocket } from "node:tls"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import type { Outcomes } from "../outcomes.ts"
 import { QueryLimit } from "../query-limit.ts"
 import type { Admission } from "./admission.ts"
-import { answerApi, API, wrong } from "./api.ts"
-import type { CoordinatorQuestions } from "./coordinator-questions.ts"
+import { answerApi, API } from "./api.ts"
+import { type CoordinatorQuestions, problem } from "./coordinator-questions.ts"
 import { EventStream, pictureEvent } from "./event-stream.ts"
 import { CONTENT_TYPES, expose, formatFor } from "./exposition.ts"
 import { metrics, type OwnFigures } from "./node-metrics.ts"
+import { actOf, OperatorDoor } from "./operator-door.ts"
 import { pageFile } from "./page-files.ts"
 import { unreadyReasons } from "./readiness.ts"
 
@@ -37,8 +46,12 @@ const HEADERS = {
 const JSON_TYPE = "application/json; charset=utf-8"
 const TEXT_TYPE = "text/plain; charset=utf-8"
 
+/** As `createServer` of node:http; HTTPS brings its own. */
+export type MakeServer = (options: ServerOptions, listener: RequestListener) => Server
+
 export interface HttpParts {
-  readonly admission: Admission
+  /** As the files that say so are now. */
+  readonly admission: () => Admission
   readonly outcomes: Outcomes
   readonly coordinator: CoordinatorQuestions
   readonly current: () => NodeSnapshot | undefined
@@ -52,10 +65,12 @@ export class HttpDoor {
   readonly #parts: HttpParts
   readonly #streams = new EventStream()
   readonly #limit = new QueryLimit()
+  readonly #operators: OperatorDoor
 
-  constructor(parts: HttpParts) {
+  constructor(parts: HttpParts, makeServer: MakeServer = createServer) {
     this.#parts = parts
-    this.server = createServer(
+    this.#operators = new OperatorDoor(parts.coordinator, parts.monotonic)
+    this.server = makeServer(
       {
         maxHeaderSize: LONGEST_HEADERS,
         requestTimeout: REQUEST_MS,
@@ -66,6 +81,7 @@ export class HttpDoor {
     )
     this.server.maxConnections = MOST_CONNECTIONS
     this.server.on("clientError", (_error, socket) => this.#refuseBroken(socket as Socket))
+    this.server.on("tlsClientError", () => parts.outcomes.count("http-tls-failed"))
     this.server.on("drop", () => parts.outcomes.count("http-too-many-connections"))
     this.server.on("checkExpectation", (asked, response) => void this.#serve(asked, response))
     this.server.on("connect", (_asked, socket) => this.#refuseBroken(socket as Socket))
@@ -101,33 +117,42 @@ export class HttpDoor {
     } catch {
       this.#parts.outcomes.count("http-failed")
       if (response.headersSent) response.destroy()
-      else send(response, 500, JSON_TYPE, wrong("this could not be answered; the node's log may say more"))
+      else send(response, 500, JSON_TYPE, problem(500, "this could not be answered; the node's log may say more").body)
     }
   }
 
   /** The outcome's name. */
   async #answer(asked: IncomingMessage, response: ServerResponse): Promise<string> {
-    const { admission } = this.#parts
+    const admission = this.#parts.admission()
     const { method, url = "/", headers } = asked
     // What a body holds is of no interest here; the connection that brings one ends with the answer.
     if (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined)
       response.shouldKeepAlive = false
     const refuse = (status: number, message: string, outcome: string): string => {
-      send(response, status, JSON_TYPE, wrong(message))
+      send(response, status, JSON_TYPE, problem(status, message).body)
       return outcome
     }
     if (!this.#limit.allows(asked.socket.remoteAddress ?? "", this.#parts.monotonic()))
       return refuse(429, "too many requests; ask less often", "rate-limited")
-    if (method !== "GET" && method !== "HEAD") {
-      response.setHeader("allow", "GET, HEAD")
-      return refuse(405, "nothing can be changed here; expected GET or HEAD", "method")
-    }
     if (url.length > LONGEST_URL) return refuse(414, `a path has at most ${LONGEST_URL} characters`, "too-long")
-    if (!admission.isOurs(headers.host))
-      return refuse(421, "expected a Host that names this node's own address, such as localhost", "other-host")
     const cut = url.indexOf("?")
     const path = cut === -1 ? url : url.slice(0, cut)
-    const isAuthorised = admission.isAuthorised(headers.authorization)
+    const act = path.startsWith(API) ? actOf(path.slice(API.length)) : undefined
+    if (act === undefined ? method !== "GET" && method !== "HEAD" : method !== "POST") {
+      const allowed = act === undefined ? "GET, HEAD" : "POST"
+      response.setHeader("allow", allowed)
+      return refuse(405, `expected ${allowed} of this path`, "method")
+    }
+    if (!admission.isOurs(headers.host))
+      return refuse(421, "expected a Host that names this node's own address, such as localhost", "other-host")
+    if (act !== undefined) {
+      const { status, body, outcome } = await this.#operators.act(act, admission, asked)
+      if (status === 401) response.setHeader("www-authenticate", "Bearer")
+      send(response, status, JSON_TYPE, body)
+      return outcome
+    }
+    const isCertified = (asked.socket as Partial<TLSSocket>).authorized === true
+    const isAuthorised = admission.mayRead(headers.authorization, isCertified)
     if (path === "/healthz" || path === "/readyz") return this.#health(path, isAuthorised, response)
     const file = pageFile(path)
     if (file !== undefined) {
@@ -139,10 +164,16 @@ export class HttpDoor {
       return refuse(401, "expected 'Authorization: Bearer TOKEN' with the node's token", "unauthorised")
     }
     if (path === "/metrics") return this.#metrics(headers.accept, response)
-    if (path === `${API}/events`) return this.#events(method, response)
+    if (path === `${API}/events`) return this.#events(method === "HEAD", response)
     const query = new URLSearchParams(cut === -1 ? "" : url.slice(cut + 1))
     const answer = path.startsWith(API)
-      ? await answerApi(path, query, this.#parts.current(), this.#parts.coordinator)
+      ? await answerApi(path, query, {
+          snapshot: this.#parts.current(),
+          coordinator: this.#parts.coordinator,
+          operators: this.#operators,
+          operator: admission.operator(headers.authorization),
+          mayAct: admission.hasOperators
+        })
       : undefined
     if (answer === undefined)
       return refuse(404, `no such resource; expected /, /metrics, /healthz, /readyz or ${API}/…`, "unknown")
@@ -172,15 +203,15 @@ export class HttpDoor {
     return "metrics"
   }
 
-  #events(method: string, response: ServerResponse): string {
-    if (method === "HEAD") {
+  #events(isHead: boolean, response: ServerResponse): string {
+    if (isHead) {
       send(response, 200, "text/event-stream; charset=utf-8", "")
       return "events"
     }
     const snapshot = this.#parts.current()
     const first = snapshot === undefined ? "" : pictureEvent(snapshot, this.#unready())
     if (this.#streams.add(response, HEADERS, first)) return "events"
-    send(response, 503, JSON_TYPE, wrong("too many event streams are open"))
+    send(response, 503, JSON_TYPE, problem(503, "too many event streams are open").body)
     return "too-many-streams"
   }
 }

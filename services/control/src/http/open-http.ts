@@ -1,9 +1,10 @@
 /** Opens the HTTP door where the plan says, and tries again where another process has the address. */
 import type { ControlPlan } from "@meridian/ipc/serving-plan"
-import { processorSeconds } from "./processor-time.ts"
-import { Admission, readToken } from "./admission.ts"
+import { readToken } from "./admission.ts"
 import { CoordinatorQuestions } from "./coordinator-questions.ts"
-import { HttpDoor, type HttpParts } from "./http-server.ts"
+import { Credentials } from "./credentials.ts"
+import { HttpDoor, type HttpParts, type MakeServer } from "./http-server.ts"
+import { processorSeconds } from "./processor-time.ts"
 
 const RETRY_MS = 10_000
 
@@ -12,28 +13,44 @@ export interface Surroundings extends Pick<HttpParts, "outcomes" | "current" | "
   readonly warn: (message: string) => void
 }
 
+type HttpPlan = NonNullable<ControlPlan["http"]>
+
 /**
- * Undefined where nothing is to be served, or the token cannot be read. A node that serves time must not fail over this, so
- * that what goes wrong is said and no more.
+ * Undefined where nothing is to be served, or token or certificate cannot be read. A node that serves time must not fail over
+ * this, so that what goes wrong is said and no more.
  */
-export const openHttp = (
+export const openHttp = async (
   { http, stateDirectory }: Pick<ControlPlan, "http" | "stateDirectory">,
   { memory, warn, ...parts }: Surroundings
-): HttpDoor | undefined => {
+): Promise<HttpDoor | undefined> => {
   if (http === null) return undefined
-  let token: string | undefined
+  let makeServer: MakeServer | undefined
   try {
-    token = http.tokenFile === null ? undefined : readToken(http.tokenFile)
+    if (http.tokenFile !== null) readToken(http.tokenFile)
+    makeServer = await httpsMaker(http, warn)
   } catch (error) {
     warn(`HTTP is not served: ${(error as Error).message}`)
     return undefined
   }
-  const door = new HttpDoor({
-    ...parts,
-    admission: new Admission(http.address, token),
-    coordinator: new CoordinatorQuestions(stateDirectory),
-    own: () => ({ rss: memory(), processorSeconds })
-  })
+  const credentials = new Credentials(
+    {
+      address: http.address,
+      tokenFile: http.tokenFile,
+      operatorsFile: http.operatorsFile,
+      takesCertificates: http.clientsFile !== null
+    },
+    parts.monotonic,
+    warn
+  )
+  const door = new HttpDoor(
+    {
+      ...parts,
+      admission: () => credentials.admission,
+      coordinator: new CoordinatorQuestions(stateDirectory),
+      own: () => ({ rss: memory(), processorSeconds })
+    },
+    makeServer
+  )
   listen(door, http, (reason) => {
     // Several nodes on one machine have the same default; the first has it, and nobody asked for the others'.
     if (http.asked) warn(`HTTP is not served on ${http.address} port ${http.port} yet: ${reason}`)
@@ -42,11 +59,15 @@ export const openHttp = (
   return door
 }
 
-const listen = (
-  door: HttpDoor,
-  { address, port }: NonNullable<ControlPlan["http"]>,
-  failed: (reason: string) => void
-): void => {
+/** Undefined: plain HTTP. TLS is not loaded where nobody asked for it: it takes some megabytes. */
+const httpsMaker = async (http: HttpPlan, warn: (message: string) => void): Promise<MakeServer | undefined> => {
+  const { certificateFile, keyFile, clientsFile } = http
+  if (certificateFile === null || keyFile === null) return undefined
+  const { makeHttps } = await import("./https.ts")
+  return makeHttps({ certificateFile, keyFile, clientsFile }, warn)
+}
+
+const listen = (door: HttpDoor, { address, port }: HttpPlan, failed: (reason: string) => void): void => {
   const { server } = door
   let isTold = false
   server.on("error", ({ code = "unknown error" }: NodeJS.ErrnoException) => {
