@@ -1,32 +1,24 @@
-/** What the process that answers Autokey's requests tells its supervisor. */
-import { isCounts, isRecord } from "./message.ts"
+/** What the process that answers Autokey's requests tells its supervisor. Counts are totals since it started and only grow. */
+import { type FromService, readerOf } from "./service-messages.ts"
+import { count, counts, record, type TypeOf, words } from "./shape.ts"
 
-export interface AutokeyReport {
-  readonly type: "report"
+const figures = {
   /** Packets by what became of them; the reasons are in services/autokey/src/answering.ts. */
-  readonly outcomes: Readonly<Record<string, number>>
-  readonly received: number
-  readonly replied: number
+  outcomes: counts,
+  received: count,
+  replied: count
+}
+export const autokeyFigures = record(figures)
+
+const autokeyReport = record({
+  type: words("report"),
+  ...figures,
   /** bytes */
-  readonly rss: number
-}
+  rss: count
+})
+export type AutokeyReport = TypeOf<typeof autokeyReport>
 
-export type FromAutokey =
-  | AutokeyReport
-  | { readonly type: "ready" }
-  | { readonly type: "warning"; readonly message: string }
-export type ToAutokey = { readonly type: "drain" }
+export type FromAutokey = FromService<AutokeyReport>
 
-/** Reads a message from the process; undefined when it is none of ours. */
-export const parseFromAutokey = (message: unknown): FromAutokey | undefined => {
-  if (!isRecord(message)) return undefined
-  const { type, outcomes, received, replied, rss } = message
-  if (type === "ready") return { type }
-  if (type === "warning" && typeof message["message"] === "string") return { type, message: message["message"] }
-  if (type !== "report" || !isCounts(outcomes)) return undefined
-  return [received, replied, rss].every(Number.isFinite) ? (message as unknown as AutokeyReport) : undefined
-}
-
-/** Reads a message from the supervisor; undefined when it is none of ours. */
-export const parseToAutokey = (message: unknown): ToAutokey | undefined =>
-  isRecord(message) && message["type"] === "drain" ? { type: "drain" } : undefined
+/** Reads a message from the process; undefined when it is none of ours. @throws InvalidMessage */
+export const parseFromAutokey = readerOf(autokeyReport)

@@ -3,82 +3,55 @@
  * travel as structured clones.
  */
 import { isRecord } from "./message.ts"
+import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
+import { count, counts, fits, flag, record, rule, type Shape, text, type TypeOf, words } from "./shape.ts"
+
+const actArguments: Shape<Readonly<Record<string, string | number | boolean>>> = rule(
+  record({}) as unknown as Shape<Readonly<Record<string, string | number | boolean>>>,
+  "texts, numbers and flags by name",
+  (value) => Object.values(value).every((it) => ["string", "number", "boolean"].includes(typeof it))
+)
 
 /** Something an operator may do from outside: `name` says what, `arguments` to what. Each is judged by the supervisor. */
-export interface ActMessage {
-  readonly type: "act"
+const actMessage = record({
+  type: words("act"),
   /** Names the answer. */
-  readonly id: number
-  readonly name: string
-  readonly arguments: Readonly<Record<string, string | number | boolean>>
+  id: count,
+  name: text(1, 64),
+  arguments: actArguments,
   /** Who asked, for the event log: "ntpq key 5", "chronyc". */
-  readonly author: string
-}
+  author: text(1, 256)
+})
+export type ActMessage = TypeOf<typeof actMessage>
 
-export interface ActedMessage {
-  readonly type: "acted"
-  readonly id: number
-  readonly ok: boolean
+const actedMessage = record({
+  type: words("acted"),
+  id: count,
+  ok: flag,
   /** What was done or why not, one sentence. */
-  readonly message: string
-}
+  message: text(0, 65_536)
+})
+export type ActedMessage = TypeOf<typeof actedMessage>
 
-export interface ControlReport {
-  readonly type: "report"
+const controlReport = record({
+  type: words("report"),
   /** Requests at its doors by what became of them: `mode6-answered`, `chronyc-refused`, … */
-  readonly outcomes: Readonly<Record<string, number>>
+  outcomes: counts,
   /** bytes */
-  readonly rss: number
-  readonly heapUsed: number
-}
+  rss: count,
+  heapUsed: count
+})
+export type ControlReport = TypeOf<typeof controlReport>
 
-export interface ControlReady {
-  readonly type: "ready"
-}
+export type FromControl = FromService<ControlReport, ActMessage>
+export type ToControl = ActedMessage | DrainMessage
 
-/** Something an operator should read, said once per cause. */
-export interface ControlWarning {
-  readonly type: "warning"
-  readonly message: string
-}
-
-/** Answer what waits, exit. */
-export interface DrainControl {
-  readonly type: "drain"
-}
-
-export type FromControl = ControlReady | ControlReport | ControlWarning | ActMessage
-export type ToControl = ActedMessage | DrainControl
-
-/** Reads a message from the control process; undefined when it is none of ours. */
-export const parseFromControl = (message: unknown): FromControl | undefined => {
-  if (!isRecord(message)) return undefined
-  const { type, outcomes, rss, id, name, author } = message
-  if (type === "ready") return { type }
-  if (type === "warning" && typeof message["message"] === "string") return { type, message: message["message"] }
-  if (type === "report" && isRecord(outcomes) && Number.isFinite(rss)) return message as unknown as ControlReport
-  if (
-    type === "act" &&
-    Number.isInteger(id) &&
-    typeof name === "string" &&
-    typeof author === "string" &&
-    isRecord(message["arguments"])
-  )
-    return message as unknown as ActMessage
-  return undefined
-}
+/** Reads a message from the control process; undefined when it is none of ours. @throws InvalidMessage */
+export const parseFromControl = readerOf(controlReport, { act: actMessage })
 
 /** Reads a message from the supervisor; undefined when it is none of ours. */
 export const parseToControl = (message: unknown): ToControl | undefined => {
   if (!isRecord(message)) return undefined
-  switch (message["type"]) {
-    case "drain":
-      return { type: "drain" }
-    case "acted":
-      return Number.isInteger(message["id"]) && typeof message["ok"] === "boolean"
-        ? (message as unknown as ActedMessage)
-        : undefined
-    default:
-      return undefined
-  }
+  if (message["type"] === "drain") return { type: "drain" }
+  return fits(actedMessage, message) ? message : undefined
 }

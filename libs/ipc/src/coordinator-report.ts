@@ -4,62 +4,43 @@
  */
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { isRecord } from "./message.ts"
+import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
 import { servingKeys } from "./serving-plan.ts"
-import { read } from "./shape.ts"
+import { count, flag, nullable, record, text, type TypeOf, words } from "./shape.ts"
 
-export interface CoordinatorReport {
-  readonly type: "report"
+const coordinatorReport = record({
+  type: words("report"),
   /** The node that leads as far as the log tells, null before the first. */
-  readonly leader: string | null
+  leader: nullable(text(0, 64)),
   /** Whether it is this one. */
-  readonly leading: boolean
+  leading: flag,
   /** Fencing term of the leader, 0 before the first. */
-  readonly term: number
+  term: count,
   /** Place in the log up to which events are folded in. */
-  readonly foldedSeq: number
+  foldedSeq: count,
   /** Last place of the log that is known of; behind it by `lastSeq - foldedSeq` at most. */
-  readonly lastSeq: number
+  lastSeq: count,
   /** Which store keeps the log; null while it is out of reach. */
-  readonly adapter: "memory" | "sqlite" | "jetstream" | null
+  adapter: nullable(words("memory", "sqlite", "jetstream")),
   /** Whether traffic may be sent to this node, leaving draining aside. */
-  readonly ready: boolean
+  ready: flag,
   /** An operator took the node out. */
-  readonly drained: boolean
+  drained: flag,
   /** Why it is not ready; empty when it is. */
-  readonly reason: string
+  reason: text(0, 65_536),
   /** Commits put aside when read, and events that did not follow from the state. */
-  readonly quarantined: number
+  quarantined: count,
   /** Clock events lost while the log was out of reach. */
-  readonly clockEventsDropped: number
+  clockEventsDropped: count,
   /** bytes */
-  readonly rss: number
+  rss: count,
   /** bytes */
-  readonly heapUsed: number
-}
+  heapUsed: count
+})
+export type CoordinatorReport = TypeOf<typeof coordinatorReport>
 
-/** It has sent the keys, or a warning that says what it waits for. */
-export interface CoordinatorReady {
-  readonly type: "ready"
-}
-
-/** It gave up its lease and saved what it knows; it exits by itself. */
-export interface CoordinatorDrained {
-  readonly type: "drained"
-  readonly report: CoordinatorReport
-}
-
-/** Something an operator should read, said once per cause. */
-export interface CoordinatorWarning {
-  readonly type: "warning"
-  readonly message: string
-}
-
-export type FromCoordinator =
-  | CoordinatorReady
-  | CoordinatorReport
-  | CoordinatorDrained
-  | CoordinatorWarning
-  | ServingKeys
+/** `drained`: it gave up its lease and saved what it knows. */
+export type FromCoordinator = FromService<CoordinatorReport, ServingKeys>
 
 /** How the node is, every few seconds. */
 export interface HealthMessage {
@@ -76,41 +57,13 @@ export interface ClockEventsMessage {
   readonly events: readonly { readonly _tag: string }[]
 }
 
-/** Give up the lease, save, report, exit. */
-export interface DrainCoordinator {
-  readonly type: "drain"
-}
-
-export type ToCoordinator = HealthMessage | ClockEventsMessage | DrainCoordinator
+export type ToCoordinator = HealthMessage | ClockEventsMessage | DrainMessage
 
 /** Most clock events in one message. */
 export const MAX_CLOCK_EVENTS = 256
 
-const isReport = (value: unknown): value is CoordinatorReport => {
-  if (!isRecord(value) || value["type"] !== "report") return false
-  const { leader, leading, adapter, ready, drained, reason } = value
-  const counts = ["term", "foldedSeq", "lastSeq", "quarantined", "clockEventsDropped", "rss", "heapUsed"]
-  return (
-    (leader === null || typeof leader === "string") &&
-    (adapter === null || adapter === "memory" || adapter === "sqlite" || adapter === "jetstream") &&
-    [leading, ready, drained].every((flag) => typeof flag === "boolean") &&
-    typeof reason === "string" &&
-    counts.every((name) => Number.isFinite(value[name]))
-  )
-}
-
-/** Reads a message from a coordinator; undefined when it is none of these. @throws InvalidMessage for keys that cannot be */
-export const parseFromCoordinator = (message: unknown): FromCoordinator | undefined => {
-  if (!isRecord(message)) return undefined
-  if (message["type"] === "keys") return read(servingKeys, "keys", message)
-  if (message["type"] === "ready") return { type: "ready" }
-  if (message["type"] === "warning" && typeof message["message"] === "string")
-    return { type: "warning", message: message["message"] }
-  if (isReport(message)) return message
-  if (message["type"] === "drained" && isReport(message["report"]))
-    return { type: "drained", report: message["report"] }
-  return undefined
-}
+/** Reads a message from a coordinator; undefined when it is none of these. @throws InvalidMessage */
+export const parseFromCoordinator = readerOf(coordinatorReport, { keys: servingKeys })
 
 const isCount = (value: unknown, most: number): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most

@@ -3,7 +3,10 @@
  * process started and only grow; rates are the reader's business. Messages travel as structured clones, because keys are
  * bytes.
  */
-import { addCounts, isCounts, isRecord } from "./message.ts"
+import { isRecord } from "./message.ts"
+import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
+import { count, counts, finite, list, optional, record, text, type TypeOf, words } from "./shape.ts"
+import { sumOf, zeroOf } from "./sums.ts"
 
 /** The certificate that a node without a configured one makes for itself, in its state directory. */
 export const DEVELOPMENT_CERTIFICATE_NAME = "nts-development-certificate.pem"
@@ -34,76 +37,54 @@ export const connectionOutcomes = [
 ] as const
 export type ConnectionOutcome = (typeof connectionOutcomes)[number]
 
-export interface NtsKeCounters {
+/** Seconds. */
+const time = record({ wall: finite(0), cpu: finite(0) })
+
+export const ntsKeCounters = record({
   /** Connections taken from the kernel. Equals the sum of `outcomes` and the connections that are still undecided. */
-  readonly accepted: number
+  accepted: count,
   /**
    * By how each ended: "agreed", a {@link ConnectionOutcome}, or why the request was declined or refused (reasons of
    * libs/auth nts-ke-server.ts).
    */
-  readonly outcomes: Readonly<Record<string, number>>
+  outcomes: counts,
   /** Agreements by the algorithm's registry name, as "AES_SIV_CMAC_256". */
-  readonly agreed: Readonly<Record<string, number>>
+  agreed: counts,
   /** Cookies handed out. */
-  readonly cookies: number
+  cookies: count,
   /** Handshakes that named a server no certificate is for; they got the first certificate. */
-  readonly unknownServerNames: number
-  /** Seconds that connections took, by how they ended; absent where they are not measured. */
-  readonly time?: NtsKeTime
-}
+  unknownServerNames: count,
+  /** What connections took, by how they ended; absent where it is not measured. */
+  time: optional(record({ good: time, nossl: time, bad: time }))
+})
+export type NtsKeCounters = TypeOf<typeof ntsKeCounters>
 
-export interface NtsKeTime {
-  readonly good: { readonly wall: number; readonly cpu: number }
-  readonly nossl: { readonly wall: number; readonly cpu: number }
-  readonly bad: { readonly wall: number; readonly cpu: number }
-}
-
-export interface CertificateStatus {
+const certificateStatus = record({
   /** DNS names and addresses it is for. */
-  readonly names: readonly string[]
+  names: list(text(0, 65_535), 65_535),
   /** Unix seconds */
-  readonly notAfter: number
+  notAfter: finite(),
   /** SHA-256 of the certificate, lower-case hexadecimal. */
-  readonly fingerprint: string
-}
+  fingerprint: text(1, 128)
+})
+export type CertificateStatus = TypeOf<typeof certificateStatus>
 
-export interface NtsKeReport {
-  readonly type: "report"
-  readonly counters: NtsKeCounters
+const ntsKeReport = record({
+  type: words("report"),
+  counters: ntsKeCounters,
   /** Connections open at this moment. */
-  readonly open: number
+  open: count,
   /** Who speaks TLS: the addon, or node:tls where it cannot. */
-  readonly tls: "native" | "node"
+  tls: words("native", "node"),
   /** bytes */
-  readonly rss: number
+  rss: count,
   /** bytes */
-  readonly heapUsed: number
-  readonly certificates: readonly CertificateStatus[]
-}
+  heapUsed: count,
+  certificates: list(certificateStatus, 65_535)
+})
+export type NtsKeReport = TypeOf<typeof ntsKeReport>
 
-/** It listens from now on. */
-export interface NtsKeReady {
-  readonly type: "ready"
-}
-
-/** It stopped listening and finished what was open, its last counters inside; it exits by itself. */
-export interface NtsKeDrained {
-  readonly type: "drained"
-  readonly report: NtsKeReport
-}
-
-/** Something an operator should read, said once per cause. */
-export interface NtsKeWarning {
-  readonly type: "warning"
-  readonly message: string
-}
-
-export type FromNtsKe = NtsKeReady | NtsKeReport | NtsKeDrained | NtsKeWarning
-
-/** Stop listening, finish what is open, report, exit. */
-export interface DrainMessage {
-  readonly type: "drain"
-}
+export type FromNtsKe = FromService<NtsKeReport>
 
 /** Read the certificates again, whether or not their files seem changed. */
 export interface ReloadMessage {
@@ -112,39 +93,8 @@ export interface ReloadMessage {
 
 export type ToNtsKe = DrainMessage | ReloadMessage
 
-const isCertificateStatus = (value: unknown): boolean =>
-  isRecord(value) &&
-  Array.isArray(value["names"]) &&
-  value["names"].every((name) => typeof name === "string") &&
-  Number.isFinite(value["notAfter"]) &&
-  typeof value["fingerprint"] === "string"
-
-const isReport = (value: unknown): value is NtsKeReport => {
-  if (!isRecord(value) || value["type"] !== "report" || !isRecord(value["counters"])) return false
-  const { accepted, outcomes, agreed, cookies, unknownServerNames } = value["counters"]
-  return (
-    [accepted, cookies, unknownServerNames, value["open"], value["rss"], value["heapUsed"]].every((count) =>
-      Number.isFinite(count)
-    ) &&
-    (value["tls"] === "native" || value["tls"] === "node") &&
-    isCounts(outcomes) &&
-    isCounts(agreed) &&
-    Array.isArray(value["certificates"]) &&
-    value["certificates"].every(isCertificateStatus)
-  )
-}
-
-/** Reads a message from an NTS-KE process; undefined when it is none of ours. */
-export const parseFromNtsKe = (message: unknown): FromNtsKe | undefined => {
-  if (!isRecord(message)) return undefined
-  if (message["type"] === "ready") return { type: "ready" }
-  if (message["type"] === "warning" && typeof message["message"] === "string")
-    return { type: "warning", message: message["message"] }
-  if (isReport(message)) return message
-  if (message["type"] === "drained" && isReport(message["report"]))
-    return { type: "drained", report: message["report"] }
-  return undefined
-}
+/** Reads a message from an NTS-KE process; undefined when it is none of ours. @throws InvalidMessage */
+export const parseFromNtsKe = readerOf(ntsKeReport)
 
 /** Reads a message from the supervisor; undefined when it is none of ours. */
 export const parseToNtsKe = (message: unknown): ToNtsKe | undefined => {
@@ -153,19 +103,7 @@ export const parseToNtsKe = (message: unknown): ToNtsKe | undefined => {
   return type === "drain" || type === "reload" ? { type } : undefined
 }
 
-export const noNtsKeCounters: NtsKeCounters = {
-  accepted: 0,
-  outcomes: {},
-  agreed: {},
-  cookies: 0,
-  unknownServerNames: 0
-}
+export const noNtsKeCounters: NtsKeCounters = zeroOf(ntsKeCounters)
 
 /** Sums the counters of two processes, or of a process and those that went before it. */
-export const addNtsKeCounters = (a: NtsKeCounters, b: NtsKeCounters): NtsKeCounters => ({
-  accepted: a.accepted + b.accepted,
-  outcomes: addCounts(a.outcomes, b.outcomes),
-  agreed: addCounts(a.agreed, b.agreed),
-  cookies: a.cookies + b.cookies,
-  unknownServerNames: a.unknownServerNames + b.unknownServerNames
-})
+export const addNtsKeCounters = (a: NtsKeCounters, b: NtsKeCounters): NtsKeCounters => sumOf(ntsKeCounters, a, b)

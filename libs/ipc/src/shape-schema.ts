@@ -28,6 +28,17 @@ const schemaOfNode = (node: ShapeNode): Schema.Codec<unknown> => {
       return Schema.Array(schemaOfNode(node.of)).check(Schema.isMaxLength(node.most))
     case "counts":
       return Schema.Record(Schema.String, Schema.Number.check(Schema.makeFilter((count: number) => count >= 0)))
+    case "bins": {
+      const bin = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+      return Schema.Array(bin).check(Schema.isMinLength(node.length), Schema.isMaxLength(node.length))
+    }
+    case "tagged":
+      return Schema.Union(
+        Object.entries(node.by).map(([word, of]) => {
+          const tag = Schema.Struct({ [node.tag]: Schema.Literal(word) })
+          return schemaOfNode(of).check(Schema.makeFilter((value: unknown) => Schema.is(tag)(value)))
+        })
+      ) as unknown as Schema.Codec<unknown>
     case "nullable":
       return Schema.NullOr(schemaOfNode(node.of))
     case "record":

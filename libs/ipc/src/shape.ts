@@ -15,13 +15,22 @@ export type TypeOf<S> = S extends Shape<infer A> ? A : never
 
 export type ShapeNode =
   | { readonly kind: "flag" }
-  | { readonly kind: "number"; readonly whole: boolean; readonly least: number; readonly most: number }
+  | {
+      readonly kind: "number"
+      readonly whole: boolean
+      readonly least: number
+      readonly most: number
+      /** Of several processes the greatest stands, not the sum (sums.ts). */
+      readonly greatest?: true
+    }
   | { readonly kind: "text"; readonly least: number; readonly most: number; readonly secret: boolean }
   | { readonly kind: "words"; readonly words: readonly string[] }
   | { readonly kind: "bytes"; readonly least: number; readonly most: number }
   | { readonly kind: "list"; readonly of: ShapeNode; readonly most: number }
+  | { readonly kind: "bins"; readonly length: number }
   | { readonly kind: "counts" }
   | { readonly kind: "nullable"; readonly of: ShapeNode }
+  | { readonly kind: "tagged"; readonly tag: string; readonly by: Readonly<Record<string, ShapeNode>> }
   | { readonly kind: "record"; readonly fields: Readonly<Record<string, Field>> }
   | { readonly kind: "rule"; readonly of: ShapeNode; readonly says: string; readonly holds: (value: never) => boolean }
 
@@ -47,6 +56,14 @@ export const finite = (least = -Number.MAX_VALUE, most = Number.MAX_VALUE): Shap
   node: { kind: "number", whole: false, least, most }
 })
 
+/** A total that only grows; those of several processes add up. */
+export const count: Shape<number> = whole(0, Number.MAX_SAFE_INTEGER)
+
+/** Of several processes the greatest stands: what belongs to something that they share, or a record. */
+export const greatest = (of: Shape<number>): Shape<number> => ({
+  node: { ...(of.node as Extract<ShapeNode, { kind: "number" }>), greatest: true }
+})
+
 /** A text of `least` to `most` UTF-16 units. */
 export const text = (least = 1, most = 4_096): Shape<string> => ({ node: { kind: "text", least, most, secret: false } })
 
@@ -65,6 +82,9 @@ export const bytes = (least: number, most: number): Shape<Uint8Array> => ({ node
 export const list = <A>(of: Shape<A>, most: number): Shape<readonly A[]> => ({
   node: { kind: "list", of: of.node, most }
 })
+
+/** A histogram: so many counts, none negative. */
+export const bins = (length: number): Shape<readonly number[]> => ({ node: { kind: "bins", length } })
 
 /** Counts by name, none negative. */
 export const counts: Shape<Readonly<Record<string, number>>> = { node: { kind: "counts" } }
@@ -99,6 +119,21 @@ export const record = <const F extends Fields>(fields: F): Shape<RecordOf<F>> =>
     )
   }
 })
+
+/** One of several records, told by the text in the field `tag`. */
+export const tagged = <const Tag extends string, const By extends Readonly<Record<string, Shape<unknown>>>>(
+  tag: Tag,
+  by: By
+): Shape<TaggedOf<Tag, By>> => ({
+  node: {
+    kind: "tagged",
+    tag,
+    by: Object.fromEntries(Object.entries(by).map(([word, { node }]) => [word, node]))
+  }
+})
+type TaggedOf<Tag extends string, By> = {
+  [Word in keyof By]: Simplify<{ readonly [T in Tag]: Word } & TypeOf<By[Word]>>
+}[keyof By]
 
 /** A further condition: `says` follows "expected". */
 export const rule = <A>(of: Shape<A>, says: string, holds: (value: A) => boolean): Shape<A> => ({
@@ -149,6 +184,16 @@ const problemOf = (node: ShapeNode, value: unknown, path: string): string | unde
       return isObject(value) && Object.values(value).every((count) => typeof count === "number" && count >= 0)
         ? undefined
         : expected(path, "counts by name", shown(value))
+    case "bins":
+      return Array.isArray(value) && value.length === node.length && value.every(isCount)
+        ? undefined
+        : expected(path, `${node.length} counts`, shown(value))
+    case "tagged": {
+      const word = isObject(value) ? value[node.tag] : undefined
+      const of = typeof word === "string" && Object.hasOwn(node.by, word) ? node.by[word] : undefined
+      if (of !== undefined) return problemOf(of, value, path)
+      return expected(`${path}.${node.tag}`, Object.keys(node.by).join(", "), shown(word))
+    }
     case "nullable":
       return value === null ? undefined : problemOf(node.of, value, path)
     case "list":
@@ -193,6 +238,8 @@ const recordProblem = (
   }
   return undefined
 }
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)

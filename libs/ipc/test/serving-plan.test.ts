@@ -13,7 +13,7 @@ import {
   servingKeys,
   workerPlan
 } from "@meridian/ipc/serving-plan"
-import { fits, InvalidMessage, read, type Shape } from "@meridian/ipc/shape"
+import { bins, fits, InvalidMessage, read, record, type Shape, tagged, whole as wholeNumber } from "@meridian/ipc/shape"
 import { schemaOf } from "@meridian/ipc/shape-schema"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -194,6 +194,36 @@ describe.each(parts)("the part of %s", (_name, shape, good) => {
         })
       }),
       { numRuns: 2_000 }
+    )
+  })
+})
+
+const authentication = tagged("kind", {
+  none: record({}),
+  symmetric: record({ key: wholeNumber(1, 65_535), seen: bins(3) })
+})
+
+describe("shapes that plans do not have", () => {
+  it("are taken and refused by both checks alike", () => {
+    const accepts = Schema.decodeUnknownExit(schemaOf(authentication))
+    const good = { kind: "symmetric", key: 5, seen: [0, 1, 2] }
+    const cases: readonly (readonly [unknown, boolean])[] = [
+      [good, true],
+      [{ kind: "none" }, true],
+      [{ ...good, kind: "none" }, true],
+      [{ ...good, kind: "nts" }, false],
+      [{ ...good, kind: "toString" }, false],
+      [{ ...good, kind: undefined }, false],
+      [{ ...good, key: 0 }, false],
+      [{ ...good, seen: [0, 1] }, false],
+      [{ ...good, seen: [0, 1, 2, 3] }, false],
+      [{ ...good, seen: [0, 1, -1] }, false],
+      [null, false]
+    ]
+    for (const [value, isGood] of cases)
+      expect([value, fits(authentication, value), Exit.isSuccess(accepts(value))]).toEqual([value, isGood, isGood])
+    expect(() => read(authentication, "it", { kind: "nts" })).toThrow(
+      /^it\.kind: expected none, symmetric, found "nts"$/
     )
   })
 })

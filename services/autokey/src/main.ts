@@ -17,7 +17,8 @@ import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { installedDigests } from "@meridian/ciphers/digests-native"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { type AutokeyPlan, autokeyPlan, hostOfMessage } from "@meridian/ipc/autokey-plan"
-import { type FromAutokey, parseToAutokey, type ToAutokey } from "@meridian/ipc/autokey-report"
+import type { FromAutokey } from "@meridian/ipc/autokey-report"
+import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
 import { PlannedAdmission } from "@meridian/ipc/planned-admission"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { NtpServer } from "@meridian/protocol/server"
@@ -46,10 +47,10 @@ process.on("disconnect", () => process.exit(0))
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
 
-const channel = new SupervisorChannel<AutokeyPlan, ToAutokey, FromAutokey>({
+const channel = new SupervisorChannel<AutokeyPlan, DrainMessage, FromAutokey>({
   service: "autokey",
   plan: autokeyPlan,
-  read: parseToAutokey
+  read: readDrain
 })
 const { plan: first } = await channel.first
 const descriptors = values.sockets.split(",").filter((text) => text !== "")

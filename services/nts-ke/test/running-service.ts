@@ -11,15 +11,9 @@ import { COOKIE_AEAD, openCookie, type CookieRefusal, type SessionKeys } from "@
 import { type Generation, KeyRing } from "@meridian/auth/key-ring"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import { tcpListen, TcpListenError } from "@meridian/tls/tcp-listen"
-import {
-  type FromNtsKe,
-  type NtsKeDrained,
-  type NtsKeReady,
-  type NtsKeReport,
-  type NtsKeWarning,
-  parseFromNtsKe,
-  type ToNtsKe
-} from "@meridian/ipc/nts-ke-report"
+import { type FromNtsKe, type NtsKeReport, parseFromNtsKe, type ToNtsKe } from "@meridian/ipc/nts-ke-report"
+import type { DrainedMessage, ReadyMessage } from "@meridian/ipc/service-messages"
+import type { WarningMessage } from "@meridian/ipc/supervised"
 import type { HoldsMessage, NtsKeSettings, PlanMessage } from "@meridian/ipc/serving-plan"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import type { CertificateFiles } from "../src/certificates.ts"
@@ -204,7 +198,7 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
   }
   useKeys(generations)
   try {
-    await hear("ready", 0, (message): message is NtsKeReady => message.type === "ready")
+    await hear("ready", 0, (message): message is ReadyMessage => message.type === "ready")
   } catch (error) {
     await stop()
     throw error
@@ -219,14 +213,16 @@ export const startService = async (options: ServiceOptions): Promise<RunningServ
     report: (until = () => true) =>
       hear("report", heard.length, (message): message is NtsKeReport => message.type === "report" && until(message)),
     warning: async (pattern) => {
-      const matches = (message: FromNtsKe): message is NtsKeWarning =>
+      const matches = (message: FromNtsKe): message is WarningMessage =>
         message.type === "warning" && pattern.test(message.message)
       return (await hear("warning", 0, matches)).message
     },
     drained: async () => {
       const from = heard.length
       send({ type: "drain" })
-      return (await hear("drained", from, (message): message is NtsKeDrained => message.type === "drained")).report
+      return (
+        await hear("drained", from, (message): message is DrainedMessage<NtsKeReport> => message.type === "drained")
+      ).report
     },
     stop
   }

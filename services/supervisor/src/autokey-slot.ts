@@ -1,7 +1,8 @@
 /** The place of the process that answers Autokey's requests with fields. Plain time goes on without it. */
-import { type AutokeyReport, type FromAutokey, parseFromAutokey } from "@meridian/ipc/autokey-report"
+import { autokeyFigures, type AutokeyReport, type FromAutokey, parseFromAutokey } from "@meridian/ipc/autokey-report"
 import type { AutokeyStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
+import { LastingFigures } from "./lasting-figures.ts"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
@@ -26,8 +27,7 @@ export interface AutokeyLaunch {
 
 export class AutokeySlot {
   readonly service: Service<FromAutokey>
-  /** What it said last; undefined before its first word. */
-  report: AutokeyReport | undefined
+  private readonly figures = new LastingFigures(autokeyFigures, (report: AutokeyReport) => report)
 
   constructor({ program, clockPage, sockets, board, warn }: AutokeyLaunch) {
     this.service = new Service(
@@ -41,10 +41,12 @@ export class AutokeySlot {
         places: sockets.places,
         plan: () => projections.autokey(board.plan),
         read: parseFromAutokey,
-        hear: (said) => {
-          if (said.type === "report") this.report = said
+        hear: (said, pid) => {
+          if (said.type === "report") this.figures.note(pid, said)
+          if (said.type === "drained") this.figures.note(pid, said.report)
           if (said.type === "warning") warn(said.message)
         },
+        gone: (pid) => this.figures.retire(pid),
         warn
       },
       () => board.version
@@ -53,7 +55,6 @@ export class AutokeySlot {
 
   status(): AutokeyStatus {
     const { pid, state, restarts } = this.service.process
-    const { received = 0, replied = 0, outcomes = {}, rss = 0 } = this.report ?? {}
-    return { pid, state, restarts, received, replied, outcomes, rss }
+    return { pid, state, restarts, ...this.figures.sum, rss: this.figures.of(pid)?.rss ?? 0 }
   }
 }

@@ -388,7 +388,7 @@ export const startNode = (
         { name: "clock", ...use(clock.service.process, clock.report?.rss) },
         { name: "coordinator", ...use(coordinator.service.process, coordinator.report?.rss) },
         { name: "control", ...use(shown.service.process, shown.report?.rss) },
-        ...(autokey === undefined ? [] : [{ name: "autokey", ...use(autokey.service.process, autokey.report?.rss) }])
+        ...(autokey === undefined ? [] : [{ name: "autokey", ...use(autokey.service.process, autokey.status().rss) }])
       ]
     })
     // Nothing waits for these: a node that cannot be looked at, or cannot sign, serves all the same.

@@ -1,14 +1,8 @@
 /** An NTS-KE process's place: its listening sockets, and counters that outlive the processes that filled it. */
-import {
-  addNtsKeCounters,
-  type FromNtsKe,
-  type NtsKeCounters,
-  type NtsKeReport,
-  noNtsKeCounters,
-  parseFromNtsKe
-} from "@meridian/ipc/nts-ke-report"
+import { type FromNtsKe, ntsKeCounters, type NtsKeReport, parseFromNtsKe } from "@meridian/ipc/nts-ke-report"
 import type { NtsKeStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
+import { LastingFigures } from "./lasting-figures.ts"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
@@ -35,8 +29,7 @@ export class NtsKeSlot {
   trouble: string | undefined
   readonly index: number
   readonly service: Service<FromNtsKe>
-  private retired: NtsKeCounters = noNtsKeCounters
-  private readonly latest = new Map<number, NtsKeReport>()
+  private readonly figures = new LastingFigures(ntsKeCounters, ({ counters }: NtsKeReport) => counters)
 
   constructor({ index, program, clockPage, sockets, board, warn }: NtsKeLaunch) {
     this.index = index
@@ -53,8 +46,8 @@ export class NtsKeSlot {
         plan: () => projections.ntsKe(board.plan),
         read: parseFromNtsKe,
         hear: (said, pid) => {
-          if (said.type === "report") this.latest.set(pid, said)
-          if (said.type === "drained") this.latest.set(pid, said.report)
+          if (said.type === "report") this.figures.note(pid, said)
+          if (said.type === "drained") this.figures.note(pid, said.report)
           if (said.type === "ready") this.trouble = undefined
           if (said.type === "warning") {
             // One that is started again and again has the same trouble each time.
@@ -62,7 +55,7 @@ export class NtsKeSlot {
             this.trouble = said.message
           }
         },
-        gone: (pid) => this.retire(pid),
+        gone: (pid) => this.figures.retire(pid),
         warn
       },
       () => board.version
@@ -71,27 +64,17 @@ export class NtsKeSlot {
 
   status(): NtsKeStatus {
     const { pid, state, restarts } = this.service.process
-    const own = pid === undefined ? undefined : this.latest.get(pid)
-    const counters = [...this.latest.values()].reduce(
-      (sum, report) => addNtsKeCounters(sum, report.counters),
-      this.retired
-    )
+    const own = this.figures.of(pid)
     return {
       index: this.index,
       pid,
       state,
       restarts,
-      ...counters,
+      ...this.figures.sum,
       open: own?.open ?? 0,
       tls: own?.tls,
       rss: own?.rss ?? 0,
       certificates: own?.certificates ?? []
     }
-  }
-
-  private retire(pid: number): void {
-    const last = this.latest.get(pid)
-    this.latest.delete(pid)
-    if (last !== undefined) this.retired = addNtsKeCounters(this.retired, last.counters)
   }
 }

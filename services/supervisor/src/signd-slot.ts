@@ -1,14 +1,8 @@
 /** The slot of the process that answers Windows clients, and its figures, which outlive the processes that made them. The node serves on without it. */
 import type { SigndStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
-import {
-  addSigndFigures,
-  type FromSignd,
-  noSigndFigures,
-  parseFromSignd,
-  type SigndFigures,
-  type SigndReport
-} from "@meridian/ipc/signd-report"
+import { type FromSignd, parseFromSignd, signdFigures, type SigndReport } from "@meridian/ipc/signd-report"
+import { LastingFigures } from "./lasting-figures.ts"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
@@ -28,8 +22,7 @@ export interface SigndLaunch {
 
 export class SigndSlot {
   readonly service: Service<FromSignd>
-  private retired: SigndFigures = noSigndFigures
-  private readonly latest = new Map<number, SigndReport>()
+  private readonly figures = new LastingFigures(signdFigures, (report: SigndReport) => report.figures)
   private readonly board: PlanBoard
 
   constructor({ program, clockPage, sockets, board, warn }: SigndLaunch) {
@@ -46,15 +39,11 @@ export class SigndSlot {
         plan: () => projections.signd(board.plan),
         read: parseFromSignd,
         hear: (said, pid) => {
-          if (said.type === "report") this.latest.set(pid, said)
-          if (said.type === "drained") this.latest.set(pid, said.report)
+          if (said.type === "report") this.figures.note(pid, said)
+          if (said.type === "drained") this.figures.note(pid, said.report)
           if (said.type === "warning") warn(said.message)
         },
-        gone: (pid) => {
-          const last = this.latest.get(pid)
-          this.latest.delete(pid)
-          if (last !== undefined) this.retired = addSigndFigures(this.retired, last.figures)
-        },
+        gone: (pid) => this.figures.retire(pid),
         warn
       },
       () => board.version
@@ -63,7 +52,7 @@ export class SigndSlot {
 
   status(): SigndStatus {
     const { pid, state, restarts } = this.service.process
-    const own = pid === undefined ? undefined : this.latest.get(pid)
+    const own = this.figures.of(pid)
     return {
       pid,
       state,
@@ -73,7 +62,7 @@ export class SigndSlot {
       queued: own?.queued ?? 0,
       trouble: own?.trouble ?? null,
       rss: own?.rss ?? 0,
-      ...[...this.latest.values()].reduce((sum, { figures }) => addSigndFigures(sum, figures), this.retired)
+      ...this.figures.sum
     }
   }
 }

@@ -3,14 +3,14 @@ import type { WorkerStatus } from "@meridian/ipc/node-status"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import { projections } from "@meridian/ipc/serving-plan"
 import {
-  addCounters,
   type FromWorker,
-  noCounters,
   noKey,
   parseFromWorker,
   type WorkerCounters,
+  workerCounters,
   type WorkerReport
 } from "@meridian/ipc/worker-report"
+import { LastingFigures } from "./lasting-figures.ts"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
@@ -57,9 +57,7 @@ interface Seen {
 export class WorkerSlot {
   readonly index: number
   readonly service: Service<FromWorker>
-  /** Sum over the processes that are gone. */
-  private retired: WorkerCounters = noCounters
-  private readonly latest = new Map<number, Seen>()
+  private readonly figures = new LastingFigures(workerCounters, ({ report }: Seen) => report.counters)
 
   constructor({ index, program, clockPage, clients, sockets, board, onPeers, warn }: WorkerLaunch) {
     this.index = index
@@ -84,7 +82,7 @@ export class WorkerSlot {
           if (said.type === "peers-seen") onPeers(said)
           if (said.type === "warning") warn(said.message)
         },
-        gone: (pid) => this.retire(pid),
+        gone: (pid) => this.figures.retire(pid),
         warn
       },
       () => board.version
@@ -93,18 +91,18 @@ export class WorkerSlot {
 
   /** Everything this place has counted, whichever processes counted it. */
   get counters(): WorkerCounters {
-    return [...this.latest.values()].reduce((sum, seen) => addCounters(sum, seen.report.counters), this.retired)
+    return this.figures.sum
   }
 
   /** Requests, whichever processes read them. */
   get received(): number {
-    return [...this.latest.values()].reduce((sum, { report }) => sum + report.counters.received, this.retired.received)
+    return this.figures.sum.received
   }
 
   status(): WorkerStatus {
     const { pid, state, restarts } = this.service.process
-    const all = [...this.latest.values()]
-    const own = pid === undefined ? undefined : this.latest.get(pid)
+    const { reports } = this.figures
+    const own = this.figures.of(pid)
     return {
       index: this.index,
       pid,
@@ -114,30 +112,24 @@ export class WorkerSlot {
       rss: own?.report.rss ?? 0,
       heapUsed: own?.report.heapUsed ?? 0,
       newestKey: own?.report.newestKey ?? noKey,
-      receivedPerSecond: all.reduce((sum, seen) => sum + seen.receivedPerSecond, 0),
-      repliedPerSecond: all.reduce((sum, seen) => sum + seen.repliedPerSecond, 0)
+      receivedPerSecond: reports.reduce((sum, seen) => sum + seen.receivedPerSecond, 0),
+      repliedPerSecond: reports.reduce((sum, seen) => sum + seen.repliedPerSecond, 0)
     }
   }
 
   private note(pid: number, report: WorkerReport): void {
-    const before = this.latest.get(pid)
+    const before = this.figures.of(pid)
     const at = performance.now() / 1000
     // A worker that has nothing new to say passes reports over: what comes after a gap came in its last second.
     const gap = before === undefined ? 1 : Math.max(at - before.at, 0.001)
     const seconds = gap > LONGEST_INTERVAL ? 1 : gap
     const received = report.counters.received - (before?.report.counters.received ?? 0)
     const replied = report.counters.replied - (before?.report.counters.replied ?? 0)
-    this.latest.set(pid, {
+    this.figures.note(pid, {
       report,
       at,
       receivedPerSecond: Math.round(received / seconds),
       repliedPerSecond: Math.round(replied / seconds)
     })
-  }
-
-  private retire(pid: number): void {
-    const last = this.latest.get(pid)
-    this.latest.delete(pid)
-    if (last !== undefined) this.retired = addCounters(this.retired, last.report.counters)
   }
 }

@@ -16,13 +16,12 @@ import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packe
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
+import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import {
   type CookieCounters,
   type FromWorker,
   noKey,
-  parseToWorker,
-  type ToWorker,
   type WorkerCounters,
   type WorkerReport
 } from "@meridian/ipc/worker-report"
@@ -73,10 +72,10 @@ const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket
   )
 }
 
-const channel = new SupervisorChannel<WorkerPlan, ToWorker, FromWorker>({
+const channel = new SupervisorChannel<WorkerPlan, DrainMessage, FromWorker>({
   service: "worker",
   plan: workerPlan,
-  read: parseToWorker
+  read: readDrain
 })
 const { sockets: places, plan: first } = await channel.first
 const sockets = await openSockets(places)

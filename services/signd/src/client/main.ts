@@ -10,7 +10,8 @@ import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { PlannedAdmission } from "@meridian/ipc/planned-admission"
 import { type SigndPlan, signdPlan } from "@meridian/ipc/serving-plan"
-import { type DrainSignd, type FromSignd, parseToSignd, type SigndReport } from "@meridian/ipc/signd-report"
+import type { FromSignd, SigndReport } from "@meridian/ipc/signd-report"
+import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { NtpServer } from "@meridian/protocol/server"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
@@ -37,10 +38,10 @@ process.on("disconnect", () => process.exit(0))
 process.on("SIGINT", () => {})
 process.on("SIGHUP", () => {})
 
-const channel = new SupervisorChannel<SigndPlan, DrainSignd, FromSignd>({
+const channel = new SupervisorChannel<SigndPlan, DrainMessage, FromSignd>({
   service: "signd",
   plan: signdPlan,
-  read: parseToSignd
+  read: readDrain
 })
 const { plan: first } = await channel.first
 const page = Number(values["clock-page"])
