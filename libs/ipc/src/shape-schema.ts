@@ -34,23 +34,24 @@ const schemaOfNode = (node: ShapeNode): Schema.Codec<unknown> => {
     }
     case "tagged":
       return Schema.Union(
-        Object.entries(node.by).map(([word, of]) => {
-          const tag = Schema.Struct({ [node.tag]: Schema.Literal(word) })
-          return schemaOfNode(of).check(Schema.makeFilter((value: unknown) => Schema.is(tag)(value)))
-        })
-      ) as unknown as Schema.Codec<unknown>
+        Object.entries(node.by).map(([word, { fields }]) => structOf(fields, { [node.tag]: Schema.Literal(word) }))
+      )
     case "nullable":
       return Schema.NullOr(schemaOfNode(node.of))
     case "record":
-      return Schema.Struct(
-        Object.fromEntries(
-          Object.entries(node.fields).map(([name, field]) => {
-            const inner = schemaOfNode(field.node)
-            return [name, field.optional ? Schema.optional(inner) : inner]
-          })
-        )
-      ) as unknown as Schema.Codec<unknown>
+      return structOf(node.fields, {})
     case "rule":
       return schemaOfNode(node.of).check(Schema.makeFilter((value: unknown) => node.holds(value as never)))
   }
+}
+
+const structOf = (
+  fields: Extract<ShapeNode, { kind: "record" }>["fields"],
+  more: Readonly<Record<string, Schema.Codec<unknown>>>
+): Schema.Codec<unknown> => {
+  const own = Object.entries(fields).map(([name, field]) => {
+    const inner = schemaOfNode(field.node)
+    return [name, field.optional ? Schema.optional(inner) : inner]
+  })
+  return Schema.Struct({ ...Object.fromEntries(own), ...more }) as unknown as Schema.Codec<unknown>
 }

@@ -30,9 +30,14 @@ export type ShapeNode =
   | { readonly kind: "bins"; readonly length: number }
   | { readonly kind: "counts" }
   | { readonly kind: "nullable"; readonly of: ShapeNode }
-  | { readonly kind: "tagged"; readonly tag: string; readonly by: Readonly<Record<string, ShapeNode>> }
-  | { readonly kind: "record"; readonly fields: Readonly<Record<string, Field>> }
+  | { readonly kind: "tagged"; readonly tag: string; readonly by: Readonly<Record<string, RecordNode>> }
+  | RecordNode
   | { readonly kind: "rule"; readonly of: ShapeNode; readonly says: string; readonly holds: (value: never) => boolean }
+
+interface RecordNode {
+  readonly kind: "record"
+  readonly fields: Readonly<Record<string, Field>>
+}
 
 interface Field {
   readonly node: ShapeNode
@@ -120,7 +125,7 @@ export const record = <const F extends Fields>(fields: F): Shape<RecordOf<F>> =>
   }
 })
 
-/** One of several records, told by the text in the field `tag`. */
+/** One of several records, told by the text in the field `tag`. @param by shapes made by {@link record} */
 export const tagged = <const Tag extends string, const By extends Readonly<Record<string, Shape<unknown>>>>(
   tag: Tag,
   by: By
@@ -128,7 +133,7 @@ export const tagged = <const Tag extends string, const By extends Readonly<Recor
   node: {
     kind: "tagged",
     tag,
-    by: Object.fromEntries(Object.entries(by).map(([word, { node }]) => [word, node]))
+    by: Object.fromEntries(Object.entries(by).map(([word, { node }]) => [word, node as RecordNode]))
   }
 })
 type TaggedOf<Tag extends string, By> = {
