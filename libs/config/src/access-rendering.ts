@@ -13,19 +13,19 @@ export const describeAccess = ({
   rateLimit,
   clientList
 }: AccessSettings): readonly SettingLine[] => [
-  ...given("dialect", dialect, String),
+  lineOf("dialect", dialect, String),
   ...restrictions.map((one) => lineOf(one.value.action, one, writeRestriction)),
   ...allowances.map((one) => lineOf(one.value.action, one, writeAllowance)),
   ...given(LAW_WORDS[rateLimit.value.law], rateLimit, writeLimit),
-  ...given("mru", clientList.bytes, (bytes) =>
+  lineOf("mru", clientList.bytes, (bytes) =>
     bytes % 1024 === 0 ? `maxmem ${bytes / 1024}` : `maxdepth ${bytes / 50}`
   ),
-  ...given("mru", clientList.maxAge, (seconds) => `maxage ${seconds}`),
-  ...given("mru", clientList.minAge, (seconds) => `minage ${seconds}`),
-  ...given("mru", clientList.ipv6Prefix, (length) => `ipv6prefix ${length}`)
+  lineOf("mru", clientList.maxAge, (seconds) => `maxage ${seconds}`),
+  lineOf("mru", clientList.minAge, (seconds) => `minage ${seconds}`),
+  lineOf("mru", clientList.ipv6Prefix, (length) => `ipv6prefix ${length}`)
 ]
 
-/** Defaults need no line. */
+/** The default needs no line: without a `restrict … limited` it limits nobody. */
 const given = <T>(directive: string, value: Sourced<T>, write: (value: T) => string): readonly SettingLine[] =>
   value.origin.kind === "default" ? [] : [lineOf(directive, value, write)]
 

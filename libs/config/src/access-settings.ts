@@ -12,7 +12,7 @@ import {
   unrestrictDirective
 } from "./access-directives.ts"
 import { type AccessTarget, maskLength } from "./access-types.ts"
-import { type Diagnostic, errorAt, warningAt } from "./diagnostic.ts"
+import { type Diagnostic, errorAt, lacking, warningAt } from "./diagnostic.ts"
 import { type Dialect, dialectOf, type UnreadLine } from "./dialect.ts"
 import { fromDefault, fromFile, lastGiven, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
@@ -151,11 +151,11 @@ const targetOf = (
 
 /** What a line says that has no effect here, or not the one that was meant. */
 const restrictRemarks = (
-  { values, places, location }: RestrictStatement,
+  { values, words, location }: RestrictStatement,
   flags: number,
   dialect: Dialect
 ): Diagnostic[] => {
-  const at = (name: string) => places.get(name) ?? location
+  const at = (name: string) => words.get(name) ?? location
   const remarks: Diagnostic[] = []
   const remark = (name: keyof typeof values, why: string): void => {
     if (values[name] !== undefined) remarks.push(warningAt(at(name), `'${name}' has no effect: ${why}`))
@@ -223,12 +223,12 @@ const limitFrom = (last: Statement, given: (name: string) => number | undefined)
 
 const clientListOf = (statements: readonly Statement[], diagnostics: Diagnostic[]): ClientListSettings => {
   const lines = statementsOf(statements, mruDirective)
-  for (const { values, places, location } of lines) {
+  for (const { values, words, location } of lines) {
     for (const name of ["mindepth", "initalloc", "initmem", "incalloc", "incmem"] as const)
       if (values[name] !== undefined)
         diagnostics.push(
           warningAt(
-            places.get(name) ?? location,
+            words.get(name) ?? location,
             `'${name}' has no effect: the list has its size from the start; 'maxmem' says which`
           )
         )
@@ -254,14 +254,20 @@ const togetherProblems = (settings: AccessSettings, statements: readonly Stateme
   const [firstDeny] = statementsOf(statements, denyDirective)
   if (firstDeny !== undefined && !settings.allowances.some(({ value }) => value.action === "allow"))
     problems.push(
-      warningAt(firstDeny.location, "no line allows anybody, so nobody is served (as in chrony); add: allow all")
+      lacking(
+        "allow",
+        warningAt(firstDeny.location, "no line allows anybody, so nobody is served (as in chrony); add: allow all")
+      )
     )
   const named = statements.findLast(({ directive }) => [limitDirective, discardDirective].includes(directive as never))
   const limits = settings.restrictions.some(({ value }) => (value.flags & AccessFlag.limited) !== 0)
   const byDefault = settings.dialect.value === "ntpsec" && settings.restrictions.length > 0
   if (named !== undefined && settings.rateLimit.value.law !== "tokens" && !limits && !byDefault)
     problems.push(
-      warningAt(named.location, `'${named.directive.name}' limits nobody: no line says 'restrict default limited'`)
+      lacking(
+        "restrict",
+        warningAt(named.location, `'${named.directive.name}' limits nobody: no line says 'restrict default limited'`)
+      )
     )
   return problems
 }

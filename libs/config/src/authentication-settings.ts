@@ -10,7 +10,7 @@ import {
   trustedkeyDirective
 } from "./authentication-directives.ts"
 import { AEAD_IDS, type KeyRange, type TlsVersion } from "./authentication-types.ts"
-import { errorAt, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
+import { errorAt, lacking, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
 import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
@@ -131,16 +131,15 @@ const keysSettings = (statements: readonly Statement[]): Folded<KeysSettings> =>
   const diagnostics: Diagnostic[] = []
   const [first] = trusting
   if (first !== undefined && value.file.value === undefined) {
-    diagnostics.push(warningAt(first.location, "these keys are in no file; add the line: keys FILE"))
+    diagnostics.push(lacking("keys", warningAt(first.location, "these keys are in no file; add the line: keys FILE")))
   }
   const control = statementsOf(statements, controlkeyDirective).at(-1)
   if (control !== undefined) {
     const { key } = control.values
     if (!value.trusted.some((range) => range.value.first <= key && key <= range.value.last)) {
       const where = control.places.get("key") ?? control.location
-      diagnostics.push(
-        warningAt(where, `key ${key} is not trusted and cannot be used; add the line: trustedkey ${key}`)
-      )
+      const problem = `key ${key} is not trusted and cannot be used; add the line: trustedkey ${key}`
+      diagnostics.push(lacking("trustedkey", warningAt(where, problem)))
     }
   }
   return { value, diagnostics }
@@ -229,7 +228,7 @@ const certificatePairs = (lines: readonly NtsStatement[]): Folded<readonly Sourc
     return key === undefined ? [] : [fromFile({ cert: file, key: key.file }, location)]
   })
   const alone = (from: number, those: typeof certs, message: string) =>
-    those.slice(from).map(({ where }) => errorAt(where, message))
+    those.slice(from).map(({ where }) => lacking("nts", errorAt(where, message)))
   return {
     value,
     diagnostics: [

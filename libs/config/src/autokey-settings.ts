@@ -39,9 +39,9 @@ export const autokeySettings = (
   const given = <K extends keyof (typeof cryptoDirective)["options"]>(name: K) =>
     lastGiven(statements, cryptoDirective, name)
   const [first] = lines
-  const diagnostics: Diagnostic[] = lines.flatMap(({ location, places }) =>
-    OPTIONS_WITHOUT_EFFECT.filter((name) => places.has(name)).map((name) =>
-      warningAt(places.get(name) ?? location, `'${name}' has no effect: ${REASONS[name]}`)
+  const diagnostics: Diagnostic[] = lines.flatMap(({ location, words }) =>
+    OPTIONS_WITHOUT_EFFECT.filter((name) => words.has(name)).map((name) =>
+      warningAt(words.get(name) ?? location, `'${name}' has no effect: ${REASONS[name]}`)
     )
   )
   if (first !== undefined)

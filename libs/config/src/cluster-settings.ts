@@ -82,12 +82,12 @@ const servers = (
   return [...byText.values()]
 }
 
-const withoutServers = ({ values, places, location }: Statement<typeof clusterDirective>): Diagnostic[] =>
+const withoutServers = ({ values, words, location }: Statement<typeof clusterDirective>): Diagnostic[] =>
   (["nkey", "ca", "replicas", "log-bytes"] as const)
     .filter((name) => values[name] !== undefined)
     .map((name) =>
       warningAt(
-        places.get(name) ?? location,
+        words.get(name) ?? location,
         `no NATS server is named, so 'cluster ${name}' has no effect; add the line: cluster nats HOST:PORT`
       )
     )

@@ -20,7 +20,12 @@ export interface Diagnostic extends Location {
   readonly severity: Severity
   /** One line: what was found, what was expected, what to do. */
   readonly message: string
+  /** The directive whose line is missed: where one is there and has an error itself, this is not worth saying. */
+  readonly lacks?: string
 }
+
+/** A diagnostic that holds only where no line of a directive failed. */
+export const lacking = (directive: string, diagnostic: Diagnostic): Diagnostic => ({ ...diagnostic, lacks: directive })
 
 export const errorAt = (location: Location, message: string): Diagnostic => diagnosticAt("error", location, message)
 

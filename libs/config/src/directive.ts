@@ -26,6 +26,8 @@ export interface Directive<
   readonly aliases: readonly string[]
   readonly operands: Operands
   readonly options: Options
+  /** Options without a value that some daemon drops or has by default, with the reason why nothing is lost without them. */
+  readonly droppedOptions: Readonly<Record<string, string>>
   /** A line needs at least one option. */
   readonly needsOption: boolean
   /** May stand on several lines. Where it may not, the last line counts and the others get a warning. */
@@ -61,9 +63,13 @@ export const row = <
   const O extends Readonly<Record<string, Operand>>,
   const P extends Readonly<Record<string, Option>> = Readonly<Record<never, Option>>
 >(
-  fields: Omit<Directive<O, P>, "aliases" | "options" | "flags" | "needsOption" | "repeatable" | "actedOn"> & {
+  fields: Omit<
+    Directive<O, P>,
+    "aliases" | "options" | "droppedOptions" | "flags" | "needsOption" | "repeatable" | "actedOn"
+  > & {
     readonly aliases?: readonly string[]
     readonly options?: P
+    readonly droppedOptions?: Readonly<Record<string, string>>
     readonly flags?: readonly string[]
     readonly needsOption?: boolean
     readonly repeatable?: boolean
@@ -71,6 +77,7 @@ export const row = <
   }
 ): Directive<O, P> => ({
   aliases: [],
+  droppedOptions: {},
   flags: [],
   needsOption: false,
   repeatable: false,

@@ -22,7 +22,7 @@ export const MAX_WORKERS = 256
 export const portDirective = row({
   name: "port",
   operands: { port: one(port) },
-  default: "11123",
+  default: "123 with a configuration file where that port may be bound, else 11123",
   meaning: "UDP port to answer on; 123 is NTP's own and needs root or CAP_NET_BIND_SERVICE.",
   documented: "Meridian",
   flags: ["port"],

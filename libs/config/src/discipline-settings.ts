@@ -1,5 +1,5 @@
 /** What the lines about the clock discipline and its statistics come to. */
-import { errorAt, type Diagnostic, warningAt } from "./diagnostic.ts"
+import { errorAt, lacking, type Diagnostic, warningAt } from "./diagnostic.ts"
 import {
   disableDirective,
   disciplineDirective,
@@ -152,6 +152,7 @@ export const disciplineSettings = (
     diagnostics: [
       ...problems(statements, value),
       ...optionsWithoutEffect(statements),
+      ...statisticsPlace(statements, value),
       ...flagRemarks(statements, asked.value, flags)
     ]
   }
@@ -235,11 +236,12 @@ const flagRemarks = (
     if (row !== enableDirective && row !== disableDirective) return []
     return [{ ...(statement as Statement<typeof enableDirective>), isOn: row === enableDirective }]
   })
-  const remarks = lines.flatMap(({ values, location, isOn }) =>
-    values.flags.flatMap((flag) => {
+  const remarks = lines.flatMap(({ values, places, location, isOn }) =>
+    values.flags.flatMap((flag, index) => {
       const why = withoutEffect(flag, isOn)
       const word = isOn ? "enable" : "disable"
-      return why === undefined ? [] : [warningAt(location, `'${word} ${flag}' has no effect: ${why}`)]
+      const where = places.get(`flags.${index}`) ?? location
+      return why === undefined ? [] : [warningAt(where, `'${word} ${flag}' has no effect: ${why}`)]
     })
   )
   const open = lines.findLast(({ values, isOn }) => !isOn && values.flags.includes("ntp"))
@@ -268,6 +270,17 @@ const problems = (statements: readonly Statement[], { selection }: DisciplineSet
     }
   }
   return diagnostics
+}
+
+/** Classic ntpd writes nothing without `statsdir`, which many files have as a comment; here records go into the state directory. */
+const statisticsPlace = (statements: readonly Statement[], settings: DisciplineSettings): Diagnostic[] => {
+  const { statisticsDirectory, statistics, flags } = settings
+  const line = [...statementsOf(statements, statisticsDirective), ...statementsOf(statements, filegenDirective)].at(0)
+  const isWritten = [...statistics].some(([name, { value }]) => value.enabled && WRITTEN.has(name))
+  if (line === undefined || !isWritten || !flags.stats.value || statisticsDirectory.value !== undefined) return []
+  const problem =
+    "no line says statsdir, so the records go into the state directory (classic ntpd writes none then); add statsdir DIR, or disable stats"
+  return [lacking("statsdir", warningAt(line.location, problem))]
 }
 
 /** Options that ntpd acts on and nothing here does, by directive, with the reason. */
@@ -305,22 +318,22 @@ const WRITTEN: ReadonlySet<StatisticsName> = new Set([
 
 const optionsWithoutEffect = (statements: readonly Statement[]): Diagnostic[] => {
   const options = WITHOUT_EFFECT.flatMap(([directive, reasons]) =>
-    statementsOf(statements, directive).flatMap(({ places, values, location }) =>
+    statementsOf(statements, directive).flatMap(({ words, values, location }) =>
       Object.entries(reasons).flatMap(([name, why]) =>
-        values[name] === undefined ? [] : [warningAt(places.get(name) ?? location, `'${name}' has no effect: ${why}`)]
+        values[name] === undefined ? [] : [warningAt(words.get(name) ?? location, `'${name}' has no effect: ${why}`)]
       )
     )
   )
   const named = [
-    ...statementsOf(statements, statisticsDirective).map(({ values, ...line }) => ({ ...line, names: values.names })),
+    ...statementsOf(statements, statisticsDirective).flatMap(({ values, places, location }) =>
+      values.names.map((name, index) => ({ name, where: places.get(`names.${index}`) ?? location }))
+    ),
     ...statementsOf(statements, filegenDirective)
       .filter(({ values }) => values.disable !== true)
-      .map(({ values, ...line }) => ({ ...line, names: [values.name] }))
+      .map(({ values, places, location }) => ({ name: values.name, where: places.get("name") ?? location }))
   ]
-  const records = named.flatMap(({ names, location }) =>
-    names
-      .filter((name) => !WRITTEN.has(name))
-      .map((name) => warningAt(location, `'${name}' has no effect: that record is not written yet`))
+  const records = named.flatMap(({ name, where }) =>
+    WRITTEN.has(name) ? [] : [warningAt(where, `'${name}' has no effect: that record is not written yet`)]
   )
   return [...options, ...records]
 }

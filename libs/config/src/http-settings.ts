@@ -68,7 +68,5 @@ export const describeHttp = (
     const file = files.value[name]
     return file === undefined ? [] : [` ${name} ${quoteWord(file)}`]
   })
-  return place.origin.kind === "default"
-    ? []
-    : [{ directive: "control", value: `http ${httpPlace.write(place.value)}${words.join("")}`, origin: place.origin }]
+  return [{ directive: "control", value: `http ${httpPlace.write(place.value)}${words.join("")}`, origin: place.origin }]
 }

@@ -39,7 +39,6 @@ const both: Reasons = {
 const ntpsec: Reasons = { dscp: "packets leave with the system's own DSCP" }
 
 const classic: Reasons = {
-  authenticate: "'disable auth' and 'enable auth' are the words",
   automax: "session keys of Autokey are made when they are needed",
   broadcast: NO_BROADCAST,
   broadcastclient: NO_BROADCAST,

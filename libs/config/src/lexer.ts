@@ -23,6 +23,7 @@ export interface TokenLine {
   readonly tokens: readonly Token[]
   /** Just behind the last token: where something missing would have stood. */
   readonly end: Location
+  readonly endsInComment: boolean
 }
 
 export interface Lexed {
@@ -34,8 +35,8 @@ const NEWLINE = 0x0a
 const CARRIAGE_RETURN = 0x0d
 
 /**
- * Splits a file into lines of tokens. Never throws. A line that cannot be read (too long, not UTF-8, control characters,
- * a quote without its partner) gives one located error and no tokens; the lines around it are kept. CRLF, a byte order
+ * Splits a file into lines of tokens. Never throws. A line that cannot be read (too long, not UTF-8 before a comment,
+ * control characters, a quote without its partner) gives one located error and no tokens; the lines around it are kept. CRLF, a byte order
  * mark and a missing final newline are accepted.
  */
 export const lex = (file: string, bytes: Uint8Array): Lexed => {
@@ -70,11 +71,12 @@ const lexLine = (file: string, line: number, bytes: Uint8Array): TokenLine | Dia
   const decoded = decodeLine(bytes)
   const characters = Array.from(decoded.text)
   const at = (column: number, length = 1): Location => ({ file, line, column, length, lineText: decoded.text })
-  if (decoded.badColumn !== undefined) {
-    const byte = decoded.badByte!.toString(16).padStart(2, "0")
-    return errorAt(at(decoded.badColumn), `found byte 0x${byte}, which is not UTF-8; expected a text file in UTF-8`)
-  }
-  return tokenize(characters, at)
+  if (decoded.badColumn === undefined) return tokenize(characters, at)
+  // Comments were written in the encodings of their time: nothing depends on them.
+  const before = tokenize(characters.slice(0, decoded.badColumn - 1), at)
+  if (!("severity" in before) && before.endsInComment) return before
+  const byte = decoded.badByte!.toString(16).padStart(2, "0")
+  return errorAt(at(decoded.badColumn), `found byte 0x${byte}, which is not UTF-8; expected a text file in UTF-8`)
 }
 
 interface DecodedLine {
@@ -114,11 +116,13 @@ const tokenize = (
     tokens.push({ kind, text, ...at(from + 1, to - from) })
   }
   let index = 0
+  let endsInComment = false
   while (index < characters.length) {
     const character = characters[index]!
     if (isBlank(character)) {
       index += 1
     } else if (character === "#") {
+      endsInComment = true
       break
     } else if (character === '"' || character === "(") {
       const closing = character === "(" ? ")" : '"'
@@ -146,7 +150,7 @@ const tokenize = (
     }
   }
   const last = tokens.at(-1)
-  return { tokens, end: at(last === undefined ? 1 : last.column + last.length) }
+  return { tokens, end: at(last === undefined ? 1 : last.column + last.length), endsInComment }
 }
 
 /** The blanks of C's isspace, but for the newline. */

@@ -1,8 +1,8 @@
 /** From a file's path and the command line to settings: the one call that a composition root makes. */
 import { isError, type Diagnostic } from "./diagnostic.ts"
-import { parseConfiguration, type ReadFile } from "./parse.ts"
+import { type Configuration, parseConfiguration, type ReadFile } from "./parse.ts"
 import { describeOrigin, describeSettings } from "./rendering.ts"
-import { effectiveSettings, type Machine, type Overrides, type Settings } from "./settings.ts"
+import { DEFAULT_PORT, effectiveSettings, NTP_PORT, type Machine, type Overrides, type Settings } from "./settings.ts"
 
 export interface LoadInput {
   /** The configuration file, or undefined to run without one. */
@@ -16,19 +16,35 @@ export interface Loaded {
   readonly settings: Settings
   /** No diagnostic is an error: the settings may be used. */
   readonly usable: boolean
-  /** First what single lines have, in the order of the text; then what only shows when they are put together. */
+  /** In the order of the text; of one line first what it has by itself, then what only shows beside other lines. */
   readonly diagnostics: readonly Diagnostic[]
   /** The files read, the first one first. */
   readonly files: readonly string[]
+  /** Files that lines include and that are not there. */
+  readonly missing: readonly string[]
+}
+
+const NOTHING: Configuration = {
+  statements: [],
+  diagnostics: [],
+  unread: [],
+  files: [],
+  missing: [],
+  failed: new Set(),
+  positionOf: () => -1
 }
 
 /** Reads the configuration and folds it with the flags. Never throws. */
 export const loadSettings = ({ file, readFile, overrides, machine }: LoadInput): Loaded => {
-  const parsed =
-    file === undefined ? { statements: [], diagnostics: [], unread: [], files: [] } : parseConfiguration(file, readFile)
-  const effective = effectiveSettings(parsed.statements, overrides, machine, parsed.unread)
-  const diagnostics = [...parsed.diagnostics, ...effective.diagnostics]
-  return { settings: effective.settings, usable: !diagnostics.some(isError), diagnostics, files: parsed.files }
+  const parsed = file === undefined ? NOTHING : parseConfiguration(file, readFile)
+  const port = file !== undefined && machine.ntpPort === true ? NTP_PORT : DEFAULT_PORT
+  const effective = effectiveSettings(parsed.statements, overrides, machine, parsed.unread, port)
+  const together = effective.diagnostics.filter(({ lacks }) => lacks === undefined || !parsed.failed.has(lacks))
+  const diagnostics = [...parsed.diagnostics, ...together].toSorted(
+    (a, b) => parsed.positionOf(a) - parsed.positionOf(b)
+  )
+  const { files, missing } = parsed
+  return { settings: effective.settings, usable: !diagnostics.some(isError), diagnostics, files, missing }
 }
 
 /** What `config check --json` prints: plain data. */

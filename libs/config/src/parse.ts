@@ -2,7 +2,7 @@
  * A configuration file, with the files it includes, to statements and diagnostics. A bad line does not stop the reading:
  * every line is looked at and every error is reported. Files are read by the caller's function, so this stays pure.
  */
-import { errorAt, quoted, type Diagnostic, type Location } from "./diagnostic.ts"
+import { errorAt, isError, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
 import { includeDirective, sourcedirDirective } from "./directives.ts"
 import type { UnreadLine } from "./dialect.ts"
 import { findKnownWord } from "./known-words.ts"
@@ -20,8 +20,8 @@ export const MAX_TOTAL_BYTES = 32 * 1_048_576
 export type ReadResult =
   | { readonly ok: true; readonly bytes: Uint8Array }
   | { readonly ok: true; readonly entries: readonly string[] }
-  /** Why it could not be read, for a person: "no such file", "permission denied". */
-  | { readonly ok: false; readonly reason: string }
+  /** Why it could not be read, for a person: "no such file", "permission denied"; `missing`: nothing is there. */
+  | { readonly ok: false; readonly reason: string; readonly missing?: boolean }
 
 /**
  * Reads a file or lists a directory. `path` is already resolved against the including file `from` (undefined for the
@@ -38,13 +38,19 @@ export interface Configuration {
   readonly unread: readonly UnreadLine[]
   /** Every file read, the first one first. */
   readonly files: readonly string[]
+  /** Included files that are not there. */
+  readonly missing: readonly string[]
+  /** Directives of which a line has an error. */
+  readonly failed: ReadonlySet<string>
+  /** Where a line stands in the text as a whole, included files in place of their line. */
+  readonly positionOf: (location: Location) => number
 }
 
 /** Reads `path` and all that it includes. Never throws; what cannot be read is a diagnostic. */
 export const parseConfiguration = (path: string, readFile: ReadFile): Configuration => {
   const reader = new ConfigurationReader(readFile)
   reader.read(path, undefined, [])
-  return reader.result()
+  return reader.result(path)
 }
 
 /** Reads a text that is not in a file, under the name `file`; its includes go through `readFile` if given. */
@@ -76,14 +82,34 @@ class ConfigurationReader {
   readonly #diagnostics: Diagnostic[] = []
   readonly #unread: UnreadLine[] = []
   readonly #files: string[] = []
+  readonly #missing: string[] = []
+  readonly #failed = new Set<string>()
+  /** By file and line. */
+  readonly #positions = new Map<string, number>()
   #bytes = 0
+  /** The first line of which nobody knows the word, and whether any line was understood. */
+  #stranger: Location | undefined
+  #understood = false
 
   constructor(readFile: ReadFile) {
     this.#readFile = readFile
   }
 
-  result(): Configuration {
-    return { statements: this.#statements, diagnostics: this.#diagnostics, unread: this.#unread, files: this.#files }
+  result(path: string): Configuration {
+    if (this.#stranger !== undefined && !this.#understood)
+      this.#diagnostics.push(
+        errorAt(this.#stranger, `no line of ${quoted(path)} is one of ntp.conf; is it another program's file?`)
+      )
+    const positions = this.#positions
+    return {
+      statements: this.#statements,
+      diagnostics: this.#diagnostics,
+      unread: this.#unread,
+      files: this.#files,
+      missing: this.#missing,
+      failed: this.#failed,
+      positionOf: ({ file, line }) => positions.get(`${line} ${file}`) ?? -1
+    }
   }
 
   /** `stack` holds the files whose include led here, outermost first; `includedAt` is the last of those lines. */
@@ -96,7 +122,11 @@ class ConfigurationReader {
     }
     const result = this.#readFile(path, includedAt?.file)
     if (!result.ok) {
-      this.#diagnostics.push(errorAt(where, `${quoted(path)} cannot be read: ${result.reason}`))
+      // ntpd logs it and goes on; what is there and cannot be read may hold what closes a server.
+      if (result.missing === true && includedAt !== undefined) {
+        this.#missing.push(path)
+        this.#diagnostics.push(warningAt(where, `${quoted(path)} is not there; the rest is used without it`))
+      } else this.#diagnostics.push(errorAt(where, `${quoted(path)} cannot be read: ${result.reason}`))
     } else if ("entries" in result) {
       this.#readDirectory(path, result.entries, includedAt, stack)
     } else {
@@ -169,11 +199,16 @@ class ConfigurationReader {
     }
     const { lines, diagnostics } = lex(path, bytes)
     let next = 0
+    const place = (line: number): void => void this.#positions.set(`${line} ${path}`, this.#positions.size)
     for (const line of lines) {
+      place(line.end.line)
       // The lexer's errors come in between, so that a reader meets all of them in the order of the text.
       for (; (diagnostics[next]?.line ?? Infinity) < line.end.line; next++) this.#diagnostics.push(diagnostics[next]!)
-      const { statement, diagnostics: found } = readStatement(line)
+      const { statement, diagnostics: found, unknown, failed } = readStatement(line)
+      if (failed !== undefined) this.#failed.add(failed)
       for (const one of found) this.#diagnostics.push(one)
+      if (unknown !== true) this.#understood = true
+      else if (!found.some(isError)) this.#stranger ??= line.tokens[0]
       const [keyword] = line.tokens
       if (statement === undefined && keyword?.kind === "word" && findKnownWord(keyword.text) !== undefined)
         this.#unread.push({ ...keyword, word: keyword.text })

@@ -33,8 +33,8 @@ export interface ReferenceClockSettings {
   readonly flags: readonly [boolean, boolean, boolean, boolean]
 }
 
-/** Where the options of a clock stand; the line itself where the option is not given. */
-export type OptionPlace = (name: string) => Location | undefined
+/** Where the value of an option stands, or the word before it; undefined where the option is not given. */
+export type OptionPlace = (name: string, part: "places" | "words") => Location | undefined
 
 type Values = Partial<Statement<typeof refclockDirective>["values"]>
 
@@ -79,6 +79,12 @@ const POLL = 6
 const driverOf = (word: string): Driver | undefined =>
   drivers.find(({ kind, type }) => kind === word.toLowerCase() || String(type) === word)
 
+/** Whether a driver's name or number is that of the local clock, which is no driver here. */
+export const isLocalDriver = (word: string): boolean => word.toLowerCase() === "local" || word === LOCAL_TYPE
+
+/** The type of the local clock's driver. */
+const LOCAL_TYPE = "1"
+
 /** The number of a driver that is acted on and has one, for 127.127.T.U. */
 export const driverNumber = (kind: string): string => String(driverOf(kind)?.type ?? kind)
 
@@ -90,7 +96,7 @@ export const readReferenceClock = (
   place: OptionPlace,
   line: Location
 ): { readonly value?: ReferenceClockSettings; readonly diagnostics: readonly Diagnostic[] } => {
-  const at = (name: string): Location => place(name) ?? line
+  const at = (name: string): Location => place(name, "places") ?? line
   const driver = driverOf(word)
   const { refid } = values
   const maxPoll = values.maxpoll ?? Math.max(POLL, values.minpoll ?? 0)
@@ -110,7 +116,7 @@ export const readReferenceClock = (
   if (driver !== undefined)
     for (const name of particular)
       if (values[name] !== undefined && !driver.acts.includes(name))
-        diagnostics.push(warningAt(at(name), withoutEffect(name, driver.kind)))
+        diagnostics.push(warningAt(place(name, "words") ?? line, withoutEffect(name, driver.kind)))
   if (diagnostics.some(({ severity }) => severity === "error")) return { diagnostics }
   const value: ReferenceClockSettings = {
     driver: driver?.kind ?? word,

@@ -1,6 +1,7 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
 import { describeAccess } from "./access-rendering.ts"
 import { aeadId, keyRange } from "./authentication-types.ts"
+import { describeDiscipline } from "./discipline-rendering.ts"
 import { describeHttp } from "./http-settings.ts"
 import type { SettingLine } from "./setting-line.ts"
 import type { Settings } from "./settings.ts"
@@ -14,23 +15,22 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("port", settings.port, String),
   ...settings.listen.map((address) => line("listen", address, ({ text }) => text)),
   line("workers", settings.workers, String),
-  ...(settings.gather.origin.kind === "default" ? [] : [line("gather", settings.gather, String)]),
+  line("gather", settings.gather, String),
   line("user", settings.user, quoteWord),
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),
   ...describeLocalReference(settings),
   ...settings.sources.map((source) => line(source.value.kind, source, describeSource)),
-  ...settings.referenceClocks.map((clock) => line("refclock", clock, describeReferenceClock)),
-  ...lineWhereSet("driftfile", settings.discipline.driftFile),
-  ...lineWhereSet("leapfile", settings.discipline.leapFile),
-  ...lineWhereSet("statsdir", settings.discipline.statisticsDirectory),
-  ...(settings.discipline.mode.origin.kind === "default" ? [] : [line("discipline", settings.discipline.mode, String)]),
+  ...settings.referenceClocks
+    .filter(({ value }) => value.kind !== undefined)
+    .map((clock) => line("refclock", clock, describeReferenceClock)),
+  ...describeDiscipline(settings.discipline, quoteWord),
   ...describeHttp(settings.http, quoteWord),
   ...describeAccess(settings.access),
   line("keys", settings.keys.file, quoteWord),
   ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),
   line("controlkey", settings.keys.controlKey, String),
-  ...(settings.keys.file.value === undefined ? [] : [line("passivepeers", settings.passivePeers, String)]),
+  line("passivepeers", settings.passivePeers, String),
   line("cryptonak", settings.cryptoNak, onOrOff),
   ...lineWhereSet("ntpsigndsocket", settings.signdSocket),
   ...describeNts(settings.nts),
@@ -47,13 +47,18 @@ const lineWhereSet = (directive: string, file: Sourced<string | undefined>): rea
   file.value === undefined ? [] : [line(directive, file, quoteWord)]
 
 /** Beside sources this machine's own clock is a reference only where a line says so. */
-const describeLocalReference = ({ localReference, sources, referenceClocks }: Settings): readonly SettingLine[] =>
+const describeLocalReference = ({
+  localReference,
+  localClock,
+  sources,
+  referenceClocks
+}: Settings): readonly SettingLine[] =>
   sources.length + referenceClocks.filter(({ value }) => value.kind !== undefined).length > 0 &&
   localReference.origin.kind === "default"
     ? []
     : [
-        line("server", localReference, () => "127.127.1.0"),
-        line("fudge", localReference, ({ stratum }) => `127.127.1.0 stratum ${stratum}`)
+        line("server", localClock, String),
+        line("fudge", localReference, ({ stratum }) => `${localClock.value} stratum ${stratum}`)
       ]
 
 /** A reference clock's operand and options, those that have their default left out. */

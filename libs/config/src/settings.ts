@@ -17,7 +17,7 @@ import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./
 import { cmdportDirective } from "./control-directives.ts"
 import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
 import { type HttpSettings, httpSettings } from "./http-settings.ts"
-import { errorAt, isError, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
+import { errorAt, isError, lacking, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
   logfileDirective,
@@ -32,8 +32,21 @@ import {
 import type { UnreadLine } from "./dialect.ts"
 import { type DisciplineOverrides, disciplineSettings, type DisciplineSettings } from "./discipline-settings.ts"
 import { listenPlan, type InterfaceAddress } from "./listen.ts"
-import { clockOfAddress, LOCAL_REFERENCE, sourcesSettings, type SourcesSettings } from "./source-settings.ts"
-import { fudgeDirective, serverDirective } from "./source-directives.ts"
+import { isLocalDriver } from "./reference-clock-settings.ts"
+import {
+  clockOfAddress,
+  isLocalClock,
+  LOCAL_REFERENCE,
+  sourcesSettings,
+  type SourcesSettings
+} from "./source-settings.ts"
+import {
+  fudgeDirective,
+  peerDirective,
+  poolDirective,
+  refclockDirective,
+  serverDirective
+} from "./source-directives.ts"
 import { choose, fromDefault, fromFile, fromFlag, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 import { WILDCARDS } from "./value-types.ts"
@@ -60,6 +73,8 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   /** UDP port of loopback for chronyc; 0: none. */
   readonly commandPort: Sourced<number>
   readonly localReference: Sourced<LocalReference>
+  /** The address under which a line names this machine's own clock. */
+  readonly localClock: Sourced<string>
   readonly discipline: DisciplineSettings
   readonly autokey: AutokeySettings
   readonly http: HttpSettings
@@ -83,6 +98,8 @@ export interface Machine {
   readonly cores: number
   /** The addresses of its network interfaces, for `interface` rules. */
   readonly interfaces: readonly InterfaceAddress[]
+  /** Whether NTP's own port may be bound: a file of ntpd's language then means that port. */
+  readonly ntpPort?: boolean
 }
 
 export interface EffectiveSettings {
@@ -91,6 +108,9 @@ export interface EffectiveSettings {
   readonly diagnostics: readonly Diagnostic[]
 }
 
+/** NTP's own (RFC 5905 §7.2), which a configuration file means where it may be bound. */
+export const NTP_PORT = 123
+/** Without a file, or without the privilege. */
 export const DEFAULT_PORT = 11123
 export const DEFAULT_STRATUM = 10
 
@@ -99,14 +119,15 @@ export const effectiveSettings = (
   statements: readonly Statement[],
   overrides: Overrides,
   machine: Machine,
-  unread: readonly UnreadLine[] = []
+  unread: readonly UnreadLine[] = [],
+  defaultPort: number = DEFAULT_PORT
 ): EffectiveSettings => {
   const plan = listenPlan(statements, machine.interfaces)
   const reference = localReference(statements)
   const listenFromFile = plan.addresses?.map(({ address, location }) => fromFile(address, location))
   const cores = Math.min(Math.max(1, Math.trunc(machine.cores) || 1), MAX_WORKERS)
 
-  const port = choose(overrides.port, "port", lastOf(statements, portDirective, "port"), DEFAULT_PORT)
+  const port = choose(overrides.port, "port", lastOf(statements, portDirective, "port"), defaultPort)
   const authentication = authenticationSettings(statements, overrides, port.value)
 
   const sources = sourcesSettings(statements)
@@ -138,6 +159,7 @@ export const effectiveSettings = (
       reference.value,
       { stratum: DEFAULT_STRATUM }
     ),
+    localClock: reference.clock,
     ...authentication.value,
     ...sources.value,
     discipline: discipline.value,
@@ -156,6 +178,7 @@ export const effectiveSettings = (
       ...listenDiagnostics,
       ...reference.diagnostics,
       ...authentication.diagnostics,
+      ...sourceKeys(statements, authentication.value.keys),
       ...sources.diagnostics,
       ...access.diagnostics,
       ...discipline.diagnostics,
@@ -177,8 +200,30 @@ const autokeyWithoutCrypto = (statements: readonly Statement[], { enabled }: Aut
         const where = places.get("autokey")
         return where === undefined
           ? []
-          : [errorAt(where, "found 'autokey' without keys to use it with; add the line: crypto pw PASSWORD")]
+          : [
+              lacking(
+                "crypto",
+                errorAt(where, "found 'autokey' without keys to use it with; add the line: crypto pw PASSWORD")
+              )
+            ]
       })
+
+/** `server H key N`: without such a key nothing is ever sent to the server. */
+const sourceKeys = (statements: readonly Statement[], { file, trusted }: Settings["keys"]): Diagnostic[] =>
+  [serverDirective, poolDirective, peerDirective].flatMap((directive) =>
+    statementsOf<typeof serverDirective>(statements, directive as typeof serverDirective).flatMap((line) => {
+      const { key, nts, autokey } = line.values
+      const where = line.places.get("key")
+      if (key === undefined || where === undefined || nts || autokey) return []
+      const isTrusted = trusted.some(({ value }) => value.first <= key && key <= value.last)
+      const nothing = "so nothing can be sent to this server; add the line:"
+      if (file.value === undefined)
+        return [lacking("keys", warningAt(where, `key ${key} is in no file, ${nothing} keys FILE`))]
+      return isTrusted
+        ? []
+        : [lacking("trustedkey", warningAt(where, `key ${key} is not trusted, ${nothing} trustedkey ${key}`))]
+    })
+  )
 
 const cookieFileInCluster = (statements: readonly Statement[], { nats }: ClusterSettings): Diagnostic[] => {
   const line = statementsOf(statements, ntsDirective).findLast(({ values }) => values.cookie !== undefined)
@@ -186,7 +231,7 @@ const cookieFileInCluster = (statements: readonly Statement[], { nats }: Cluster
     ? []
     : [
         warningAt(
-          line.places.get("cookie") ?? line.location,
+          line.words.get("cookie") ?? line.location,
           "the NTS master keys of a cluster are in its log alone; this file is not used for them"
         )
       ]
@@ -199,18 +244,24 @@ const windowsClients = (statements: readonly Statement[], { restrictions }: Acce
     value.action === "restrict" && (value.flags & AccessFlag.mssntp) !== 0
   if (socket !== undefined && !restrictions.some(isAllowed))
     return [
-      warningAt(
-        socket.location,
-        "nobody is signed for, since no restrict line says mssntp; add one about the domain's machines: restrict 192.0.2.0/24 mssntp"
+      lacking(
+        "restrict",
+        warningAt(
+          socket.location,
+          "nobody is signed for, since no restrict line says mssntp; add one about the domain's machines: restrict 192.0.2.0/24 mssntp"
+        )
       )
     ]
   const line = statementsOf(statements, restrictDirective).find(({ values }) => values.mssntp !== undefined)
   return line === undefined || socket !== undefined
     ? []
     : [
-        warningAt(
-          line.places.get("mssntp") ?? line.location,
-          "nobody signs for these clients; add the line: ntpsigndsocket /var/lib/samba/ntp_signd"
+        lacking(
+          "ntpsigndsocket",
+          warningAt(
+            line.places.get("mssntp") ?? line.location,
+            "nobody signs for these clients; add the line: ntpsigndsocket /var/lib/samba/ntp_signd"
+          )
         )
       ]
 }
@@ -226,24 +277,58 @@ const repeated = (statements: readonly Statement[]): Diagnostic[] =>
     })
   })
 
-/** `server 127.127.1.0` with its `fudge`. Other reference clocks are read with the sources. */
+/** Every line that names this machine's own clock: `server 127.127.1.U`, and `refclock local` as NTPsec has it. */
+const localClocks = (statements: readonly Statement[]) => [
+  ...statementsOf(statements, serverDirective).flatMap((line) => {
+    const { host } = line.values
+    return isLocalClock(host)
+      ? [{ address: host, stratum: undefined, line: line as Statement, heeded: ["family", "host"] }]
+      : []
+  }),
+  ...statementsOf(statements, refclockDirective).flatMap((line) => {
+    const { driver, unit = 0, stratum } = line.values
+    return isLocalDriver(driver)
+      ? [{ address: `127.127.1.${unit}`, stratum, line: line as Statement, heeded: ["driver", "unit", "stratum"] }]
+      : []
+  })
+]
+
+/** This machine's own clock, with its `fudge`. Of several units the one of the lowest stratum is followed, as by ntpd. */
 const localReference = (statements: readonly Statement[]) => {
-  const diagnostics: Diagnostic[] = []
-  let server: Statement<typeof serverDirective> | undefined
-  for (const statement of statementsOf(statements, serverDirective)) {
-    if (statement.values.host !== LOCAL_REFERENCE) continue
-    server = statement
-    diagnostics.push(...optionsWithoutEffect(statement, new Set(["family", "host"])))
-  }
+  const fudges = statementsOf(statements, fudgeDirective)
+  const lines = localClocks(statements)
+  const clocks = lines.map(({ address, stratum, line }): LocalClock => {
+    const fudge = fudges.findLast(({ values }) => values.clock === address && values.stratum !== undefined)
+    const told = fudge === undefined ? fromFile(stratum ?? DEFAULT_STRATUM, line.location) : fudgedStratum(fudge)
+    return { address: fromFile(address, line.location), stratum: told, line }
+  })
+  const [best, ...others] = clocks.toSorted((a, b) => a.stratum.value - b.stratum.value)
   const hosts = new Set(statementsOf(statements, serverDirective).map(({ values }) => values.host))
-  let value = server === undefined ? undefined : fromFile<LocalReference>({ stratum: DEFAULT_STRATUM }, server.location)
-  for (const statement of statementsOf(statements, fudgeDirective)) {
-    const { clock, stratum } = statement.values
-    diagnostics.push(...fudgeProblems(statement, hosts.has(clock)))
-    if (clock === LOCAL_REFERENCE && stratum !== undefined) value = fromFile({ stratum }, statement.location)
+  for (const { address } of lines) hosts.add(address)
+  return {
+    value: best && { value: { stratum: best.stratum.value }, origin: best.stratum.origin },
+    clock: best?.address ?? fromDefault(LOCAL_REFERENCE),
+    diagnostics: [
+      ...others.map(({ line, address }) =>
+        warningAt(
+          line.location,
+          `${address.value} is this machine's clock, as ${best!.address.value} is, whose stratum counts; this line has no effect`
+        )
+      ),
+      ...lines.flatMap(({ line, heeded }) => optionsWithoutEffect(line, new Set(heeded))),
+      ...fudges.flatMap((fudge) => fudgeProblems(fudge, hosts.has(fudge.values.clock)))
+    ]
   }
-  return { value, diagnostics }
 }
+
+interface LocalClock {
+  readonly address: Sourced<string>
+  readonly stratum: Sourced<number>
+  readonly line: Statement
+}
+
+const fudgedStratum = ({ values, location }: Statement<typeof fudgeDirective>): Sourced<number> =>
+  fromFile(values.stratum ?? DEFAULT_STRATUM, location)
 
 const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: boolean): Diagnostic[] => {
   const { values, location, places } = statement
@@ -252,14 +337,11 @@ const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: b
   if (clockOfAddress(clock) === undefined) {
     return [errorAt(where, `found ${quoted(clock)}, expected a reference clock's address such as ${LOCAL_REFERENCE}`)]
   }
-  if (clock !== LOCAL_REFERENCE) {
-    return hasServer
-      ? []
-      : [warningAt(where, `'fudge ${clock}' has no line 'server ${clock}' to apply to; it has no effect`)]
-  }
   if (!hasServer) {
-    return [errorAt(where, `'fudge ${clock}' has no server to apply to; add the line: server ${clock}`)]
+    const problem = `'fudge ${clock}' has no line 'server ${clock}' to apply to; it has no effect`
+    return [lacking("server", warningAt(where, problem))]
   }
+  if (!isLocalClock(clock)) return []
   if (stratum === 0) {
     return [errorAt(places.get("stratum") ?? location, "found stratum 0, expected a whole number from 1 to 15")]
   }
@@ -267,10 +349,10 @@ const fudgeProblems = (statement: Statement<typeof fudgeDirective>, hasServer: b
 }
 
 /** What else is given to the local reference, which has no filter, no poll interval and no flags yet. */
-const optionsWithoutEffect = ({ location, places }: Statement, actedOn: ReadonlySet<string>): Diagnostic[] => {
-  const names = [...places.keys()].filter((name) => !actedOn.has(name))
+const optionsWithoutEffect = ({ location, words }: Statement, actedOn: ReadonlySet<string>): Diagnostic[] => {
+  const names = [...words.keys()].filter((name) => !actedOn.has(name))
   const [first] = names
   if (first === undefined) return []
   const list = names.map((name) => `'${name}'`).join(", ")
-  return [warningAt(places.get(first) ?? location, `the local reference does not act on ${list}; it has no effect`)]
+  return [warningAt(words.get(first) ?? location, `the local reference does not act on ${list}; it has no effect`)]
 }

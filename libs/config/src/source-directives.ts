@@ -46,13 +46,17 @@ const sourceOptions = {
   version: wholeNumber("N", 1, 4)
 } as const
 
+/** Of Red Hat's ntp: a server that has no address yet, or is unreachable at start, is kept. It is so here. */
+const droppedSourceOptions = { dynamic: "names that have no address yet are looked up again by themselves" } as const
+
 export const serverDirective = row({
   name: "server",
   operands: sourceOperands,
   options: sourceOptions,
+  droppedOptions: droppedSourceOptions,
   repeatable: true,
   default: "127.127.1.0, the local reference",
-  meaning: "Source of time; 127.127.1.0 is this machine's own clock, taken as it is (the local reference).",
+  meaning: "Source of time; 127.127.1.U is this machine's own clock, taken as it is (the local reference).",
   documented: "ntp.conf(5)",
   reload: "live",
   actedOn: "partly"
@@ -62,6 +66,7 @@ export const poolDirective = row({
   name: "pool",
   operands: sourceOperands,
   options: sourceOptions,
+  droppedOptions: droppedSourceOptions,
   repeatable: true,
   default: "none",
   meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
@@ -74,6 +79,7 @@ export const peerDirective = row({
   name: "peer",
   operands: sourceOperands,
   options: sourceOptions,
+  droppedOptions: droppedSourceOptions,
   repeatable: true,
   default: "none",
   meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
@@ -161,7 +167,7 @@ export const fudgeDirective = row({
   repeatable: true,
   default: "127.127.1.0 stratum 10",
   meaning:
-    "Adjusts a reference clock; `stratum` of 127.127.1.0 is the stratum the local reference is served with, 1 to 15.",
+    "Adjusts a reference clock; `stratum` of 127.127.1.U is the stratum the local reference is served with, 1 to 15.",
   documented: "ntp.conf(5)",
   flags: ["stratum"],
   reload: "clock",

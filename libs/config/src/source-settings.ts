@@ -1,8 +1,10 @@
 /** The sources of time that lines name: servers, pools, peers and reference clocks, with what each is told. */
 import { parseAddress } from "./address.ts"
-import { errorAt, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
+import { errorAt, lacking, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
 import {
   driverNumber,
+  isLocalDriver,
+  type OptionPlace,
   readReferenceClock,
   type ReferenceClockSettings,
   repeatedClocks
@@ -85,7 +87,7 @@ export interface SourceSettings {
 export interface SourcesSettings {
   /** Servers, pools and peers in the order of the lines, without those that `unpeer` takes back. */
   readonly sources: readonly Sourced<SourceSettings>[]
-  /** Without the local reference, 127.127.1.0. */
+  /** Without the local reference, 127.127.1.U. */
   readonly referenceClocks: readonly Sourced<ReferenceClockSettings>[]
   /** Peers that are taken without a line; 0: none. */
   readonly passivePeers: Sourced<number>
@@ -107,6 +109,9 @@ export const clockOfAddress = (host: string): { readonly type: number; readonly 
   return type <= 255 && unit <= 255 ? { type, unit } : undefined
 }
 
+/** Whether a host is this machine's own clock, of whatever unit. */
+export const isLocalClock = (host: string): boolean => clockOfAddress(host)?.type === 1
+
 /** Folds the statements. Never throws; a source with an error is left out. */
 export const sourcesSettings = (
   statements: readonly Statement[]
@@ -117,7 +122,7 @@ export const sourcesSettings = (
   for (const statement of statements) {
     if (isSource(statement)) {
       const clock = clockOfAddress(statement.values.host)
-      if (statement.values.host === LOCAL_REFERENCE) continue
+      if (isLocalClock(statement.values.host)) continue
       if (clock === undefined) {
         const source = sourceOf(statement)
         diagnostics.push(...source.diagnostics)
@@ -128,13 +133,15 @@ export const sourcesSettings = (
         )
         const values = Object.assign({}, statement.values, ...fudges.map(({ values: told }) => withoutUndefined(told)))
         const lines = [...fudges.toReversed(), statement]
-        const place = (name: string) =>
-          name === "driver" ? statement.places.get("host") : lines.map(({ places }) => places.get(name)).find(Boolean)
+        const place: OptionPlace = (name, part) =>
+          name === "driver" ? statement.places.get("host") : lines.map((line) => line[part].get(name)).find(Boolean)
         addClock(readReferenceClock(String(clock.type), clock.unit, values, place, statement.location), statement)
       }
     } else if ((statement.directive as unknown) === refclockDirective) {
-      const { values, location, places } = statement as Statement<typeof refclockDirective>
-      const place = (name: string) => places.get(name)
+      const line = statement as Statement<typeof refclockDirective>
+      const { values, location } = line
+      if (isLocalDriver(values.driver)) continue
+      const place: OptionPlace = (name, part) => line[part].get(name)
       addClock(readReferenceClock(values.driver, values.unit ?? 0, values, place, location), statement)
     }
   }
@@ -148,7 +155,8 @@ export const sourcesSettings = (
   for (const line of unpeers) {
     const isIdle =
       !sources.some(({ value }) => takesBack(line, value)) && !clocks.some(({ value }) => takesClockBack(line, value))
-    if (isIdle) diagnostics.push(warningAt(line.location, "'unpeer' finds no such source; it has no effect"))
+    if (isIdle)
+      diagnostics.push(lacking("server", warningAt(line.location, "'unpeer' finds no such source; it has no effect")))
   }
   diagnostics.push(...repeatedClocks(keptClocks))
   const { first, again } = byFirstLine(keptSources)
@@ -171,7 +179,11 @@ type UnpeerStatement = Statement<typeof unpeerDirective>
 
 const takesBack = ({ values }: UnpeerStatement, source: SourceSettings): boolean => {
   const target = values.clock === undefined ? hostAndPort(values.host) : undefined
-  return target !== undefined && nameOf(target.host) === nameOf(source.host)
+  return (
+    target !== undefined &&
+    nameOf(target.host) === nameOf(source.host) &&
+    (target.port === undefined || target.port === portOf(source))
+  )
 }
 
 const takesClockBack = ({ values }: UnpeerStatement, { driver, unit }: ReferenceClockSettings): boolean => {
@@ -183,11 +195,16 @@ const takesClockBack = ({ values }: UnpeerStatement, { driver, unit }: Reference
 /** What tells sources apart: an address however it is written, a name in either case. */
 const nameOf = (host: string): string => parseAddress(host)?.text ?? host.toLowerCase()
 
-/** An address is asked once, whatever the ports: the first line of a host counts, as in ntpd. */
+/** The ports of NTP and of NTS key exchange. */
+const [NTP_PORT, NTS_KE_PORT] = [123, 4460]
+
+const portOf = ({ port, nts }: SourceSettings): number => port ?? (nts === undefined ? NTP_PORT : NTS_KE_PORT)
+
+/** A server is a host and a port; the first line about it counts, as in ntpd. */
 const byFirstLine = (sources: readonly Located<SourceSettings>[]) => {
   const first = new Map<string, Located<SourceSettings>>()
   const again = sources.flatMap((source) => {
-    const name = nameOf(source.value.host)
+    const name = `${nameOf(source.value.host)} ${portOf(source.value)}`
     const earlier = first.get(name)
     if (earlier === undefined) first.set(name, source)
     return earlier === undefined ? [] : [{ ...source, earlier }]
@@ -210,8 +227,9 @@ const withoutUndefined = (values: object): object =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 
 const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnostics: readonly Diagnostic[] } => {
-  const { directive, values, location, places } = statement
+  const { directive, values, location, places, words } = statement
   const at = (name: string) => places.get(name) ?? location
+  const wordAt = (name: string) => words.get(name) ?? location
   const target = hostAndPort(values.host)
   if (target === undefined) {
     const problem = `found ${quoted(values.host)}, expected HOST, HOST:PORT, an address or [IPV6]:PORT`
@@ -230,28 +248,28 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
   }
   const diagnostics: Diagnostic[] = []
   const withoutNts = (["noval", "ca", "aead"] as const).filter((name) => values[name] !== undefined && !values.nts)
-  for (const name of withoutNts) diagnostics.push(warningAt(at(name), `'${name}' has no effect without 'nts'`))
+  for (const name of withoutNts) diagnostics.push(warningAt(wordAt(name), `'${name}' has no effect without 'nts'`))
   for (const name of OPTIONS_WITHOUT_EFFECT)
-    if (places.has(name))
-      diagnostics.push(warningAt(at(name), `'${name}' is known but not acted on yet; it has no effect`))
+    if (words.has(name))
+      diagnostics.push(warningAt(wordAt(name), `'${name}' is known but not acted on yet; it has no effect`))
   if (values.asymmetry !== undefined && values.mindelay === undefined)
     diagnostics.push(
-      warningAt(at("asymmetry"), "'asymmetry' has no effect without 'mindelay', over which jitter begins")
+      warningAt(wordAt("asymmetry"), "'asymmetry' has no effect without 'mindelay', over which jitter begins")
     )
   if (values.nts && values.key !== undefined) {
-    diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
+    diagnostics.push(warningAt(wordAt("key"), "'key' has no effect beside 'nts', which authenticates by itself"))
   }
   const written = (directive as { readonly name: string }).name as SourceSettings["kind"]
   if (values.autokey && values.nts)
-    diagnostics.push(warningAt(at("autokey"), "'autokey' has no effect beside 'nts', which is better"))
+    diagnostics.push(warningAt(wordAt("autokey"), "'autokey' has no effect beside 'nts', which is better"))
   if (values.autokey && !values.nts && values.key !== undefined)
-    diagnostics.push(warningAt(at("key"), "'key' has no effect beside 'autokey', which authenticates by itself"))
+    diagnostics.push(warningAt(wordAt("key"), "'key' has no effect beside 'autokey', which authenticates by itself"))
   if (values.ident !== undefined && (!values.autokey || values.nts))
-    diagnostics.push(warningAt(at("ident"), "'ident' has no effect without 'autokey'"))
+    diagnostics.push(warningAt(wordAt("ident"), "'ident' has no effect without 'autokey'"))
   // RFC 8915 §1: NTS protects the client-server mode, and no other.
   const isAskedAsServer = written === "peer" && values.nts === true
   if (isAskedAsServer)
-    diagnostics.push(warningAt(at("nts"), "'nts' is for clients of a server: this peer is asked as one"))
+    diagnostics.push(warningAt(wordAt("nts"), "'nts' is for clients of a server: this peer is asked as one"))
   const value: SourceSettings = {
     kind: isAskedAsServer ? "server" : written,
     family: values.family === undefined ? undefined : values.family === "-4" ? 4 : 6,

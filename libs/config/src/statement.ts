@@ -1,4 +1,5 @@
 /** One line's tokens, read by the row of its first word: typed values, or located diagnostics. */
+import { parseAddress, parsePrefix } from "./address.ts"
 import { errorAt, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
 import { syntaxOf, type Directive, type Operand, type Option } from "./directive.ts"
 import { directiveWords, findDirective } from "./directives.ts"
@@ -30,8 +31,10 @@ export interface Statement<D extends Directive = Directive> {
   readonly values: ValuesOf<D>
   /** The keyword's place. */
   readonly location: Location
-  /** The place of each value that was given, by the name of its operand or option. */
+  /** The place of each value that was given, by the name of its operand or option; of several by `names.0` and so on too. */
   readonly places: ReadonlyMap<string, Location>
+  /** The place of the word that names each option that was given; of an operand that of its value. */
+  readonly words: ReadonlyMap<string, Location>
 }
 
 /** The statements of one row, in file order, with their values' types. */
@@ -42,6 +45,10 @@ export interface ReadLine {
   /** Absent where the line has an error, or has no effect. */
   readonly statement?: Statement
   readonly diagnostics: readonly Diagnostic[]
+  /** The line begins with a word that no daemon has. */
+  readonly unknown?: true
+  /** The directive that was meant by a line with an error, as far as can be told. */
+  readonly failed?: string | undefined
 }
 
 /** Reads one line. Never throws; a line with an error gives no statement. */
@@ -49,24 +56,36 @@ export const readStatement = (line: TokenLine): ReadLine => {
   const keyword = line.tokens[0]
   if (keyword === undefined) return { diagnostics: [] }
   const directive = keyword.kind === "word" ? findDirective(keyword.text) : undefined
-  return directive === undefined
-    ? { diagnostics: [unreadWord(keyword)] }
-    : new LineReader(line, keyword, directive).read()
+  if (directive !== undefined) {
+    const read = new LineReader(line, keyword, directive).read()
+    return read.statement === undefined ? { ...read, failed: directive.name } : read
+  }
+  const known = keyword.kind === "word" ? findKnownWord(keyword.text) : undefined
+  return known === undefined
+    ? { ...strangeLine(keyword, line.tokens.slice(1)), unknown: true }
+    : { diagnostics: [warningAt(keyword, withoutEffect(known.name, known.because))] }
 }
 
 const FIRST_WORDS: readonly string[] = [...directiveWords(), ...KNOWN_WORDS.map((word) => word.name)]
 
-/** A first word without a row: known to other daemons (a warning), or to nobody (an error). */
-const unreadWord = (keyword: Token): Diagnostic => {
+/**
+ * A first word that nobody knows. ntpd logs such a line and goes on without it. So does this where nothing can have been
+ * meant by it, as with a sentence that lost its `#`; what looks like a directive mistyped, or names an address, is an error.
+ */
+const strangeLine = (keyword: Token, others: readonly Token[]): ReadLine => {
   if (keyword.kind !== "word") {
-    return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive's name at the start of the line`)
-  }
-  const known = findKnownWord(keyword.text)
-  if (known !== undefined) {
-    return warningAt(keyword, withoutEffect(known.name, known.because))
+    const problem = `found ${describeToken(keyword)}, expected a directive's name at the start of the line`
+    return { diagnostics: [errorAt(keyword, problem)] }
   }
   const near = nearestWord(keyword.text, FIRST_WORDS)
-  return errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)
+  const isMeant = near !== undefined || [keyword, ...others].some(({ text }) => parsePrefix(text) ?? parseAddress(text))
+  const problem = isMeant
+    ? errorAt(keyword, `found ${describeToken(keyword)}, expected a directive${didYouMean(near)}`)
+    : warningAt(
+        keyword,
+        `found ${describeToken(keyword)}, which begins no directive: this line is left out, as by ntpd; put # before it`
+      )
+  return { diagnostics: [problem], failed: near }
 }
 
 const withoutEffect = (word: string, because?: string): string =>
@@ -88,6 +107,7 @@ class LineReader {
   readonly #diagnostics: Diagnostic[] = []
   readonly #values: Record<string, unknown> = {}
   readonly #places = new Map<string, Location>()
+  readonly #words = new Map<string, Location>()
   #next = 1
 
   constructor(line: TokenLine, keyword: Token, directive: Directive) {
@@ -108,7 +128,8 @@ class LineReader {
       directive: this.#directive,
       values: this.#values,
       location: this.#keyword,
-      places: this.#places
+      places: this.#places,
+      words: this.#words
     }
     return { statement, diagnostics: this.#diagnostics }
   }
@@ -143,7 +164,10 @@ class LineReader {
     const values: unknown[] = []
     const first = this.#line.tokens[this.#next]
     if (first === undefined) return this.#missing(`${name} of '${this.#directive.name}'`, type)
-    for (let token = this.#take(); token !== undefined; token = this.#take()) values.push(this.#valueOf(token, type))
+    for (let token = this.#take(); token !== undefined; token = this.#take()) {
+      this.#places.set(`${name}.${values.length}`, token)
+      values.push(this.#valueOf(token, type))
+    }
     this.#keep(name, first, values)
     return true
   }
@@ -153,6 +177,12 @@ class LineReader {
     for (let token = this.#take(); token !== undefined; token = this.#take()) {
       const option: Option | undefined =
         token.kind === "word" && Object.hasOwn(options, token.text) ? options[token.text] : undefined
+      const dropped = this.#directive.droppedOptions
+      const pointless = token.kind === "word" && Object.hasOwn(dropped, token.text) ? dropped[token.text] : undefined
+      if (pointless !== undefined) {
+        this.#diagnostics.push(warningAt(token, withoutEffect(token.text, pointless)))
+        continue
+      }
       if (option === undefined) return this.#unknownOption(token)
       if (this.#places.has(token.text)) {
         this.#diagnostics.push(warningAt(token, `'${token.text}' is given twice on this line; the last one counts`))
@@ -163,13 +193,13 @@ class LineReader {
       }
       const argument = this.#take()
       if (argument === undefined) return this.#missing(`the value of '${token.text}'`, option)
-      this.#keep(token.text, argument, this.#valueOf(argument, option))
+      this.#keep(token.text, argument, this.#valueOf(argument, option), token)
     }
     return true
   }
 
   #hasOption(): boolean {
-    if (!this.#directive.needsOption || this.#places.size > Object.keys(this.#directive.operands).length) return true
+    if (!this.#directive.needsOption || this.#words.size > Object.keys(this.#directive.operands).length) return true
     const names = Object.keys(this.#directive.options).join(", ")
     this.#diagnostics.push(
       errorAt(this.#line.end, `found the end of the line, expected an option of '${this.#directive.name}': ${names}`)
@@ -212,8 +242,9 @@ class LineReader {
     return token
   }
 
-  #keep(name: string, place: Location, value: unknown): void {
+  #keep(name: string, place: Location, value: unknown, word: Location = place): void {
     this.#values[name] = value
     this.#places.set(name, place)
+    this.#words.set(name, word)
   }
 }

@@ -107,7 +107,7 @@ describe("the cluster's lines", () => {
     ["cluster replicas 2", ["error 1:18 found '2', expected 1 or 3"]],
     [
       "cluster ca /ca.pem",
-      ["warning 1:12 no NATS server is named, so 'cluster ca' has no effect; add the line: cluster nats HOST:PORT"]
+      ["warning 1:9 no NATS server is named, so 'cluster ca' has no effect; add the line: cluster nats HOST:PORT"]
     ],
     ["cluster mint mac", ["error 1:14 found 'mac', expected nts, symmetric or nts,symmetric"]],
     ["cluster key /k rotate 5 clock-days 1", []],
@@ -119,7 +119,7 @@ describe("the cluster's lines", () => {
     ["node a\nnode b", ["warning 1:1 'node' is given again at f:2; this line has no effect"]],
     [
       "node a\nnts cookie /k\ncluster nats h:4222 key /c nkey /n ca /a",
-      ["warning 2:12 the NTS master keys of a cluster are in its log alone; this file is not used for them"]
+      ["warning 2:5 the NTS master keys of a cluster are in its log alone; this file is not used for them"]
     ]
   ])("%j", (text, expected) => expect(problems(text)).toEqual(expected))
 })

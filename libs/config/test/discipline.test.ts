@@ -171,7 +171,7 @@ describe("sources", () => {
       { key: undefined, nts: { verify: false, ca: "/r", aead: 17 } }
     ])
     expect(problems("server h nts key 3")).toEqual([
-      "warning 1:18 'key' has no effect beside 'nts', which authenticates by itself"
+      "warning 1:14 'key' has no effect beside 'nts', which authenticates by itself"
     ])
     expect(sources("peer h nts")).toMatchObject([{ kind: "server", nts: { verify: true } }])
     expect(problems("peer h nts")).toEqual(["warning 1:8 'nts' is for clients of a server: this peer is asked as one"])
@@ -185,22 +185,26 @@ describe("sources", () => {
     ["server h minpoll 3 maxpoll 5", 3, 5]
   ])("%s polls from %i to %i", (text, minPoll, maxPoll) => expect(sources(text)).toMatchObject([{ minPoll, maxPoll }]))
 
-  it("are told apart by address, however it is written: the first line of one counts", () => {
-    const text = "server 2001:db8::1 key 3\nserver [2001:DB8:0::1]:11123\npool Ntp.example\nserver ntp.example iburst"
+  it("are told apart by address and port, however these are written: the first line of one counts", () => {
+    const text = "server 2001:db8::1 minpoll 3\nserver [2001:DB8:0::1]:123\npool Ntp.example\nserver ntp.example iburst"
     expect(sources(text)).toMatchObject([
-      { host: "2001:db8::1", key: 3 },
+      { host: "2001:db8::1", minPoll: 3 },
       { kind: "pool", host: "Ntp.example" }
     ])
     expect(problems(text)).toEqual([
       "warning 2:1 '2001:DB8:0::1' is a source already, by f:1; this line has no effect",
       "warning 4:1 'ntp.example' is a source already, by f:3; this line has no effect"
     ])
+    const ports = "server 192.0.2.1:1123\nserver 192.0.2.1:1124\nserver h nts\nserver h:4460 nts\nserver h:4461 nts"
+    expect(sources(ports).map(({ port }) => port)).toEqual([1123, 1124, undefined, 4461])
+    expect(problems(ports)).toEqual(["warning 4:1 'h' is a source already, by f:3; this line has no effect"])
     expect(problems("server 192.0.2.1\nserver 192.0.2.2:123\nunpeer 192.0.2.1\nserver 192.0.2.1")).toEqual([])
   })
 
   it("are taken back by the address that unpeer means, and it says where it means none", () => {
     expect(sources("server [2001:db8::1]:11123\nunpeer 2001:db8:0:0::1")).toEqual([])
     expect(sources("server 192.0.2.1:11123\nunpeer 192.0.2.1:11123")).toEqual([])
+    expect(sources("server 192.0.2.1:11123\nserver 192.0.2.1\nunpeer 192.0.2.1:123")).toMatchObject([{ port: 11123 }])
     expect(problems("server a\nunpeer b\nunpeer clock shm unit 3")).toEqual([
       "warning 2:1 'unpeer' finds no such source; it has no effect",
       "warning 3:1 'unpeer' finds no such source; it has no effect"
@@ -229,7 +233,7 @@ describe("sources", () => {
     )
   ] as const)("with `%s` say whether it has an effect", (option, why) => {
     for (const kind of ["server", "pool"]) {
-      const messages = settle(`${kind} h ${option}`).diagnostics.map(({ message }) => message)
+      const messages = settle(`keys /k\ntrustedkey 3\n${kind} h ${option}`).diagnostics.map(({ message }) => message)
       expect(messages).toHaveLength(why === undefined ? 0 : 1)
       expect(messages.join()).toContain(why ?? "")
     }
@@ -308,7 +312,7 @@ describe("the discipline", () => {
     ["statistics clockstats loopstats peerstats rawstats sysstats", undefined],
     ...effective.map((line) => [line, undefined] as const)
   ])("%s has an effect on all that it names, or a warning says why not", (line, why) => {
-    const messages = settle(line).diagnostics.map(({ severity, message }) => `${severity} ${message}`)
+    const messages = settle(`statsdir /s\n${line}`).diagnostics.map(({ severity, message }) => `${severity} ${message}`)
     expect(messages).toHaveLength(why === undefined ? 0 : 1)
     expect(messages.join()).toMatch(why === undefined ? /^$/ : /^warning '\w+' has no effect: /)
     expect(messages.join()).toContain(why ?? "")

@@ -41,10 +41,36 @@ const problems = (text: string, overrides: Overrides = {}) =>
 
 const listens = (text: string) => settle(text).settings.listen.map(({ value }) => value.text)
 
+/** Of the clock and of access, while nothing is said about them. */
+const clockDefaults = [
+  "discipline virtual (default)",
+  "leapsmearinterval 0 (default)",
+  ...[
+    "ceiling 16",
+    "floor 1",
+    "maxclock 10",
+    "maxdist 1.5",
+    "minclock 3",
+    "mindist 0.001",
+    "minsane 1",
+    "orphan 16",
+    "orphanwait 300"
+  ].map((option) => `tos ${option} (default)`),
+  ...["dispersion 0.000015", "panic 1000", "stepback 0.128", "stepfwd 0.128", "stepout 300"].map(
+    (option) => `tinker ${option} (default)`
+  ),
+  "enable ntp (default)",
+  "enable stats (default)",
+  "control http 127.0.0.1:11180 (default)",
+  "dialect ntpsec (default)",
+  ...["maxmem 16384", "maxage 3600", "minage 64", "ipv6prefix 64"].map((option) => `mru ${option} (default)`)
+]
+
 /** What stands behind the first lines while nothing about keys and NTS is said. */
 const authenticationDefaults = [
   "keys undefined (default)",
   "controlkey undefined (default)",
+  "passivepeers 16 (default)",
   "cryptonak off (default)",
   "nts ca undefined (default)",
   "nts cookie undefined (default)",
@@ -78,11 +104,13 @@ describe("effective settings", () => {
       "listen 0.0.0.0 (default)",
       "listen :: (default)",
       "workers 3 (default)",
+      "gather 200 (default)",
       "user undefined (default)",
       "statedir undefined (default)",
       "logfile undefined (default)",
       "server 127.127.1.0 (default)",
       "fudge 127.127.1.0 stratum 10 (default)",
+      ...clockDefaults,
       ...authenticationDefaults,
       ...clusterDefaults
     ])
@@ -95,11 +123,13 @@ describe("effective settings", () => {
       "port 123 (f:1:1)",
       "listen 10.0.0.1 (f:3:2)",
       "workers 2 (f:2:1)",
+      "gather 200 (default)",
       "user ntp (f:4:1)",
       "statedir /a (f:5:1)",
       "logfile /l (f:6:1)",
-      "server 127.127.1.0 (f:7:1)",
+      "server 127.127.1.0 (f:8:1)",
       "fudge 127.127.1.0 stratum 4 (f:7:1)",
+      ...clockDefaults,
       ...authenticationDefaults,
       ...clusterDefaults
     ])
@@ -108,11 +138,13 @@ describe("effective settings", () => {
       "port 9 (--port)",
       "listen ::1 (--listen)",
       "workers 1 (--workers)",
+      "gather 200 (default)",
       "user u (--user)",
       "statedir /b (--state)",
       "logfile /l (f:6:1)",
-      "server 127.127.1.0 (--stratum)",
+      "server 127.127.1.0 (f:8:1)",
       "fudge 127.127.1.0 stratum 1 (--stratum)",
+      ...clockDefaults,
       ...authenticationDefaults,
       ...clusterDefaults
     ])
@@ -123,7 +155,7 @@ describe("effective settings", () => {
     ["listen ::1\nlisten 0:0::1", ["warning 2:8 ::1 is listened on already (f:1); this line has no effect"]],
     [
       "fudge 127.127.1.0 stratum 5",
-      ["error 1:7 'fudge 127.127.1.0' has no server to apply to; add the line: server 127.127.1.0"]
+      ["warning 1:7 'fudge 127.127.1.0' has no line 'server 127.127.1.0' to apply to; it has no effect"]
     ],
     [
       "server 127.127.1.0\nfudge 127.127.1.0 stratum 0",
@@ -151,7 +183,7 @@ describe("effective settings", () => {
     ],
     [
       "fudge 127.127.1.0 stratum 3 refid LOCL\nserver 127.127.1.0",
-      ["warning 1:35 the local reference does not act on 'refid'; it has no effect"]
+      ["warning 1:29 the local reference does not act on 'refid'; it has no effect"]
     ],
     [
       "interface listen wlan0",
@@ -224,12 +256,12 @@ describe("rendering", () => {
         "listen 0.0.0.0                # default",
         "listen ::                     # default",
         "workers 3                     # default",
+        "gather 200                    # default",
         "# user is not set             # default",
         'statedir "/my state"          # f:1:1',
         "# logfile is not set          # default",
         "server 127.127.1.0            # default",
         "fudge 127.127.1.0 stratum 10  # default",
-        "# keys is not set  # default",
         "# cluster rotate is not set  # default",
         ""
       ].map((line) => line.replace(/ +#/, " #"))
@@ -262,7 +294,7 @@ describe("loadSettings", () => {
   it("is usable with warnings and not with errors", () => {
     expect(load("restrict default").usable).toBe(true)
     expect(load("prot 1").usable).toBe(false)
-    expect(load("fudge 127.127.1.0 stratum 1").usable).toBe(false)
+    expect(load("server 127.127.1.0\nfudge 127.127.1.0 stratum 0").usable).toBe(false)
   })
 
   it("works without a file", () => {

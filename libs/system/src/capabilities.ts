@@ -5,6 +5,11 @@
 import { readFileSync } from "node:fs"
 import { loadNative } from "./native.ts"
 
+/** Binds ports below the first that everybody may bind. */
+const CAP_NET_BIND_SERVICE = 10
+/** Linux's own, where the kernel does not tell. */
+const FIRST_COMMON_PORT = 1024
+
 /** Sets the system's clocks. */
 export const CAP_SYS_TIME = 25
 
@@ -108,5 +113,15 @@ export const withCapability = <A>(capability: number, start: () => A): A => {
     return start()
   } finally {
     if (isRaised) addon.setAmbientCapability(capability, 0)
+  }
+}
+
+/** Whether this process may bind a port: by privilege, or because everybody may. */
+export const mayBindPort = (port: number): boolean => {
+  if (hasCapability(readCapabilities().effective, CAP_NET_BIND_SERVICE)) return true
+  try {
+    return port >= Number(readFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "utf8"))
+  } catch {
+    return port >= FIRST_COMMON_PORT
   }
 }

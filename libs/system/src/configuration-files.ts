@@ -1,9 +1,11 @@
 /** Reads configuration files and the machine's addresses for libs/config, which does no I/O itself. */
 import { readdirSync, readFileSync, statSync } from "node:fs"
-import { networkInterfaces } from "node:os"
+import { availableParallelism, networkInterfaces } from "node:os"
 import { parseAddress } from "@meridian/config/address"
 import type { InterfaceAddress } from "@meridian/config/listen"
 import type { ReadFile } from "@meridian/config/parse"
+import { type Machine, NTP_PORT } from "@meridian/config/settings"
+import { mayBindPort } from "./capabilities.ts"
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
@@ -18,12 +20,19 @@ export const readConfigurationFile: ReadFile = (path) => {
     return { ok: true, bytes: readFileSync(path) }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    return { ok: false, reason: REASONS[code ?? ""] ?? message }
+    return { ok: false, reason: REASONS[code ?? ""] ?? message, missing: code === "ENOENT" || code === "ENOTDIR" }
   }
 }
 
+/** What the defaults of a configuration depend on. */
+export const thisMachine = (): Machine => ({
+  cores: availableParallelism(),
+  interfaces: machineAddresses(),
+  ntpPort: mayBindPort(NTP_PORT)
+})
+
 /** The addresses of the machine's network interfaces, for `interface` lines. */
-export const machineAddresses = (): readonly InterfaceAddress[] =>
+const machineAddresses = (): readonly InterfaceAddress[] =>
   Object.entries(networkInterfaces()).flatMap(([name, entries]) =>
     (entries ?? []).flatMap((entry) => {
       const parsed = parseAddress(entry.address)

@@ -1,5 +1,4 @@
 /** `meridian config check FILE [--json]`, `config show` and `config reference`. Exit codes: 0 usable, 1 no node to be shown, 2 not usable. */
-import { availableParallelism } from "node:os"
 import { configCheckCommand } from "@meridian/config/command-lines"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
@@ -8,7 +7,7 @@ import { renderReferenceText } from "@meridian/config/reference"
 import { describeOrigin, describeSettings } from "@meridian/config/rendering"
 import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
 import { NodeUnreachable } from "./status.ts"
-import { machineAddresses, readConfigurationFile } from "@meridian/system/configuration-files"
+import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
 
 export const configShowCommand = defineFlags({
   command: "meridian config show",
@@ -71,7 +70,7 @@ export const checkConfiguration = async (programRoot: string, args: readonly str
     file,
     readFile: readConfigurationFile,
     overrides: {},
-    machine: { cores: availableParallelism(), interfaces: machineAddresses() }
+    machine: thisMachine()
   })
   const { usable, diagnostics, settings } = loaded
   if (parsed.value.values.json) {

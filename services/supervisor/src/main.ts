@@ -5,16 +5,17 @@
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
 import { statSync } from "node:fs"
-import { availableParallelism, hostname } from "node:os"
+import { hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
 import { formatDiagnostic, formatDiagnostics, isError } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
 import { type Loaded, loadSettings } from "@meridian/config/load"
-import { describeOrigin } from "@meridian/config/rendering"
-import type { Settings } from "@meridian/config/settings"
-import { machineAddresses, readConfigurationFile } from "@meridian/system/configuration-files"
+import { describeOrigin, describeSettings, quoteWord } from "@meridian/config/rendering"
+import { NTP_PORT, type Settings } from "@meridian/config/settings"
+import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
+import { mayBindPort } from "@meridian/system/capabilities"
 import { takeSecret } from "@meridian/system/environment"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
@@ -29,7 +30,7 @@ import manifest from "../package.json" with { type: "json" }
 import { listeningOn, type NodePlan } from "./node-plan.ts"
 import { type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
-import { changesBetween, formatChange, runningLines, settingLines } from "./reload.ts"
+import { changesBetween, formatChange, runningLines } from "./reload.ts"
 import { hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
 
@@ -47,6 +48,7 @@ if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off
 const native = loadNative()
 const ipv6 = hasIpv6(native.addon !== undefined)
 const isRoot = process.getuid?.() === 0
+const ntpPort = mayBindPort(NTP_PORT)
 const colours = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
 
 const fail = (code: 1 | 2, message: string): never => {
@@ -56,6 +58,7 @@ const fail = (code: 1 | 2, message: string): never => {
 
 interface Started {
   readonly settings: Settings
+  readonly files: readonly string[]
   readonly stateFlag: string
   /** Reads the file again, under the same flags. */
   readonly load: () => Loaded
@@ -76,7 +79,8 @@ const readSettings = (args: readonly string[]): Started => {
       file: values.config,
       readFile: readConfigurationFile,
       overrides: upOverrides(values),
-      machine: { cores: availableParallelism(), interfaces: machineAddresses() }
+      // The privilege is given up later; a reload means the same port.
+      machine: { ...thisMachine(), ntpPort }
     })
   const loaded = load()
   if (loaded.diagnostics.length > 0)
@@ -86,7 +90,7 @@ const readSettings = (args: readonly string[]): Started => {
   const { config } = values
   const isEmpty = (): boolean => config !== undefined && statSync(config, { throwIfNoEntry: false })?.size === 0
   const stateFlag = values.state === undefined ? "" : ` --state ${values.state}`
-  return { settings: loaded.settings, stateFlag, load, isEmpty }
+  return { settings: loaded.settings, files: loaded.files, stateFlag, load, isEmpty }
 }
 
 const planOf = (settings: Settings): NodePlan => {
@@ -124,10 +128,11 @@ type Asked =
 
 /** The coordinator's alone: children inherit the environment, and others may read it. */
 const clusterKey = takeSecret(process.env, CLUSTER_KEY_VARIABLE)
-const { settings, stateFlag, load, isEmpty } = readSettings(process.argv.slice(2))
+const { settings, files, stateFlag, load, isEmpty } = readSettings(process.argv.slice(2))
 const plan = planOrFail(settings)
-/** What was taken up last. */
+/** What was taken up last, and the files that it was read from. */
 let applied = settings
+let readFrom: readonly string[] = files
 const openLogOrFail = () => {
   const file = settings.logfile.value
   try {
@@ -137,6 +142,11 @@ const openLogOrFail = () => {
   }
 }
 const log = openLogOrFail()
+/** What no line says and the node chose when it started. */
+const chosenHere: Readonly<Record<string, string>> = { statedir: quoteWord(plan.stateDirectory) }
+
+/** Whoever only looks is told by the answer. */
+const logUnless = (check: boolean, message: string) => (check ? Effect.void : Effect.logError(message))
 
 /** Reads the configuration again and has the node work by it; a bad one changes nothing. */
 const reload = (node: RunningNode, check: boolean) =>
@@ -146,22 +156,29 @@ const reload = (node: RunningNode, check: boolean) =>
     const none = { usable: false, applied: false, diagnostics, changes: [], waiting: [], problems: [] }
     if (isEmpty()) {
       const why = "the configuration file is empty now; the node runs on by what it had"
-      yield* Effect.logError(why)
+      yield* logUnless(check, why)
       return { ...none, diagnostics: [why] } satisfies ReloadReport
+    }
+    const lost = loaded.missing.find((file) => readFrom.includes(file))
+    if (lost !== undefined) {
+      const why = `${lost} was included and is gone; the node runs on by what it had`
+      yield* logUnless(check, why)
+      return { ...none, diagnostics: [...diagnostics, why] } satisfies ReloadReport
     }
     if (!loaded.usable) {
       const errors = loaded.diagnostics.filter(isError)
-      for (const { file, line, message } of errors) yield* Effect.logError(`${file}:${line}: ${message}`)
-      yield* Effect.logError("the new configuration cannot be used; the node runs on by what it had")
+      for (const { file, line, message } of errors) yield* logUnless(check, `${file}:${line}: ${message}`)
+      yield* logUnless(check, "the new configuration cannot be used; the node runs on by what it had")
       return none satisfies ReloadReport
     }
-    const changes = changesBetween(runningLines(settings, applied), settingLines(loaded.settings))
+    const changes = changesBetween(runningLines(settings, applied), describeSettings(loaded.settings))
     const now = changes.filter(({ effect }) => effect !== "restart").map(formatChange)
     const waiting = changes.filter(({ effect }) => effect === "restart").map(formatChange)
     const report = { ...none, usable: true, changes: now, waiting }
     if (check) return report satisfies ReloadReport
     const problems = yield* node.apply(planOf({ ...loaded.settings, user: settings.user }))
     applied = loaded.settings
+    readFrom = loaded.files
     log.reopen(applied.logfile.value)
     for (const change of now) yield* Effect.logInfo(`reload: ${change}`)
     for (const change of [...waiting, ...problems]) yield* Effect.logWarning(`reload: ${change}`)
@@ -184,7 +201,7 @@ const program = Effect.gen(function* () {
       "/config": () =>
         runningLines(settings, applied).map(({ directive, value, origin }) => ({
           directive,
-          value: value ?? null,
+          value: value ?? chosenHere[directive] ?? null,
           origin: describeOrigin(origin)
         })),
       "/reload": (query) =>
@@ -218,6 +235,7 @@ const program = Effect.gen(function* () {
       stateDirectory: nearestName(plan.stateDirectory),
       stateFlag,
       port: plan.ports[0] ?? 0,
+      ntpPortDenied: files.length > 0 && settings.port.origin.kind === "default" && !ntpPort,
       nts: plan.nts && {
         port: plan.nts.port,
         developmentCertificate: plan.nts.settings.certificates.length === 0

@@ -63,7 +63,8 @@ const OF_THE_CLOCK = new Set([
 ])
 
 const effectOf = ({ directive, value }: SettingLine): Effect => {
-  if (OF_THE_CLOCK.has(directive) || (directive === "server" && value === "127.127.1.0")) return "clock"
+  if (OF_THE_CLOCK.has(directive) || (directive === "server" && value?.startsWith("127.127.1.") === true))
+    return "clock"
   if (directive === "nts" && (value === "enable" || value === "disable")) return "restart"
   if (directive === "mru" && value !== undefined && /^max(mem|depth)/.test(value)) return "restart"
   return TAKEN_UP.has(directive) ? "now" : "restart"
@@ -74,42 +75,14 @@ const textOf = ({ directive, value }: SettingLine): string =>
 
 /** The lines that a node runs by: of the new settings those that take effect, of those it was started with the others. */
 export const runningLines = (started: Settings, applied: Settings): readonly SettingLine[] => [
-  ...settingLines(started).filter((line) => effectOf(line) === "restart"),
-  ...settingLines(applied).filter((line) => effectOf(line) !== "restart")
+  ...describeSettings(started).filter((line) => effectOf(line) === "restart"),
+  ...describeSettings(applied).filter((line) => effectOf(line) !== "restart")
 ]
-
-/** Those that `config check` shows, and the clock's that it leaves out where they have their defaults. */
-export const settingLines = (settings: Settings): readonly SettingLine[] => [
-  ...describeSettings(settings),
-  ...clockLines(settings)
-]
-
-/** `tos`, `tinker`, `statistics` and the smear have no line of their own in the description of settings. */
-const clockLines = ({ discipline }: Settings): readonly SettingLine[] => {
-  const { selection, loop, statistics, leapSmearSeconds } = discipline
-  const options = (directive: string, values: Readonly<Record<string, SettingValue>>): readonly SettingLine[] =>
-    Object.entries(values).flatMap(([name, { value, origin }]) =>
-      origin.kind === "default" ? [] : [{ directive, value: `${name} ${String(value)}`, origin }]
-    )
-  return [
-    ...options("tos", selection as unknown as Readonly<Record<string, SettingValue>>),
-    ...options("tinker", loop as unknown as Readonly<Record<string, SettingValue>>),
-    ...[...statistics].map(([name, { value, origin }]) => ({
-      directive: "filegen",
-      value: `${name} file ${value.file} type ${value.type} ${value.link ? "link" : "nolink"} ${value.enabled ? "enable" : "disable"}`,
-      origin
-    })),
-    ...options("leapsmearinterval", { seconds: leapSmearSeconds }).map((line) => ({
-      ...line,
-      value: String(leapSmearSeconds.value)
-    }))
-  ]
-}
-
-type SettingValue = { readonly value: unknown; readonly origin: SettingLine["origin"] }
 
 /** Directives of which each option is a setting. */
 const BY_OPTION = new Set(["tos", "tinker", "filegen", "mru"])
+/** Of which each flag is one. */
+const SWITCHES = new Set(["enable", "disable"])
 
 /** What is different, in the order of the new lines; lines that are gone stand behind. */
 export const changesBetween = (before: readonly SettingLine[], after: readonly SettingLine[]): readonly Change[] => {
@@ -156,7 +129,11 @@ const isRepeatable = ({ directive, value }: SettingLine): boolean =>
 
 /** A directive whose value begins with an option's name is one setting for each of those. */
 const keyOf = ({ directive, value }: SettingLine): string =>
-  BY_OPTION.has(directive) ? `${directive} ${value?.split(" ")[0]}` : directive
+  BY_OPTION.has(directive)
+    ? `${directive} ${value?.split(" ")[0]}`
+    : SWITCHES.has(directive)
+      ? `switch ${value}`
+      : directive
 
 /** The lines of `of` that `against` has fewer of. */
 const unmatched = (of: readonly SettingLine[], against: readonly SettingLine[]): SettingLine[] => {

@@ -21,6 +21,8 @@ export interface Screen {
   /** --state DIR as the next commands need it, empty for the default directory */
   readonly stateFlag: string
   readonly port: number
+  /** The file means NTP's own port, which this user may not bind. */
+  readonly ntpPortDenied: boolean
   readonly nts: { readonly port: number; readonly developmentCertificate: boolean } | undefined
   readonly user: string | undefined
   readonly root: boolean
@@ -60,6 +62,12 @@ export const firstScreen = (screen: Screen): string => {
       ? ["name a certificate that clients trust by nts cert and nts key"]
       : []),
     ...(screen.ipv6 ? [] : ["this kernel has no IPv6: IPv4 alone is served"]),
+    ...(screen.ntpPortDenied
+      ? [
+          `port ${screen.port}, since this user may not bind 123, which the file means; start as root with`,
+          "--user NAME, or give CAP_NET_BIND_SERVICE"
+        ]
+      : []),
     ...(screen.sources.length === 0
       ? [
           "nobody checks this clock; --config FILE names servers to follow",

@@ -79,7 +79,7 @@ describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
     expect(code).toBe(0)
     const report = JSON.parse(stdout) as { changes: string[]; waiting: string[] }
     expect(report.waiting).toEqual([
-      `+ mru maxmem 2048 (${file}:2:1); at the next start of the node`,
+      `mru maxmem 16384 -> mru maxmem 2048 (${file}:2:1); at the next start of the node`,
       expect.stringMatching(/cluster clock-days.*:3:\d+\); at the next start of the node$/)
     ])
     expect(report.changes).toEqual([
