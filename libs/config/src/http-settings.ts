@@ -68,5 +68,7 @@ export const describeHttp = (
     const file = files.value[name]
     return file === undefined ? [] : [` ${name} ${quoteWord(file)}`]
   })
-  return [{ directive: "control", value: `http ${httpPlace.write(place.value)}${words.join("")}`, origin: place.origin }]
+  return [
+    { directive: "control", value: `http ${httpPlace.write(place.value)}${words.join("")}`, origin: place.origin }
+  ]
 }
