@@ -1,10 +1,9 @@
 /*
  * UdpClientHandle: a UDP socket that asks. Besides datagrams it reports, from the socket's error queue, when the kernel
- * handed each request to the network (SO_TIMESTAMPING), numbered in the order of sending.
- *
- * Lifetime as in udp.c: the struct is freed when the JavaScript object and libuv have both let go of it.
+ * handed each request to the network (SO_TIMESTAMPING), numbered in the order of sending. Its lifetime is watched-socket.h's.
  */
 #include "addon.h"
+#include "watched-socket.h"
 
 #include <errno.h>
 #include <time.h>
@@ -18,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum { MOST_BYTES = 2048, CONTROL_BYTES = 512, DRAIN_LIMIT = 64, ADDRESS_TEXT = 128 };
 
@@ -30,90 +28,18 @@ static const uint32_t TIMESTAMPING = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPIN
                                      SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_OPT_ID |
                                      SOF_TIMESTAMPING_OPT_TSONLY | SOF_TIMESTAMPING_OPT_CMSG;
 
+/* A queued stamp shows as POLLERR with POLLPRI (SO_SELECT_ERR_QUEUE); libuv stops watching at a POLLERR without it. */
+enum { EVENTS = UV_READABLE | UV_PRIORITIZED };
+
 struct udp_client {
-  int descriptor; /* -1 once closed */
+  struct watched_socket socket;
   int family;
   bool stamps;    /* the kernel stamps what is sent */
   uint32_t sent;  /* datagrams sent */
   uint32_t first; /* number of the datagram that the kernel counts as its zeroth */
   struct sockaddr_storage source;
   socklen_t source_length;
-  uv_poll_t poll;
-  bool polling;
-  bool in_callback;
-  int holders;
-  napi_env env;
-  napi_ref self;
-  napi_ref callback;
-  napi_async_context context;
-  napi_async_cleanup_hook_handle cleanup;
 };
-
-static void let_go(struct udp_client *client) {
-  if (--client->holders == 0) free(client);
-}
-
-static void drop_references(struct udp_client *client) {
-  if (client->callback != NULL) napi_delete_reference(client->env, client->callback);
-  if (client->self != NULL) napi_delete_reference(client->env, client->self);
-  if (client->context != NULL) napi_async_destroy(client->env, client->context);
-  client->callback = NULL;
-  client->self = NULL;
-  client->context = NULL;
-}
-
-static void on_closed(uv_handle_t *poll) {
-  struct udp_client *client = poll->data;
-  if (client->cleanup != NULL) napi_remove_async_cleanup_hook(client->cleanup);
-  let_go(client);
-}
-
-/* Safe to call any number of times, also from inside the callback. */
-static void close_client(struct udp_client *client) {
-  if (client->descriptor < 0) return;
-  if (client->polling) uv_close((uv_handle_t *)&client->poll, on_closed);
-  close(client->descriptor);
-  client->descriptor = -1;
-  if (!client->in_callback) drop_references(client);
-}
-
-static void on_environment_end(napi_async_cleanup_hook_handle hook, void *data) {
-  (void)hook;
-  close_client(data);
-}
-
-static void call_back(struct udp_client *client) {
-  napi_env env = client->env;
-  napi_value self, callback, error;
-  if (napi_get_reference_value(env, client->self, &self) != napi_ok) return;
-  if (napi_get_reference_value(env, client->callback, &callback) != napi_ok) return;
-  client->in_callback = true;
-  napi_status called = napi_make_callback(env, client->context, self, callback, 0, NULL, NULL);
-  client->in_callback = false;
-  if (client->descriptor < 0) drop_references(client);
-  if (called == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
-    napi_fatal_exception(env, error);
-}
-
-/* A queued stamp shows as POLLERR with POLLPRI (SO_SELECT_ERR_QUEUE); libuv stops watching at a POLLERR without it. */
-static void on_events(uv_poll_t *poll, int status, int events) {
-  struct udp_client *client = poll->data;
-  napi_handle_scope scope;
-  (void)events;
-  if (status < 0 && uv_poll_start(poll, UV_READABLE | UV_PRIORITIZED, on_events) != 0) return;
-  if (client->callback == NULL || napi_open_handle_scope(client->env, &scope) != napi_ok) return;
-  client->holders++;
-  call_back(client);
-  napi_close_handle_scope(client->env, scope);
-  let_go(client);
-}
-
-static void finalize(napi_env env, void *data, void *hint) {
-  (void)env;
-  (void)hint;
-  close_client(data);
-  let_go(data);
-}
 
 /* A numeric address, with a zone where it has one. Returns 0 or an errno; never asks DNS. */
 static int parse_endpoint(const char *address, uint32_t port, struct sockaddr_storage *out, socklen_t *length) {
@@ -147,9 +73,9 @@ static bool set_stamps(int descriptor, uint32_t flags) {
 /* Where the kernel stamps nothing that leaves, arrivals at least are stamped. */
 static void start_stamps(struct udp_client *client) {
   int on = 1;
-  client->stamps = set_stamps(client->descriptor, TIMESTAMPING);
-  if (!client->stamps) setsockopt(client->descriptor, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-  setsockopt(client->descriptor, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on);
+  client->stamps = set_stamps(client->socket.descriptor, TIMESTAMPING);
+  if (!client->stamps) setsockopt(client->socket.descriptor, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+  setsockopt(client->socket.descriptor, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on);
 }
 
 /*
@@ -167,16 +93,16 @@ static int open_client(struct udp_client *client, const struct sockaddr_storage 
                        const struct sockaddr_storage *remote, socklen_t remote_length) {
   int on = 1;
   client->family = remote_length > 0 ? remote->ss_family : local->ss_family;
-  client->descriptor = socket(client->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-  if (client->descriptor < 0) return -errno;
-  if (client->family == AF_INET6 && setsockopt(client->descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+  client->socket.descriptor = socket(client->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (client->socket.descriptor < 0) return -errno;
+  if (client->family == AF_INET6 && setsockopt(client->socket.descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
     return -errno;
   start_stamps(client);
   if (shares_port(local, local_length, remote_length) &&
-      setsockopt(client->descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+      setsockopt(client->socket.descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
     return -errno;
-  if (local_length > 0 && bind(client->descriptor, (const struct sockaddr *)local, local_length) != 0) return -errno;
-  if (remote_length > 0 && connect(client->descriptor, (const struct sockaddr *)remote, remote_length) != 0)
+  if (local_length > 0 && bind(client->socket.descriptor, (const struct sockaddr *)local, local_length) != 0) return -errno;
+  if (remote_length > 0 && connect(client->socket.descriptor, (const struct sockaddr *)remote, remote_length) != 0)
     return -errno;
   return 0;
 }
@@ -201,16 +127,15 @@ static napi_value construct(napi_env env, napi_callback_info info) {
     return throw_errno(env, "expected a numeric address and a port", EINVAL), NULL;
   struct udp_client *client = calloc(1, sizeof *client);
   if (client == NULL) return throw_errno(env, "UDP client", ENOMEM), NULL;
-  client->env = env;
-  client->holders = 1;
+  watched_begin(&client->socket, env, EVENTS, client, free);
   int failure = open_client(client, &local, local_length, &remote, remote_length);
-  if (failure != 0 || napi_wrap(env, self, client, finalize, NULL, NULL) != napi_ok) {
-    if (client->descriptor >= 0) close(client->descriptor);
+  if (failure != 0 || napi_wrap(env, self, client, watched_finalize, &client->socket, NULL) != napi_ok) {
+    if (client->socket.descriptor >= 0) close(client->socket.descriptor);
     free(client);
     return failure == 0 ? NULL : (throw_errno(env, "cannot open the UDP socket", -failure), NULL);
   }
   set_number(env, self, "family", client->family == AF_INET ? 4 : 6);
-  set_number(env, self, "port", bound_port(client->descriptor));
+  set_number(env, self, "port", bound_port(client->socket.descriptor));
   set_number(env, self, "stamps", client->stamps);
   return self;
 }
@@ -245,7 +170,7 @@ static bool read_message(struct udp_client *client, void *bytes, size_t room, in
                            .msg_control = control,
                            .msg_controllen = sizeof control};
   memset(out, 0, sizeof *out);
-  out->length = recvmsg(client->descriptor, &message, flags | MSG_DONTWAIT | MSG_TRUNC);
+  out->length = recvmsg(client->socket.descriptor, &message, flags | MSG_DONTWAIT | MSG_TRUNC);
   if (out->length < 0) return false;
   client->source_length = message.msg_namelen;
   read_control(&message, out);
@@ -280,7 +205,7 @@ static napi_value receive(napi_env env, napi_callback_info info) {
   double *numbers = typed_array(env, arguments[1], napi_float64_array, NUMBERS);
   if (bytes == NULL || numbers == NULL)
     return throw_type(env, "receive expects a Uint8Array of at least 2048 and a Float64Array of at least 5");
-  if (client->descriptor >= 0) {
+  if (client->socket.descriptor >= 0) {
     if (next_transmit_stamp(client, &message)) {
       found = TRANSMITTED;
       numbers[SEQUENCE] = (double)(uint32_t)(message.error.ee_data + client->first);
@@ -314,9 +239,9 @@ static napi_value source(napi_env env, napi_callback_info info) {
 static void renumber(struct udp_client *client) {
   struct received message;
   if (!client->stamps) return;
-  set_stamps(client->descriptor, 0);
+  set_stamps(client->socket.descriptor, 0);
   while (next_transmit_stamp(client, &message)) continue;
-  client->stamps = set_stamps(client->descriptor, TIMESTAMPING);
+  client->stamps = set_stamps(client->socket.descriptor, TIMESTAMPING);
   client->first = client->sent;
 }
 
@@ -335,14 +260,14 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
       napi_get_typedarray_info(env, arguments[0], &type, &length, &bytes, NULL, NULL) != napi_ok ||
       type != napi_uint8_array)
     return throw_type(env, "send expects a Uint8Array, an address and a port");
-  if (client->descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
+  if (client->socket.descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
   if (endpoint_argument(env, arguments + 1, &remote, &remote_length) != 0)
     return throw_errno(env, "expected a numeric address and a port", EINVAL), NULL;
   const struct sockaddr *to = remote_length > 0 ? (const struct sockaddr *)&remote : NULL;
-  ssize_t taken = sendto(client->descriptor, bytes, length, MSG_DONTWAIT, to, remote_length);
+  ssize_t taken = sendto(client->socket.descriptor, bytes, length, MSG_DONTWAIT, to, remote_length);
   /* The first failure may be the ICMP answer to an earlier datagram; it is gone once told. */
   if (taken < 0 && errno == ECONNREFUSED)
-    taken = sendto(client->descriptor, bytes, length, MSG_DONTWAIT, to, remote_length);
+    taken = sendto(client->socket.descriptor, bytes, length, MSG_DONTWAIT, to, remote_length);
   if (taken < 0) {
     int error = errno;
     renumber(client);
@@ -351,45 +276,17 @@ static napi_value send_datagram(napi_env env, napi_callback_info info) {
   return napi_create_double(env, (double)client->sent++, &result) == napi_ok ? result : NULL;
 }
 
-static int start_polling(struct udp_client *client) {
-  uv_loop_t *loop;
-  if (!client->polling) {
-    if (napi_get_uv_event_loop(client->env, &loop) != napi_ok) return UV_EINVAL;
-    int failure = uv_poll_init(loop, &client->poll, client->descriptor);
-    if (failure != 0) return failure;
-    client->poll.data = client;
-    client->polling = true;
-    client->holders++;
-    napi_add_async_cleanup_hook(client->env, on_environment_end, client, &client->cleanup);
-  }
-  return uv_poll_start(&client->poll, UV_READABLE | UV_PRIORITIZED, on_events);
-}
-
 /* onReadable(callback): calls back, on the event loop, whenever receive() has something to tell. */
 static napi_value on_readable_method(napi_env env, napi_callback_info info) {
-  napi_value argument, self, name;
-  napi_valuetype type;
-  struct udp_client *client = unwrap_call(env, info, 1, &argument, &self);
-  if (client == NULL) return NULL;
-  if (napi_typeof(env, argument, &type) != napi_ok || type != napi_function)
-    return throw_type(env, "onReadable expects a function");
-  if (client->descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
-  if (client->context == NULL) {
-    napi_create_string_utf8(env, "meridian:udp-client", NAPI_AUTO_LENGTH, &name);
-    if (napi_async_init(env, self, name, &client->context) != napi_ok) return NULL;
-  }
-  if (client->self == NULL && napi_create_reference(env, self, 1, &client->self) != napi_ok) return NULL;
-  if (client->callback != NULL) napi_delete_reference(env, client->callback);
-  client->callback = NULL;
-  if (napi_create_reference(env, argument, 1, &client->callback) != napi_ok) return NULL;
-  int failure = start_polling(client);
-  if (failure != 0) throw_errno(env, "cannot watch the UDP socket", -failure);
+  napi_value callback, self;
+  struct udp_client *client = unwrap_call(env, info, 1, &callback, &self);
+  if (client != NULL) watched_on_readable(&client->socket, self, callback, "meridian:udp-client");
   return NULL;
 }
 
 static napi_value close_method(napi_env env, napi_callback_info info) {
   struct udp_client *client = unwrap_call(env, info, 0, NULL, NULL);
-  if (client != NULL) close_client(client);
+  if (client != NULL) watched_close(&client->socket);
   return NULL;
 }
 

@@ -1,13 +1,13 @@
 /*
  * UdpHandle: a udp_batch in JavaScript's hands. Its memory is one ArrayBuffer, and readiness comes from the event loop.
  *
- * Lifetime: the struct is freed when the last of three lets go of it: the JavaScript object, the ArrayBuffer, and libuv.
- * References into JavaScript are dropped when the handle closes, so that nothing of V8 is touched after that.
+ * Its lifetime is watched-socket.h's; besides the JavaScript object and libuv, the ArrayBuffer holds it.
  */
 #include "addon.h"
 #include "clock-page-map.h"
 #include "udp-batch.h"
 #include "udp-handle.h"
+#include "watched-socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,104 +16,34 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uv.h>
 
 struct udp_handle {
   struct udp_batch batch;
-  uv_poll_t poll;
-  bool polling;     /* the poll handle exists */
-  bool in_callback; /* JavaScript is running below on_readable */
-  int holders;
-  napi_env env;
-  napi_ref self;     /* keeps the object alive while it is being polled */
-  napi_ref callback; /* NULL when not polled */
-  napi_async_context context;
-  napi_async_cleanup_hook_handle cleanup;
+  struct watched_socket socket;
 };
 
-static void let_go(struct udp_handle *handle) {
-  if (--handle->holders != 0) return;
+static void free_handle(void *owner) {
+  struct udp_handle *handle = owner;
   clock_page_unmap((struct clock_page *)handle->batch.page);
   free(handle);
 }
 
-static void drop_references(struct udp_handle *handle) {
-  if (handle->callback != NULL) napi_delete_reference(handle->env, handle->callback);
-  if (handle->self != NULL) napi_delete_reference(handle->env, handle->self);
-  if (handle->context != NULL) napi_async_destroy(handle->env, handle->context);
-  handle->callback = NULL;
-  handle->self = NULL;
-  handle->context = NULL;
-}
-
-static void on_closed(uv_handle_t *poll) {
-  struct udp_handle *handle = poll->data;
-  if (handle->cleanup != NULL) napi_remove_async_cleanup_hook(handle->cleanup);
-  let_go(handle);
-}
-
-/* Safe to call any number of times, also from inside the callback. */
-static void close_handle(struct udp_handle *handle) {
-  if (handle->batch.descriptor < 0) return;
+static void before_close(void *owner) {
+  struct udp_handle *handle = owner;
   udp_overflows(&handle->batch); /* the last count outlives the descriptor */
-  if (handle->polling) uv_close((uv_handle_t *)&handle->poll, on_closed);
-  close(handle->batch.descriptor);
   handle->batch.descriptor = -1;
-  if (!handle->in_callback) drop_references(handle);
 }
 
-/* The environment is going away (process end or worker thread end): it waits for on_closed. */
-static void on_environment_end(napi_async_cleanup_hook_handle hook, void *data) {
-  (void)hook;
-  close_handle(data);
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events);
-
-/* libuv stops watching a descriptor with a pending error (POLLERR). Clear the error and watch again. */
-static bool resume_after_error(struct udp_handle *handle) {
+static void clear_error(void *owner) {
+  struct udp_handle *handle = owner;
   udp_clear_errors(&handle->batch);
   handle->batch.receive_errors++;
-  return uv_poll_start(&handle->poll, UV_READABLE, on_readable) == 0;
-}
-
-static void call_back(struct udp_handle *handle) {
-  napi_env env = handle->env;
-  napi_value self, callback, error;
-  if (napi_get_reference_value(env, handle->self, &self) != napi_ok) return;
-  if (napi_get_reference_value(env, handle->callback, &callback) != napi_ok) return;
-  handle->in_callback = true;
-  napi_status called = napi_make_callback(env, handle->context, self, callback, 0, NULL, NULL);
-  handle->in_callback = false;
-  if (handle->batch.descriptor < 0) drop_references(handle);
-  /* As if it had been thrown by any other event's listener: uncaughtException, and if nobody listens the process ends. */
-  if (called == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
-    napi_fatal_exception(env, error);
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events) {
-  struct udp_handle *handle = poll->data;
-  napi_handle_scope scope;
-  (void)events;
-  if (status < 0 && !resume_after_error(handle)) return;
-  if (handle->callback == NULL || napi_open_handle_scope(handle->env, &scope) != napi_ok) return;
-  handle->holders++; /* the callback may close the handle and lose its last reference */
-  call_back(handle);
-  napi_close_handle_scope(handle->env, scope);
-  let_go(handle);
-}
-
-static void finalize_object(napi_env env, void *data, void *hint) {
-  (void)env;
-  (void)hint;
-  close_handle(data);
-  let_go(data);
 }
 
 static void finalize_block(napi_env env, void *data, void *hint) {
   (void)env;
   (void)data;
-  let_go(hint);
+  watched_let_go(hint);
 }
 
 /* Maps the page to serve by where one is given (-1: none). Returns 0 or an errno. */
@@ -139,20 +69,22 @@ static napi_value construct(napi_env env, napi_callback_info info) {
   if (posix_memalign((void **)&handle, 4096, sizeof *handle) != 0) return throw_errno(env, "UDP buffer", ENOMEM), NULL;
   memset(handle, 0, sizeof *handle);
   handle->batch.descriptor = -1;
-  handle->env = env;
-  handle->holders = 1;
+  watched_begin(&handle->socket, env, UV_READABLE, handle, free_handle);
+  handle->socket.before_close = before_close;
+  handle->socket.clear_error = clear_error;
   int error = map_page(handle, page);
-  if (error != 0) return let_go(handle), throw_errno(env, "cannot map the clock page", error), NULL;
+  if (error != 0) return free_handle(handle), throw_errno(env, "cannot map the clock page", error), NULL;
   int failure = udp_adopt(&handle->batch, descriptor);
-  if (failure != 0) return let_go(handle), throw_errno(env, "cannot use the descriptor as a UDP socket", -failure), NULL;
-  if (napi_wrap(env, self, handle, finalize_object, NULL, NULL) != napi_ok) return let_go(handle), NULL;
-  handle->holders++;
-  if (napi_create_external_arraybuffer(env, &handle->batch.block, sizeof handle->batch.block, finalize_block, handle,
-                                       &block) != napi_ok) {
-    handle->holders--;
+  if (failure != 0) return free_handle(handle), throw_errno(env, "cannot use the descriptor as a UDP socket", -failure), NULL;
+  if (napi_wrap(env, self, handle, watched_finalize, &handle->socket, NULL) != napi_ok) return free_handle(handle), NULL;
+  watched_hold(&handle->socket);
+  if (napi_create_external_arraybuffer(env, &handle->batch.block, sizeof handle->batch.block, finalize_block,
+                                       &handle->socket, &block) != napi_ok) {
+    watched_let_go(&handle->socket);
     handle->batch.descriptor = -1;
     return throw_errno(env, "UDP buffer", ENOMEM), NULL;
   }
+  handle->socket.descriptor = descriptor;
   napi_set_named_property(env, self, "block", block);
   set_number(env, self, "family", handle->batch.family == AF_INET ? 4 : 6);
   set_number(env, self, "port", handle->batch.port);
@@ -206,53 +138,23 @@ static napi_value receive_errors(napi_env env, napi_callback_info info) {
   return handle == NULL ? NULL : counter(env, handle->batch.receive_errors);
 }
 
-/* Makes the poll handle on first use, with a hook that closes it when the environment ends. Returns 0 or a uv error. */
-static int start_polling(struct udp_handle *handle) {
-  uv_loop_t *loop;
-  if (!handle->polling) {
-    if (napi_get_uv_event_loop(handle->env, &loop) != napi_ok) return UV_EINVAL;
-    int failure = uv_poll_init(loop, &handle->poll, handle->batch.descriptor);
-    if (failure != 0) return failure;
-    handle->poll.data = handle;
-    handle->polling = true;
-    handle->holders++;
-    napi_add_async_cleanup_hook(handle->env, on_environment_end, handle, &handle->cleanup);
-  }
-  return uv_poll_start(&handle->poll, UV_READABLE, on_readable);
-}
-
 /* onReadable(callback): calls back, on the event loop, whenever datagrams wait. A second call replaces the callback. */
 static napi_value on_readable_method(napi_env env, napi_callback_info info) {
-  napi_value argument, self, name;
-  napi_valuetype type;
-  struct udp_handle *handle = unwrap_call(env, info, 1, &argument, &self);
-  if (handle == NULL) return NULL;
-  if (napi_typeof(env, argument, &type) != napi_ok || type != napi_function)
-    return throw_type(env, "onReadable expects a function");
-  if (handle->batch.descriptor < 0) return throw_errno(env, "the UDP socket is closed", EBADF), NULL;
-  if (handle->context == NULL) {
-    napi_create_string_utf8(env, "meridian:udp", NAPI_AUTO_LENGTH, &name);
-    if (napi_async_init(env, self, name, &handle->context) != napi_ok) return NULL;
-  }
-  if (handle->self == NULL && napi_create_reference(env, self, 1, &handle->self) != napi_ok) return NULL;
-  if (handle->callback != NULL) napi_delete_reference(env, handle->callback);
-  handle->callback = NULL;
-  if (napi_create_reference(env, argument, 1, &handle->callback) != napi_ok) return NULL;
-  int failure = start_polling(handle);
-  if (failure != 0) throw_errno(env, "cannot watch the UDP socket", -failure);
+  napi_value callback, self;
+  struct udp_handle *handle = unwrap_call(env, info, 1, &callback, &self);
+  if (handle != NULL) watched_on_readable(&handle->socket, self, callback, "meridian:udp");
   return NULL;
 }
 
 static napi_value pause_polling(napi_env env, napi_callback_info info) {
   struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
-  if (handle == NULL || handle->batch.descriptor < 0) return NULL;
-  if (handle->polling) uv_poll_stop(&handle->poll);
+  if (handle != NULL) watched_pause(&handle->socket);
   return NULL;
 }
 
 static napi_value close_method(napi_env env, napi_callback_info info) {
   struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
-  if (handle != NULL) close_handle(handle);
+  if (handle != NULL) watched_close(&handle->socket);
   return NULL;
 }
 
