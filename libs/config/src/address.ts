@@ -48,6 +48,17 @@ export const prefixContains = (prefix: IpPrefix, address: IpAddress): boolean =>
   return true
 }
 
+/** The first address of a prefix: that of its bits, all others cleared. */
+export const networkOf = ({ address, length }: IpPrefix): IpAddress => {
+  const bytes = address.bytes.map((byte, index) => {
+    const bits = Math.min(8, Math.max(0, length - index * 8))
+    return byte & (0xff << (8 - bits)) & 0xff
+  })
+  if (address.family === 4) return ipv4(bytes)
+  const groups = Array.from({ length: 8 }, (_, index) => (bytes[2 * index]! << 8) | bytes[2 * index + 1]!)
+  return { family: 6, text: formatIpv6(groups), bytes }
+}
+
 /** 0.0.0.0 or ::, the addresses that stand for every address of their family. */
 export const isWildcard = (address: IpAddress): boolean => address.bytes.every((byte) => byte === 0)
 

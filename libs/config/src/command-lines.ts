@@ -1,5 +1,6 @@
 /** The command lines of `meridian`. Flags that override a directive take its type and its meaning from the table. */
 import type { IpAddress } from "./address.ts"
+import { drainDirective } from "./anycast-directives.ts"
 import { ntsDirective } from "./authentication-directives.ts"
 import { upClusterFlags, upClusterOverrides } from "./cluster-command-lines.ts"
 import type { Directive } from "./directive.ts"
@@ -50,6 +51,7 @@ export const upCommand = defineFlags({
       "Processes that share the NTS key exchange's port; one does a thousand handshakes a second and more. Default: 1."
     ),
     ...upClusterFlags,
+    drain: switchFlag(meaningOf(drainDirective)),
     config: valueFlag(path("FILE"), "Configuration file in the language of ntp.conf(5). Default: none.")
   }
 })
@@ -70,9 +72,18 @@ export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrid
     nts: values["no-nts"] ? false : values.nts || undefined,
     ntsPort: values["nts-port"],
     ntsProcesses: values["nts-processes"],
+    drain: values.drain || undefined,
     ...upClusterOverrides(values)
   }
 }
+
+export const exabgpCommand = defineFlags({
+  command: "meridian exabgp",
+  meaning:
+    "Run by ExaBGP as a process: writes to it which routes the node announces, and withdraws them when the node is gone.",
+  flags: {},
+  positional: { name: "SOCKET", meaning: "The path that the node's 'anycast exabgp' line names.", least: 1, most: 1 }
+})
 
 export const statusCommand = defineFlags({
   command: "meridian status",

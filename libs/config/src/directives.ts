@@ -6,6 +6,7 @@
  * their own.
  */
 import { ACCESS_DIRECTIVES } from "./access-directives.ts"
+import { ANYCAST_DIRECTIVES } from "./anycast-directives.ts"
 import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
 import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
@@ -140,6 +141,7 @@ export const DIRECTIVES: readonly Directive[] = [
   ...SOURCE_DIRECTIVES,
   ...DISCIPLINE_DIRECTIVES,
   ...CLUSTER_DIRECTIVES,
+  ...ANYCAST_DIRECTIVES,
   controlDirective,
   ...CONTROL_DIRECTIVES,
   includeDirective,

@@ -1,5 +1,6 @@
 /** Settings as text: what `config check` shows, and an ntp.conf that gives the same settings when it is read. */
 import { describeAccess } from "./access-rendering.ts"
+import { describeAnycast } from "./anycast-settings.ts"
 import { aeadId, keyRange } from "./authentication-types.ts"
 import { describeDiscipline } from "./discipline-rendering.ts"
 import { describeHttp } from "./http-settings.ts"
@@ -37,6 +38,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...describeAutokey(settings.autokey),
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
   ...describeCluster(settings.cluster),
+  ...describeAnycast(settings.anycast, quoteWord),
   ...(settings.commandPort.value === 0 ? [] : [line("cmdport", settings.commandPort, String)])
 ]
 

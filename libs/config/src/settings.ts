@@ -7,6 +7,7 @@ import { AccessFlag } from "@meridian/protocol/access/access-flags"
 import { restrictDirective } from "./access-directives.ts"
 import { accessSettings, type AccessSettings } from "./access-settings.ts"
 import type { IpAddress } from "./address.ts"
+import { type AnycastOverrides, type AnycastSettings, anycastSettings } from "./anycast-settings.ts"
 import {
   authenticationSettings,
   type AuthenticationOverrides,
@@ -79,11 +80,12 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly autokey: AutokeySettings
   readonly http: HttpSettings
   readonly cluster: ClusterSettings
+  readonly anycast: AnycastSettings
   readonly access: AccessSettings
 }
 
 /** What the command line may set. */
-export interface Overrides extends AuthenticationOverrides, ClusterOverrides, DisciplineOverrides {
+export interface Overrides extends AnycastOverrides, AuthenticationOverrides, ClusterOverrides, DisciplineOverrides {
   readonly port?: number | undefined
   readonly listen?: readonly IpAddress[] | undefined
   readonly workers?: number | undefined
@@ -134,6 +136,7 @@ export const effectiveSettings = (
   const discipline = disciplineSettings(statements, overrides)
   const autokey = autokeySettings(statements)
   const cluster = clusterSettings(statements, overrides)
+  const anycast = anycastSettings(statements, overrides)
   const http = httpSettings(statements)
   const access = accessSettings(statements, unread)
 
@@ -166,6 +169,7 @@ export const effectiveSettings = (
     autokey: autokey.value,
     http: http.value,
     cluster: cluster.value,
+    anycast: anycast.value,
     access: access.value
   }
   // A flag that replaces the addresses also makes errors about the replaced lines beside the point.
@@ -186,6 +190,7 @@ export const effectiveSettings = (
       ...autokeyWithoutCrypto(statements, autokey.value),
       ...http.diagnostics,
       ...cluster.diagnostics,
+      ...anycast.diagnostics,
       ...cookieFileInCluster(statements, cluster.value),
       ...windowsClients(statements, access.value)
     ]

@@ -6,7 +6,7 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { isRecord } from "./message.ts"
 import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
 import { servingKeys } from "./serving-plan.ts"
-import { count, flag, nullable, record, text, type TypeOf, words } from "./shape.ts"
+import { count, flag, nullable, optional, record, text, type TypeOf, words } from "./shape.ts"
 
 const coordinatorReport = record({
   type: words("report"),
@@ -28,6 +28,8 @@ const coordinatorReport = record({
   drained: flag,
   /** Why it is not ready; empty when it is. */
   reason: text(0, 65_536),
+  /** Why a key that is needed is missing, which `reason` then says as well; empty or absent when none is. */
+  keyProblem: optional(text(0, 65_536)),
   /** Commits put aside when read, and events that did not follow from the state. */
   quarantined: count,
   /** Clock events lost while the log was out of reach. */

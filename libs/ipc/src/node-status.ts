@@ -98,9 +98,28 @@ export interface ClockStatus {
   readonly frequency: number
 }
 
+/** The process that announces the node's routes. */
+export interface AnycastStatus {
+  readonly pid: number | undefined
+  readonly state: WorkerState
+  readonly restarts: number
+  /** Whether the route is meant to be there; null before the process has said. */
+  readonly announced: boolean | null
+  /** Whether every announcer has done as it was told. */
+  readonly settled: boolean
+  /** What the node's health lacks, a sentence each. */
+  readonly problems: readonly string[]
+  readonly announcers: readonly { readonly name: string; readonly trouble: string | null }[]
+  /** How often the route came and went since the process started. */
+  readonly changes: number
+  readonly probes: { readonly sent: number; readonly answered: number }
+  /** bytes */
+  readonly rss: number
+}
+
 /** How far a node is that an operator takes out or brings back. Time is answered throughout. */
 export interface DrainStatus {
-  /** draining: steps are left · drained: it leads nothing and takes no key exchange · returning: it was undrained and is not ready yet */
+  /** draining: steps are left · drained: no route leads here, it leads nothing and takes no key exchange · returning: it was undrained and is not ready yet */
   readonly state: "draining" | "drained" | "returning"
   /** What is left to do, in words; empty once it is drained. */
   readonly waitingFor: readonly string[]
@@ -125,6 +144,8 @@ export interface NodeStatus {
   readonly missing?: readonly string[]
   /** Null while no operator has taken the node out; absent from a node of an older version. */
   readonly drain?: DrainStatus | null
+  /** Null where no route is announced; absent from a node of an older version. */
+  readonly anycast?: AnycastStatus | null
   readonly workers: readonly WorkerStatus[]
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]

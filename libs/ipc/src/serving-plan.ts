@@ -9,6 +9,7 @@ import { MASTER_KEY_BYTES, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
 import { MAXIMUM_KEY_BYTES, MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
 import { masterKeysOf, type ServingKeys, symmetricKeysOf } from "@meridian/auth/serving-keys"
+import type { AnycastPlan, AnycastSettings } from "./anycast-plan.ts"
 import { type AutokeyPlan, autokeyClient, autokeySecrets, type AutokeyServing } from "./autokey-plan.ts"
 import type { CoordinatorPlan } from "./coordinator-plan.ts"
 import { type DisciplineConfiguration, disciplineConfiguration, keyRange } from "./discipline-configuration.ts"
@@ -197,6 +198,10 @@ export interface ServingPlan {
   readonly ntsKe: NtsKeSettings | null
   /** Whether the node takes new key exchanges; a drained one does not. */
   readonly acceptsNtsKe: boolean
+  /** Null where no route is announced. */
+  readonly anycast: AnycastSettings | null
+  /** Whether the node may be announced; a drained one, or one that is being drained, is not. */
+  readonly announces: boolean
   /** Null where Windows clients are not served. */
   readonly signd: SigndSettings | null
   readonly discipline: DisciplineConfiguration
@@ -221,6 +226,20 @@ export const projections = {
   },
   ntsKe: ({ ntsKe, acceptsNtsKe, keys }: ServingPlan): NtsKePlan | undefined =>
     ntsKe === null ? undefined : { ...ntsKe, accepts: acceptsNtsKe, generations: masterKeysOf(keys).generations },
+  /** No key, only when each is used. */
+  anycast: ({ anycast, announces, ntsKe, keys }: ServingPlan): AnycastPlan | undefined =>
+    anycast === null
+      ? undefined
+      : {
+          ...anycast,
+          announces,
+          generations:
+            ntsKe === null
+              ? null
+              : keys.generations
+                  .filter(({ revoked }) => !revoked)
+                  .map(({ id, activation, retirement }) => ({ id, activation, retirement }))
+        },
   /** No key: those are the signing daemon's. */
   signd: ({ serving, signd }: ServingPlan): SigndPlan | undefined =>
     signd === null ? undefined : { ...serving, ...signd },

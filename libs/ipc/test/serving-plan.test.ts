@@ -71,6 +71,8 @@ const whole: ServingPlan = {
   acceptsNtsKe: true,
   autokey: null,
   serving: { minimumPoll: 0, gatherMicroseconds: 200, precision: null, tellPeers: false, access: new Uint8Array(3) },
+  anycast: null,
+  announces: true,
   signd: { socket: "/run/ntpsignd/socket" },
   ntsKe: {
     certificates: [{ certificate: "/c.pem", key: "/c.key" }],

@@ -79,6 +79,7 @@ NAPI_MODULE_INIT() {
   register_clock_devices(env, exports);
   register_kernel_clock(env, exports);
   register_capabilities(env, exports);
+  register_network_device(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);
 #endif

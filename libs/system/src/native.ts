@@ -142,6 +142,11 @@ export interface NativeAddon {
   readonly keepCapabilities: (keep: 0 | 1) => void
   readonly dropBoundingCapability: (number: number) => void
   readonly setAmbientCapability: (number: number, raised: 0 | 1) => void
+  /** Network devices and their addresses; see native/network-device.c. */
+  readonly openTunnel: (name: string) => number
+  readonly setTunnelLink: (descriptor: number, up: boolean) => void
+  readonly bringUp: (name: string) => void
+  readonly changeAddress: (device: string, address: Uint8Array, add: boolean) => void
 }
 
 /** The addon, or why there is none. */

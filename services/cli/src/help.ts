@@ -14,6 +14,7 @@ import {
 } from "@meridian/config/cluster-command-lines"
 import {
   configCheckCommand,
+  exabgpCommand,
   queryCommand,
   signdCommand,
   statusCommand,
@@ -46,6 +47,7 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   log: logCommand,
   explain: explainCommand,
   signd: signdCommand,
+  exabgp: exabgpCommand,
   "keys list": keysListCommand,
   "keys rotate": keysRotateCommand,
   "keys revoke": keysRevokeCommand,
@@ -77,6 +79,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian cluster status         the nodes and who leads; also init, rekey FILE, drain NODE, undrain NODE
   meridian explain --at TIME      what was true at a moment, and the events that say so
   meridian signd [FLAGS]          signs for Windows clients, in place of Samba's ntp_signd
+  meridian exabgp SOCKET          run by ExaBGP: announces and withdraws the node's routes
   meridian version
   meridian help [COMMAND]         the flags of one command
 

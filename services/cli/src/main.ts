@@ -48,6 +48,7 @@ const unknown = (): number => {
 const commands: Record<string, () => number | Promise<number>> = {
   up: () => become("services/supervisor/src/main.ts"),
   signd: () => become("services/signd/src/daemon/main.ts"),
+  exabgp: () => become("services/anycast/src/exabgp-main.ts"),
   status: () => runStatus(programRoot, args),
   query: () => runQuery(args),
   sources: () => runSources(programRoot, args),

@@ -96,6 +96,19 @@ const drainLines = (drain: NodeStatus["drain"]): readonly string[] => {
   return [`drain     ${said}`, ...waitingFor.map((what) => `          waiting for ${what}`)]
 }
 
+/** Whether clients are sent here, and what is in the way. */
+const anycastLines = (anycast: NodeStatus["anycast"]): readonly string[] => {
+  if (anycast === undefined || anycast === null) return []
+  const { announced, settled, problems, announcers, state } = anycast
+  const how = announced === null ? state : announced ? "announced" : "withdrawn"
+  const by = announcers.map(({ name }) => name).join(", ") || "nobody"
+  return [
+    `route     ${how}${settled || announced === null ? "" : ", not carried out yet"}, by ${by}`,
+    ...problems.map((why) => `          ${why}`),
+    ...announcers.flatMap(({ trouble }) => (trouble === null ? [] : [`          ${trouble}`]))
+  ]
+}
+
 /** The status as one screen. */
 export const formatStatus = (status: NodeStatus): string => {
   const { clock, totals } = status
@@ -134,6 +147,7 @@ export const formatStatus = (status: NodeStatus): string => {
     `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}  root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
     ...(status.waitingFor ?? []).map((sentence) => `          waiting for ${sentence}`),
     ...drainLines(status.drain),
+    ...anycastLines(status.anycast),
     ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,

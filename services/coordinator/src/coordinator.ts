@@ -183,6 +183,7 @@ export class Coordinator {
       // Half a history would say what is long over.
       drained: this.#folded && this.fold.member(this.settings.node).drained,
       reason,
+      keyProblem: this.#nodeKeys.problem ?? "",
       quarantined: this.#quarantined,
       clockEventsDropped: this.relay.dropped
     }

@@ -1,7 +1,7 @@
 /**
  * `meridian up`: reads flags and configuration, starts the node, prints the first screen, obeys signals.
  *
- * SIGTERM and SIGINT drain and exit 0 (a second one ends at once), SIGHUP reads the configuration again, replaces the workers one
+ * SIGTERM and SIGINT finish what is under way and exit 0 (a second one ends at once; with --drain SIGTERM drains the node first), SIGHUP reads the configuration again, replaces the workers one
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
 import { statSync } from "node:fs"
@@ -280,6 +280,10 @@ const program = Effect.gen(function* () {
     }
     for (const again of ["SIGTERM", "SIGINT"] as const) process.on(again, () => process.exit(130))
     manager.stopping()
+    if (settings.anycast.drainOnStop.value && signal === "SIGTERM") {
+      yield* Effect.logInfo("draining the node before it ends (SIGTERM); a second signal ends it at once")
+      yield* node.leave
+    }
     yield* node.drain
     const { received, replied } = node.status().totals
     yield* Effect.logInfo(`drained and ended (${signal}): ${received} received, ${replied} replied`)

@@ -1,6 +1,7 @@
 /** What a node is to do, settled: made of the settings by plan.ts, carried out by node.ts. */
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
+import type { AnycastSettings } from "@meridian/ipc/anycast-plan"
 import type { ControlSettings, NtsKeSettings } from "@meridian/ipc/serving-plan"
 import type { PacketKind } from "@meridian/udp/packet-steering"
 import type { AccessInput } from "./access-board.ts"
@@ -39,6 +40,10 @@ export interface NodePlan {
   readonly signdSocket: string | undefined
   /** Autokey; undefined where it is off. */
   readonly autokey: AutokeyFiles | undefined
+  /** Routes that follow health; undefined where none is announced. */
+  readonly anycast: AnycastPlaces | undefined
+  /** How long a drain waits for routers, and for the last clients. Seconds. */
+  readonly drain: { readonly wait: number; readonly grace: number }
   /** UDP port of loopback for chronyc; 0: none. */
   readonly commandPort: number
   /** NTS key establishment; undefined where it is not served. */
@@ -53,7 +58,15 @@ export interface NodePlan {
     readonly control: string
     readonly signd: string
     readonly autokey: string
+    readonly anycast: string
   }
+}
+
+export interface AnycastPlaces {
+  readonly addresses: readonly { readonly address: string; readonly bytes: Uint8Array }[]
+  /** The node's own network device; undefined: the loopback. */
+  readonly device: string | undefined
+  readonly settings: AnycastSettings
 }
 
 export interface NtsPlan {

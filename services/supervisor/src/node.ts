@@ -15,6 +15,8 @@ import { AccessBoard } from "./access-board.ts"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { clientList, orderOf } from "./client-list.ts"
 import { openClientMemory } from "./client-memory.ts"
+import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
+import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
@@ -42,7 +44,9 @@ export interface RunningNode {
   readonly replaceWorkers: Effect.Effect<void>
   /** Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what went wrong. */
   readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
-  /** Has every process finish what it holds, then ends them and the clock. */
+  /** Takes the node out as an operator's drain does, for one that is about to end: nobody is cut off. */
+  readonly leave: Effect.Effect<void>
+  /** Withdraws the route, has every process finish what it holds, then ends them and the clock. */
   readonly drain: Effect.Effect<void>
 }
 
@@ -163,6 +167,10 @@ export const startNode = (
       lack(
         `no control socket can be made in ${plan.stateDirectory} (${control.failure.message}): nobody can ask for its status`
       )
+    // Before the sockets, which may be bound to them.
+    const held = plan.anycast === undefined ? undefined : holdServiceAddresses(plan.anycast)
+    yield* Effect.addFinalizer(() => Effect.sync(() => held?.release()))
+    for (const problem of held?.problems ?? []) lack(problem)
     const sockets = yield* attempt(() => openSockets(plan))
     if (sockets.unsteered !== undefined && plan.native)
       warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
@@ -203,6 +211,8 @@ export const startNode = (
       },
       ntsKe: plan.nts?.settings ?? null,
       acceptsNtsKe: !wasDrained(plan.stateDirectory),
+      anycast: plan.anycast?.settings ?? null,
+      announces: !wasDrained(plan.stateDirectory),
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: plan.discipline,
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
@@ -235,10 +245,24 @@ export const startNode = (
       onReport: (report) => drain.hear(report),
       warn
     })
+    const anycast =
+      plan.anycast === undefined
+        ? undefined
+        : new AnycastSlot({
+            program: plan.programs.anycast,
+            clockPage: page.readable,
+            device: held?.device,
+            board,
+            warn,
+            inform: (message) => void log(Effect.logInfo(message))
+          })
     const drain = new NodeDrain({
       stateDirectory: plan.stateDirectory,
       board,
       ntsKe,
+      isWithdrawn: anycast && (() => anycast.isWithdrawn),
+      ...plan.drain,
+      monotonic: () => monotonic.seconds(),
       listeners: listeners.flatMap(({ descriptors }) => descriptors),
       report: () => coordinator.report,
       renew: (slot) => void log(slot.service.process.renew),
@@ -298,7 +322,8 @@ export const startNode = (
       ...(signd === undefined ? [] : [signd]),
       clock,
       shown,
-      ...(autokey === undefined ? [] : [autokey])
+      ...(autokey === undefined ? [] : [autokey]),
+      ...(anycast === undefined ? [] : [anycast])
     ].map(({ service }) => service)
     for (const service of services) board.whenChanged(() => service.tellPlan())
     for (const problem of [...keyBoard.readFile(), ...readAutokeyFiles()]) warn(problem)
@@ -339,6 +364,7 @@ export const startNode = (
         waitingFor: clock.report?.tracking.waitingFor ?? [],
         missing: missing(),
         drain: drain.status(),
+        anycast: anycast?.status() ?? null,
         workers: own,
         ntsKe: ntsKe.map((slot) => slot.status()),
         signd: signd?.status() ?? null,
@@ -388,15 +414,19 @@ export const startNode = (
         { name: "clock", ...use(clock.service.process, clock.report?.rss) },
         { name: "coordinator", ...use(coordinator.service.process, coordinator.report?.rss) },
         { name: "control", ...use(shown.service.process, shown.report?.rss) },
-        ...(autokey === undefined ? [] : [{ name: "autokey", ...use(autokey.service.process, autokey.status().rss) }])
+        ...(autokey === undefined ? [] : [{ name: "autokey", ...use(autokey.service.process, autokey.status().rss) }]),
+        ...(anycast === undefined ? [] : [{ name: "anycast", ...use(anycast.service.process, anycast.report?.rss) }])
       ]
     })
     // Nothing waits for these: a node that cannot be looked at, or cannot sign, serves all the same.
     if (signd !== undefined) yield* Effect.forkScoped(signd.service.process.keepFilled)
     if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.keepFilled)
     yield* Effect.forkScoped(shown.service.process.keepFilled)
+    if (anycast !== undefined) yield* Effect.forkScoped(anycast.service.process.keepFilled)
     let latest = snapshot()
-    const filled = [clock, coordinator, shown, ...workers, ...ntsKe, signd, autokey].filter((it) => it !== undefined)
+    const filled = [clock, coordinator, shown, ...workers, ...ntsKe, signd, autokey, anycast].filter(
+      (it) => it !== undefined
+    )
     const newsNow = (): string => {
       const { synchronised } = clockStatus(reader, clockSource(), system)
       return `${board.version} ${synchronised} ${filled.map(({ service }) => service.process.news).join(" ")}`
@@ -423,6 +453,15 @@ export const startNode = (
       access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
     }, HEALTH_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
+    if (anycast !== undefined) {
+      const facts = tellFacts(anycast, () => ({
+        workers: workers.filter(({ service }) => service.process.state === "running").length,
+        keyProblem: coordinator.report?.keyProblem ?? "",
+        received: receivedNow(),
+        monotonic: monotonic.seconds()
+      }))
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(facts)))
+    }
     const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
     const tellCounters = (): void => {
       if (!writesCounters) return
@@ -466,7 +505,9 @@ export const startNode = (
           }
           return problems
         }),
-      drain: Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true }).pipe(
+      leave: Effect.promise(() => drain.leave()),
+      drain: (anycast === undefined ? Effect.void : anycast.service.process.stop).pipe(
+        Effect.andThen(Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true })),
         Effect.andThen(autokey === undefined ? Effect.void : autokey.service.process.stop),
         Effect.andThen(shown.service.process.stop),
         Effect.andThen(coordinator.service.process.stop),

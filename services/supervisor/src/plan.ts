@@ -5,6 +5,7 @@ import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { AutokeyFiles } from "./autokey-board.ts"
 import { disciplineConfiguration } from "./discipline-plan.ts"
 import type { KeyFilePlan } from "./key-board.ts"
+import { anycastPlaces } from "./anycast-places.ts"
 import type { NodePlan, NtsPlan } from "./node-plan.ts"
 import { resolveIdentity } from "./privilege.ts"
 
@@ -190,6 +191,8 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     http: httpPlan(settings.http),
     signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
     autokey: autokeyFiles(settings),
+    anycast: anycastPlaces(settings),
+    drain: { wait: settings.anycast.drainWait.value, grace: settings.anycast.drainGrace.value },
     commandPort: settings.commandPort.value,
     nts: ntsPlan(settings, stateDirectory),
     coordinator: coordinatorPlan(settings, surroundings),
@@ -200,7 +203,8 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
       coordinator: resolve(programRoot, "services/coordinator/src/main.ts"),
       control: resolve(programRoot, "services/control/src/main.ts"),
       signd: resolve(programRoot, "services/signd/src/client/main.ts"),
-      autokey: resolve(programRoot, "services/autokey/src/main.ts")
+      autokey: resolve(programRoot, "services/autokey/src/main.ts"),
+      anycast: resolve(programRoot, "services/anycast/src/main.ts")
     }
   }
 }

@@ -122,7 +122,9 @@ const REPEATABLE = new Set([
   "refclock",
   "extra port",
   "nts aead",
-  "cluster nats"
+  "cluster nats",
+  "anycast address",
+  "anycast protocol"
 ])
 const isRepeatable = ({ directive, value }: SettingLine): boolean =>
   REPEATABLE.has(directive) || (directive === "nts" && value?.startsWith("cert ") === true)

@@ -1,0 +1,154 @@
+/** What the lines about anycast and draining come to. */
+import { anycastDirective, drainDirective, type ServiceAddress, serviceAddress } from "./anycast-directives.ts"
+import { type Diagnostic, errorAt, warningAt } from "./diagnostic.ts"
+import type { SettingLine } from "./setting-line.ts"
+import { choose, fromDefault, fromFile, lastGiven, type Sourced } from "./sourced.ts"
+import { type Statement, statementsOf } from "./statement.ts"
+
+export interface AnycastSettings {
+  /** No duplicates; none: no route is announced. */
+  readonly addresses: readonly Sourced<ServiceAddress>[]
+  /** Undefined: the loopback. */
+  readonly device: Sourced<string | undefined>
+  /** Of BIRD, control socket and protocols; undefined and none where it is not used. */
+  readonly birdSocket: Sourced<string | undefined>
+  readonly birdProtocols: readonly Sourced<string>[]
+  /** Where ExaBGP's helper asks; undefined where it is not used. */
+  readonly exabgpSocket: Sourced<string | undefined>
+  /** AS of FRR; undefined where it is not used. */
+  readonly frrAs: Sourced<number | undefined>
+  readonly vtysh: Sourced<string>
+  readonly script: Sourced<string | undefined>
+  /** Seconds. */
+  readonly rise: Sourced<number>
+  readonly fall: Sourced<number>
+  readonly maximumError: Sourced<number>
+  /** Requests a second; undefined: no bound. */
+  readonly maximumRate: Sourced<number | undefined>
+  /** Seconds. */
+  readonly drainWait: Sourced<number>
+  readonly drainGrace: Sourced<number>
+  /** Whether SIGTERM drains. */
+  readonly drainOnStop: Sourced<boolean>
+}
+
+/** What the command line may set of it. */
+export interface AnycastOverrides {
+  readonly drain?: boolean | undefined
+}
+
+export const DEFAULT_BIRD_SOCKET = "/run/bird/bird.ctl"
+const DEFAULT_VTYSH = "/usr/bin/vtysh"
+const DEFAULT_RISE = 10
+const DEFAULT_FALL = 0.8
+const DEFAULT_MAXIMUM_ERROR = 0.5
+const DEFAULT_DRAIN = 10
+/** Each is an address of the machine and an argument of a script. */
+export const MOST_SERVICE_ADDRESSES = 64
+
+type Line = Statement<typeof anycastDirective>
+
+export const anycastSettings = (
+  statements: readonly Statement[],
+  overrides: AnycastOverrides
+): { readonly value: AnycastSettings; readonly diagnostics: readonly Diagnostic[] } => {
+  const lines = statementsOf(statements, anycastDirective)
+  const given = <K extends keyof typeof anycastDirective.options>(name: K) =>
+    lastGiven(statements, anycastDirective, name)
+  const addresses = distinct(lines, "address", (value) => serviceAddress.write(value))
+  const birdProtocols = distinct(lines, "protocol", String)
+  const drainDefault = addresses.length === 0 ? 0 : DEFAULT_DRAIN
+  const value: AnycastSettings = {
+    addresses,
+    device: given("device") ?? fromDefault(undefined),
+    birdSocket: given("bird") ?? fromDefault(birdProtocols.length === 0 ? undefined : (DEFAULT_BIRD_SOCKET as string)),
+    birdProtocols,
+    exabgpSocket: given("exabgp") ?? fromDefault(undefined),
+    frrAs: given("frr") ?? fromDefault(undefined),
+    vtysh: given("vtysh") ?? fromDefault(DEFAULT_VTYSH),
+    script: given("script") ?? fromDefault(undefined),
+    rise: given("rise") ?? fromDefault(DEFAULT_RISE),
+    fall: given("fall") ?? fromDefault(DEFAULT_FALL),
+    maximumError: given("maxerror") ?? fromDefault(DEFAULT_MAXIMUM_ERROR),
+    maximumRate: given("maxrate") ?? fromDefault(undefined),
+    drainWait: lastGiven(statements, drainDirective, "wait") ?? fromDefault(drainDefault),
+    drainGrace: lastGiven(statements, drainDirective, "grace") ?? fromDefault(drainDefault),
+    drainOnStop: choose(overrides.drain, "drain", lastGiven(statements, drainDirective, "onstop"), false)
+  }
+  return { value, diagnostics: problems(lines, value) }
+}
+
+/** The values of an option over all lines; what is said twice counts once. */
+const distinct = <K extends "address" | "protocol">(
+  lines: readonly Line[],
+  name: K,
+  write: (value: unknown) => string
+): readonly Sourced<NonNullable<Line["values"][K]>>[] => {
+  const byText = new Map<string, Sourced<NonNullable<Line["values"][K]>>>()
+  for (const { values, places, location } of lines) {
+    const value = values[name] as Line["values"][K]
+    if (value === undefined || byText.has(write(value))) continue
+    byText.set(write(value), fromFile(value as NonNullable<Line["values"][K]>, places.get(name) ?? location))
+  }
+  return [...byText.values()]
+}
+
+const problems = (lines: readonly Line[], settings: AnycastSettings): readonly Diagnostic[] => {
+  const first = lines[0]
+  if (first === undefined) return []
+  const { addresses, device, birdSocket, birdProtocols, exabgpSocket, frrAs, script } = settings
+  if (addresses.length === 0)
+    return [errorAt(first.location, "no service address is named; add the line: anycast address 192.0.2.1/32")]
+  if (addresses.length > MOST_SERVICE_ADDRESSES)
+    return [
+      errorAt(first.location, `found more than ${MOST_SERVICE_ADDRESSES} service addresses, expected at most that many`)
+    ]
+  const bird = lines.find(({ values }) => values.bird !== undefined)
+  if (bird !== undefined && birdProtocols.length === 0)
+    return [
+      errorAt(
+        bird.places.get("bird") ?? bird.location,
+        "BIRD is not told which protocol carries the route; add the line: anycast protocol NAME, as bird.conf names it"
+      )
+    ]
+  const drivers = [device, birdSocket, exabgpSocket, frrAs, script]
+  return drivers.some(({ value }) => value !== undefined)
+    ? []
+    : [
+        warningAt(
+          first.location,
+          "nobody announces the route; add one of: anycast protocol NAME (BIRD), anycast exabgp PATH, anycast frr AS, anycast script FILE, anycast device NAME"
+        )
+      ]
+}
+
+const shown = (name: string, value: Sourced<string | number | undefined>, quote: (text: string) => string) =>
+  value.value === undefined || value.origin.kind === "default"
+    ? []
+    : [{ directive: name, value: quote(String(value.value)), origin: value.origin }]
+
+/** Only what is not as it is without any line. */
+export const describeAnycast = (
+  settings: AnycastSettings,
+  quoteWord: (text: string) => string
+): readonly SettingLine[] => [
+  ...settings.addresses.map(({ value, origin }) => ({
+    directive: "anycast address",
+    value: serviceAddress.write(value),
+    origin
+  })),
+  ...shown("anycast device", settings.device, quoteWord),
+  ...shown("anycast bird", settings.birdSocket, quoteWord),
+  ...settings.birdProtocols.map(({ value, origin }) => ({ directive: "anycast protocol", value, origin })),
+  ...shown("anycast exabgp", settings.exabgpSocket, quoteWord),
+  ...shown("anycast frr", settings.frrAs, quoteWord),
+  ...shown("anycast vtysh", settings.vtysh, quoteWord),
+  ...shown("anycast script", settings.script, quoteWord),
+  ...shown("anycast rise", settings.rise, quoteWord),
+  ...shown("anycast fall", settings.fall, quoteWord),
+  ...shown("anycast maxerror", settings.maximumError, quoteWord),
+  ...shown("anycast maxrate", settings.maximumRate, quoteWord),
+  ...shown("drain wait", settings.drainWait, quoteWord),
+  ...shown("drain grace", settings.drainGrace, quoteWord),
+  ...(settings.drainOnStop.value ? [{ directive: "drain", value: "onstop", origin: settings.drainOnStop.origin }] : [])
+]

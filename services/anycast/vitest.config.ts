@@ -1,0 +1,4 @@
+import { defineProject, mergeConfig } from "vitest/config"
+import shared from "../../infra/workspace/vitest.shared.ts"
+
+export default mergeConfig(shared, defineProject({ test: { name: "@meridian/anycast-service" } }))
