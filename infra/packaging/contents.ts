@@ -54,7 +54,7 @@ const copy = (from: string, to: string, keep: (path: string) => boolean): void =
 export const layOut = (target: string): void => {
   mkdirSync(join(target, "node_modules", SCOPE), { recursive: true })
   for (const own of ownPackages()) {
-    for (const part of ["package.json", "src", "bin", "build/meridian.node"]) {
+    for (const part of ["package.json", "src", "bin", "build/meridian.node", "object"]) {
       const from = join(root, own, part)
       if (existsSync(from)) copy(from, join(target, own, part), () => true)
     }

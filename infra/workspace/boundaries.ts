@@ -14,7 +14,7 @@ const scope = "@meridian/"
 
 const pure = ["time", "wire", "auth", "algorithms", "protocol"]
 const model = ["events", "config"]
-const adapters = ["event-log", "system", "clocks", "udp", "tls", "ciphers", "ipc"]
+const adapters = ["event-log", "system", "clocks", "udp", "tls", "ciphers", "xdp", "ipc"]
 
 /** What a lib may import of ours. Pure libs are listed one by one; a model sees pure libs, an adapter model and pure. */
 const mayImport: Record<string, readonly string[]> = {
@@ -31,6 +31,7 @@ const mayImport: Record<string, readonly string[]> = {
   udp: ["system", "clocks", "config", ...pure],
   tls: ["system", "config", ...pure],
   ciphers: ["system", "clocks", ...pure],
+  xdp: ["system", "clocks", "config", ...pure],
   ipc: ["config", ...pure],
   testkit: [...pure, ...model, ...adapters]
 }

@@ -25,7 +25,7 @@ import { fileURLToPath } from "node:url"
 const here = dirname(fileURLToPath(import.meta.url))
 const direct = process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
 /** Each package of C has a folder of its own; together they are one addon. addon.h and transmit-stamp.h are for all. */
-const folders = ["system", "clocks", "udp", "tls", "ciphers"].map((name) => join(here, "..", name, "native"))
+const folders = ["system", "clocks", "udp", "tls", "ciphers", "xdp"].map((name) => join(here, "..", name, "native"))
 const compiler = process.env.CC || "cc"
 const say = (message) => process.stderr.write(`meridian: ${message}\n`)
 const FALLBACK = "running the TypeScript fallback (slower)"
@@ -108,7 +108,7 @@ const buildAddon = (sanitize) => {
     return say(`no Node headers for ${process.platform}-${process.arch} in node_modules; ${FALLBACK}`)
   const files = folders.flatMap((folder) =>
     readdirSync(folder)
-      .filter((file) => /\.[ch]$/.test(file))
+      .filter((file) => /\.[ch]$/.test(file) && !/\.bpf\.[ch]$/.test(file))
       .sort()
       .map((file) => join(folder, file))
   )

@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct clock_page) <= CLOCK_PAGE_BYTES, "the clock page is one page");
@@ -24,11 +26,21 @@ struct page_handle {
   bool writable;
 };
 
+/* Whether it is a BPF array map whose first value is a page that can be mapped: such maps never change their size. */
+static bool is_page_of_map(int descriptor) {
+  struct bpf_map_info found = {0};
+  union bpf_attr attributes = {
+      .info = {.bpf_fd = (uint32_t)descriptor, .info = (uintptr_t)&found, .info_len = sizeof found}};
+  return syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attributes, sizeof attributes) == 0 &&
+         found.type == BPF_MAP_TYPE_ARRAY && (found.map_flags & BPF_F_MMAPABLE) != 0 &&
+         found.value_size >= CLOCK_PAGE_BYTES;
+}
+
 struct clock_page *clock_page_map(int descriptor, bool writable) {
   struct stat status;
   if (fstat(descriptor, &status) != 0) return NULL;
-  /* Touching a mapping past the end of its file kills the process, so a short file is refused here. */
-  if (status.st_size < CLOCK_PAGE_BYTES) return errno = EINVAL, NULL;
+  /* Touching a mapping past the end of its file kills the process, so a short file is refused here. A BPF map has no size as a file. */
+  if (status.st_size < CLOCK_PAGE_BYTES && !is_page_of_map(descriptor)) return errno = EINVAL, NULL;
   int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   void *memory = mmap(NULL, CLOCK_PAGE_BYTES, protection, MAP_SHARED, descriptor, 0);
   return memory == MAP_FAILED ? NULL : memory;

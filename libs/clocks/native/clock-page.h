@@ -85,20 +85,32 @@ static inline uint64_t clock_units(uint64_t nanoseconds) {
   return (seconds << 32) + (((nanoseconds - seconds * 1000000000u) << 32) / 1000000000u);
 }
 
-/* Served time since base, in units of 2^-32 s; negative for a reading of CLOCK_MONOTONIC from before. */
-static inline int64_t clock_line_elapsed(const struct clock_line *line, uint64_t monotonic) {
+/* How far a reading of CLOCK_MONOTONIC is from base, either way, in units of 2^-32 s. */
+static inline uint64_t clock_line_distance(const struct clock_line *line, uint64_t monotonic) {
   bool is_before = monotonic < line->base_monotonic;
-  uint64_t units = clock_units(is_before ? line->base_monotonic - monotonic : monotonic - line->base_monotonic);
+  return clock_units(is_before ? line->base_monotonic - monotonic : monotonic - line->base_monotonic);
+}
+
+/* Served time over such a distance, negative for a reading from before base. */
+static inline int64_t clock_line_bend(const struct clock_line *line, uint64_t units, bool is_before) {
   bool is_slower = line->rate < 0;
   uint64_t bend = clock_multiply_high(units, is_slower ? 0 - (uint64_t)line->rate : (uint64_t)line->rate);
   uint64_t elapsed = is_slower ? units - bend : units + bend;
   return is_before ? -(int64_t)elapsed : (int64_t)elapsed;
 }
 
+/* Served time since base, in units of 2^-32 s; negative for a reading of CLOCK_MONOTONIC from before. */
+static inline int64_t clock_line_elapsed(const struct clock_line *line, uint64_t monotonic) {
+  return clock_line_bend(line, clock_line_distance(line, monotonic), monotonic < line->base_monotonic);
+}
+
+static inline uint64_t clock_line_base(const struct clock_line *line) {
+  return (line->base_seconds << 32) | line->base_fraction;
+}
+
 /* The NTP timestamp that is served at a reading of CLOCK_MONOTONIC. */
 static inline uint64_t clock_line_at(const struct clock_line *line, uint64_t monotonic) {
-  uint64_t base = (line->base_seconds << 32) | line->base_fraction;
-  return base + (uint64_t)clock_line_elapsed(line, monotonic);
+  return clock_line_base(line) + (uint64_t)clock_line_elapsed(line, monotonic);
 }
 
 /* The same as whole Unix seconds, whatever the era. */
@@ -118,10 +130,11 @@ static inline bool clock_line_is_synchronised(const struct clock_line *line, uin
 
 static inline void clock_line_serve(const struct clock_line *line, uint64_t monotonic, struct served_moment *out) {
   bool synchronised = clock_line_is_synchronised(line, monotonic);
-  uint64_t age = monotonic > line->base_monotonic ? clock_units(monotonic - line->base_monotonic) : 0;
-  uint64_t growth = clock_multiply_high(age, line->dispersion_rate);
+  bool is_before = monotonic < line->base_monotonic;
+  uint64_t distance = clock_line_distance(line, monotonic);
+  uint64_t growth = clock_multiply_high(is_before ? 0 : distance, line->dispersion_rate);
   uint64_t dispersion = line->root_dispersion + growth;
-  uint64_t time = clock_line_at(line, monotonic);
+  uint64_t time = clock_line_base(line) + (uint64_t)clock_line_bend(line, distance, is_before);
   out->leap = synchronised ? line->leap : LEAP_UNSYNCHRONISED;
   out->stratum = synchronised ? line->stratum : 0;
   out->reference_id = synchronised ? line->reference_id : REFERENCE_INIT;

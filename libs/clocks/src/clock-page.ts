@@ -91,9 +91,11 @@ const descriptorAccess = (descriptor: number): PageAccess => {
 const openAccess = (descriptor: number, writable: boolean, kind: PageKind): PageAccess => {
   const what = `a clock page to ${writable ? "write" : "read"} behind descriptor ${descriptor}`
   try {
-    if (fstatSync(descriptor).size < PAGE_BYTES) throw new ClockPageError(what, "EINVAL")
     const { addon, reason } = loadNative()
-    if (kind === "fallback" || (kind === "auto" && addon === undefined)) return descriptorAccess(descriptor)
+    if (kind === "fallback" || (kind === "auto" && addon === undefined)) {
+      if (fstatSync(descriptor).size < PAGE_BYTES) throw new ClockPageError(what, "EINVAL")
+      return descriptorAccess(descriptor)
+    }
     if (addon === undefined) throw new ClockPageError(`the addon (${reason})`, "ENOSYS")
     return new addon.ClockPage(descriptor, writable)
   } catch (error) {
@@ -154,10 +156,15 @@ export const makeClockPage = (origin: UnixTime = originNow(), kind: PageKind = "
   } catch (error) {
     throw new ClockPageError("to make a clock page", errnoName(error))
   }
-  const writer = new ClockPageWriter(descriptors.writable, kind)
+  beginClockPage(descriptors.writable, origin, kind)
+  return descriptors
+}
+
+/** Writes to an empty page what {@link makeClockPage} makes one with. Throws {@link ClockPageError}. */
+export const beginClockPage = (writable: number, origin: UnixTime = originNow(), kind: PageKind = "auto"): void => {
+  const writer = new ClockPageWriter(writable, kind)
   writer.begin(origin)
   writer.close()
-  return descriptors
 }
 
 /** Closes both descriptors. */

@@ -11,11 +11,20 @@ import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
 import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
 import { CONTROL_DIRECTIVES } from "./control-directives.ts"
-import { type Directive, one, row } from "./directive.ts"
+import { type Directive, one, optional, row } from "./directive.ts"
 import { DISCIPLINE_DIRECTIVES } from "./discipline-directives.ts"
 import { controlDirective } from "./http-directive.ts"
 import { SOURCE_DIRECTIVES } from "./source-directives.ts"
-import { interfaceMatch, listenAddresses, oneOf, path, port, userName, wholeNumber } from "./value-types.ts"
+import {
+  interfaceMatch,
+  interfaceName,
+  listenAddresses,
+  oneOf,
+  path,
+  port,
+  userName,
+  wholeNumber
+} from "./value-types.ts"
 
 /** Most worker processes a node may have. */
 export const MAX_WORKERS = 256
@@ -48,6 +57,16 @@ export const gatherDirective = row({
   default: `${DEFAULT_GATHER_MICROSECONDS}`,
   meaning:
     "A worker lets requests that come fast wait for so long at most, to answer several at once; replies say when each came and when its reply left, so clients' clocks lose nothing. Where requests are rare none waits. 0 turns it off.",
+  documented: "Meridian",
+  reload: "restart"
+})
+
+export const xdpDirective = row({
+  name: "xdp",
+  operands: { interface: one(interfaceName), mode: optional(oneOf("native", "generic")) },
+  default: "off",
+  meaning:
+    "Network interface whose plain requests are answered before they reach a socket, by a BPF program: in the driver (native), behind it (generic), or as the driver can where neither is named. All other packets go to the workers. Needs CAP_BPF and CAP_NET_ADMIN at the start.",
   documented: "Meridian",
   reload: "restart"
 })
@@ -132,6 +151,7 @@ export const DIRECTIVES: readonly Directive[] = [
   interfaceDirective,
   workersDirective,
   gatherDirective,
+  xdpDirective,
   userDirective,
   stateDirectoryDirective,
   logfileDirective,

@@ -17,6 +17,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...settings.listen.map((address) => line("listen", address, ({ text }) => text)),
   line("workers", settings.workers, String),
   line("gather", settings.gather, String),
+  ...(settings.xdp.value === undefined ? [] : [line("xdp", settings.xdp, describeXdp)]),
   line("user", settings.user, quoteWord),
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),
@@ -41,6 +42,9 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...describeAnycast(settings.anycast, quoteWord),
   ...(settings.commandPort.value === 0 ? [] : [line("cmdport", settings.commandPort, String)])
 ]
+
+const describeXdp = (place: Settings["xdp"]["value"]): string =>
+  [place?.interface, place?.mode].filter((word) => word !== undefined).join(" ")
 
 const lineWhereGiven = (directive: string, value: Sourced<number | undefined>): readonly SettingLine[] =>
   value.value === undefined ? [] : [line(directive, value, String)]

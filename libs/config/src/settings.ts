@@ -28,6 +28,7 @@ import {
   workersDirective,
   DEFAULT_GATHER_MICROSECONDS,
   gatherDirective,
+  xdpDirective,
   MAX_WORKERS
 } from "./directives.ts"
 import type { UnreadLine } from "./dialect.ts"
@@ -52,6 +53,13 @@ import { choose, fromDefault, fromFile, fromFlag, lastOf, type Sourced } from ".
 import { statementsOf, type Statement } from "./statement.ts"
 import { WILDCARDS } from "./value-types.ts"
 
+/** The interface whose plain requests a BPF program answers. */
+export interface XdpPlace {
+  readonly interface: string
+  /** Undefined: as the driver can. */
+  readonly mode: "native" | "generic" | undefined
+}
+
 export interface LocalReference {
   /** The stratum it is served with, 1 to 15. */
   readonly stratum: number
@@ -65,6 +73,8 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly workers: Sourced<number>
   /** Microseconds that requests may wait to be answered together; 0: none waits. */
   readonly gather: Sourced<number>
+  /** Undefined: every request is answered by a worker. */
+  readonly xdp: Sourced<XdpPlace | undefined>
   /** Undefined: the caller chooses. As written; a relative path is relative to the working directory. */
   readonly stateDirectory: Sourced<string | undefined>
   /** `NAME[:GROUP]`; undefined: stay who you are. */
@@ -147,6 +157,7 @@ export const effectiveSettings = (
       (listenFromFile === undefined || listenFromFile.length === 0 ? WILDCARDS.map(fromDefault) : listenFromFile),
     workers: choose(overrides.workers, "workers", lastOf(statements, workersDirective, "count"), cores),
     gather: lastOf(statements, gatherDirective, "microseconds") ?? fromDefault(DEFAULT_GATHER_MICROSECONDS),
+    xdp: xdpPlace(statements),
     stateDirectory: choose(
       overrides.stateDirectory,
       "state",
@@ -297,6 +308,13 @@ const localClocks = (statements: readonly Statement[]) => [
       : []
   })
 ]
+
+/** The last line decides. */
+const xdpPlace = (statements: readonly Statement[]): Settings["xdp"] => {
+  const last = statementsOf(statements, xdpDirective).at(-1)
+  if (last === undefined) return fromDefault(undefined)
+  return fromFile({ interface: last.values.interface, mode: last.values.mode }, last.location)
+}
 
 /** This machine's own clock, with its `fudge`. Of several units the one of the lowest stratum is followed, as by ntpd. */
 const localReference = (statements: readonly Statement[]) => {

@@ -177,6 +177,18 @@ const addressAdvice = (value: string): { readonly advice?: string } => {
   return {}
 }
 
+/** A network interface by its name. */
+export const interfaceName: ValueType<string> = {
+  syntax: "INTERFACE",
+  expected: "an interface's name, such as eth0",
+  parse: (value) => (isInterfaceName(value) ? accepted(value) : refused),
+  write: String
+}
+
+/** Linux: up to 15 characters, neither '/' nor blank. What starts like an address and is none is not a name. */
+const isInterfaceName = (value: string): boolean =>
+  /^[A-Za-z_][A-Za-z0-9_.@:-]{0,14}$/.test(value) && !/^[0-9A-Fa-f]*:[0-9A-Fa-f:]*$/.test(value)
+
 /** What an `interface` rule matches: a class of addresses, the addresses within a prefix, or an interface by name. */
 export type InterfaceMatch =
   | { readonly kind: "class"; readonly name: InterfaceClass }
@@ -201,9 +213,7 @@ export const interfaceMatch: ValueType<InterfaceMatch> = {
       const usable = bindable(address)
       return usable.ok ? accepted({ kind: "address", address }) : usable
     }
-    // Linux: up to 15 characters, neither '/' nor blank. What starts like an address and is none is not a name.
-    const isName = /^[A-Za-z_][A-Za-z0-9_.@:-]{0,14}$/.test(value) && !/^[0-9A-Fa-f]*:[0-9A-Fa-f:]*$/.test(value)
-    return isName ? accepted({ kind: "name", name: value }) : refused
+    return isInterfaceName(value) ? accepted({ kind: "name", name: value }) : refused
   },
   write: (value) => {
     const match = value as InterfaceMatch

@@ -68,6 +68,23 @@ export interface SigndStatus extends SigndFigures {
   readonly rss: number
 }
 
+/** The BPF program that answers plain requests before they reach a socket; its counts are since it was attached. */
+export interface XdpStatus {
+  readonly interface: string
+  readonly mode: "native" | "generic"
+  /** Whether it answers now. */
+  readonly answers: boolean
+  /** Requests that it answered or dropped; the workers never saw them. */
+  readonly received: number
+  readonly replied: number
+  readonly limited: number
+  /** Packets to a served address that it left to the sockets: addresses with a rule of their own, all but plain requests, damaged ones, and those without a clock to answer by. */
+  readonly passed: { readonly rule: number; readonly kind: number; readonly damaged: number; readonly clock: number }
+  /** over the last two seconds */
+  readonly receivedPerSecond: number
+  readonly repliedPerSecond: number
+}
+
 /** Which keys the node serves with. Never the keys. */
 export interface KeyStatus {
   readonly masterKeyGenerations: readonly {
@@ -147,6 +164,8 @@ export interface NodeStatus {
   /** Null where no route is announced; absent from a node of an older version. */
   readonly anycast?: AnycastStatus | null
   readonly workers: readonly WorkerStatus[]
+  /** Null where no interface is answered on by XDP; absent from a node of an older version. Its counts are part of the totals. */
+  readonly xdp?: XdpStatus | null
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]
   /** Absent where Windows clients are not served. */

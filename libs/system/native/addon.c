@@ -80,6 +80,7 @@ NAPI_MODULE_INIT() {
   register_kernel_clock(env, exports);
   register_capabilities(env, exports);
   register_network_device(env, exports);
+  register_bpf(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);
 #endif

@@ -147,6 +147,30 @@ export interface NativeAddon {
   readonly setTunnelLink: (descriptor: number, up: boolean) => void
   readonly bringUp: (name: string) => void
   readonly changeAddress: (device: string, address: Uint8Array, add: boolean) => void
+  /** bpf(2); see native/bpf.c of libs/xdp, which says what each expects. */
+  readonly bpfMapCreate: (
+    type: number,
+    keyBytes: number,
+    valueBytes: number,
+    entries: number,
+    flags: number,
+    name: string
+  ) => number
+  readonly bpfProgramLoad: (instructions: Uint8Array, license: string, flags: number, log: Uint8Array) => number
+  readonly bpfLinkXdp: (program: number, interfaceNumber: number, flags: number) => number
+  readonly bpfLinkInterface: (link: number) => number
+  readonly bpfMapUpdate: (map: number, key: Uint8Array, value: Uint8Array) => void
+  readonly bpfMapLookup: (map: number, key: Uint8Array, value: Uint8Array) => boolean
+  readonly bpfMapDelete: (map: number, key: Uint8Array) => boolean
+  readonly bpfMapNextKey: (map: number, key: Uint8Array | null, next: Uint8Array) => boolean
+  readonly bpfMapRead: (map: number, keys: Uint8Array, values: Uint8Array, entries: number) => number
+  readonly bpfTestRun: (
+    program: number,
+    packet: Uint8Array,
+    out: Uint8Array,
+    repeat: number
+  ) => readonly [verdict: number, length: number, nanoseconds: number]
+  readonly interfaceNumber: (name: string) => number
 }
 
 /** The addon, or why there is none. */

@@ -35,8 +35,12 @@ export class NetworkNamespace {
     for (const address of addresses) ip("-n", this.name, "address", "add", `${address}/32`, "dev", "lo")
   }
 
-  /** A cable to another network. @param addresses on this side and on the other, each with its prefix length */
-  connect(other: NetworkNamespace, addresses: readonly string[], others: readonly string[]): void {
+  /** A cable to another network: the names of its ends. @param addresses on this side and on the other, each with its prefix length */
+  connect(
+    other: NetworkNamespace,
+    addresses: readonly string[],
+    others: readonly string[]
+  ): { readonly here: string; readonly there: string } {
     const [here, there] = [`v${(made += 1)}`, `v${(made += 1)}`]
     ip("link", "add", here, "netns", this.name, "type", "veth", "peer", "name", there, "netns", other.name)
     const sides = [
@@ -44,9 +48,12 @@ export class NetworkNamespace {
       [other.name, there, others]
     ] as const
     for (const [name, device, own] of sides) {
-      for (const address of own) ip("-n", name, "address", "add", address, "dev", device)
+      // An IPv6 address is in use at once, without asking whether somebody else has it.
+      for (const address of own)
+        ip("-n", name, "address", "add", address, "dev", device, ...(address.includes(":") ? ["nodad"] : []))
       ip("-n", name, "link", "set", device, "up")
     }
+    return { here, there }
   }
 
   /** Removes it, and every cable to it. What runs in there must have ended. */

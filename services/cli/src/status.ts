@@ -88,6 +88,17 @@ const autokeyLines = (autokey: NodeStatus["autokey"]): readonly string[] => {
   return [`autokey   ${state}  pid ${pid ?? "-"}  received ${received}  answered ${replied}  ${dropText(outcomes)}`]
 }
 
+/** What was answered before it reached a worker, where an interface is told so. */
+const xdpLines = (xdp: NodeStatus["xdp"]): readonly string[] => {
+  if (xdp === undefined || xdp === null) return []
+  const { interface: name, mode, answers, received, replied, limited, passed, receivedPerSecond } = xdp
+  const state = answers ? "answers" : "passes everything"
+  return [
+    `xdp       ${name} ${mode}  ${state}  recv/s ${receivedPerSecond}  received ${received}  replied ${replied}  dropped ${dropText({ "rate-limited": limited })}`,
+    `          left to the workers: ${dropText({ "by rule": passed.rule, "not plain": passed.kind, damaged: passed.damaged, "no clock": passed.clock })}`
+  ]
+}
+
 /** How far the node is that an operator takes out or brings back. */
 const drainLines = (drain: NodeStatus["drain"]): readonly string[] => {
   if (drain === undefined || drain === null) return []
@@ -149,6 +160,7 @@ export const formatStatus = (status: NodeStatus): string => {
     ...drainLines(status.drain),
     ...anycastLines(status.anycast),
     ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
+    ...xdpLines(status.xdp),
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,
     ...signdLines(status.signd),

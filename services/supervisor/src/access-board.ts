@@ -8,6 +8,7 @@ import { accessRules, hostsOf } from "@meridian/config/access-rules"
 import type { AccessSettings } from "@meridian/config/access-settings"
 import { type IpAddress, parseAddress } from "@meridian/config/address"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
+import { type Strangers, strangersBy } from "@meridian/xdp/strangers"
 import { compileAccess } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 
@@ -25,6 +26,16 @@ export type Resolve = (host: string) => Promise<readonly string[]>
 
 const systemResolve: Resolve = async (host) => (await lookup(host, { all: true })).map(({ address }) => address)
 
+const NOBODY: Strangers = {
+  families: [],
+  familiesFromNtpPort: [],
+  limit: undefined,
+  noteEvery: 0,
+  ipv6Prefix: 128,
+  known: [],
+  reason: undefined
+}
+
 export class AccessBoard {
   private input: AccessInput
   private sources: readonly IpAddress[] = []
@@ -34,6 +45,8 @@ export class AccessBoard {
   private readonly resolve: Resolve
   private timer: NodeJS.Timeout | undefined
   private published: Uint8Array
+  /** Of the plan as it stands: which requests may be answered before they reach a worker. */
+  strangers: Strangers = NOBODY
 
   constructor(
     input: AccessInput,
@@ -130,6 +143,8 @@ export class AccessBoard {
         minAge: settings.clientList.minAge.value
       }
     }
-    return encodeAccessPlan(monitor || limitsAnybody(plan) ? plan : { ...plan, clients: null })
+    const kept = monitor || limitsAnybody(plan) ? plan : { ...plan, clients: null }
+    this.strangers = strangersBy(rules, kept)
+    return encodeAccessPlan(kept)
   }
 }

@@ -2,13 +2,15 @@
 import { parseAddress } from "@meridian/config/address"
 import type { ClientEntry as ClientReport, ClientList } from "@meridian/ipc/client-list"
 import { ticksAt } from "@meridian/protocol/access/client-layout"
+import { mergeClients } from "./xdp-clients.ts"
 import {
   averageInterval,
   CLIENT_ORDERS,
   type ClientEntry,
   type ClientOrder,
   clientTotals,
-  listClients
+  listClients,
+  sortClients
 } from "@meridian/protocol/access/client-list"
 
 /** Entries that one answer holds at most. */
@@ -25,17 +27,21 @@ export interface Moment {
 export const orderOf = (name: string | null): ClientOrder =>
   name !== null && Object.hasOwn(CLIENT_ORDERS, name) ? (name as ClientOrder) : "last"
 
+/** @param answered clients that the BPF program remembers: they are listed with those of the tables, and added up where both have one */
 export const clientList = (
   tables: readonly ArrayBuffer[],
   moment: Moment,
   order: ClientOrder,
-  most: number
+  most: number,
+  answered: readonly ClientEntry[] = []
 ): ClientList => {
   const { entries, room, replaced, refused } = clientTotals(tables)
-  const listed = listClients(tables, ticksAt(moment.monotonic), order, Math.min(most, MOST_LISTED))
+  const bound = Math.min(most, MOST_LISTED)
+  const asked = listClients(tables, ticksAt(moment.monotonic), order, bound)
+  const listed = answered.length === 0 ? asked : sortClients(mergeClients(asked, answered), order).slice(0, bound)
   return {
     entries: listed.map((client) => reportOf(client, moment.realtime)),
-    known: entries,
+    known: entries + answered.length,
     evicted: replaced,
     refused,
     most: room,

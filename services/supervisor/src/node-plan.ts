@@ -18,6 +18,8 @@ export interface NodePlan {
   readonly workers: number
   /** See the directive `gather`. */
   readonly gatherMicroseconds: number
+  /** The interface whose plain requests a BPF program answers; undefined: none. */
+  readonly xdp: XdpPlan | undefined
   /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
   readonly packetKinds: readonly PacketKind[]
   readonly stateDirectory: string
@@ -67,6 +69,12 @@ export interface AnycastPlaces {
   /** The node's own network device; undefined: the loopback. */
   readonly device: string | undefined
   readonly settings: AnycastSettings
+}
+
+export interface XdpPlan {
+  readonly interface: string
+  /** Undefined: as the driver can. */
+  readonly mode: "native" | "generic" | undefined
 }
 
 export interface NtsPlan {

@@ -7,7 +7,7 @@ import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/cl
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
-import { addCounters, noCounters } from "@meridian/ipc/worker-report"
+import { addCounters, noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
@@ -37,6 +37,7 @@ import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
 import { WorkerSlot } from "./worker-slot.ts"
+import { XdpPlace } from "./xdp-place.ts"
 
 export interface RunningNode {
   readonly status: () => NodeStatus
@@ -179,8 +180,12 @@ export const startNode = (
         ? []
         : yield* attempt(() => openListeners(plan.addresses, plan.native, plan.nts as NtsPlan))
     const commandSockets = yield* attempt(() => openCommandSockets(plan.commandPort, plan.native))
-    const page = yield* attempt(() => makeClockPage())
-    yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
+    const opened = yield* attempt(() => XdpPlace.open(plan))
+    const xdp = opened instanceof XdpPlace ? opened : undefined
+    if (typeof opened === "string") lack(opened)
+    if (xdp !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => xdp.close()))
+    const page = xdp?.clockPage ?? (yield* attempt(() => makeClockPage()))
+    if (xdp === undefined) yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)
     const steers = plan.discipline.mode === "kernel"
     const privilege = yield* attempt(() => settlePrivilege(plan.identity, plan.stateDirectory, steers, plan.logFile))
@@ -193,7 +198,10 @@ export const startNode = (
     )
     const access = new AccessBoard(
       plan.access,
-      (encoded) => board.change({ serving: { ...board.plan.serving, access: encoded } }),
+      (encoded) => {
+        board.change({ serving: { ...board.plan.serving, access: encoded } })
+        tellXdp()
+      },
       warn
     )
     yield* Effect.addFinalizer(() => Effect.sync(() => access.stop()))
@@ -205,7 +213,8 @@ export const startNode = (
         gatherMicroseconds: plan.gatherMicroseconds,
         // A client's poll interval is echoed as it is, the negative ones of sub-second polls too.
         minimumPoll: -128,
-        precision: null,
+        // Told where two answer, which must say the same.
+        precision: xdp === undefined ? null : system.measurePrecision(),
         tellPeers: (plan.discipline.passivePeers ?? 0) > 0,
         access: access.encoded
       },
@@ -219,6 +228,11 @@ export const startNode = (
       coordinator: plan.coordinator,
       control: { stateDirectory: plan.stateDirectory, http: plan.http, controlKey: plan.controlKey ?? null }
     })
+    const tellXdp = (): void => {
+      const { precision, minimumPoll } = board.plan.serving
+      xdp?.use({ strangers: access.strangers, precision: precision ?? 0, minimumPoll })
+    }
+    tellXdp()
     const workers: readonly WorkerSlot[] = sockets.workers.map(
       (own, index) =>
         new WorkerSlot({
@@ -336,6 +350,7 @@ export const startNode = (
     }
     const missing = (): readonly string[] => [
       ...lacking,
+      ...(xdp?.missing === undefined ? [] : [xdp.missing]),
       ...[coordinator, ...ntsKe].flatMap(({ service, trouble }) =>
         service.process.state === "running"
           ? []
@@ -348,8 +363,12 @@ export const startNode = (
         holdsPlan ? [] : [`${name} does not work by the newest keys and settings`]
       )
     ]
+    /** What all that answer requests for time counted together. */
+    const totalCounters = (): WorkerCounters =>
+      workers.reduce((sum, slot) => addCounters(sum, slot.counters), xdp?.counters ?? noCounters)
     const status = (): NodeStatus => {
       const own = workers.map((slot) => slot.status())
+      const answering = xdp?.status() ?? null
       const { keys } = board.plan
       return {
         node: hostname(),
@@ -366,6 +385,7 @@ export const startNode = (
         drain: drain.status(),
         anycast: anycast?.status() ?? null,
         workers: own,
+        xdp: answering,
         ntsKe: ntsKe.map((slot) => slot.status()),
         signd: signd?.status() ?? null,
         autokey: autokey?.status() ?? null,
@@ -381,10 +401,10 @@ export const startNode = (
           symmetricKeyBits: keys.symmetric.map(({ secret }) => secret.length * 8)
         },
         totals: {
-          ...workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters),
+          ...totalCounters(),
           overflow: own.reduce((sum, worker) => sum + worker.overflow, 0),
-          receivedPerSecond: own.reduce((sum, worker) => sum + worker.receivedPerSecond, 0),
-          repliedPerSecond: own.reduce((sum, worker) => sum + worker.repliedPerSecond, 0)
+          receivedPerSecond: own.reduce((sum, each) => sum + each.receivedPerSecond, answering?.receivedPerSecond ?? 0),
+          repliedPerSecond: own.reduce((sum, each) => sum + each.repliedPerSecond, answering?.repliedPerSecond ?? 0)
         }
       }
     }
@@ -392,16 +412,18 @@ export const startNode = (
     if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     yield* startAll(timeServing)
     if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
-    const receivedNow = (): number => workers.reduce((sum, slot) => sum + slot.received, 0)
+    xdp?.begin()
+    const receivedNow = (): number => workers.reduce((sum, slot) => sum + slot.received, xdp?.counters.received ?? 0)
     const listed = (order: ClientOrder, most: number) =>
       clientList(
         clients.map(({ buffer }) => buffer),
         { realtime: Date.now() / 1e3, monotonic: monotonic.seconds() },
         order,
-        most
+        most,
+        xdp?.clients(monotonic.seconds()) ?? []
       )
     const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, receivedNow, () =>
-      clients.length === 0 ? null : listed("last", CLIENTS_IN_PICTURE)
+      clients.length === 0 && xdp === undefined ? null : listed("last", CLIENTS_IN_PICTURE)
     )
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
@@ -465,8 +487,7 @@ export const startNode = (
     const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
     const tellCounters = (): void => {
       if (!writesCounters) return
-      const totals = workers.reduce((sum, slot) => addCounters(sum, slot.counters), noCounters)
-      clock.service.process.broadcast(systemCounters(totals))
+      clock.service.process.broadcast(systemCounters(totalCounters()))
     }
     tellCounters()
     yield* Effect.forEach(keyServing, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
@@ -507,6 +528,7 @@ export const startNode = (
         }),
       leave: Effect.promise(() => drain.leave()),
       drain: (anycast === undefined ? Effect.void : anycast.service.process.stop).pipe(
+        Effect.andThen(Effect.sync(() => xdp?.stop())),
         Effect.andThen(Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true })),
         Effect.andThen(autokey === undefined ? Effect.void : autokey.service.process.stop),
         Effect.andThen(shown.service.process.stop),

@@ -174,6 +174,7 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
     workers: settings.workers.value,
     gatherMicroseconds: settings.gather.value,
+    xdp: settings.xdp.value,
     packetKinds: [
       "control",
       ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),

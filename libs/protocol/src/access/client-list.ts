@@ -70,6 +70,21 @@ export const CLIENT_ORDERS = {
 } as const satisfies Record<string, Order>
 export type ClientOrder = keyof typeof CLIENT_ORDERS
 
+const ENTRY_RANKS: Readonly<Record<ClientOrder, (entry: ClientEntry) => number>> = {
+  last: ({ sinceLast }) => -sinceLast,
+  first: ({ sinceFirst }) => sinceFirst,
+  count: ({ count }) => count,
+  dropped: ({ dropped }) => dropped,
+  kisses: ({ kisses }) => kisses,
+  interval: (entry) => -(averageInterval(entry) ?? Infinity)
+}
+
+/** Entries by an order, as {@link listClients} has them. */
+export const sortClients = (entries: readonly ClientEntry[], order: ClientOrder): readonly ClientEntry[] => {
+  const rankOf = ENTRY_RANKS[order]
+  return entries.toSorted((a, b) => rankOf(b) - rankOf(a))
+}
+
 interface Candidate {
   readonly rank: number
   readonly memory: ClientMemory

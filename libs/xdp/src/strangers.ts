@@ -1,0 +1,75 @@
+/**
+ * Which requests the program may answer by the access lists: those of strangers, who have no rule of their own, where what the
+ * lists say of everybody leaves nothing to decide but a limit. All others are the workers'.
+ */
+import { AccessFlag } from "@meridian/protocol/access/access-flags"
+import { type AccessRule, mergeAlike } from "@meridian/protocol/access/access-list"
+import type { AccessPlan } from "@meridian/protocol/access/access-plan"
+import { type AnswerSettings, canHold } from "./answer-layout.ts"
+
+/** Without a limit, requests are noted for the list of clients so far apart on each processor, ns: all of them below 10,000 a second. */
+const NOTE_EVERY = 100_000
+
+export interface Strangers extends Pick<
+  AnswerSettings,
+  "families" | "familiesFromNtpPort" | "limit" | "noteEvery" | "ipv6Prefix"
+> {
+  /** Of whom the lists say something: the sockets' alone. */
+  readonly known: readonly { readonly address: readonly number[]; readonly length: number }[]
+  /** Why some or all strangers are left to the workers too; undefined where none are. */
+  readonly reason: string | undefined
+}
+
+/** Flags after which a plain request may still be answered, or not, by what it is. */
+const DECIDED_BY_WORKERS =
+  AccessFlag.ignore | AccessFlag.noserve | AccessFlag.notrust | AccessFlag.version | AccessFlag.flake
+const OF_THE_LIMIT = AccessFlag.limited | AccessFlag.kod
+
+type Rules = readonly (readonly AccessRule[])[]
+
+/** What all lists together say of everybody of a family. */
+const everybodysFlags = (lists: Rules, family: 4 | 6, fromNtpPort: boolean): number =>
+  lists.reduce((flags, list) => {
+    const rules = mergeAlike(list).filter((rule) => rule.family === family && rule.length === 0)
+    const narrow = fromNtpPort ? rules.find(({ ntpPort }) => ntpPort) : undefined
+    return flags | ((narrow ?? rules.find(({ ntpPort }) => !ntpPort))?.flags ?? 0)
+  }, 0)
+
+const FAMILIES = [4, 6] as const
+
+/**
+ * Splits a plan.
+ * @param lists the rules that `plan` was compiled from
+ */
+export const strangersBy = (lists: Rules, plan: AccessPlan): Strangers => {
+  const { manners, limit } = plan
+  const limitOf = (flags: number): number => flags & OF_THE_LIMIT
+  const flags = { 4: everybodysFlags(lists, 4, false), 6: everybodysFlags(lists, 6, false) }
+  const own = FAMILIES.filter((family) => (flags[family] & DECIDED_BY_WORKERS) === 0)
+  const [first] = own
+  // One limit holds in the program: where the families have two, the second is left to the workers.
+  const alike = own.filter((family) => first !== undefined && limitOf(flags[family]) === limitOf(flags[first]))
+  const ofAll = first === undefined ? 0 : flags[first]
+  const isLimited = manners.limited || (ofAll & AccessFlag.limited) !== 0
+  const families = isLimited && !canHold(limit) ? [] : alike
+  const familiesFromNtpPort = families.filter((family) => {
+    const narrow = everybodysFlags(lists, family, true)
+    return (narrow & DECIDED_BY_WORKERS) === 0 && limitOf(narrow) === limitOf(flags[family])
+  })
+  return {
+    families,
+    familiesFromNtpPort,
+    limit: isLimited ? { limit, kisses: manners.kod || (ofAll & AccessFlag.kod) !== 0 } : undefined,
+    noteEvery: plan.clients === null ? 0 : NOTE_EVERY,
+    ipv6Prefix: plan.clients?.ipv6Prefix ?? 128,
+    known: lists.flatMap((list) =>
+      list.filter(({ length }) => length > 0).map(({ bytes, length }) => ({ address: bytes, length }))
+    ),
+    reason:
+      own.length < FAMILIES.length
+        ? "the access rules about everybody are the workers' to apply"
+        : families.length < FAMILIES.length
+          ? "the limits are the workers' to apply"
+          : undefined
+  }
+}
