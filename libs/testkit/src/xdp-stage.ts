@@ -15,7 +15,7 @@ const withLength = (address: string): string => `${address}/${address.includes("
 
 /** Holds a program that passes everything; it is gone when its input ends. */
 const holdPassProgram = async (within: readonly string[], device: string): Promise<ChildProcess | undefined> => {
-  const [command = "", ...args] = [...within, process.execPath, passProgram, device]
+  const [command, ...args] = [...within, process.execPath, passProgram, device]
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "ignore"] })
   const [first] = (await Promise.race([once(child.stdout, "data"), once(child, "exit")])) as [unknown]
   return Buffer.isBuffer(first) ? child : undefined
