@@ -20,6 +20,7 @@ import {
 } from "./clock-line.ts"
 import { combineEstimates, type CombinedEstimate } from "./combine-estimates.ts"
 import { FrequencyMemory } from "./frequency-memory.ts"
+import type { DisciplineRoot, KeptClock } from "./kept-clock.ts"
 import { adaptPoll, type PollState } from "./poll-interval.ts"
 import type { CorrectnessInterval } from "./selection.ts"
 import {
@@ -80,18 +81,6 @@ export type DisciplineAction =
 export interface DisciplineOutcome {
   readonly action: DisciplineAction
   readonly decision: SystemDecision
-}
-
-/** What a following server would have to know, besides the line: RFC 5905 §7.3 root values. */
-export interface DisciplineRoot {
-  readonly peer: string
-  readonly stratum: number
-  readonly leap: number
-  /** Seconds. */
-  readonly rootDelay: number
-  /** Seconds at `at`, without what our own estimate adds. */
-  readonly dispersion: number
-  readonly at: number
 }
 
 /** Poll intervals for which the first setting waits for sources that are silent, and for those that have begun to answer. */
@@ -170,6 +159,30 @@ export class ClockDiscipline {
       )
     }
     return { action, decision }
+  }
+
+  /** What is known at `now`, to go on from in another process; undefined while `unset`. */
+  kept(now: number): KeptClock | undefined {
+    const { root } = this
+    const estimate = this.#estimate
+    if (this.state === "unset" || root === undefined || estimate === undefined) return undefined
+    return {
+      line: this.#line,
+      root: { ...root, dispersion: root.dispersion + this.#disputed },
+      estimate,
+      estimatedAt: this.#estimatedAt,
+      since: this.state === "holdover" ? this.#since : now
+    }
+  }
+
+  /** Goes on from there, in holdover until somebody can be followed. Before the first decision. */
+  resume({ line, root, estimate, estimatedAt, since }: KeptClock): void {
+    this.state = "holdover"
+    this.root = root
+    this.#line = line
+    this.#estimate = estimate
+    this.#estimatedAt = estimatedAt
+    this.#since = since
   }
 
   /** Our uncorrected clock was stepped by `seconds` (somebody set CLOCK_REALTIME): served time stays what it was. */

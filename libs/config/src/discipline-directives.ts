@@ -161,6 +161,16 @@ export const disciplineDirective = row({
   reload: "restart"
 })
 
+export const silentstartDirective = row({
+  name: "silentstart",
+  operands: { seconds: one(decimalNumber("SECONDS", "seconds", 0, 3_600)) },
+  default: "30",
+  meaning:
+    "A start that has no time yet answers nobody for so long, or until it has: some clients take an answer without time for an hour's. 0: never.",
+  documented: "Meridian",
+  reload: "restart"
+})
+
 /** Those of NTPsec and, at the end, of the classic ntpd alone. */
 const systemFlag = {
   ...oneOf(
@@ -214,6 +224,7 @@ export const DISCIPLINE_DIRECTIVES: readonly Directive[] = [
   statisticsDirective,
   filegenDirective,
   disciplineDirective,
+  silentstartDirective,
   enableDirective,
   disableDirective
 ]

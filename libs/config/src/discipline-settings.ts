@@ -8,6 +8,7 @@ import {
   filegenDirective,
   leapfileDirective,
   leapsmearintervalDirective,
+  silentstartDirective,
   statisticsDirective,
   statsdirDirective,
   tinkerDirective,
@@ -76,12 +77,17 @@ export interface DisciplineSettings {
   readonly leapFileChecked: Sourced<boolean>
   /** Seconds; 0: leap seconds are not smeared. */
   readonly leapSmearSeconds: Sourced<number>
+  /** Seconds for which a start without time answers nobody. */
+  readonly silentStart: Sourced<number>
   /** Undefined: the state directory. */
   readonly statisticsDirectory: Sourced<string | undefined>
   /** The records to write, by name; filled for each name that a `statistics` or `filegen` line has. */
   readonly statistics: ReadonlyMap<StatisticsName, Sourced<FileGeneration>>
   readonly flags: Readonly<Record<SystemFlag, Sourced<boolean>>>
 }
+
+/** Long enough for a first synchronisation over any path. */
+const DEFAULT_SILENT_START = 30
 
 const FLAG_DEFAULTS: Readonly<Record<SystemFlag, boolean>> = {
   auth: true,
@@ -143,6 +149,7 @@ export const disciplineSettings = (
     leapFileChecked:
       checked === undefined ? fromDefault(true) : { value: checked.value !== "ignorehash", origin: checked.origin },
     leapSmearSeconds: lastOf(statements, leapsmearintervalDirective, "seconds") ?? fromDefault(0),
+    silentStart: lastOf(statements, silentstartDirective, "seconds") ?? fromDefault(DEFAULT_SILENT_START),
     statisticsDirectory: lastOf(statements, statsdirDirective, "prefix") ?? fromDefault(undefined),
     statistics: statisticsFiles(statements),
     flags

@@ -199,6 +199,8 @@ export const disciplineConfiguration = record({
   mode: words("virtual", "kernel"),
   /** Where keys and cookies of NTS sources are kept, sealed. */
   cookieDirectory: path,
+  /** File that keeps what is known of the clock for the next start; null or absent: nothing is kept. */
+  keptClock: optional(nullable(path)),
   /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */
   leapSmearSeconds: amount,
   /** Where the node serves: symmetric peers are spoken to from there. Without it, from any port. */

@@ -117,6 +117,8 @@ export interface TrackingReport {
   readonly rootDispersion: number
   /** System poll interval, log2 seconds. */
   readonly poll: number
+  /** It goes on from before the start, and nobody was followed since; absent otherwise. */
+  readonly resumed?: boolean
   /** Unix seconds; null out of holdover. */
   readonly holdoverSince: number | null
   readonly leapArmed: { readonly leap: "insert" | "delete"; readonly at: number; readonly origin: string } | null

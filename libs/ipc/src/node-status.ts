@@ -155,6 +155,8 @@ export interface NodeStatus {
   readonly unsteered?: string | null
   readonly state: string
   readonly clock: ClockStatus
+  /** How the node bridges its start, as a sentence; null or absent once it follows somebody. */
+  readonly starting?: string | null
   /** What stands between this node and good time, a sentence each; empty while it has it. */
   readonly waitingFor?: readonly string[]
   /** What this node was told to do and cannot, a sentence each: plain time is served all the same. Empty where nothing is missing. */

@@ -70,6 +70,8 @@ const servingSettings = {
   precision: nullable(whole(-128, 127)),
   /** Requests may wait for so long to be received together, microseconds; 0: never. */
   gatherMicroseconds: whole(0, 10_000),
+  /** CLOCK_MONOTONIC seconds until which nobody is answered before there was good time; null or absent: everybody is, with LI 3. */
+  silentUntil: optional(nullable(finite())),
   /** Whether peers that nobody configured are told of. */
   tellPeers: flag,
   /** The compiled access list and its limits; absent: everybody is served. */

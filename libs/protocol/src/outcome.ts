@@ -84,6 +84,8 @@ export const ignoreReasons = [
   "nts-malformed",
   /** an NTS request where this server has no master keys */
   "nts-not-served",
+  /** the node has just started and has no time yet: an answer without time would keep some clients away for an hour */
+  "starting",
   /** an NTS request that failed when the second's kisses were spent */
   "nts-nak-limited",
   /** mode 6 or 7, and nothing here answers them */

@@ -34,6 +34,7 @@ const malformed = ignore("malformed")
 const cryptoNak = ignore("crypto-nak")
 const unknownKey = ignore("unknown-key")
 const control = ignore("control")
+const starting = ignore("starting")
 
 /** The port NTP servers speak from. A version 1 packet without a mode is a client's unless it comes from here. */
 const NTP_PORT = 123
@@ -58,6 +59,8 @@ export class NtpServer {
   replyLength = 0
   /** Who may ask, and how often; undefined: everybody. Replaced between batches. */
   admission: Admission | undefined
+  /** CLOCK_MONOTONIC seconds until which requests for time are not answered, unless there is good time. */
+  silentUntil = Number.NEGATIVE_INFINITY
   /**
    * Asked in this order. Replaced as a whole, between batches. Without any, every MAC is of an unknown key, and NTS fields are
    * unknown fields.
@@ -70,6 +73,7 @@ export class NtpServer {
   private view: DataView = noBatch.view
   private now = 0
   private synchronised = false
+  private isStarting = false
   private leapBits = 0
   private stratum = 0
   private rootDelay = 0
@@ -111,6 +115,9 @@ export class NtpServer {
     this.transmitSeconds = moment[SERVED.seconds]!
     this.transmitFraction = moment[SERVED.fraction]!
     this.stampedAt = monotonic
+    // Once there was good time, its loss is told.
+    if (this.synchronised) this.silentUntil = Number.NEGATIVE_INFINITY
+    this.isStarting = monotonic < this.silentUntil
     this.admission?.begin(batch, monotonic)
   }
 
@@ -139,6 +146,7 @@ export class NtpServer {
     const replyMode = replyModeFor(modeOf(flags), version, sourcePort(this.batch.addresses, slot))
     if (replyMode === Mode.control) return control
     if (replyMode === Mode.reserved) return badMode
+    if (this.isStarting) return starting
     if (length !== HEADER_BYTES) {
       const shape = scanTrailer(this.view, offset, length, version, this.trailer)
       if (shape === TrailerShape.malformed) return malformed

@@ -18,6 +18,8 @@ const states: Readonly<Record<TrackingReport["state"], string>> = {
   local: "this machine's own clock, which nobody checked"
 }
 
+const RESUMED = "kept from before the start: nobody is followed yet"
+
 const leaps = ["none", "a second will be inserted", "a second will be deleted", "unsynchronised"] as const
 
 const moment = (unix: number): string => new Date(unix * 1e3).toISOString()
@@ -40,7 +42,7 @@ const passive = ({ now, most, refused }: PassivePeersReport): string => {
 export const formatTracking = (tracking: TrackingReport): string => {
   const { leapArmed, referenceTime, holdoverSince, kernel, passivePeers } = tracking
   const rows: readonly (readonly [string, string])[] = [
-    ["state", states[tracking.state]],
+    ["state", tracking.resumed === true ? RESUMED : states[tracking.state]],
     ["system peer", tracking.systemPeer ?? "none"],
     ["stratum", tracking.stratum >= 16 ? "unsynchronised" : String(tracking.stratum)],
     ["reference id", tracking.referenceId === "" ? "none" : tracking.referenceId],

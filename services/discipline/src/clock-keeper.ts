@@ -24,6 +24,7 @@ import { originOf, timeSinceOrigin } from "@meridian/time/clock-line"
 import { shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 import { type Reading, type ReadClocks, unixOf } from "./clocks.ts"
 import { Bridge, inheritedCurve } from "./handover.ts"
+import type { FoundClock, KeptClockFile } from "./kept-clock-file.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import { localReferenceCurve, localStratum } from "./local-reference.ts"
 import { type RealtimeChange, RealtimeWatch, systemUptime } from "./realtime-watch.ts"
@@ -44,6 +45,8 @@ export interface ClockKeeperOptions {
   readonly frequency: number
   readonly local: LocalOptions
   readonly hasSources: boolean
+  /** What outlives the node; undefined where nothing is to be kept. */
+  readonly kept?: KeptClockFile | undefined
   /** Of a source by its name, where addresses are not all there is. */
   readonly referenceIdOf?: (source: string) => number
 }
@@ -57,6 +60,8 @@ export class ClockKeeper {
   curve: ClockCurve = unsynchronisedCurve()
   /** Whether it is this machine's own clock. */
   isLocal = false
+  /** What another process left in the file that outlives the node. */
+  readonly found: FoundClock | undefined
   /** CLOCK_MONOTONIC seconds; long ago where what stands on the page must not stay. */
   private publishedAt = Number.NEGATIVE_INFINITY
   private readonly options: ClockKeeperOptions
@@ -95,8 +100,16 @@ export class ClockKeeper {
     // Whoever kept this page before may have stepped CLOCK_REALTIME since its origin.
     if (this.watch.difference !== 0) steering?.stepped(now.monotonic, this.watch.difference)
     this.vouchedAt = now.monotonic
+    const frame = { origin: page.origin, difference: this.watch.difference, now: now.monotonic }
+    this.found = options.hasSources ? options.kept?.read(frame) : undefined
+    if (this.found?.kept !== undefined) this.discipline.resume(this.found.kept)
     this.inherited = options.hasSources ? inheritedCurve(before, now) : undefined
     if (this.inherited !== undefined) this.curve = this.inherited
+  }
+
+  /** Whether what is served is what the process before knew: nobody was followed since. */
+  get isResumed(): boolean {
+    return this.found?.kept !== undefined && this.found.kept.root === this.discipline.root
   }
 
   /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds. */
@@ -204,6 +217,17 @@ export class ClockKeeper {
       leap: leaps.armed
     })
     if (stepped !== 0) this.watch.rebase()
+  }
+
+  /** Writes down what is known of the clock. Throws the file system's error. @param rests nothing is slewed any more */
+  keep(rests: boolean): void {
+    const { monotonic: now } = this.read()
+    const kept = this.discipline.kept(now)
+    if (kept === undefined) return
+    const { page, watch, steering } = this
+    const frame = { origin: page.origin, difference: watch.difference, now }
+    const steered = { slewed: this.slewed(now), slope: steering?.slope() ?? 0, rests }
+    this.options.kept?.save({ kept, ...frame, unix: this.utc(now), ...steered })
   }
 
   /** Leaves the system's clock to itself. */

@@ -10,6 +10,7 @@ import type { ClockCommand } from "@meridian/events/clock"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
+import { nativeKernelClock } from "@meridian/clocks/kernel-clock"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { type FromDiscipline, parseToDiscipline, type ToDiscipline } from "@meridian/ipc/discipline-report"
 import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
@@ -57,6 +58,7 @@ const {
 } = await channel.first
 
 const page = openClockPageWriter(descriptor)
+const steerable = nativeKernelClock()
 const mode = chooseKernelMode(configuration, kernelModeSurroundings())
 const clock = systemClock()
 const read = readingsOf(clock)
@@ -89,6 +91,7 @@ const service = new DisciplineService(configuration, {
   page,
   before: openClockPageReader(descriptor),
   read,
+  kernelRate: () => steerable?.read(),
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
   digests: sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined,

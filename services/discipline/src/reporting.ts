@@ -110,6 +110,7 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
     rootDelay: curve.rootDelay,
     rootDispersion: rootDispersionAt(curve, now.monotonic),
     poll: discipline.poll.exponent,
+    ...(keeper.isResumed && { resumed: true }),
     holdoverSince: holdoverSince === undefined ? null : unix(holdoverSince),
     leapArmed:
       armed === undefined ? null : { leap: armed.change > 0 ? "insert" : "delete", at: armed.at, origin: armed.origin },

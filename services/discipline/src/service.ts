@@ -7,7 +7,7 @@ import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
 import type { ClockCommand, Measurement } from "@meridian/events/clock"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
-import type { KernelClock } from "@meridian/clocks/kernel-clock"
+import type { KernelClock, KernelRate } from "@meridian/clocks/kernel-clock"
 import type {
   AutokeyCertificates,
   DisciplineConfiguration,
@@ -24,9 +24,9 @@ import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
 import type { AutokeySources, AutokeySourcesSurroundings } from "./autokey-sources.ts"
 import { type ReadClocks, unixOf } from "./clocks.ts"
-import { DriftFile, FREQUENCY_DEVIATION } from "./drift-file.ts"
 import { LateDigests } from "./late-digests.ts"
 import { LeapSeconds } from "./leap-seconds.ts"
+import { Outliving } from "./outliving.ts"
 import { ReferenceClocks } from "./reference-clocks.ts"
 import type { ReferencePorts } from "./reference-drivers.ts"
 import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
@@ -37,7 +37,7 @@ import { clockDetail } from "./source-details.ts"
 import { systemUptime } from "./realtime-watch.ts"
 import { closesLoop, orphanRank, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
-import type { KnownFrequency, Upstream } from "./upstream.ts"
+import type { Upstream } from "./upstream.ts"
 import { Upstreams, type UpstreamSurroundings } from "./upstreams.ts"
 
 export interface ServiceSurroundings {
@@ -47,6 +47,8 @@ export interface ServiceSurroundings {
   readonly read: ReadClocks
   /** What to steer in kernel mode; undefined in virtual mode. */
   readonly kernelClock?: KernelClock | undefined
+  /** The kernel's rate, steered or not; undefined where it cannot be read. */
+  readonly kernelRate?: (() => KernelRate | undefined) | undefined
   /** log2 seconds */
   readonly precision: number
   /** What keyed sources and sources with NTS need; undefined where there are none. */
@@ -62,17 +64,12 @@ export interface ServiceSurroundings {
   readonly restart: () => void
 }
 
-/** Between two writes of the drift file, seconds. */
-const DRIFT_INTERVAL = 3_600
-/** Frequencies that are less sure than this are not worth keeping, seconds per second. */
-const DRIFT_DEVIATION = 1e-6
-
 export class DisciplineService {
   private readonly surroundings: ServiceSurroundings
   private configuration: DisciplineConfiguration
   private readonly digests: LateDigests
   private readonly macs: SymmetricMacs
-  private readonly drift: DriftFile | undefined
+  private readonly outliving: Outliving
   private readonly leaps: LeapSeconds
   private readonly steering: SystemClockSteering | undefined
   private readonly keeper: ClockKeeper
@@ -85,7 +82,6 @@ export class DisciplineService {
   private readonly own = new OwnAddresses()
   private verdicts: ReadonlyMap<string, SourceVerdict> = new Map()
   private action: DisciplineAction = { _tag: "Waiting" }
-  private driftSavedAt: number
   private hasStopped = false
 
   constructor(configuration: DisciplineConfiguration, surroundings: ServiceSurroundings) {
@@ -94,7 +90,6 @@ export class DisciplineService {
     this.configuration = configuration
     this.surroundings = surroundings
     const startedAt = read().monotonic
-    this.driftSavedAt = startedAt
     this.digests = new LateDigests(surroundings.digests)
     this.macs = new SymmetricMacs(this.digests, KeyTable.empty)
     this.warnings = new Warnings(surroundings.send, read)
@@ -102,8 +97,12 @@ export class DisciplineService {
       keeper: () => this.keeper,
       measurements: () => this.measurements()
     })
-    this.drift = configuration.driftfile === null ? undefined : new DriftFile(configuration.driftfile)
-    const frequency = this.knownFrequency()
+    this.outliving = new Outliving(
+      configuration,
+      surroundings.kernelRate ?? ((): undefined => undefined),
+      startedAt,
+      warn
+    )
     const { leapfile, leapSmearSeconds, leapfileHashIgnored } = configuration
     this.leaps = new LeapSeconds(leapfile, leapSmearSeconds, warn, leapfileHashIgnored)
     this.steering = takeKernelClock(surroundings.kernelClock, disciplineOptions(configuration), startedAt, warn, () =>
@@ -112,7 +111,8 @@ export class DisciplineService {
     this.keeper = new ClockKeeper(
       {
         discipline: disciplineOptions(configuration),
-        frequency: frequency?.value ?? 0,
+        frequency: this.outliving.frequency?.value ?? 0,
+        kept: this.outliving.clock,
         local: localOptions(configuration),
         hasSources: configuration.sources.length + configuration.referenceClocks.length > 0,
         referenceIdOf: (source) => this.referenceIdOf(source)
@@ -124,6 +124,10 @@ export class DisciplineService {
       systemUptime,
       this.steering
     )
+    const { kept, problem } = this.keeper.found ?? {}
+    if (kept !== undefined) this.action = { _tag: "Holdover", since: kept.since }
+    if (problem !== undefined) this.warnings.say(`the clock is set anew after this start: ${problem}`)
+    const frequency = this.outliving.frequencyAfter(this.keeper)
     const added = (monotonic: number): number => this.keeper.added(monotonic)
     const lineUntil = (now: number) => this.keeper.lineUntil(now)
     this.statistics = new StatisticsWriter(configuration, read, startedAt, warn, { added, lineUntil })
@@ -232,7 +236,7 @@ export class DisciplineService {
     this.statistics.tick()
     const known = this.autokey?.newCertificates()
     if (known !== undefined) this.surroundings.send(autokeyCertificates(known))
-    if (monotonic - this.driftSavedAt >= DRIFT_INTERVAL) this.saveDrift(monotonic)
+    this.outliving.tick(this.keeper, monotonic)
   }
 
   report(): DisciplineReport {
@@ -263,8 +267,8 @@ export class DisciplineService {
   stop(): void {
     this.hasStopped = true
     const { monotonic } = this.surroundings.read()
-    this.saveDrift(monotonic)
     this.keeper.stop()
+    this.outliving.stop(this.keeper, monotonic)
     this.statistics.stop()
     this.upstreams.stop()
     this.clocks.stop()
@@ -366,26 +370,6 @@ export class DisciplineService {
     const message = `this machine slept for ${formatSeconds(seconds)}: what was known of its clock is forgotten`
     this.surroundings.send({ type: "warning", message })
     this.surroundings.restart()
-  }
-
-  private knownFrequency(): KnownFrequency | undefined {
-    const { freq } = this.configuration.tinker
-    if (freq !== null) return { value: freq * 1e-6, deviation: FREQUENCY_DEVIATION }
-    const found = this.drift?.read()
-    if (typeof found !== "string") return found
-    this.warnings.say(found)
-    return undefined
-  }
-
-  private saveDrift(now: number): void {
-    this.driftSavedAt = now
-    const estimate = this.keeper.discipline.tracking(now)
-    if (estimate === undefined || estimate.frequencyDeviation > DRIFT_DEVIATION) return
-    try {
-      this.drift?.save(estimate.frequency)
-    } catch (error) {
-      this.warnings.say(`drift file ${this.configuration.driftfile} cannot be written: ${String(error)}`)
-    }
   }
 }
 

@@ -59,6 +59,81 @@ describe.concurrent("a process that was killed", () => {
   )
 })
 
+describe.concurrent("a node that starts again on the same machine", () => {
+  it(
+    "serves at once what was known, with a bound that has grown, and says so until it follows somebody again",
+    onStage(async (stage) => {
+      const keptClock = stage.folder.file("kept-clock.json")
+      const servers = await stage.fakes({})
+      const first = await stage.follow(servers, { keptClock })
+      await first.report(({ tracking }) => tracking.state === "synchronised")
+      await first.stop()
+      const left = first.page()
+      const before = servedOffset(left)
+
+      const second = await stage.startAnew({ keptClock, sources: [upstream("127.0.1.9", 9)] })
+      const page = second.page()
+      expect(page).toMatchObject({ stratum: 3, leap: 0, referenceId: left.referenceId })
+      expect(isSynchronised(page, monotonic())).toBe(true)
+      expect(Math.abs(servedOffset(page) - before)).toBeLessThan(1e-3)
+      const age = page.baseMonotonic - left.baseMonotonic
+      expect(page.rootDispersion).toBeGreaterThan(left.rootDispersion + 15e-6 * age)
+      const report = await second.report()
+      expect(report.tracking).toMatchObject({ state: "holdover", resumed: true, systemPeer: null })
+
+      await second.stop()
+      const third = await stage.startAnew({
+        keptClock,
+        sources: servers.map(({ address, port }) => upstream(address, port))
+      })
+      const followed = await third.report(({ tracking }) => tracking.state === "synchronised")
+      expect(followed.tracking.resumed).toBeUndefined()
+      expect(followed.tracking.steps).toBe(0)
+    })
+  )
+
+  it(
+    "goes on from what was written while it ran when it was killed",
+    onStage(async (stage) => {
+      const keptClock = stage.folder.file("kept-clock.json")
+      const first = await stage.follow(await stage.fakes({}), { keptClock })
+      await first.report(({ tracking }) => tracking.state === "synchronised")
+      await expect
+        .poll(() => statSync(keptClock, { throwIfNoEntry: false })?.size ?? 0, { timeout: 10_000 })
+        .not.toBe(0)
+      await first.stop("SIGKILL")
+      const second = await stage.startAnew({ keptClock, sources: [upstream("127.0.1.9", 9)] })
+      expect(isSynchronised(second.page(), monotonic())).toBe(true)
+    })
+  )
+
+  it(
+    "sets its clock anew after a boot, and says nothing of the old one",
+    onStage(async (stage) => {
+      const keptClock = stage.folder.file("kept-clock.json")
+      const first = await stage.follow(await stage.fakes({}), { keptClock })
+      await first.report(({ tracking }) => tracking.state === "synchronised")
+      await first.stop()
+      writeFileSync(keptClock, readFileSync(keptClock, "utf8").replace(/"boot":"[^"]*"/, '"boot":"another"'))
+      const second = await stage.startAnew({ keptClock, sources: [upstream("127.0.1.9", 9)] })
+      expect(second.page()).toMatchObject({ stratum: 16, leap: 3 })
+      expect((await second.report()).tracking).toMatchObject({ state: "unset" })
+      expect(second.warnings).toEqual([])
+    })
+  )
+
+  it.each(["", "{}", '{"format":1}', "\0"])("with %j in the file sets its clock anew, with a warning", (text) =>
+    onStage(async (stage) => {
+      const keptClock = stage.folder.file("kept-clock.json")
+      writeFileSync(keptClock, text)
+      const discipline = await stage.start({ keptClock, sources: [upstream("127.0.1.9", 9)] })
+      expect(discipline.page().stratum).toBe(16)
+      await discipline.report()
+      expect(discipline.warnings).toEqual([expect.stringContaining("the clock is set anew after this start")])
+    })()
+  )
+})
+
 describe.concurrent("a page with something else on it", () => {
   it(
     "is replaced",

@@ -1,5 +1,6 @@
 /** What a test with real processes needs and leaves nothing of: a folder, servers, processes. Each test has its own. */
 import { execFileSync } from "node:child_process"
+import { closeClockPage, makeClockPage } from "@meridian/clocks/clock-page"
 import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import { type FakeAnswer, type FakeServer, startFakeServer } from "./fake-server.ts"
 import { freePort } from "@meridian/testkit/running-node"
@@ -59,6 +60,15 @@ export class Stage {
 
   async start(change: Partial<DisciplineConfiguration> = {}, namespace?: string): Promise<RunningDiscipline> {
     const discipline = await startDiscipline(this.folder, change, namespace)
+    this.ending.unshift(() => discipline.stop())
+    return discipline
+  }
+
+  /** As in another node: with a page of its own. */
+  async startAnew(change: Partial<DisciplineConfiguration> = {}): Promise<RunningDiscipline> {
+    const page = makeClockPage()
+    this.ending.push(async () => closeClockPage(page))
+    const discipline = await startDiscipline({ ...this.folder, page }, change)
     this.ending.unshift(() => discipline.stop())
     return discipline
   }

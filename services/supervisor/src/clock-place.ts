@@ -2,11 +2,22 @@
 import { CAP_SYS_TIME, withCapability } from "@meridian/system/capabilities"
 import type { ClockPageReader } from "@meridian/clocks/clock-page"
 import type { LearnedCertificates } from "@meridian/ipc/autokey-plan"
-import { type DisciplineReport, type FromDiscipline, parseFromDiscipline } from "@meridian/ipc/discipline-report"
+import {
+  type DisciplineReport,
+  type FromDiscipline,
+  parseFromDiscipline,
+  type TrackingReport
+} from "@meridian/ipc/discipline-report"
 import type { ClockStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
 import type { MonotonicClock, WallClock } from "@meridian/time/clock"
-import { isSynchronised, rootDispersionAt, servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
+import {
+  isSynchronised,
+  rootDispersionAt,
+  servedTimeAt,
+  STRATUM_UNSYNCHRONISED,
+  unsynchronisedCurve
+} from "@meridian/time/clock-curve"
 import { type UnixTime, unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { PlanBoard } from "./plan-board.ts"
@@ -61,6 +72,18 @@ export class ClockPlace {
       () => board.version
     )
   }
+}
+
+/**
+ * How a node bridges its start; null once it follows somebody, or where its clients are told that it has no time.
+ * @param silence seconds for which requests are not answered without time
+ */
+export const startingText = (tracking: TrackingReport | undefined, silence: number): string | null => {
+  if (tracking?.resumed === true) return "serves the clock as it was known before the start, and follows nobody yet"
+  const isWithout = tracking === undefined || (tracking.state === "unset" && tracking.stratum >= STRATUM_UNSYNCHRONISED)
+  return isWithout && silence > 0
+    ? `answers nobody until it has time, for at most ${Math.ceil(silence)} s more (silentstart)`
+    : null
 }
 
 interface Clocks {

@@ -1,5 +1,5 @@
 /** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
-import { dirname, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import type { Settings } from "@meridian/config/settings"
 import type { PathSettings, ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
 import {
@@ -133,6 +133,7 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
     mode: discipline.mode.value,
     // Beside the file that says where the server's keys are kept, so that one directory outlives a node's state.
     cookieDirectory: nts.cookieFile.value === undefined ? stateDirectory : dirname(resolve(nts.cookieFile.value)),
+    keptClock: join(stateDirectory, "kept-clock.json"),
     leapSmearSeconds: discipline.leapSmearSeconds.value,
     serving: settings.listen.map(({ value }) => ({ address: value.text, port: settings.port.value })),
     passivePeers: peerKeys.length === 0 ? 0 : settings.passivePeers.value,

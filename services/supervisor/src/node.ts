@@ -19,7 +19,7 @@ import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
-import { ClockPlace, clockStatus } from "./clock-place.ts"
+import { ClockPlace, clockStatus, startingText } from "./clock-place.ts"
 import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
@@ -146,6 +146,7 @@ export const startNode = (
     const system = systemClock()
     const { monotonic } = system
     const startedAt = monotonic.seconds()
+    const silentUntil = startedAt + plan.silentSeconds
     const log = yield* FiberSet.makeRuntime<never>()
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
     const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = { ...doors }
@@ -211,6 +212,7 @@ export const startNode = (
       servesKeys: hasKeys,
       serving: {
         gatherMicroseconds: plan.gatherMicroseconds,
+        silentUntil,
         // A client's poll interval is echoed as it is, the negative ones of sub-second polls too.
         minimumPoll: -128,
         // Told where two answer, which must say the same.
@@ -380,6 +382,7 @@ export const startNode = (
         unsteered: sockets.unsteered ?? null,
         state: plan.stateDirectory,
         clock: clockStatus(reader, clockSource(), system),
+        starting: startingText(clock.report?.tracking, silentUntil - monotonic.seconds()),
         waitingFor: clock.report?.tracking.waitingFor ?? [],
         missing: missing(),
         drain: drain.status(),

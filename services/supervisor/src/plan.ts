@@ -162,6 +162,10 @@ const nodeNameOf = (hostName: string): string =>
 /** A path as the service takes it; a slash at its end says that it is a directory. */
 const resolveSigndSocket = (path: string): string => (path.endsWith("/") ? `${resolve(path)}/` : resolve(path))
 
+/** Without a source no time is to be waited for. */
+const hasSources = ({ sources, referenceClocks }: Settings): boolean =>
+  sources.length > 0 || referenceClocks.some(({ value }) => value.kind !== undefined)
+
 /** @throws NoSuchIdentity */
 export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePlan => {
   const { version, programRoot, stateDirectory, native, ipv6 } = surroundings
@@ -174,7 +178,11 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
     workers: settings.workers.value,
     gatherMicroseconds: settings.gather.value,
+<<<<<<< HEAD
     xdp: settings.xdp.value,
+=======
+    silentSeconds: hasSources(settings) ? settings.discipline.silentStart.value : 0,
+>>>>>>> c21a978 (Go on from the known clock at a restart, and answer nobody before there is time after a boot)
     packetKinds: [
       "control",
       ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),

@@ -89,6 +89,7 @@ const server = new NtpServer({
   minimumPoll: first.minimumPoll,
   longestRequest: SLOT_BYTES
 })
+server.silentUntil = first.silentUntil ?? Number.NEGATIVE_INFINITY
 let tellsPeers = false
 let holdsPlan = false
 

@@ -59,13 +59,16 @@ const placeOf = (given: string): { readonly path: string; readonly trouble: stri
 const place = placeOf(first.socket)
 let { trouble } = place
 
+const server = new NtpServer({
+  precision: first.precision ?? systemClock().measurePrecision(),
+  minimumPoll: first.minimumPoll,
+  longestRequest: SLOT_BYTES
+})
+server.silentUntil = first.silentUntil ?? Number.NEGATIVE_INFINITY
+
 const service = new SigningService({
   sockets,
-  server: new NtpServer({
-    precision: first.precision ?? systemClock().measurePrecision(),
-    minimumPoll: first.minimumPoll,
-    longestRequest: SLOT_BYTES
-  }),
+  server,
   clock: servedClock(openClockPageReader(page)),
   path: place.path,
   onReachable: (errno) => {
