@@ -12,6 +12,7 @@ export const describeDiscipline = (
   const withHash = (file: string): string => `${quoteWord(file)}${leapFileChecked.value ? "" : " ignorehash"}`
   return [
     line("discipline", mode, String),
+    line("silentstart", settings.silentStart, String),
     ...(driftFile.value === undefined ? [] : [line("driftfile", driftFile, (file) => quoteWord(file!))]),
     ...(leapFile.value === undefined ? [] : [line("leapfile", leapFile, (file) => withHash(file!))]),
     line("leapsmearinterval", leapSmearSeconds, String),

@@ -23,21 +23,10 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("logfile", settings.logfile, quoteWord),
   ...describeLocalReference(settings),
   ...settings.sources.map((source) => line(source.value.kind, source, describeSource)),
-<<<<<<< HEAD
   ...settings.referenceClocks
     .filter(({ value }) => value.kind !== undefined)
     .map((clock) => line("refclock", clock, describeReferenceClock)),
   ...describeDiscipline(settings.discipline, quoteWord),
-=======
-  ...settings.referenceClocks.map((clock) => line("refclock", clock, describeReferenceClock)),
-  ...lineWhereSet("driftfile", settings.discipline.driftFile),
-  ...lineWhereSet("leapfile", settings.discipline.leapFile),
-  ...lineWhereSet("statsdir", settings.discipline.statisticsDirectory),
-  ...(settings.discipline.mode.origin.kind === "default" ? [] : [line("discipline", settings.discipline.mode, String)]),
-  ...(settings.discipline.silentStart.origin.kind === "default"
-    ? []
-    : [line("silentstart", settings.discipline.silentStart, String)]),
->>>>>>> eb6f93e (Go on from the known clock at a restart, and answer nobody before there is time after a boot)
   ...describeHttp(settings.http, quoteWord),
   ...describeAccess(settings.access),
   line("keys", settings.keys.file, quoteWord),

@@ -44,6 +44,7 @@ const listens = (text: string) => settle(text).settings.listen.map(({ value }) =
 /** Of the clock and of access, while nothing is said about them. */
 const clockDefaults = [
   "discipline virtual (default)",
+  "silentstart 30 (default)",
   "leapsmearinterval 0 (default)",
   ...[
     "ceiling 16",

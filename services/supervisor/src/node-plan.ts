@@ -18,13 +18,10 @@ export interface NodePlan {
   readonly workers: number
   /** See the directive `gather`. */
   readonly gatherMicroseconds: number
-<<<<<<< HEAD
   /** The interface whose plain requests a BPF program answers; undefined: none. */
   readonly xdp: XdpPlan | undefined
-=======
   /** Seconds after the start for which requests are not answered while there is no time. */
   readonly silentSeconds: number
->>>>>>> c21a978 (Go on from the known clock at a restart, and answer nobody before there is time after a boot)
   /** Kinds of packets that a service of this node answers; those of the others are the workers' to count and drop. */
   readonly packetKinds: readonly PacketKind[]
   readonly stateDirectory: string

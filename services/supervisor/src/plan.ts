@@ -178,11 +178,8 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
     workers: settings.workers.value,
     gatherMicroseconds: settings.gather.value,
-<<<<<<< HEAD
     xdp: settings.xdp.value,
-=======
     silentSeconds: hasSources(settings) ? settings.discipline.silentStart.value : 0,
->>>>>>> c21a978 (Go on from the known clock at a restart, and answer nobody before there is time after a boot)
     packetKinds: [
       "control",
       ...(settings.signdSocket.value === undefined ? [] : (["signd"] as const)),
