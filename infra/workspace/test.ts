@@ -68,6 +68,12 @@ const atATime = isApart ? availableParallelism() + 1 : 1
 // The load generator's own suite is Go's. It fetches modules, so it needs the network that there is.
 const loadGenerator = spawn(process.execPath, ["loadtest/k6/build.ts", "--check"], { cwd: root, stdio: "inherit" })
 const loadGeneratorEnds = once(loadGenerator, "exit")
+/** Each decoder's fuzzer for a moment; long runs are `npm run fuzz -- TARGET`. */
+const fuzzing = spawn(process.execPath, ["infra/fuzz/fuzz.ts", "--all", "--seconds", "1"], {
+  cwd: root,
+  stdio: "inherit"
+})
+const fuzzingEnds = once(fuzzing, "exit")
 const status = step("nx", ["run-many", "-t", "test", "--output-style=static", `--parallel=${atATime}`], {
   ...process.env,
   MERIDIAN_APART: isApart ? apart : ""
@@ -75,6 +81,11 @@ const status = step("nx", ["run-many", "-t", "test", "--output-style=static", `-
 const packages = suites(root).map((file) => dirname(file))
 const failures = status === 0 ? [] : packages.flatMap(failuresOf)
 const [goStatus] = (await loadGeneratorEnds) as [number | null]
-const all = goStatus === 0 ? failures : [...failures, "  loadtest/k6: go vet or go test failed (see its output above)"]
+const [fuzzStatus] = (await fuzzingEnds) as [number | null]
+const all = [
+  ...failures,
+  ...(goStatus === 0 ? [] : ["  loadtest/k6: go vet or go test failed (see its output above)"]),
+  ...(fuzzStatus === 0 ? [] : ["  infra/fuzz: an input was found (see its output above)"])
+]
 if (all.length > 0 || status !== 0) process.stderr.write(`\n${all.length} failed:\n\n${all.join("\n\n")}\n`)
-process.exit(status !== 0 ? status : (goStatus ?? 1))
+process.exit(status !== 0 ? status : goStatus !== 0 ? (goStatus ?? 1) : (fuzzStatus ?? 1))
