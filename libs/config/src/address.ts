@@ -68,6 +68,20 @@ export const isLoopback = (address: IpAddress): boolean =>
     ? address.bytes[0] === 127
     : address.bytes.every((byte, index) => byte === (index === 15 ? 1 : 0))
 
+/** fe80::/10 (RFC 4291 §2.5.6): means nothing without its link. */
+export const isLinkLocal = (address: IpAddress): boolean =>
+  address.family === 6 && address.bytes[0] === 0xfe && (address.bytes[1]! & 0xc0) === 0x80
+
+/** 224.0.0.0/4 or ff00::/8. */
+export const isMulticast = (address: IpAddress): boolean =>
+  address.family === 4 ? address.bytes[0]! >> 4 === 0xe : address.bytes[0] === 0xff
+
+/** The same address in another zone, or in none. */
+export const withScope = ({ family, text, bytes }: IpAddress, scope: string | undefined): IpAddress => {
+  const bare = text.replace(/%.*$/, "")
+  return scope === undefined ? { family, text: bare, bytes } : { family, text: `${bare}%${scope}`, bytes, scope }
+}
+
 /** The IPv4 address inside `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2), or undefined. */
 export const mappedIpv4 = (address: IpAddress): IpAddress | undefined => {
   if (address.family === 4) return undefined

@@ -18,7 +18,7 @@ import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./
 import { cmdportDirective } from "./control-directives.ts"
 import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
 import { type HttpSettings, httpSettings } from "./http-settings.ts"
-import { errorAt, isError, lacking, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
+import { errorAt, lacking, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
   logfileDirective,
@@ -33,7 +33,7 @@ import {
 } from "./directives.ts"
 import type { UnreadLine } from "./dialect.ts"
 import { type DisciplineOverrides, disciplineSettings, type DisciplineSettings } from "./discipline-settings.ts"
-import { listenPlan, type InterfaceAddress } from "./listen.ts"
+import { type InterfaceAddress, listenPlan, type ListenRules } from "./listen.ts"
 import { isLocalDriver } from "./reference-clock-settings.ts"
 import {
   clockOfAddress,
@@ -68,8 +68,10 @@ export interface LocalReference {
 export interface Settings extends AuthenticationSettings, SourcesSettings {
   /** UDP port. */
   readonly port: Sourced<number>
-  /** At least one address, no duplicates. */
+  /** Those that the lines come to on this machine now, and those that they name; no duplicates. */
   readonly listen: readonly Sourced<IpAddress>[]
+  /** What they come to when the machine's addresses change. */
+  readonly listenRules: ListenRules
   readonly workers: Sourced<number>
   /** Microseconds that requests may wait to be answered together; 0: none waits. */
   readonly gather: Sourced<number>
@@ -153,8 +155,11 @@ export const effectiveSettings = (
   const settings: Settings = {
     port,
     listen:
-      overrides.listen?.map((address) => fromFlag(address, "listen")) ??
-      (listenFromFile === undefined || listenFromFile.length === 0 ? WILDCARDS.map(fromDefault) : listenFromFile),
+      overrides.listen?.map((address) => fromFlag(address, "listen")) ?? listenFromFile ?? WILDCARDS.map(fromDefault),
+    listenRules:
+      overrides.listen === undefined
+        ? (plan.rules ?? { named: WILDCARDS, rules: [] })
+        : { named: overrides.listen, rules: [] },
     workers: choose(overrides.workers, "workers", lastOf(statements, workersDirective, "count"), cores),
     gather: lastOf(statements, gatherDirective, "microseconds") ?? fromDefault(DEFAULT_GATHER_MICROSECONDS),
     xdp: xdpPlace(statements),
@@ -183,9 +188,8 @@ export const effectiveSettings = (
     anycast: anycast.value,
     access: access.value
   }
-  // A flag that replaces the addresses also makes errors about the replaced lines beside the point.
-  const listenDiagnostics =
-    overrides.listen === undefined ? plan.diagnostics : plan.diagnostics.filter((one) => !isError(one))
+  // A flag that replaces the addresses makes what is wrong with the replaced lines beside the point.
+  const listenDiagnostics = overrides.listen === undefined ? plan.diagnostics : []
   return {
     settings,
     diagnostics: [

@@ -3,7 +3,7 @@
  * text becomes a value and a value becomes text again. A file's word and a flag's argument go through the same type.
  */
 import { isUnreadable } from "./lexer.ts"
-import { type IpAddress, type IpPrefix, mappedIpv4, parseAddress, parsePrefix } from "./address.ts"
+import { type IpAddress, type IpPrefix, isLinkLocal, mappedIpv4, parseAddress, parsePrefix } from "./address.ts"
 
 export interface Accepted<T> {
   readonly ok: true
@@ -158,8 +158,7 @@ const bindable = (address: IpAddress): Parsed<readonly IpAddress[]> => {
   const mapped = mappedIpv4(address)
   if (mapped !== undefined) return { ok: false, advice: `write it as ${mapped.text}` }
   // A link-local address means nothing without its link (RFC 4007 §6), and bind() refuses it.
-  const isLinkLocal = address.bytes[0] === 0xfe && (address.bytes[1]! & 0xc0) === 0x80 && address.family === 6
-  return isLinkLocal && address.scope === undefined
+  return isLinkLocal(address) && address.scope === undefined
     ? { ok: false, advice: `a link-local address needs its interface: ${address.text}%eth0` }
     : accepted([address])
 }
@@ -210,7 +209,8 @@ export const interfaceMatch: ValueType<InterfaceMatch> = {
     if (prefix !== undefined) return accepted({ kind: "prefix", prefix })
     const address = parseAddress(value)
     if (address !== undefined) {
-      const usable = bindable(address)
+      // Without its zone it stands for whichever interface has it.
+      const usable = isLinkLocal(address) ? accepted([address]) : bindable(address)
       return usable.ok ? accepted({ kind: "address", address }) : usable
     }
     return isInterfaceName(value) ? accepted({ kind: "name", name: value }) : refused

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { parseAddress } from "@meridian/config/address"
+import { type IpAddress, parseAddress } from "@meridian/config/address"
+import { listenNow, mayAskForMore } from "@meridian/config/listen"
 import { checkReport, loadSettings } from "@meridian/config/load"
 import { parseText } from "@meridian/config/parse"
 import { describeOrigin, describeSettings, quoteWord, renderSettings } from "@meridian/config/rendering"
@@ -188,7 +189,9 @@ describe("effective settings", () => {
     ],
     [
       "interface listen wlan0",
-      ["error 1:18 this machine has no interface 'wlan0' with an address now; there are lo, eth0, eth1"]
+      [
+        "warning 1:18 this machine has no interface 'wlan0' with an address now; there are lo, eth0, eth1; it is answered on once it has"
+      ]
     ],
     [
       "interface drop eth0",
@@ -238,7 +241,6 @@ describe("interface rules, as ntpd has them", () => {
     ["interface listen all\ninterface ignore ipv6", ["127.0.0.1", "192.0.2.1", "10.0.0.1"]],
     ["interface ignore 127.0.0.1\ninterface listen 10.0.0.0/8", ["::1", "10.0.0.1"]],
     ["interface listen wildcard\ninterface ignore 127.0.0.0/8\ninterface ignore ::1", ["0.0.0.0", "::"]],
-    ["interface listen 198.51.100.7", ["127.0.0.1", "::1", "198.51.100.7"]],
     ["listen 10.0.0.1", ["10.0.0.1"]],
     ["listen *", ["0.0.0.0", "::"]],
     ["listen 10.0.0.1\ninterface listen 10.0.0.1", ["10.0.0.1", "127.0.0.1", "::1"]]
@@ -317,5 +319,52 @@ describe("loadSettings", () => {
         { directive: "user", value: null, origin: "default" }
       ])
     })
+  })
+})
+
+describe("rules held against the machine's addresses of a moment", () => {
+  const of = (text: string) => settle(text).settings.listenRules
+  const texts = (addresses: readonly IpAddress[]) => addresses.map(({ text }) => text)
+  const at = (text: string, ...entries: readonly (readonly [string, string])[]) => {
+    const interfaces = entries.map(([name, own], index) => ({ name, index: index + 1, address: address(own) }))
+    const { present, absent } = listenNow(of(text), interfaces)
+    return { present: texts(present), absent: texts(absent) }
+  }
+
+  it("ask for what is there, and wait for what lines name", () => {
+    expect(at("interface listen eth0\nlisten 198.51.100.7", ["eth0", "10.0.0.9"], ["wlan0", "10.0.0.10"])).toEqual({
+      present: ["10.0.0.9"],
+      absent: ["198.51.100.7"]
+    })
+    expect(at("interface listen 198.51.100.7", ["lo", "127.0.0.1"])).toEqual({
+      present: ["127.0.0.1"],
+      absent: ["198.51.100.7"]
+    })
+    expect(at("listen *").present).toEqual(["0.0.0.0", "::"])
+    expect(at("interface listen eth5").present).toEqual([])
+  })
+
+  it("carry zones, given by name or by number, or not at all for whichever interface has the address", () => {
+    const both = [
+      ["eth0", "fe80::1%eth0"],
+      ["eth1", "fe80::1%eth1"]
+    ] as const
+    expect(at("interface listen fe80::/10", ...both).present).toEqual(["fe80::1%eth0", "fe80::1%eth1"])
+    expect(at("interface listen ipv6", ...both).present).toEqual(["fe80::1%eth0", "fe80::1%eth1"])
+    expect(at("interface listen fe80::1", ...both).present).toEqual(["fe80::1%eth0", "fe80::1%eth1"])
+    expect(at("interface listen eth1", ...both).present).toEqual(["fe80::1%eth1"])
+    expect(at("listen fe80::1%eth1", ...both)).toEqual({ present: ["fe80::1%eth1"], absent: [] })
+    expect(at("listen fe80::1%2", ...both)).toEqual({ present: ["fe80::1%2"], absent: [] })
+    expect(at("listen fe80::1%eth2", ...both)).toEqual({ present: [], absent: ["fe80::1%eth2"] })
+  })
+
+  it("may ask for more later where they name classes, interfaces or zones", () => {
+    const asks = (text: string) => mayAskForMore(of(text))
+    expect(["interface listen eth5", "interface listen all", "listen fe80::1%eth2"].map(asks)).toEqual([
+      true,
+      true,
+      true
+    ])
+    expect(["listen 198.51.100.7", "interface ignore eth5", ""].map(asks)).toEqual([false, false, false])
   })
 })

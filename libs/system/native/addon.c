@@ -81,6 +81,7 @@ NAPI_MODULE_INIT() {
   register_capabilities(env, exports);
   register_network_device(env, exports);
   register_bpf(env, exports);
+  register_network(env, exports);
 #ifdef HAVE_AEAD
   register_aead(env, exports);
 #endif

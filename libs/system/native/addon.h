@@ -30,6 +30,7 @@ void register_kernel_clock(napi_env env, napi_value exports);
 void register_capabilities(napi_env env, napi_value exports);
 void register_network_device(napi_env env, napi_value exports);
 void register_bpf(napi_env env, napi_value exports);
+void register_network(napi_env env, napi_value exports);
 void register_aead(napi_env env, napi_value exports);
 
 /* Throws an Error whose message is `what` and the kernel's words, and whose `code` is the errno's name (EADDRINUSE, …). */

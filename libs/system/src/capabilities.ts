@@ -5,13 +5,13 @@
 import { readFileSync } from "node:fs"
 import { loadNative } from "./native.ts"
 
-/** Binds ports below the first that everybody may bind. */
-const CAP_NET_BIND_SERVICE = 10
 /** Linux's own, where the kernel does not tell. */
 const FIRST_COMMON_PORT = 1024
 
 /** Sets the system's clocks. */
 export const CAP_SYS_TIME = 25
+/** Binds ports below the first that everybody may bind. */
+export const CAP_NET_BIND_SERVICE = 10
 
 export interface CapabilitySets {
   readonly inheritable: bigint
@@ -73,11 +73,19 @@ export const giveUpCapability = (capability: number): boolean => {
   return !hasCapability(readCapabilities().permitted, capability)
 }
 
-/**
- * Runs `become`, which gives up root, and keeps one capability of all that root had: permitted, not in effect, and
- * inherited by nobody until {@link withCapability} says so. Returns whether it is kept.
- */
-export const keepCapabilityThrough = (capability: number, become: () => void): boolean => {
+/** What is left of root's capabilities; undefined: none. */
+export interface KeptCapabilities<Kept> {
+  /** Permitted, not in effect, and inherited by nobody until {@link withCapability} says so. */
+  readonly forChild: Kept
+  /** In effect for this process, and inherited by nobody. */
+  readonly own: Kept
+}
+
+/** Runs `become`, which gives up root, and keeps so much of what root had. Returns what is kept. */
+export const keepCapabilitiesThrough = (
+  { forChild, own }: KeptCapabilities<number | undefined>,
+  become: () => void
+): KeptCapabilities<boolean> => {
   const { addon } = loadNative()
   attempt(() => addon?.keepCapabilities(1))
   try {
@@ -85,11 +93,21 @@ export const keepCapabilityThrough = (capability: number, become: () => void): b
   } finally {
     attempt(() => addon?.keepCapabilities(0))
   }
-  return reserveCapability(capability)
+  const { permitted } = readCapabilities()
+  const bit = (capability: number | undefined): bigint =>
+    addon === undefined || capability === undefined || !hasCapability(permitted, capability)
+      ? 0n
+      : 1n << BigInt(capability)
+  const [inherited, effective] = [bit(forChild), bit(own)]
+  if (forChild !== undefined) attempt(() => addon?.setAmbientCapability(forChild, 0))
+  const isSet = attempt(() =>
+    addon?.setCapabilities(Number(effective), Number(effective | inherited), Number(inherited))
+  )
+  return { forChild: isSet && inherited !== 0n, own: isSet && effective !== 0n }
 }
 
 /**
- * Keeps one capability as {@link keepCapabilityThrough} does, in a process that has it without being root. The others stay
+ * Keeps one capability for a child as {@link keepCapabilitiesThrough} does, in a process that has it without being root. The others stay
  * as they are.
  */
 export const reserveCapability = (capability: number): boolean => {

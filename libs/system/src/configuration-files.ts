@@ -1,11 +1,12 @@
 /** Reads configuration files and the machine's addresses for libs/config, which does no I/O itself. */
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { availableParallelism, networkInterfaces } from "node:os"
-import { parseAddress } from "@meridian/config/address"
+import { isLinkLocal, parseAddress, withScope } from "@meridian/config/address"
 import type { InterfaceAddress } from "@meridian/config/listen"
 import type { ReadFile } from "@meridian/config/parse"
 import { type Machine, NTP_PORT } from "@meridian/config/settings"
 import { mayBindPort } from "./capabilities.ts"
+import { loadNative } from "./native.ts"
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
@@ -31,11 +32,16 @@ export const thisMachine = (): Machine => ({
   ntpPort: mayBindPort(NTP_PORT)
 })
 
-/** The addresses of the machine's network interfaces, for `interface` lines. */
-const machineAddresses = (): readonly InterfaceAddress[] =>
+/** Node leaves out interfaces without a carrier, whose addresses can be asked from this machine all the same. */
+const addressesByNode = (): readonly (readonly [string, number, string])[] =>
   Object.entries(networkInterfaces()).flatMap(([name, entries]) =>
-    (entries ?? []).flatMap((entry) => {
-      const parsed = parseAddress(entry.address)
-      return parsed === undefined ? [] : [{ name, address: parsed }]
-    })
+    (entries ?? []).map(({ address, scopeid = 0 }) => [name, scopeid, address] as const)
   )
+
+/** The addresses of the machine's network interfaces that are up, for `interface` lines; link-local ones with their zone. */
+export const machineAddresses = (): readonly InterfaceAddress[] =>
+  (loadNative().addon?.networkAddresses() ?? addressesByNode()).flatMap(([name, index, text]) => {
+    const parsed = parseAddress(text)
+    if (parsed === undefined) return []
+    return [{ name, index, address: isLinkLocal(parsed) ? withScope(parsed, name) : parsed }]
+  })

@@ -75,6 +75,11 @@ export interface NativeShmSegment {
   readonly close: () => void
 }
 
+/** Tells of changes of the machine's interfaces and addresses; see native/network.c. */
+export interface NativeNetworkWatch {
+  readonly close: () => void
+}
+
 export interface NativeUnixDatagram {
   readonly receive: (bytes: Uint8Array) => number
   readonly sender: () => string
@@ -99,11 +104,20 @@ export interface NativeAddon {
     remoteAddress: string,
     remotePort: number
   ) => NativeUdpClientHandle
-  readonly udpBind: (address: string, port: number, exclusive: boolean, receiveBufferBytes: number) => number
+  readonly udpBind: (
+    address: string,
+    port: number,
+    exclusive: boolean,
+    receiveBufferBytes: number,
+    beforehand: boolean
+  ) => number
   readonly duplicateDescriptor: (descriptor: number) => number
   /** See native/packet-steering.c of libs/udp. */
   readonly attachReuseportProgram: (descriptor: number, instructions: Uint8Array) => void
   readonly udpLayout: UdpLayout
+  /** Interface name, its index and an address without a zone, of interfaces that are up; see native/network.c. */
+  readonly networkAddresses: () => readonly (readonly [string, number, string])[]
+  readonly NetworkWatch: new (onChange: () => void) => NativeNetworkWatch
   /** CLOCK_REALTIME seconds and nanoseconds, CLOCK_MONOTONIC seconds, of one moment. */
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */

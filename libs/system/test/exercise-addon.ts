@@ -20,7 +20,8 @@ const { addon, reason } = loadNativeFrom(path)
 if (addon === undefined) throw new Error(reason)
 
 const addresses = loopbackAddresses("sockets under the sanitizers")
-const open = (address: string): NativeUdpHandle => new addon.UdpHandle(addon.udpBind(address, 0, false, 1 << 20), -1)
+const open = (address: string): NativeUdpHandle =>
+  new addon.UdpHandle(addon.udpBind(address, 0, false, 1 << 20, false), -1)
 
 /** Has a client send bursts of every kind of length, and waits until all are echoed or the time is over. */
 const burst = async (
@@ -171,8 +172,8 @@ const exerciseWrongArguments = (): void => {
   const loose = addon as unknown as Record<keyof NativeAddon, (...values: ReadonlyArray<unknown>) => unknown>
   const methods = socket as unknown as Record<string, (...values: ReadonlyArray<unknown>) => unknown>
   for (const value of wrong) {
-    attempt(() => loose.udpBind(value, value, value, value))
-    attempt(() => loose.udpBind("127.0.0.1", value, false, 0))
+    attempt(() => loose.udpBind(value, value, value, value, value))
+    attempt(() => loose.udpBind("127.0.0.1", value, false, 0, value))
     attempt(() => loose.readClocks(value))
     attempt(() => loose.duplicateDescriptor(typeof value === "number" ? undefined : value))
     attempt(() => new addon.UdpHandle(value as number, value as number))
@@ -183,7 +184,7 @@ const exerciseWrongArguments = (): void => {
     }
   }
   for (const address of ["", "fe80::1%nosuch0", "fe80::1%1", "x".repeat(2000), "::1%%", "1.2.3.4.5"])
-    attempt(() => addon.udpBind(address, 0, true, -5))
+    attempt(() => addon.udpBind(address, 0, true, -5, true))
   socket.close()
 }
 

@@ -20,6 +20,7 @@ struct tcp_listen {
   bool reuse_port;
   bool exclusive;
   int32_t backlog;
+  bool beforehand; /* the address may come later */
 };
 
 static int switch_on(int descriptor, int level, int name) {
@@ -51,6 +52,7 @@ static int bind_and_listen(int descriptor, const struct tcp_listen *options) {
   if (address.ss_family == AF_INET6 && switch_on(descriptor, IPPROTO_IPV6, IPV6_V6ONLY) != 0) return -errno;
   if (switch_on(descriptor, SOL_SOCKET, SO_REUSEADDR) != 0) return -errno;
   if (options->reuse_port && !options->exclusive && switch_on(descriptor, SOL_SOCKET, SO_REUSEPORT) != 0) return -errno;
+  if (options->beforehand) switch_on(descriptor, IPPROTO_IP, IP_FREEBIND);
   if (bind(descriptor, (struct sockaddr *)&address, length) != 0) return -errno;
   if (options->reuse_port && options->exclusive && switch_on(descriptor, SOL_SOCKET, SO_REUSEPORT) != 0) return -errno;
   /* Only an economy: without it silent connections cost a descriptor until the service's own limit ends them. */
@@ -69,10 +71,10 @@ static int open_listener(const struct tcp_listen *options) {
   return failure;
 }
 
-/* tcpListen(address, port, reusePort, exclusive, backlog): the descriptor of a listening socket. */
+/* tcpListen(address, port, reusePort, exclusive, backlog, beforehand): the descriptor of a listening socket. */
 static napi_value tcp_listen_function(napi_env env, napi_callback_info info) {
-  size_t count = 5, length;
-  napi_value arguments[5], result;
+  size_t count = 6, length;
+  napi_value arguments[6], result;
   char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
   struct tcp_listen options = {.address = text};
   if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
@@ -81,8 +83,8 @@ static napi_value tcp_listen_function(napi_env env, napi_callback_info info) {
       napi_get_value_bool(env, arguments[2], &options.reuse_port) != napi_ok ||
       napi_get_value_bool(env, arguments[3], &options.exclusive) != napi_ok ||
       napi_get_value_int32(env, arguments[4], &options.backlog) != napi_ok || options.backlog < 1 ||
-      options.backlog > MAXIMUM_BACKLOG)
-    return throw_type(env, "tcpListen expects (address, port, reusePort, exclusive, backlog)");
+      options.backlog > MAXIMUM_BACKLOG || napi_get_value_bool(env, arguments[5], &options.beforehand) != napi_ok)
+    return throw_type(env, "tcpListen expects (address, port, reusePort, exclusive, backlog, beforehand)");
   int descriptor = open_listener(&options);
   if (descriptor < 0) return throw_errno(env, "listen", -descriptor), NULL;
   if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;

@@ -15,6 +15,8 @@ export interface TcpListenOptions {
    * those after it then share the port with it.
    */
   readonly exclusive?: boolean
+  /** Whether the address need not be there yet: connections are taken from when it is. A zone must be there. */
+  readonly beforehand?: boolean
   /** Connections that may wait to be accepted; {@link LISTEN_BACKLOG} unless told, and never above net.core.somaxconn. */
   readonly backlog?: number
 }
@@ -56,7 +58,8 @@ type TcpAddon = NativeAddon & {
     port: number,
     reusePort: boolean,
     exclusive: boolean,
-    backlog: number
+    backlog: number,
+    beforehand: boolean
   ) => number
   readonly tcpAdmit?: (descriptor: number, backlog: number) => void
 }
@@ -67,13 +70,13 @@ type TcpAddon = NativeAddon & {
  * Throws {@link TcpListenError}; its code is ENOSYS where the addon is missing.
  */
 export const tcpListen = (options: TcpListenOptions): number => {
-  const { address, port, reusePort = true, exclusive = false, backlog = LISTEN_BACKLOG } = options
+  const { address, port, reusePort = true, exclusive = false, backlog = LISTEN_BACKLOG, beforehand = false } = options
   const usable = isIP(address) !== 0 && isWithin(port, 0, 65_535) && isWithin(backlog, 1, MAXIMUM_BACKLOG)
   if (!usable) throw new TcpListenError("EINVAL", address, port)
   const addon: TcpAddon | undefined = loadNative().addon
   if (addon?.tcpListen === undefined) throw new TcpListenError("ENOSYS", address, port)
   try {
-    return addon.tcpListen(address, port, reusePort, exclusive, backlog)
+    return addon.tcpListen(address, port, reusePort, exclusive, backlog, beforehand)
   } catch (error) {
     throw new TcpListenError(errnoName(error), address, port)
   }

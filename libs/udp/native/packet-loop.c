@@ -22,8 +22,9 @@
 #include <uv.h>
 
 enum {
-  MOST_SOCKETS = 64,
+  MOST_SOCKETS = 4096, /* as many as a plan may name */
   BATCHES_PER_TURN = 8, /* of one socket, before the others and libuv have their turn */
+  EVENTS_AT_ONCE = 65,
   UV_SOCKET = MOST_SOCKETS, /* number of libuv's epoll among the events */
   GATHER_SLACK_NS = 1000
 };
@@ -157,7 +158,7 @@ static bool serve_ready(struct packet_loop *loop, const struct epoll_event *even
 }
 
 static void wait_and_serve(struct packet_loop *loop, int timeout) {
-  struct epoll_event events[MOST_SOCKETS + 1];
+  struct epoll_event events[EVENTS_AT_ONCE];
   uint64_t begun = monotonic_now();
   for (;;) {
     uint64_t now = monotonic_now();
@@ -171,14 +172,14 @@ static void wait_and_serve(struct packet_loop *loop, int timeout) {
     if (wait > 0) {
       struct timespec pause = {.tv_nsec = (long)wait};
       nanosleep(&pause, NULL);
-      int ready = epoll_wait(loop->descriptor, events, MOST_SOCKETS + 1, 0);
+      int ready = epoll_wait(loop->descriptor, events, EVENTS_AT_ONCE, 0);
       if (ready > 0) {
         if (serve_ready(loop, events, ready)) return;
         continue;
       }
       gather_note(&loop->gather, 0, monotonic_now());
     }
-    int ready = epoll_wait(loop->descriptor, events, MOST_SOCKETS + 1, left);
+    int ready = epoll_wait(loop->descriptor, events, EVENTS_AT_ONCE, left);
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return;
     if (serve_ready(loop, events, ready) || timeout == 0) return;

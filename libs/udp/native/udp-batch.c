@@ -47,6 +47,7 @@ static int bind_options(int descriptor, const struct udp_bind *options) {
   if (options->receive_buffer_bytes > 0)
     set_buffer(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, options->receive_buffer_bytes);
   set_buffer(descriptor, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER_BYTES);
+  if (options->beforehand) set_flag(descriptor, IPPROTO_IP, IP_FREEBIND, 1);
   if (bind(descriptor, (const struct sockaddr *)&options->address, options->address_length) != 0) return -errno;
   if (options->exclusive && set_flag(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) != 0) return -errno;
   return 0;

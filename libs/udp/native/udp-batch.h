@@ -67,6 +67,7 @@ struct udp_bind {
   socklen_t address_length;
   bool exclusive;
   int receive_buffer_bytes; /* 0 leaves the system's default */
+  bool beforehand;          /* the address need not be there yet */
 };
 
 /* Opens, sets every option and binds. Returns the descriptor, or -errno. */

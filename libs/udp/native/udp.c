@@ -185,10 +185,10 @@ static int parse_address(const char *text, uint16_t port, struct udp_bind *optio
   return 0;
 }
 
-/* udpBind(address, port, exclusive, receiveBufferBytes): the descriptor of a bound socket. */
+/* udpBind(address, port, exclusive, receiveBufferBytes, beforehand): the descriptor of a bound socket. */
 static napi_value udp_bind_function(napi_env env, napi_callback_info info) {
-  size_t count = 4, length;
-  napi_value arguments[4], result;
+  size_t count = 5, length;
+  napi_value arguments[5], result;
   char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
   uint32_t port;
   struct udp_bind options = {0};
@@ -196,8 +196,9 @@ static napi_value udp_bind_function(napi_env env, napi_callback_info info) {
   if (napi_get_value_string_utf8(env, arguments[0], text, sizeof text, &length) != napi_ok ||
       napi_get_value_uint32(env, arguments[1], &port) != napi_ok || port > UINT16_MAX ||
       napi_get_value_bool(env, arguments[2], &options.exclusive) != napi_ok ||
-      napi_get_value_int32(env, arguments[3], &options.receive_buffer_bytes) != napi_ok)
-    return throw_type(env, "udpBind expects (address, port, exclusive, receiveBufferBytes)");
+      napi_get_value_int32(env, arguments[3], &options.receive_buffer_bytes) != napi_ok ||
+      napi_get_value_bool(env, arguments[4], &options.beforehand) != napi_ok)
+    return throw_type(env, "udpBind expects (address, port, exclusive, receiveBufferBytes, beforehand)");
   int error = parse_address(text, (uint16_t)port, &options);
   if (error != 0) return throw_errno(env, "address", error), NULL;
   int descriptor = udp_open(&options);

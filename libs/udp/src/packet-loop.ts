@@ -34,7 +34,11 @@ export const servePackets = (
 ): PacketLoop => {
   const { addon } = loadNative()
   const handles = sockets.map(nativeHandleOf)
-  if (addon !== undefined && handles.every((handle): handle is NativeUdpHandle => handle !== undefined)) {
+  if (
+    addon !== undefined &&
+    handles.length > 0 &&
+    handles.every((handle): handle is NativeUdpHandle => handle !== undefined)
+  ) {
     const loop = new addon.PacketLoop(
       handles,
       (index, count) => answer(sockets[index]!, count),

@@ -46,10 +46,10 @@ const requireAddon = (): NativeAddon => {
  */
 export const bindUdpDescriptor = (options: UdpBindOptions): number => {
   const addon = requireAddon()
-  const { address, port, exclusive = false, receiveBufferBytes = RECEIVE_BUFFER_BYTES } = options
+  const { address, port, exclusive = false, receiveBufferBytes = RECEIVE_BUFFER_BYTES, beforehand = false } = options
   if (!isPort(port)) throw udpBindError("EINVAL", address, port)
   try {
-    return addon.udpBind(address, port, exclusive, receiveBufferBytes)
+    return addon.udpBind(address, port, exclusive, receiveBufferBytes, beforehand)
   } catch (error) {
     throw udpBindError(errnoName(error), address, port)
   }

@@ -103,6 +103,11 @@ export interface UdpBindOptions {
    * after it then share the port with it.
    */
   readonly exclusive?: boolean
+  /**
+   * Whether the address need not be there yet (VRRP, DHCP, IPv6 that is still checked for duplicates): it is answered on from
+   * when it is. A zone must be there. The fallback cannot.
+   */
+  readonly beforehand?: boolean
   /** Receive queue, bytes; 4 MiB unless told. Above net.core.rmem_max only with CAP_NET_ADMIN. */
   readonly receiveBufferBytes?: number
 }

@@ -11,7 +11,7 @@ import type { PeerSighting, PeersSeen } from "@meridian/ipc/peer-sighting"
 import { symmetricKey } from "@meridian/protocol/association-authentication"
 import type { Endpoint, Moment } from "@meridian/protocol/association-options"
 import type { AssociationSet, Demobilised, Mobilised, SetAction } from "@meridian/protocol/association-set"
-import { servedFrom } from "./source-identity.ts"
+import { inZoneOf, servedFrom } from "./source-identity.ts"
 
 export interface PassivePeersSurroundings {
   readonly set: AssociationSet
@@ -126,7 +126,8 @@ export class PassivePeers {
   private async open(id: number, endpoint: Endpoint, { localAddress, localPort }: PeerSighting): Promise<void> {
     const { set, moment, act, listen, serving, warn } = this.surroundings
     const wildcard = endpoint.address.includes(":") ? "::" : "0.0.0.0"
-    const address = localAddress ?? servedFrom(serving, endpoint.address) ?? wildcard
+    const asked = localAddress === null ? undefined : inZoneOf(localAddress, endpoint.address)
+    const address = asked ?? servedFrom(serving, endpoint.address) ?? wildcard
     const error = await listen(id, endpoint, { address, port: localPort })
     if (error === undefined) return
     if (error.code === "EACCES" || error.code === "EADDRINUSE") {

@@ -29,10 +29,35 @@ export const referenceIdOfAddress = (address: string): number => {
   return address.split(".").reduce((value, byte) => ((value << 8) | (Number(byte) & 0xff)) >>> 0, 0)
 }
 
+const zoneOf = (address: string): string | undefined => /%(.+)$/.exec(address)?.[1]
+const isLinkLocal = (address: string): boolean => /^fe[89ab]/i.test(address)
+const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1"
+const isWildcard = (address: string): boolean => address === "0.0.0.0" || address === "::"
+
+/** Whether an address of this machine can be spoken from to another: of its family, and on the same link where only that leads there. */
+const reaches = (own: string, address: string): boolean => {
+  if (isIPv6(own) !== isIPv6(address)) return false
+  if (isWildcard(own)) return true
+  if (isLinkLocal(own) || isLinkLocal(address)) return isLinkLocal(own) && zoneOf(own) === zoneOf(address)
+  return isLoopback(own) === isLoopback(address)
+}
+
+/** Where the node serves that an address is spoken to from; undefined where it serves nowhere that leads there. */
+export const servingTowards = <Endpoint extends { readonly address: string }>(
+  serving: readonly Endpoint[],
+  address: string
+): Endpoint | undefined => serving.find((each) => reaches(each.address, address))
+
 /** The address that is served on and that an address of the same family is spoken to from; undefined for a wildcard. */
 export const servedFrom = (serving: readonly { readonly address: string }[], address: string): string | undefined => {
-  const own = serving.find((each) => isIPv6(each.address) === isIPv6(address))?.address
-  return own === "0.0.0.0" || own === "::" ? undefined : own
+  const own = servingTowards(serving, address)?.address
+  return own === undefined || isWildcard(own) ? undefined : own
+}
+
+/** An address of ours as a packet names it, with the zone of whoever sent it: the packet does not say. */
+export const inZoneOf = (own: string, sender: string): string => {
+  const zone = zoneOf(sender)
+  return zone === undefined || !isLinkLocal(own) || zoneOf(own) !== undefined ? own : `${own}%${zone}`
 }
 
 /** The address that this machine speaks to another from, or undefined where no route leads there. Sends nothing. */

@@ -3,12 +3,12 @@
  * spoken to from the port that the node serves on, as RFC 5905 §9.1 has it and as peers that are configured expect: the
  * kernel gives what comes from the peer to this socket, and everything else to the workers.
  */
-import { isIPv6 } from "node:net"
 import { UdpClientError, type UdpClientSocket, type UdpEndpoint } from "@meridian/udp/udp-client"
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import type { Send } from "@meridian/protocol/association-action"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import type { UnixTime } from "@meridian/time/timestamp"
+import { servingTowards } from "./source-identity.ts"
 
 export interface SocketListener {
   /** When a request left; told again when the kernel's stamp is known. */
@@ -135,7 +135,7 @@ export class UpstreamSockets {
   }
 
   private async openForPeer(remote: Endpoint): Promise<UdpClientSocket> {
-    const local = this.serving.find(({ address }) => isIPv6(address) === isIPv6(remote.address))
+    const local = servingTowards(this.serving, remote.address)
     if (local === undefined) return openUdpClient({ remote })
     try {
       return await openUdpClient({ remote, local })

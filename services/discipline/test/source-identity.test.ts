@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { closesLoop, referenceIdOfAddress } from "../src/source-identity.ts"
+import { closesLoop, inZoneOf, referenceIdOfAddress, servedFrom } from "../src/source-identity.ts"
 
 describe("the reference id of an address", () => {
   it("is an IPv4 address itself", () => {
@@ -29,5 +29,25 @@ describe("a timing loop", () => {
   it("is not one of stratum 1, whose reference id is no address, and not loopback, which everybody has", () => {
     expect(closesLoop(1, 0xc0000201, ours, undefined)).toBe(false)
     expect(closesLoop(3, 0x7f000001, () => true, 0x7f000001)).toBe(false)
+  })
+})
+
+describe("the address that a source is spoken to from", () => {
+  const serving = ["127.0.0.1", "::1", "192.0.2.1", "fe80::a%eth1", "2001:db8::1", "fe80::a%eth0"].map((address) => ({
+    address
+  }))
+  it.each([
+    ["198.51.100.1", "192.0.2.1"],
+    ["127.0.0.1", "127.0.0.1"],
+    ["2001:db8::9", "2001:db8::1"],
+    ["::1", "::1"],
+    ["fe80::b%eth0", "fe80::a%eth0"],
+    ["fe80::b%eth7", undefined]
+  ])("to %s is %s", (address, own) => expect(servedFrom(serving, address)).toBe(own))
+
+  it("has the zone of whoever asked it, where the packet names it without", () => {
+    expect(inZoneOf("fe80::a", "fe80::b%3")).toBe("fe80::a%3")
+    expect(inZoneOf("2001:db8::1", "fe80::b%3")).toBe("2001:db8::1")
+    expect(inZoneOf("192.0.2.1", "198.51.100.1")).toBe("192.0.2.1")
   })
 })

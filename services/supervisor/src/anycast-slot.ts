@@ -42,7 +42,7 @@ export class AnycastSlot {
         silentSeconds: SILENT_SECONDS,
         // Two would contradict each other.
         overlaps: false,
-        descriptors: { "--clock-page": [clockPage], "--device": device === undefined ? [] : [device] },
+        descriptors: () => ({ "--clock-page": [clockPage], "--device": device === undefined ? [] : [device] }),
         plan: () => projections.anycast(board.plan),
         read: parseFromAnycast,
         hear: (said) => {

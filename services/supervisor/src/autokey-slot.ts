@@ -37,8 +37,8 @@ export class AutokeySlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: 3,
         overlaps: true,
-        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
-        places: sockets.places,
+        descriptors: () => ({ "--clock-page": [clockPage], "--sockets": sockets.descriptors }),
+        places: () => sockets.places,
         plan: () => projections.autokey(board.plan),
         read: parseFromAutokey,
         hear: (said, pid) => {

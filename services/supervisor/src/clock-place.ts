@@ -54,7 +54,7 @@ export class ClockPlace {
         name: "clock",
         program,
         nodeFlags: NODE_FLAGS,
-        descriptors: { "--clock-page": [page] },
+        descriptors: () => ({ "--clock-page": [page] }),
         plan: () => projections.discipline(board.plan),
         read: parseFromDiscipline,
         hear: (said) => {

@@ -48,8 +48,8 @@ export class ControlSlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: SILENT_SECONDS,
         overlaps: false,
-        descriptors: { "--sockets": sockets.descriptors, "--command-sockets": commandSockets },
-        places: sockets.places,
+        descriptors: () => ({ "--sockets": sockets.descriptors, "--command-sockets": commandSockets }),
+        places: () => sockets.places,
         plan: () => projections.control(board.plan),
         read: parseFromControl,
         hear: (said) => {

@@ -42,7 +42,7 @@ export class CoordinatorPlace {
         name: "coordinator",
         program,
         nodeFlags: NODE_FLAGS,
-        descriptors: { "--clock-page": [clockPage] },
+        descriptors: () => ({ "--clock-page": [clockPage] }),
         silentSeconds: SILENT_SECONDS,
         overlaps: false,
         longestBackoffMs: 15_000,

@@ -27,7 +27,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import manifest from "../package.json" with { type: "json" }
-import { listeningOn, type NodePlan } from "./node-plan.ts"
+import type { NodePlan } from "./node-plan.ts"
 import { type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { changesBetween, formatChange, runningLines } from "./reload.ts"
@@ -221,7 +221,7 @@ const program = Effect.gen(function* () {
   process.stdout.write(
     firstScreen({
       version: plan.version,
-      listening: listeningOn(plan),
+      listening: node.status().listening,
       workers: plan.workers,
       io: plan.native ? "native" : "fallback",
       ioReason: native.reason,

@@ -37,7 +37,7 @@ export interface NodeDrainParts {
   /** CLOCK_MONOTONIC, seconds. */
   readonly monotonic: () => number
   /** Descriptors of the listening TCP sockets; none without the addon, where each process binds its own. */
-  readonly listeners: readonly number[]
+  readonly listeners: () => readonly number[]
   readonly report: () => CoordinatorReport | undefined
   /** Starts another process in a place whose process has closed its doors. */
   readonly renew: (slot: NtsKeSlot) => void
@@ -98,6 +98,11 @@ export class NodeDrain {
       return { state: "returning", waitingFor: [report?.reason || "the coordinator's word"] }
     const waitingFor = this.#stepsLeft(this.#steps, report)
     return { state: waitingFor.length === 0 ? "drained" : "draining", waitingFor }
+  }
+
+  /** New listening sockets of a node that takes no key exchange take none either. */
+  holdShut(): void {
+    if (this.#refuses) this.#admit(false)
   }
 
   /** Asks nobody any more. */
@@ -180,7 +185,7 @@ export class NodeDrain {
   }
 
   #admit(admits: boolean): void {
-    for (const descriptor of this.#parts.listeners) {
+    for (const descriptor of this.#parts.listeners()) {
       try {
         tcpAdmit(descriptor, admits)
       } catch (error) {

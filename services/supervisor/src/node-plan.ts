@@ -1,4 +1,5 @@
 /** What a node is to do, settled: made of the settings by plan.ts, carried out by node.ts. */
+import type { ListenRules } from "@meridian/config/listen"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { AnycastSettings } from "@meridian/ipc/anycast-plan"
@@ -8,11 +9,10 @@ import type { AccessInput } from "./access-board.ts"
 import type { AutokeyFiles } from "./autokey-board.ts"
 import type { KeyFilePlan } from "./key-board.ts"
 import type { Identity } from "./privilege.ts"
-import { formatListen } from "./sockets.ts"
 
 export interface NodePlan {
   readonly version: string
-  readonly addresses: readonly string[]
+  readonly listen: ListenRules
   /** UDP; the first is the node's own, more come from `extra port` */
   readonly ports: readonly number[]
   readonly workers: number
@@ -86,7 +86,3 @@ export interface NtsPlan {
   /** Certificates, TLS versions, what it tells clients. */
   readonly settings: NtsKeSettings
 }
-
-/** ADDRESS:PORT of every UDP socket. */
-export const listeningOn = (plan: NodePlan): readonly string[] =>
-  plan.ports.flatMap((port) => plan.addresses.map((address) => formatListen(address, port)))

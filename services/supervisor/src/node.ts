@@ -27,12 +27,16 @@ import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard } from "./key-board.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
-import { listeningOn, type NodePlan, type NtsPlan } from "./node-plan.ts"
+import type { NodePlan } from "./node-plan.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { PlanBoard } from "./plan-board.ts"
 import { settlePrivilege } from "./privilege.ts"
-import { openCommandSockets, openListeners, openSockets } from "./sockets.ts"
+import { openCommandSockets } from "./sockets.ts"
+import { Listening } from "./listening.ts"
+import { AddressWatch, awaited } from "./address-watch.ts"
+import { mayAskForMore } from "@meridian/config/listen"
+import { machineAddresses } from "@meridian/system/configuration-files"
 import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
@@ -173,15 +177,12 @@ export const startNode = (
     const held = plan.anycast === undefined ? undefined : holdServiceAddresses(plan.anycast)
     yield* Effect.addFinalizer(() => Effect.sync(() => held?.release()))
     for (const problem of held?.problems ?? []) lack(problem)
-    const sockets = yield* attempt(() => openSockets(plan))
+    const sockets = yield* attempt(() => Listening.open({ ...plan, rules: plan.listen }, machineAddresses()))
+    for (const address of sockets.absent) warn(awaited(address))
     if (sockets.unsteered !== undefined && plan.native)
       warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
-    const listeners =
-      plan.nts === undefined
-        ? []
-        : yield* attempt(() => openListeners(plan.addresses, plan.native, plan.nts as NtsPlan))
     const commandSockets = yield* attempt(() => openCommandSockets(plan.commandPort, plan.native))
-    const opened = yield* attempt(() => XdpPlace.open(plan))
+    const opened = yield* attempt(() => XdpPlace.open(plan, sockets.hosts))
     const xdp = opened instanceof XdpPlace ? opened : undefined
     if (typeof opened === "string") lack(opened)
     if (xdp !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => xdp.close()))
@@ -189,7 +190,11 @@ export const startNode = (
     if (xdp === undefined) yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)
     const steers = plan.discipline.mode === "kernel"
-    const privilege = yield* attempt(() => settlePrivilege(plan.identity, plan.stateDirectory, steers, plan.logFile))
+    const bindsLater =
+      mayAskForMore(plan.listen) && [...plan.ports, plan.nts?.port ?? 65_535].some((port) => port < 1024)
+    const privilege = yield* attempt(() =>
+      settlePrivilege(plan.identity, plan.stateDirectory, { steers, bindsLater, logFile: plan.logFile })
+    )
     if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
@@ -225,7 +230,7 @@ export const startNode = (
       anycast: plan.anycast?.settings ?? null,
       announces: !wasDrained(plan.stateDirectory),
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
-      discipline: plan.discipline,
+      discipline: { ...plan.discipline, serving: sockets.serving },
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
       coordinator: plan.coordinator,
       control: { stateDirectory: plan.stateDirectory, http: plan.http, controlKey: plan.controlKey ?? null }
@@ -235,22 +240,30 @@ export const startNode = (
       xdp?.use({ strangers: access.strangers, precision: precision ?? 0, minimumPoll })
     }
     tellXdp()
-    const workers: readonly WorkerSlot[] = sockets.workers.map(
-      (own, index) =>
+    const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
+    const workers: readonly WorkerSlot[] = numbers(plan.workers).map(
+      (index) =>
         new WorkerSlot({
           index,
           program: plan.programs.worker,
           clockPage: page.readable,
           clients: clients[index]?.descriptor,
-          sockets: own,
+          sockets: sockets.worker(index),
           board,
           onPeers: (seen) => clock.service.process.broadcast(seen),
           warn
         })
     )
-    const ntsKe: readonly NtsKeSlot[] = listeners.map(
-      (own, index) =>
-        new NtsKeSlot({ index, program: plan.programs.ntsKe, clockPage: page.readable, sockets: own, board, warn })
+    const ntsKe: readonly NtsKeSlot[] = numbers(plan.nts?.processes ?? 0).map(
+      (index) =>
+        new NtsKeSlot({
+          index,
+          program: plan.programs.ntsKe,
+          clockPage: page.readable,
+          sockets: sockets.ntsKe(index),
+          board,
+          warn
+        })
     )
 
     const coordinator: CoordinatorPlace = new CoordinatorPlace({
@@ -279,7 +292,7 @@ export const startNode = (
       isWithdrawn: anycast && (() => anycast.isWithdrawn),
       ...plan.drain,
       monotonic: () => monotonic.seconds(),
-      listeners: listeners.flatMap(({ descriptors }) => descriptors),
+      listeners: () => sockets.listeners,
       report: () => coordinator.report,
       renew: (slot) => void log(slot.service.process.renew),
       warn
@@ -306,8 +319,9 @@ export const startNode = (
       act: (asked) => carryOut(asked, { readKeys: () => keyBoard.readFile() })
     })
     const signing = sockets.ofKind("signd")
+    const isSteered = sockets.unsteered === undefined
     const signd =
-      signing.descriptors.length === 0
+      plan.signdSocket === undefined || !isSteered
         ? undefined
         : new SigndSlot({ program: plan.programs.signd, clockPage: page.readable, sockets: signing, board, warn })
     if (plan.signdSocket !== undefined && signd === undefined)
@@ -320,7 +334,7 @@ export const startNode = (
     }
     const autokeySockets = sockets.ofKind("autokey")
     const autokey =
-      plan.autokey === undefined || autokeySockets.descriptors.length === 0
+      plan.autokey === undefined || !isSteered
         ? undefined
         : new AutokeySlot({
             program: plan.programs.autokey,
@@ -346,6 +360,29 @@ export const startNode = (
     void access.resolveNames()
     const timeServing = [clock.service.process, ...workers.map(({ service }) => service.process)]
     const keyServing = [coordinator.service.process, ...ntsKe.map(({ service }) => service.process)]
+    const served = [
+      ...workers,
+      ...ntsKe,
+      shown,
+      ...(signd === undefined ? [] : [signd]),
+      ...(autokey === undefined ? [] : [autokey])
+    ]
+    const network: AddressWatch = new AddressWatch({
+      listening: sockets,
+      addresses: machineAddresses,
+      changed: () => {
+        drain.holdShut()
+        board.change({ discipline: { ...board.plan.discipline, serving: sockets.serving } })
+      },
+      renew: () =>
+        new Promise<void>((done) => {
+          const all = Effect.forEach(served, ({ service }) => service.process.refresh, { discard: true })
+          log(Effect.ensuring(all, Effect.sync(done)))
+        }),
+      inform: (message) => void log(Effect.logInfo(message)),
+      warn
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => network.close()))
     const clockSource = (): string => {
       const tracking = clock.report?.tracking
       return tracking?.systemPeer ?? (tracking?.state === "local" ? "local-reference" : "none")
@@ -353,6 +390,7 @@ export const startNode = (
     const missing = (): readonly string[] => [
       ...lacking,
       ...(xdp?.missing === undefined ? [] : [xdp.missing]),
+      ...network.missing,
       ...[coordinator, ...ntsKe].flatMap(({ service, trouble }) =>
         service.process.state === "running"
           ? []
@@ -377,7 +415,7 @@ export const startNode = (
         version: plan.version,
         pid: process.pid,
         uptime: monotonic.seconds() - startedAt,
-        listening: listeningOn(plan),
+        listening: sockets.addresses,
         io: plan.native ? "native" : "fallback",
         unsteered: sockets.unsteered ?? null,
         state: plan.stateDirectory,
@@ -504,7 +542,8 @@ export const startNode = (
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) =>
         Effect.gen(function* () {
-          const { mode, serving } = plan.discipline
+          const { mode } = plan.discipline
+          const { serving } = board.plan.discipline
           const discipline: DisciplineConfiguration = {
             ...next.discipline,
             mode,

@@ -41,8 +41,8 @@ export class NtsKeSlot {
         silentSeconds: SILENT_SECONDS,
         overlaps: true,
         longestBackoffMs: 5_000,
-        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
-        places: sockets.places,
+        descriptors: () => ({ "--clock-page": [clockPage], "--sockets": sockets.descriptors }),
+        places: () => sockets.places,
         plan: () => projections.ntsKe(board.plan),
         read: parseFromNtsKe,
         hear: (said, pid) => {

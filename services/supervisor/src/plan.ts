@@ -1,5 +1,6 @@
 /** From settings to what the node is to do: the only place that knows both. */
 import { resolve } from "node:path"
+import type { ListenRules } from "@meridian/config/listen"
 import type { Settings } from "@meridian/config/settings"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { AutokeyFiles } from "./autokey-board.ts"
@@ -159,6 +160,12 @@ const nodeNameOf = (hostName: string): string =>
     .slice(0, 63)
     .replace(/-+$/, "") || "node"
 
+/** Nobody asked for IPv6 by name where the defaults hold: a kernel without it serves IPv4. */
+const listenRules = ({ listen, listenRules: rules }: Settings, ipv6: boolean): ListenRules =>
+  !ipv6 && listen.every(({ origin }) => origin.kind === "default")
+    ? { ...rules, named: rules.named.filter(({ family }) => family === 4) }
+    : rules
+
 /** A path as the service takes it; a slash at its end says that it is a directory. */
 const resolveSigndSocket = (path: string): string => (path.endsWith("/") ? `${resolve(path)}/` : resolve(path))
 
@@ -171,10 +178,7 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
   const { version, programRoot, stateDirectory, native, ipv6 } = surroundings
   return {
     version,
-    // Nobody asked for IPv6 by name: a kernel without it serves IPv4.
-    addresses: settings.listen.flatMap(({ value, origin }) =>
-      origin.kind === "default" && value.family === 6 && !ipv6 ? [] : [value.text]
-    ),
+    listen: listenRules(settings, ipv6),
     ports: [settings.port.value, ...settings.extraPorts.map(({ value }) => value)],
     workers: settings.workers.value,
     gatherMicroseconds: settings.gather.value,

@@ -6,10 +6,11 @@ import { execFileSync } from "node:child_process"
 import { lchownSync, lstatSync, readdirSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import {
+  CAP_NET_BIND_SERVICE,
   CAP_SYS_TIME,
   giveUpCapability,
   hasCapability,
-  keepCapabilityThrough,
+  keepCapabilitiesThrough,
   readCapabilities,
   reserveCapability
 } from "@meridian/system/capabilities"
@@ -134,26 +135,32 @@ export interface PrivilegeKept {
   readonly warning: string | undefined
 }
 
-/**
- * Hands the state directory over, becomes the identity where there is one, and settles who may set the clock.
- * @param logFile opened by root, opened again at SIGHUP by the identity
- * @param capability another than CAP_SYS_TIME in tests, which must not have that one
- */
+export interface PrivilegeWanted {
+  /** Whether kernel mode was asked for. */
+  readonly steers: boolean
+  /** Whether ports below 1024 may have to be bound when addresses come later. */
+  readonly bindsLater?: boolean
+  /** Opened by root, opened again at SIGHUP by the identity. */
+  readonly logFile?: string | undefined
+  /** Another than CAP_SYS_TIME in tests, which must not have that one. */
+  readonly capability?: number
+}
+
+/** Hands the state directory over, becomes the identity where there is one, and settles who may set the clock. */
 export const settlePrivilege = (
   identity: Identity | undefined,
   stateDirectory: string,
-  steers: boolean,
-  logFile?: string,
-  capability = CAP_SYS_TIME
+  { steers, bindsLater = false, logFile, capability = CAP_SYS_TIME }: PrivilegeWanted
 ): PrivilegeKept => {
   let problem: string | undefined
+  const own = bindsLater ? CAP_NET_BIND_SERVICE : undefined
   const change = (): void => {
     if (identity !== undefined) problem = become(identity, stateDirectory, logFile)
   }
   const has = hasCapability(readCapabilities().permitted, capability)
   switch (timePrivilege({ steers, isRoot: process.getuid?.() === 0, changesUser: identity !== undefined, has })) {
     case "keep-through":
-      return { forClock: keepCapabilityThrough(capability, change), warning: problem }
+      return { forClock: keepCapabilitiesThrough({ forChild: capability, own }, change).forChild, warning: problem }
     case "reserve":
       return { forClock: reserveCapability(capability), warning: undefined }
     case "stay-root":
@@ -164,7 +171,8 @@ export const settlePrivilege = (
       }
     case "give-up":
       giveUpCapability(capability)
-      change()
+      if (identity !== undefined && own !== undefined) keepCapabilitiesThrough({ forChild: undefined, own }, change)
+      else change()
       return { forClock: false, warning: problem }
   }
 }

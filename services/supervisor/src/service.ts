@@ -20,10 +20,10 @@ export interface ServiceDeclaration<Said extends Common> {
   readonly program: string
   /** For Node itself: sizes of heaps and pools. */
   readonly nodeFlags: readonly string[]
-  /** Descriptors that it inherits; its command line gives their numbers, as `--sockets 5,6`. */
-  readonly descriptors?: Readonly<Record<string, readonly number[]>>
+  /** Descriptors that it inherits, asked for at each start; its command line gives their numbers, as `--sockets 5,6`. */
+  readonly descriptors?: () => Readonly<Record<string, readonly number[]>>
   /** What the sockets are bound to, in the order of their descriptors; with none inherited, the process binds them itself. */
-  readonly places?: readonly SocketPlace[]
+  readonly places?: () => readonly SocketPlace[]
   /** Its part of the serving plan as it stands (projections of libs/ipc); undefined where it works without. */
   readonly plan?: () => unknown
   /** Reads what it says, besides `holds`; undefined, or InvalidMessage, for what cannot be. A `ready` makes it ready. */
@@ -110,14 +110,15 @@ export class Service<Said extends Common = Common> {
     const message: PlanMessage = {
       type: "plan",
       version: this.version(),
-      sockets: this.declaration.places ?? [],
+      sockets: this.declaration.places?.() ?? [],
       plan
     }
     return message as unknown as Serializable
   }
 
   private spawn(): ChildProcess {
-    const { program, nodeFlags, descriptors = {}, around, silentSeconds = 10 } = this.declaration
+    const { program, nodeFlags, around, silentSeconds = 10 } = this.declaration
+    const descriptors = this.declaration.descriptors?.() ?? {}
     const passed = Object.values(descriptors).flat()
     let next = FIRST_PASSED_DESCRIPTOR
     const numbers = Object.entries(descriptors).flatMap(([option, own]) =>

@@ -34,8 +34,8 @@ export class SigndSlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: 3,
         overlaps: true,
-        descriptors: { "--clock-page": [clockPage], "--sockets": sockets.descriptors },
-        places: sockets.places,
+        descriptors: () => ({ "--clock-page": [clockPage], "--sockets": sockets.descriptors }),
+        places: () => sockets.places,
         plan: () => projections.signd(board.plan),
         read: parseFromSignd,
         hear: (said, pid) => {

@@ -161,6 +161,14 @@ export class SupervisedProcess {
     yield* Deferred.succeed(gone, undefined)
   }).pipe(Effect.uninterruptible)
 
+  /**
+   * Another process, which inherits what there is to inherit now: beside the one that serves, or after it where two would be in
+   * each other's way. One that takes a place already may have been started before.
+   */
+  readonly refresh: Effect.Effect<void> = Effect.suspend(() =>
+    this.replacement === undefined ? Effect.void : Deferred.await(this.replacement)
+  ).pipe(Effect.andThen(Effect.suspend(() => (this.plan.overlaps ? this.replace : this.renew))))
+
   /** Has the process finish what it holds and exit; nothing is started in its place any more. */
   readonly stop: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     Deferred.doneUnsafe(this.ending, Effect.void)

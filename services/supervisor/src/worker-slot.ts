@@ -68,12 +68,12 @@ export class WorkerSlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: SILENT_SECONDS,
         overlaps: true,
-        descriptors: {
+        descriptors: () => ({
           "--clock-page": [clockPage],
           ...(clients === undefined ? {} : { "--clients": [clients] }),
           "--sockets": sockets.descriptors
-        },
-        places: sockets.places,
+        }),
+        places: () => sockets.places,
         plan: () => projections.worker(board.plan),
         read: parseFromWorker,
         hear: (said, pid) => {

@@ -57,8 +57,9 @@ export class XdpPlace {
   /**
    * Attaches where the plan asks for it, and gives up what that takes, for good. Returns what is missing where it cannot be done: the workers then
    * answer all requests.
+   * @param listening as it is whenever it is asked
    */
-  static open(plan: NodePlan): XdpPlace | string | undefined {
+  static open(plan: NodePlan, listening: Listening): XdpPlace | string | undefined {
     if (plan.xdp === undefined) return undefined
     const { interface: name, mode } = plan.xdp
     const room = Math.floor(plan.access.settings.clientList.bytes.value / CLIENT_BYTES)
@@ -66,7 +67,7 @@ export class XdpPlace {
     try {
       const answering = XdpAnswering.open({ interfaceName: name, mode, clients })
       beginClockPage(answering.clockPage.writable)
-      return new XdpPlace(answering, { addresses: plan.addresses, ports: plan.ports })
+      return new XdpPlace(answering, listening)
     } catch (error) {
       if (!(error instanceof XdpError)) throw error
       return `xdp ${name} answers nothing: ${error.message}`

@@ -17,13 +17,10 @@ const shown = (sets: object): object =>
 const child = (): object =>
   shown(parseCapabilities(spawnSync("cat", ["/proc/self/status"], { encoding: "utf8" }).stdout))
 
-const kept = settlePrivilege(
-  user === undefined ? undefined : resolveIdentity(user),
-  folder as string,
-  asked === "asked",
-  undefined,
+const kept = settlePrivilege(user === undefined ? undefined : resolveIdentity(user), folder as string, {
+  steers: asked === "asked",
   capability
-)
+})
 const { permitted } = readCapabilities()
 process.stdout.write(
   JSON.stringify({
