@@ -8,6 +8,8 @@ import {
   unrestrictDirective
 } from "./access-directives.ts"
 import { ntsDirective } from "./authentication-directives.ts"
+import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
+import { BROADCAST_DIRECTIVES, broadcastdelayDirective } from "./broadcast-directives.ts"
 import { findKnownWord } from "./known-words.ts"
 import { fromDefault, fromFile, lastOf, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
@@ -22,6 +24,11 @@ export interface UnreadLine extends Location {
 /** Options of `restrict` that the classic ntpd alone has. */
 const CLASSIC_FLAGS = ["noepeer", "epeer", "ippeerlimit", "serverresponse-fuzz"] as const
 
+/** Rows of words that the classic ntpd alone has; NTPsec kept `broadcastdelay`. */
+const CLASSIC_ROWS: ReadonlySet<unknown> = new Set(
+  [...AUTOKEY_DIRECTIVES, ...BROADCAST_DIRECTIVES].filter((row) => row !== (broadcastdelayDirective as unknown))
+)
+
 /** A `dialect` line decides; without one, the first word of the file that only one of the two has; without one, ntpsec. */
 export const dialectOf = (statements: readonly Statement[], unread: readonly UnreadLine[]): Sourced<Dialect> => {
   const said = lastOf(statements, dialectDirective, "name")
@@ -31,6 +38,7 @@ export const dialectOf = (statements: readonly Statement[], unread: readonly Unr
   )
   const classic: Location[] = [
     ...statementsOf(statements, discardDirective).map(({ location }) => location),
+    ...statements.filter(({ directive }) => CLASSIC_ROWS.has(directive)).map(({ location }) => location),
     ...unread.filter(({ word }) => findKnownWord(word)?.documented === "ntp")
   ]
   for (const { places, values } of statementsOf(statements, restrictDirective)) {

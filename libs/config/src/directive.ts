@@ -1,13 +1,13 @@
 /** What a row of the table of directives says: how a line is written, what it means, and when it takes effect. */
 import type { ValueType } from "./value-types.ts"
 
-/** An operand: a value by its position. `rest` takes all that follow and needs at least one. */
+/** An operand: a value by its position. `rest` takes all that follow and needs at least one, `any` needs none. */
 export interface Operand<out T = unknown, out Count extends OperandCount = OperandCount> {
   readonly type: ValueType<T>
   readonly count: Count
 }
 
-export type OperandCount = "one" | "optional" | "rest"
+export type OperandCount = "one" | "optional" | "rest" | "any"
 
 /** An option: a keyword followed by a value of the type, or a keyword alone (`switch`). Options follow the operands. */
 export type Option<T = unknown> = ValueType<T> | "switch"
@@ -58,6 +58,9 @@ export const optional = <T>(type: ValueType<T>): Operand<T, "optional"> => ({ ty
 /** All values to the end of the line, at least one. */
 export const rest = <T>(type: ValueType<T>): Operand<T, "rest"> => ({ type, count: "rest" })
 
+/** All values to the end of the line, or none. */
+export const any = <T>(type: ValueType<T>): Operand<T, "any"> => ({ type, count: "any" })
+
 /** A row, with the usual values for what is not given. */
 export const row = <
   const O extends Readonly<Record<string, Operand>>,
@@ -91,7 +94,8 @@ export const syntaxOf = (directive: Directive): readonly string[] => {
   const operands = Object.values(directive.operands).map(({ type, count }) => {
     const isChoice = type.words !== undefined && type.syntax.includes("|") && count !== "optional"
     const syntax = isChoice ? `(${type.syntax})` : type.syntax
-    return count === "one" ? syntax : count === "optional" ? `[${syntax}]` : `${syntax}...`
+    const several = count === "any" ? `[${syntax}...]` : `${syntax}...`
+    return count === "one" ? syntax : count === "optional" ? `[${syntax}]` : several
   })
   const options = Object.entries(directive.options).map(([name, type]) =>
     type === "switch" ? `[${name}]` : `[${name} ${type.syntax}]`

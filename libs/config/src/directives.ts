@@ -9,6 +9,7 @@ import { ACCESS_DIRECTIVES } from "./access-directives.ts"
 import { ANYCAST_DIRECTIVES } from "./anycast-directives.ts"
 import { AUTHENTICATION_DIRECTIVES } from "./authentication-directives.ts"
 import { AUTOKEY_DIRECTIVES } from "./autokey-directives.ts"
+import { BROADCAST_DIRECTIVES } from "./broadcast-directives.ts"
 import { CLUSTER_DIRECTIVES } from "./cluster-directives.ts"
 import { CONTROL_DIRECTIVES } from "./control-directives.ts"
 import { type Directive, one, optional, row } from "./directive.ts"
@@ -159,6 +160,7 @@ export const DIRECTIVES: readonly Directive[] = [
   ...AUTHENTICATION_DIRECTIVES,
   ...AUTOKEY_DIRECTIVES,
   ...SOURCE_DIRECTIVES,
+  ...BROADCAST_DIRECTIVES,
   ...DISCIPLINE_DIRECTIVES,
   ...CLUSTER_DIRECTIVES,
   ...ANYCAST_DIRECTIVES,

@@ -208,9 +208,13 @@ const systemFlags = (statements: readonly Statement[]): DisciplineSettings["flag
   return flags
 }
 
+/** Directives that `disable auth` has something to say about. */
+const HEARS_MANY: ReadonlySet<string> = new Set(["broadcastclient", "multicastclient", "manycastserver"])
+
 /** Why a flag that is switched this way does nothing; undefined where it does what it says, or says what is the case. */
-const withoutEffect = (flag: SystemFlag, isOn: boolean): string | undefined => {
+const withoutEffect = (flag: SystemFlag, isOn: boolean, hearsMany: boolean): string | undefined => {
   switch (flag) {
+    case "bclient":
     case "ntp":
     case "stats":
       return undefined
@@ -219,9 +223,10 @@ const withoutEffect = (flag: SystemFlag, isOn: boolean): string | undefined => {
     case "monitor":
       return isOn ? undefined : "the list of clients is always kept, since limits live in it; `mru` bounds it"
     case "auth":
-      return isOn ? undefined : "a peer that no line names is taken under a trusted key and never without one"
+      return isOn || hearsMany
+        ? undefined
+        : "a peer that no line names is taken under a trusted key and never without one"
     case "calibrate":
-    case "bclient":
     case "mode7":
     case "pps":
       return isOn ? "it is known but not acted on yet" : undefined
@@ -243,9 +248,11 @@ const flagRemarks = (
     if (row !== enableDirective && row !== disableDirective) return []
     return [{ ...(statement as Statement<typeof enableDirective>), isOn: row === enableDirective }]
   })
+  const hearsMany =
+    flags.bclient.value || statements.some(({ directive }) => HEARS_MANY.has((directive as { name: string }).name))
   const remarks = lines.flatMap(({ values, places, location, isOn }) =>
     values.flags.flatMap((flag, index) => {
-      const why = withoutEffect(flag, isOn)
+      const why = withoutEffect(flag, isOn, hearsMany)
       const word = isOn ? "enable" : "disable"
       const where = places.get(`flags.${index}`) ?? location
       return why === undefined ? [] : [warningAt(where, `'${word} ${flag}' has no effect: ${why}`)]
@@ -296,9 +303,9 @@ const WITHOUT_EFFECT: readonly (readonly [directive: Directive, reasons: Readonl
     tosDirective,
     {
       basedate: "eras are told apart by the system's clock, which has to be right within 68 years",
-      bcpollbstep: "there is no broadcast client",
-      beacon: "there are no manycast clients",
-      cohort: "there are no manycast clients",
+      bcpollbstep: "a broadcast that comes more than 3 s too early is dropped",
+      beacon: "a manycast client looks again every 64 s at first, and every 1024 s at last",
+      cohort: "a manycast client asks all that answer, as far as 'maxclock' allows",
       maxdisp: "'maxdist' limits the root distance, of which dispersion is a part"
     }
   ],

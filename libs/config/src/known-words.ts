@@ -14,14 +14,12 @@ export interface KnownWord {
 
 type Reasons = Readonly<Record<string, string>>
 
-const NO_BROADCAST = "broadcast and multicast are neither sent nor heard here; name the servers with 'server' or 'pool'"
 const NO_MODEM = "there is no modem driver"
 const NO_TRAP = "there are no traps (mode 6 opcode 6)"
 const SYSTEM_LIMITS = "the system's own limits stand; the service manager sets them"
 const NO_RUNTIME = "nothing is configured by mode 6; change the file, then 'meridian reload'"
 
 const both: Reasons = {
-  broadcastdelay: NO_BROADCAST,
   calldelay: NO_MODEM,
   end: "a file ends where it ends; nothing behind this line is left out",
   logconfig: "what is logged is not chosen by class; 'logfile' says where to",
@@ -40,20 +38,15 @@ const ntpsec: Reasons = { dscp: "packets leave with the system's own DSCP" }
 
 const classic: Reasons = {
   automax: "session keys of Autokey are made when they are needed",
-  broadcast: NO_BROADCAST,
-  broadcastclient: NO_BROADCAST,
   device: "'refclock' and its 'path' name a device",
   ident: "'crypto ident' names the group",
-  manycastclient: `${NO_BROADCAST}; a pool is asked the same way by name`,
-  manycastserver: NO_BROADCAST,
-  multicastclient: NO_BROADCAST,
   pollskewlist: "polls are spread by themselves",
   qos: "packets leave with the system's own DSCP",
   revoke: "Autokey's server secret changes with the node's master keys",
   serverresponse: "replies carry the reference timestamp as it is",
   simulate: "there is no simulator in the service; docs/scenarios.md has one",
   trap: NO_TRAP,
-  ttl: NO_BROADCAST
+  ttl: "'ttl' of a 'manycastclient' line says how far it looks"
 }
 
 const CONVERT = "it is chrony's"

@@ -2,6 +2,7 @@
 import { describeAccess } from "./access-rendering.ts"
 import { describeAnycast } from "./anycast-settings.ts"
 import { aeadId, keyRange } from "./authentication-types.ts"
+import { describeBroadcast } from "./broadcast-rendering.ts"
 import { describeDiscipline } from "./discipline-rendering.ts"
 import { describeHttp } from "./http-settings.ts"
 import type { SettingLine } from "./setting-line.ts"
@@ -26,6 +27,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...settings.referenceClocks
     .filter(({ value }) => value.kind !== undefined)
     .map((clock) => line("refclock", clock, describeReferenceClock)),
+  ...describeBroadcast(settings.broadcast),
   ...describeDiscipline(settings.discipline, quoteWord),
   ...describeHttp(settings.http, quoteWord),
   ...describeAccess(settings.access),

@@ -14,6 +14,7 @@ import {
   type AuthenticationSettings
 } from "./authentication-settings.ts"
 import { autokeySettings, type AutokeySettings } from "./autokey-settings.ts"
+import { broadcastSettings, type BroadcastSettings } from "./broadcast-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
 import { cmdportDirective } from "./control-directives.ts"
 import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
@@ -90,6 +91,7 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly localClock: Sourced<string>
   readonly discipline: DisciplineSettings
   readonly autokey: AutokeySettings
+  readonly broadcast: BroadcastSettings
   readonly http: HttpSettings
   readonly cluster: ClusterSettings
   readonly anycast: AnycastSettings
@@ -147,6 +149,7 @@ export const effectiveSettings = (
   const sources = sourcesSettings(statements)
   const discipline = disciplineSettings(statements, overrides)
   const autokey = autokeySettings(statements)
+  const broadcast = broadcastSettings(statements, discipline.value.flags.bclient)
   const cluster = clusterSettings(statements, overrides)
   const anycast = anycastSettings(statements, overrides)
   const http = httpSettings(statements)
@@ -183,6 +186,7 @@ export const effectiveSettings = (
     ...sources.value,
     discipline: discipline.value,
     autokey: autokey.value,
+    broadcast: broadcast.value,
     http: http.value,
     cluster: cluster.value,
     anycast: anycast.value,
@@ -202,6 +206,7 @@ export const effectiveSettings = (
       ...access.diagnostics,
       ...discipline.diagnostics,
       ...autokey.diagnostics,
+      ...broadcast.diagnostics,
       ...autokeyWithoutCrypto(statements, autokey.value),
       ...http.diagnostics,
       ...cluster.diagnostics,

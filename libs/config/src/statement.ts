@@ -138,7 +138,7 @@ class LineReader {
     return Object.entries(this.#directive.operands).every(([name, { type, count }]) => {
       if (count === "one") return this.#readOne(name, type)
       if (count === "optional") return this.#readOptional(name, type)
-      return this.#readRest(name, type)
+      return this.#readRest(name, type, count === "any")
     })
   }
 
@@ -160,9 +160,13 @@ class LineReader {
     return true
   }
 
-  #readRest(name: string, type: ValueType<unknown>): boolean {
+  #readRest(name: string, type: ValueType<unknown>, mayBeNone: boolean): boolean {
     const values: unknown[] = []
     const first = this.#line.tokens[this.#next]
+    if (first === undefined && mayBeNone) {
+      this.#values[name] = values
+      return true
+    }
     if (first === undefined) return this.#missing(`${name} of '${this.#directive.name}'`, type)
     for (let token = this.#take(); token !== undefined; token = this.#take()) {
       this.#places.set(`${name}.${values.length}`, token)

@@ -371,7 +371,7 @@ describe("the discipline", () => {
     ["enable auth", undefined],
     ["disable auth", "a peer that no line names is taken under a trusted key and never without one"],
     ["enable calibrate", "not acted on yet"],
-    ["enable bclient", "not acted on yet"],
+    ["enable bclient", undefined],
     ["enable mode7", "not acted on yet"],
     ["enable pps", "not acted on yet"],
     ["disable unpeer_crypto_early", "ends no association"],

@@ -181,6 +181,43 @@ export const keyRange = rule(
   ({ first, last }) => first <= last
 )
 
+const manyAddress = rule(text(1, 64), "a numeric address", (address) => isIP(address) !== 0)
+
+/** One `broadcast` or `manycastclient` line: to whom the time is told, or where servers are looked for. */
+export const manyConfiguration = record({
+  address: manyAddress,
+  port,
+  /** Symmetric key, from the keys of the plan; null without. */
+  keyId: nullable(whole(1, 65_535)),
+  /** By Autokey; `ident` names the group. Null: not. */
+  autokey: nullable(record({ ident: nullable(text(1, 255)) })),
+  /** How many routers far multicasts go. */
+  hops: whole(1, 255),
+  minpoll: poll,
+  maxpoll: poll,
+  version: whole(1, 4),
+  iburst: flag,
+  prefer: flag
+})
+export type ManyConfiguration = TypeOf<typeof manyConfiguration>
+
+/** `broadcastclient` and `multicastclient`: which servers are followed that tell the time to many. */
+export const hearingConfiguration = record({
+  port,
+  /** Whether the broadcast addresses of this machine's networks are listened to. */
+  broadcasts: flag,
+  groups: list(manyAddress, 64),
+  /** Whether a server must prove itself; false after `disable auth`. */
+  authenticated: flag,
+  /** The keys that are proof: those of the file that trustedkey names. */
+  keys: list(keyRange, 65_535),
+  /** The round trip, seconds; null: some exchanges measure it. */
+  delay: nullable(amount),
+  /** At most so many servers are followed. */
+  most: count
+})
+export type HearingConfiguration = TypeOf<typeof hearingConfiguration>
+
 export const disciplineConfiguration = record({
   sources: list(upstreamConfiguration, MOST_SOURCES),
   referenceClocks: list(referenceClockConfiguration, MOST_SOURCES),
@@ -208,7 +245,13 @@ export const disciplineConfiguration = record({
   /** At most so many peers that no line names are taken (docs/adr/007); 0 or absent: none. */
   passivePeers: optional(count),
   /** The keys that such peers must use: those of the file that trustedkey names. */
-  passiveKeys: optional(list(keyRange, 65_535))
+  passiveKeys: optional(list(keyRange, 65_535)),
+  /** To whom this node tells the time unasked; absent: to nobody. */
+  telling: optional(list(manyConfiguration, 64)),
+  /** Null or absent: no such server is followed. */
+  hearing: optional(nullable(hearingConfiguration)),
+  /** Where servers are looked for by multicast. */
+  seeking: optional(list(manyConfiguration, 64))
 })
 export type DisciplineConfiguration = TypeOf<typeof disciplineConfiguration>
 

@@ -13,6 +13,8 @@ export {
   type FilegenConfiguration,
   type FilegenType,
   filegenTypes,
+  type HearingConfiguration,
+  type ManyConfiguration,
   type NtsConfiguration,
   type ReferenceClockConfiguration,
   type ReferenceClockDriver,
@@ -50,7 +52,7 @@ export interface SourceReport {
   /** The configured host. */
   readonly name: string | null
   /** `passive`: a peer that came by itself, and goes when it is not heard any more. */
-  readonly mode: "client" | "active" | "passive" | "clock"
+  readonly mode: "client" | "active" | "passive" | "broadcast" | "clock"
   /** 16 until it has answered. */
   readonly stratum: number
   readonly leap: number

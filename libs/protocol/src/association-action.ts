@@ -81,14 +81,14 @@ export interface NeedKeyExchange {
   readonly reason: "no-cookies" | "nak" | "unreachable"
 }
 
-/** A passive association: the peer is late. Nothing is sent, but its poll went by without an answer. */
+/** A passive association or one with a broadcast server: the other side is late. Nothing is sent, but its poll went by without an answer. */
 export interface Missed {
   readonly _tag: "Missed"
 }
 
 /**
  * The association has ended and must be let go: it sends nothing more. `silent` and `client` are of passive ones: the peer
- * was not heard for long, or asks as a client now, which is the workers' to answer.
+ * was not heard for long, or asks as a client now, which is the workers' to answer. `silent` also ends a broadcast association.
  */
 export interface Demobilise {
   readonly _tag: "Demobilise"
@@ -162,6 +162,8 @@ export const dropReasons = [
   "local-timestamps",
   /** it says that it held the packet for longer than it was away */
   "negative-delay",
+  /** broadcast: how long its packets are on their way is not known yet */
+  "delay-unknown",
   /** interleaved: what the reply tells was measured before */
   "measured-already",
   /** a request was not sent, since the key is not in the table */

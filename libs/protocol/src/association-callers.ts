@@ -4,7 +4,13 @@
  * hears others' packets and sends them again from elsewhere.
  */
 import type { AssociationAuthentication } from "./association-authentication.ts"
-import { type AssociationOptions, defaultAssociationOptions, type Endpoint, LEAST_POLL } from "./association-options.ts"
+import {
+  type AssociationOptions,
+  defaultAssociationOptions,
+  type Endpoint,
+  GREATEST_POLL,
+  LEAST_POLL
+} from "./association-options.ts"
 import { GREATEST_PASSIVE_POLL } from "./association-passive.ts"
 
 /** The sender of an authentic packet in symmetric active mode. */
@@ -16,6 +22,19 @@ export interface Caller {
   readonly poll: number
   /** Under the packet's key. */
   readonly authentication: AssociationAuthentication
+}
+
+/** A broadcast server that was heard. */
+export interface Teller {
+  /** Where it tells from, which is where it is asked. */
+  readonly endpoint: Endpoint
+  /** 1 … 4 */
+  readonly version: number
+  /** The packet's, log2 seconds. */
+  readonly poll: number
+  readonly authentication: AssociationAuthentication
+  /** See AssociationOptions.broadcastDelay. */
+  readonly delay: number | undefined
 }
 
 export const passiveRefusals = [
@@ -43,8 +62,19 @@ export const passiveOptions = ({ version }: Caller): AssociationOptions => ({
   maxpoll: GREATEST_PASSIVE_POLL
 })
 
+/** A broadcast server sets the pace too; the volley before is as quick as a burst. */
+export const tellerOptions = ({ version, poll, delay }: Teller): AssociationOptions => ({
+  ...defaultAssociationOptions,
+  mode: "broadcast",
+  version,
+  minpoll: Math.min(Math.max(poll, LEAST_POLL), GREATEST_POLL),
+  maxpoll: GREATEST_POLL,
+  iburst: true,
+  broadcastDelay: delay
+})
+
 export class PassiveRegister {
-  /** Associations with callers that there are. */
+  /** Associations with callers, or with tellers, that there are. */
   size = 0
   private readonly most: number
   private allowance: number

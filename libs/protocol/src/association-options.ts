@@ -10,9 +10,12 @@ export interface Endpoint {
 
 /**
  * `client` asks a server, `active` is our end of a `peer` line, `passive` our end of a `peer` line that only the other side
- * has (RFC 5905 §3; docs/adr/007).
+ * has (RFC 5905 §3; docs/adr/007), `broadcast` hears a server that tells many.
  */
-export type AssociationMode = "client" | "active" | "passive"
+export type AssociationMode = "client" | "active" | "passive" | "broadcast"
+
+/** Whether both ends are peers, which tell each other their served time. */
+export const isSymmetric = (mode: AssociationMode): boolean => mode === "active" || mode === "passive"
 
 export interface AssociationOptions {
   readonly mode: AssociationMode
@@ -31,6 +34,8 @@ export interface AssociationOptions {
   readonly prefer: boolean
   readonly noselect: boolean
   readonly alwaysTrue: boolean
+  /** Of a broadcast server, where it is known: the round trip, seconds. Otherwise some exchanges measure it. */
+  readonly broadcastDelay?: number | undefined
 }
 
 export const LEAST_POLL = 0

@@ -14,7 +14,14 @@ import {
   type Endpoint,
   type Moment
 } from "./association-options.ts"
-import { type Caller, passiveOptions, PassiveRegister, type PassiveRefusal } from "./association-callers.ts"
+import {
+  type Caller,
+  passiveOptions,
+  type PassiveRefusal,
+  PassiveRegister,
+  type Teller,
+  tellerOptions
+} from "./association-callers.ts"
 import { isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
 
 /** What one association asks for, timers and ends aside. */
@@ -67,6 +74,8 @@ export interface AssociationSetOptions {
   readonly maxclock: number
   /** So many peers that came by themselves are kept beside them; 0: none. */
   readonly passivePeers: number
+  /** So many broadcast servers are heard beside them; 0, or absent: none. */
+  readonly broadcastServers?: number
 }
 
 export const defaultSetOptions: AssociationSetOptions = { maxclock: 10, passivePeers: 0 }
@@ -80,11 +89,13 @@ export class AssociationSet {
   private readonly sources = new Map<string, Source>()
   private readonly members = new Map<number, Member>()
   private readonly callers: PassiveRegister
+  private readonly tellers: PassiveRegister
   private lastId = 0
 
   constructor(options: AssociationSetOptions, environment: AssociationEnvironment) {
     this.options = options
     this.callers = new PassiveRegister(options.passivePeers)
+    this.tellers = new PassiveRegister(options.broadcastServers ?? 0)
     this.environment = environment
   }
 
@@ -136,10 +147,32 @@ export class AssociationSet {
     return [mobilised, ...this.absorb(now, member, member.association.awaitPeer(now, poll))]
   }
 
-  /** Ends the association of a peer that came by itself; of no other. */
+  /** An authentic broadcast packet of a server that is none of ours yet: RFC 5905 §9.2, NEWBC. */
+  heard(now: Moment, teller: Teller): readonly SetAction[] {
+    const { endpoint, authentication } = teller
+    const { address, port } = endpoint
+    if (this.find(address) !== undefined) return []
+    const reason = this.tellers.refusal(address, now.monotonic)
+    if (reason !== undefined) return [{ _tag: "CallerRefused", reason }]
+    const options = tellerOptions(teller)
+    const source = new Source(
+      { kind: "broadcast", host: address, address, port, options, authentication: () => authentication },
+      now.monotonic
+    )
+    return [this.mobilise(now, source, endpoint, options, authentication)]
+  }
+
+  /** A packet of a broadcast server; nothing for an association that is not with one. */
+  told(now: Moment, id: number, packet: Uint8Array, arrival: NtpTimestamp): readonly SetAction[] {
+    const member = this.members.get(id)
+    if (member === undefined || member.source.configuration.kind !== "broadcast") return []
+    return this.absorb(now, member, member.association.told(now, packet, arrival))
+  }
+
+  /** Ends the association of a peer that came by itself, or of a broadcast server; of no other. */
   dismiss(now: Moment, id: number, reason: "key-withdrawn" | "no-socket"): readonly SetAction[] {
     const member = this.members.get(id)
-    return member === undefined || !isPassive(member) ? [] : [this.ended(now, member, reason)]
+    return member === undefined || !isUnasked(member) ? [] : [this.ended(now, member, reason)]
   }
 
   /** Ends a line by its host, or the association with an address. */
@@ -234,13 +267,13 @@ export class AssociationSet {
   }
 
   private get room(): number {
-    return this.options.maxclock - this.members.size + this.callers.size
+    return this.options.maxclock - this.members.size + this.callers.size + this.tellers.size
   }
 
   /** What a line leads to is the line's: a peer that came from there by itself makes room. */
   private giveWay(address: string): readonly Demobilised[] {
     const member = this.members.get(this.find(address) ?? -1)
-    return member === undefined || !isPassive(member) ? [] : [this.demobilise(member, "replaced")]
+    return member === undefined || !isUnasked(member) ? [] : [this.demobilise(member, "replaced")]
   }
 
   /** Each doomed member goes for an unused address, which it takes off the list. */
@@ -281,15 +314,20 @@ export class AssociationSet {
     this.members.set(id, member)
     source.members.add(member)
     const { kind, host } = source.configuration
-    if (kind === "passive") this.callers.taken()
-    return { _tag: "Mobilised", id, host: kind === "passive" ? undefined : host, endpoint, options }
+    this.register(kind)?.taken()
+    return { _tag: "Mobilised", id, host: isUnasked(member) ? undefined : host, endpoint, options }
   }
 
   private demobilise(member: Member, reason: Demobilised["reason"]): Demobilised {
     this.members.delete(member.id)
     member.source.members.delete(member)
-    if (isPassive(member)) this.callers.left()
+    this.register(member.source.configuration.kind)?.left()
     return { _tag: "Demobilised", id: member.id, endpoint: member.association.endpoint, reason }
+  }
+
+  /** Who counts associations of a kind that no line asks for. */
+  private register(kind: SourceConfiguration["kind"]): PassiveRegister | undefined {
+    return kind === "passive" ? this.callers : kind === "broadcast" ? this.tellers : undefined
   }
 
   private absorb(now: Moment, member: Member, actions: readonly AssociationAction[]): SetAction[] {
@@ -306,7 +344,8 @@ export class AssociationSet {
   private ended(now: Moment, member: Member, reason: Demobilised["reason"]): Demobilised {
     const { source, association } = member
     const demobilised = this.demobilise(member, reason)
-    if (isPassive(member) && !association.isProven) this.callers.avoid(demobilised.endpoint.address, now.monotonic)
+    if (!association.isProven)
+      this.register(source.configuration.kind)?.avoid(demobilised.endpoint.address, now.monotonic)
     if (source.configuration.kind === "pool") {
       source.avoid(demobilised.endpoint.address, now.monotonic)
       source.resolveAt = Math.min(source.resolveAt, now.monotonic)
@@ -318,7 +357,8 @@ export class AssociationSet {
   }
 }
 
-const isPassive = ({ source }: Member): boolean => source.configuration.kind === "passive"
+const isUnasked = ({ source }: Member): boolean =>
+  source.configuration.kind === "passive" || source.configuration.kind === "broadcast"
 
 const refused = (host: string, reason: Refused["reason"]): Refused => ({ _tag: "Refused", host, reason })
 

@@ -7,8 +7,8 @@ import type { AssociationAuthentication } from "./association-authentication.ts"
 import type { AssociationOptions, Endpoint } from "./association-options.ts"
 
 export interface SourceConfiguration {
-  /** `passive` is no line's: a peer that came by itself. */
-  readonly kind: "server" | "pool" | "peer" | "passive"
+  /** `passive` and `broadcast` are no line's: a peer that came by itself, a server that tells many. */
+  readonly kind: "server" | "pool" | "peer" | "passive" | "broadcast"
   /** As configured: a name or a numeric address. Names a line in every later call. */
   readonly host: string
   /** The host, where it is numeric and needs no look-up. */

@@ -11,6 +11,7 @@ import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type
 import { referenceIdText } from "@meridian/wire/reference-id"
 import { type AssociationAction, type Demobilise, drop, type DropReason } from "./association-action.ts"
 import { type AssociationAuthentication, type Authenticity, networkTimeSecurity } from "./association-authentication.ts"
+import { BroadcastWatch } from "./association-broadcast.ts"
 import { ClientExchanges, type Exchanges, isMatched, type Match } from "./association-exchange.ts"
 import { headerFault, measureExchange, unusable, type ExchangeTimes } from "./association-measurement.ts"
 import {
@@ -18,6 +19,7 @@ import {
   type AssociationOptions,
   checkAssociationOptions,
   type Endpoint,
+  isSymmetric,
   type Moment
 } from "./association-options.ts"
 import { lateAfter, PassiveWatch } from "./association-passive.ts"
@@ -44,6 +46,8 @@ export class Association {
   private readonly schedule: PollSchedule
   /** Of a passive association. */
   private readonly watch: PassiveWatch | undefined
+  /** Of one with a broadcast server. */
+  private readonly broadcast: BroadcastWatch | undefined
   private authentication: AssociationAuthentication
   private to: Endpoint
   private exchange = 0
@@ -61,11 +65,11 @@ export class Association {
     this.schedule = new PollSchedule(options)
     const { mode, version, xleave: interleaves } = options
     this.watch = mode === "passive" ? new PassiveWatch() : undefined
+    this.broadcast = mode === "broadcast" ? new BroadcastWatch(options.broadcastDelay) : undefined
     const symmetric = mode === "passive" ? Mode.symmetricPassive : Mode.symmetricActive
-    this.exchanges =
-      mode === "client"
-        ? new ClientExchanges(version, interleaves, () => this.nonce())
-        : new SymmetricExchanges({ ...environment, mode: symmetric, version, interleaves })
+    this.exchanges = isSymmetric(mode)
+      ? new SymmetricExchanges({ ...environment, mode: symmetric, version, interleaves })
+      : new ClientExchanges(version, interleaves, () => this.nonce())
   }
 
   /** Where requests go and replies must come from. */
@@ -88,14 +92,17 @@ export class Association {
     return this.schedule.exponent
   }
 
-  /** Of a passive association whether the peer ever answered a packet of ours; true of others, which asked first. */
+  /**
+   * Of a passive association whether the peer ever answered a packet of ours, and of one with a broadcast server whether it
+   * answered the volley; true of others, which asked first.
+   */
   get isProven(): boolean {
-    return this.watch?.isProven ?? true
+    return this.watch?.isProven ?? this.broadcast?.isCalibrated ?? true
   }
 
   /** The discipline's wish for the interval from the next poll on, log2 seconds; kept between minpoll and maxpoll. */
   wantPoll(exponent: number): void {
-    if (this.watch === undefined) this.schedule.want(exponent)
+    if (this.watch === undefined && this.broadcast === undefined) this.schedule.want(exponent)
   }
 
   /** A passive association begins: it waits for the peer's next packet. @param poll the peer's, log2 seconds */
@@ -128,11 +135,13 @@ export class Association {
   /** The timer ran out, or the association begins. */
   poll(now: Moment): readonly AssociationAction[] {
     if (this.hasEnded) return []
-    const { schedule } = this
-    if (this.watch?.late() === true) return [this.end("silent")]
+    const { schedule, broadcast } = this
+    const isWaiting = this.watch !== undefined || broadcast?.isCalibrated === true
+    if ((this.watch ?? (isWaiting ? broadcast : undefined))?.late() === true) return [this.end("silent")]
+    if (!isWaiting && broadcast?.requested() === true) return [this.end("silent")]
     const lost = this.counted()
     this.requestedAt = now.monotonic
-    if (this.watch !== undefined) return [...lost, { _tag: "Missed" }, this.timer(lateAfter(schedule, true))]
+    if (isWaiting) return [...lost, { _tag: "Missed" }, this.timer(lateAfter(schedule, true))]
     return [...lost, ...this.request(now), this.timer(schedule.interval(this.environment.random()))]
   }
 
@@ -158,13 +167,48 @@ export class Association {
     if (authenticity === "autokey-incomplete") {
       // The packets still answer one another: a peer would not look at one that does not echo its own.
       this.exchanges.take(header, match, arrival, now.monotonic)
+      this.broadcast?.answered()
       return [drop(authenticity), this.timer(this.options.iburst ? BURST_SECONDS : 2 ** this.options.minpoll)]
     }
     if (authenticity !== "authentic") return this.notAuthentic(authenticity)
     const times = this.exchanges.take(header, match, arrival, now.monotonic)
-    const isPast = match === "interleaved" && this.options.mode !== "client"
+    const isPast = match === "interleaved" && isSymmetric(this.options.mode)
     const taken = isMatched(match) ? this.answered(header, times, isPast) : [drop(match)]
+    if (this.broadcast !== undefined && !this.hasEnded) return [...taken, ...this.volley(now, this.broadcast, taken)]
     return this.watch === undefined || this.hasEnded ? taken : [...taken, ...this.answerPeer(now, header, match)]
+  }
+
+  /**
+   * A broadcast server told the time to all. Never throws, whatever the bytes.
+   * @param arrival when it came, by our clock
+   */
+  told(now: Moment, packet: Uint8Array, arrival: NtpTimestamp): readonly AssociationAction[] {
+    const { broadcast, schedule, environment } = this
+    if (this.hasEnded || broadcast === undefined) return [drop("mode")]
+    const header = decodeHeader(packet)
+    if ("_tag" in header) return [drop("short")]
+    if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return [drop("version")]
+    if (header.mode !== Mode.broadcast) return [drop("mode")]
+    const authenticity = this.authentication.judge(packet)
+    if (authenticity !== "authentic") return this.notAuthentic(authenticity)
+    const heard = broadcast.heard(header, arrival, now.monotonic, environment.precision)
+    if (heard._tag === "Drop") return heard.reason === "unsynchronised" ? [unusable(header), heard] : [heard]
+    schedule.want(header.poll)
+    const lost = this.counted()
+    this.requestedAt = now.monotonic
+    return [...lost, ...this.reached(), heard, this.timer(lateAfter(schedule, false))]
+  }
+
+  /** What an answer means for the volley: at its end only what is told is waited for. */
+  private volley(
+    now: Moment,
+    broadcast: BroadcastWatch,
+    taken: readonly AssociationAction[]
+  ): readonly AssociationAction[] {
+    for (const action of taken) if (action._tag === "Sample") broadcast.measured(action.delay)
+    if (!broadcast.isCalibrated) return []
+    this.requestedAt = now.monotonic
+    return [this.timer(lateAfter(this.schedule, false))]
   }
 
   /** A passive association's packet for each authentic one of the peer. */
@@ -191,7 +235,7 @@ export class Association {
       this.exchanges.forget()
       return [sealed._tag === "NoKey" ? drop("no-key") : { _tag: "NeedKeyExchange", reason: sealed.reason }]
     }
-    const isClient = options.mode === "client"
+    const isClient = !isSymmetric(options.mode)
     const actions: AssociationAction[] = [
       {
         _tag: "Send",
@@ -261,6 +305,7 @@ export class Association {
   private isAnsweringMode(mode: number): boolean {
     switch (this.options.mode) {
       case "client":
+      case "broadcast":
         return mode === Mode.server
       case "active":
         return mode === Mode.symmetricActive || mode === Mode.symmetricPassive

@@ -36,6 +36,8 @@ export interface NativeUdpClientHandle {
   readonly send: (bytes: Uint8Array, address: string, port: number) => number
   readonly receive: (bytes: Uint8Array, numbers: Float64Array) => number
   readonly source: () => string
+  /** Hears a multicast group through the interface that has an address. */
+  readonly join: (group: string, through: string) => void
   readonly onReadable: (callback: () => void) => void
   readonly close: () => void
 }
@@ -102,7 +104,11 @@ export interface NativeAddon {
     localAddress: string,
     localPort: number,
     remoteAddress: string,
-    remotePort: number
+    remotePort: number,
+    /** 0 asks, 1 tells many, 2 hears those who tell. */
+    purpose?: number,
+    /** How far multicasts go. */
+    hops?: number
   ) => NativeUdpClientHandle
   readonly udpBind: (
     address: string,

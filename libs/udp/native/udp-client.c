@@ -20,6 +20,9 @@
 
 enum { MOST_BYTES = 2048, CONTROL_BYTES = 512, DRAIN_LIMIT = 64, ADDRESS_TEXT = 128 };
 
+/* What a socket is for: asking one host, telling many (broadcast, multicast), hearing those who tell. */
+enum { ASKS, TELLS, HEARS };
+
 /* What receive() found; its numbers are at the places below. */
 enum { NOTHING, DATAGRAM, TRANSMITTED, FAILED };
 enum { LENGTH, SECONDS, NANOSECONDS, SEQUENCE, PORT, NUMBERS };
@@ -88,9 +91,24 @@ static bool shares_port(const struct sockaddr_storage *local, socklen_t local_le
                                        : ((const struct sockaddr_in *)local)->sin_port) != 0;
 }
 
+/* Broadcasts may be sent, and multicasts go so many hops far; they are not heard by this host itself. Returns 0 or -errno. */
+static int allow_telling(const struct udp_client *client, uint32_t hops) {
+  int on = 1, off = 0, most = (int)hops;
+  if (client->family == AF_INET6)
+    return setsockopt(client->socket.descriptor, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &most, sizeof most) == 0 &&
+                   setsockopt(client->socket.descriptor, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &off, sizeof off) == 0
+               ? 0
+               : -errno;
+  return setsockopt(client->socket.descriptor, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) == 0 &&
+                 setsockopt(client->socket.descriptor, IPPROTO_IP, IP_MULTICAST_TTL, &most, sizeof most) == 0 &&
+                 setsockopt(client->socket.descriptor, IPPROTO_IP, IP_MULTICAST_LOOP, &off, sizeof off) == 0
+             ? 0
+             : -errno;
+}
+
 /* Opens, binds to `local` (or a random port) and connects to `remote`, where there are such. Returns 0 or -errno. */
 static int open_client(struct udp_client *client, const struct sockaddr_storage *local, socklen_t local_length,
-                       const struct sockaddr_storage *remote, socklen_t remote_length) {
+                       const struct sockaddr_storage *remote, socklen_t remote_length, uint32_t purpose, uint32_t hops) {
   int on = 1;
   client->family = remote_length > 0 ? remote->ss_family : local->ss_family;
   client->socket.descriptor = socket(client->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
@@ -98,7 +116,11 @@ static int open_client(struct udp_client *client, const struct sockaddr_storage 
   if (client->family == AF_INET6 && setsockopt(client->socket.descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
     return -errno;
   start_stamps(client);
-  if (shares_port(local, local_length, remote_length) &&
+  if (purpose == TELLS) {
+    int refused = allow_telling(client, hops);
+    if (refused != 0) return refused;
+  }
+  if ((purpose == HEARS || shares_port(local, local_length, remote_length)) &&
       setsockopt(client->socket.descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
     return -errno;
   if (local_length > 0 && bind(client->socket.descriptor, (const struct sockaddr *)local, local_length) != 0) return -errno;
@@ -115,20 +137,26 @@ static int bound_port(int descriptor) {
                                           : ((struct sockaddr_in6 *)&bound)->sin6_port);
 }
 
-/* new UdpClientHandle(localAddress, localPort, remoteAddress, remotePort): an empty address leaves that side open. */
+/*
+ * new UdpClientHandle(localAddress, localPort, remoteAddress, remotePort, purpose = ASKS, hops = 0): an empty address leaves
+ * that side open; hops count where the purpose is to tell.
+ */
 static napi_value construct(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value arguments[4], self;
+  size_t count = 6;
+  napi_value arguments[6], self;
+  uint32_t purpose = ASKS, hops = 0;
   struct sockaddr_storage local = {0}, remote = {0};
   socklen_t local_length, remote_length;
   if (napi_get_cb_info(env, info, &count, arguments, &self, NULL) != napi_ok) return NULL;
   if (endpoint_argument(env, arguments, &local, &local_length) != 0 ||
-      endpoint_argument(env, arguments + 2, &remote, &remote_length) != 0 || local_length + remote_length == 0)
+      endpoint_argument(env, arguments + 2, &remote, &remote_length) != 0 || local_length + remote_length == 0 ||
+      (count > 4 && (napi_get_value_uint32(env, arguments[4], &purpose) != napi_ok || purpose > HEARS)) ||
+      (count > 5 && (napi_get_value_uint32(env, arguments[5], &hops) != napi_ok || hops > UINT8_MAX)))
     return throw_errno(env, "expected a numeric address and a port", EINVAL), NULL;
   struct udp_client *client = calloc(1, sizeof *client);
   if (client == NULL) return throw_errno(env, "UDP client", ENOMEM), NULL;
   watched_begin(&client->socket, env, EVENTS, client, free);
-  int failure = open_client(client, &local, local_length, &remote, remote_length);
+  int failure = open_client(client, &local, local_length, &remote, remote_length, purpose, hops);
   if (failure != 0 || napi_wrap(env, self, client, watched_finalize, &client->socket, NULL) != napi_ok) {
     if (client->socket.descriptor >= 0) close(client->socket.descriptor);
     free(client);
@@ -245,6 +273,35 @@ static void renumber(struct udp_client *client) {
   client->first = client->sent;
 }
 
+/* join(group, through): hears a multicast group on the network of one of this host's addresses. */
+static napi_value join(napi_env env, napi_callback_info info) {
+  napi_value arguments[2], zero;
+  napi_value group_arguments[2], through_arguments[2];
+  struct sockaddr_storage group = {0}, through = {0};
+  socklen_t group_length, through_length;
+  struct udp_client *client = unwrap_call(env, info, 2, arguments, NULL);
+  if (client == NULL || napi_create_uint32(env, 0, &zero) != napi_ok) return NULL;
+  group_arguments[0] = arguments[0];
+  through_arguments[0] = arguments[1];
+  group_arguments[1] = through_arguments[1] = zero;
+  if (endpoint_argument(env, group_arguments, &group, &group_length) != 0 ||
+      endpoint_argument(env, through_arguments, &through, &through_length) != 0 || group_length == 0 ||
+      through_length == 0 || group.ss_family != client->family || through.ss_family != client->family)
+    return throw_errno(env, "expected a group and an address of one family", EINVAL), NULL;
+  int joined;
+  if (client->family == AF_INET) {
+    struct ip_mreqn request = {.imr_multiaddr = ((struct sockaddr_in *)&group)->sin_addr,
+                               .imr_address = ((struct sockaddr_in *)&through)->sin_addr};
+    joined = setsockopt(client->socket.descriptor, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request);
+  } else {
+    struct ipv6_mreq request = {.ipv6mr_multiaddr = ((struct sockaddr_in6 *)&group)->sin6_addr,
+                                .ipv6mr_interface = ((struct sockaddr_in6 *)&through)->sin6_scope_id};
+    joined = setsockopt(client->socket.descriptor, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &request, sizeof request);
+  }
+  if (joined != 0 && errno != EADDRINUSE) throw_errno(env, "cannot join the group", errno);
+  return NULL;
+}
+
 /* send(bytes, address, port): the datagram's number. An empty address sends to the one connected to. */
 static napi_value send_datagram(napi_env env, napi_callback_info info) {
   napi_value arguments[3], result;
@@ -295,6 +352,7 @@ void register_udp_client(napi_env env, napi_value exports) {
       {"send", NULL, send_datagram, NULL, NULL, NULL, napi_default_method, NULL},
       {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
       {"source", NULL, source, NULL, NULL, NULL, napi_default_method, NULL},
+      {"join", NULL, join, NULL, NULL, NULL, napi_default_method, NULL},
       {"onReadable", NULL, on_readable_method, NULL, NULL, NULL, napi_default_method, NULL},
       {"close", NULL, close_method, NULL, NULL, NULL, napi_default_method, NULL},
   };

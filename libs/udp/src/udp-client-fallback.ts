@@ -10,6 +10,7 @@ import {
   CLIENT_DATAGRAM_BYTES,
   describe,
   endpointText,
+  joinAll,
   type UdpClientEvent,
   type UdpClientOptions,
   type UdpClientSocket,
@@ -40,16 +41,23 @@ const numericLookup = (
 /** Opens a socket on node:dgram. Rejects with UdpClientError. */
 export const openUdpClientFallback = async (options: UdpClientOptions): Promise<UdpClientSocket> => {
   checkUdpClientOptions(options)
-  const { remote, local } = options
+  const { remote, local, tells, hears } = options
   const family = isIP((remote ?? local)!.address) === 6 ? 6 : 4
   const type = family === 6 ? "udp6" : "udp4"
-  const reusePort = remote !== undefined && local !== undefined && local.port !== 0
+  const reusePort = hears !== undefined || (remote !== undefined && local !== undefined && local.port !== 0)
   const socket = createSocket({ type, ipv6Only: family === 6, reusePort, lookup: numericLookup })
   socket.unref()
   try {
     await settle(socket, "listening", () =>
       socket.bind({ address: local?.address, port: local?.port ?? 0, exclusive: true })
     )
+    if (tells !== undefined) {
+      socket.setBroadcast(true)
+      socket.setMulticastTTL(tells.hops)
+      socket.setMulticastLoopback(false)
+    }
+    if (hears !== undefined && local !== undefined)
+      joinAll(local.address, hears.through, (address) => socket.addMembership(local.address, address))
     if (remote !== undefined) await settle(socket, "connect", () => socket.connect(remote.port, remote.address))
   } catch (error) {
     socket.close()

@@ -8,11 +8,19 @@ import {
   CLIENT_DATAGRAM_BYTES,
   describe,
   endpointText,
+  joinAll,
   type UdpClientEvent,
   type UdpClientOptions,
   type UdpClientSocket,
-  udpClientError
+  udpClientError,
+  type UdpEndpoint
 } from "./udp-client.ts"
+
+/** What a socket is for, as the addon counts it. */
+const ASKS = 0
+const TELLS = 1
+const HEARS = 2
+const NOWHERE = { address: "", port: 0 }
 
 /** What NativeUdpClientHandle.receive returns, and where its numbers are. */
 const DATAGRAM = 1
@@ -23,13 +31,22 @@ const NUMBERS = { length: 0, seconds: 1, nanoseconds: 2, sequence: 3, port: 4 } 
 /** Opens a socket by the C addon. Throws UdpClientError. */
 export const openUdpClientNative = (addon: NativeAddon, options: UdpClientOptions): UdpClientSocket => {
   checkUdpClientOptions(options)
-  const { remote, local } = options
-  let handle: NativeUdpClientHandle
+  const { remote, local, tells, hears } = options
+  const purpose = tells !== undefined ? TELLS : hears !== undefined ? HEARS : ASKS
+  const [ours, theirs] = [local ?? NOWHERE, remote ?? NOWHERE]
+  let handle: NativeUdpClientHandle | undefined
   try {
-    handle = new addon.UdpClientHandle(local?.address ?? "", local?.port ?? 0, remote?.address ?? "", remote?.port ?? 0)
+    const { UdpClientHandle } = addon
+    handle = new UdpClientHandle(ours.address, ours.port, theirs.address, theirs.port, purpose, tells?.hops ?? 0)
+    if (hears !== undefined) joinAll(ours.address, hears.through, (address) => handle?.join(ours.address, address))
   } catch (error) {
+    handle?.close()
     throw udpClientError(errnoName(error), `open a UDP socket ${describe({ remote, local })}`)
   }
+  return portOf(handle, remote)
+}
+
+const portOf = (handle: NativeUdpClientHandle, remote: UdpEndpoint | undefined): UdpClientSocket => {
   const bytes = new Uint8Array(CLIENT_DATAGRAM_BYTES)
   const numbers = new Float64Array(5)
   const time = (): UnixTime => ({ seconds: numbers[NUMBERS.seconds]!, nanoseconds: numbers[NUMBERS.nanoseconds]! })

@@ -21,6 +21,13 @@ export interface UdpClientOptions {
    * shared with sockets of the same user that serve on it (SO_REUSEPORT): what the remote sends comes here and nowhere else.
    */
   readonly local?: UdpEndpoint
+  /** What is sent goes to a broadcast address, or to a multicast group over at most so many hops, 0 … 255. */
+  readonly tells?: { readonly hops: number }
+  /**
+   * `local` is a broadcast address or a multicast group and its port, which others may listen on too. A group is joined on the
+   * networks of these addresses of this host; where that fails for all of them, so does the opening.
+   */
+  readonly hears?: { readonly through: readonly string[] }
 }
 
 /** Longer datagrams are cut; no NTP packet is longer. */
@@ -104,20 +111,45 @@ const isEndpoint = ({ address, port }: UdpEndpoint, leastPort: number): boolean 
   isIP(address) !== 0 && Number.isInteger(port) && port >= leastPort && port <= 65_535
 
 /** What both implementations check first. Throws UdpClientError. */
-export const checkUdpClientOptions = ({ remote, local }: UdpClientOptions): void => {
+export const checkUdpClientOptions = ({ remote, local, tells, hears }: UdpClientOptions): void => {
   const families = new Set([remote, local].flatMap((each) => (each === undefined ? [] : [isIP(each.address)])))
   const isFit =
     families.size === 1 &&
     (remote === undefined || isEndpoint(remote, 1)) &&
-    (local === undefined || isEndpoint(local, 0))
+    (local === undefined || isEndpoint(local, 0)) &&
+    (tells === undefined || (tells.hops >= 0 && tells.hops <= 255)) &&
+    (hears === undefined || remote === undefined)
   if (!isFit) throw udpClientError("EINVAL", `open a UDP socket ${describe({ remote, local })}`)
 }
 
 /** What is to be opened, for messages. */
-export const describe = (options: { [key in keyof UdpClientOptions]: UdpEndpoint | undefined }): string => {
+export const describe = (options: { [key in "remote" | "local"]: UdpEndpoint | undefined }): string => {
   const from = options.local === undefined ? "" : `from ${endpointText(options.local)}`
   const to = options.remote === undefined ? "" : `to ${endpointText(options.remote)}`
   return [from, to].filter((part) => part !== "").join(" ")
+}
+
+/** Whether an address is a multicast group's. */
+export const isGroup = (address: string): boolean =>
+  isIP(address) === 4 ? /^2(2[4-9]|3\d)\./.test(address) : /^ff/i.test(address)
+
+/**
+ * Joins a group on the networks of some addresses. Throws the last error where none of them takes it.
+ * @param join throws where it cannot be
+ */
+export const joinAll = (group: string, through: readonly string[], join: (address: string) => void): void => {
+  if (!isGroup(group)) return
+  let joined = 0
+  let failure: unknown
+  for (const address of through.filter((each) => isIP(each) === isIP(group))) {
+    try {
+      join(address)
+      joined += 1
+    } catch (error) {
+      failure = error
+    }
+  }
+  if (joined === 0) throw failure ?? udpClientError("EADDRNOTAVAIL", `hear ${group}`)
 }
 
 /** Throws UdpClientError where a datagram cannot go: connected sockets send to one place only, others must be told. */

@@ -79,7 +79,7 @@ const age = (seconds: number | null): string => {
   return seconds < 172_800 ? `${Math.round(seconds / 3_600)}h` : `${Math.round(seconds / 86_400)}d`
 }
 
-const modes = { client: "^", active: "=", passive: "<", clock: "#" } as const
+const modes = { client: "^", active: "=", passive: "<", broadcast: "b", clock: "#" } as const
 const marks: Readonly<Record<string, string>> = {
   "system-peer": "*",
   candidate: "+",
@@ -110,7 +110,7 @@ const PLAIN = "\u001B[0m"
 const colours: Readonly<Record<string, string>> = { "*": GREEN, "+": GREEN, "#": GREEN, x: RED, "~": RED }
 
 const LEGEND = [
-  "M: ^ server, = peer, < peer that came by itself, # reference clock",
+  "M: ^ server, = peer, < peer that came by itself, b broadcast server, # reference clock",
   "S: * followed, + combined, # backup, - not used, x false, ~ too variable, ? cannot be followed",
   "offset: its time less served time; +/-: the most it may be wrong by (root distance)",
   "last: seconds since its last answer"

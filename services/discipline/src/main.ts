@@ -85,7 +85,11 @@ const loadAutokey = async (): Promise<ServiceSurroundings["autokey"]> => {
   const [{ AutokeySources }, digests] = await Promise.all([import("./autokey-sources.ts"), digestsOnce()])
   return (surroundings) => new AutokeySources({ ...surroundings, digests })
 }
-const { sources } = configuration
+const { sources, telling = [], hearing, seeking = [] } = configuration
+const hasKeys =
+  sources.some(({ keyId }) => keyId !== null) ||
+  [...telling, ...seeking].some(({ keyId }) => keyId !== null) ||
+  (hearing?.keys.length ?? 0) > 0
 
 const service = new DisciplineService(configuration, {
   page,
@@ -94,7 +98,7 @@ const service = new DisciplineService(configuration, {
   kernelRate: () => steerable?.read(),
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
-  digests: sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined,
+  digests: hasKeys ? await digestsOnce() : undefined,
   autokey: sources.some(({ autokey }) => autokey) ? await loadAutokey() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
   referencePorts: nativePorts,

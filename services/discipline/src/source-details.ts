@@ -77,7 +77,12 @@ const measured = (tracked: TrackedSource, keeper: ClockKeeper, { monotonic }: Re
   }
 }
 
-const theirModes = { client: Mode.server, active: Mode.symmetricPassive, passive: Mode.symmetricActive } as const
+const theirModes = {
+  client: Mode.server,
+  active: Mode.symmetricPassive,
+  passive: Mode.symmetricActive,
+  broadcast: Mode.broadcast
+} as const
 
 /** @param now of this moment */
 export const upstreamDetail = (

@@ -75,6 +75,14 @@ export interface ClockLines {
   readonly lineUntil: (now: number) => (time: number) => number
 }
 
+/** What a source's packets are, by how it is spoken to. */
+const rawModes = {
+  client: Mode.server,
+  active: Mode.symmetricActive,
+  passive: Mode.symmetricActive,
+  broadcast: Mode.broadcast
+} as const
+
 export class StatisticsWriter {
   /** What the supervisor told last, and what stood there when the last line was written. */
   private counters: SystemCounters | undefined
@@ -104,7 +112,7 @@ export class StatisticsWriter {
     if (this.statistics.has("rawstats")) {
       const lost = 8 - reach.toString(2).replaceAll("0", "").length
       const { version } = upstream.options
-      const mode = upstream.options.mode === "client" ? Mode.server : Mode.symmetricActive
+      const mode = rawModes[upstream.options.mode]
       this.statistics.write("rawstats", unix, rawLine(unix, address, sample, { mode, version }, lost))
     }
     if (!this.statistics.has("peerstats")) return

@@ -15,7 +15,7 @@ import type {
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
-import type { Endpoint, Moment, SystemVariables } from "@meridian/protocol/association-options"
+import { type Endpoint, isSymmetric, type Moment, type SystemVariables } from "@meridian/protocol/association-options"
 import {
   type Associated,
   AssociationSet,
@@ -26,6 +26,8 @@ import {
 } from "@meridian/protocol/association-set"
 import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
 import type { AutokeySources } from "./autokey-sources.ts"
+import { BroadcastServers } from "./broadcast-servers.ts"
+import { Broadcasts } from "./broadcasts.ts"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
 import { ofFamily, resolutionProblem, resolveHost, numericAddress } from "./name-resolver.ts"
@@ -81,6 +83,9 @@ const LONGEST_SLEEP_SECONDS = 3_600
 export class Upstreams {
   /** Peers that no line names. */
   readonly passive: PassivePeers
+  private readonly broadcasts: Broadcasts
+  /** Servers that tell many; undefined where none is followed. */
+  private readonly tellers: BroadcastServers | undefined
   private readonly surroundings: UpstreamSurroundings
   private readonly listener: UpstreamListener
   private lines: readonly UpstreamConfiguration[]
@@ -104,7 +109,11 @@ export class Upstreams {
     this.lines = configuration.sources
     const maxclock = configuration.tos.maxclock ?? defaultSetOptions.maxclock
     this.set = new AssociationSet(
-      { maxclock, passivePeers: configuration.passivePeers ?? 0 },
+      {
+        maxclock,
+        passivePeers: configuration.passivePeers ?? 0,
+        broadcastServers: configuration.hearing?.most ?? 0
+      },
       {
         fillRandom: (bytes) => void randomFillSync(bytes),
         random: Math.random,
@@ -142,6 +151,25 @@ export class Upstreams {
       changed: listener.passiveChanged,
       warn: listener.warn
     })
+    const common = {
+      macs: surroundings.macs,
+      moment: () => this.moment(),
+      serving: this.serving,
+      warn: listener.warn
+    }
+    const { system, precision } = surroundings
+    this.broadcasts = new Broadcasts(configuration.telling ?? [], { ...common, system, precision, autokey: undefined })
+    const { hearing } = configuration
+    this.tellers =
+      hearing === null || hearing === undefined
+        ? undefined
+        : new BroadcastServers(hearing, {
+            ...common,
+            set: this.set,
+            stamp: fromUnix,
+            act: (actions) => this.act(actions),
+            arriving: listener.arriving
+          })
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
@@ -152,6 +180,8 @@ export class Upstreams {
   /** Begins to ask. */
   start(): void {
     for (const source of this.lines) this.begin(source)
+    this.broadcasts.start()
+    this.tellers?.start()
   }
 
   /** Other lines: what is in both goes on as it is, what is not any more ends, what is new or said otherwise begins. */
@@ -265,12 +295,14 @@ export class Upstreams {
 
   /** Served time was stepped: exchanges with symmetric peers, who see it, start over. */
   servedTimeStepped(): void {
-    for (const { id, options } of this.all) if (options.mode !== "client") this.set.get(id)?.clockStepped()
+    for (const { id, options } of this.all) if (isSymmetric(options.mode)) this.set.get(id)?.clockStepped()
   }
 
   /** Ends all traffic and keeps the cookies. */
   stop(): void {
     clearTimeout(this.timer)
+    this.broadcasts.stop()
+    this.tellers?.stop()
     this.sockets.closeAll()
     this.keys?.save()
   }
@@ -284,7 +316,7 @@ export class Upstreams {
   /** Clients measure against CLOCK_REALTIME as it is; symmetric peers against the served time that they are told. */
   private stamp(id: number, time: UnixTime) {
     const upstream = this.byId.get(id)
-    const isPeer = upstream !== undefined && upstream.options.mode !== "client"
+    const isPeer = upstream !== undefined && isSymmetric(upstream.options.mode)
     const correction = isPeer ? this.surroundings.correction(this.surroundings.read().monotonic) : 0
     return correctedStamp(time, correction)
   }
@@ -333,10 +365,10 @@ export class Upstreams {
 
   private mobilised(mobilised: Mobilised): void {
     const { id, host, endpoint, options } = mobilised
-    if (host === undefined) this.passive.mobilised(mobilised)
+    if (options.mode === "passive") this.passive.mobilised(mobilised)
     const { precision, frequency } = this.surroundings
     const configuration = host === undefined ? undefined : this.configured.get(host)
-    const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? null
+    const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? this.tellers?.keyId ?? null
     const tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration)
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
@@ -360,7 +392,7 @@ export class Upstreams {
     this.sockets.forget(id)
     this.keys?.forget(id)
     this.surroundings.autokey?.forget(endpoint)
-    if (upstream?.options.mode === "passive") {
+    if (upstream !== undefined && upstream.host === undefined) {
       this.passive.demobilised(demobilised)
       if (upstream.tracked.reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)
     } else if (reason === "denied" || reason === "restricted")
@@ -419,7 +451,7 @@ export class Upstreams {
 
   private measured(upstream: Upstream, sample: Sample): void {
     const { time, delay, dispersion, stratum, leap, rootDelay, rootDispersion } = sample
-    const isPeer = upstream.options.mode !== "client"
+    const isPeer = isSymmetric(upstream.options.mode)
     const { correction, added } = this.surroundings
     const middle = time - delay / 2
     const bias = upstream.configuration?.bias ?? 0

@@ -7,12 +7,12 @@ import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { describe, expect, it } from "vitest"
-import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
-import { peer, peersAvailable } from "@meridian/testkit/real-peers"
-import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
+import { peersAvailable } from "@meridian/testkit/real-peers"
+import { meridian } from "@meridian/testkit/running-node"
 import { sources, until } from "./peer-stage.ts"
-import { startClassicNtpd } from "./real-upstreams.ts"
 import { onStage, type Stage } from "./stage.ts"
+import { askClassic, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
 
 const suite = "Autokey"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
@@ -23,7 +23,6 @@ const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
 const leapLines = ["#$\t3676924800", "#@\t4291747200", "2272060800\t10", "3692217600\t37"]
 const leapHash = createHash("sha1").update(leapLines.join("").replaceAll(/\D/g, "")).digest("hex")
 const LEAP_TABLE = [...leapLines, `#h\t${leapHash.match(/.{8}/g)?.join(" ") ?? ""}`, ""].join("\n")
-const SERVER = { v4: "192.0.2.1", v6: "2001:db8::1" }
 
 interface Scheme {
   readonly name: string
@@ -67,34 +66,10 @@ const makeKeys = (stage: Stage, { trusted = [], client = [], parameters, isPriva
   return { server: theirs, client: ours, host: "bob", password: "clipw", ident }
 }
 
-const twoNetworks = (stage: Stage) => {
-  const [server, client] = [new NetworkNamespace(), new NetworkNamespace()]
-  stage.atEnd(async () => {
-    server.remove()
-    client.remove()
-  })
-  server.connect(client, [`${SERVER.v4}/24`, `${SERVER.v6}/64`], ["192.0.2.2/24", "2001:db8::2/64"])
-  return { server, client }
-}
-
 const leapTable = (stage: Stage): string => {
   const path = stage.folder.file("leap-seconds.list")
   writeFileSync(path, LEAP_TABLE)
   return path
-}
-
-const startNodeIn = async (stage: Stage, network: NetworkNamespace, lines: readonly string[]): Promise<RunningNode> => {
-  const file = stage.folder.file("node.conf")
-  writeFileSync(file, `${["workers 1", ...lines].join("\n")}\n`)
-  const node = await startNode({ args: ["--config", file], within: network.within, port: 123 })
-  stage.atFirst(() => node.stop())
-  return node
-}
-
-const startClassicIn = async (stage: Stage, network: NetworkNamespace, lines: readonly string[]): Promise<void> => {
-  const all = ["tos minsane 1 orphanwait 0", "restrict default", ...lines]
-  const running = await startClassicNtpd(stage.folder, network.name, all)
-  stage.atFirst(() => running.stop())
 }
 
 const localClock = (keys: string, digest: string, table: string): readonly string[] => [
@@ -121,12 +96,7 @@ describe.runIf(available).concurrent("classic ntpd follows a node", { timeout: S
         `crypto host ${keys.host} pw ${keys.password}${digest}`,
         `server ${address} autokey${keys.ident} iburst minpoll 3 maxpoll 3`
       ])
-      const { command, args, env } = peer("classic-ntpq")!
-      const [program = "", ...before] = [...client.within, command, ...args]
-      const ask = async (): Promise<string> => {
-        const options = { env, encoding: "utf8", stdio: "pipe" } as const
-        return execFileSync(program, [...before, "-n", "-c", "associations", "-c", "rv &1 flags", "127.0.0.1"], options)
-      }
+      const ask = async (): Promise<string> => askClassic(client, "associations", "rv &1 flags")
       const answer = await until(
         ask,
         (text) => /sys\.peer/.test(text) && isComplete(flagsIn(text), scheme),

@@ -1,10 +1,13 @@
 /** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
 import { dirname, join, resolve } from "node:path"
+import type { ManySettings } from "@meridian/config/broadcast-settings"
 import type { Settings } from "@meridian/config/settings"
 import type { PathSettings, ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
 import {
   type DisciplineConfiguration,
   type FilegenConfiguration,
+  type HearingConfiguration,
+  type ManyConfiguration,
   type ReferenceClockConfiguration,
   type StatisticsName,
   statisticsNames,
@@ -80,6 +83,36 @@ const referenceClock = (clock: ReferenceClockSettings): readonly ReferenceClockC
   ]
 }
 
+const many = (line: ManySettings, listening: number): ManyConfiguration => ({
+  address: line.address,
+  port: listening,
+  keyId: line.key ?? null,
+  autokey: line.autokey === undefined ? null : { ident: line.autokey.ident ?? null },
+  hops: line.hops,
+  minpoll: line.minPoll,
+  maxpoll: line.maxPoll,
+  version: line.version,
+  iburst: line.iburst,
+  prefer: line.prefer
+})
+
+/** Each is a vote, as a peer that no line names is. */
+const MOST_BROADCAST_SERVERS = 16
+
+const hearing = ({ broadcast, discipline, port, keys }: Settings): HearingConfiguration | null => {
+  const { hearsBroadcasts, groups, delay } = broadcast
+  if (!hearsBroadcasts.value && groups.length === 0) return null
+  return {
+    port: port.value,
+    broadcasts: hearsBroadcasts.value,
+    groups: [...new Set(groups.map(({ value }) => value))],
+    authenticated: discipline.flags.auth.value,
+    keys: keys.file.value === undefined ? [] : keys.trusted.map(({ value }) => value),
+    delay: delay.value ?? null,
+    most: MOST_BROADCAST_SERVERS
+  }
+}
+
 const isKnownStatistic = (name: string): name is StatisticsName => (statisticsNames as readonly string[]).includes(name)
 
 const statistics = ({ discipline }: Settings): readonly FilegenConfiguration[] =>
@@ -137,6 +170,9 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
     leapSmearSeconds: discipline.leapSmearSeconds.value,
     serving: settings.listen.map(({ value }) => ({ address: value.text, port: settings.port.value })),
     passivePeers: peerKeys.length === 0 ? 0 : settings.passivePeers.value,
-    passiveKeys: peerKeys
+    passiveKeys: peerKeys,
+    telling: settings.broadcast.broadcasts.map(({ value }) => many(value, settings.port.value)),
+    hearing: hearing(settings),
+    seeking: settings.broadcast.manycasts.map(({ value }) => many(value, settings.port.value))
   }
 }

@@ -44,7 +44,7 @@ const states: Readonly<Record<string, number>> = {
   outlier: 5,
   excess: 5
 }
-const modes = { client: 0, active: 1, passive: 1, clock: 2 } as const
+const modes = { client: 0, active: 1, passive: 1, broadcast: 0, clock: 2 } as const
 
 const ago = (seconds: number | null): number => (seconds === null ? NEVER : Math.max(0, Math.round(seconds)))
 

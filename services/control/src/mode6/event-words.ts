@@ -156,7 +156,7 @@ export class EventWords {
     const { event, count } = this.#peers.get(keyOf(source)) ?? nothing
     const authenticates = source.authentication.kind !== "none"
     const status =
-      (source.mode === "passive" ? 0 : 0x80) |
+      (source.mode === "passive" || source.mode === "broadcast" ? 0 : 0x80) |
       (authenticates ? 0x40 : 0) |
       (authenticates && isReachable(source) ? 0x20 : 0) |
       (isReachable(source) ? 0x10 : 0) |

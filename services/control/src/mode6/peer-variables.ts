@@ -21,7 +21,7 @@ const EMPTY = { offset: 0, delay: 0, dispersion: 16 }
 const isClock = ({ source }: Peer): boolean => source.mode === "clock"
 
 /** What ntpd has for modes: ours is what we ask as, theirs what they answer as. */
-const ourModes = { client: 3, active: 1, passive: 2, clock: 3 } as const
+const ourModes = { client: 3, active: 1, passive: 2, broadcast: 6, clock: 3 } as const
 
 const filter = (pick: (stage: typeof EMPTY) => number): PeerVariable => {
   return ({ detail }) =>

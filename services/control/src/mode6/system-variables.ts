@@ -16,7 +16,7 @@ const followed = ({ snapshot }: ControlView) => snapshot.sources.find(({ verdict
 const distance = ({ snapshot }: ControlView): number =>
   snapshot.status.clock.rootDelay / 2 + snapshot.status.clock.rootDispersion
 
-const modes = { client: 3, active: 1, passive: 2, clock: 3 } as const
+const modes = { client: 3, active: 1, passive: 2, broadcast: 6, clock: 3 } as const
 
 const clockVariables: Readonly<Record<string, Variable>> = {
   leap: ({ snapshot }) => whole(snapshot.status.clock.leap),

@@ -1,0 +1,134 @@
+/** The rows of broadcast, multicast and manycast (RFC 5905 §3.1), as classic ntpd's page ntp.conf(5) has them. */
+import { parseAddress } from "./address.ts"
+import { keyId } from "./authentication-types.ts"
+import { keyOwner } from "./autokey-directives.ts"
+import { any, type Directive, one, optional, rest, row } from "./directive.ts"
+import { accepted, decimalNumber, oneOf, refused, type ValueType, wholeNumber } from "./value-types.ts"
+
+/** The group that IANA gave to NTP. */
+export const NTP_GROUP = "224.0.1.1"
+
+/** Whether an address is a multicast group's. */
+export const isGroupAddress = (address: string): boolean =>
+  !address.includes(":") ? /^2(2[4-9]|3\d)\./.test(address) : /^ff/i.test(address)
+
+const group: ValueType<string> = {
+  syntax: "GROUP",
+  expected: `a multicast address such as ${NTP_GROUP} or ff05::101`,
+  parse: (word) => {
+    const address = parseAddress(word)
+    return address !== undefined && isGroupAddress(address.text) ? accepted(address.text) : refused
+  },
+  write: String
+}
+
+const many: ValueType<string> = {
+  syntax: "ADDRESS",
+  expected: "a numeric address: a network's broadcast address, or a multicast group",
+  parse: (word) => {
+    const address = parseAddress(word)
+    return address === undefined ? refused : accepted(address.text)
+  },
+  write: String
+}
+
+const pollExponent = wholeNumber("LOG2_SECONDS", 0, 17)
+const family = optional(oneOf("-4", "-6"))
+
+export const broadcastDirective = row({
+  name: "broadcast",
+  operands: { family, address: one(many) },
+  options: {
+    autokey: "switch",
+    iburst: "switch",
+    prefer: "switch",
+    xleave: "switch",
+    ident: keyOwner("GROUP", "a group's name"),
+    key: keyId,
+    maxpoll: pollExponent,
+    minpoll: pollExponent,
+    ttl: wholeNumber("HOPS", 0, 255),
+    version: wholeNumber("N", 1, 4)
+  },
+  repeatable: true,
+  default: "none",
+  meaning:
+    "Tells the time to a network's broadcast address or to a multicast group, every 2^minpoll seconds while this node is synchronised; multicasts go HOPS routers far.",
+  documented: "ntp.conf(5) of ntp",
+  reload: "clock",
+  actedOn: "partly"
+})
+
+export const broadcastclientDirective = row({
+  name: "broadcastclient",
+  operands: {},
+  options: { novolley: "switch" },
+  default: "off",
+  meaning:
+    "Follows servers that tell the time to the broadcast addresses of this machine's networks, under a key that `trustedkey` names or by Autokey, and without either only after `disable auth`; a few exchanges with each measure the delay.",
+  documented: "ntp.conf(5) of ntp",
+  reload: "clock"
+})
+
+export const multicastclientDirective = row({
+  name: "multicastclient",
+  operands: { groups: any(group) },
+  repeatable: true,
+  default: `off; ${NTP_GROUP} where no group is named`,
+  meaning: "As `broadcastclient`, for servers that tell the time to these multicast groups.",
+  documented: "ntp.conf(5) of ntp",
+  reload: "clock"
+})
+
+export const broadcastdelayDirective = row({
+  name: "broadcastdelay",
+  operands: { seconds: one(decimalNumber("SECONDS", "seconds", 0, 1)) },
+  default: "measured",
+  meaning:
+    "The round trip to broadcast servers, seconds; with it nothing is asked of them, and so nothing is measured.",
+  documented: "ntp.conf(5) of ntp",
+  reload: "clock"
+})
+
+export const manycastserverDirective = row({
+  name: "manycastserver",
+  operands: { groups: rest(group) },
+  repeatable: true,
+  default: "off",
+  meaning:
+    "Answers clients that look for servers at these multicast groups, under a trusted key or by Autokey, and without either only after `disable auth`.",
+  documented: "ntp.conf(5) of ntp",
+  reload: "restart"
+})
+
+export const manycastclientDirective = row({
+  name: "manycastclient",
+  operands: { family, address: one(many) },
+  options: {
+    autokey: "switch",
+    iburst: "switch",
+    prefer: "switch",
+    ident: keyOwner("GROUP", "a group's name"),
+    key: keyId,
+    maxpoll: pollExponent,
+    minpoll: pollExponent,
+    ttl: wholeNumber("HOPS", 0, 255),
+    version: wholeNumber("N", 1, 4)
+  },
+  repeatable: true,
+  default: "none",
+  meaning:
+    "Looks for servers at a multicast group, ever further away up to HOPS routers, and asks those that answer, as many as `tos maxclock` allows.",
+  documented: "ntp.conf(5) of ntp",
+  reload: "clock",
+  actedOn: "partly"
+})
+
+export const BROADCAST_DIRECTIVES: readonly Directive[] = [
+  broadcastDirective,
+  broadcastclientDirective,
+  multicastclientDirective,
+  broadcastdelayDirective,
+  manycastserverDirective,
+  manycastclientDirective
+]
