@@ -176,7 +176,7 @@ describe("the port", () => {
 
 describe("diagnostics", () => {
   it("stand in the order of the lines, those of included files at their place", () => {
-    const lines = ["trustedkey 1", "includefile g", "fudge 127.127.28.0 refid X", "broadcastclient", "server a preempt"]
+    const lines = ["trustedkey 1", "includefile g", "fudge 127.127.28.0 refid X", "calldelay 1", "server a preempt"]
     const { diagnostics } = load(lines.join("\n"), { g: "setvar x=1\nserver b key 3" })
     expect(diagnostics.map(({ file, line }) => `${file}:${line}`)).toEqual(["f:1", "g:1", "g:2", "f:3", "f:4", "f:5"])
   })

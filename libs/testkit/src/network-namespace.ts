@@ -50,7 +50,16 @@ export class NetworkNamespace {
     for (const [name, device, own] of sides) {
       // An IPv6 address is in use at once, without asking whether somebody else has it; IPv4's networks have their broadcast address.
       for (const address of own)
-        ip("-n", name, "address", "add", address, "dev", device, ...(address.includes(":") ? ["nodad"] : ["broadcast", "+"]))
+        ip(
+          "-n",
+          name,
+          "address",
+          "add",
+          address,
+          "dev",
+          device,
+          ...(address.includes(":") ? ["nodad"] : ["broadcast", "+"])
+        )
       ip("-n", name, "link", "set", device, "up")
       if (own.some((address) => !address.includes(":")))
         ip("-n", name, "route", "replace", "224.0.0.0/4", "dev", device)
