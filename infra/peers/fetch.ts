@@ -1,6 +1,7 @@
 /**
- * Fetches the real peers that the tests talk to (chrony, NTPsec, classic ntp, ntpd-rs, nats-server, Samba, BIRD, ExaBGP, FRR) as Debian packages,
- * unpacked below .meridian/peers. Nothing is installed and no daemon starts. On a system without Debian's tools it says
+ * Fetches the real peers that the tests talk to (chrony, NTPsec, classic ntp, ntpd-rs, nats-server, Samba, BIRD, ExaBGP, FRR),
+ * Prometheus and a headless Chromium as Debian packages, unpacked below .meridian/peers. Nothing is installed and no daemon
+ * starts. On a system without Debian's tools it says
  * so and succeeds: the interop suites then skip themselves and say why.
  */
 import { spawnSync } from "node:child_process"
@@ -32,6 +33,7 @@ if (missing.length > 0) {
   })
   if (result.status !== 0) console.error("peers: could not fetch them: the tests with real peers will be skipped")
   fetchSamba()
+  fetchObservers()
 }
 
 /** A domain controller, in a folder that only root can enter as its own root. */
@@ -43,4 +45,14 @@ function fetchSamba(): void {
     stdio: ["ignore", "inherit", "inherit"]
   })
   if (status !== 0) console.error("peers: Samba could not be had: its tests will be skipped")
+}
+
+/** Prometheus, and a Chromium where the machine has none. */
+function fetchObservers(): void {
+  if (!existsSync(join(target, "prometheus/.complete")))
+    console.error("peers: fetching Prometheus, and Chromium where there is none, up to a minute …")
+  const { status } = spawnSync("bash", [join(import.meta.dirname, "fetch-observers.sh"), target], {
+    stdio: ["ignore", "inherit", "inherit"]
+  })
+  if (status !== 0) console.error("peers: Prometheus or Chromium could not be had: their tests will be skipped")
 }

@@ -226,11 +226,12 @@ describe("the page", () => {
     expect(headers["content-security-policy"]).toContain("default-src 'none'; script-src 'self'; style-src 'self'")
     // Inline styles and scripts would be refused by the policy.
     expect(body).not.toMatch(/ style=| on[a-z]+=|<style|<script(?! type="module" src="\/page\.js"><\/script>)|https?:/)
-    const asked = ["/page.css", "/page.js", "/plots.js", "/rows.js"]
+    const asked = ["page.css", "page.js", "plots.js", "rows.js", "acts.js"].map((name) => `/${name}`)
+    asked.push("/event-log.js", "/history-view.js", "/keys-view.js", "/node-api.js")
     const files = await Promise.all(asked.map((path) => ask(port, path)))
     for (const { status, body: text } of files) {
       expect(status).toBe(200)
-      expect(text.replace("http://www.w3.org/2000/svg", "")).not.toMatch(/innerHTML|eval\(|https?:\/\//)
+      expect(text.replaceAll("http://www.w3.org/2000/svg", "")).not.toMatch(/innerHTML|eval\(|https?:\/\//)
       for (const [, imported] of text.matchAll(/ from "([^"]+)"/g)) expect(asked).toContain(imported)
     }
     expect(files.reduce((sum, { body: text }) => sum + text.length, body.length)).toBeLessThan(150_000)

@@ -17,6 +17,11 @@ const TYPES: Readonly<Record<string, string>> = {
 const places: Readonly<Record<string, string>> = {
   "/": "index.html",
   "/page.css": "page.css",
+  "/acts.js": "acts.js",
+  "/event-log.js": "event-log.js",
+  "/history-view.js": "history-view.js",
+  "/keys-view.js": "keys-view.js",
+  "/node-api.js": "node-api.js",
   "/page.js": "page.js",
   "/plots.js": "plots.js",
   "/rows.js": "rows.js"

@@ -1,9 +1,14 @@
 /** The page: one stream of pictures, five views of it. */
+import { learnOperator, mayAct, proposal, startActs } from "/acts.js"
+import { knownEvents, readEvents } from "/event-log.js"
+import { openHistory, showMarks, startHistory } from "/history-view.js"
+import { showKeys } from "/keys-view.js"
+import { ask, headers } from "/node-api.js"
 import { movingPlot } from "/plots.js"
-import { age, bytes, count, fillFacts, fillTable, seconds, utc } from "/rows.js"
+import { age, both, bytes, count, fillFacts, fillTable, seconds, utc } from "/rows.js"
 
 const RETRY_MS = 2_000
-const CLUSTER_MS = 2_000
+const CLUSTER_MS = 1_000
 const views = ["clock", "traffic", "keys", "fleet", "history"]
 const element = (id) => document.getElementById(id)
 const rate = (value) => `${count(Math.round(value))}/s`
@@ -13,11 +18,6 @@ const offsets = movingPlot(element("offset-plot"), "Offset of the followed sourc
   least: 1e-6
 })
 const rates = movingPlot(element("rate-plot"), "Replies a second", rate, { isCentred: false, least: 10 })
-
-const headers = () => {
-  const token = sessionStorage.getItem("token")
-  return token === null ? {} : { authorization: `Bearer ${token}` }
-}
 
 const say = (text, kind) => {
   const state = element("state")
@@ -33,6 +33,7 @@ const showClock = ({ status, tracking, sources }) => {
   fillFacts("clock-facts", [
     ["Follows", tracking?.systemPeer ?? clock.source],
     ["Why", followed?.reason ?? tracking?.state],
+    ["Since", followedSince],
     ["Stratum", clock.stratum],
     ["Claimed bound", seconds(bound)],
     ["System clock is off by", seconds(tracking?.offset ?? Number.NaN)],
@@ -106,6 +107,18 @@ const showTraffic = ({ status, clients }) => {
     ],
     workers
   )
+  const bins = totals.batchSizes.map((number, bin) => [2 ** bin, number]).filter(([, number]) => number > 0)
+  const batches = bins.reduce((sum, [, number]) => sum + number, 0)
+  fillTable(
+    "batches",
+    "Batches: how many requests one receive call found waiting",
+    [
+      ["Requests", ([least]) => (least === 1 || least === 64 ? least : `${least} to ${2 * least - 1}`), true],
+      ["Batches", ([, number]) => count(number), true],
+      ["Share", ([, number]) => `${((100 * number) / batches).toFixed(1)} %`, true]
+    ],
+    bins
+  )
   fillTable(
     "clients",
     "Loudest clients",
@@ -121,15 +134,7 @@ const showTraffic = ({ status, clients }) => {
   )
 }
 
-const generationColumns = [
-  ["Generation", ({ generation }) => generation],
-  ["State", ({ status }) => status],
-  ["From", ({ activation }) => utc(activation)],
-  ["Until", ({ retirement }) => utc(retirement)],
-  ["Event", ({ event }) => event]
-]
-
-const showKeys = ({ status }) => {
+const showCertificates = ({ status }) => {
   const own = [
     ...new Map(status.ntsKe.flatMap((one) => one.certificates).map((one) => [one.fingerprint, one])).values()
   ]
@@ -145,28 +150,44 @@ const showKeys = ({ status }) => {
   )
 }
 
-const showCluster = (cluster) => {
-  fillTable("generations", "NTS master keys", generationColumns, cluster.ntsKeys)
+const stateOf = ({ drained, ready, live, reason }) =>
+  !live ? "not heard" : drained ? "drained" : ready ? "ready" : `not ready: ${reason}`
+
+const showFleet = (cluster) => {
   fillFacts("fleet-facts", [
     ["Leader", cluster.leader ?? "none"],
     ["Term", cluster.term],
     ["Log", cluster.log.adapter ?? "out of reach"],
-    ["Behind by", `${count(Math.max(0, cluster.log.lastSeq - cluster.log.foldedSeq))} events`]
+    ["This node is behind by", `${count(Math.max(0, cluster.log.lastSeq - cluster.log.foldedSeq))} events`],
+    ["Put aside", count(cluster.log.quarantined)]
   ])
+  const act = ({ node, drained }) => proposal(drained ? "/cluster/undrain" : "/cluster/drain", { node })
   fillTable(
     "members",
     "Members",
     [
-      ["Node", ({ node }) => node],
+      ["Node", ({ node }) => (node === cluster.leader ? `${node}, leads` : node)],
       ["Version", ({ version }) => version],
-      ["State", ({ drained, ready, reason }) => (drained ? "drained" : ready ? "ready" : `not ready: ${reason}`)],
+      ["State", stateOf],
       ["Synchronised", ({ health }) => (health === null ? "–" : health.synchronised ? "yes" : "no")],
+      ["Follows", ({ node }) => cluster.clocks.find((clock) => clock.node === node)?.peer],
       ["Workers", ({ health }) => health?.workers, true],
       ["NTS generation", ({ health }) => health?.ntsGeneration, true],
-      ["Heard", ({ heard }) => utc(heard)]
+      ["Symmetric set", ({ health }) => health?.symmetricSet, true],
+      ["Heard", ({ heard }) => utc(heard)],
+      ...(mayAct() ? [["Act", act]] : [])
     ],
     cluster.members
   )
+}
+
+/** Since when somebody is followed, by the event that says so. */
+let followedSince = "–"
+
+const learnFollowed = ({ node, clocks }, events) => {
+  const own = clocks.find((clock) => clock.node === node)
+  const event = events.findLast(({ id }) => id === own?.event)
+  followedSince = event === undefined ? "–" : `${both(event.time)}, event ${event.id}`
 }
 
 const show = (picture) => {
@@ -177,14 +198,21 @@ const show = (picture) => {
   element("times").textContent = `${utc(at)} · ${new Date(at * 1e3).toLocaleString()} here · up ${age(status.uptime)}`
   showClock(picture)
   showTraffic(picture)
-  showKeys(picture)
+  showCertificates(picture)
 }
+
+let stream = new AbortController()
 
 /** Reads events until the stream ends. fetch and not EventSource, which can bring no token. */
 const follow = async () => {
-  const response = await fetch("/api/v1/events", { headers: headers() })
-  element("access").hidden = response.status !== 401
+  stream = new AbortController()
+  const response = await fetch("/api/v1/events", { headers: headers(), signal: stream.signal })
+  if (response.status === 401) {
+    element("access").hidden = false
+    element("access-words").textContent = "Token of this node"
+  }
   if (!response.ok) throw new Error(response.status === 401 ? "a token is needed" : `refused with ${response.status}`)
+  void askForCluster()
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
   let text = ""
   for (;;) {
@@ -199,73 +227,56 @@ const follow = async () => {
   }
 }
 
+let retry
+
 const followForEver = () =>
   follow().catch((error) => {
-    say(`no figures: ${error.message}`, "bad")
-    setTimeout(() => void followForEver(), RETRY_MS)
+    if (error.name !== "AbortError") say(`no figures: ${error.message}`, "bad")
+    clearTimeout(retry)
+    retry = setTimeout(() => void followForEver(), error.name === "AbortError" ? 0 : RETRY_MS)
   })
-
-const ask = async (path) => {
-  const response = await fetch(path, { headers: headers() })
-  const answer = await response.json()
-  if (!response.ok) throw new Error(answer.error?.message ?? `refused with ${response.status}`)
-  return answer
-}
 
 const current = () => (views.includes(location.hash.slice(1)) ? location.hash.slice(1) : "clock")
 
-const askForCluster = async () => {
-  if (["keys", "fleet"].includes(current()) && !document.hidden)
-    await ask("/api/v1/cluster").then(showCluster, (error) => fillFacts("fleet-facts", [["Cluster", error.message]]))
-}
+let isAsking = false
 
-const explain = async (event) => {
-  event.preventDefault()
-  const at = element("at").value
-  element("moment-state").textContent = "asking"
+/** The cluster and what is new in the log, for the views that show them. */
+const askForCluster = async () => {
+  if (isAsking || document.hidden || current() === "traffic") return
+  isAsking = true
   try {
-    const found = await ask(`/api/v1/explain${at === "" ? "" : `?at=${encodeURIComponent(`${at}Z`)}`}`)
-    element("moment-state").textContent = `At ${utc(found.at)}${found.future ? ", which is still to come" : ""}`
-    fillFacts("moment-facts", [
-      ["Leader", found.leader === null ? "none" : `${found.leader.node}, term ${found.leader.term}`],
-      ["Since event", found.leader?.event]
-    ])
-    fillTable("moment-keys", "NTS master keys then", generationColumns, found.generations)
-    fillTable(
-      "moment-clocks",
-      "Clocks then",
-      [
-        ["Node", ({ node }) => node],
-        ["Followed", ({ peer }) => peer ?? "nobody"],
-        ["Why", ({ reason }) => reason],
-        ["Holdover", ({ holdover }) => (holdover ? "yes" : "no")],
-        ["Event", ({ event }) => event]
-      ],
-      found.clocks
-    )
+    const [cluster, events] = await Promise.all([ask("/api/v1/cluster"), readEvents()])
+    showKeys(cluster, events)
+    showFleet(cluster)
+    showMarks(events)
+    learnFollowed(cluster, events)
   } catch (error) {
-    element("moment-state").textContent = error.message
+    fillFacts("fleet-facts", [["Cluster", error.message]])
+    showMarks(knownEvents())
+  } finally {
+    isAsking = false
   }
 }
 
 const turn = () => {
+  element("act-state").textContent = ""
   const view = current()
   for (const name of views) element(name).hidden = name !== view
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${view}`) link.setAttribute("aria-current", "page")
     else link.removeAttribute("aria-current")
   }
+  if (view === "history") openHistory()
   void askForCluster()
 }
 
-element("access").addEventListener("submit", (event) => {
-  event.preventDefault()
-  sessionStorage.setItem("token", element("token").value)
-  element("access").hidden = true
-})
-element("moment").addEventListener("submit", (event) => void explain(event))
-element("at").value = new Date().toISOString().slice(0, 19)
+startActs(
+  () => void askForCluster(),
+  () => stream.abort()
+)
+startHistory()
 addEventListener("hashchange", turn)
 setInterval(() => void askForCluster(), CLUSTER_MS)
 turn()
+void learnOperator()
 void followForEver()

@@ -2,6 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg"
 const MOST_POINTS = 600
+/** What the width stands for at first. */
+const LEAST_POINTS = 60
 const [WIDTH, HEIGHT] = [600, 100]
 
 const shape = (name, attributes) => {
@@ -29,8 +31,8 @@ export const movingPlot = (figure, name, write, { isCentred, least }) => {
       if (points.length > MOST_POINTS) points.shift()
       const known = points.filter((point) => Number.isFinite(point.value))
       const most = Math.max(least, ...known.map((point) => Math.max(Math.abs(point.value), point.bound ?? 0))) * 1.05
-      const x = (place) =>
-        (place * WIDTH) / (MOST_POINTS - 1) + WIDTH - ((points.length - 1) * WIDTH) / (MOST_POINTS - 1)
+      const span = Math.max(LEAST_POINTS, points.length)
+      const x = (place) => ((place - points.length + 1) * WIDTH) / (span - 1) + WIDTH
       const y = (height) =>
         isCentred ? HEIGHT / 2 - (height / most) * (HEIGHT / 2) : HEIGHT - (height / most) * HEIGHT
       const path = (of) => {

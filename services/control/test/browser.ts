@@ -1,0 +1,52 @@
+/** A real Chromium: the system's, or the one that infra/peers has fetched. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { peersFolder } from "@meridian/testkit/real-peers"
+import { type Browser, chromium } from "playwright-core"
+
+const SYSTEM = ["/usr/bin/chromium", "/usr/bin/chromium-headless-shell"]
+
+interface Program {
+  readonly executablePath: string
+  readonly env: Record<string, string>
+}
+
+/** Its libraries lie beside a fetched one: nothing is installed. */
+const found = (): Program | undefined => {
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  )
+  const installed = SYSTEM.find((path) => existsSync(path))
+  if (installed !== undefined) return { executablePath: installed, env }
+  const folder = join(peersFolder(), "chromium")
+  const fetched = join(folder, "usr/lib/chromium/chromium-headless-shell")
+  if (!existsSync(fetched)) return undefined
+  const libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"].flatMap((name) =>
+    ["usr/lib", "lib"].map((place) => join(folder, place, name))
+  )
+  return {
+    executablePath: fetched,
+    env: {
+      ...env,
+      LD_LIBRARY_PATH: libraries.filter((path) => existsSync(path)).join(":"),
+      FONTCONFIG_FILE: join(folder, "etc/fonts/fonts.conf"),
+      FONTCONFIG_SYSROOT: folder
+    }
+  }
+}
+
+/** Whether there is one; says on standard error why the suite is skipped where there is not. */
+export const browserAvailable = (suite: string): boolean => {
+  if (found() !== undefined) return true
+  process.stderr.write(
+    `${suite}: skipped, no Chromium in /usr/bin or below ${peersFolder()} (apt-get install chromium, or node infra/peers/fetch.ts)\n`
+  )
+  return false
+}
+
+/** Root may not use Chromium's own sandbox; what is shown here comes from our own node. */
+export const startBrowser = (): Promise<Browser> => {
+  const program = found()
+  if (program === undefined) throw new Error("there is no Chromium")
+  return chromium.launch({ ...program, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] })
+}
