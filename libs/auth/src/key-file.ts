@@ -94,6 +94,11 @@ const parseLine = (line: string, report: Report): SymmetricKey | undefined => {
   if (keyWord === undefined) return fail(`key ${id}: expected a key after the type, found none`)
   if (algorithm.name === "MD5" && !/^MD5?$/i.test(typeWord))
     report("warning", `key ${id}: the type is unknown and taken for MD5, because it begins with M`)
+  if (/^[^#]*[^#\s]#/.test(line))
+    report(
+      "warning",
+      `key ${id}: the key ends at the '#' in it, as ntpd reads it; chrony takes it as a part of the key`
+    )
   if (extra !== undefined) report("warning", `key ${id}: what follows the key is ignored`)
   const bytes = keyBytes(id, keyWord, report)
   return bytes === undefined ? undefined : makeKey(id, algorithm, bytes, report)
@@ -148,6 +153,25 @@ export const formatChronyKeyFile = (table: KeyTable): string =>
     .flatMap((key) => {
       const type = chronyTypes[key.algorithm.name]
       return type === undefined ? [] : `${key.id} ${type} HEX:${hexadecimal(key.secret)}\n`
+    })
+    .join("")
+
+/**
+ * One file for ntpd and chronyd, which skip the lines of a type they do not know. No word for AES-128 is known to both, so such
+ * a key stands there twice, for chrony first: of two lines with one number ntpq takes the last. A key that is no text would
+ * have to be `HEX:…` for chrony, which ends ntpq, and gets a comment in place of that line.
+ */
+export const formatSharedKeyFile = (table: KeyTable): string =>
+  table.keys
+    .map((key) => {
+      const lines = formatKeyFile(KeyTable.of([key]))
+      if (key.algorithm.name !== "AES-128") return lines
+      const text = keyText(key)
+      const forChrony =
+        text.length <= LONGEST_TEXT_KEY
+          ? `${key.id} AES128 ${text}`
+          : `# in a file for chrony alone: ${key.id} AES128 HEX:${text}`
+      return `${forChrony}\n${lines}`
     })
     .join("")
 

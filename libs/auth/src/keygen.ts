@@ -63,8 +63,11 @@ export const generateKeyFile = (order: KeyFileOrder): GeneratedKeyFile => {
   }
 }
 
-/** Characters drawn evenly: a byte past the largest multiple of their number is drawn again. */
-const printableKey = (fillRandom: KeyFileOrder["fillRandom"]): Uint8Array => {
+/**
+ * Sixteen printable bytes without `#`, which every reader takes as text. Characters are drawn evenly: a byte past the largest
+ * multiple of their number is drawn again.
+ */
+export const printableKey = (fillRandom: KeyFileOrder["fillRandom"]): Uint8Array => {
   const characters = LAST_CHARACTER - FIRST_CHARACTER + 1
   const limit = 256 - (256 % characters)
   const key = new Uint8Array(KEY_BYTES)

@@ -2,7 +2,13 @@ import { inspect } from "node:util"
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { formatChronyKeyFile, formatKeyFile, parseKeyFile, parseTrustedKeys } from "../src/key-file.ts"
+import {
+  formatChronyKeyFile,
+  formatKeyFile,
+  formatSharedKeyFile,
+  parseKeyFile,
+  parseTrustedKeys
+} from "../src/key-file.ts"
 import { InvalidKey, KeyTable, SymmetricKey } from "../src/key-table.ts"
 import { macAlgorithm, macAlgorithmNames, macAlgorithms } from "../src/mac-algorithms.ts"
 
@@ -48,8 +54,11 @@ describe("a key file", () => {
     expect(parse(text).problems).toEqual([])
   })
 
-  it("ends a key at #, as every reader does", () => {
-    expect(only("1 MD5 abc#def").secret).toEqual(ascii("abc"))
+  it("ends a key at #, as ntpd does, and says so, since chrony does not", () => {
+    expect(parse("1 MD5 abc#def").table.get(1)?.secret).toEqual(ascii("abc"))
+    expect(parse("1 MD5 abc#def").problems.map(({ message }) => message)).toEqual([
+      "/etc/ntp.keys:1: key 1: the key ends at the '#' in it, as ntpd reads it; chrony takes it as a part of the key"
+    ])
   })
 
   it.each([
@@ -191,6 +200,19 @@ describe("formatting a table", () => {
     const key = new SymmetricKey(4, macAlgorithms.MD5, Uint8Array.of(1, 2, 3))
     expect(() => formatKeyFile(KeyTable.of([key]))).toThrow(InvalidKey)
   })
+})
+
+it("a file for ntpd and chronyd has AES-128 under both words, and what chrony would need alone as a comment", () => {
+  const text = formatSharedKeyFile(parse(`1 SHA1 abc\n2 AES 0123456789abcdef\n3 AES ${"ab".repeat(16)}`).table)
+  expect(text.split("\n")).toEqual([
+    " 1 SHA1 abc",
+    "2 AES128 0123456789abcdef",
+    " 2 AES 0123456789abcdef",
+    `# in a file for chrony alone: 3 AES128 HEX:${"ab".repeat(16)}`,
+    ` 3 AES ${"ab".repeat(16)}`,
+    ""
+  ])
+  expect(parse(text).problems).toEqual([])
 })
 
 it("chrony's format marks hexadecimal and leaves out what chrony does not have", () => {

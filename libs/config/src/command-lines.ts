@@ -124,8 +124,11 @@ export const queryCommand = defineFlags({
 export const configCheckCommand = defineFlags({
   command: "meridian config check",
   meaning:
-    "Reads a configuration file, reports what is wrong with it and shows every effective setting with its origin.",
-  flags: { json },
+    "Reads a configuration file, reports what is wrong with it and with the files that it names, and shows every effective setting with its origin. Exit codes: 0 nothing stands in the way, 2 it cannot be used, 3 it can, but not all files that it names.",
+  flags: {
+    user: valueFlag(userDirective.operands.user.type, "Who the node will run as, as `meridian up --user`."),
+    json
+  },
   positional: { name: "FILE", meaning: "Configuration file to check.", least: 1, most: 1 }
 })
 

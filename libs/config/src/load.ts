@@ -22,6 +22,8 @@ export interface Loaded {
   readonly files: readonly string[]
   /** Files that lines include and that are not there. */
   readonly missing: readonly string[]
+  /** Where a line stands in the text as a whole, included files in place of their line; -1 for what is no line. */
+  readonly positionOf: (location: { readonly file: string; readonly line: number }) => number
 }
 
 const NOTHING: Configuration = {
@@ -43,12 +45,12 @@ export const loadSettings = ({ file, readFile, overrides, machine }: LoadInput):
   const diagnostics = [...parsed.diagnostics, ...together].toSorted(
     (a, b) => parsed.positionOf(a) - parsed.positionOf(b)
   )
-  const { files, missing } = parsed
-  return { settings: effective.settings, usable: !diagnostics.some(isError), diagnostics, files, missing }
+  const { files, missing, positionOf } = parsed
+  return { settings: effective.settings, usable: !diagnostics.some(isError), diagnostics, files, missing, positionOf }
 }
 
 /** What `config check --json` prints: plain data. */
-export const checkReport = ({ settings, usable, diagnostics, files }: Loaded) => ({
+export const checkReport = ({ settings, usable, diagnostics, files }: Omit<Loaded, "positionOf" | "missing">) => ({
   ok: usable,
   files,
   diagnostics: diagnostics.map(({ severity, file, line, column, message }) => ({

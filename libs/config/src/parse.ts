@@ -42,8 +42,8 @@ export interface Configuration {
   readonly missing: readonly string[]
   /** Directives of which a line has an error. */
   readonly failed: ReadonlySet<string>
-  /** Where a line stands in the text as a whole, included files in place of their line. */
-  readonly positionOf: (location: Location) => number
+  /** Where a line stands in the text as a whole, included files in place of their line; -1 for what is no line. */
+  readonly positionOf: (location: { readonly file: string; readonly line: number }) => number
 }
 
 /** Reads `path` and all that it includes. Never throws; what cannot be read is a diagnostic. */

@@ -1,10 +1,17 @@
-/** `meridian config check FILE [--json]`, `config show` and `config reference`. Exit codes: 0 usable, 1 no node to be shown, 2 not usable. */
+/**
+ * `meridian config check FILE [--user NAME] [--json]`, `config show` and `config reference`. Exit codes: 0 usable, 1 no node to be
+ * shown, 2 not usable, 3 usable but for files that it names.
+ */
 import { configCheckCommand } from "@meridian/config/command-lines"
-import { formatDiagnostics } from "@meridian/config/diagnostic"
+import { formatDiagnostics, type Location } from "@meridian/config/diagnostic"
 import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
-import { checkReport, loadSettings } from "@meridian/config/load"
+import { checkReport, type Loaded, loadSettings } from "@meridian/config/load"
 import { renderReferenceText } from "@meridian/config/reference"
 import { describeOrigin, describeSettings } from "@meridian/config/rendering"
+import { NTP_PORT, type Settings } from "@meridian/config/settings"
+import type { Origin } from "@meridian/config/sourced"
+import { NoSuchIdentity, resolveIdentity } from "@meridian/system/identity"
+import { checkNamedFiles, type FileRemark } from "./named-files.ts"
 import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
 import { NodeUnreachable } from "./status.ts"
 import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
@@ -66,29 +73,92 @@ export const checkConfiguration = async (programRoot: string, args: readonly str
     return 0
   }
   const file = parsed.value.positionals[0] ?? ""
+  const { user, json } = parsed.value.values
   const loaded = loadSettings({
     file,
     readFile: readConfigurationFile,
-    overrides: {},
+    overrides: { user },
     machine: thisMachine()
   })
-  const { usable, diagnostics, settings } = loaded
-  if (parsed.value.values.json) {
-    process.stdout.write(`${JSON.stringify({ file, ...checkReport(loaded) }, null, 2)}\n`)
-    return usable ? 0 : 2
+  const { usable, settings } = loaded
+  const remarks = usable ? namedFileRemarks(loaded) : []
+  if (typeof remarks === "string") {
+    process.stderr.write(`meridian config check: ${remarks}\n`)
+    return 2
+  }
+  const isWhole = !remarks.some(({ unusable }) => unusable)
+  const code = !usable ? 2 : isWhole ? 0 : 3
+  const { positionOf } = loaded
+  const diagnostics = [...loaded.diagnostics, ...remarks].toSorted((a, b) => positionOf(a) - positionOf(b))
+  if (json) {
+    const report = { file, ...checkReport({ ...loaded, diagnostics }), filesOk: isWhole }
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    return code
   }
   const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
   if (diagnostics.length > 0) process.stderr.write(`${formatDiagnostics(diagnostics, { colour })}\n`)
-  const lines = usable ? describeSettings(settings) : []
-  const width = Math.max(0, ...lines.map(({ directive }) => directive.length))
-  for (const { directive, value, origin } of lines)
-    process.stdout.write(`${directive.padEnd(width)} ${(value ?? "(not set)").padEnd(30)} ${describeOrigin(origin)}\n`)
-  if (
-    lines.some(
-      ({ directive, value, origin }) => directive === "server" && value === "127.127.1.0" && origin.kind === "default"
+  process.stdout.write(usable ? settingsTable(settings, programRoot) : "")
+  for (const note of usable ? notesOn(file, settings) : []) process.stderr.write(`note: ${note}\n`)
+  if (code !== 0)
+    process.stderr.write(
+      `meridian: ${file} ${usable ? "can be used, but not all files that it names" : "cannot be used"}\n`
     )
-  )
-    process.stderr.write(`note: ${file} names no source: this machine's own clock is served, which nobody checks\n`)
-  if (!usable) process.stderr.write(`meridian: ${file} cannot be used\n`)
-  return usable ? 0 : 2
+  return code
+}
+
+/** Remarks about the files that settings name, or why they cannot be looked at. */
+const namedFileRemarks = ({ settings, files }: Loaded): readonly FileRemark[] | string => {
+  try {
+    const user = settings.user.value
+    return checkNamedFiles({
+      settings,
+      files,
+      identity: user === undefined ? undefined : resolveIdentity(user),
+      locate: locationOf,
+      unixSeconds: Date.now() / 1000
+    })
+  } catch (error) {
+    if (error instanceof NoSuchIdentity) return error.message
+    throw error
+  }
+}
+
+/** A word of the line at an origin, its first one where it does not hold that. */
+const locationOf = (origin: Origin, word: string): Location => {
+  if (origin.kind !== "file") return { file: describeOrigin(origin), line: 1, column: 1, length: 1, lineText: "" }
+  const { file, line, column } = origin
+  const read = readConfigurationFile(file, undefined)
+  const lines = read.ok && "bytes" in read ? new TextDecoder().decode(read.bytes).split(/\r?\n/) : []
+  const lineText = lines[line - 1] ?? ""
+  const at = lineText.indexOf(word)
+  if (at >= 0) {
+    const before = Array.from(lineText.slice(0, at)).length
+    return { file, line, column: before + 1, length: Array.from(word).length, lineText }
+  }
+  return { file, line, column, length: 1, lineText }
+}
+
+const settingsTable = (settings: Settings, programRoot: string): string => {
+  const chosen = { statedir: `(${stateDirectoryOf(undefined, programRoot)})` } as Readonly<Record<string, string>>
+  const lines = describeSettings(settings)
+  const width = Math.max(...lines.map(({ directive }) => directive.length))
+  return lines
+    .map(({ directive, value, origin }) => {
+      const shown = (value ?? chosen[directive] ?? "(not set)").padEnd(30)
+      return `${directive.padEnd(width)} ${shown} ${describeOrigin(origin)}\n`
+    })
+    .join("")
+}
+
+const notesOn = (file: string, settings: Settings): readonly string[] => {
+  const asked =
+    settings.sources.length + settings.referenceClocks.filter(({ value }) => value.kind !== undefined).length
+  return [
+    ...(asked === 0 && settings.localReference.origin.kind === "default"
+      ? [`${file} names no source: this machine's own clock is served, which nobody checks`]
+      : []),
+    ...(settings.port.origin.kind === "default" && settings.port.value !== NTP_PORT
+      ? [`port ${settings.port.value}, since this user may not bind 123, which the file means; root may`]
+      : [])
+  ]
 }

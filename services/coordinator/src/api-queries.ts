@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ServerResponse } from "node:http"
 import { once } from "node:events"
-import { formatKeyFile } from "@meridian/auth/key-file"
+import { formatSharedKeyFile } from "@meridian/auth/key-file"
 import { KeyTable, SymmetricKey } from "@meridian/auth/key-table"
 import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { EventLog, LogBatch, ReadOptions } from "@meridian/event-log/event-log"
@@ -71,7 +71,7 @@ const exportKeys = async (coordinator: Coordinator): Promise<ApiAnswer> => {
     const ids = its.map(({ keyId }) => keyId).join(", ")
     return `# set ${set}: key ${ids}, to send with from ${new Date(trustedFrom).toISOString()}\n`
   })
-  return { status: 200, type: "text/plain", body: `${header.join("")}${formatKeyFile(KeyTable.of(keys))}` }
+  return { status: 200, type: "text/plain", body: `${header.join("")}${formatSharedKeyFile(KeyTable.of(keys))}` }
 }
 
 const logOf = ({ backend }: Coordinator): EventLog["Service"] => {

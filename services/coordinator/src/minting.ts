@@ -2,6 +2,8 @@
  * Keys minted for commands that ask for them. A key that was minted for a number stays reserved for it until the log has
  * given that number out: an append that ended in doubt is repeated with the same key, and its slot is not shredded meanwhile.
  */
+import { randomFillSync } from "node:crypto"
+import { printableKey } from "@meridian/auth/keygen"
 import * as Effect from "effect/Effect"
 import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
 import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
@@ -81,7 +83,9 @@ export class Mint {
         symmetricKeyPlace(set, key.keyId, key.type),
         SYMMETRIC_BYTES,
         under,
-        "symmetric"
+        "symmetric",
+        // The one file of keys then serves ntpd and chronyd: only text is a key to both under some type word.
+        printableKey(randomFillSync)
       )
       const supply: SuppliedSet = { set, keys: [{ ...key, sealed }] }
       this.#sets.set(set, supply)

@@ -7,6 +7,9 @@ import { type KeyFile, parseKeyFile } from "@meridian/auth/key-file"
 import type { KeyRange } from "@meridian/auth/key-table"
 import type { MacAlgorithm } from "@meridian/auth/mac-algorithms"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
+import type { Stats } from "node:fs"
+import { accessProblem, tooOpen } from "@meridian/system/file-access"
+import type { Identity } from "@meridian/system/identity"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 export interface KeyFilePlan {
@@ -89,15 +92,19 @@ export class KeyBoard {
     const { file } = this.file
     const kept = this.fromFile.length > 0 ? `; the ${this.fromFile.length} keys read before stay in use` : ""
     let read: KeyFile
+    let mode = 0
+    const noteMode = (status: Stats): undefined => void (mode = status.mode)
     try {
-      read = parseKeyFile(readRegularFile(file, MOST_BYTES).toString("utf8"), file)
+      read = parseKeyFile(readRegularFile(file, MOST_BYTES, noteMode).toString("utf8"), file)
     } catch (error) {
       if (!(error instanceof FileNotRead)) throw error
       return [`cannot read the key file ${file}: ${error.reason}${kept}`]
     }
     const { table } = read
     const usable = table.keys.filter(({ algorithm }) => this.has(algorithm))
+    const open = table.size === 0 ? undefined : tooOpen(file, mode)
     const problems = [
+      ...(open === undefined ? [] : [`the key file ${file}: ${open}`]),
       ...read.problems.map((problem) => problem.message),
       // A process that met such a key in a packet could only end.
       ...table.keys
@@ -106,7 +113,7 @@ export class KeyBoard {
     ]
     const reports = problems.slice(0, MOST_PROBLEMS)
     if (problems.length > MOST_PROBLEMS) reports.push(`${file}: and ${problems.length - MOST_PROBLEMS} more like these`)
-    if (table.size === 0 && problems.length > 0)
+    if (table.size === 0 && read.problems.length > 0)
       return [...reports, `no line of the key file ${file} gives a key: is it an ntp.keys file?${kept}`]
     this.fromFile = usable.map(({ id, algorithm, secret }) => ({ id, algorithm: algorithm.name, secret }))
     this.changed(this.keys)
@@ -116,4 +123,13 @@ export class KeyBoard {
   private has({ kind, name }: MacAlgorithm): boolean {
     return kind === "cmac" || this.hashes.has(name.toLowerCase())
   }
+}
+
+/** A key file that root reads now and its user cannot read again at a reload: what to do about it. */
+export const unreadableLater = (plan: KeyFilePlan | undefined, identity: Identity | undefined): readonly string[] => {
+  if (plan === undefined || identity === undefined) return []
+  const problem = accessProblem(plan.file, "read", identity)
+  return problem?.kind === "denied"
+    ? [`the key file was read by root, and a reload goes on with its keys: ${problem.reason}`]
+    : []
 }

@@ -8,7 +8,7 @@ import type { PacketKind } from "@meridian/udp/packet-steering"
 import type { AccessInput } from "./access-board.ts"
 import type { AutokeyFiles } from "./autokey-board.ts"
 import type { KeyFilePlan } from "./key-board.ts"
-import type { Identity } from "./privilege.ts"
+import type { Identity } from "@meridian/system/identity"
 
 export interface NodePlan {
   readonly version: string

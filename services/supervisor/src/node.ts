@@ -20,12 +20,13 @@ import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus, startingText } from "./clock-place.ts"
+import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
-import { KeyBoard } from "./key-board.ts"
+import { KeyBoard, unreadableLater } from "./key-board.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
@@ -190,6 +191,16 @@ export const startNode = (
     if (xdp === undefined) yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)
     const steers = plan.discipline.mode === "kernel"
+    /** Until there is a plan to change, nobody is told. */
+    let tellKeys = (_keys: ServingKeys): void => {}
+    const autokeyBoard = plan.autokey === undefined ? undefined : new AutokeyBoard(plan.autokey)
+    const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => tellKeys(keys))
+    // Key files are root's alone, as their makers leave them: they are read while this process is root.
+    const keyProblems = [
+      ...keyBoard.readFile(),
+      ...(autokeyBoard?.readFiles() ?? []),
+      ...unreadableLater(plan.keyFile, plan.identity)
+    ]
     const bindsLater =
       mayAskForMore(plan.listen) && [...plan.ports, plan.nts?.port ?? 65_535].some((port) => port < 1024)
     const privilege = yield* attempt(() =>
@@ -197,11 +208,9 @@ export const startNode = (
     )
     if (privilege.warning !== undefined) warn(privilege.warning)
 
-    const hasKeys = plan.keyFile !== undefined || plan.nts !== undefined
-    const autokeyBoard = plan.autokey === undefined ? undefined : new AutokeyBoard(plan.autokey)
-    const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) =>
-      board.change({ keys, autokey: autokeyBoard?.serving(keys) ?? null })
-    )
+    const servesKeys = ({ keyFile }: NodePlan): boolean =>
+      keyFile !== undefined || plan.nts !== undefined || plan.coordinator.mint.symmetric
+    const hasKeys = servesKeys(plan)
     const access = new AccessBoard(
       plan.access,
       (encoded) => {
@@ -240,6 +249,7 @@ export const startNode = (
       xdp?.use({ strangers: access.strangers, precision: precision ?? 0, minimumPoll })
     }
     tellXdp()
+    tellKeys = (keys) => board.change({ keys, autokey: autokeyBoard?.serving(keys) ?? null })
     const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
     const workers: readonly WorkerSlot[] = numbers(plan.workers).map(
       (index) =>
@@ -356,7 +366,7 @@ export const startNode = (
       ...(anycast === undefined ? [] : [anycast])
     ].map(({ service }) => service)
     for (const service of services) board.whenChanged(() => service.tellPlan())
-    for (const problem of [...keyBoard.readFile(), ...readAutokeyFiles()]) warn(problem)
+    for (const problem of keyProblems) warn(problem)
     void access.resolveNames()
     const timeServing = [clock.service.process, ...workers.map(({ service }) => service.process)]
     const keyServing = [coordinator.service.process, ...ntsKe.map(({ service }) => service.process)]
@@ -554,7 +564,7 @@ export const startNode = (
           access.use(next.access)
           keyBoard.use(next.keyFile, next.sendCryptoNak)
           board.change({
-            servesKeys: next.keyFile !== undefined || plan.nts !== undefined,
+            servesKeys: servesKeys(next),
             serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
             ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
             discipline,

@@ -8,7 +8,7 @@ import { disciplineConfiguration } from "./discipline-plan.ts"
 import type { KeyFilePlan } from "./key-board.ts"
 import { anycastPlaces } from "./anycast-places.ts"
 import type { NodePlan, NtsPlan } from "./node-plan.ts"
-import { resolveIdentity } from "./privilege.ts"
+import { resolveIdentity } from "@meridian/system/identity"
 
 /** The variable that may hold the cluster key. */
 export const CLUSTER_KEY_VARIABLE = "MERIDIAN_CLUSTER_KEY"

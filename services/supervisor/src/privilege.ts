@@ -2,7 +2,6 @@
  * Giving up root, which only the supervisor needs and only until the sockets are open; and who may set the system's clock:
  * the clock's process where kernel mode is asked for, and nobody else.
  */
-import { execFileSync } from "node:child_process"
 import { lchownSync, lstatSync, readdirSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import {
@@ -14,48 +13,8 @@ import {
   readCapabilities,
   reserveCapability
 } from "@meridian/system/capabilities"
+import type { Identity } from "@meridian/system/identity"
 import { errnoName } from "@meridian/system/native"
-
-export interface Identity {
-  /** As given, for messages. */
-  readonly name: string
-  readonly uid: number
-  readonly gid: number
-}
-
-/** The user or group cannot be had: unknown, or this process may not become it. */
-export class NoSuchIdentity {
-  readonly _tag = "NoSuchIdentity"
-  readonly message: string
-  constructor(message: string) {
-    this.message = message
-  }
-}
-
-const numberOf = (database: "passwd" | "group", name: string, field: number): number | undefined => {
-  try {
-    const line = execFileSync("getent", [database, name], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
-    const number = Number(line.trim().split(":")[field])
-    return Number.isInteger(number) ? number : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/**
- * The ids of `NAME` or `NAME:GROUP`, by the system's own databases.
- * @throws NoSuchIdentity
- */
-export const resolveIdentity = (text: string): Identity => {
-  const [name = "", group] = text.split(":")
-  const uid = numberOf("passwd", name, 2)
-  const gid = group === undefined ? numberOf("passwd", name, 3) : numberOf("group", group, 2)
-  if (uid === undefined)
-    throw new NoSuchIdentity(`no user ${name} on this system; create it or give another --user NAME`)
-  if (gid === undefined)
-    throw new NoSuchIdentity(`no group ${group} on this system; create it or give another --user NAME:GROUP`)
-  return { name: text, uid, gid }
-}
 
 /** What the coordinator keeps in folders of its own. */
 const FOLDERS: ReadonlySet<string> = new Set(["log", "shelf", "snapshots"])

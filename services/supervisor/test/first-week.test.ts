@@ -1,5 +1,6 @@
 /** What people meet in their first week with a node. */
 import { execFileSync, spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -34,6 +35,31 @@ const ask = async (port: number, poll: number): Promise<Buffer> => {
   clearInterval(again)
   socket.close()
   return reply
+}
+
+/** One request under key 7, `secret`, as SHA-1; the key id of the reply's MAC. */
+const askKeyed = async (port: number): Promise<Buffer> => {
+  const socket = createSocket("udp4")
+  const request = Buffer.alloc(72)
+  request[0] = 0x23
+  request.writeUInt32BE(1, 40)
+  request.writeUInt32BE(7, 48)
+  createHash("sha1").update("secret").update(request.subarray(0, 48)).digest().copy(request, 52)
+  const answer = once(socket, "message") as Promise<[Buffer]>
+  const again = setInterval(() => socket.send(request, port, "127.0.0.1"), 500)
+  socket.send(request, port, "127.0.0.1")
+  try {
+    const [reply] = await Promise.race([
+      answer,
+      setTimeout(PATIENCE_MS, undefined, { ref: false }).then(() => {
+        throw new Error("no keyed reply")
+      })
+    ])
+    return reply.subarray(48, 52)
+  } finally {
+    clearInterval(again)
+    socket.close()
+  }
 }
 
 const isRoot = process.getuid?.() === 0
@@ -86,6 +112,35 @@ describe("a running node", () => {
     await ask(node.port, 6)
     expect(node.stderr()).not.toMatch(/Debugger listening/)
     expect(node.process.exitCode).toBeNull()
+    await node.stop()
+  })
+})
+
+describe.runIf(isRoot)("a key file of root's alone, as ntpkeygen makes it", () => {
+  it("serves keyed clients of a node that gives root up, and a reload keeps its keys", async () => {
+    const place = mkdtempSync(join(folder, "keys-"))
+    chmodSync(place, 0o755)
+    const [keys, configuration] = [join(place, "ntp.keys"), join(place, "ntp.conf")]
+    writeFileSync(keys, "7 SHA1 secret\n", { mode: 0o400 })
+    writeFileSync(configuration, `keys ${keys}\ntrustedkey 7\nserver 127.127.1.0\n`)
+    const node = await startNode({ args: ["--config", configuration, "--workers", "1", "--user", "nobody"] })
+    const isServed = async (): Promise<boolean> => (await askKeyed(node.port)).equals(Buffer.from([0, 0, 0, 7]))
+    expect(await isServed()).toBe(true)
+    expect(node.stderr()).toContain("the key file was read by root, and a reload goes on with its keys")
+    expect(node.stderr()).toContain(`nobody may not read ${keys} (0400, root:root); mend it by: chgrp nogroup`)
+    node.process.kill("SIGHUP")
+    await until("the end of the reload", () => node.stderr().includes("the workers are replaced"))
+    expect(await isServed()).toBe(true)
+    await node.stop()
+  })
+
+  it("that others can read is used, with a warning", async () => {
+    const place = mkdtempSync(join(folder, "keys-"))
+    const [keys, configuration] = [join(place, "ntp.keys"), join(place, "ntp.conf")]
+    writeFileSync(keys, "7 SHA1 secret\n", { mode: 0o644 })
+    writeFileSync(configuration, `keys ${keys}\ntrustedkey 7\nserver 127.127.1.0\n`)
+    const node = await startNode({ args: ["--config", configuration, "--workers", "1"] })
+    expect(node.stderr()).toContain("everybody can read it (0644); mend it by: chmod g-w,o= ")
     await node.stop()
   })
 })

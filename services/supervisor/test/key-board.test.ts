@@ -1,7 +1,7 @@
 /** The key file through the hands of an operator: what a re-read may take away, and what it may not. */
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
@@ -17,6 +17,12 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
+/** As key files should be: nobody else's. */
+const write = (text: string | Uint8Array): void => {
+  writeFileSync(file, text)
+  chmodSync(file, 0o600)
+}
+
 const board = (told: ServingKeys[] = []): KeyBoard =>
   new KeyBoard({ file, trusted: [{ first: 1, last: 1 }] }, false, (keys) => void told.push(keys))
 
@@ -24,7 +30,7 @@ const ids = (from: KeyBoard): readonly number[] => from.keys.symmetric.map(({ id
 
 /** With key 1 read. */
 const filled = (told: ServingKeys[] = []): KeyBoard => {
-  writeFileSync(file, "1 MD5 secret\n")
+  write("1 MD5 secret\n")
   const made = board(told)
   expect(made.readFile()).toEqual([])
   rmSync(file)
@@ -33,7 +39,7 @@ const filled = (told: ServingKeys[] = []): KeyBoard => {
 
 describe("a re-read of the key file", () => {
   it("takes what Windows editors make of it", () => {
-    writeFileSync(file, "\uFEFF1 MD5 secret\r\n2 SHA1 other\r\n")
+    write("\uFEFF1 MD5 secret\r\n2 SHA1 other\r\n")
     const made = board()
     expect(made.readFile()).toEqual([])
     expect(ids(made)).toEqual([1, 2])
@@ -45,8 +51,8 @@ describe("a re-read of the key file", () => {
     ["is a link to itself", () => symlinkSync("ntp.keys", file), /ELOOP/],
     ["is a pipe that nobody writes to", () => execFileSync("mkfifo", [file]), /a pipe, socket or device/],
     ["is a device without end", () => symlinkSync("/dev/zero", file), /a pipe, socket or device/],
-    ["is longer than any key file", () => writeFileSync(file, new Uint8Array(17 << 20)), /more than 16777216/],
-    ["holds no key", () => writeFileSync(file, "[keys]\nfirst = 1\n"), /no line of the key file .* gives a key/]
+    ["is longer than any key file", () => write(new Uint8Array(17 << 20)), /more than 16777216/],
+    ["holds no key", () => write("[keys]\nfirst = 1\n"), /no line of the key file .* gives a key/]
   ])("that %s keeps the keys that were there, and says so", (_what, make, why) => {
     const told: ServingKeys[] = []
     const made = filled(told)
@@ -60,7 +66,7 @@ describe("a re-read of the key file", () => {
 
   it("says of bad lines without end what they are, and how many more there are", () => {
     const made = filled()
-    writeFileSync(file, randomBytes(200_000))
+    write(randomBytes(200_000))
     const problems = made.readFile()
     expect(problems.length).toBeLessThan(25)
     expect(problems.join("\n")).toMatch(/and \d+ more like these/)
@@ -69,7 +75,7 @@ describe("a re-read of the key file", () => {
 
   it("of an empty file takes all keys away: that is how they are withdrawn", () => {
     const made = filled()
-    writeFileSync(file, "# none any more\n")
+    write("# none any more\n")
     expect(made.readFile()).toEqual([])
     expect(ids(made)).toEqual([])
   })
@@ -77,7 +83,7 @@ describe("a re-read of the key file", () => {
 
 describe("a key of a type that this OpenSSL does not have", () => {
   it("is left out with a report, and reaches no process", () => {
-    writeFileSync(file, "1 MD5 one\n2 SHA1 two\n3 AES three\n")
+    write("1 MD5 one\n2 SHA1 two\n3 AES three\n")
     const made = new KeyBoard({ file, trusted: [] }, false, () => {}, ["sha1"])
     expect(made.readFile()).toEqual([
       expect.stringMatching(/key 3: AES-128 takes 16 bytes/),
@@ -87,7 +93,7 @@ describe("a key of a type that this OpenSSL does not have", () => {
   })
 
   it("is none of those that ntp.keys(5) names, here", () => {
-    writeFileSync(file, macAlgorithmNames.map((name, index) => `${index + 1} ${name} ${"00".repeat(32)}\n`).join(""))
+    write(macAlgorithmNames.map((name, index) => `${index + 1} ${name} ${"00".repeat(32)}\n`).join(""))
     const made = board()
     expect(made.readFile().filter((line) => line.includes("left out"))).toEqual([])
     expect(ids(made)).toHaveLength(macAlgorithmNames.length)
@@ -98,7 +104,7 @@ describe("a key number that the file and the log both have", () => {
   const minted = (id: number) => ({ id, algorithm: "AES-128", secret: new Uint8Array(16) }) as const
 
   it("is the file's, and not trusted by the log's saying so", () => {
-    writeFileSync(file, "1 MD5 one\n5 MD5 five\n")
+    write("1 MD5 one\n5 MD5 five\n")
     const made = board()
     made.readFile()
     made.useLog({

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { afterEach, beforeEach, expect, it } from "vitest"
-import { resolveIdentity } from "../src/privilege.ts"
+import { resolveIdentity } from "@meridian/system/identity"
 
 const program = resolve(import.meta.dirname, "privileged-process.ts")
 

@@ -4,7 +4,8 @@
  */
 import { spawnSync } from "node:child_process"
 import { CAP_SYS_TIME, parseCapabilities, readCapabilities, withCapability } from "@meridian/system/capabilities"
-import { resolveIdentity, settlePrivilege } from "../src/privilege.ts"
+import { resolveIdentity } from "@meridian/system/identity"
+import { settlePrivilege } from "../src/privilege.ts"
 
 const [number, asked, folder, user] = process.argv.slice(2)
 const capability = Number(number)
