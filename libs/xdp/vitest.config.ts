@@ -3,5 +3,5 @@ import shared from "../../infra/workspace/vitest.shared.ts"
 
 export default mergeConfig(
   shared,
-  defineProject({ test: { name: "@meridian/udp", globalSetup: "../../infra/workspace/build-addon.ts" } })
+  defineProject({ test: { name: "@meridian/xdp", globalSetup: "../../infra/workspace/build-addon.ts" } })
 )

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { NAME_BYTES = 15, MOST_ARGUMENTS = 6 };
+enum { NAME_BYTES = 15, MOST_ARGUMENTS = 6, LOAD_TRIES = 16 };
 
 static long bpf(int command, union bpf_attr *attributes) {
   return syscall(SYS_bpf, command, attributes, sizeof *attributes);
@@ -91,7 +91,13 @@ static napi_value program_load(napi_env env, napi_callback_info info) {
     attributes.log_size = (uint32_t)log_length;
     attributes.log_level = 1;
   }
-  return descriptor_or_throw(env, "program", bpf(BPF_PROG_LOAD, &attributes));
+  /* The verifier gives up when a signal is pending, such as that of a profiler or of another thread's garbage collection. */
+  long descriptor = -1;
+  for (int tries = 0; tries < LOAD_TRIES; tries++) {
+    descriptor = bpf(BPF_PROG_LOAD, &attributes);
+    if (descriptor >= 0 || errno != EAGAIN) break;
+  }
+  return descriptor_or_throw(env, "program", descriptor);
 }
 
 /* bpfLinkXdp(program, interface, flags): the program runs there for as long as somebody holds this descriptor. */

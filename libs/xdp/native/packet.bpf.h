@@ -132,11 +132,9 @@ static INLINE enum parsed parse(const struct xdp_md *context, struct request *re
     if (!parse_ipv6(at, end, request, vlan)) return NOT_OURS;
   } else return NOT_OURS;
   request->ntp = (struct ntp *)(request->udp + 1);
-  void *behind = request->ntp + 1;
-  if (behind > end) return OTHER_KIND;
-  /* Kept apart: the verifier learns from the first comparison alone. */
-  __asm__ volatile("" : "+r"(behind));
-  if (behind != end) return OTHER_KIND;
+  /* With CAP_BPF alone a program may ask of two pointers which is greater, not whether they are the same. */
+  uint8_t *behind = (uint8_t *)(request->ntp + 1);
+  if ((void *)behind > end || (void *)(behind + 1) <= end) return OTHER_KIND;
   if (!has_plain_lengths(request) || request->udp->source == 0) return OTHER_KIND;
   uint32_t version = (request->ntp->flags >> 3) & 7;
   return (request->ntp->flags & 7) == 3 && version >= 1 && version <= 4 ? PLAIN_REQUEST : OTHER_KIND;

@@ -71,6 +71,13 @@ const makeMaps = ({ maps }: BpfObject, clients: number): Maps => {
   }
 }
 
+interface Attachment {
+  readonly interfaceName: string
+  readonly mode: XdpMode
+  /** Undefined: the program is attached nowhere. */
+  readonly link: number | undefined
+}
+
 /** A program over its maps. */
 interface Loaded {
   readonly maps: Maps
@@ -109,14 +116,14 @@ export class XdpAnswering {
   /** The program's descriptor, for tests and benches. */
   readonly program: number
   private readonly maps: Maps
-  private readonly link: number
+  private readonly link: number | undefined
   private readonly clientRoom: number
   private readonly countBytes = new Uint8Array(possibleProcessors() * COUNTS_BYTES)
   private settings: AnswerSettings | undefined
   private places = new Map<string, Uint8Array>()
   private rules: "even" | "odd" | undefined
 
-  private constructor(interfaceName: string, mode: XdpMode, link: number, loaded: Loaded, clientRoom: number) {
+  private constructor(loaded: Loaded, clientRoom: number, { interfaceName, mode, link }: Attachment) {
     this.interfaceName = interfaceName
     this.mode = mode
     this.link = link
@@ -139,13 +146,21 @@ export class XdpAnswering {
     let refused: unknown
     for (const each of tried)
       try {
-        return new XdpAnswering(interfaceName, each, attach(loaded.program, interfaceName, each), loaded, clients)
+        const link = attach(loaded.program, interfaceName, each)
+        return new XdpAnswering(loaded, clients, { interfaceName, mode: each, link })
       } catch (error) {
         // The first mode's refusal says more than the second's.
         refused ??= error
       }
     closeAll([loaded.program, ...loaded.maps.values()])
     throw refused
+  }
+
+  /** Loads the program without attaching it, to be run over single packets as if it were: for tests. @throws XdpError */
+  static unattached(clients: number, mode: XdpMode, object?: string): XdpAnswering {
+    bpfAddon()
+    const loaded = object === undefined ? loadAny(clients) : load(object, clients)
+    return new XdpAnswering(loaded, clients, { interfaceName: "none", mode, link: undefined })
   }
 
   /** How requests are answered from now on. */
@@ -202,12 +217,13 @@ export class XdpAnswering {
 
   /** Whether the program is where it was attached: it is not any more when the interface has gone. */
   get isAttached(): boolean {
-    return attempt("the link cannot be read", (addon) => addon.bpfLinkInterface(this.link)) !== 0
+    const { link } = this
+    return link !== undefined && attempt("the link cannot be read", (addon) => addon.bpfLinkInterface(link)) !== 0
   }
 
   /** Takes the program away. The clock page stays for those who mapped it. */
   close(): void {
-    closeAll([this.link, this.program, ...this.maps.values()])
+    closeAll([this.program, ...this.maps.values(), ...(this.link === undefined ? [] : [this.link])])
   }
 
   private map(name: string): number {
