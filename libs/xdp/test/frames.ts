@@ -47,16 +47,10 @@ const pseudoSum = (addresses: Uint8Array, length: number): number => sum(address
 const udpChecksum = (kind: FrameParts["checksum"], addresses: Uint8Array, udp: Uint8Array): number => {
   const pseudo = pseudoSum(addresses, udp.length)
   const right = 0xffff ^ fold(pseudo + sum(udp))
-  switch (kind) {
-    case "none":
-      return 0
-    case "partial":
-      return fold(pseudo)
-    case "wrong":
-      return right ^ 0x0101
-    default:
-      return right === 0 ? 0xffff : right
-  }
+  if (kind === "none") return 0
+  if (kind === "partial") return fold(pseudo)
+  if (kind === "wrong") return right ^ 0x0101
+  return right === 0 ? 0xffff : right
 }
 
 /** A frame from a client to the server. */

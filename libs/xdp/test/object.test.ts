@@ -48,7 +48,8 @@ describe("the object that comes along", () => {
     const built = join(folder, "built.o")
     expect(compileProgram(built)).toBe(true)
     // Another version of clang chooses other instructions: then it must load and answer.
-    if (version === shippedVersion) expect(readFileSync(built).equals(readFileSync(shipped))).toBe(true)
+    const isSame = readFileSync(built).equals(readFileSync(shipped))
+    expect(isSame || version !== shippedVersion).toBe(true)
     if (!canLoad) return
     const stage = new ProgramStage("native", 1_024, built)
     stage.write()
