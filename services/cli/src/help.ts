@@ -27,6 +27,7 @@ import { reloadCommand } from "./reload-command.ts"
 import { serverstatsCommand } from "./serverstats-command.ts"
 import { sourcesCommand } from "./sources-command.ts"
 import { initCommand } from "./init-command.ts"
+import { topCommand } from "./top-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
 import { waitsyncCommand } from "./waitsync-command.ts"
 
@@ -36,6 +37,7 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   status: statusCommand,
   query: queryCommand,
   sources: sourcesCommand,
+  top: topCommand,
   tracking: trackingCommand,
   clients: clientsCommand,
   serverstats: serverstatsCommand,
@@ -65,6 +67,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian status [--json]        how the running node does, worker by worker
   meridian query HOST[:PORT]      asks a server for the time, with --nts under NTS
   meridian sources [-v]           the servers it asks, and what it makes of them
+  meridian top                    all of it on a live screen, until q
   meridian tracking               how its clock does, and whom it follows
   meridian clients                who asks it, how often, and what becomes of that
   meridian serverstats            what it does with packets, over all workers

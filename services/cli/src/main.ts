@@ -15,6 +15,7 @@ import { runReload } from "./reload-command.ts"
 import { runServerstats } from "./serverstats-command.ts"
 import { runSources } from "./sources-command.ts"
 import { runStatus } from "./status-command.ts"
+import { runTop } from "./top-command.ts"
 import { runTracking } from "./tracking-command.ts"
 import { runWaitsync } from "./waitsync-command.ts"
 
@@ -52,6 +53,7 @@ const commands: Record<string, () => number | Promise<number>> = {
   status: () => runStatus(programRoot, args),
   query: () => runQuery(args),
   sources: () => runSources(programRoot, args),
+  top: () => runTop(programRoot, args),
   tracking: () => runTracking(programRoot, args),
   clients: () => runClients(programRoot, args),
   serverstats: () => runServerstats(programRoot, args),
