@@ -3,6 +3,7 @@ import type { IpAddress } from "./address.ts"
 import { drainDirective } from "./anycast-directives.ts"
 import { ntsDirective } from "./authentication-directives.ts"
 import { upClusterFlags, upClusterOverrides } from "./cluster-command-lines.ts"
+import { checkLimits } from "./check-limits.ts"
 import type { Directive } from "./directive.ts"
 import {
   listenDirective,
@@ -85,17 +86,31 @@ export const exabgpCommand = defineFlags({
   positional: { name: "SOCKET", meaning: "The path that the node's 'anycast exabgp' line names.", least: 1, most: 1 }
 })
 
+const EXIT_CODES = "0 good time, 1 no answer, 2 a wrong command line, 3 unsynchronised or beyond a limit of --check"
+
 export const statusCommand = defineFlags({
   command: "meridian status",
-  meaning: "Asks a running node how it does.",
-  flags: { state, json }
+  meaning: `Asks a running node how it does. Exit codes: ${EXIT_CODES}.`,
+  flags: {
+    state,
+    check: valueFlag(
+      checkLimits,
+      "Ends with 3 where the clock is beyond a limit: offset and root-distance (seconds) and stratum at most, certificate-days of its NTS certificates at least."
+    ),
+    json
+  }
 })
 
 export const queryCommand = defineFlags({
   command: "meridian query",
   meaning:
-    "Asks an NTP server for the time and prints offset, delay, stratum, reference id and root distance. With --nts it exchanges keys first (RFC 8915), and only authenticated answers count.",
+    "Asks an NTP server for the time and prints offset, delay, stratum, reference id and root distance. With --nts it exchanges keys first (RFC 8915), and only authenticated answers count. " +
+    `Exit codes: ${EXIT_CODES}.`,
   flags: {
+    check: valueFlag(
+      checkLimits,
+      "Ends with 3 where the answer with the shortest delay is beyond a limit: offset and root-distance (seconds) and stratum at most, certificate-days (with --nts) at least."
+    ),
     count: valueFlag(wholeNumber("N", 1, 1000), "Requests to send, one a second. Default 1."),
     version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default 4."),
     nts: switchFlag("Asks with NTS: PORT is then the TCP port of the key exchange."),

@@ -138,7 +138,8 @@ export const startNode = async (options: NodeOptions = {}): Promise<RunningNode>
   }
   const status: RunningNode["status"] = async () => {
     const { code, stdout: text, stderr: why } = await meridian(["status", "--state", state, "--json"])
-    if (code !== 0) throw new Error(`status failed: ${why}`)
+    // 3: it is not synchronised, and says so.
+    if (code !== 0 && code !== 3) throw new Error(`status failed: ${why}`)
     return JSON.parse(text) as Awaited<ReturnType<RunningNode["status"]>>
   }
   return { port, state, process: child, stdout: () => stdout, stderr: () => stderr, status, stop }

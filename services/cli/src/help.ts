@@ -86,7 +86,8 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian version
   meridian help [COMMAND]         the flags of one command
 
-Exit codes: 0 done, 1 it could not be done, 2 the command line or the configuration is wrong.
+Exit codes: 0 done, 1 it could not be done, 2 the command line or the configuration is wrong,
+3 (query, status, config check) there is an answer, and it is not good.
 `
 
 export const overview = (args: readonly string[]): number => {

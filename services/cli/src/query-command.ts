@@ -1,7 +1,12 @@
-/** `meridian query HOST[:PORT]`. Exit codes: 0 every request was answered, 1 one was not, 2 wrong flag. */
+/**
+ * `meridian query HOST[:PORT]`. Exit codes: 0 every request was answered with good time, 1 one was not answered, 2 wrong flag,
+ * 3 an answer was unsynchronised, or beyond a limit of --check.
+ */
 import { DEFAULT_NTS_KE_PORT } from "@meridian/config/authentication-settings"
+import type { CheckLimits } from "@meridian/config/check-limits"
 import { queryCommand } from "@meridian/config/command-lines"
 import { type FlagValues, parseFlags, renderHelp } from "@meridian/config/flags"
+import { healthProblems, NOT_GOOD } from "./health.ts"
 import { type Answer, formatAnswer, parseTarget, query, QueryFailed } from "./query.ts"
 
 const NTP_PORT = 123
@@ -34,15 +39,34 @@ export const runQuery = async (args: readonly string[]): Promise<number> => {
   return idle === undefined ? askPlainly(target, values) : refuse(`--${idle} is about --nts, which is not given`)
 }
 
-const askPlainly = async (target: Target, { count = 1, version = 4, json }: Values): Promise<number> => {
+const askPlainly = async (target: Target, { count = 1, version = 4, check, json }: Values): Promise<number> => {
+  if (check?.["certificate-days"] !== undefined) return refuse("certificate-days is about --nts, which is not given")
   const { good, failed } = sorted(await query({ ...target, count, version, timeoutMs: TIMEOUT_MS }))
-  if (json) print({ ...target, answers: good, error: failed?.message ?? null })
+  const problems = problemsOf(good, undefined, check)
+  if (json) print({ ...target, answers: good, error: failed?.message ?? null, problems })
   else for (const answer of good) process.stdout.write(`${formatAnswer(answer)}\n`)
-  return failed === undefined ? 0 : fail(failed)
+  return failed === undefined ? judged(target, problems) : fail(failed)
+}
+
+/** Of several answers the one with the shortest delay says most about the offset; every one must be synchronised. */
+const problemsOf = (
+  answers: readonly Answer[],
+  certificateUntil: number | undefined,
+  limits: CheckLimits = {}
+): readonly string[] => {
+  const [best] = answers.toSorted((a, b) => a.delay - b.delay)
+  if (best === undefined) return []
+  const synchronised = answers.every((answer) => answer.synchronised)
+  return healthProblems({ ...best, synchronised, certificateUntil }, limits, Date.now() / 1000)
+}
+
+const judged = ({ host, port }: Target, problems: readonly string[]): number => {
+  if (problems.length > 0) say(`${host} port ${port}: ${problems.join("; ")}`)
+  return problems.length === 0 ? 0 : NOT_GOOD
 }
 
 /** TLS and ciphers are loaded only here. */
-const askWithNts = async (target: Target, { count = 1, ca, aead, state, json }: Values): Promise<number> => {
+const askWithNts = async (target: Target, { count = 1, ca, aead, state, check, json }: Values): Promise<number> => {
   const [{ queryNts }, { formatKeys, formatNtsAnswer }, { aeadParameters }] = await Promise.all([
     import("./query-nts.ts"),
     import("./query-nts-text.ts"),
@@ -53,12 +77,14 @@ const askWithNts = async (target: Target, { count = 1, ca, aead, state, json }: 
   const { keys, answers, warnings } = await queryNts(plan)
   const { good, failed } = sorted(answers)
   for (const warning of warnings) say(warning)
-  if (json) print({ ...target, keys: keys ?? null, answers: good, error: failed?.message ?? null })
+  const expires = keys?.certificate?.expires
+  const problems = problemsOf(good, expires === undefined ? undefined : Date.parse(expires) / 1000, check)
+  if (json) print({ ...target, keys: keys ?? null, answers: good, error: failed?.message ?? null, problems })
   else {
     if (keys !== undefined) process.stdout.write(`${formatKeys(target, keys)}\n`)
     for (const answer of good) process.stdout.write(`${formatNtsAnswer(answer)}\n`)
   }
-  return failed === undefined ? 0 : fail(failed)
+  return failed === undefined ? judged(target, problems) : fail(failed)
 }
 
 const sorted = <A extends Answer>(answers: readonly (A | QueryFailed)[]) => ({

@@ -7,6 +7,7 @@ import { systemClock } from "@meridian/clocks/system-clock"
 import { endpointText, udpClientError, UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import { clientRequest, measure, type Measurement, ReplyRefused } from "@meridian/protocol/sntp-client"
+import { wrapped } from "./text-table.ts"
 import { fromUnix, type NtpTimestamp } from "@meridian/time/timestamp"
 
 export interface QueryPlan {
@@ -192,8 +193,10 @@ const micros = (seconds: number): string => {
   return size < 1 ? `${(seconds * 1e3).toFixed(3)} ms` : `${seconds.toFixed(6)} s`
 }
 
-/** One line an answer. */
-export const formatAnswer = (answer: Answer): string => {
+/** One line an answer, where it is not too long for one. */
+export const formatAnswer = (answer: Answer): string => wrapped(answerText(answer))
+
+export const answerText = (answer: Answer): string => {
   const state = answer.synchronised ? "" : "  (unsynchronised)"
   return `${answer.address}  offset ${micros(answer.offset)}  delay ${micros(answer.delay)}  stratum ${answer.stratum}  refid ${answer.referenceId}  root distance ${micros(answer.rootDistance)}${state}`
 }

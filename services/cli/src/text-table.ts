@@ -46,3 +46,21 @@ export const table = (
 /** `2026-11-21 12:00:00Z`, short of the fraction; a dash for none. */
 export const shortTime = (iso: string | null): string =>
   iso === null ? "-" : iso.replace("T", " ").replace(/(\.\d+)?Z$/, "Z")
+
+/** Columns that a line has at most: what a window of a usual width shows. */
+export const WIDTH = 100
+
+/**
+ * Breaks a line that is longer than {@link WIDTH}: between its columns where it has any, two blanks apart, else between words.
+ * What follows is indented.
+ */
+export const wrapped = (line: string, indent = "    "): string => {
+  const [first = "", ...pieces] = line.split(line.trim().includes("  ") ? /(?= {2}\S)/ : /(?= \S)/)
+  const lines = [first]
+  for (const piece of pieces) {
+    const last = lines.at(-1)!
+    if (last.length + piece.length <= WIDTH) lines[lines.length - 1] = `${last}${piece}`
+    else lines.push(`${indent}${piece.trimStart()}`)
+  }
+  return lines.join("\n")
+}

@@ -139,7 +139,7 @@ describe.runIf(available)("chronyd and NTPsec's ntpd over NTS", () => {
     )
     const cli = resolve(import.meta.dirname, "../../cli/bin/meridian.mjs")
     const query = [cli, "query", "--nts", "--ca", file("ca.pem"), "localhost"]
-    expect(await run(process.execPath, query)).toMatch(/certificate CN=second .*\n.*authenticated/)
+    expect(await run(process.execPath, query)).toMatch(/certificate CN=second [^]*authenticated/)
 
     await vi.waitFor(
       async () => {
