@@ -83,7 +83,7 @@ export interface DisciplineOutcome {
   readonly decision: SystemDecision
 }
 
-/** Poll intervals for which the first setting waits for sources that are silent, and for those that have begun to answer. */
+/** Requests, and poll intervals, for which the first setting waits for silent sources, and for those that have begun to answer. */
 const PATIENCE_SILENT = 4
 const PATIENCE_PENDING = 16
 
@@ -258,8 +258,10 @@ export class ClockDiscipline {
     const ready = eligible.filter((source) => source.ready).length
     const agreeing = decision.verdicts.filter(({ verdict }) => agrees(verdict)).length
     if (2 * agreeing > eligible.length) return false
-    const pending = eligible.some((source) => source.pending)
-    return (pending && polls < PATIENCE_PENDING) || (2 * ready < eligible.length && polls < PATIENCE_SILENT)
+    const isAwaited = ({ asked }: TrackedSource, patience: number): boolean => asked < patience && polls < patience
+    const pending = eligible.some((source) => source.pending && isAwaited(source, PATIENCE_PENDING))
+    const silent = eligible.some((source) => !source.ready && isAwaited(source, PATIENCE_SILENT))
+    return pending || (2 * ready < eligible.length && silent)
   }
 
   #ownClaim(now: number): CorrectnessInterval | undefined {

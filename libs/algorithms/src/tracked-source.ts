@@ -56,6 +56,8 @@ export class TrackedSource {
   /** The last eight polls, newest lowest (RFC 5905 §9.2). */
   reach = 0
   report: SourceReport = { stratum: MAXSTRAT, leap: 3, rootDelay: 0, rootDispersion: 0, loop: false }
+  /** Requests so far. */
+  asked = 0
   /** When the last sample was used; seconds. */
   updated = 0
   /** Error of reading both clocks in the newest sample, seconds. */
@@ -78,6 +80,7 @@ export class TrackedSource {
 
   /** A request was sent: shifts the registers, and lets a silent source's samples run out. */
   polled(): void {
+    this.asked += 1
     this.reach = (this.reach << 1) & 0xff
     this.#heard = (this.#heard << 1) & 0xff
     if (this.reach !== 0 && (this.reach & 7) === 0) this.filter = filterMiss(this.filter)

@@ -68,6 +68,7 @@ export class NtsAssociation {
   private readonly jar: Uint8Array[]
   private pending: Pending | undefined
   private nakSeen = false
+  private wasAccepted = false
 
   /** Throws RangeError when the keys are not of the AEAD's length. */
   constructor(aead: Aead, session: NtsSession) {
@@ -96,6 +97,11 @@ export class NtsAssociation {
    */
   get needsKeyExchange(): boolean {
     return this.jar.length === 0 || this.nakSeen
+  }
+
+  /** Whether the last request brought a NAK and nothing authentic, and none ever did: the keys may be the wrong ones. */
+  get isRefused(): boolean {
+    return this.nakSeen && !this.wasAccepted
   }
 
   /** The present state, to be persisted sealed. */
@@ -187,6 +193,7 @@ export class NtsAssociation {
     if (!this.aead.open(this.s2c, nonce, ad, ciphertext, text)) return rejected("forged")
     this.pending = undefined
     this.nakSeen = false
+    this.wasAccepted = true
     return { _tag: "Authentic", newCookies: this.fillJar(text) }
   }
 

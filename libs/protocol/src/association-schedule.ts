@@ -8,7 +8,9 @@ import type { AssociationOptions } from "./association-options.ts"
 const IBURST_REQUESTS = 6
 const BURST_REQUESTS = 8
 const BURST_SECONDS = 2
-/** A source that has not answered yet is asked again after 2, 4, 8 … s with iburst: patient, but quick where it is quick. */
+/** Requests at the first contact without iburst: with fewer answers nothing is known of frequency and scatter. */
+const CONTACT_REQUESTS = 3
+/** A server that has never answered is asked again after 2, 4, 8 … s: patient, but quick where it is quick. */
 const EAGER_EXPONENT = 1
 /** Share of an interval by which it may be longer or shorter, so that clients that started together drift apart. */
 const JITTER = 0.02
@@ -62,11 +64,22 @@ export class PollSchedule {
   /** A usable reply came. Returns whether the source just became reachable. */
   replied(): boolean {
     const isNew = this.reach === 0
-    if (isNew && this.options.iburst) this.burstLeft = IBURST_REQUESTS - 1
+    if (isNew) this.burstLeft = this.firstRequests() - 1
     this.reach |= 1
     this.unanswered = 0
     this.everReached = true
     return isNew
+  }
+
+  /** Requests in a row to a source that just became reachable, the one that it answered included. */
+  private firstRequests(): number {
+    if (this.options.iburst) return IBURST_REQUESTS
+    return this.isContact ? CONTACT_REQUESTS : 1
+  }
+
+  /** Whether this is a server that never answered before. A peer is not hurried: it is asked by the pace of both sides. */
+  private get isContact(): boolean {
+    return !this.everReached && this.options.mode === "client"
   }
 
   /** The source asks us to come less often (RATE). Ends a burst. */
@@ -97,7 +110,8 @@ export class PollSchedule {
 
   private restExponent(): number {
     if (this.reach !== 0) return this.exponent
-    const isEager = this.options.iburst && !this.everReached && this.floor === this.options.minpoll
+    const isNew = this.isContact || (this.options.iburst && !this.everReached)
+    const isEager = isNew && this.floor === this.options.minpoll
     const start = isEager ? Math.min(EAGER_EXPONENT, this.exponent) : this.exponent
     return Math.max(start, Math.min(start + this.retries - 1, this.options.maxpoll))
   }

@@ -115,7 +115,7 @@ describe("the schedule", () => {
 
   it("polls every 2^minpoll seconds until the discipline wants otherwise, within minpoll and maxpoll", () => {
     const association = associate({ minpoll: 4, maxpoll: 6 })
-    expect(times(association, 4)).toEqual([0, 16, 32, 48])
+    expect(times(association, 6)).toEqual([0, 2, 4, 20, 36, 52])
     for (const [wanted, got] of [
       [5, 5],
       [9, 6],
@@ -129,6 +129,19 @@ describe("the schedule", () => {
     expect(times(association, 3)).toEqual([0, 32, 64])
   })
 
+  it("asks a server three times two seconds apart when it answers for the first time, and once when it is back", () => {
+    const association = associate()
+    expect(times(association, 5)).toEqual([0, 2, 4, 68, 132])
+    times(association, 8, never)
+    expect(tags(exchange(association, 4096))).toEqual(["ReachabilityChanged", "Sample"])
+  })
+
+  it("does not hurry a peer", () => {
+    const peer = associate({ mode: "active" })
+    expect(timerIn(peer.poll(moment(0)))).toBe(64)
+    expect(timerIn(peer.poll(moment(64)))).toBe(64 + 128)
+  })
+
   it("iburst: six requests two seconds apart once the first is answered", () => {
     expect(times(associate({ iburst: true }), 9)).toEqual([0, 2, 4, 6, 8, 10, 74, 138, 202])
   })
@@ -139,8 +152,8 @@ describe("the schedule", () => {
 
   it("burst: eight requests at each poll while the source answers", () => {
     const sent = times(associate({ burst: true }), 18)
-    expect(sent.slice(0, 10)).toEqual([0, 64, 66, 68, 70, 72, 74, 76, 78, 142])
-    expect(sent.slice(10, 13)).toEqual([144, 146, 148])
+    expect(sent.slice(0, 12)).toEqual([0, 2, 4, 68, 70, 72, 74, 76, 78, 80, 82, 146])
+    expect(sent.slice(12, 15)).toEqual([148, 150, 152])
   })
 
   it("never comes faster than 2^minpoll because of a burst", () => {
@@ -148,7 +161,12 @@ describe("the schedule", () => {
   })
 
   it("asks a dead source ever more rarely up to maxpoll, for ever, and one at a time", () => {
-    expect(times(associate({ minpoll: 6, maxpoll: 8 }), 6, never)).toEqual([0, 64, 192, 448, 704, 960])
+    expect(times(associate({ minpoll: 6, maxpoll: 8 }), 11, never)).toEqual([
+      0, 2, 6, 14, 30, 62, 126, 254, 510, 766, 1022
+    ])
+    const lost = associate({ minpoll: 6, maxpoll: 8 })
+    times(lost, 11)
+    expect(times(lost, 14, never).slice(8)).toEqual([512, 640, 896, 1152, 1408, 1664])
     const eager = times(associate({ iburst: true, burst: true }), 400, never)
     expect(eager.slice(0, 11)).toEqual([0, 2, 6, 14, 30, 62, 126, 254, 510, 1022, 2046])
     expect(eager[399]! - eager[398]!).toBe(1024)
@@ -174,8 +192,9 @@ describe("the schedule", () => {
   it("is jittered by two per cent either way", () => {
     const early = associate({}, unauthenticated, environment([], { random: () => 0 }))
     const late = associate({}, unauthenticated, environment([], { random: () => 1 }))
-    expect(timerIn(early.poll(moment(0)))).toBeCloseTo(62.72, 9)
-    expect(timerIn(late.poll(moment(0)))).toBeCloseTo(65.28, 9)
+    for (const association of [early, late]) times(association, 3)
+    expect(timerIn(early.poll(moment(100)))).toBeCloseTo(162.72, 9)
+    expect(timerIn(late.poll(moment(100)))).toBeCloseTo(165.28, 9)
   })
 
   it("counts only replies of use as reached", () => {

@@ -27,8 +27,9 @@ import {
 describe("a client's exchange", () => {
   it("is measured", () => {
     const association = associate()
-    const [change, sample, ...rest] = exchange(association, 10)
+    const [change, next, sample, ...rest] = exchange(association, 10)
     expect(rest).toEqual([])
+    expect(next).toEqual({ _tag: "SetTimer", at: 12 })
     expect(change).toEqual({ _tag: "ReachabilityChanged", reachable: true, reach: 1 })
     expect(sample).toMatchObject({
       _tag: "Sample",

@@ -3,7 +3,7 @@ import { readdirSync, statSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { type ConnectionOptions, connect, getCACertificates, type TLSSocket } from "node:tls"
-import type { AeadId, AeadParameters } from "@meridian/auth/aead"
+import { AeadId, type AeadParameters } from "@meridian/auth/aead"
 import { defaultAeads, type KeyExchange, keyExchangeRequest, KeyExchangeReply } from "@meridian/auth/nts-ke-client"
 import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
@@ -34,6 +34,11 @@ export interface ExchangedKeys {
   readonly c2s: Uint8Array
   readonly s2c: Uint8Array
   readonly cookies: readonly Uint8Array[]
+  /**
+   * The same by the other context, where it is not known which one the server has: for AEAD 30 chrony before 4.6.1 has that of
+   * 15, and servers that say nothing of it may go by the RFC.
+   */
+  readonly otherwise: { readonly c2s: Uint8Array; readonly s2c: Uint8Array } | undefined
   /** Where time is served, as the server said; undefined: where keys were asked, and port 123. */
   readonly host: string | undefined
   readonly port: number | undefined
@@ -155,15 +160,13 @@ const keysOf = (
   socket: TLSSocket,
   { aead, compliantExporter, cookies, host, port }: KeyExchange
 ): Omit<ExchangedKeys, "certificate"> => {
-  const key = (direction: "c2s" | "s2c"): Uint8Array =>
-    new Uint8Array(
-      socket.exportKeyingMaterial(
-        aead.keyBytes,
-        EXPORTER_LABEL,
-        Buffer.from(exporterContext({ aead, compliantExporter }, direction))
-      )
-    )
-  return { aead, c2s: key("c2s"), s2c: key("s2c"), cookies, host, port }
+  const key = (compliant: boolean, direction: "c2s" | "s2c"): Uint8Array => {
+    const context = Buffer.from(exporterContext({ aead, compliantExporter: compliant }, direction))
+    return new Uint8Array(socket.exportKeyingMaterial(aead.keyBytes, EXPORTER_LABEL, context))
+  }
+  const keys = (compliant: boolean) => ({ c2s: key(compliant, "c2s"), s2c: key(compliant, "s2c") })
+  const isSure = compliantExporter || aead.id !== AeadId.aes128GcmSiv
+  return { aead, ...keys(compliantExporter), otherwise: isSure ? undefined : keys(true), cookies, host, port }
 }
 
 const certificateOf = (socket: TLSSocket): ShownCertificate => {

@@ -81,6 +81,42 @@ describe("a server that has answered", () => {
   })
 })
 
+describe("keys for AEAD 30", () => {
+  const agreed = (isSaid: boolean) =>
+    encodeRecords([
+      record(RecordType.nextProtocol, true, numbersBody([0])),
+      record(RecordType.aead, true, numbersBody([30])),
+      ...(isSaid ? [record(RecordType.compliantGcmSivExporter, false)] : []),
+      record(RecordType.newCookie, false, new Uint8Array(100)),
+      endOfMessage
+    ])
+  const exported = (socket: TLSSocket, aead: number, direction: 0 | 1): Uint8Array =>
+    new Uint8Array(
+      socket.exportKeyingMaterial(16, "EXPORTER-network-time-security", Buffer.from([0, 0, 0, aead, direction]))
+    )
+
+  it("are by chrony's context, with the RFC's at hand, where the server does not say which it has", async () => {
+    let theirs: Uint8Array[] = []
+    const port = await listening((socket) => {
+      theirs = [exported(socket, 15, 0), exported(socket, 15, 1), exported(socket, 30, 0), exported(socket, 30, 1)]
+      socket.end(agreed(false))
+    })
+    const { c2s, s2c, otherwise } = await exchange(port)
+    expect([c2s, s2c, otherwise?.c2s, otherwise?.s2c]).toEqual(theirs)
+  })
+
+  it("are the RFC's alone where it says so", async () => {
+    let theirs: Uint8Array[] = []
+    const port = await listening((socket) => {
+      theirs = [exported(socket, 30, 0), exported(socket, 30, 1)]
+      socket.end(agreed(true))
+    })
+    const { c2s, s2c, otherwise } = await exchange(port)
+    expect([c2s, s2c]).toEqual(theirs)
+    expect(otherwise).toBeUndefined()
+  })
+})
+
 describe("trust roots", () => {
   it("are those of a folder that can be read; links to nowhere, folders and pipes are passed over", async () => {
     const port = await listening((socket) => socket.end(reply))

@@ -1,15 +1,19 @@
-/** Gets keys for the NTS associations: one exchange at a time for each, ever more rarely while they fail; keeps the jars. */
-import { aeadParameters, type AeadId } from "@meridian/auth/aead"
-import { NtsAssociation } from "@meridian/auth/nts-client"
+/**
+ * Gets keys for the NTS associations: one exchange at a time for each, ever more rarely until keys were used with success
+ * (RFC 8915 §4.2); keeps the jars.
+ */
+import { isIP } from "node:net"
+import { type AeadId, type AeadParameters, aeadParameters } from "@meridian/auth/aead"
+import { NtsAssociation, type NtsSession } from "@meridian/auth/nts-client"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import type { NtsConfiguration } from "@meridian/ipc/discipline-report"
 import type { NtsDetail } from "@meridian/ipc/source-detail"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import type { CookieJars, Jar } from "@meridian/tls/cookie-jar"
 import { ofFamily, resolveHost } from "./name-resolver.ts"
-import { exchangeKeys, KeyExchangeFailed } from "@meridian/tls/nts-key-exchange"
+import { exchangeKeys, type ExchangedKeys, KeyExchangeFailed } from "@meridian/tls/nts-key-exchange"
 
-/** Seconds after the first failure and at most; each failure doubles. */
+/** Seconds after the first exchange and at most; each that gave no keys, or none that a server took, doubles. */
 const FIRST_PAUSE = 8
 const LONGEST_PAUSE = 4096
 const SAVE_AFTER_MS = 1_000
@@ -34,6 +38,10 @@ export interface KeyExchangeListener {
 interface Attempts {
   running: boolean
   failures: number
+  /** Exchanges since keys were used with success. */
+  inVain: number
+  /** The server's keys for AEAD 30 turned out to be those of the RFC, though it did not say so. */
+  byTheRfc: boolean
   /** CLOCK_MONOTONIC, seconds. */
   notBefore: number
   problem: string | undefined
@@ -46,12 +54,23 @@ interface Held {
   readonly association: NtsAssociation
   readonly aead: AeadId
   readonly endpoint: Endpoint
+  /** The rest of the addresses of the name that the server gave, in the order in which they are to be tried. */
+  readonly others: readonly string[]
+  /** Keys by the other exporter context, where it is not known which one the server has. */
+  readonly otherwise: Pick<NtsSession, "c2s" | "s2c"> | undefined
+}
+
+/** What the class asks of the world: the exchange itself, and names' addresses. */
+export interface KeyExchangeSurroundings {
+  readonly exchange: typeof exchangeKeys
+  readonly resolve: typeof resolveHost
 }
 
 export class KeyExchanges {
   private readonly listener: KeyExchangeListener
   private readonly jars: CookieJars
   private readonly monotonic: () => number
+  private readonly surroundings: KeyExchangeSurroundings
   private readonly attempts = new Map<number, Attempts>()
   private readonly held = new Map<number, Held>()
   private readonly kept: Map<string, Jar>
@@ -61,7 +80,13 @@ export class KeyExchanges {
   /** Why the jars could not be saved last. */
   private unsaved: string | undefined
 
-  constructor(jars: CookieJars, listener: KeyExchangeListener, monotonic: () => number) {
+  constructor(
+    jars: CookieJars,
+    listener: KeyExchangeListener,
+    monotonic: () => number,
+    surroundings: KeyExchangeSurroundings = { exchange: exchangeKeys, resolve: resolveHost }
+  ) {
+    this.surroundings = surroundings
     this.listener = listener
     this.jars = jars
     this.monotonic = monotonic
@@ -101,17 +126,32 @@ export class KeyExchanges {
 
   /** Keys for an association: kept ones first, otherwise by an exchange, unless one runs or failed a moment ago. */
   need(source: NtsSource): void {
-    const attempts = this.attempts.get(source.id) ?? {
-      running: false,
-      failures: 0,
-      notBefore: -Infinity,
-      problem: undefined
-    }
+    const attempts = this.attempts.get(source.id) ?? newAttempts()
     this.attempts.set(source.id, attempts)
+    if (this.turnToOtherKeys(source, attempts)) return
     if (attempts.running || this.monotonic() < attempts.notBefore) return
     if (this.useKept(source)) return
     attempts.running = true
     void this.exchange(source, attempts)
+  }
+
+  /** An authentic reply came. */
+  used(id: number): void {
+    const [attempts, held] = [this.attempts.get(id), this.held.get(id)]
+    if (held?.otherwise !== undefined) this.held.set(id, { ...held, otherwise: undefined })
+    if (attempts === undefined || attempts.inVain === 0) return
+    attempts.inVain = 0
+    attempts.notBefore = Math.min(attempts.notBefore, this.monotonic() + FIRST_PAUSE)
+  }
+
+  /** Nothing is heard from where an association asks: to the next address of the name that the server gave, if it gave one. */
+  turnToOtherAddress(id: number): void {
+    const held = this.held.get(id)
+    const [address, ...rest] = held?.others ?? []
+    if (held === undefined || address === undefined) return
+    const endpoint = { address, port: held.endpoint.port }
+    this.held.set(id, { ...held, endpoint, others: [...rest, held.endpoint.address] })
+    this.listener.exchanged(id, held.association, endpoint)
   }
 
   /** Cookies were used or came in: to be saved by and by. */
@@ -151,33 +191,52 @@ export class KeyExchanges {
     this.kept.delete(name)
     const aead = jar === undefined ? undefined : aeadParameters(jar.aead)
     if (jar === undefined || aead === undefined || jar.cookies.length === 0) return false
-    return this.begin(source, aead.id, jar, { address: jar.address, port: jar.port })
+    return this.begin(source, { ...jar, aead }, { address: jar.address, port: jar.port })
+  }
+
+  /** The server answered with nothing but a NAK: as chronyd 4.6, with the other exporter's keys, for which the cookies are as good. */
+  private turnToOtherKeys(source: NtsSource, attempts: Attempts): boolean {
+    const held = this.held.get(source.id)
+    const { otherwise, association, aead, endpoint, others, exchangedAt } = held ?? {}
+    const parameters = aead === undefined ? undefined : aeadParameters(aead)
+    if (
+      otherwise === undefined ||
+      association?.isRefused !== true ||
+      parameters === undefined ||
+      endpoint === undefined
+    )
+      return false
+    const { cookies } = association.session()
+    if (cookies.length === 0) return false
+    attempts.byTheRfc = !attempts.byTheRfc
+    return this.begin(source, { ...otherwise, cookies, aead: parameters }, endpoint, exchangedAt, others)
   }
 
   private async exchange(source: NtsSource, attempts: Attempts): Promise<void> {
     try {
       const { nts, host, endpoint } = source
-      const lookUp = async (name: string) => ofFamily(await resolveHost(name), source.family)[0]
-      const address = nts.host === null ? endpoint.address : await lookUp(nts.host)
+      const lookUp = async (name: string) => ofFamily(await this.surroundings.resolve(name), source.family)
+      const address = nts.host === null ? endpoint.address : (await lookUp(nts.host))[0]
       if (address === undefined) throw new Error(`${nts.host} has no address`)
       const aeads = nts.aead?.flatMap((id) => aeadParameters(id)?.id ?? [])
       const target = { name: nts.host ?? host, address, port: nts.port, ca: nts.ca, insecure: nts.noval, aeads }
-      const keys = await exchangeKeys(target)
-      const served = keys.host === undefined ? address : await lookUp(keys.host)
+      const keys = await this.surroundings.exchange(target)
+      const [served, ...others] = keys.host === undefined ? [address] : likeFirst(await lookUp(keys.host), address)
       if (served === undefined) throw new Error(`${keys.host} has no address`)
       // Without a port record it is 123 (RFC 8915 §4.1.8), unless the configuration names another.
       const port = keys.port ?? (endpoint.port === NTP_PORT ? NTP_PORT : endpoint.port)
       this.good += 1
       attempts.failures = 0
       attempts.problem = undefined
-      attempts.notBefore = this.monotonic() + FIRST_PAUSE
-      this.begin(source, keys.aead.id, keys, { address: served, port }, this.monotonic())
+      this.pause(attempts)
+      const session = attempts.byTheRfc && keys.otherwise !== undefined ? swapped(keys, keys.otherwise) : keys
+      this.begin(source, session, { address: served, port }, this.monotonic(), others)
     } catch (error) {
       const problem =
         error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${String(error)}`
       if (problem !== attempts.problem) this.listener.warn(problem)
       attempts.problem = problem
-      attempts.notBefore = this.monotonic() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts.failures)
+      this.pause(attempts)
       attempts.failures += 1
       this.bad += 1
     } finally {
@@ -185,19 +244,27 @@ export class KeyExchanges {
     }
   }
 
+  private pause(attempts: Attempts): void {
+    attempts.notBefore = this.monotonic() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts.inVain)
+    attempts.inVain += 1
+  }
+
   private begin(
     source: NtsSource,
-    id: AeadId,
-    session: { readonly c2s: Uint8Array; readonly s2c: Uint8Array; readonly cookies: readonly Uint8Array[] },
+    session: BegunSession,
     endpoint: Endpoint,
-    exchangedAt?: number
+    exchangedAt?: number,
+    others: readonly string[] = []
   ): boolean {
+    const { id } = session.aead
+    const { otherwise } = session
     const aead = aeadProvider().aeads.get(id)
     // The association may have gone while the exchange ran.
     if (aead === undefined || !this.attempts.has(source.id)) return false
     try {
       const association = new NtsAssociation(aead, session)
-      this.held.set(source.id, { source: jarName(source), association, aead: id, endpoint, exchangedAt })
+      const held = { source: jarName(source), association, aead: id, endpoint, exchangedAt }
+      this.held.set(source.id, { ...held, others, otherwise })
       this.listener.exchanged(source.id, association, endpoint)
       this.changed(source.id)
       return true
@@ -206,6 +273,30 @@ export class KeyExchanges {
     }
   }
 }
+
+interface BegunSession extends NtsSession {
+  readonly aead: AeadParameters
+  readonly otherwise?: Held["otherwise"]
+}
+
+const newAttempts = (): Attempts => ({
+  running: false,
+  failures: 0,
+  inVain: 0,
+  byTheRfc: false,
+  notBefore: -Infinity,
+  problem: undefined
+})
+
+const swapped = (keys: ExchangedKeys, otherwise: NonNullable<ExchangedKeys["otherwise"]>): BegunSession => ({
+  ...keys,
+  ...otherwise,
+  otherwise: { c2s: keys.c2s, s2c: keys.s2c }
+})
+
+/** Those of the family of an address that is known to be reached come first. */
+const likeFirst = (addresses: readonly string[], known: string): readonly string[] =>
+  addresses.toSorted((a, b) => Number(isIP(b) === isIP(known)) - Number(isIP(a) === isIP(known)))
 
 const jarName = ({ host, endpoint, nts }: NtsSource): string =>
   [host, endpoint.address, String(endpoint.port), nts.host ?? "", String(nts.port)].join(" ")

@@ -78,6 +78,8 @@ export interface UpstreamSurroundings {
 
 /** A pool's member that was of no use for so many requests in a row is replaced. */
 const USELESS_AFTER = 8
+/** Requests in a row that went unanswered, the one under way included, after which the next address of a name is tried. */
+const SILENT_BEFORE_NEXT_ADDRESS = 4
 const LONGEST_SLEEP_SECONDS = 3_600
 
 export class Upstreams {
@@ -411,12 +413,15 @@ export class Upstreams {
         void this.sockets.send(id, action)
         this.keys?.changed(id)
         this.polled(upstream)
+        if (this.unanswered(id) % SILENT_BEFORE_NEXT_ADDRESS === 0) this.keys?.turnToOtherAddress(id)
         break
       case "Sample":
+        this.keys?.used(id)
         this.sockets.answered(id)
         this.measured(upstream, action)
         break
       case "Unusable": {
+        this.keys?.used(id)
         const { leap, stratum, rootDelay, rootDispersion } = action
         upstream.tracked.unusable({ leap, stratum, rootDelay, rootDispersion })
         this.listener.lost()

@@ -463,7 +463,16 @@ export const startNode = (
     if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     yield* startAll(timeServing)
     if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
-    xdp?.begin()
+    // As the workers, the program answers nobody without time while the node has just started.
+    const mayAnswer = (): boolean => clockStatus(reader, "", system).synchronised || monotonic.seconds() >= silentUntil
+    if (mayAnswer()) xdp?.begin()
+    else if (xdp !== undefined)
+      yield* Effect.forkScoped(
+        Effect.gen(function* () {
+          while (!mayAnswer()) yield* Effect.sleep("100 millis")
+          xdp.begin()
+        })
+      )
     const receivedNow = (): number => workers.reduce((sum, slot) => sum + slot.received, xdp?.counters.received ?? 0)
     const listed = (order: ClientOrder, most: number) =>
       clientList(
