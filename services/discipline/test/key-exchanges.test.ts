@@ -70,8 +70,8 @@ class Rig {
     return this.begun.at(-1)!
   }
 
-  /** A request is answered with a NAK. */
-  refuse(): void {
+  /** A request is answered with a NAK; whether it was understood as one. */
+  refuse(): boolean {
     const { association } = this.last
     const transmit = 0x1122334455667788n
     const header = {
@@ -101,7 +101,7 @@ class Rig {
     const nak = new Uint8Array(48 + 36)
     nak.set(kiss)
     nak.set(request.subarray(48, 84), 48)
-    expect(association.accept(nak)._tag).toBe("Nak")
+    return association.accept(nak)._tag === "Nak"
   }
 }
 
@@ -121,13 +121,13 @@ describe("key exchanges", () => {
     const rig = new Rig(() => keysOf({ otherwise: { c2s: filled(3, 16), s2c: filled(4, 16) } }))
     await rig.need()
     expect(rig.last.association.session().c2s).toEqual(filled(1, 16))
-    rig.refuse()
+    expect(rig.refuse()).toBe(true)
     await rig.need()
     expect(rig.asked).toHaveLength(1)
     expect(rig.last.association.session()).toMatchObject({ c2s: filled(3, 16), s2c: filled(4, 16) })
     expect(rig.last.association.cookies).toBe(7)
     // Refused with those too: keys are asked for, and the pair that this server is known for is tried first.
-    rig.refuse()
+    expect(rig.refuse()).toBe(true)
     await rig.need()
     expect(rig.asked).toHaveLength(1)
     rig.now = 10
@@ -140,7 +140,7 @@ describe("key exchanges", () => {
     const rig = new Rig(() => keysOf({ otherwise: { c2s: filled(3, 16), s2c: filled(4, 16) } }))
     await rig.need()
     rig.exchanges.used(source.id)
-    rig.refuse()
+    expect(rig.refuse()).toBe(true)
     rig.now = 10
     await rig.need()
     expect(rig.asked).toHaveLength(2)
