@@ -161,6 +161,8 @@ export interface NodeStatus {
   readonly waitingFor?: readonly string[]
   /** What this node was told to do and cannot, a sentence each: plain time is served all the same. Empty where nothing is missing. */
   readonly missing?: readonly string[]
+  /** Programs that joined the node's UDP ports and may take its requests, a sentence each. */
+  readonly shared?: readonly string[]
   /** Null while no operator has taken the node out; absent from a node of an older version. */
   readonly drain?: DrainStatus | null
   /** Null where no route is announced; absent from a node of an older version. */

@@ -161,6 +161,7 @@ export const formatStatus = (status: NodeStatus): string => {
     ...drainLines(status.drain),
     ...anycastLines(status.anycast),
     ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
+    ...(status.shared ?? []).map((sentence) => `shared    ${sentence}`),
     ...xdpLines(status.xdp),
     table([head, ...rows, last]),
     `dropped   ${dropText(totals.dropped)}`,

@@ -153,13 +153,14 @@ describe("health", () => {
     expect(await ask(other.port, "/readyz")).toMatchObject({ status: 200, body: "ready\n" })
   })
 
-  it("counts a drain, a wide bound, missing keys and a silent supervisor as reasons", () => {
+  it("counts a drain, a daemon on the same port, a wide bound, missing keys and a silent supervisor as reasons", () => {
     const fine = good()
     const { status } = fine
     const reasons = (change: Partial<NodeSnapshot["status"]>, age = 1): readonly string[] =>
       unreadyReasons({ ...fine, status: { ...status, ...change } }, fine.monotonic + age)
     expect(reasons({})).toEqual([])
     expect(reasons({}, 60)).toEqual(["the supervisor has said nothing for 60 s"])
+    expect(reasons({ shared: ["ntpd has joined"] })).toEqual(["ntpd has joined"])
     expect(reasons({ coordinator: { drained: true } as never })).toEqual(["an operator drained the node"])
     expect(reasons({ drain: { state: "draining", waitingFor: ["a", "b"] } })).toEqual([
       "an operator drained the node, waiting for a and b"

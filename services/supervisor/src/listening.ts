@@ -106,6 +106,11 @@ export class Listening {
     return this.#present.map((address) => ({ address, port }))
   }
 
+  /** Every UDP place that is bound. */
+  get places(): readonly SocketPlace[] {
+    return [...this.#udp.values()].map(({ place }) => place)
+  }
+
   /** Why packets are not steered by kind and source address; undefined where they are. */
   get unsteered(): string | undefined {
     if (!this.#plan.native) return "this node runs without the addon"

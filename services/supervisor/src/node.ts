@@ -36,6 +36,7 @@ import { settlePrivilege } from "./privilege.ts"
 import { openCommandSockets } from "./sockets.ts"
 import { Listening } from "./listening.ts"
 import { AddressWatch, awaited } from "./address-watch.ts"
+import { PortWatch } from "./port-watch.ts"
 import { mayAskForMore } from "@meridian/config/listen"
 import { machineAddresses } from "@meridian/system/configuration-files"
 import { SigndSlot } from "./signd-slot.ts"
@@ -393,6 +394,14 @@ export const startNode = (
       warn
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => network.close()))
+    const ports = new PortWatch({
+      places: () => sockets.places,
+      // With the addon the sockets are the supervisor's.
+      own: () => (plan.native ? ["self"] : ["self", ...workers.flatMap(({ service }) => service.process.pid ?? [])]),
+      inform: (message) => void log(Effect.logInfo(message)),
+      warn
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => ports.close()))
     const clockSource = (): string => {
       const tracking = clock.report?.tracking
       return tracking?.systemPeer ?? (tracking?.state === "local" ? "local-reference" : "none")
@@ -433,6 +442,7 @@ export const startNode = (
         starting: startingText(clock.report?.tracking, silentUntil - monotonic.seconds()),
         waitingFor: clock.report?.tracking.waitingFor ?? [],
         missing: missing(),
+        shared: ports.shared,
         drain: drain.status(),
         anycast: anycast?.status() ?? null,
         workers: own,
@@ -511,7 +521,7 @@ export const startNode = (
     )
     const newsNow = (): string => {
       const { synchronised } = clockStatus(reader, clockSource(), system)
-      return `${board.version} ${synchronised} ${filled.map(({ service }) => service.process.news).join(" ")}`
+      return `${board.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
     }
     const isPictureDue = onNews(QUIET_PICTURES)
     const pictures = setInterval(() => {
