@@ -37,6 +37,8 @@ export interface NtsKeStatus extends NtsKeCounters {
   /** bytes */
   readonly rss: number
   readonly certificates: readonly CertificateStatus[]
+  /** Why nobody can be answered, or will take the answer, a sentence each; absent from a node of an older version. */
+  readonly troubles?: readonly string[]
 }
 
 /** The process that answers Autokey's requests with fields; its counts are since it started. */

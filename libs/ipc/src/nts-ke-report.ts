@@ -63,6 +63,7 @@ const certificateStatus = record({
   /** DNS names and addresses it is for. */
   names: list(text(0, 65_535), 65_535),
   /** Unix seconds */
+  notBefore: optional(finite()),
   notAfter: finite(),
   /** SHA-256 of the certificate, lower-case hexadecimal. */
   fingerprint: text(1, 128)
@@ -80,7 +81,9 @@ const ntsKeReport = record({
   rss: count,
   /** bytes */
   heapUsed: count,
-  certificates: list(certificateStatus, 65_535)
+  certificates: list(certificateStatus, 65_535),
+  /** Why nobody can be answered, or will take the answer: no certificate, or one that is not valid now. Empty while all is well. */
+  troubles: list(text(1, 65_535), 65_535)
 })
 export type NtsKeReport = TypeOf<typeof ntsKeReport>
 

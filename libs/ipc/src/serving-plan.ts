@@ -96,7 +96,15 @@ const connections = whole(1, 1_000_000)
 
 const ntsKeSettings = {
   /** PEM files; with none, one that no client trusts by itself is made in `developmentDirectory`. */
-  certificates: list(record({ certificate: path, key: path }), 1_000),
+  certificates: list(
+    record({
+      certificate: path,
+      key: path,
+      /** What root types to let the node's user read them; absent where their modes let it. */
+      mend: optional(text(1, 65_536))
+    }),
+    1_000
+  ),
   developmentDirectory: path,
   /** Each null for the service's own choice. OpenSSL names separated by colons, preferred first. */
   tls: rule(

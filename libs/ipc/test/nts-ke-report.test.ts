@@ -24,7 +24,8 @@ const report: NtsKeReport = {
   open: 1,
   rss: 1,
   heapUsed: 1,
-  certificates: [{ names: ["ntp.example"], notAfter: 1, fingerprint: "00" }]
+  certificates: [{ names: ["ntp.example"], notAfter: 1, fingerprint: "00" }],
+  troubles: []
 }
 const key = { id: 1, key: new Uint8Array(32), activation: 0, retirement: 1, revoked: false }
 

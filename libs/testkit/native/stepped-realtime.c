@@ -53,6 +53,13 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
   return result;
 }
 
+time_t time(time_t *out) {
+  struct timespec now = {0, 0};
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (out != NULL) *out = now.tv_sec;
+  return now.tv_sec;
+}
+
 int gettimeofday(struct timeval *restrict time, void *restrict zone) {
   int result = real_gettimeofday(time, zone);
   if (result != 0 || time == NULL) return result;

@@ -52,6 +52,8 @@ export interface ShownCertificate {
   /** The names and addresses it is for, as OpenSSL writes them: `DNS:time.example, IP Address:192.0.2.1`. */
   readonly names: string
   readonly issuer: string
+  /** From when on it is valid, ISO 8601. */
+  readonly begins: string
   /** When it expires, ISO 8601. */
   readonly expires: string
 }
@@ -59,7 +61,8 @@ export interface ShownCertificate {
 /** No keys: where, and why, without any of them. */
 export class KeyExchangeFailed extends Error {
   readonly _tag = "KeyExchangeFailed"
-  readonly reason: "ca" | "connection" | "certificate" | "alpn" | "timeout" | "refused"
+  /** `dates`: of a certificate, against this machine's clock. */
+  readonly reason: "ca" | "connection" | "certificate" | "dates" | "alpn" | "timeout" | "refused"
 
   constructor(target: KeyExchangeTarget, reason: KeyExchangeFailed["reason"], what: string) {
     super(`NTS keys from ${target.name} (${target.address} port ${target.port}): ${what}`)
@@ -104,9 +107,11 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
       socket.removeAllListeners("data")
       socket.destroySoon()
     })
-    socket.on("error", (error: NodeJS.ErrnoException) =>
-      fail(isCertificateFault(error) ? "certificate" : "connection", messageOf(error))
-    )
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      const reason = certificateFault(error) ?? "connection"
+      const judged = reason === "dates" ? ` by this machine's clock (${new Date().toISOString()})` : ""
+      fail(reason, `${messageOf(error)}${judged}`)
+    })
     socket.on("close", () => fail("connection", "the server closed the connection before its reply was whole"))
   })
 
@@ -170,8 +175,14 @@ const keysOf = (
 }
 
 const certificateOf = (socket: TLSSocket): ShownCertificate => {
-  const { subject, issuer, subjectaltname = "", valid_to: expires } = socket.getPeerCertificate()
-  return { subject: nameText(subject), names: subjectaltname, issuer: nameText(issuer), expires: isoText(expires) }
+  const { subject, issuer, subjectaltname = "", valid_from: begins, valid_to: expires } = socket.getPeerCertificate()
+  return {
+    subject: nameText(subject),
+    names: subjectaltname,
+    issuer: nameText(issuer),
+    begins: isoText(begins),
+    expires: isoText(expires)
+  }
 }
 
 /** A part of a name may be there several times. */
@@ -186,8 +197,10 @@ const isoText = (time: string): string => {
   return Number.isNaN(at.getTime()) ? time : at.toISOString()
 }
 
-const isCertificateFault = ({ code = "" }: NodeJS.ErrnoException): boolean =>
-  /CERT|VERIFY|ALTNAME|SELF_SIGNED|ISSUER/.test(code)
+const certificateFault = ({ code = "" }: NodeJS.ErrnoException): "certificate" | "dates" | undefined => {
+  if (code === "CERT_NOT_YET_VALID" || code === "CERT_HAS_EXPIRED") return "dates"
+  return /CERT|VERIFY|ALTNAME|SELF_SIGNED|ISSUER/.test(code) ? "certificate" : undefined
+}
 
 /** Without the advice about Node's command line, which nobody types here. */
 const messageOf = (error: unknown): string =>

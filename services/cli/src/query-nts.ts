@@ -7,7 +7,12 @@ import { type Aead, aeadParameters, type AeadId } from "@meridian/auth/aead"
 import { NtsAssociation } from "@meridian/auth/nts-client"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import { CookieJars, type Jar } from "@meridian/tls/cookie-jar"
-import { exchangeKeys, KeyExchangeFailed, type ShownCertificate } from "@meridian/tls/nts-key-exchange"
+import {
+  exchangeKeys,
+  KeyExchangeFailed,
+  type KeyExchangeTarget,
+  type ShownCertificate
+} from "@meridian/tls/nts-key-exchange"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import {
   addressOf,
@@ -106,8 +111,8 @@ export const queryNts = async (plan: NtsQueryPlan): Promise<NtsQueryResult> => {
 const newSession = async ({ host, port, ca, aead }: NtsQueryPlan): Promise<Session | QueryFailed> => {
   const address = await addressOf(host)
   if (address instanceof QueryFailed) return address
+  const target = { name: host, address, port, ca, insecure: false, aeads: aead === undefined ? undefined : [aead] }
   try {
-    const target = { name: host, address, port, ca, insecure: false, aeads: aead === undefined ? undefined : [aead] }
     const exchanged = await exchangeKeys(target)
     const served = exchanged.host === undefined ? address : await addressOf(exchanged.host)
     if (served instanceof QueryFailed) return served
@@ -115,11 +120,27 @@ const newSession = async ({ host, port, ca, aead }: NtsQueryPlan): Promise<Sessi
     return sessionOf(exchanged.aead.id, exchanged, destination, exchanged.certificate)
   } catch (error) {
     if (!(error instanceof KeyExchangeFailed)) throw error
-    return new QueryFailed("no-keys", `${error.message}; ${advice[error.reason]}`)
+    const told = error.reason === "dates" ? await aboutDates(target) : advice[error.reason]
+    return new QueryFailed("no-keys", `${error.message}; ${told}`)
   }
 }
 
-const advice: Readonly<Record<KeyExchangeFailed["reason"], string>> = {
+/** Which clock or certificate is likely at fault. The dates are asked for once more, from whoever answers: nothing else is taken. */
+const aboutDates = async (target: KeyExchangeTarget): Promise<string> => {
+  const look = "`meridian query HOST` without --nts shows how far this clock is off"
+  try {
+    const { begins, expires } = (await exchangeKeys({ ...target, insecure: true })).certificate
+    if (Date.now() < Date.parse(begins))
+      return `it is valid from ${begins}: this machine's clock is the likely fault, set it first; ${look}`
+    if (Date.now() >= Date.parse(expires))
+      return `it expired on ${expires}: the server is to renew it, unless this machine's clock is wrong; ${look}`
+  } catch (error) {
+    if (!(error instanceof KeyExchangeFailed)) throw error
+  }
+  return `is this machine's clock right? ${look}`
+}
+
+const advice: Readonly<Record<Exclude<KeyExchangeFailed["reason"], "dates">, string>> = {
   ca: "--ca takes a PEM file of certificates, or a folder of such files",
   connection: "is NTS served there? The port to name is TCP, that of the key exchange",
   certificate:

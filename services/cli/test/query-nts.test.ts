@@ -11,6 +11,7 @@ import { NtsFieldType } from "@meridian/wire/nts-fields"
 import { encodeRecords, endOfMessage, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peer, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
+import { SteppedRealtime } from "@meridian/testkit/stepped-realtime"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { QueryFailed } from "../src/query.ts"
@@ -145,6 +146,26 @@ describe("against our node", () => {
     const { code, stderr } = await query("--nts", "--ca", ca, target.replace("localhost", "127.0.0.7"))
     expect(code).toBe(1)
     expect(stderr).toMatch(/not in the cert's list.*ask by a name/)
+  })
+
+  it("says which clock or certificate is likely at fault where the dates do not fit", async () => {
+    const clock = new SteppedRealtime()
+    try {
+      const DAY = 86_400
+      clock.step(-30 * DAY)
+      const slow = await meridian(["query", "--nts", "--ca", ca, target], clock.environment)
+      expect(slow.code).toBe(1)
+      expect(slow.stderr).toMatch(
+        /certificate is not yet valid by this machine's clock \(20.*it is valid from 20.*: this machine's clock is the likely fault, set it first/
+      )
+      clock.step(5_000 * DAY)
+      const late = await meridian(["query", "--nts", "--ca", ca, target], clock.environment)
+      expect(late.stderr).toMatch(
+        /certificate has expired by this machine's clock.*it expired on 20.*: the server is to renew it, unless this machine's clock is wrong/
+      )
+    } finally {
+      clock.close()
+    }
   })
 
   it("says where there is no key exchange", async () => {

@@ -56,6 +56,14 @@ export class CertificateStore {
     return this.places.map(({ loaded }) => loaded).filter((loaded) => loaded !== undefined)
   }
 
+  /** What is wrong with each pair now, a sentence each: it cannot be used, or clients will refuse it. */
+  get troubles(): readonly string[] {
+    const now = this.now()
+    return this.places.flatMap(
+      (place) => (place.loaded === undefined ? place.complaint : this.complaintOf(place, now)) ?? []
+    )
+  }
+
   /** Reads the files again, and says so when something is different. */
   reload(): void {
     const before = this.places.map(({ loaded }) => loaded)
@@ -101,7 +109,23 @@ export class CertificateStore {
     }
   }
 
+  private now(): number {
+    return this.events.now?.() ?? Date.now() / 1000
+  }
+
+  /** A certificate ends, or begins, while nobody touches its file. */
+  private judge(): void {
+    const now = this.now()
+    for (const place of this.places) if (place.loaded !== undefined) this.complain(place, this.complaintOf(place, now))
+  }
+
+  /** One that stays for want of a better has its own complaint. */
+  private complaintOf({ loaded, complaint }: Place, now: number): string | undefined {
+    return complaint?.endsWith(KEPT) === true ? complaint : loaded?.warningAt(now)
+  }
+
   private lookAtDates(): void {
+    this.judge()
     const stamps = this.places.map(({ files }) => stamp(files))
     if (this.places.every(({ seen }, index) => seen === stamps[index])) return
     // Other files of the folder may change all the time; only these being at rest counts.
@@ -116,12 +140,12 @@ export class CertificateStore {
   }
 
   private read(place: Place): void {
-    const now = this.events.now?.() ?? Date.now() / 1000
+    const now = this.now()
     try {
       const next = readCertificate(place.files, now)
       const { loaded } = place
       if (loaded !== undefined && loaded.chain === next.chain && loaded.key === next.key)
-        return this.complain(place, undefined)
+        return this.complain(place, next.warning)
       const keeps = loaded !== undefined && loaded.warning === undefined && next.warning !== undefined
       if (!keeps) place.loaded = next
       this.complain(place, next.warning === undefined || !keeps ? next.warning : `${next.warning}${KEPT}`)
@@ -139,13 +163,14 @@ export class CertificateStore {
 
 const KEPT = " (the certificate read before stays in use)"
 
-/** Changes whenever a file is written, replaced or removed, or a link to it points elsewhere. */
+/** Changes whenever a file is written, replaced or removed, others may read it, or a link to it points elsewhere. */
 const stamp = (files: CertificateFiles): string =>
   [files.certificate, files.key]
     .map((path) => {
       try {
-        const { ino, size, mtimeNs } = statSync(path, { bigint: true })
-        return `${ino}:${size}:${mtimeNs}`
+        const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
+        // A change of who may read it is one of ctime alone.
+        return `${ino}:${size}:${mtimeNs}:${ctimeNs}`
       } catch (error) {
         return errnoName(error)
       }

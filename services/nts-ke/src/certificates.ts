@@ -1,6 +1,7 @@
 /** One certificate and its key: read, checked, described. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
+import { commandsToRead } from "@meridian/system/commands-to-read"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import type { CertificateStatus } from "@meridian/ipc/nts-ke-report"
 
@@ -8,6 +9,8 @@ import type { CertificateStatus } from "@meridian/ipc/nts-ke-report"
 export interface CertificateFiles {
   readonly certificate: string
   readonly key: string
+  /** What root types to let this process read them, as far as the supervisor knew. */
+  readonly mend?: string
 }
 
 export interface LoadedCertificate {
@@ -18,6 +21,8 @@ export interface LoadedCertificate {
   readonly status: CertificateStatus
   /** What an operator should know though the certificate is used: that it is out of date. */
   readonly warning: string | undefined
+  /** The same at another moment, Unix seconds. */
+  readonly warningAt: (now: number) => string | undefined
   /** Whether it is for this DNS name; "by wildcard" includes names that match literally. */
   readonly covers: (name: string, how: "literally" | "by wildcard") => boolean
 }
@@ -69,10 +74,12 @@ export const readCertificate = (files: CertificateFiles, now: number): LoadedCer
     key: keyText,
     status: {
       names: [...alternativeNames(certificate, "DNS"), ...alternativeNames(certificate, "IP Address")],
+      notBefore: certificate.validFromDate.getTime() / 1000,
       notAfter: certificate.validToDate.getTime() / 1000,
       fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase()
     },
-    warning: dateWarning(files, certificate, now),
+    warning: dateWarning(files, certificate.validFromDate, certificate.validToDate, now),
+    warningAt: (moment) => dateWarning(files, certificate.validFromDate, certificate.validToDate, moment),
     covers: coverage(alternativeNames(certificate, "DNS"))
   }
 }
@@ -97,7 +104,14 @@ const MOST_CHAIN_BYTES = 98_304
 /** What the TLS library takes of a text. */
 const MOST_BYTES = 1024 * 1024
 
-const readText = (files: CertificateFiles, which: keyof CertificateFiles): string => {
+/** Without the supervisor's word what is behind a closed folder is not to be seen. */
+const howToRead = (files: CertificateFiles, which: "certificate" | "key"): string => {
+  const reader = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
+  const commands = files.mend ?? commandsToRead(files[which], reader).join(" && ")
+  return commands === "" ? "check who may read it" : `as root, ${commands}`
+}
+
+const readText = (files: CertificateFiles, which: "certificate" | "key"): string => {
   try {
     const text = readRegularFile(files[which], MOST_BYTES).toString("utf8")
     if (!text.includes("\0")) return text
@@ -105,7 +119,7 @@ const readText = (files: CertificateFiles, which: keyof CertificateFiles): strin
     if (!(error instanceof FileNotRead)) throw error
     throw new CertificateError(
       files,
-      `expected to read the ${which} from ${files[which]}, found ${error.reason}: check the path and who may read it`
+      `expected to read the ${which} from ${files[which]}, found ${error.reason}: ${error.reason === "EACCES" ? howToRead(files, which) : "check the path"}`
     )
   }
   throw new CertificateError(
@@ -165,11 +179,10 @@ const alternativeNames = (certificate: X509Certificate, kind: "DNS" | "IP Addres
     .filter((entry) => entry.startsWith(`${kind}:`) && !entry.includes('"'))
     .map((entry) => entry.slice(kind.length + 1))
 
-const dateWarning = (files: CertificateFiles, certificate: X509Certificate, now: number): string | undefined => {
-  const { validFromDate, validToDate } = certificate
-  if (now * 1000 >= validToDate.getTime())
-    return `the certificate in ${files.certificate} expired on ${validToDate.toISOString()}: clients will refuse it, renew it`
-  if (now * 1000 < validFromDate.getTime())
-    return `the certificate in ${files.certificate} is valid only from ${validFromDate.toISOString()}: clients will refuse it, check the date and this machine's clock`
+const dateWarning = (files: CertificateFiles, from: Date, to: Date, now: number): string | undefined => {
+  if (now * 1000 >= to.getTime())
+    return `the certificate in ${files.certificate} expired on ${to.toISOString()}: clients will refuse it, renew it`
+  if (now * 1000 < from.getTime())
+    return `the certificate in ${files.certificate} is valid only from ${from.toISOString()}: clients will refuse it, check the date and this machine's clock`
   return undefined
 }

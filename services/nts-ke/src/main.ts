@@ -14,6 +14,7 @@ import { type FromNtsKe, type NtsKeReport, parseToNtsKe, type ToNtsKe } from "@m
 import { type NtsKePlan, ntsKePlan } from "@meridian/ipc/serving-plan"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { CertificateStore } from "./certificate-store.ts"
+import { Counters } from "./counters.ts"
 import { NtsKeListener } from "./listener.ts"
 import { doorsOf, type Settings, settingsOf } from "./settings.ts"
 import { openTlsNative } from "./tls-native.ts"
@@ -81,17 +82,23 @@ const doors = doorsOf(
 if (doors.length === 0) fail("was given no socket and no place to listen", 2)
 if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
 
-let lastComplaint = ""
+/** Before there is a listener, that there is none is what is said; and at the start by {@link begin} or below. */
 const complain = (message: string): void => {
-  lastComplaint = message
-  // Before there is a listener, that there is none is what is said.
-  if (started) warn(message)
+  if (listener !== undefined) warn(message)
+  else if (isFirstSaid) warn(withoutCertificate(message))
 }
-let started = false
+let isFirstSaid = false
+const withoutCertificate = (why: string): string =>
+  `NTS key establishment: no certificate can be used: ${why}; it is looked for again every few seconds`
 
 const sealing = aeadProvider().batch
+/** Undefined until a certificate can be used: its files may be put in place, or opened to this user, at any time. */
+let listener: NtsKeListener | undefined
 const store: CertificateStore = new CertificateStore(settings.certificates, {
-  onChange: (certificates) => listener.useCertificates(certificates),
+  onChange: (certificates) => {
+    if (listener === undefined) begin()
+    else listener.useCertificates(certificates)
+  },
   onWarning: complain,
   now
 })
@@ -102,7 +109,6 @@ if (TlsListener === undefined && loadNative().addon !== undefined)
   warn(`TLS runs in JavaScript and costs nearly twice as much: ${reason}`)
 
 const openListener = (): NtsKeListener => {
-  if (store.current.length === 0) return fail(`no certificate can be used: ${lastComplaint}`, 1)
   const { tls, admission, exchangeSeconds, aeads, timeServer } = settings
   try {
     const listening = { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing }, now }
@@ -115,20 +121,32 @@ const openListener = (): NtsKeListener => {
     return fail(`TLS cannot be set up with these cipher suites, curves and certificates: ${explain(error)}`, 1)
   }
 }
-const listener = openListener()
-started = true
-if (lastComplaint !== "") warn(lastComplaint)
+
+let keys = KeyRing.empty
+const noCounters = new Counters()
+
+/** Serves with the certificates that there are. */
+const begin = (): void => {
+  listener = openListener()
+  listener.keys = keys
+  for (const trouble of store.troubles) warn(trouble)
+  void followDoors()
+}
+
+const troublesNow = (): readonly string[] =>
+  listener === undefined ? [withoutCertificate(store.troubles.join("; "))] : store.troubles
 
 const report = (): NtsKeReport => {
   const memory = memoryUse()
   return {
     type: "report",
-    counters: listener.counters.snapshot(),
-    open: listener.open,
+    counters: (listener?.counters ?? noCounters).snapshot(),
+    open: listener?.open ?? 0,
     tls: TlsListener === undefined ? "node" : "native",
     rss: memory.rss,
     heapUsed: memory.heapUsed,
-    certificates: store.current.map(({ status }) => status)
+    certificates: store.current.map(({ status }) => status),
+    troubles: troublesNow()
   }
 }
 
@@ -141,7 +159,7 @@ let isStarting = true
 let place: "unopened" | "open" | "closed" = "unopened"
 
 const followDoors = async (): Promise<void> => {
-  if (isStarting) return
+  if (isStarting || listener === undefined) return
   if (!accepts && place === "open") {
     place = "closed"
     listener.stopListening()
@@ -157,7 +175,8 @@ const followDoors = async (): Promise<void> => {
 
 /** Keys are replaced whole, and doors are closed for a drained node; certificates, TLS and limits are those it started with. */
 const take = async (plan: NtsKePlan): Promise<void> => {
-  listener.keys = KeyRing.of(plan.generations)
+  keys = KeyRing.of(plan.generations)
+  if (listener !== undefined) listener.keys = keys
   accepts = plan.accepts
   if (plan.generations.length > 0 || !accepts) keysArrived.resolve()
   await followDoors()
@@ -165,7 +184,7 @@ const take = async (plan: NtsKePlan): Promise<void> => {
 
 const drain = async (): Promise<never> => {
   store.close()
-  await listener.drain()
+  await listener?.drain()
   const done = (): never => process.exit(0)
   if (process.send === undefined || !process.connected) return done()
   process.send({ type: "drained", report: report() } satisfies FromNtsKe, undefined, undefined, done)
@@ -181,10 +200,14 @@ channel.run({
     else void drain()
   }
 })
+if (store.current.length > 0) begin()
+else for (const trouble of troublesNow()) warn(trouble)
+isFirstSaid = true
 await Promise.race([keysArrived.promise, sleep(KEYS_WAIT_MS)])
 isStarting = false
 await followDoors()
 store.watch()
+channel.send(report())
 setInterval(() => channel.send(report()), settings.reportSeconds * 1000)
 channel.send({ type: "ready" })
 releaseStartupPagesSoon()

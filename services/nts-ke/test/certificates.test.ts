@@ -127,6 +127,28 @@ describe("CertificateStore", () => {
     store.close()
   })
 
+  it("says that a certificate has ended or has not begun while nobody touches its file", async () => {
+    const now = Date.now() / 1000
+    const files = folder.certificate("aging", ["ntp.test"])
+    const { notBefore = 0, notAfter } = readCertificate(files, now).status
+    let moment = notBefore - 10
+    const warnings: string[] = []
+    const store = new CertificateStore(
+      [files],
+      { onChange: () => {}, onWarning: (message) => void warnings.push(message), now: () => moment },
+      { settleMs: 10, pollMs: 10 }
+    )
+    store.watch()
+    expect(store.troubles).toEqual([expect.stringMatching(/valid only from .*check the date and this machine's clock/)])
+    moment = now
+    expect(store.troubles).toEqual([])
+    moment = notAfter
+    await vi.waitUntil(() => warnings.length === 2, { timeout: PATIENCE_MS })
+    expect(warnings[1]).toMatch(/expired on .*: clients will refuse it, renew it/)
+    expect(store.troubles).toEqual([warnings[1]])
+    store.close()
+  })
+
   it("takes the old ones back when the new ones cannot be put to use", () => {
     const files = folder.certificate("veto", ["ntp.test"])
     const before = fingerprint(files)

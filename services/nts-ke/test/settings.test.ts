@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { resolve } from "node:path"
+import { join, resolve } from "node:path"
 import { describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { defaultAdmissionLimits } from "../src/admission.ts"
@@ -73,14 +73,25 @@ describe("main.ts", () => {
     expect(run).toMatchObject({ status: 2, stderr: expect.stringContaining("started by the supervisor") })
   })
 
-  it("exits with the reason when no certificate can be used or TLS cannot be set up", async () => {
+  it("waits for a certificate that can be used, says what is missing, and serves when it is there", async () => {
+    const folder = makeFolder()
+    try {
+      const later = { certificate: join(folder.path, "a.crt"), key: join(folder.path, "a.key") }
+      const service = await startService({ certificates: [later] })
+      expect(await service.warning(/no certificate can be used/)).toContain("found ENOENT: check the path")
+      expect((await service.report()).troubles).toEqual([expect.stringContaining("no certificate can be used")])
+      folder.certificate("a", ["localhost"])
+      expect((await service.report(({ certificates }) => certificates.length === 1)).troubles).toEqual([])
+      await service.stop()
+    } finally {
+      folder.remove()
+    }
+  })
+
+  it("exits with the reason when TLS cannot be set up", async () => {
     const folder = makeFolder()
     try {
       const made = folder.certificate("a", ["localhost"])
-      const missing = { certificate: "/nonexistent.crt", key: made.key }
-      await expect(startService({ certificates: [missing] })).rejects.toThrow(
-        /no certificate can be used[^]*found ENOENT/
-      )
       const tls = { minimum: null, maximum: null, cipherSuites: null, curves: "P-0" }
       await expect(startService({ certificates: [made], settings: { tls } })).rejects.toThrow(/TLS cannot be set up/)
     } finally {

@@ -415,6 +415,7 @@ export const startNode = (
           ? []
           : [`${service.name} does not serve${trouble === undefined ? "" : `: ${trouble}`}`]
       ),
+      ...ntsKe.flatMap((slot) => slot.missing),
       ...(plan.nts !== undefined && board.plan.keys.generations.length === 0
         ? ["no master key: NTS is refused until the coordinator has one"]
         : []),

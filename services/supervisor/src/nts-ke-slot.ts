@@ -62,6 +62,14 @@ export class NtsKeSlot {
     )
   }
 
+  /** What keeps clients from being answered, or from taking the answer, while its process runs. */
+  get missing(): readonly string[] {
+    const { certificates, troubles = [] } = this.status()
+    return troubles.map(
+      (trouble) => `${this.service.name}${certificates.length === 0 ? " does not serve" : ""}: ${trouble}`
+    )
+  }
+
   status(): NtsKeStatus {
     const { pid, state, restarts } = this.service.process
     const own = this.figures.of(pid)
@@ -74,7 +82,8 @@ export class NtsKeSlot {
       open: own?.open ?? 0,
       tls: own?.tls,
       rss: own?.rss ?? 0,
-      certificates: own?.certificates ?? []
+      certificates: own?.certificates ?? [],
+      troubles: own?.troubles ?? []
     }
   }
 }

@@ -2,6 +2,7 @@
 import { resolve } from "node:path"
 import type { ListenRules } from "@meridian/config/listen"
 import type { Settings } from "@meridian/config/settings"
+import { commandsToRead, type Reader } from "@meridian/system/commands-to-read"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { AutokeyFiles } from "./autokey-board.ts"
 import { disciplineConfiguration } from "./discipline-plan.ts"
@@ -63,17 +64,25 @@ const httpPlan = ({ place, files }: Settings["http"]): NodePlan["http"] =>
 
 const absolute = (file: string | undefined): string | null => (file === undefined ? null : resolve(file))
 
-const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string): NtsPlan | undefined => {
+const ownIdentity = (): Reader => ({ uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 })
+
+/** Files of a certificate, and what lets the node's user read them: root can tell before it has become that user. */
+const certificateFiles = (certificate: string, key: string, reader: Reader): CertificatePlan => {
+  const mend = [...new Set([certificate, key].flatMap((file) => commandsToRead(file, reader)))].join(" && ")
+  return mend === "" ? { certificate, key } : { certificate, key, mend }
+}
+type CertificatePlan = NtsPlan["settings"]["certificates"][number]
+
+const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string, reader: Reader): NtsPlan | undefined => {
   if (!nts.enabled.value) return undefined
   const timePort = nts.ntpPort.value ?? extraPorts[0]?.value ?? port.value
   return {
     port: nts.port.value,
     processes: nts.processes.value,
     settings: {
-      certificates: nts.certificates.map(({ value }) => ({
-        certificate: resolve(value.cert),
-        key: resolve(value.key)
-      })),
+      certificates: nts.certificates.map(({ value }) =>
+        certificateFiles(resolve(value.cert), resolve(value.key), reader)
+      ),
       developmentDirectory: stateDirectory,
       tls: {
         minimum: tlsVersion(nts.minTls.value),
@@ -176,6 +185,7 @@ const hasSources = ({ sources, referenceClocks }: Settings): boolean =>
 /** @throws NoSuchIdentity */
 export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePlan => {
   const { version, programRoot, stateDirectory, native, ipv6 } = surroundings
+  const identity = settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value)
   return {
     version,
     listen: listenRules(settings, ipv6),
@@ -193,7 +203,7 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     logFile: settings.logfile.value,
     discipline: disciplineConfiguration(settings, stateDirectory),
     access: { settings: settings.access, monitor: settings.discipline.flags.monitor.value },
-    identity: settings.user.value === undefined ? undefined : resolveIdentity(settings.user.value),
+    identity,
     native,
     keyFile: keyFilePlan(settings),
     sendCryptoNak: settings.cryptoNak.value,
@@ -204,7 +214,7 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     anycast: anycastPlaces(settings),
     drain: { wait: settings.anycast.drainWait.value, grace: settings.anycast.drainGrace.value },
     commandPort: settings.commandPort.value,
-    nts: ntsPlan(settings, stateDirectory),
+    nts: ntsPlan(settings, stateDirectory, identity ?? ownIdentity()),
     coordinator: coordinatorPlan(settings, surroundings),
     programs: {
       worker: resolve(programRoot, "services/worker/src/main.ts"),

@@ -9,7 +9,7 @@ import { join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { afterAll, describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { freePort, startNode } from "@meridian/testkit/running-node"
+import { freePort, meridian, startNode } from "@meridian/testkit/running-node"
 
 const cli = resolve(import.meta.dirname, "../../cli/bin/meridian.mjs")
 const folder = mkdtempSync(join(tmpdir(), "meridian-first-week-"))
@@ -201,5 +201,45 @@ describe("Ctrl-C while a node starts", () => {
     expect(text).toMatch(last)
     expect(text).not.toContain("did not start")
     expect(code).toBe(text.includes("serves NTP") ? 0 : 130)
+  })
+})
+
+describe.runIf(isRoot)("a node whose key its user may not read, as certbot leaves it", () => {
+  it("serves time, says what is missing and the commands that mend it, and has NTS by itself after those", async () => {
+    const place = mkdtempSync(join(folder, "certbot-"))
+    chmodSync(place, 0o755)
+    const closed = join(place, "live")
+    mkdirSync(closed, { mode: 0o700 })
+    const [certificate, key, configuration] = [
+      join(closed, "cert.pem"),
+      join(closed, "key.pem"),
+      join(place, "ntp.conf")
+    ]
+    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
+    execFileSync(
+      "openssl",
+      ["req", "-x509", ...made, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"],
+      { stdio: "ignore" }
+    )
+    chmodSync(key, 0o600)
+    const ntsPort = await freePort()
+    writeFileSync(configuration, `nts cert ${certificate}\nnts key ${key}\nnts port ${ntsPort}\n`)
+    const node = await startNode({ args: ["--config", configuration, "--user", "nobody", "--workers", "1"] })
+    try {
+      await ask(node.port, 6)
+      const missing = async (): Promise<readonly string[]> => (await node.status())["missing"] as readonly string[]
+      const said = await missing()
+      expect(said.join()).toContain("nts-ke 0 does not serve: NTS key establishment: no certificate can be used")
+      const commands = /EACCES: as root, (.*); it is looked for again/.exec(said.join())?.[1] ?? ""
+      expect(commands.split(" && ")).toHaveLength(4)
+      expect(node.stderr()).toContain(commands)
+      execFileSync("sh", ["-c", commands])
+      for (const end = performance.now() + PATIENCE_MS; (await missing()).length > 0; await setTimeout(200))
+        if (performance.now() > end) throw new Error(`still missing: ${(await missing()).join()}`)
+      const asked = await meridian(["query", "--nts", "--ca", certificate, `localhost:${ntsPort}`])
+      expect(asked).toMatchObject({ code: 0 })
+    } finally {
+      await node.stop()
+    }
   })
 })

@@ -24,6 +24,7 @@ export const unreadyReasons = (snapshot: NodeSnapshot | undefined, monotonic: nu
   else if (errorBound(snapshot) > MOST_ERROR_BOUND)
     reasons.push(`served time may be off by ${errorBound(snapshot).toFixed(3)} s, more than ${MOST_ERROR_BOUND} s`)
   reasons.push(...(status.shared ?? []))
+  reasons.push(...new Set(ntsKe.flatMap(({ troubles = [] }) => troubles)))
   if (ntsKe.length > 0 && keys.masterKeyGenerations.length === 0) reasons.push("there is no NTS master key yet")
   const { drain } = status
   if (coordinator?.drained === true || (drain ?? null) !== null) reasons.push(drainReason(drain))
