@@ -28,7 +28,7 @@ const keysOf = (change: Partial<ExchangedKeys> = {}): ExchangedKeys => ({
   cookies: Array.from({ length: 8 }, () => filled(9, 100)),
   host: undefined,
   port: undefined,
-  certificate: { subject: "", names: "", issuer: "", expires: "" },
+  certificate: { subject: "", names: "", issuer: "", begins: "", expires: "" },
   ...change
 })
 
