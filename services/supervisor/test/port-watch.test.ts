@@ -99,8 +99,8 @@ describe.runIf(canMakeNamespaces("port-watch"))("a daemon started afterwards on 
       expect(stdout).toMatch(new RegExp(`^shared +${said.source}`, "m"))
       const readiness = async (): Promise<string> => {
         const look = `fetch("http://127.0.0.1:11180/readyz").then(async (it) => console.log(it.status, await it.text()))`
-        const [program = "", ...rest] = [...network.within, process.execPath, "-e", look]
-        const asked = spawn(program, rest, { stdio: ["ignore", "pipe", "ignore"] })
+        const [program = "", ...before] = network.within
+        const asked = spawn(program, [...before, process.execPath, "-e", look], { stdio: ["ignore", "pipe", "ignore"] })
         let text = ""
         asked.stdout.on("data", (chunk: Buffer) => void (text += chunk.toString()))
         await once(asked, "close")
