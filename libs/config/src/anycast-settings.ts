@@ -111,6 +111,14 @@ const problems = (lines: readonly Line[], settings: AnycastSettings): readonly D
         "BIRD is not told which protocol carries the route; add the line: anycast protocol NAME, as bird.conf names it"
       )
     ]
+  const frr = lines.find(({ values }) => values.frr !== undefined)
+  if (frr !== undefined && device.value !== undefined)
+    return [
+      warningAt(
+        frr.places.get("frr") ?? frr.location,
+        "FRR follows the device by itself where its networks stand in frr.conf; told both ways, it may keep the route of a node that is gone: leave 'anycast frr' or 'anycast device' away"
+      )
+    ]
   const drivers = [device, birdSocket, exabgpSocket, frrAs, script]
   return drivers.some(({ value }) => value !== undefined)
     ? []

@@ -44,9 +44,12 @@ describe("anycast", () => {
   it("is written as it was read", () => {
     const { settings, messages } = settle(whole)
     // The second `protocol` of a line is the one that counts.
-    expect(messages).toEqual(["warning: 'protocol' is given twice on this line; the last one counts"])
+    expect(messages).toEqual([
+      "warning: 'protocol' is given twice on this line; the last one counts",
+      expect.stringMatching(/^warning: FRR follows the device by itself/)
+    ])
     const again = settle(renderSettings(settings))
-    expect(again.messages).toEqual([])
+    expect(again.messages).toHaveLength(1)
     const text = ({ settings: of }: typeof again): readonly string[] =>
       describeSettings(of)
         .map(({ directive, value }) => `${directive} ${value}`)

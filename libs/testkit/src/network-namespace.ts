@@ -67,6 +67,24 @@ export class NetworkNamespace {
     return { here, there }
   }
 
+  /** `ip …` in here. */
+  ip(...args: readonly string[]): void {
+    ip("-n", this.name, ...args)
+  }
+
+  /** What `ip …` says in here. */
+  show(...args: readonly string[]): string {
+    return execFileSync("ip", ["-n", this.name, ...args], { encoding: "utf8" })
+  }
+
+  /** Passes packets on between its cables. */
+  route(): void {
+    const forward = (family: string): string => `net.${family}.conf.all.forwarding=1`
+    const [program = "", ...before] = this.within
+    for (const family of ["ipv4", "ipv6"])
+      execFileSync(program, [...before, "sysctl", "-qw", forward(family)], { stdio: "ignore" })
+  }
+
   /** Removes it, and every cable to it. What runs in there must have ended. */
   remove(): void {
     ip("netns", "delete", this.name)

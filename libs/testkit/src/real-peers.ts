@@ -32,6 +32,12 @@ export type PeerName =
   | "nats-server-2.9"
   | "nats-server-2.10"
   | "nats-server-newest"
+  | "bird"
+  | "birdc"
+  | "exabgp"
+  | "frr-zebra"
+  | "frr-bgpd"
+  | "frr-vtysh"
 
 /** A program with the arguments that come before its own, and its environment. */
 export interface PeerCommand {
@@ -43,7 +49,7 @@ export interface PeerCommand {
 }
 
 interface Place {
-  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid"
+  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing"
   readonly program: string
   /** how: with the machine's own libc, with the suite's own, or as a Python script */
   readonly how: "system" | "own-libc" | "python"
@@ -85,7 +91,13 @@ const PLACES: Record<PeerName, Place> = {
   "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },
   "nats-server-2.9": { suite: "bookworm", program: "usr/sbin/nats-server", how: "system" },
   "nats-server-2.10": { suite: "trixie", program: "usr/sbin/nats-server", how: "own-libc" },
-  "nats-server-newest": { suite: "sid", program: "usr/sbin/nats-server", how: "own-libc" }
+  "nats-server-newest": { suite: "sid", program: "usr/sbin/nats-server", how: "own-libc" },
+  bird: { suite: "routing", program: "usr/sbin/bird", how: "system" },
+  birdc: { suite: "routing", program: "usr/sbin/birdc", how: "system" },
+  exabgp: { suite: "routing", program: "usr/sbin/python3-exabgp", how: "python" },
+  "frr-zebra": { suite: "routing", program: "usr/lib/frr/zebra", how: "system" },
+  "frr-bgpd": { suite: "routing", program: "usr/lib/frr/bgpd", how: "system" },
+  "frr-vtysh": { suite: "routing", program: "usr/bin/vtysh", how: "system" }
 }
 
 const LIBRARIES = { x64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as Record<string, string>
@@ -107,7 +119,10 @@ export const peer = (name: PeerName): PeerCommand | undefined => {
   }
   const env = {
     ...process.env,
-    LD_LIBRARY_PATH: how === "python" ? `${join(libraries, "ntp")}:${libraries}` : libraries
+    LD_LIBRARY_PATH:
+      how === "python"
+        ? `${join(libraries, "ntp")}:${libraries}`
+        : `${libraries}:${join(libraries, "frr")}:${join(folder, "lib", LIBRARIES[process.arch] ?? "")}`
   }
   if (how === "system") return { ...base, args: [...WITHOUT_CLOCK, path, ...before], env }
   return {

@@ -15,7 +15,7 @@ interface Finished {
 
 const run = (program: string, args: readonly string[]): Promise<Finished> =>
   new Promise((done) => {
-    execFile(
+    const child = execFile(
       program,
       args,
       { timeout: LONGEST_MS, killSignal: "SIGKILL", maxBuffer: MOST_OUTPUT },
@@ -31,6 +31,9 @@ const run = (program: string, args: readonly string[]): Promise<Finished> =>
         done({ output, failure: last === "" ? how : `${how}: ${last.slice(0, 200)}` })
       }
     )
+    // Whoever asks for a password hears that there is none.
+    child.stdin?.on("error", () => {})
+    child.stdin?.end()
   })
 
 /** `SCRIPT announce PREFIX…` and `SCRIPT withdraw PREFIX…`; it ends with 0 when that is done. */
@@ -91,8 +94,8 @@ export class FrrAnnouncer implements Announcer {
 
   async apply(announced: boolean): Promise<void> {
     const output = await this.vtysh(frrCommands(this.options, announced))
-    // vtysh goes on after a command that failed, and ends with 0. A network that is not there is withdrawn.
-    const refusal = output.split("\n").find((line) => line.startsWith("%") && !/Can't find/.test(line))
+    // vtysh goes on after a command that failed, and ends with 0. A network that is not there is withdrawn; its own vtysh.conf is optional.
+    const refusal = output.split("\n").find((line) => line.startsWith("%") && !/^% Can't (?:find|open)/.test(line))
     if (refusal !== undefined) throw new AnnouncerTrouble(`FRR: ${refusal.slice(1).trim()}`)
   }
 

@@ -1,0 +1,132 @@
+/** ExaBGP and FRR, unchanged and by the packaged configurations, announce and withdraw for a real node. */
+import { chmodSync, readFileSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { resolve } from "node:path"
+import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { peer, peersAvailable } from "@meridian/testkit/real-peers"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { Fleet } from "./fleet.ts"
+
+const SUITE = "ExaBGP and FRR"
+const available =
+  canMakeNamespaces(SUITE) && peersAvailable(SUITE, ["bird", "exabgp", "frr-zebra", "frr-bgpd", "frr-vtysh"])
+const cli = resolve(import.meta.dirname, "../../cli/bin/meridian.mjs")
+const patient = { timeout: 2 * PATIENCE_MS, interval: 100 }
+
+let fleet: Fleet
+beforeEach(() => {
+  if (!available) return
+  fleet = new Fleet()
+  fleet.network(1)
+  fleet.startRouter(1)
+})
+afterEach(async () => {
+  if (available) await fleet.end()
+})
+
+/** A node's processes whose command line has these words. */
+const processes = (words: string): readonly number[] =>
+  execFileSync("ip", ["netns", "pids", fleet.network(1).name], { encoding: "utf8" })
+    .split("\n")
+    .filter((pid) => pid !== "" && readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").includes(words))
+    .map(Number)
+
+/** Drains the node and brings it back, as the router sees it. */
+const drainAndReturn = async (): Promise<void> => {
+  const { node } = JSON.parse(await fleet.command(1, "cluster", "status", "--json")) as { readonly node: string }
+  await fleet.command(1, "cluster", "drain", node)
+  await fleet.untilRouted()
+  await expect.poll(async () => (await fleet.status(1)).drain?.state, patient).toBe("drained")
+  await fleet.command(1, "cluster", "undrain", node)
+  await fleet.untilRouted(1)
+}
+
+describe.runIf(available)("ExaBGP", () => {
+  it("announces, withdraws for a drain, keeps the route over the death of a helper, and loses it with the node", async () => {
+    const socket = fleet.file("exabgp.sock")
+    const configuration = fleet
+      .example("exabgp.conf", 1)
+      .replaceAll("/run/meridian/exabgp.sock", socket)
+      .replace("run /usr/bin/meridian", `run ${process.execPath} ${cli}`)
+      // Of the two families the router of this test has one.
+      .replace(/neighbor 2001[^]*$/, "")
+    writeFileSync(fleet.file("exabgp.conf"), configuration)
+    const { command, args, env } = peer("exabgp")!
+    const settings = ["env", "exabgp.daemon.user=root", "exabgp.api.cli=false", "exabgp.log.destination=stdout"]
+    fleet.start(
+      fleet.network(1),
+      [...settings, `PYTHONPATH=${env["PYTHONPATH"]}`, command, ...args],
+      [fleet.file("exabgp.conf")]
+    )
+    const node = await fleet.startNode(1, [`anycast exabgp ${socket}`, "drain wait 0 grace 0"])
+    await fleet.untilRouted(1)
+    await drainAndReturn()
+    const [helper] = processes(`exabgp-main.ts ${socket}`)
+    process.kill(helper!, "SIGKILL")
+    const successor = (): boolean => processes(`exabgp-main.ts ${socket}`).some((pid) => pid !== helper)
+    await expect.poll(successor, patient).toBe(true)
+    await expect
+      .poll(async () => (await fleet.status(1)).anycast?.announcers, patient)
+      .toEqual([{ name: "ExaBGP", trouble: null }])
+    expect(fleet.routed()).toEqual([1])
+    // Everything of the node at once: the helper finds it gone.
+    const own = processes("services/").filter((pid) => !processes("exabgp-main.ts").includes(pid))
+    for (const pid of own) process.kill(pid, "SIGKILL")
+    await fleet.untilRouted()
+    await node.stop()
+  })
+})
+
+/** Starts FRR with a configuration; returns the command that asks it. */
+const startFrr = (configuration: string): string => {
+  const network = fleet.network(1)
+  writeFileSync(fleet.file("frr.conf"), configuration)
+  writeFileSync(fleet.file("zebra.conf"), "")
+  writeFileSync(fleet.file("vtysh.conf"), "username root nopassword\n")
+  // FRR wants its users in a group that this machine may not have.
+  writeFileSync(fleet.file("group"), `${readFileSync("/etc/group", "utf8")}frrvty:x:60001:root\n`)
+  const bind = `mount --bind ${fleet.file("group")} /etc/group && exec "$@"`
+  const program = (name: "frr-zebra" | "frr-bgpd" | "frr-vtysh"): readonly string[] => {
+    const found = peer(name)!
+    const libraries = `LD_LIBRARY_PATH=${found.env["LD_LIBRARY_PATH"]}`
+    return ["unshare", "--mount", "sh", "-c", bind, "frr", "env", libraries, found.program]
+  }
+  const places = ["-u", "root", "-g", "root", "-z", fleet.file("zserv"), "--vty_socket", fleet.folder]
+  for (const [name, daemon, file] of [
+    ["frr-zebra", "zebra", "zebra.conf"],
+    ["frr-bgpd", "bgpd", "frr.conf"]
+  ] as const) {
+    const own = ["-f", fleet.file(file), "-i", fleet.file(`${daemon}.pid`), "-A", "127.0.0.1"]
+    fleet.start(network, [...program(name), ...places, ...own])
+  }
+  const vtysh = [...program("frr-vtysh"), "--vty_socket", fleet.folder, "--config_dir", fleet.folder]
+  writeFileSync(fleet.file("vtysh"), `#!/bin/sh\nexec ${vtysh.map((word) => `'${word}'`).join(" ")} "$@"\n`)
+  chmodSync(fleet.file("vtysh"), 0o755)
+  return fleet.file("vtysh")
+}
+
+describe.runIf(available)("FRR", () => {
+  // Of the two families the router of this test has one, and no BFD.
+  const example = (): string => fleet.example("frr.conf", 1).replaceAll(/^.*(?:2001:db8.*|bfd)\n/gm, "")
+
+  it("follows the device alone: announces, withdraws for a drain, and loses the route with the node", async () => {
+    startFrr(example())
+    await fleet.startNode(1, ["anycast device meridian0", "drain wait 0 grace 0"])
+    await fleet.untilRouted(1)
+    await drainAndReturn()
+    for (const pid of processes("services/")) process.kill(pid, "SIGKILL")
+    await fleet.untilRouted()
+    expect(fleet.routed()).toEqual([])
+  })
+
+  it("is told by vtysh: announces, withdraws for a drain and for an end in good order", async () => {
+    const vtysh = startFrr(example().replaceAll(/^.*(?:network 192.*|import-check)\n/gm, ""))
+    const node = await fleet.startNode(1, [`anycast frr 65001 vtysh ${vtysh}`, "drain wait 0 grace 0"])
+    await fleet.untilRouted(1)
+    expect((await fleet.status(1)).anycast?.announcers).toEqual([{ name: "FRR", trouble: null }])
+    await drainAndReturn()
+    await node.stop()
+    await fleet.untilRouted()
+  })
+})
