@@ -131,6 +131,8 @@ export interface TrackingReport {
   readonly kernel: KernelReport | null
   /** What stands between this node and good time, one sentence each; empty when nothing does. */
   readonly waitingFor: readonly string[]
+  /** Names of sources whose addresses are not known yet, each with why; absent where there is none. */
+  readonly unresolved?: readonly string[]
   /** Peers that came by themselves; absent where none is taken. */
   readonly passivePeers?: PassivePeersReport
   /** What the leap second file says; null without one. */

@@ -3,7 +3,7 @@ import { request } from "node:http"
 import { join, resolve } from "node:path"
 import { stateDirectoryDirective } from "@meridian/config/directives"
 import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
-import type { SourceReport } from "@meridian/ipc/discipline-report"
+import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { formatSourceDetail } from "./source-details.ts"
@@ -116,8 +116,15 @@ const LEGEND = [
   "last: seconds since its last answer"
 ]
 
-/** The sources as a table with its legend. */
-export const formatSources = (sources: readonly SourceReport[], coloured: boolean): string => {
+/**
+ * The sources as a table with its legend.
+ * @param unresolved names whose addresses are not known yet, each with why
+ */
+export const formatSources = (
+  sources: readonly SourceReport[],
+  coloured: boolean,
+  unresolved: readonly string[] = []
+): string => {
   const head = ["MS", "source", "stratum", "poll", "reach", "last", "offset", "+/-", "jitter", "auth", "verdict"]
   const rows = sources.map((source) => [
     `${modes[source.mode]}${marks[source.verdict] ?? "?"}`,
@@ -143,7 +150,9 @@ export const formatSources = (sources: readonly SourceReport[], coloured: boolea
     const colour = coloured ? colours[row[0]?.[1] ?? ""] : undefined
     return colour === undefined ? line(row) : `${colour}${line(row)}${PLAIN}`
   })
-  return `${[...LEGEND, line(head), ...painted, ...(rows.length === 0 ? ["no sources are configured"] : [])].join("\n")}\n`
+  const awaited = unresolved.map((name) => `   waiting for the address of ${name}`)
+  const none = rows.length + awaited.length === 0 ? ["no sources are configured"] : []
+  return `${[...LEGEND, line(head), ...painted, ...awaited, ...none].join("\n")}\n`
 }
 
 export const runSources = async (programRoot: string, args: readonly string[]): Promise<number> => {
@@ -160,12 +169,15 @@ export const runSources = async (programRoot: string, args: readonly string[]): 
     return 0
   }
   const { state, json, verbose } = parsed.value.values
-  const sources = await askNode<readonly SourceReport[]>(stateDirectoryOf(state, programRoot), "/sources")
+  const directory = stateDirectoryOf(state, programRoot)
+  const sources = await askNode<readonly SourceReport[]>(directory, "/sources")
   if (sources instanceof NodeUnreachable) {
     process.stderr.write(`meridian sources: ${sources.message}\n`)
     return 1
   }
-  const table = formatSources(sources, process.stdout.isTTY === true)
+  const tracking = json ? undefined : await askNode<TrackingReport>(directory, "/tracking")
+  const unresolved = tracking === undefined || tracking instanceof NodeUnreachable ? [] : tracking.unresolved
+  const table = formatSources(sources, process.stdout.isTTY === true, unresolved)
   const details = verbose ? sources.map((source) => `\n${formatSourceDetail(source, shortSeconds)}\n`).join("") : ""
   const text = json ? `${JSON.stringify(sources, null, 2)}\n` : `${table}${details}`
   process.stdout.write(text)

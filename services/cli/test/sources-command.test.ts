@@ -109,6 +109,9 @@ describe("the table of sources", () => {
 
   it("says so when there are none", () => {
     expect(formatSources([], false)).toContain("no sources are configured")
+    const awaited = formatSources([], false, ["ntp.example: no name server answers"])
+    expect(awaited).toContain("waiting for the address of ntp.example: no name server answers")
+    expect(awaited).not.toContain("no sources are configured")
   })
 })
 

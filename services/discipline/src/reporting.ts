@@ -20,6 +20,7 @@ import type { ReferenceClocks } from "./reference-clocks.ts"
 import { clocksWaiting } from "./reference-reporting.ts"
 import { upstreamDetail } from "./source-details.ts"
 import { sourceFigures } from "./source-figures.ts"
+import { followedPeer, unasked } from "./standing-word.ts"
 import type { SystemClockSteering } from "./system-clock-steering.ts"
 import type { Upstream } from "./upstream.ts"
 import type { Upstreams } from "./upstreams.ts"
@@ -51,6 +52,7 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
   const { upstreams, keeper, verdicts } = standing
   const { id, endpoint, host, options, tracked, sample, lastReply } = upstream
   const verdict = verdicts.get(tracked.configuration.id)
+  const keyless = unasked(upstream, upstreams)
   return {
     address: endpoint.address,
     port: endpoint.port,
@@ -62,7 +64,10 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     poll: upstreams.poll(id),
     reach: upstreams.reach(id).toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
-    reason: verdict?.reason ?? (options.mode === "passive" ? "taken, and not heard since" : "not asked yet"),
+    reason:
+      keyless !== undefined
+        ? `nothing was sent yet; it waits for ${keyless}`
+        : (verdict?.reason ?? (options.mode === "passive" ? "taken, and not heard since" : "not asked yet")),
     ...sourceFigures(tracked, 2 ** upstreams.poll(id), sample !== undefined, keeper, now),
     authentication: authenticationOf(upstream, upstreams),
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
@@ -88,7 +93,7 @@ const stateOf = ({ isLocal, discipline }: ClockKeeper): ClockState => (isLocal ?
 /** @param holdoverSince CLOCK_MONOTONIC, seconds */
 export const trackingReport = (now: Reading, standing: Standing, holdoverSince: number | undefined): TrackingReport => {
   const { keeper, leaps, steering } = standing
-  const { curve, discipline, isLocal } = keeper
+  const { curve, discipline } = keeper
   const estimate = discipline.tracking(now.monotonic)
   const unix = (monotonic: number): number => keeper.utc(now.monotonic) - (now.monotonic - monotonic)
   const { armed } = leaps
@@ -96,7 +101,7 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
   return {
     mode: steering === undefined ? "virtual" : "kernel",
     state: stateOf(keeper),
-    systemPeer: isGood && !isLocal && discipline.state !== "holdover" ? (discipline.root?.peer ?? null) : null,
+    systemPeer: followedPeer(keeper),
     stratum: curve.stratum,
     leap: curve.leap,
     referenceId: isGood ? formatReferenceId(curve.referenceId, curve.stratum) : "",
@@ -121,6 +126,7 @@ export const trackingReport = (now: Reading, standing: Standing, holdoverSince: 
         ? null
         : { ...steering.rate, state: steering.state, steps: steering.steps, frequency: steering.rate.frequency * 1e6 },
     waitingFor: waitingFor(standing),
+    ...(standing.upstreams.unresolvedNames.length > 0 && { unresolved: standing.upstreams.unresolvedNames }),
     leapTable: leaps.table(keeper.utc(now.monotonic)) ?? null,
     smearSeconds: standing.configuration.leapSmearSeconds,
     ...(standing.upstreams.passive.most > 0 && { passivePeers: standing.upstreams.passive.report() })
@@ -147,15 +153,18 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
   }
   if (configuration.sources.length + configuration.referenceClocks.length + upstreams.all.length === 0)
     return keeper.isLocal ? [] : ["a source: none is configured, and no local reference"]
-  const sources = upstreams.all.flatMap(({ endpoint, options, tracked, polls }) => {
+  const sources = upstreams.all.flatMap((upstream) => {
+    const { endpoint, options, tracked, sent } = upstream
     const said = verdicts.get(tracked.configuration.id)
     if (!tracked.isHeard && options.mode === "passive") return [`a packet from the peer ${endpoint.address}`]
-    if (!tracked.isHeard) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${polls} times)`]
+    const keyless = unasked(upstream, upstreams)
+    if (keyless !== undefined) return [keyless]
+    if (!tracked.isHeard) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${sent} times)`]
     if (tracked.pending)
       return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
     return said === undefined || agrees(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
   })
-  return [...upstreams.problems(), ...sources, ...clocksWaiting(clocks, verdicts)]
+  return [...new Set([...upstreams.problems(), ...sources]), ...clocksWaiting(clocks, verdicts)]
 }
 
 /** Why this peer, and what became of the one before it. */

@@ -34,6 +34,7 @@ import { measurementsOf, sourceReport, type Standing, systemVariables, trackingR
 import { disciplineOptions, localOptions } from "./settings.ts"
 import { type SystemClockSteering, takeKernelClock } from "./system-clock-steering.ts"
 import { clockDetail } from "./source-details.ts"
+import { shownVerdicts } from "./standing-word.ts"
 import { systemUptime } from "./realtime-watch.ts"
 import { closesLoop, orphanRank, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
@@ -255,8 +256,8 @@ export class DisciplineService {
       sources: [
         ...this.upstreams.all.map((upstream) => sourceReport(upstream, now, standing)),
         ...this.clocks.all.map((clock, index) => ({
-          ...clockReport(clock, now, this.keeper, this.verdicts),
-          detail: clockDetail(clock, index, this.verdicts.get(clock.id)?.verdict, this.keeper, now)
+          ...clockReport(clock, now, this.keeper, standing.verdicts),
+          detail: clockDetail(clock, index, standing.verdicts.get(clock.id)?.verdict, this.keeper, now)
         }))
       ],
       ...(this.upstreams.keyExchanges && { nts: this.upstreams.ntsCounters })
@@ -315,7 +316,8 @@ export class DisciplineService {
   }
 
   private standing(): Standing {
-    const { configuration, upstreams, clocks, keeper, leaps, verdicts, action, steering } = this
+    const { configuration, upstreams, clocks, keeper, leaps, action, steering } = this
+    const verdicts = shownVerdicts(this.verdicts, keeper, action)
     return { configuration, upstreams, clocks, keeper, leaps, verdicts, action, steering }
   }
 

@@ -1,5 +1,5 @@
 /** The figures of a source or a reference clock, as its report shows them. */
-import { rootDistance } from "@meridian/algorithms/root-distance"
+import { PHI } from "@meridian/time/clock-curve"
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { ClockKeeper } from "./clock-keeper.ts"
@@ -23,6 +23,8 @@ export const sourceFigures = (
   { monotonic }: Reading
 ): SourceFigures => {
   const view = tracked.view(monotonic, pollInterval)
+  // As tracking has it: the least delay that the selection believes in is for its comparisons.
+  const distance = (view.rootDelay + view.delay) / 2 + view.rootDispersion + view.dispersion + view.jitter
   const hasEstimate = tracked.estimate(monotonic) !== undefined
   return {
     offset: hasEstimate ? view.offset - keeper.added(monotonic) - keeper.correction(monotonic) : null,
@@ -31,6 +33,6 @@ export const sourceFigures = (
     jitter: hasSample ? view.jitter : null,
     rootDelay: view.rootDelay,
     rootDispersion: view.rootDispersion,
-    rootDistance: hasSample ? rootDistance(view, monotonic) : null
+    rootDistance: hasSample ? distance + PHI * Math.max(0, monotonic - view.updated) : null
   }
 }

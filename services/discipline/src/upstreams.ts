@@ -266,9 +266,14 @@ export class Upstreams {
     return this.surroundings.autokey?.report(endpoint)
   }
 
+  /** Names whose addresses are not known yet, each with why, as far as that is known. */
+  get unresolvedNames(): readonly string[] {
+    return [...this.unresolved].map(([host, why]) => `${host}${why === "" ? "" : `: ${why}`}`)
+  }
+
   /** What keeps names and keys away, one sentence each. */
   problems(): readonly string[] {
-    const names = [...this.unresolved].map(([host, why]) => `the address of ${host}${why === "" ? "" : `: ${why}`}`)
+    const names = this.unresolvedNames.map((name) => `the address of ${name}`)
     const keys = this.all.flatMap(({ id }) => this.keys?.problem(id) ?? [])
     return [...names, ...keys]
   }

@@ -18,6 +18,9 @@ const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-f
 /** A long replay or a slow disk may hold it up; nobody waits for it meanwhile. */
 const SILENT_SECONDS = 15
 
+/** Decisions of the clock that wait for a coordinator: those of its first minutes, or of a while without one. */
+const MOST_AWAITING = 4 * MAX_CLOCK_EVENTS
+
 export interface CoordinatorLaunch {
   /** The service's main.ts. */
   readonly program: string
@@ -35,6 +38,8 @@ export class CoordinatorPlace {
   readonly service: Service<FromCoordinator>
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined
+  /** Decisions of the clock for a coordinator that is not there. */
+  #awaiting: readonly unknown[] = []
 
   constructor({ program, clockPage, board, onKeys, onReport, warn }: CoordinatorLaunch) {
     this.service = new Service(
@@ -55,7 +60,10 @@ export class CoordinatorPlace {
             onReport(said)
           }
           if (said.type === "drained") this.report = said.report
-          if (said.type === "ready") this.trouble = undefined
+          if (said.type === "ready") {
+            this.trouble = undefined
+            this.#handOn()
+          }
           if (said.type === "warning") {
             // One that is started again and again has the same trouble each time.
             if (said.message !== this.trouble) warn(said.message)
@@ -72,10 +80,18 @@ export class CoordinatorPlace {
     this.service.process.broadcast({ type: "health", ...health } satisfies ToCoordinator)
   }
 
-  /** Hands the clock's decisions on; a burst beyond what one message holds goes in several. */
+  /** Hands the clock's decisions on, once the coordinator runs: the clock decides before it is there. */
   tellClockEvents(events: readonly unknown[]): void {
+    this.#awaiting = [...this.#awaiting, ...events].slice(-MOST_AWAITING)
+    if (this.service.process.state === "running") this.#handOn()
+  }
+
+  /** A burst beyond what one message holds goes in several. */
+  #handOn(): void {
+    const events = this.#awaiting as readonly { readonly _tag: string }[]
+    this.#awaiting = []
     for (let at = 0; at < events.length; at += MAX_CLOCK_EVENTS) {
-      const some = events.slice(at, at + MAX_CLOCK_EVENTS) as readonly { readonly _tag: string }[]
+      const some = events.slice(at, at + MAX_CLOCK_EVENTS)
       this.service.process.broadcast({ type: "clock-events", events: some } satisfies ToCoordinator)
     }
   }
