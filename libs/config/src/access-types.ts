@@ -49,7 +49,8 @@ export const accessTarget: ValueType<AccessTarget> = {
   parse: (text) => {
     if (text === "default" || text === "source") return accepted({ kind: text })
     if (isHostName(text)) return accepted({ kind: "host", host: text })
-    const prefix = prefixOf(text)
+    // Both ntpds take an IPv6 address in brackets too.
+    const prefix = prefixOf(/^\[([0-9A-Fa-f:.]+)\]$/.exec(text)?.[1] ?? text)
     return prefix.ok ? accepted({ kind: "prefix", prefix: prefix.value }) : prefix
   },
   write: (value) => writeTarget(value as AccessTarget)

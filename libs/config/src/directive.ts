@@ -28,6 +28,8 @@ export interface Directive<
   readonly options: Options
   /** Options without a value that some daemon drops or has by default, with the reason why nothing is lost without them. */
   readonly droppedOptions: Readonly<Record<string, string>>
+  /** A line with a word that is near to none of its own is left out with a warning, as by ntpd: it can open nothing. */
+  readonly mayBeLeftOut: boolean
   /** A line needs at least one option. */
   readonly needsOption: boolean
   /** May stand on several lines. Where it may not, the last line counts and the others get a warning. */
@@ -68,11 +70,12 @@ export const row = <
 >(
   fields: Omit<
     Directive<O, P>,
-    "aliases" | "options" | "droppedOptions" | "flags" | "needsOption" | "repeatable" | "actedOn"
+    "aliases" | "options" | "droppedOptions" | "mayBeLeftOut" | "flags" | "needsOption" | "repeatable" | "actedOn"
   > & {
     readonly aliases?: readonly string[]
     readonly options?: P
     readonly droppedOptions?: Readonly<Record<string, string>>
+    readonly mayBeLeftOut?: boolean
     readonly flags?: readonly string[]
     readonly needsOption?: boolean
     readonly repeatable?: boolean
@@ -81,6 +84,7 @@ export const row = <
 ): Directive<O, P> => ({
   aliases: [],
   droppedOptions: {},
+  mayBeLeftOut: false,
   flags: [],
   needsOption: false,
   repeatable: false,

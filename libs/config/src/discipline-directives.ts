@@ -8,6 +8,7 @@ const count = wholeNumber("N", 1, 1000)
 
 export const tosDirective = row({
   name: "tos",
+  mayBeLeftOut: true,
   operands: {},
   options: {
     ceiling: stratum,
@@ -38,6 +39,7 @@ export const tosDirective = row({
 
 export const tinkerDirective = row({
   name: "tinker",
+  mayBeLeftOut: true,
   operands: {},
   options: {
     allan: decimalNumber("LOG2_SECONDS", "log2 seconds", 0),
@@ -122,6 +124,7 @@ const statisticsName = {
 
 export const statisticsDirective = row({
   name: "statistics",
+  mayBeLeftOut: true,
   operands: { names: rest(statisticsName) },
   repeatable: true,
   default: "none",
@@ -133,6 +136,7 @@ export const statisticsDirective = row({
 
 export const filegenDirective = row({
   name: "filegen",
+  mayBeLeftOut: true,
   operands: { name: one(statisticsName) },
   options: {
     file: text("FILE", "a file's name"),
@@ -193,6 +197,7 @@ const systemFlag = {
 
 export const enableDirective = row({
   name: "enable",
+  mayBeLeftOut: true,
   operands: { flags: rest(systemFlag) },
   repeatable: true,
   default: "auth, kernel, monitor, ntp and stats are on, the others off",
@@ -205,6 +210,7 @@ export const enableDirective = row({
 
 export const disableDirective = row({
   name: "disable",
+  mayBeLeftOut: true,
   operands: { flags: rest(systemFlag) },
   repeatable: true,
   default: "see enable",

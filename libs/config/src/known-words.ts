@@ -45,6 +45,7 @@ const classic: Reasons = {
   revoke: "Autokey's server secret changes with the node's master keys",
   serverresponse: "replies carry the reference timestamp as it is",
   simulate: "there is no simulator in the service; docs/scenarios.md has one",
+  tracefile: "it is of xntpd, and traces are not written; 'logfile' says where messages go",
   trap: NO_TRAP,
   ttl: "'ttl' of a 'manycastclient' line says how far it looks"
 }

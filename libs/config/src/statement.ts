@@ -100,6 +100,10 @@ const parseToken = (token: Token, type: ValueType<unknown>): Parsed<unknown> => 
   return type.takesGroups === undefined ? refused : type.parse(`(${token.text})`)
 }
 
+/** Near to none of the words of a choice. */
+const isStrange = (token: Token, { words }: ValueType<unknown>): boolean =>
+  words !== undefined && nearestWord(token.text, words) === undefined
+
 class LineReader {
   readonly #line: TokenLine
   readonly #keyword: Token
@@ -169,6 +173,10 @@ class LineReader {
     }
     if (first === undefined) return this.#missing(`${name} of '${this.#directive.name}'`, type)
     for (let token = this.#take(); token !== undefined; token = this.#take()) {
+      if (this.#directive.mayBeLeftOut && isStrange(token, type)) {
+        this.#diagnostics.push(this.#leftOut(token))
+        return false
+      }
       this.#places.set(`${name}.${values.length}`, token)
       values.push(this.#valueOf(token, type))
     }
@@ -215,10 +223,18 @@ class LineReader {
     const names = Object.keys(this.#directive.options)
     const expected =
       names.length === 0 ? "the end of the line" : `the end of the line or an option of '${this.#directive.name}'`
+    const near = nearestWord(token.text, names)
     this.#diagnostics.push(
-      errorAt(token, `found ${describeToken(token)}, expected ${expected}${didYouMean(nearestWord(token.text, names))}`)
+      this.#directive.mayBeLeftOut && near === undefined
+        ? this.#leftOut(token)
+        : errorAt(token, `found ${describeToken(token)}, expected ${expected}${didYouMean(near)}`)
     )
     return false
+  }
+
+  #leftOut(token: Token): Diagnostic {
+    const { name } = this.#directive
+    return warningAt(token, `found ${describeToken(token)}, no word of '${name}': this line is left out, as by ntpd`)
   }
 
   #missing(what: string, type: ValueType<unknown>): boolean {

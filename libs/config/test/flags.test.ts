@@ -145,12 +145,14 @@ describe("help", () => {
       [
         "Usage: meridian config check [FLAGS] FILE",
         "",
-        "Reads a configuration file, reports what is wrong with it and shows every effective setting with its",
-        "origin.",
+        "Reads a configuration file, reports what is wrong with it and with the files that it names, and",
+        "shows every effective setting with its origin. Exit codes: 0 nothing stands in the way, 2 it cannot",
+        "be used, 3 it can, but not all files that it names.",
         "",
-        "  FILE        Configuration file to check.",
-        "  --json      Prints JSON for machines.",
-        "  -h, --help  Shows this.",
+        "  FILE                 Configuration file to check.",
+        "  --user NAME[:GROUP]  Who the node will run as, as `meridian up --user`.",
+        "  --json               Prints JSON for machines.",
+        "  -h, --help           Shows this.",
         ""
       ].join("\n")
     )
