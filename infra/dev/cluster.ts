@@ -5,7 +5,7 @@
  *   npm run cluster -- status    shows processes and nodes
  *   npm run cluster -- down      ends them and removes their state; --keep keeps it for the next up
  *
- * NTP on 127.0.0.1 ports 11131 to 11133, NTS key exchange on TCP 11141 to 11143, NATS on 14222 to 14224 (routes 16222 to
+ * NTP on 127.0.0.1 ports 11131 to 11133, NTS key exchange on TCP 11141 to 11143, HTTP on 11180 to 11182, NATS on 14222 to 14224 (routes 16222 to
  * 16224), state in .meridian/cluster. For more clusters at once: --directory DIR --ntp-port N --nats-port N. For `up`:
  * --workers N of each node (1), --rotate SECONDS between rotations of the NTS key.
  * Exit codes: 0 done and in agreement, 1 not, 2 wrong arguments.
@@ -42,6 +42,7 @@ const NODES = ["a", "b", "c"]
 const READER = "audit"
 /** Distances between the ports of one kind and the next. */
 const NTS_ABOVE_NTP = 10
+const HTTP_ABOVE_NTP = 49
 const ROUTES_ABOVE_CLIENTS = 2_000
 
 const AGREE_LIMIT_MS = 180_000
@@ -111,6 +112,7 @@ const nodeConfiguration = (place: Place, node: string, index: number): string =>
     "listen 127.0.0.1",
     `workers ${place.workers}`,
     `statedir "${stateOf(place, node)}"`,
+    `control http 127.0.0.1:${place.ntpPort + HTTP_ABOVE_NTP + index}`,
     "nts enable",
     `nts port ${place.ntpPort + NTS_ABOVE_NTP + index}`,
     `cluster nats ${natsServers(place)
@@ -262,6 +264,7 @@ const status = async (place: Place, json: boolean): Promise<boolean> => {
     pid: running(name)?.pid ?? null,
     ntp: place.ntpPort + index,
     nts: place.ntpPort + NTS_ABOVE_NTP + index,
+    http: place.ntpPort + HTTP_ABOVE_NTP + index,
     leader: states[index]?.leader ?? null,
     leads: states[index]?.leading ?? false,
     ready: states[index]?.ready ?? false,
@@ -274,9 +277,9 @@ const status = async (place: Place, json: boolean): Promise<boolean> => {
   }
   for (const { name, pid, port } of nats)
     console.log(`nats ${name}  ${pid === null ? "does not run" : `pid ${pid}`}  tls 127.0.0.1:${port}`)
-  for (const { name, pid, ntp, nts, leads, ready } of nodes)
+  for (const { name, pid, ntp, nts, http, leads, ready } of nodes)
     console.log(
-      `node ${name}   ${pid === null ? "does not run" : `pid ${pid}`}  udp 127.0.0.1:${ntp}  nts-ke tcp ${nts}  ${ready ? "ready" : "not ready"}${leads ? ", leads" : ""}`
+      `node ${name}   ${pid === null ? "does not run" : `pid ${pid}`}  udp 127.0.0.1:${ntp}  nts-ke tcp ${nts}  http ${http}  ${ready ? "ready" : "not ready"}${leads ? ", leads" : ""}`
     )
   console.log(why === undefined ? "the nodes agree" : `the nodes do not agree: ${why}`)
   if (why === undefined) console.log(`\nTry next\n${advice(place)}`)

@@ -17,6 +17,8 @@ const PORTS = 8_000
 /** How far below the first port for clients of NATS that of NTP lies, and that for routes above it; see cluster.ts. */
 const NATS_ABOVE_NTP = 8_000
 const ROUTES_ABOVE_CLIENTS = 2_000
+const NTS_ABOVE_NTP = 10
+const HTTP_ABOVE_NTP = 49
 
 /** What is waited for comes within moments; on a machine with much else to do it may take minutes. */
 export const PATIENCE_MS = 120_000
@@ -77,7 +79,8 @@ const choosePlace = async (prefix: string): Promise<ClusterPlace> => {
     const ntpPort = FIRST_PORT + Math.floor(Math.random() * PORTS)
     const natsPort = ntpPort + NATS_ABOVE_NTP
     const three = (first: number): readonly number[] => [first, first + 1, first + 2]
-    const tcpPorts = [...three(ntpPort + 10), ...three(natsPort), ...three(natsPort + ROUTES_ABOVE_CLIENTS)]
+    const nodes = [...three(ntpPort + NTS_ABOVE_NTP), ...three(ntpPort + HTTP_ABOVE_NTP)]
+    const tcpPorts = [...nodes, ...three(natsPort), ...three(natsPort + ROUTES_ABOVE_CLIENTS)]
     const place = { directory: "", ntpPort, natsPort, udpPorts: three(ntpPort), tcpPorts }
     if (await areFree(place)) return { ...place, directory: mkdtempSync(join(tmpdir(), prefix)) }
   }

@@ -1,0 +1,184 @@
+/**
+ * Debian's Prometheus on real nodes: promtool takes the metrics, the rules and what the dashboard asks; alerts fire and clear when
+ * a server that a node follows lies, and while a node lacks the keys of the others.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
+import { createSocket, type Socket } from "node:dgram"
+import { once } from "node:events"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { dashboard, dashboardText } from "../../../infra/observability/dashboard.ts"
+import {
+  ALERTS,
+  type Alerts,
+  askPrometheus,
+  prometheusArguments,
+  prometheusConfiguration,
+  prometheusProgram,
+  type Targets
+} from "../../../infra/observability/prometheus.ts"
+
+const [prometheus, promtool] = [prometheusProgram("prometheus"), prometheusProgram("promtool")]
+const available = prometheus !== undefined && promtool !== undefined
+if (!available) process.stderr.write("Prometheus: skipped, it is not here (node infra/peers/fetch.ts)\n")
+
+/** Seconds from 1900 to 1970. */
+const NTP_EPOCH = 2_208_988_800
+
+/** A server of stratum 2 that is as wrong as it is told to be. */
+class Liar {
+  readonly #socket: Socket = createSocket("udp4")
+  offset = 0
+
+  async listen(address: string, port: number): Promise<void> {
+    this.#socket.on("message", (request, { port: from, address: asker }) => {
+      const reply = Buffer.alloc(48)
+      const now = (performance.timeOrigin + performance.now()) / 1e3 + NTP_EPOCH + this.offset
+      const stamp = (place: number): void => {
+        reply.writeUInt32BE(Math.floor(now), place)
+        reply.writeUInt32BE(Math.floor((now % 1) * 2 ** 32), place + 4)
+      }
+      reply.set([0x24, 2, request[2] ?? 0, 0xec])
+      reply.writeUInt32BE(0x500, 8)
+      reply.writeUInt32BE(0x7f7f0101, 12)
+      request.copy(reply, 24, 40, 48)
+      for (const place of [16, 32, 40]) stamp(place)
+      this.#socket.send(reply, from, asker)
+    })
+    this.#socket.bind(port, address)
+    await once(this.#socket, "listening")
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+}
+
+/** The expressions of the dashboard, with what Grafana puts in for its variables. */
+const expressions = (): readonly string[] =>
+  (dashboard().panels ?? [])
+    .flatMap((panel) => ("targets" in panel ? (panel.targets ?? []) : []))
+    .map((target) => String((target as { readonly expr?: string }).expr))
+    .map((text) => text.replaceAll("$__rate_interval", "1m").replaceAll("$instance", ".*"))
+
+describe.runIf(available)("Prometheus", () => {
+  const folder = mkdtempSync(join(tmpdir(), "meridian-prometheus-"))
+  const file = (name: string): string => join(folder, name)
+  const liars = [new Liar(), new Liar(), new Liar()]
+  const nodes: RunningNode[] = []
+  let child: ChildProcess | undefined
+  let port: number
+  let doors: readonly string[]
+
+  const ask = <A>(path: string): Promise<A> => askPrometheus<A>(port, path)
+  const firing = async (name: string): Promise<readonly string[]> =>
+    (await ask<Alerts>("alerts")).alerts
+      .filter(({ state, labels }) => state === "firing" && labels["alertname"] === name)
+      .map(({ labels }) => labels["instance"] ?? "")
+  const soon = { timeout: 2 * PATIENCE_MS, interval: 200 }
+
+  beforeAll(async () => {
+    const ports = [await freePort(), await freePort(), await freePort()]
+    await Promise.all(liars.map((liar, place) => liar.listen(`127.0.0.${2 + place}`, ports[place]!)))
+    doors = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
+    for (const [place, door] of doors.entries()) {
+      const sources =
+        place === 0 ? ports.map((one, at) => `server 127.0.0.${2 + at}:${one} iburst minpoll 0 maxpoll 0`) : []
+      const lines = ["listen 127.0.0.1", "workers 1", "nts enable", `nts port ${await freePort()}`, ...sources]
+      writeFileSync(file(`${place}.conf`), [...lines, `control http ${door}`, ""].join("\n"))
+      nodes.push(await startNode({ args: ["--config", file(`${place}.conf`)] }))
+    }
+    // The same rules, without the minutes that they wait before they wake somebody.
+    writeFileSync(file("alerts.yml"), readFileSync(ALERTS, "utf8").replaceAll(/^( +for:) .*$/gm, "$1 0s"))
+    writeFileSync(
+      file("prometheus.yml"),
+      prometheusConfiguration({ targets: doors, rules: file("alerts.yml"), seconds: 1 })
+    )
+    port = await freePort()
+    child = spawn(prometheus!, prometheusArguments(file("prometheus.yml"), folder, port), { stdio: "ignore" })
+  })
+  afterAll(async () => {
+    if (child !== undefined && child.exitCode === null) {
+      child.kill("SIGTERM")
+      await once(child, "exit")
+    }
+    for (const node of nodes) await node.stop()
+    for (const liar of liars) liar.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const check = (args: readonly string[], input?: string) =>
+    spawnSync(promtool!, args, { encoding: "utf8", ...(input === undefined ? {} : { input }) })
+
+  it("scrapes both nodes", async () => {
+    await expect
+      .poll(
+        async () =>
+          (await ask<Targets>("targets").catch(() => undefined))?.activeTargets.map(({ health }) => health).join(" "),
+        soon
+      )
+      .toBe("up up")
+  })
+
+  it("takes the metrics of a node", async () => {
+    const metrics = async (accept: string): Promise<string> =>
+      (await fetch(`http://${doors[0]}/metrics`, { headers: { accept } })).text()
+    expect(check(["check", "metrics"], await metrics("text/plain"))).toMatchObject({ status: 0, stderr: "" })
+    // promtool's linter reads the plain text alone; Prometheus itself asks for the other and has taken it by now.
+    expect(await metrics("application/openmetrics-text")).toMatch(/# EOF\n$/)
+  })
+
+  it("takes the rules, each of which fires and clears in its own test", () => {
+    expect(check(["check", "rules", ALERTS])).toMatchObject({ status: 0 })
+    expect(
+      execFileSync(promtool!, ["test", "rules", ALERTS.replace(/\.yml$/, ".test.yml")], { encoding: "utf8" })
+    ).toContain("SUCCESS")
+  })
+
+  it("takes what the dashboard asks, of metrics that there are", async () => {
+    expect(readFileSync(join(ALERTS, "../grafana-dashboard.json"), "utf8")).toBe(dashboardText())
+    const known = new Set(await ask<readonly string[]>("label/__name__/values"))
+    const rare = [
+      "meridian_nts_ke_handshakes_total",
+      "meridian_nts_certificate_expiry_timestamp_seconds",
+      "meridian_drops_total",
+      "meridian_requests_total",
+      "meridian_replies_total"
+    ]
+    const rules = [...readFileSync(ALERTS, "utf8").matchAll(/expr: (.*)$/gm)].map(([, expression = ""]) => expression)
+    const unknown = new Set<string>()
+    for (const expression of [...expressions(), ...rules]) {
+      await ask(`query?query=${encodeURIComponent(expression)}`)
+      for (const [name] of expression.matchAll(/meridian_\w+/g)) if (!known.has(name)) unknown.add(name)
+    }
+    expect([...unknown].filter((name) => !rare.includes(name))).toEqual([])
+  })
+
+  it("warns of a server that lies, until it tells the truth", async () => {
+    await expect.poll(() => firing("MeridianUnsynchronised"), soon).not.toContain(doors[0])
+    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([])
+    liars[2]!.offset = 3
+    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([doors[0]])
+    liars[2]!.offset = 0
+    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([])
+  })
+
+  it("warns of a node that lacks the newest key, until it has it", async () => {
+    const rotate = async (node: RunningNode): Promise<void> =>
+      expect(await meridian(["keys", "rotate", "--state", node.state])).toMatchObject({ code: 0 })
+    await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([])
+    await rotate(nodes[1]!)
+    await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([doors[0]])
+    await rotate(nodes[0]!)
+    await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([])
+  })
+
+  it("warns of a node that is gone", async () => {
+    await nodes[1]!.stop()
+    await expect.poll(() => firing("MeridianDown"), soon).toEqual([doors[1]])
+  })
+})
