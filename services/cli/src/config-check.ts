@@ -59,8 +59,12 @@ export const checkConfiguration = async (programRoot: string, args: readonly str
     return 0
   }
   if (verb === "show") return showConfiguration(programRoot, rest)
+  // Not loaded where it is not asked for.
+  if (verb === "convert") return (await import("./config-convert.ts")).runConfigConvert(rest)
   if (verb !== "check") {
-    process.stderr.write("meridian config: expected `meridian config check FILE`, `show` or `reference`\n")
+    process.stderr.write(
+      "meridian config: expected `meridian config check FILE`, `convert FILE`, `show` or `reference`\n"
+    )
     return 2
   }
   const parsed = parseFlags(configCheckCommand, rest)

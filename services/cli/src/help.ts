@@ -23,6 +23,7 @@ import {
 import { type CommandLine, renderHelp } from "@meridian/config/flags"
 import { clientsCommand } from "./clients-command.ts"
 import { configShowCommand } from "./config-check.ts"
+import { configConvertCommand } from "./config-convert.ts"
 import { reloadCommand } from "./reload-command.ts"
 import { serverstatsCommand } from "./serverstats-command.ts"
 import { sourcesCommand } from "./sources-command.ts"
@@ -45,6 +46,7 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   init: initCommand,
   reload: reloadCommand,
   "config check": configCheckCommand,
+  "config convert": configConvertCommand,
   "config show": configShowCommand,
   log: logCommand,
   explain: explainCommand,

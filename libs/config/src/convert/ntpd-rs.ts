@@ -1,0 +1,233 @@
+/**
+ * ntpd-rs's ntp.toml as an ntp.conf that behaves alike. Tables and meanings are ntp.toml(5)'s of 1.9. The program that reads TOML
+ * hands over the tree; lines are found again by the name of an entry.
+ */
+import { type Conversion, Draft, type Place, quoted } from "./conversion.ts"
+
+type Tree = Readonly<Record<string, unknown>>
+
+const isTree = (value: unknown): value is Tree => typeof value === "object" && value !== null && !Array.isArray(value)
+const tablesOf = (value: unknown): readonly Tree[] =>
+  Array.isArray(value) ? value.filter(isTree) : isTree(value) ? [value] : []
+
+/** @param text for the places of remarks */
+export const convertNtpdRs = (file: string, text: string, tree: Tree): Conversion =>
+  new NtpdRsFile(file, text).convert(tree)
+
+class NtpdRsFile {
+  readonly #file: string
+  readonly #lines: readonly string[]
+  readonly #draft = new Draft()
+  readonly #hasPort = new Set<string>()
+
+  constructor(file: string, text: string) {
+    this.#file = file
+    this.#lines = text.split(/\r?\n/)
+  }
+
+  convert(tree: Tree): Conversion {
+    const defaults = isTree(tree["source-defaults"]) ? tree["source-defaults"] : {}
+    for (const source of tablesOf(tree["source"])) this.#source(source, defaults)
+    this.#leftOver("source-defaults", defaults, ["poll-interval-limits", "initial-poll-interval"])
+    if (isTree(tree["synchronization"])) this.#synchronization(tree["synchronization"])
+    const servers = tablesOf(tree["server"])
+    for (const server of servers) this.#server(server)
+    if (servers.length === 0) this.#draft.add("", "# ntpd-rs serves nobody without a server.", "deny all")
+    for (const server of tablesOf(tree["nts-ke-server"])) this.#keyExchange(server)
+    if (isTree(tree["keyset"])) this.#keyset(tree["keyset"])
+    if (isTree(tree["observability"])) this.#observability(tree["observability"])
+    const known = ["source", "source-defaults", "synchronization", "server", "nts-ke-server", "keyset", "observability"]
+    this.#leftOver("", tree, known)
+    this.#draft.add(
+      "",
+      "# ntpd-rs steers the system's clock. Meridian leaves it alone, and serves its correction, unless it is told to:",
+      "# discipline kernel"
+    )
+    return this.#draft.conversion
+  }
+
+  #source(source: Tree, defaults: Tree): void {
+    const mode = textOf(source["mode"])
+    const address = textOf(source["address"])
+    const limits = { ...treeOf(defaults["poll-interval-limits"]), ...treeOf(source["poll-interval-limits"]) }
+    // ntpd-rs begins at the least poll and does not ask less often than the greatest.
+    const polls = [`minpoll ${Number(limits["min"] ?? 4)}`, `maxpoll ${Number(limits["max"] ?? 10)}`].join(" ")
+    const known = ["mode", "address", "poll-interval-limits"]
+    switch (mode) {
+      case "server":
+        this.#draft.add(`server ${withoutPort(address, "123")} ${polls}`)
+        return this.#leftOver("source", source, known)
+      case "pool":
+        this.#draft.add(`pool ${withoutPort(address, "123")} ${polls}`)
+        return this.#leftOver("source", source, known)
+      case "nts": {
+        const authority = source["certificate-authority"]
+        const ca = typeof authority === "string" ? ` ca ${quoted(authority)}` : ""
+        this.#draft.add(`server ${withoutPort(address, "4460")} nts${ca} ${polls}`)
+        return this.#leftOver("source", source, [...known, "certificate-authority"])
+      }
+      case "sock":
+      case "pps": {
+        const precision = source["precision"]
+        const most = mode === "sock" && precision !== undefined ? ` time2 ${Number(precision)}` : ""
+        this.#draft.add(`refclock ${mode} path ${quoted(textOf(source["path"]))}${most}`)
+        return this.#leftOver("source", source, [
+          "mode",
+          "path",
+          "measurement_noise_estimate",
+          ...(mode === "sock" ? ["precision"] : [])
+        ])
+      }
+      default:
+        this.#draft.remark(
+          this.#place("mode", mode),
+          `sources here are servers, pools, sock and pps, not ${JSON.stringify(mode)}`
+        )
+    }
+  }
+
+  #synchronization(settings: Tree): void {
+    const { "minimum-agreeing-sources": agreeing, "local-stratum": stratum } = settings
+    if (agreeing !== undefined) this.#draft.add(`tos minsane ${Number(agreeing)}`)
+    const panic = settings["single-step-panic-threshold"]
+    if (typeof panic === "number") this.#draft.add(`tinker panic ${panic}`)
+    if (typeof stratum === "number" && stratum < 16)
+      this.#draft.add("server 127.127.1.0", `fudge 127.127.1.0 stratum ${stratum}`)
+    const known = [
+      "minimum-agreeing-sources",
+      ...(typeof panic === "number" ? ["single-step-panic-threshold"] : []),
+      "local-stratum"
+    ]
+    this.#leftOver("synchronization", settings, known)
+  }
+
+  #server(server: Tree): void {
+    this.#listen(textOf(server["listen"]), "port")
+    this.#access(treeOf(server["allowlist"]), treeOf(server["denylist"]))
+    const cutoff = server["rate-limiting-cutoff-ms"]
+    const cache = server["rate-limiting-cache-size"]
+    if (typeof cutoff === "number" && Number(cache ?? 0) > 0) {
+      const interval = Math.max(-4, Math.ceil(Math.log2(cutoff / 1000)))
+      this.#draft.add(`ratelimit interval ${interval} burst 1 leak 0 kod 0`)
+    }
+    this.#leftOver("server", server, [
+      "listen",
+      "denylist",
+      "allowlist",
+      "rate-limiting-cutoff-ms",
+      "rate-limiting-cache-size"
+    ])
+  }
+
+  /** Without a list everybody is served. Where both name an address ntpd-rs denies; here the longer prefix decides. */
+  #access(allowed: Tree, denied: Tree): void {
+    const [allow = [], deny = []] = [allowed, denied].map(({ filter }) =>
+      Array.isArray(filter) ? filter.map(String) : undefined
+    )
+    const isForAll = allow.length === 0 || ["0.0.0.0/0", "::/0"].every((all) => allow.includes(all))
+    if (!isForAll) this.#draft.add(...allow.map((subnet) => `allow ${subnet}`))
+    else if (deny.length > 0) this.#draft.add("allow")
+    this.#draft.add(...deny.map((subnet) => `deny ${subnet}${denied["action"] === "deny" ? " kod" : ""}`))
+  }
+
+  #keyExchange(server: Tree): void {
+    const [certificate, key] = [server["certificate-chain-path"], server["private-key-path"]].map(textOf)
+    this.#draft.add(`nts cert ${quoted(certificate ?? "")} key ${quoted(key ?? "")}`)
+    this.#listen(textOf(server["listen"]), "nts port")
+    const { "concurrent-connections": connections, "ntp-server": host, "ntp-port": port } = server
+    if (connections !== undefined) this.#draft.add(`nts connections ${Number(connections)}`)
+    if (host !== undefined) this.#draft.add(`nts ntpserver ${textOf(host)}`)
+    if (port !== undefined) this.#draft.add(`nts ntpport ${Number(port)}`)
+    this.#leftOver("nts-ke-server", server, [
+      "certificate-chain-path",
+      "private-key-path",
+      "listen",
+      "concurrent-connections",
+      "ntp-server",
+      "ntp-port"
+    ])
+  }
+
+  #keyset(keyset: Tree): void {
+    const interval = keyset["key-rotation-interval"]
+    if (interval !== undefined) this.#draft.add(`cluster rotate ${Number(interval)}`)
+    this.#leftOver("keyset", keyset, ["key-rotation-interval"])
+  }
+
+  #observability(settings: Tree): void {
+    const listen = settings["metrics-exporter-listen"]
+    if (typeof listen === "string") {
+      const isLoopback = /^(127\.|\[::1\]|localhost)/.test(listen)
+      if (isLoopback) this.#draft.add(`control http ${listen}`)
+      else
+        this.#draft.remark(
+          this.#place("metrics-exporter-listen", listen),
+          "beyond loopback metrics are shown under a token: control http ADDRESS:PORT token FILE"
+        )
+    }
+    this.#leftOver("observability", settings, ["metrics-exporter-listen"])
+  }
+
+  /** One port, and every address but those that stand for all. */
+  #listen(listen: string, word: string): void {
+    const [, address = "", port = ""] = /^(.*):(\d+)$/.exec(listen) ?? []
+    const isStandard = port === (word === "port" ? "123" : "4460")
+    if (!isStandard && port !== "" && !this.#hasPort.has(`${word} ${port}`)) this.#draft.add(`${word} ${port}`)
+    this.#hasPort.add(`${word} ${port}`)
+    const bare = address.replace(/^\[(.*)\]$/, "$1")
+    if (word === "port" && !["0.0.0.0", "::", ""].includes(bare)) this.#draft.add(`listen ${bare}`)
+  }
+
+  /** A remark on each entry of a table that is none of the known. */
+  #leftOver(table: string, tree: Tree, known: readonly string[]): void {
+    for (const [name, value] of Object.entries(tree))
+      if (!known.includes(name))
+        this.#draft.remark(
+          this.#place(name, value),
+          LOST[name] ?? `there is no ${table === "" ? "such table" : "such setting"} here`
+        )
+  }
+
+  #place(name: string, value: unknown): Place {
+    const at = this.#lines.findIndex((line) => line.trim().startsWith(name) || line.includes(`[${name}`))
+    const shown = isTree(value) || Array.isArray(value) ? name : `${name} = ${JSON.stringify(value)}`
+    return { file: this.#file, line: at + 1 || 1, text: at === -1 ? shown : (this.#lines[at] ?? shown) }
+  }
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? String(value) : "")
+const treeOf = (value: unknown): Tree => (isTree(value) ? value : {})
+
+/** ntpd-rs wants the port with the address; a standard one is left away. */
+const withoutPort = (address: string, standard: string): string =>
+  address.endsWith(`:${standard}`) && !/^[^[].*:.*:/.test(address)
+    ? address.slice(0, -standard.length - 1).replace(/^\[(.*)\]$/, "$1")
+    : address
+
+/** Settings of ntpd-rs with nothing like them here, and what there is. */
+const LOST: Readonly<Record<string, string>> = {
+  "accept-ntp-versions": "versions 1 to 4 are answered; restrict ADDRESS version leaves out all but 4",
+  "accepted-pool-authentication-tokens": "no NTS pool is spoken to",
+  "accumulated-step-panic-threshold": "steps are not added up; tinker panic bounds each",
+  algorithm: "the estimator has its own constants",
+  "ansi-colors": "colours are for terminals alone; NO_COLOR turns them off",
+  count: "of a pool as many are asked as tos maxclock allows, 10 where nothing is said",
+  ignore: "sources of a pool that are false are found out; unpeer takes a name back",
+  "initial-poll-interval": "polls begin at minpoll",
+  "key-exchange-timeout-ms": "a handshake may take a few seconds",
+  "key-storage-path": "keys are kept in the state directory; nts cookie FILE keeps them in NTPsec's format too",
+  "log-level": "what is logged is not chosen by level",
+  "metrics-exporter-listen": "control http ADDRESS:PORT",
+  "ntp-version": "version 4 is spoken; version N on the line says another",
+  "observation-path": "meridian status, sources and tracking ask over the sockets in the state directory",
+  "observation-permissions": "the sockets are for the node's user and group",
+  period: "one pulse a second is expected",
+  precision: "the pulses' own scatter stands for it",
+  "reference-id": "the reference is that of the source that is followed",
+  "require-nts":
+    "requests without NTS are answered as well; restrict ADDRESS notrust refuses those without authentication",
+  "single-step-panic-threshold": "forward and backward are not told apart: tinker panic SECONDS",
+  "stale-key-count": "meridian policy says how many generations are accepted",
+  "startup-step-panic-threshold": "the first agreement of sources sets served time, whatever the step",
+  "warn-on-jump": "every step is logged"
+}

@@ -1,0 +1,128 @@
+/**
+ * `meridian config convert FILE [--from chrony|ntpd-rs] [--json]`: chrony.conf, or ntpd-rs's ntp.toml, as an ntp.conf on standard output.
+ * What is not carried over is said on standard error. Exit codes: 0 carried over whole, 1 not readable, 2 wrong flag, 3 but for some lines.
+ */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { type Conversion, convertChrony, convertNtpdRs, type Files } from "@meridian/config/convert"
+import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import { loadSettings } from "@meridian/config/load"
+import { oneOf } from "@meridian/config/value-types"
+import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
+import { errnoName } from "@meridian/system/native"
+
+export const configConvertCommand = defineFlags({
+  command: "meridian config convert",
+  meaning:
+    "Turns chrony.conf, with what it includes, or ntpd-rs's ntp.toml into an ntp.conf that behaves alike, on standard output. What has no counterpart is said, and stands there as a comment.",
+  flags: {
+    from: valueFlag(
+      oneOf("chrony", "ntpd-rs"),
+      "Whose file it is. Default: ntpd-rs where its name ends in .toml, else chrony."
+    ),
+    json: switchFlag("Prints JSON for machines.")
+  },
+  positional: { name: "FILE", meaning: "The other program's file.", least: 1, most: 1 }
+})
+
+const WHY: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  EACCES: "this user may not read it",
+  EISDIR: "it is a directory"
+}
+
+const files: Files = {
+  read: (path) => {
+    try {
+      return { text: readFileSync(path, "utf8") }
+    } catch (error) {
+      return { why: WHY[errnoName(error)] ?? "it cannot be read" }
+    }
+  },
+  list: (directory, suffix) => {
+    try {
+      return readdirSync(directory)
+        .filter((name) => name.endsWith(suffix))
+        .toSorted()
+        .map((name) => join(directory, name))
+    } catch {
+      return []
+    }
+  }
+}
+
+class NotToml extends Error {}
+
+const convert = async (file: string, text: string, from: "chrony" | "ntpd-rs"): Promise<Conversion> => {
+  if (from === "chrony") return convertChrony(file, files)
+  const { parse } = await import("smol-toml")
+  try {
+    return convertNtpdRs(file, text, parse(text))
+  } catch (error) {
+    throw new NotToml((error as Error).message.split("\n", 1)[0] ?? "")
+  }
+}
+
+/** Lines that this program does not take after all, as comments: whoever wrote them had another's rules. */
+const checked = ({ lines, remarks }: Conversion): Conversion => {
+  const { diagnostics } = loadSettings({
+    file: "ntp.conf",
+    readFile: (path, from) =>
+      from === undefined ? { ok: true, bytes: Buffer.from(lines.join("\n")) } : readConfigurationFile(path, from),
+    overrides: {},
+    machine: thisMachine()
+  })
+  const refused = new Map(
+    diagnostics.filter(({ file, severity }) => file === "ntp.conf" && severity === "error").map((it) => [it.line, it])
+  )
+  return {
+    lines: lines.map((text, at) => (refused.has(at + 1) ? `# ${text}: ${refused.get(at + 1)?.message ?? ""}` : text)),
+    remarks: [
+      ...remarks,
+      ...[...refused.values()].map(({ line, message }) => ({
+        file: "ntp.conf",
+        line,
+        text: lines[line - 1] ?? "",
+        why: message
+      }))
+    ]
+  }
+}
+
+export const runConfigConvert = async (args: readonly string[]): Promise<number> => {
+  const parsed = parseFlags(configConvertCommand, args)
+  if (!parsed.ok) {
+    process.stderr.write(`meridian config convert: ${parsed.error.message}\n`)
+    return 2
+  }
+  if (parsed.value.help) {
+    process.stdout.write(renderHelp(configConvertCommand))
+    return 0
+  }
+  const file = parsed.value.positionals[0] ?? ""
+  const { from = file.endsWith(".toml") ? "ntpd-rs" : "chrony", json } = parsed.value.values
+  const read = files.read(file)
+  if ("why" in read) {
+    process.stderr.write(`meridian config convert: ${file}: ${read.why}\n`)
+    return 1
+  }
+  try {
+    const { lines, remarks } = checked(await convert(file, read.text, from))
+    const code = remarks.length === 0 ? 0 : 3
+    if (json) {
+      process.stdout.write(`${JSON.stringify({ file, from, lines, remarks }, null, 2)}\n`)
+      return code
+    }
+    process.stdout.write(
+      `# Converted from ${file} of ${from === "chrony" ? "chrony" : "ntpd-rs"}.\n${lines.join("\n")}\n`
+    )
+    for (const { file: where, line, text, why } of remarks)
+      process.stderr.write(`${where}:${line}: not carried over: ${text.trim()}\n    ${why}\n`)
+    if (remarks.length > 0) process.stderr.write(`meridian: ${remarks.length} of its settings are not carried over\n`)
+    return code
+  } catch (error) {
+    if (!(error instanceof NotToml)) throw error
+    process.stderr.write(`meridian config convert: ${file} is not TOML: ${error.message}\n`)
+    return 1
+  }
+}
