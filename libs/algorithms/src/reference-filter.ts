@@ -21,6 +21,8 @@ export interface ReferenceFilterOptions {
   readonly correction: number
   /** The farthest that true time may be from CLOCK_REALTIME, seconds. */
   readonly difference: number
+  /** Of a reading, seconds; as in ntpd's SHM driver unless told. */
+  readonly longestAge?: number
 }
 
 /** CLOCK_REALTIME and CLOCK_MONOTONIC (seconds) at one instant. */
@@ -76,7 +78,7 @@ export class ReferenceFilter {
     now: ReadingMoment,
     added: (monotonic: number) => number = () => 0
   ): "taken" | ReadingRejection {
-    const rejection = readingRejection(reading, now, this.#previous, this.#options.difference)
+    const rejection = readingRejection(reading, now, this.#previous, this.#options.difference, this.#options.longestAge)
     if (rejection !== undefined) return rejection
     this.#previous = { ...reading.system }
     const time = now.monotonic - Math.max(0, unixDifferenceSeconds(now, reading.system))

@@ -37,6 +37,8 @@ export type ReadingRejection =
 
 /** Readings older than this are not used, as in ntpd's SHM driver; seconds. */
 export const LONGEST_AGE = 5
+/** Of datagrams, as in chronyd, whose senders they are: twice its look at a driver each second. */
+export const LONGEST_AGE_OF_DATAGRAMS = 2
 /** A reading may be this much ahead, since clocks are not read at one instant; seconds. */
 const MOST_AHEAD = 0.1
 
@@ -45,12 +47,14 @@ const MOST_AHEAD = 0.1
  * @param now CLOCK_REALTIME
  * @param previous of the last reading that was taken
  * @param difference the farthest that true time may be from CLOCK_REALTIME, seconds
+ * @param longestAge seconds
  */
 export const readingRejection = (
   reading: ReferenceReading,
   now: UnixTime,
   previous: UnixTime | undefined,
-  difference: number
+  difference: number,
+  longestAge = LONGEST_AGE
 ): ReadingRejection | undefined => {
   const { system, offset, leap, precision } = reading
   if (!Number.isFinite(system.seconds) || !Number.isFinite(offset)) return "not-finite"
@@ -58,7 +62,7 @@ export const readingRejection = (
   if (leap !== 0 && leap !== 1 && leap !== 2 && leap !== 3) return "leap"
   if (!(precision >= -64 && precision <= 16)) return "precision"
   const age = unixDifferenceSeconds(now, system)
-  if (age > LONGEST_AGE) return "stale"
+  if (age > longestAge) return "stale"
   if (age < -MOST_AHEAD) return "future"
   if (previous !== undefined && unixDifferenceSeconds(system, previous) <= 0) return "repeated"
   if (!reading.pulse && Math.abs(offset) > Math.min(difference, OFFSET_MAX)) return "difference"

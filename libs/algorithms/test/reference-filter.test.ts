@@ -6,7 +6,12 @@ import {
   referenceRootDispersion,
   type ReferenceSample
 } from "@meridian/algorithms/reference-filter"
-import { LONGEST_AGE, readingRejection, type ReferenceReading } from "@meridian/algorithms/reference-reading"
+import {
+  LONGEST_AGE,
+  LONGEST_AGE_OF_DATAGRAMS,
+  readingRejection,
+  type ReferenceReading
+} from "@meridian/algorithms/reference-reading"
 import { sampleRejection } from "@meridian/algorithms/sample"
 
 const START = 1_700_000_000
@@ -62,6 +67,12 @@ describe("readings", () => {
     const filter = filterWith(0, 3_600)
     expect(filter.add(bad, moment(0))).toBe(reason)
     expect(filter.poll(0, undefined)).toBe("no-reading")
+  })
+
+  it("of datagrams are refused at two seconds, as chronyd refuses them", () => {
+    const judged = (age: number) =>
+      readingRejection(reading(-age, 0), moment(0), undefined, Infinity, LONGEST_AGE_OF_DATAGRAMS)
+    expect([1.9, 2.01].map(judged)).toEqual([undefined, "stale"])
   })
 
   it("are refused when they are not later than the last", () => {

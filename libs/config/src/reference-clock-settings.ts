@@ -29,6 +29,8 @@ export interface ReferenceClockSettings {
   /** Seconds; `time1` with `bias` added. */
   readonly time1: number
   readonly time2: number
+  /** Seconds: the most that it may be wrong by. */
+  readonly precision: number | undefined
   /** flag1 to flag4. */
   readonly flags: readonly [boolean, boolean, boolean, boolean]
 }
@@ -48,15 +50,20 @@ interface Driver {
 }
 
 const drivers: readonly Driver[] = [
-  { kind: "shm", type: 28, path: () => undefined, acts: ["flag1", "flag4", "mode", "time2"] },
+  { kind: "shm", type: 28, path: () => undefined, acts: ["flag1", "flag4", "mode", "precision", "time2"] },
   {
     kind: "sock",
     type: undefined,
     path: (unit) => `/run/chrony.ttyS${unit}.sock`,
-    acts: ["flag1", "flag4", "path", "time2"]
+    acts: ["flag1", "flag4", "path", "precision", "time2"]
   },
-  { kind: "pps", type: 22, path: (unit) => `/dev/pps${unit}`, acts: ["flag2", "flag4", "path"] },
-  { kind: "phc", type: undefined, path: (unit) => `/dev/ptp${unit}`, acts: ["flag1", "flag4", "path", "time2"] }
+  { kind: "pps", type: 22, path: (unit) => `/dev/pps${unit}`, acts: ["flag2", "flag4", "path", "precision"] },
+  {
+    kind: "phc",
+    type: undefined,
+    path: (unit) => `/dev/ptp${unit}`,
+    acts: ["flag1", "flag4", "path", "precision", "time2"]
+  }
 ]
 
 /** What only some drivers act on. */
@@ -70,6 +77,7 @@ const particular = [
   "mode",
   "path",
   "ppspath",
+  "precision",
   "subtype",
   "time2"
 ] as const
@@ -137,6 +145,7 @@ export const readReferenceClock = (
     // NTPsec's `bias` is added to the offset, as `time1` is.
     time1: (values.time1 ?? 0) + (values.bias ?? 0),
     time2: values.time2 ?? 0,
+    precision: values.precision,
     flags: [values.flag1 === "1", values.flag2 === "1", values.flag3 === "1", values.flag4 === "1"]
   }
   return { value, diagnostics }

@@ -89,6 +89,7 @@ const describeReferenceClock = (clock: ReferenceClockSettings): string => {
     ...given("stratum", clock.stratum),
     ...given("time1", clock.time1, 0),
     ...given("time2", clock.time2, 0),
+    ...given("precision", clock.precision),
     ...clock.flags.flatMap((flag, index) => switched(`flag${index + 1} 1`, flag)),
     ...switched("prefer", clock.prefer),
     ...switched("noselect", clock.noselect),

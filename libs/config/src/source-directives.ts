@@ -130,6 +130,7 @@ const clockOptions = {
   stratum: wholeNumber("N", 0, 15),
   time1: decimalNumber("SECONDS", "seconds"),
   time2: decimalNumber("SECONDS", "seconds"),
+  precision: decimalNumber("SECONDS", "seconds", 1e-9, 1e4),
   minjitter: decimalNumber("SECONDS", "seconds", 0)
 } as const
 

@@ -108,6 +108,8 @@ export const referenceClockConfiguration = rule(
       /** Seconds that are added to its time. */
       time1: finite(),
       time2: finite(),
+      /** The most that it may be wrong by, seconds; absent: as it claims itself, or as can be known of its kind. */
+      precision: optional(finite(1e-9, 1e4)),
       mode: whole(0, 2 ** 32 - 1),
       /** flag1 to flag4. */
       flags: list(flag, 4)

@@ -8,13 +8,21 @@ import {
   referenceRootDispersion,
   type ReferenceSample
 } from "@meridian/algorithms/reference-filter"
+import { LONGEST_AGE, LONGEST_AGE_OF_DATAGRAMS } from "@meridian/algorithms/reference-reading"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
 import { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { ReferenceClockError } from "@meridian/clocks/reference-clock-ports"
 import type { ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import type { Reading, ReadClocks } from "./clocks.ts"
-import { openDriver, type ReferenceDriver, type ReferencePorts, type TaiOffset } from "./reference-drivers.ts"
+import {
+  hasSentences,
+  openDriver,
+  SENTENCES_PRECISION,
+  type ReferenceDriver,
+  type ReferencePorts,
+  type TaiOffset
+} from "./reference-drivers.ts"
 import type { KnownFrequency } from "./upstream.ts"
 
 export interface ReferenceClockListener {
@@ -94,6 +102,17 @@ const differenceOf = ({ driver, time2, flags }: ReferenceClockConfiguration): nu
 }
 
 /** `time2` of the drivers that ntpd does not have: the most that the clock may be wrong by, as nothing else says it. */
+const withoutPulses =
+  `has what a receiver says and no pulses: it may be late by hundreds of milliseconds, and is claimed to be right to ${2 ** SENTENCES_PRECISION * 1e3} ms; ` +
+  "measure it beside good servers, set time1 and say `precision SECONDS`, or give it pulses"
+
+/** Whether nobody said how good it is. */
+const isUncalibrated = (configuration: ReferenceClockConfiguration): boolean =>
+  hasSentences(configuration) &&
+  !configuration.noselect &&
+  typeof configuration.precision !== "number" &&
+  (configuration.driver === "shm" || configuration.time2 === 0)
+
 const claimOf = ({ driver, time2 }: ReferenceClockConfiguration): number =>
   driver === "sock" || driver === "phc" ? Math.max(0, time2) : 0
 
@@ -112,6 +131,9 @@ export class ReferenceClocks {
     this.listener = listener
     const { monotonic } = surroundings.read()
     this.all = configurations.map((configuration) => this.clockOf(configuration, monotonic))
+    const hasPulses = configurations.some((each) => each.driver !== "phc" && !hasSentences(each))
+    for (const { id, configuration } of this.all)
+      if (!hasPulses && isUncalibrated(configuration)) listener.warn(`${id} ${withoutPulses}`)
   }
 
   /** The reference id that those who follow this clock show; undefined when it is no reference clock of ours. */
@@ -163,7 +185,11 @@ export class ReferenceClocks {
         2 ** precision,
         new SourceEstimator(2 ** precision, frequency)
       ),
-      filter: new ReferenceFilter({ correction: time1, difference: differenceOf(configuration) }),
+      filter: new ReferenceFilter({
+        correction: time1,
+        difference: differenceOf(configuration),
+        longestAge: driver === "sock" ? LONGEST_AGE_OF_DATAGRAMS : LONGEST_AGE
+      }),
       driver: undefined,
       problem: undefined,
       openAt: now,

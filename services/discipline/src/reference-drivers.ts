@@ -65,17 +65,44 @@ export const openDriver = (
   const path = configuration.path ?? ""
   switch (driver) {
     case "shm":
-      return shmDriver(ports.shm(unit, unit < PRIVATE_UNITS || (mode & 1) === 1))
+      return shmDriver(ports.shm(unit, unit < PRIVATE_UNITS || (mode & 1) === 1), (claimed) =>
+        knownPrecision(configuration, claimed)
+      )
     case "sock":
-      return sockDriver(ports.socket(path, flags[0] === true), precision)
+      return sockDriver(ports.socket(path, flags[0] === true), knownPrecision(configuration, precision))
     case "pps":
-      return ppsDriver(ports.pps(path, flags[1] === true), precision)
+      return ppsDriver(ports.pps(path, flags[1] === true), knownPrecision(configuration, precision))
     case "phc":
-      return phcDriver(ports.phc(path), precision, flags[0] === true ? taiOffset : () => 0)
+      return phcDriver(
+        ports.phc(path),
+        knownPrecision(configuration, precision),
+        flags[0] === true ? taiOffset : () => 0
+      )
   }
 }
 
-const shmDriver = (port: ShmPort): ReferenceDriver => ({
+/**
+ * What sentences of a receiver are right to, log2 seconds, where nobody has calibrated them: a serial line at 4800 baud takes most of
+ * a second for them. gpsd claims so itself since 3.23.
+ */
+export const SENTENCES_PRECISION = -1
+
+/**
+ * Whether a clock has what a receiver says, and no pulses: by gpsd's convention even units of shared memory, and sockets called
+ * chrony.clk.DEVICE.sock.
+ */
+export const hasSentences = ({ driver, unit, path }: ReferenceClockConfiguration): boolean =>
+  (driver === "shm" && unit % 2 === 0) || (driver === "sock" && /\/chrony\.clk\.[^/]+$/.test(path ?? ""))
+
+/** log2 seconds: what the configuration says, else what is claimed, which for sentences is never believed to be better than it can be. */
+export const knownPrecision = (configuration: ReferenceClockConfiguration, claimed: number): number => {
+  const { precision, driver, time2 } = configuration
+  if (typeof precision === "number") return Math.log2(precision)
+  const isCalibrated = driver === "sock" && time2 > 0
+  return hasSentences(configuration) && !isCalibrated ? Math.max(claimed, SENTENCES_PRECISION) : claimed
+}
+
+const shmDriver = (port: ShmPort, known: (claimed: number) => number): ReferenceDriver => ({
   read: () => {
     const found = port.take()
     if (found === "nothing") return []
@@ -85,7 +112,7 @@ const shmDriver = (port: ShmPort): ReferenceDriver => ({
     if (typeof times === "string") return [{ dropped: times }]
     const { leap, precision } = found
     const offset = unixDifferenceSeconds(times.clock, times.receive)
-    return [{ system: times.receive, offset, leap, precision, pulse: false }]
+    return [{ system: times.receive, offset, leap, precision: known(precision), pulse: false }]
   },
   close: () => port.close()
 })
@@ -97,7 +124,9 @@ const sockDriver = (port: ClockSocketPort, precision: number): ReferenceDriver =
       const datagram = port.receive()
       if (datagram === undefined) break
       const sample = decodeSockSample(datagram.bytes, datagram.length, LITTLE_ENDIAN)
-      found.push(typeof sample === "string" ? { dropped: sample } : { ...sample, precision })
+      // A pulse's offset is what our clock showed when it came, as chronyd's RCL_AddPulse has it: above 0 for one that is fast.
+      if (typeof sample === "string") found.push({ dropped: sample })
+      else found.push({ ...sample, offset: sample.pulse ? -sample.offset : sample.offset, precision })
     }
     return found
   },

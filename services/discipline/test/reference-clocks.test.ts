@@ -133,7 +133,8 @@ describe.concurrent("a socket", slow, () => {
         referenceClocks: [referenceClock({ unit }), referenceClock({ driver: "sock", path, refid: "PPS" })]
       })
       await soon(discipline, () => existsSync(path))
-      await pulses.ask(`pulse ${path} 0.25 100`)
+      // A quarter of a second slow, as chronyd's senders write it.
+      await pulses.ask(`pulse ${path} -0.25 100`)
       const report = await soon(
         discipline,
         ({ sources, tracking }) => tracking.state === "synchronised" && sources[1]?.verdict === "system-peer"

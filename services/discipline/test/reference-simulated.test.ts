@@ -2,6 +2,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { referenceClock } from "./reference-stage.ts"
+import { knownPrecision, SENTENCES_PRECISION } from "../src/reference-drivers.ts"
 import { shmFields, Simulation, unixTime } from "./simulated-clocks.ts"
 
 /** A number from -1 to 1 for each second, the same each time. */
@@ -241,6 +242,45 @@ describe("what a driver finds", () => {
   })
 })
 
+describe("a receiver without pulses, of a gpsd that claims a microsecond for all it says", () => {
+  const late = (change: Parameters<typeof referenceClock>[0] = {}): Simulation => {
+    const simulation = new Simulation([referenceClock({ unit: 0, minpoll: 4, maxpoll: 4, ...change })])
+    simulation.devices.shm = (system) => shmFields(system, simulation.truth - 0.12, { precision: -20 })
+    simulation.pass(300)
+    return simulation
+  }
+  const bound = (simulation: Simulation): number => simulation.discipline.rootDispersion(500 + 300)
+
+  it("claims what can be known, half a second, and says so at the start", () => {
+    const simulation = late()
+    expect(Math.abs(simulation.error)).toBeCloseTo(0.12, 2)
+    expect(bound(simulation)).toBeGreaterThan(0.5)
+    expect(simulation.warnings).toEqual([
+      expect.stringMatching(
+        /^SHM\(0\) has what a receiver says and no pulses: .* right to 500 ms; .*time1 .*precision SECONDS/
+      )
+    ])
+  })
+
+  it("claims what its line says where somebody has measured it", () => {
+    const simulation = late({ precision: 0.2 })
+    expect(bound(simulation)).toBeGreaterThan(Math.abs(simulation.error))
+    expect(bound(simulation)).toBeLessThan(0.25)
+    expect(simulation.warnings).toEqual([])
+  })
+
+  it("is known by gpsd's names: even units, and sockets of what the receiver says", () => {
+    const { warnings } = late({ unit: 1 })
+    expect(bound(late({ unit: 1 }))).toBeLessThan(0.01)
+    expect(warnings).toEqual([])
+    const known = (change: Parameters<typeof referenceClock>[0]) => knownPrecision(referenceClock(change), -20)
+    expect(known({ unit: 2 })).toBe(SENTENCES_PRECISION)
+    expect(known({ driver: "sock", path: "/run/chrony.clk.ttyS0.sock" })).toBe(SENTENCES_PRECISION)
+    expect(known({ driver: "sock", path: "/run/chrony.clk.ttyS0.sock", time2: 0.05 })).toBe(-20)
+    expect(known({ driver: "sock", path: "/run/chrony.ttyS0.sock" })).toBe(-20)
+  })
+})
+
 describe("a device that cannot be opened", () => {
   it("is counted, said, and tried again", () => {
     const simulation = new Simulation([gps])
@@ -250,7 +290,7 @@ describe("a device that cannot be opened", () => {
     const [clock] = simulation.clocks.all
     // Not four times a second, but every five seconds.
     expect(clock?.dropped).toEqual({ EACCES: 12 })
-    expect(new Set(simulation.warnings)).toEqual(new Set(["SHM(0): shm 0 true is broken; it is tried again"]))
+    expect(new Set(simulation.warnings.slice(1))).toEqual(new Set(["SHM(0): shm 0 true is broken; it is tried again"]))
     simulation.devices.broken = undefined
     simulation.pass(60)
     expect(simulation.opened).toEqual(["shm 0 true"])

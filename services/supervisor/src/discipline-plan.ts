@@ -77,6 +77,7 @@ const referenceClock = (clock: ReferenceClockSettings): readonly ReferenceClockC
       true: truechimer,
       time1,
       time2,
+      ...(clock.precision === undefined ? {} : { precision: clock.precision }),
       mode,
       flags
     }
