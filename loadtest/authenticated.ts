@@ -29,20 +29,24 @@ import { type ChronydName, missing, type RunningServer } from "./servers.ts"
 import { pairedRatio } from "./statistics.ts"
 
 /** A server and the requests that it is asked in one column of the table. */
-interface Subject extends RunningServer {
+export interface Subject extends RunningServer {
   readonly pool: RequestPool | undefined
 }
 
-const subject = (server: RunningServer, what: string, pool?: RequestPool): Subject => ({
+export const subject = (server: RunningServer, what: string, pool?: RequestPool): Subject => ({
   ...server,
   label: `${server.label} ${what}`,
   pool
 })
 
-type Samples = ReadonlyMap<Subject, readonly Sample[]>
+export type Samples = ReadonlyMap<Subject, readonly Sample[]>
 
 /** Warms every subject up, then measures all in turn in the closed loop. */
-const saturate = async (subjects: readonly Subject[], bench: string, options: BenchOptions): Promise<Samples> => {
+export const saturate = async (
+  subjects: readonly Subject[],
+  bench: string,
+  options: BenchOptions
+): Promise<Samples> => {
   const { layout, rounds, seconds, progress } = options
   for (const each of subjects) {
     progress(`${bench}: warming up ${each.label}`)
@@ -54,7 +58,7 @@ const saturate = async (subjects: readonly Subject[], bench: string, options: Be
   })
 }
 
-const figuresOf = (samples: Samples) => [
+export const figuresOf = (samples: Samples) => [
   figure("CPU per reply, saturated, µs", 3, samples, (each) => each.cpuMicroseconds),
   figure("  of which workers, µs", 3, samples, (each) => each.workerCpuMicroseconds),
   figure("replies/s, closed loop", 0, samples, (each) => each.report.answeredPerSecond),
@@ -62,7 +66,7 @@ const figuresOf = (samples: Samples) => [
 ]
 
 /** The ratio of two subjects' CPU per reply, when both are there. */
-const ratioOf = (samples: Samples, a: string, b: string) => {
+export const ratioOf = (samples: Samples, a: string, b: string) => {
   const cpu = (label: string) => {
     const found = [...samples].find(([each]) => each.label === label)
     return found?.[1].map((each) => each.cpuMicroseconds)
@@ -71,7 +75,10 @@ const ratioOf = (samples: Samples, a: string, b: string) => {
   return over === undefined || under === undefined ? undefined : pairedRatio(over, under)
 }
 
-const notesOf = (samples: Samples): readonly string[] => [...disturbed("in the closed loop", samples), ...idle(samples)]
+export const notesOf = (samples: Samples): readonly string[] => [
+  ...disturbed("in the closed loop", samples),
+  ...idle(samples)
+]
 
 /** The chronyds that are wanted and can be started here, and why the others cannot. */
 const chronyds = ({ servers }: BenchOptions) => {
@@ -82,7 +89,7 @@ const chronyds = ({ servers }: BenchOptions) => {
   }
 }
 
-const inFolder = async <A>(body: (folder: string) => Promise<A>): Promise<A> => {
+export const inFolder = async <A>(body: (folder: string) => Promise<A>): Promise<A> => {
   const folder = temporaryFolder()
   try {
     return await body(folder)

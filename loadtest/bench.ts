@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { access } from "./access.ts"
 import { keyed, nts } from "./authenticated.ts"
+import { autokey } from "./autokey.ts"
 import { eventLog } from "./event-log.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
@@ -31,6 +32,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   nts,
   keyed,
   mssntp,
+  autokey,
   "nts-ke": keyExchange,
   alloc,
   rotation,
@@ -38,7 +40,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   access
 }
 
-/** Run when no name is given; `alloc`, `access` and `event-log` take minutes, `rotation` needs NATS and `mssntp` Samba: they are asked for by name. */
+/** Run when no name is given; `alloc`, `access` and `event-log` take minutes, `rotation` needs NATS, `mssntp` Samba and `autokey` classic ntpd: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {

@@ -67,7 +67,8 @@ const generatePooled = async (
   const folder = temporaryFolder()
   try {
     const recorded = join(folder, "replies")
-    const more = ["--request", pool.kind, "--pool", pool.file, "--record", recorded]
+    const from = pool.from === undefined ? [] : ["--from", pool.from]
+    const more = ["--request", pool.kind, "--pool", pool.file, "--record", recorded, ...from]
     const report = await generate(address, port, [...flags, ...more], core)
     const replies = readSample(recorded)
     if (replies.length === 0 && report.answered > 0) throw new Error("expected a sample of the replies, found none")

@@ -9,6 +9,8 @@ export interface RequestPool {
   readonly file: string
   /** Bytes of each request. */
   readonly requestBytes: number
+  /** The IPv4 address that its requests are keyed to; absent: any will do. */
+  readonly from?: string
   /**
    * Checks what the generator cannot: that replies were made by who holds the keys.
    * @throws Error that names the first wrong reply

@@ -2,12 +2,13 @@
  * A load generator for NTP over UDP: many source addresses (ports of one, by IPv6), batches, every answer checked and matched to its request.
  *
  *     udpload --port P [--target 127.0.0.1] [--mode closed|open] [--outstanding N] [--rate R] [--seconds S] [--count N]
- *             [--sockets N] [--burst N] [--request v4|v3|keyed|mssntp|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected] [--addresses N]
+ *             [--sockets N] [--burst N] [--request v4|v3|keyed|mssntp|nts] [--pool FILE] [--record FILE] [--timeout-ms MS] [--unconnected] [--addresses N] [--from A]
  *
  * Closed loop: keeps N requests outstanding, so the server sets the pace. Open loop: sends R requests a second whatever
  * the server does. It ends after S seconds or N requests, whichever is first, waits for the last answers, and prints one
  * JSON object. The thread never sleeps: it is meant to have a core to itself.
  *
+ * With --from all sockets have that IPv4 address, which keys of some requests are made of.
  * With --addresses each request comes from the next of so many addresses of 127.128.0.0/9, in a mixed order, whatever its socket.
  *
  * A request's transmit timestamp holds its number and a mix of that number with a random seed. The answer's origin is
@@ -45,6 +46,7 @@ struct options {
   double rate, seconds;
   uint64_t count, timeout_ns;
   uint32_t addresses;
+  const char *from;
   const struct kind *kind;
 };
 
@@ -120,6 +122,7 @@ static void read_options(int argc, char **argv) {
     else if (!strcmp(flag, "--burst")) opt.burst = (int)number(flag, value, 1, BATCH);
     else if (!strcmp(flag, "--timeout-ms")) opt.timeout_ns = (uint64_t)(number(flag, value, 1, 60000) * 1e6);
     else if (!strcmp(flag, "--addresses")) opt.addresses = (uint32_t)number(flag, value, 1, 1 << 23), opt.unconnected = 1;
+    else if (!strcmp(flag, "--from")) opt.from = value;
     else if (!strcmp(flag, "--pool")) opt.pool = value;
     else if (!strcmp(flag, "--record")) opt.record = value;
     else if (!strcmp(flag, "--mode")) {
@@ -171,6 +174,7 @@ static void take_pool(void) {
 static void bind_source(int fd, uint32_t number) {
   struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 + (seed % 0xe00000) + number)};
   if (opt.addresses) own.sin_addr.s_addr = htonl(INADDR_ANY);
+  if (opt.from && inet_pton(AF_INET, opt.from, &own.sin_addr) != 1) usage("expected an IPv4 address after --from", opt.from);
   if (target.ss_family == AF_INET && bind(fd, (struct sockaddr *)&own, sizeof own) < 0) fail("bind");
 }
 

@@ -1,4 +1,7 @@
-/** RSA for Autokey on node:crypto: PKCS #1 signatures with digests as old as MD5, OAEP with SHA-1. */
+/**
+ * RSA for Autokey: PKCS #1 signatures with digests as old as MD5, OAEP with SHA-1. On node:crypto; what a server does for every
+ * cookie, a signature and an encryption under a key that it sees once, by native/rsa.c where the addon is there.
+ */
 import {
   constants,
   createPrivateKey,
@@ -17,6 +20,15 @@ import {
   type RsaPublicKey
 } from "@meridian/auth/autokey/rsa-port"
 import type { SignatureDigest } from "@meridian/auth/autokey/signature-schemes"
+import { loadNative, type NativeAddon } from "@meridian/system/native"
+
+/** What the addon exports. Both give a length, and 0 where it cannot be. */
+interface RsaBinding {
+  readonly rsaOaepEncrypt: (pkcs1: Uint8Array, text: Uint8Array, out: Uint8Array) => number
+  readonly RsaSigner: new (pkcs8: Uint8Array) => {
+    readonly sign: (digest: string, message: Uint8Array, out: Uint8Array) => number
+  }
+}
 
 const opensslName = (digest: SignatureDigest): string => digest.toLowerCase()
 
@@ -39,6 +51,38 @@ const orUndefined = <A>(action: () => A): A | undefined => {
   }
 }
 
+/**
+ * A stranger's key for encryption: nothing is read of it before a text is encrypted, for it is used once. Undefined where the
+ * addon is not there.
+ */
+const oaepEncryption = (): RsaPort["encryptPkcs1"] => {
+  const { rsaOaepEncrypt } = (loadNative().addon ?? {}) as Partial<NativeAddon & RsaBinding>
+  if (rsaOaepEncrypt === undefined)
+    return (pkcs1, text) => {
+      const key = orUndefined(() => createPublicKey({ key: Buffer.from(pkcs1), format: "der", type: "pkcs1" }))
+      if (key === undefined || workableBytes(key) === undefined) return undefined
+      return orUndefined(() => publicEncrypt({ key, ...OAEP }, text))
+    }
+  const out = new Uint8Array(LONGEST_MODULUS_BYTES)
+  return (pkcs1, text) => {
+    const length = rsaOaepEncrypt(pkcs1, text, out)
+    return length === 0 ? undefined : out.slice(0, length)
+  }
+}
+
+/** Signatures by a key in PKCS #8. */
+const signing = (pkcs8: Uint8Array, key: KeyObject, modulusBytes: number): RsaPrivateKey["sign"] => {
+  const { RsaSigner } = (loadNative().addon ?? {}) as Partial<NativeAddon & RsaBinding>
+  if (RsaSigner === undefined) return (digest, message) => sign(opensslName(digest), message, key)
+  const signer = new RsaSigner(pkcs8)
+  return (digest, message) => {
+    const signature = new Uint8Array(modulusBytes)
+    const length = signer.sign(opensslName(digest), message, signature)
+    // Node names what is wrong.
+    return length === modulusBytes ? signature : sign(opensslName(digest), message, key)
+  }
+}
+
 const publicKey = (open: () => KeyObject): RsaPublicKey | undefined => {
   const key = orUndefined(open)
   const modulusBytes = key && workableBytes(key)
@@ -46,8 +90,7 @@ const publicKey = (open: () => KeyObject): RsaPublicKey | undefined => {
   return {
     modulusBytes,
     verify: (digest, message, signature) =>
-      orUndefined(() => verify(opensslName(digest), message, key, signature)) ?? false,
-    encrypt: (text) => orUndefined(() => publicEncrypt({ key, ...OAEP }, text))
+      orUndefined(() => verify(opensslName(digest), message, key, signature)) ?? false
   }
 }
 
@@ -60,7 +103,7 @@ const privateKey = (pkcs8: Uint8Array): RsaPrivateKey | undefined => {
     modulusBytes,
     publicPkcs1: new Uint8Array(itsPublic.export({ format: "der", type: "pkcs1" })),
     publicSpki: new Uint8Array(itsPublic.export({ format: "der", type: "spki" })),
-    sign: (digest, message) => sign(opensslName(digest), message, key),
+    sign: signing(pkcs8, key, modulusBytes),
     decrypt: (ciphertext) => orUndefined(() => privateDecrypt({ key, ...OAEP }, ciphertext))
   }
 }
@@ -68,5 +111,5 @@ const privateKey = (pkcs8: Uint8Array): RsaPrivateKey | undefined => {
 export const nodeRsa: RsaPort = {
   openPrivateKey: privateKey,
   openSpki: (spki) => publicKey(() => createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" })),
-  openPkcs1: (pkcs1) => publicKey(() => createPublicKey({ key: Buffer.from(pkcs1), format: "der", type: "pkcs1" }))
+  encryptPkcs1: oaepEncryption()
 }

@@ -18,7 +18,6 @@ const noSecret = ignore("autokey-no-secret")
 export class AutokeyAuthenticator implements Authenticator {
   private readonly sessions: SessionServer
   private readonly secrets: SecretRing
-  private readonly monotonic: () => number
   private readonly from: { -readonly [Key in keyof RequestAddresses]: RequestAddresses[Key] } = {
     sources: noBatch.addresses,
     sourceAt: 0,
@@ -28,11 +27,9 @@ export class AutokeyAuthenticator implements Authenticator {
   }
   private batch: RequestBatch = noBatch
 
-  /** @param monotonic CLOCK_MONOTONIC, seconds */
-  constructor(sessions: SessionServer, secrets: SecretRing, monotonic: () => number) {
+  constructor(sessions: SessionServer, secrets: SecretRing) {
     this.sessions = sessions
     this.secrets = secrets
-    this.monotonic = monotonic
   }
 
   begin(batch: RequestBatch, now: number): void {
@@ -71,6 +68,6 @@ export class AutokeyAuthenticator implements Authenticator {
   }
 
   seal(stampedAt: number): void {
-    this.sessions.seal(this.batch.bytes, this.batch.view, stampedAt, this.monotonic)
+    this.sessions.seal(this.batch.bytes, stampedAt)
   }
 }

@@ -1,5 +1,6 @@
 /** Session-keyed requests on the packet line: Autokey without extension fields. */
 import { SecretRing, serverSecrets } from "@meridian/auth/autokey/server-secret"
+import { sessionBatchOver } from "@meridian/auth/autokey/session-batch"
 import { SessionKeys } from "@meridian/auth/autokey/session-key"
 import { SessionServer } from "@meridian/auth/autokey/session-server"
 import type { Generation } from "@meridian/auth/key-ring"
@@ -37,9 +38,12 @@ const addresses = {
 
 const serverWith = (generations: readonly Generation[], digest: MacAlgorithmName = "MD5") => {
   const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: SLOT })
-  const sessions = new SessionServer(digests, digest, SLOTS)
+  const sessions = new SessionServer(
+    sessionBatchOver(digests, digest, () => 10.5),
+    SLOTS
+  )
   const ring = new SecretRing(serverSecrets(generations, digests))
-  server.authenticators = [new AutokeyAuthenticator(sessions, ring, () => 10.5)]
+  server.authenticators = [new AutokeyAuthenticator(sessions, ring)]
   return server
 }
 

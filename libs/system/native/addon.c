@@ -74,6 +74,8 @@ NAPI_MODULE_INIT() {
   register_service_manager(env, exports);
   register_digests(env, exports);
   register_mac_keys(env, exports);
+  register_session_macs(env, exports);
+  register_rsa(env, exports);
   register_shm_segment(env, exports);
   register_clock_socket(env, exports);
   register_clock_devices(env, exports);

@@ -23,6 +23,8 @@ void register_shared_memory(napi_env env, napi_value exports);
 void register_service_manager(napi_env env, napi_value exports);
 void register_digests(napi_env env, napi_value exports);
 void register_mac_keys(napi_env env, napi_value exports);
+void register_session_macs(napi_env env, napi_value exports);
+void register_rsa(napi_env env, napi_value exports);
 void register_shm_segment(napi_env env, napi_value exports);
 void register_clock_socket(napi_env env, napi_value exports);
 void register_clock_devices(napi_env env, napi_value exports);

@@ -5,15 +5,13 @@
 import { randomFillSync } from "node:crypto"
 import { SecretRing } from "@meridian/auth/autokey/server-secret"
 import { SessionServer } from "@meridian/auth/autokey/session-server"
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { MacServer } from "@meridian/auth/mac-server"
 import { NtsServer } from "@meridian/auth/nts-server"
 import type { ParsedKeys } from "@meridian/auth/serving-keys"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import type { CookieCounters } from "@meridian/ipc/worker-report"
-import { installedDigests } from "@meridian/ciphers/digests-native"
 import { installedMacs } from "@meridian/ciphers/macs-native"
-import { systemClock } from "@meridian/clocks/system-clock"
+import { installedSessionMacs } from "@meridian/ciphers/session-macs-native"
 import type { AutokeySecrets } from "@meridian/ipc/autokey-plan"
 import { BATCH_CAPACITY } from "@meridian/udp/udp"
 import { AutokeyAuthenticator } from "@meridian/protocol/autokey-authenticator"
@@ -54,8 +52,4 @@ const keyed = (keys: ParsedKeys): readonly Authenticator[] => {
 }
 
 const autokeyAuthenticator = ({ digest, secrets }: AutokeySecrets): Authenticator =>
-  new AutokeyAuthenticator(
-    new SessionServer(installedDigests(nobleCmac), digest, BATCH_CAPACITY),
-    new SecretRing(secrets),
-    systemClock().monotonic.seconds
-  )
+  new AutokeyAuthenticator(new SessionServer(installedSessionMacs(digest), BATCH_CAPACITY), new SecretRing(secrets))

@@ -171,10 +171,10 @@ export class Responder {
 
   private cookie(request: AutokeyField, { cookie, now }: AnswerContext): Answer {
     if (now === undefined) return empty(request, "unsynchronised")
-    const key = request.content === undefined ? undefined : this.parts.rsa.openPkcs1(request.content.value)
     const plain = new Uint8Array(4)
     new DataView(plain.buffer).setUint32(0, cookie)
-    const text = key?.encrypt(plain)
+    const { content } = request
+    const text = content === undefined ? undefined : this.parts.rsa.encryptPkcs1(content.value, plain)
     if (text === undefined) return refused(request, "bad-public-key")
     // The filestamp of values that are no file's is when this host's were last signed.
     this.refresh(now)

@@ -17,8 +17,6 @@ export interface RsaPrivateKey {
 export interface RsaPublicKey {
   readonly modulusBytes: number
   readonly verify: (digest: SignatureDigest, message: Uint8Array, signature: Uint8Array) => boolean
-  /** RSAES-OAEP as above; undefined when the key is too short for the text. */
-  readonly encrypt: (text: Uint8Array) => Uint8Array | undefined
 }
 
 export interface RsaPort {
@@ -26,8 +24,11 @@ export interface RsaPort {
   readonly openPrivateKey: (pkcs8: Uint8Array) => RsaPrivateKey | undefined
   /** From a certificate's SubjectPublicKeyInfo. */
   readonly openSpki: (spki: Uint8Array) => RsaPublicKey | undefined
-  /** From PKCS #1's RSAPublicKey, which cookie requests carry. */
-  readonly openPkcs1: (pkcs1: Uint8Array) => RsaPublicKey | undefined
+  /**
+   * RSAES-OAEP as above, under the PKCS #1 RSAPublicKey that a cookie request carries; undefined where that is no key, too
+   * long to work with, or too short for the text.
+   */
+  readonly encryptPkcs1: (pkcs1: Uint8Array, text: Uint8Array) => Uint8Array | undefined
 }
 
 /** The longest modulus that is worked with: a stranger's key must not buy minutes of arithmetic. */
