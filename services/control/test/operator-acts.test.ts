@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import { chmodSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs"
 import { createServer, request, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
@@ -83,6 +83,20 @@ const writePrivately = (file: string, text: string): void => {
   chmodSync(file, 0o600)
 }
 
+/** What comes back for bytes that need not be HTTP. */
+const askRaw = (port: number, sent: Uint8Array): Promise<string> =>
+  new Promise((done) => {
+    const socket = connect(port, "127.0.0.1")
+    let text = ""
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString("latin1")
+      socket.end()
+    })
+    socket.on("error", () => {})
+    socket.on("close", () => done(text))
+    socket.end(sent)
+  })
+
 /** A door with one reader and two operators, unless told otherwise. Each look at its clock is three seconds later. */
 const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\nbob\t${BOB}\n`) => {
   writePrivately(tokenFile, READER)
@@ -133,7 +147,7 @@ const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\
       asking.on("error", failed)
       asking.end(body)
     })
-  return { send, outcomes, warnings, clock }
+  return { send, outcomes, warnings, clock, port }
 }
 
 it("passes an operator's acts on, with the operator as their author", async () => {
@@ -162,6 +176,30 @@ it("passes nothing on for anybody else", async () => {
   expect(outcomes.all["http-act-unauthorised"]).toBe(28)
   const closed = await open(null)
   expect((await closed.send("/api/v1/keys/rotate", ALICE, "{}")).status).toBe(403)
+})
+
+it("passes nothing on for a header or body that was made up", async () => {
+  const { port, outcomes } = await open()
+  const token = fc.oneof(
+    fc.string({ unit: "binary-ascii" }),
+    fc.constantFrom(READER, ALICE.toUpperCase(), `${ALICE} ${BOB}`, `alice ${ALICE}`, ALICE.slice(1), `${ALICE},`)
+  )
+  const scheme = fc.constantFrom("Bearer ", "bearer  ", "Basic ", "", "Bearer\t")
+  const path = fc.constantFrom("keys/rotate", "keys/revoke", "cluster/drain", "cluster/undrain", "keys/rotate?", "log")
+  await fc.assert(
+    fc.asyncProperty(path, scheme, token, fc.uint8Array({ maxLength: 200 }), async (to, how, words, body) => {
+      const head = `POST /api/v1/${to} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`
+      const lines = `Content-Length: ${body.length}\r\nAuthorization: ${how}${words}\r\n\r\n`
+      const answer = await askRaw(port, Buffer.concat([Buffer.from(`${head}${lines}`, "latin1"), Buffer.from(body)]))
+      expect(answer).toMatch(/^(?:$|HTTP\/1\.1 4\d\d )/)
+      expect(answer).not.toContain(ALICE)
+    }),
+    { numRuns: 200 }
+  )
+  expect(told).toEqual([])
+  expect(outcomes.all["http-act-done"]).toBeUndefined()
+  expect(outcomes.all["http-failed"]).toBeUndefined()
+  expect(outcomes.all["http-act-unauthorised"]).toBeGreaterThan(50)
 })
 
 it("passes nothing on that cannot be meant", async () => {

@@ -20,6 +20,8 @@ const suite = "the page in Chromium"
 const available = peersAvailable(suite, ["chronyd-4.3"]) && browserAvailable(suite)
 const SEE_MS = 2 * PATIENCE_MS
 const TOKEN = "alice-0123456789abcdef"
+/** Of the node's key file, one in letters and one in hexadecimal digits. */
+const SECRETS = ["a-secret-in-letters", "00112233445566778899aabbccddeeff"]
 const VIEWS = ["clock", "traffic", "keys", "fleet", "history"] as const
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js")
 
@@ -82,7 +84,11 @@ describe.runIf(available)("the page", () => {
     writeFileSync(file("operators"), `alice ${TOKEN}\n`, { mode: 0o600 })
     const lines = ["listen 127.0.0.1", "workers 1", "nts enable", `nts port ${nts}`, first, second]
     const control = `control http 127.0.0.1:${http} operators ${file("operators")}`
-    writeFileSync(file("ntp.conf"), [...lines, control, "cluster mint nts,symmetric", ""].join("\n"))
+    writeFileSync(
+      file("ntp.conf"),
+      [...lines, `keys ${file("ntp.keys")}`, "trustedkey 5 7", control, "cluster mint nts,symmetric", ""].join("\n")
+    )
+    writeFileSync(file("ntp.keys"), `5 SHA1 ${SECRETS[0]}\n7 AES-128 ${SECRETS[1]}\n`, { mode: 0o600 })
     url = `http://127.0.0.1:${http}`
     node = await startNode({ args: ["--config", file("ntp.conf")] })
     browser = await startBrowser()
@@ -254,6 +260,25 @@ describe.runIf(available)("the page", () => {
       await page.emulateMedia({ colorScheme })
       const png = await page.screenshot({ path: join(pictures, `page-${view}-${colorScheme}.png`) })
       expect(png.length).toBeLessThan(150_000)
+    }
+  })
+
+  it("gives no key away, whatever is asked, to an operator either", async () => {
+    const { stdout } = await meridian(["keys", "export", "--state", node.state])
+    const exported = [...stdout.matchAll(/^\d+ \S+ (\S+)$/gm)].map(([, secret = ""]) => secret)
+    expect(exported.length).toBeGreaterThan(0)
+    const secrets = [...SECRETS, ...exported, TOKEN].flatMap((text) => {
+      const bytes = /^[0-9a-f]{32,}$/i.test(text) ? Buffer.from(text, "hex") : Buffer.from(text)
+      return [text, bytes.toString("hex"), bytes.toString("base64"), bytes.toString("base64url"), String([...bytes])]
+    })
+    const { resources } = await api<{ readonly resources: readonly string[] }>("")
+    const paths = resources.filter((path) => !path.endsWith("/events"))
+    const all = ["/metrics", "/readyz", "/api/v1/log?limit=1000", "/api/v1/consequence?act=/keys/rotate", ...paths]
+    for (const path of all) {
+      const answer = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${TOKEN}` } })
+      const text = (await answer.text()).toLowerCase()
+      expect([path, answer.status]).toEqual([path, 200])
+      expect([path, secrets.filter((secret) => text.includes(secret.toLowerCase()))]).toEqual([path, []])
     }
   })
 

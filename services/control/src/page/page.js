@@ -9,6 +9,8 @@ import { age, both, bytes, count, fillFacts, fillTable, seconds, utc } from "/ro
 
 const RETRY_MS = 2_000
 const CLUSTER_MS = 1_000
+/** Views that show little of the cluster ask for it each so many times. */
+const SELDOM = 5
 const views = ["clock", "traffic", "keys", "fleet", "history"]
 const element = (id) => document.getElementById(id)
 const rate = (value) => `${count(Math.round(value))}/s`
@@ -228,6 +230,7 @@ const follow = async () => {
 }
 
 let retry
+let ticks = 0
 
 const followForEver = () =>
   follow().catch((error) => {
@@ -239,13 +242,17 @@ const followForEver = () =>
 const current = () => (views.includes(location.hash.slice(1)) ? location.hash.slice(1) : "clock")
 
 let isAsking = false
+/** Place of the last event that the node knew of when the log was read. */
+let readUpTo
 
 /** The cluster and what is new in the log, for the views that show them. */
 const askForCluster = async () => {
   if (isAsking || document.hidden || current() === "traffic") return
   isAsking = true
   try {
-    const [cluster, events] = await Promise.all([ask("/api/v1/cluster"), readEvents()])
+    const cluster = await ask("/api/v1/cluster")
+    const events = readUpTo === cluster.log.lastSeq ? knownEvents() : await readEvents()
+    readUpTo = cluster.log.lastSeq
     showKeys(cluster, events)
     showFleet(cluster)
     showMarks(events)
@@ -276,7 +283,10 @@ startActs(
 )
 startHistory()
 addEventListener("hashchange", turn)
-setInterval(() => void askForCluster(), CLUSTER_MS)
+setInterval(() => {
+  ticks += 1
+  if (["keys", "fleet"].includes(current()) || ticks % SELDOM === 0) void askForCluster()
+}, CLUSTER_MS)
 turn()
 void learnOperator()
 void followForEver()
