@@ -180,10 +180,25 @@ const reload = (node: RunningNode, check: boolean) =>
     applied = loaded.settings
     readFrom = loaded.files
     log.reopen(applied.logfile.value)
+    const counted = `${now.length} line${now.length === 1 ? "" : "s"} taken up, ${waiting.length} at the next start, ${problems.length} problem${problems.length === 1 ? "" : "s"}`
+    yield* Effect.logInfo(
+      changes.length + problems.length === 0 ? "reloaded: nothing has changed" : `reloaded: ${counted}`
+    )
     for (const change of now) yield* Effect.logInfo(`reload: ${change}`)
     for (const change of [...waiting, ...problems]) yield* Effect.logWarning(`reload: ${change}`)
     return { ...report, applied: true, problems } satisfies ReloadReport
   })
+
+/** What a log begins with. */
+const startLines = (node: RunningNode): readonly string[] => {
+  const { listening, io } = node.status()
+  const by = files.length === 0 ? "without a configuration file" : `by ${files.join(", ")}`
+  const who = plan.identity === undefined ? "" : ` as ${plan.identity.name}`
+  return [
+    `Meridian ${plan.version} has started${who}: process ${process.pid}, ${plan.workers} workers, ${io} I/O, state in ${plan.stateDirectory}, ${by}`,
+    `answers on ${listening.length === 0 ? "no address yet" : listening.join(", ")}${plan.nts === undefined ? "" : `; NTS key exchange on TCP ${plan.nts.port}`}`
+  ]
+}
 
 /** The first signal that says to end. */
 const toldToEnd = (asked: Queue.Dequeue<Asked>): Effect.Effect<"SIGTERM" | "SIGINT"> =>
@@ -218,6 +233,9 @@ const program = Effect.gen(function* () {
     return process.exit(begun.signal === "SIGINT" ? 130 : 0)
   }
   const { node } = begun
+  // On a terminal the first screen says it.
+  if (settings.logfile.value !== undefined || !process.stderr.isTTY)
+    for (const line of startLines(node)) yield* Effect.logInfo(line)
   process.stdout.write(
     firstScreen({
       version: plan.version,

@@ -27,6 +27,7 @@ import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard, unreadableLater } from "./key-board.ts"
+import { Journal } from "./journal.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
@@ -517,6 +518,8 @@ export const startNode = (
     yield* Effect.forkScoped(shown.service.process.keepFilled)
     if (anycast !== undefined) yield* Effect.forkScoped(anycast.service.process.keepFilled)
     let latest = snapshot()
+    const journal = new Journal({ inform: (message) => void log(Effect.logInfo(message)), warn })
+    journal.look(latest)
     const filled = [clock, coordinator, shown, ...workers, ...ntsKe, signd, autokey, anycast].filter(
       (it) => it !== undefined
     )
@@ -529,6 +532,7 @@ export const startNode = (
       if (!isPictureDue(newsNow())) return
       latest = snapshot()
       shown.show(latest)
+      journal.look(latest)
     }, SNAPSHOT_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
     started["/snapshot"] = () => latest
