@@ -1,7 +1,7 @@
 /** The rows of a node behind an anycast address: its service addresses, who announces them, when, and how it is drained. */
 import { type IpAddress, parseAddress, parsePrefix } from "./address.ts"
-import { type Directive, row } from "./directive.ts"
-import { accepted, decimalNumber, path, refused, type ValueType, wholeNumber } from "./value-types.ts"
+import { type Directive, one, row } from "./directive.ts"
+import { accepted, decimalNumber, oneOf, path, refused, type ValueType, wholeNumber } from "./value-types.ts"
 
 /** An address that clients ask, and the prefix that is announced for it. */
 export interface ServiceAddress {
@@ -86,4 +86,14 @@ export const drainDirective = row({
   reload: "restart"
 })
 
-export const ANYCAST_DIRECTIVES: readonly Directive[] = [anycastDirective, drainDirective]
+export const identifyDirective = row({
+  name: "identify",
+  operands: { state: one(oneOf("on", "off")) },
+  default: "off",
+  meaning:
+    "Tells clients that ask, by an extension field of experimental type 0xF44E in a plain request that has room for it, which node answered, by which software, key generation and decision of its clock: `meridian query --identify`.",
+  documented: "Meridian",
+  reload: "live"
+})
+
+export const ANYCAST_DIRECTIVES: readonly Directive[] = [anycastDirective, drainDirective, identifyDirective]

@@ -1,8 +1,14 @@
 /** What the lines about anycast and draining come to. */
-import { anycastDirective, drainDirective, type ServiceAddress, serviceAddress } from "./anycast-directives.ts"
+import {
+  anycastDirective,
+  drainDirective,
+  identifyDirective,
+  type ServiceAddress,
+  serviceAddress
+} from "./anycast-directives.ts"
 import { type Diagnostic, errorAt, warningAt } from "./diagnostic.ts"
 import type { SettingLine } from "./setting-line.ts"
-import { choose, fromDefault, fromFile, lastGiven, type Sourced } from "./sourced.ts"
+import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
 
 export interface AnycastSettings {
@@ -30,6 +36,8 @@ export interface AnycastSettings {
   readonly drainGrace: Sourced<number>
   /** Whether SIGTERM drains. */
   readonly drainOnStop: Sourced<boolean>
+  /** Whether clients that ask are told which node this is. */
+  readonly identify: Sourced<boolean>
 }
 
 /** What the command line may set of it. */
@@ -57,6 +65,7 @@ export const anycastSettings = (
     lastGiven(statements, anycastDirective, name)
   const addresses = distinct(lines, "address", (value) => serviceAddress.write(value))
   const birdProtocols = distinct(lines, "protocol", String)
+  const identify = lastOf(statements, identifyDirective, "state")
   const drainDefault = addresses.length === 0 ? 0 : DEFAULT_DRAIN
   const value: AnycastSettings = {
     addresses,
@@ -73,7 +82,8 @@ export const anycastSettings = (
     maximumRate: given("maxrate") ?? fromDefault(undefined),
     drainWait: lastGiven(statements, drainDirective, "wait") ?? fromDefault(drainDefault),
     drainGrace: lastGiven(statements, drainDirective, "grace") ?? fromDefault(drainDefault),
-    drainOnStop: choose(overrides.drain, "drain", lastGiven(statements, drainDirective, "onstop"), false)
+    drainOnStop: choose(overrides.drain, "drain", lastGiven(statements, drainDirective, "onstop"), false),
+    identify: identify === undefined ? fromDefault(false) : { ...identify, value: identify.value === "on" }
   }
   return { value, diagnostics: problems(lines, value) }
 }

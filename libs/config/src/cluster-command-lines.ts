@@ -161,9 +161,25 @@ export const clusterUndrainCommand = defineFlags({
   positional: node("The node to take in.")
 })
 
+/** As `log`, `explain` and `query --identify` show it. */
+const eventId: ValueType<string> = {
+  syntax: "ID",
+  expected: "the id of an event, as `meridian log` shows it",
+  parse: (value) => (/^[0-9A-Za-z-]{1,64}(?:\.\d{1,6})?$/.test(value) ? accepted(value) : refused),
+  write: String
+}
+
 export const explainCommand = defineFlags({
   command: "meridian explain",
   meaning:
     "Says what was true at a moment: who led, which keys were active, which peer each node's clock followed, and the events that say so.",
-  flags: { at: valueFlag(instant, "The moment. Default: now."), state, json }
+  flags: {
+    at: valueFlag(instant, "The moment. Default: now."),
+    event: valueFlag(
+      eventId,
+      "In place of a moment, that of an event, such as the clock decision of `meridian query --identify`."
+    ),
+    state,
+    json
+  }
 })

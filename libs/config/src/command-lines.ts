@@ -113,6 +113,9 @@ export const queryCommand = defineFlags({
     ),
     count: valueFlag(wholeNumber("N", 1, 1000), "Requests to send, one a second. Default 1."),
     version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default 4."),
+    identify: switchFlag(
+      "Asks which node answered, of servers that say so (`identify on`): its name, software, key generation, and the decision of its clock for `meridian explain --event`."
+    ),
     nts: switchFlag("Asks with NTS: PORT is then the TCP port of the key exchange."),
     ca: valueFlag(
       ntsDirective.options.ca,

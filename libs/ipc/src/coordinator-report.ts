@@ -30,6 +30,8 @@ const coordinatorReport = record({
   reason: text(0, 65_536),
   /** Why a key that is needed is missing, which `reason` then says as well; empty or absent when none is. */
   keyProblem: optional(text(0, 65_536)),
+  /** Id of the event by which this node's clock follows what it follows; null before the first, absent from an older version. */
+  clockDecision: optional(nullable(text(0, 128))),
   /** Commits put aside when read, and events that did not follow from the state. */
   quarantined: count,
   /** Clock events lost while the log was out of reach. */

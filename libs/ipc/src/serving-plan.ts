@@ -80,8 +80,14 @@ const servingSettings = {
 export const servingSettingsShape = record(servingSettings)
 export type ServingSettings = TypeOf<typeof servingSettingsShape>
 
+/** What clients that ask are told of this node, beside the key generation in use (libs/wire/src/identity-field.ts). */
+const identity = record({ node: text(1, 63), version: text(1, 64), decision: text(0, 64) })
+export type IdentityPlan = TypeOf<typeof identity>
+
 export const workerPlan = record({
   ...servingSettings,
+  /** Absent where nobody is told. */
+  identity: optional(identity),
   /** Null where the node serves plain time alone: such a worker does not carry the ciphers' memory. */
   keys: nullable(servingKeys),
   /** Null where nobody is served by Autokey. */
@@ -204,6 +210,8 @@ export interface ServingPlan {
   /** Whether anybody is served under keys: else workers are given none. */
   readonly servesKeys: boolean
   readonly serving: ServingSettings
+  /** Who the node says that it is; null: nobody is told. */
+  readonly identity: IdentityPlan | null
   /** Null where key establishment is not served. */
   readonly ntsKe: NtsKeSettings | null
   /** Whether the node takes new key exchanges; a drained one does not. */
@@ -223,8 +231,9 @@ export interface ServingPlan {
 
 /** Each kind of process's part: what it works with, and no key beyond. */
 export const projections = {
-  worker: ({ serving, servesKeys, keys, autokey }: ServingPlan): WorkerPlan => ({
+  worker: ({ serving, identity: told, servesKeys, keys, autokey }: ServingPlan): WorkerPlan => ({
     ...serving,
+    ...(told === null ? {} : { identity: told }),
     keys: servesKeys ? keys : null,
     autokey: autokey === null ? null : { digest: autokey.digest, secrets: autokey.secrets }
   }),

@@ -72,6 +72,7 @@ const whole: ServingPlan = {
   autokey: null,
   serving: { minimumPoll: 0, gatherMicroseconds: 200, precision: null, tellPeers: false, access: new Uint8Array(3) },
   anycast: null,
+  identity: null,
   announces: true,
   signd: { socket: "/run/ntpsignd/socket" },
   ntsKe: {

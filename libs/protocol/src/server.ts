@@ -15,7 +15,16 @@ import { Leap } from "@meridian/time/clock-curve"
 import { SERVED, type ServedMoment } from "@meridian/time/clock-line"
 import { HEADER_BYTES, HIGHEST_VERSION, LOWEST_VERSION, Mode, modeOf, Offset, versionOf } from "@meridian/wire/ntp"
 import { sourcePort } from "@meridian/wire/source-address"
-import { newTrailer, scanTrailer, type Trailer, TrailerShape } from "@meridian/wire/trailer"
+import { IDENTITY_FIELD } from "@meridian/wire/identity-field"
+import {
+  FIELD_HEADER_BYTES,
+  fieldLength,
+  fieldType,
+  newTrailer,
+  scanTrailer,
+  type Trailer,
+  TrailerShape
+} from "@meridian/wire/trailer"
 import type { Admission } from "./admission.ts"
 import { GREATEST_PASSIVE_POLL } from "./association-passive.ts"
 import type { Authenticator } from "./authenticator.ts"
@@ -66,6 +75,12 @@ export class NtpServer {
    * unknown fields.
    */
   authenticators: readonly Authenticator[] = []
+
+  /**
+   * Who this server is, for requests that ask and have room (libs/wire/src/identity-field.ts); undefined: nobody is told.
+   * Replaced between batches.
+   */
+  identity: Uint8Array | undefined
 
   private readonly options: ServerOptions
   private readonly trailer: Trailer = newTrailer()
@@ -158,6 +173,7 @@ export class NtpServer {
     const unproven = this.admission?.judgeProof(slot, false)
     if (unproven !== undefined) return this.refuse(unproven, offset, length, arrivalSeconds, arrivalFraction)
     this.writeHeader(offset, (version << 3) | replyMode, arrivalSeconds, arrivalFraction)
+    if (length !== HEADER_BYTES && this.identity !== undefined) this.writeIdentity(offset, this.identity)
     return this.synchronised ? served : servedUnsynchronised
   }
 
@@ -236,6 +252,25 @@ export class NtpServer {
     view.setUint8(offset + Offset.stratum, 0)
     view.setUint32(offset + Offset.referenceId, refusal.code)
     return refusal
+  }
+
+  /** Answers the field that asks who this is, in its own length: what follows the header of a request is written over. */
+  private writeIdentity(offset: number, identity: Uint8Array): void {
+    const { view, trailer } = this
+    for (let field = 0; field < trailer.fieldCount; field += 1) {
+      const asked = trailer.fieldOffsets[field]!
+      if (fieldType(view, asked) !== IDENTITY_FIELD) continue
+      const size = fieldLength(view, asked)
+      if (size < FIELD_HEADER_BYTES + identity.length) return
+      const at = offset + HEADER_BYTES
+      view.setUint16(at, IDENTITY_FIELD)
+      view.setUint16(at + 2, size)
+      const body = at + FIELD_HEADER_BYTES
+      for (let index = 0; index < size - FIELD_HEADER_BYTES; index += 1)
+        view.setUint8(body + index, index < identity.length ? identity[index]! : 0)
+      this.replyLength = HEADER_BYTES + size
+      return
+    }
   }
 
   /** Whether a request that proved itself is of a symmetric active peer that hears us. */

@@ -8,6 +8,13 @@ import { servedMoment } from "@meridian/testkit/served-moment"
 import { type ClockCurve, Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { fromUnix, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"
 import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
+import {
+  encodeIdentity,
+  type Identity,
+  IDENTITY_FIELD,
+  identityOf,
+  identityRequest
+} from "@meridian/wire/identity-field"
 import { decodeHeader, encodeHeader, flagsOf, type NtpHeader } from "@meridian/wire/ntp"
 
 const NOW = 1_795_000_000
@@ -51,8 +58,15 @@ const batchIn = (bytes: Uint8Array, sourcePort = 40_000): RequestBatch => {
   return { bytes, view: new DataView(bytes.buffer), family: 4, addresses, localAddresses: new Uint8Array(16) }
 }
 
-const ask = (bytes: Uint8Array, curve: ClockCurve = goodCurve, sourcePort = 40_000, monotonic = 105) => {
+const ask = (
+  bytes: Uint8Array,
+  curve: ClockCurve = goodCurve,
+  sourcePort = 40_000,
+  monotonic = 105,
+  identity?: Uint8Array
+) => {
   const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: 2048 })
+  server.identity = identity
   const slot = new Uint8Array(2048)
   slot.set(bytes.subarray(0, 2048))
   const moment = servedMoment(curve, { seconds: NOW, nanoseconds: 500_000_000 }, monotonic)
@@ -252,6 +266,52 @@ describe("any datagram", () => {
         expect(outcome._tag === "Respond" ? server.replyLength : 0).toBeLessThanOrEqual(bytes.length)
       }),
       { numRuns: 5000 }
+    )
+  })
+})
+
+describe("a request that asks which node this is", () => {
+  const identity: Identity = { node: "ntp-1", version: "0.2.0", generation: 7, decision: "aacddaf3-68a6.0" }
+  const told = encodeIdentity(identity)
+  const askWho = (fields: readonly Uint8Array[], who: Uint8Array | null = told) =>
+    ask(Buffer.concat([request({}), ...fields]), goodCurve, 40_000, 105, who ?? undefined)
+  /** A field of a type and a length. */
+  const field = (type: number, length: number): Uint8Array => {
+    const bytes = Buffer.alloc(length, 0xaa)
+    bytes.writeUInt16BE(type, 0)
+    bytes.writeUInt16BE(length, 2)
+    return bytes
+  }
+
+  it("is told so in the length that it asked with, whatever else it carries", () => {
+    for (const fields of [[identityRequest()], [field(0x9999, 28), identityRequest(), field(0x2005, 64)]]) {
+      const { reply, outcome } = askWho(fields)
+      expect(outcome.reason).toBe("served")
+      expect(reply?.length).toBe(48 + identityRequest().length)
+      expect(identityOf(reply!)).toEqual(identity)
+      // Nothing of the request is left in it.
+      expect(reply!.subarray(48 + 4 + told.length).every((byte) => byte === 0)).toBe(true)
+    }
+  })
+
+  it("is answered as ever where nobody is told, where it has no room, and where it does not ask", () => {
+    const plain = [askWho([identityRequest()], null), askWho([field(IDENTITY_FIELD, 28)]), askWho([field(1, 200)])]
+    expect(plain.map(({ reply }) => reply?.length)).toEqual([48, 48, 48])
+    // A field just long enough has room.
+    expect(identityOf(askWho([field(IDENTITY_FIELD, 4 + told.length)]).reply!)).toEqual(identity)
+    expect(askWho([field(IDENTITY_FIELD, told.length)]).reply?.length).toBe(48)
+  })
+
+  it("never gets more than it sent", () => {
+    const sizes = fc.array(fc.tuple(fc.constantFrom(IDENTITY_FIELD, 0x104, 0x2005), fc.integer({ min: 4, max: 60 })), {
+      maxLength: 6
+    })
+    fc.assert(
+      fc.property(sizes, (wanted) => {
+        const fields = wanted.map(([type, words]) => field(type, 4 * words))
+        const length = 48 + fields.reduce((sum, one) => sum + one.length, 0)
+        expect(askWho(fields).reply?.length ?? 0).toBeLessThanOrEqual(length)
+      })
     )
   })
 })

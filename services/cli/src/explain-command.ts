@@ -3,12 +3,15 @@ import { explainCommand } from "@meridian/config/cluster-command-lines"
 import type { Explanation } from "@meridian/ipc/cluster-state"
 import { clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { printJson, runOperatorCommand } from "./operator-command.ts"
+import { OperatorProblem, printJson, runOperatorCommand } from "./operator-command.ts"
 import { paint, printable, shortTime } from "./text-table.ts"
 
 export const runExplain = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(explainCommand, args, async ({ values: { at, state, json } }) => {
-    const query = at === undefined ? "" : `?${new URLSearchParams({ at }).toString()}`
+  runOperatorCommand(explainCommand, args, async ({ values: { at, event, state, json } }) => {
+    if (at !== undefined && event !== undefined)
+      throw new OperatorProblem(2, "--at and --event both name a moment: give one of them")
+    const asked = { ...(at === undefined ? {} : { at }), ...(event === undefined ? {} : { event }) }
+    const query = `?${new URLSearchParams(asked).toString()}`
     const found = await ask<Explanation>(stateDirectoryOf(programRoot, state), {
       method: "GET",
       path: `/explain${query}`

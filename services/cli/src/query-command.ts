@@ -34,14 +34,20 @@ export const runQuery = async (args: readonly string[]): Promise<number> => {
   const target = parseTarget(text, values.nts ? DEFAULT_NTS_KE_PORT : NTP_PORT)
   if (target === undefined)
     return refuse(`found ${JSON.stringify(text)}, expected HOST, HOST:PORT or [IPV6]:PORT with a port from 1 to 65535`)
+  // Extension fields are version 4's, and those of NTS are under its keys.
+  if (values.identify && (values.nts || values.version === 3))
+    return refuse("--identify is of plain requests of NTP version 4")
   if (values.nts) return values.version === 3 ? refuse("--nts is of NTP version 4") : askWithNts(target, values)
   const idle = (["ca", "aead", "state"] as const).find((name) => values[name] !== undefined)
   return idle === undefined ? askPlainly(target, values) : refuse(`--${idle} is about --nts, which is not given`)
 }
 
-const askPlainly = async (target: Target, { count = 1, version = 4, check, json }: Values): Promise<number> => {
+const askPlainly = async (
+  target: Target,
+  { count = 1, version = 4, identify, check, json }: Values
+): Promise<number> => {
   if (check?.["certificate-days"] !== undefined) return refuse("certificate-days is about --nts, which is not given")
-  const { good, failed } = sorted(await query({ ...target, count, version, timeoutMs: TIMEOUT_MS }))
+  const { good, failed } = sorted(await query({ ...target, count, version, identify, timeoutMs: TIMEOUT_MS }))
   const problems = problemsOf(good, undefined, check)
   if (json) print({ ...target, answers: good, error: failed?.message ?? null, problems })
   else for (const answer of good) process.stdout.write(`${formatAnswer(answer)}\n`)

@@ -8,7 +8,9 @@ import { endpointText, udpClientError, UdpClientError, type UdpClientSocket } fr
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import { clientRequest, measure, type Measurement, ReplyRefused } from "@meridian/protocol/sntp-client"
 import { wrapped } from "./text-table.ts"
+import { type Identity, identityOf, identityRequest } from "@meridian/wire/identity-field"
 import { fromUnix, type NtpTimestamp } from "@meridian/time/timestamp"
+import { printable } from "./text-table.ts"
 
 export interface QueryPlan {
   readonly host: string
@@ -16,10 +18,14 @@ export interface QueryPlan {
   readonly count: number
   readonly version: number
   readonly timeoutMs: number
+  /** Whether to ask which node it is. */
+  readonly identify: boolean
 }
 
 export interface Answer extends Measurement {
   readonly address: string
+  /** Which node answered; null where it does not say, absent where it was not asked. */
+  readonly identity?: Identity | null
 }
 
 export type QueryFailure =
@@ -65,7 +71,7 @@ export interface Question {
     packet: Uint8Array,
     sent: NtpTimestamp,
     arrived: NtpTimestamp
-  ) => Measurement | QueryFailed | undefined
+  ) => Omit<Answer, "address"> | QueryFailed | undefined
   /** What to say when no answer came in time. */
   readonly silence: () => QueryFailed
 }
@@ -143,11 +149,22 @@ export const judgePlain =
     return result.reason === "kiss" ? new QueryFailed("kiss", result.message) : undefined
   }
 
-const plainQuestion = ({ host, port, version, timeoutMs }: QueryPlan): Question => {
+/** With the field that asks which node it is, and what the reply says in it. */
+const identifying = (request: Uint8Array, judge: Question["judge"]): Pick<Question, "request" | "judge"> => ({
+  request: Buffer.concat([request, identityRequest()]),
+  judge: (packet, sent, arrived) => {
+    const result = judge(packet, sent, arrived)
+    return result === undefined || result instanceof QueryFailed
+      ? result
+      : { ...result, identity: identityOf(packet) ?? null }
+  }
+})
+
+const plainQuestion = ({ host, port, version, timeoutMs, identify }: QueryPlan): Question => {
   const nonce = newNonce()
+  const [request, judge] = [clientRequest(version, nonce), judgePlain(version, nonce)]
   return {
-    request: clientRequest(version, nonce),
-    judge: judgePlain(version, nonce),
+    ...(identify ? identifying(request, judge) : { request, judge }),
     silence: () => new QueryFailed("silence", `no answer from ${host} port ${port} within ${timeoutMs / 1000} s`)
   }
 }
@@ -193,8 +210,21 @@ const micros = (seconds: number): string => {
   return size < 1 ? `${(seconds * 1e3).toFixed(3)} ms` : `${seconds.toFixed(6)} s`
 }
 
-/** One line an answer, where it is not too long for one. */
-export const formatAnswer = (answer: Answer): string => wrapped(answerText(answer))
+/** Which node answered, as lines below its answer; none where it was not asked. */
+const identityLines = ({ identity }: Answer): readonly string[] => {
+  if (identity === undefined) return []
+  if (identity === null) return ["  the server does not say which node it is"]
+  const { node, version, generation, decision } = identity
+  const key = generation === 0 ? "no NTS key" : `key generation ${generation}`
+  return [
+    `  node ${printable(node)}  version ${printable(version)}  ${key}`,
+    ...(decision === "" ? [] : [`  clock decision ${printable(decision)}`])
+  ]
+}
+
+/** One line an answer, where it is not too long for one, and what it says of its node. */
+export const formatAnswer = (answer: Answer): string =>
+  [wrapped(answerText(answer)), ...identityLines(answer)].join("\n")
 
 export const answerText = (answer: Answer): string => {
   const state = answer.synchronised ? "" : "  (unsynchronised)"

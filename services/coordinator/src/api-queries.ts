@@ -10,10 +10,10 @@ import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { EventLog, LogBatch, ReadOptions } from "@meridian/event-log/event-log"
 import { type Family, familyOf } from "@meridian/events/catalogue"
 import { setStatus } from "@meridian/events/symmetric-keys"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState, Explanation } from "@meridian/ipc/cluster-state"
 import { type ApiAnswer, ApiError, json } from "./api-answer.ts"
 import type { Coordinator } from "./coordinator.ts"
-import { explain } from "./explain.ts"
+import { explain, momentOf } from "./explain.ts"
 import { sentence } from "./notices.ts"
 import { liveKeys } from "./serving.ts"
 import { stateView } from "./state-view.ts"
@@ -31,8 +31,10 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
     case "/keys/export":
       return exportKeys(coordinator)
     case "/explain": {
-      const text = url.searchParams.get("at")
+      const event = url.searchParams.get("event")
       const now = coordinator.now()
+      if (event !== null) return json(await explainEvent(coordinator, event, now))
+      const text = url.searchParams.get("at")
       // Date.parse alone finds a time in words that have none.
       const at = text === null ? now : INSTANT.test(text) ? Date.parse(text) : Number.NaN
       if (!(at >= EARLIEST && at <= LATEST))
@@ -42,6 +44,18 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
     default:
       throw new ApiError(404, "NotFound", `no such resource: ${url.pathname.slice(0, 64)}`)
   }
+}
+
+const EVENT_ID = /^[0-9A-Za-z-]{1,64}(?:\.\d{1,6})?$/
+
+/** The moment of an event, explained. */
+const explainEvent = async (coordinator: Coordinator, id: string, now: number): Promise<Explanation> => {
+  if (!EVENT_ID.test(id)) throw new ApiError(400, "Malformed", "expected event, an id as `meridian log` shows it")
+  const log = logOf(coordinator)
+  const at = await Effect.runPromise(momentOf(log, id))
+  if (at !== undefined) return Effect.runPromise(explain(log, at, now))
+  const why = "it is another cluster's, or retention has dropped it"
+  throw new ApiError(404, "NoSuchEvent", `no event ${id} is in the log: ${why}`)
 }
 
 const stateOf = ({ settings, fold, report, now, putAside, clock, nameDoubt }: Coordinator): ClusterState =>

@@ -184,6 +184,7 @@ export class Coordinator {
       drained: this.#folded && this.fold.member(this.settings.node).drained,
       reason,
       keyProblem: this.#nodeKeys.problem ?? "",
+      clockDecision: this.fold.clocks.get(this.settings.node)?.decidedBy ?? null,
       quarantined: this.#quarantined,
       clockEventsDropped: this.relay.dropped
     }

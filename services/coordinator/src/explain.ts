@@ -59,6 +59,17 @@ export const explain = (
     }
   })
 
+/** When an event was, milliseconds since 1970; undefined where the log has none of that id. */
+export const momentOf = (log: EventLog["Service"], id: string): Effect.Effect<number | undefined, LogUnavailable> =>
+  Stream.runFold(
+    log.read({ from: 1 }),
+    (): number | undefined => undefined,
+    (found, { events }) => {
+      const event = events.find((it) => it.event.id === id)
+      return event === undefined ? found : fromIso(event.event.time)
+    }
+  )
+
 /** Whether what chose a clock's peer may be among what was dropped: nothing that is left says whom it followed. */
 const lacksPeer = (fold: ClusterFold, subject: string): boolean =>
   [...fold.clocks.values()].some(({ node, decidedBy }) => clockSubject(node) === subject && decidedBy === null)

@@ -6,7 +6,7 @@ import { memoryStore } from "@meridian/event-log/memory"
 import { clockAggregate } from "../src/cluster-fold.ts"
 import { carryOut, type Writer } from "../src/command.ts"
 import { ClusterFold } from "../src/cluster-fold.ts"
-import { explain } from "../src/explain.ts"
+import { explain, momentOf } from "../src/explain.ts"
 
 const START = Date.parse("2026-01-01T00:00:00.000Z")
 const MINUTE = 60_000
@@ -61,5 +61,11 @@ describe("an explanation", () => {
     const { at } = await logOf([choose("p1")])
     expect((await at(Date.UTC(12_000, 0))).clocks).toMatchObject([{ peer: "p1" }])
     expect((await at(Date.UTC(-50, 0))).clocks).toEqual([])
+  })
+
+  it("finds the moment of an event by its id, and none of one that is not there", async () => {
+    const { log } = await logOf([choose("p1"), choose("p2")])
+    const moments = ["id-1.0", "id-2.0", "id-3.0", ""].map((id) => Effect.runPromise(momentOf(log, id)))
+    expect(await Promise.all(moments)).toEqual([START, START + MINUTE, undefined, undefined])
   })
 })

@@ -48,6 +48,8 @@ export interface NodePlan {
   readonly anycast: AnycastPlaces | undefined
   /** How long a drain waits for routers, and for the last clients. Seconds. */
   readonly drain: { readonly wait: number; readonly grace: number }
+  /** Who clients that ask are told that this is; undefined: nobody is told. */
+  readonly identifiesAs: { readonly node: string; readonly version: string } | undefined
   /** UDP port of loopback for chronyc; 0: none. */
   readonly commandPort: number
   /** NTS key establishment; undefined where it is not served. */

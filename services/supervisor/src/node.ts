@@ -5,6 +5,7 @@
 import { availableParallelism, hostname } from "node:os"
 import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
+import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import { addCounters, noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
@@ -89,6 +90,9 @@ const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfigu
     (!usesAutokey(before) && usesAutokey(after))
   )
 }
+
+/** The event by which the clock follows what it follows, as far as the log has it. */
+const decisionOf = (report: CoordinatorReport | undefined): string => (report?.clockDecision ?? "").slice(0, 64)
 
 /** How often the control process gets a new picture. */
 const SNAPSHOT_INTERVAL_MS = 1_000
@@ -240,6 +244,7 @@ export const startNode = (
       acceptsNtsKe: !wasDrained(plan.stateDirectory),
       anycast: plan.anycast?.settings ?? null,
       announces: !wasDrained(plan.stateDirectory),
+      identity: plan.identifiesAs === undefined ? null : { ...plan.identifiesAs, decision: "" },
       signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
       discipline: { ...plan.discipline, serving: sockets.serving },
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
@@ -283,7 +288,11 @@ export const startNode = (
       clockPage: page.readable,
       board,
       onKeys: (given) => keyBoard.useLog(given),
-      onReport: (report) => drain.hear(report),
+      onReport: (report) => {
+        drain.hear(report)
+        if (board.plan.identity === null || board.plan.identity.decision === decisionOf(report)) return
+        board.change({ identity: { ...board.plan.identity, decision: decisionOf(report) } })
+      },
       warn
     })
     const anycast =
@@ -589,6 +598,10 @@ export const startNode = (
           keyBoard.use(next.keyFile, next.sendCryptoNak)
           board.change({
             servesKeys: servesKeys(next),
+            identity:
+              next.identifiesAs === undefined
+                ? null
+                : { ...next.identifiesAs, decision: decisionOf(coordinator.report) },
             serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
             ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
             discipline,

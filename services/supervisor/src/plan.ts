@@ -212,6 +212,9 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
     autokey: autokeyFiles(settings),
     anycast: anycastPlaces(settings),
+    identifiesAs: settings.anycast.identify.value
+      ? { node: settings.cluster.node.value ?? nodeNameOf(surroundings.hostName), version }
+      : undefined,
     drain: { wait: settings.anycast.drainWait.value, grace: settings.anycast.drainGrace.value },
     commandPort: settings.commandPort.value,
     nts: ntsPlan(settings, stateDirectory, identity ?? ownIdentity()),

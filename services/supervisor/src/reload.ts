@@ -33,6 +33,7 @@ const TAKEN_UP = new Set([
   "trustedkey",
   "controlkey",
   "cryptonak",
+  "identify",
   "logfile",
   "nts",
   "nts ca",

@@ -6,7 +6,7 @@
  * sockets of its own at the places that the plan names.
  */
 import { parseArgs } from "node:util"
-import { readServingKeys } from "@meridian/auth/serving-keys"
+import { type ParsedKeys, readServingKeys } from "@meridian/auth/serving-keys"
 import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
@@ -26,6 +26,7 @@ import {
   type WorkerReport
 } from "@meridian/ipc/worker-report"
 import { NtpServer } from "@meridian/protocol/server"
+import { encodeIdentity } from "@meridian/wire/identity-field"
 import { Offset } from "@meridian/wire/ntp"
 import { AdmissionDesk } from "./admission.ts"
 import { Counters } from "./counters.ts"
@@ -124,6 +125,7 @@ const start = (): void => {
   setInterval(() => {
     const counted = countersNow()
     if (pace.isDue(JSON.stringify([counted, clock.isGood(), newestKey]))) channel.send(report(counted))
+    identify()
     const seen = sightings.take()
     if (seen !== undefined && tellsPeers) channel.send(seen)
   }, REPORT_INTERVAL_MS)
@@ -141,8 +143,20 @@ const whenPrepared = (waitedMs: number): void => {
 let cookies: CookieCounters | undefined
 let newestKey = noKey
 
+let ring: ParsedKeys["ring"] | undefined
+let identity: WorkerPlan["identity"]
+let identifiedWith = Number.NaN
+
+/** Has those that ask told who this is, with the generation that cookies are sealed under now. */
+const identify = (): void => {
+  const generation = ring?.activeAt(clock.unix())?.id ?? 0
+  if (generation === identifiedWith) return
+  server.identity = identity && encodeIdentity({ ...identity, generation })
+  identifiedWith = generation
+}
+
 /** Works by the plan from the next batch on: what was before is replaced in one go, and nothing in it is kept. */
-const take = async ({ keys, tellPeers, access, autokey }: WorkerPlan): Promise<void> => {
+const take = async ({ keys, tellPeers, access, autokey, identity: told }: WorkerPlan): Promise<void> => {
   const parsed = keys === null ? undefined : readServingKeys(keys)
   const isPlain = parsed === undefined && autokey === null
   const authentication = isPlain ? undefined : await import("./authentication.ts")
@@ -151,6 +165,10 @@ const take = async ({ keys, tellPeers, access, autokey }: WorkerPlan): Promise<v
   server.admission = desk.by(access)
   tellsPeers = tellPeers
   holdsPlan = true
+  identity = told
+  ring = parsed?.ring
+  identifiedWith = Number.NaN
+  identify()
   if (parsed === undefined) return
   const generation = Math.max(0, ...parsed.ring.generations.map(({ id }) => id))
   if (generation !== newestKey.generation) newestKey = { generation, since: clock.unix() * 1e3 }
