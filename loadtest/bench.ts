@@ -22,6 +22,7 @@ import { allowedCores, coreLayout, machineFacts } from "./process-figures.ts"
 import { selfCheck } from "./self-check.ts"
 import { missing, type ServerName, serverNames } from "./servers.ts"
 import { table } from "./table.ts"
+import { xdp } from "./xdp.ts"
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   plain,
@@ -37,7 +38,8 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   alloc,
   rotation,
   "event-log": eventLog,
-  access
+  access,
+  xdp
 }
 
 /** Run when no name is given; `alloc`, `access` and `event-log` take minutes, `rotation` needs NATS, `mssntp` Samba and `autokey` classic ntpd: they are asked for by name. */

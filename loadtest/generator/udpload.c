@@ -141,7 +141,7 @@ static void read_options(int argc, char **argv) {
   if (opt.record && !opt.pool) usage("expected --record with --pool", NULL);
 }
 
-/* Only this machine may be loaded: the address must be in 127.0.0.0/8 or be ::1. */
+/* Only this machine may be loaded: the address must be in 127.0.0.0/8, be ::1, or in 192.0.2.0/24, which no network but a test's own has (RFC 5737). */
 static void read_target(void) {
   struct sockaddr_in *four = (struct sockaddr_in *)&target;
   struct sockaddr_in6 *six = (struct sockaddr_in6 *)&target;
@@ -150,14 +150,14 @@ static void read_target(void) {
     four->sin_family = AF_INET;
     four->sin_port = htons((uint16_t)opt.port);
     target_length = sizeof *four;
-    loopback = ntohl(four->sin_addr.s_addr) >> 24 == 127;
+    loopback = ntohl(four->sin_addr.s_addr) >> 24 == 127 || ntohl(four->sin_addr.s_addr) >> 8 == 0xc00002;
   } else if (inet_pton(AF_INET6, opt.target, &six->sin6_addr) == 1) {
     six->sin6_family = AF_INET6;
     six->sin6_port = htons((uint16_t)opt.port);
     target_length = sizeof *six;
     loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
   } else usage("expected an IPv4 or IPv6 address after --target", opt.target);
-  if (!loopback) usage("refused: this generator only loads a server on its own machine; expected an address in 127.0.0.0/8 or ::1", opt.target);
+  if (!loopback) usage("refused: this generator only loads a server on its own machine; expected an address in 127.0.0.0/8, 192.0.2.0/24 or ::1", opt.target);
 }
 
 /* Each request of a pool has its own slot; when its turn comes again, the answer to the last time is lost. */
@@ -173,7 +173,9 @@ static void take_pool(void) {
 /* An address of its own for each socket, other ones in each run: servers may tell clients apart by them. IPv6 has one loopback address. */
 static void bind_source(int fd, uint32_t number) {
   struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 + (seed % 0xe00000) + number)};
-  if (opt.addresses) own.sin_addr.s_addr = htonl(INADDR_ANY);
+  /* Beyond loopback the system chooses. */
+  int beyond = ntohl(((struct sockaddr_in *)&target)->sin_addr.s_addr) >> 24 != 127;
+  if (opt.addresses || beyond) own.sin_addr.s_addr = htonl(INADDR_ANY);
   if (opt.from && inet_pton(AF_INET, opt.from, &own.sin_addr) != 1) usage("expected an IPv4 address after --from", opt.from);
   if (target.ss_family == AF_INET && bind(fd, (struct sockaddr *)&own, sizeof own) < 0) fail("bind");
 }
