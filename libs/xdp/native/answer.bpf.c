@@ -38,6 +38,29 @@ static INLINE bool read_line(const struct clock_page *page, bool needs_fences, s
   return false;
 }
 
+/* Whether requests are answered where this one was sent to. */
+static INLINE bool is_served(const struct xdp_settings *settings, const struct request *request) {
+  if (request->family == XDP_IPV4) {
+    const struct xdp_place_ipv4 *to = &request->place.ipv4;
+#pragma unroll
+    for (int near = 0; near < XDP_NEAR_PLACES; near++) {
+      const struct xdp_place_ipv4 *place = &settings->ipv4_places[near];
+      if (place->address == to->address && place->port == to->port && place->vlan == to->vlan) return true;
+    }
+    return settings->has_more_places && bpf_map_lookup_elem(&places_ipv4, to) != 0;
+  }
+  const struct xdp_place_ipv6 *to = &request->place.ipv6;
+#pragma unroll
+  for (int near = 0; near < XDP_NEAR_PLACES; near++) {
+    const struct xdp_place_ipv6 *place = &settings->ipv6_places[near];
+    if (place->address[3] == to->address[3] && place->address[2] == to->address[2] &&
+        place->address[1] == to->address[1] && place->address[0] == to->address[0] && place->port == to->port &&
+        place->vlan == to->vlan)
+      return true;
+  }
+  return settings->has_more_places && bpf_map_lookup_elem(&places_ipv6, to) != 0;
+}
+
 /* Whether the access list leaves strangers from there to this program, and has nothing to say of this one. */
 static INLINE bool is_stranger(const struct xdp_settings *settings, const struct request *request) {
   uint32_t families = settings->families, from_ntp_port = settings->ntp_families;
@@ -64,28 +87,37 @@ static INLINE void count_version(struct xdp_counts *counts, uint32_t version) {
   else count(&counts->versions[0]);
 }
 
-/* Writes the reply over the request's header, as libs/protocol/src/server.ts does. */
-static INLINE void write_reply(struct ntp *ntp, const struct xdp_settings *settings, const struct served_moment *moment,
-                               bool is_kiss) {
-  uint32_t version = (ntp->flags >> 3) & 7;
+/*
+ * Writes the reply over the request's header, as libs/protocol/src/server.ts does. Returns the sum of its words: read again from where they were just
+ * written in parts, they would have to wait for each other.
+ */
+static INLINE uint64_t write_reply(struct ntp *ntp, const struct xdp_settings *settings,
+                                   const struct served_moment *moment, bool is_kiss) {
+  uint32_t version = ntp->flags & (7u << 3);
   uint32_t leap = is_kiss ? LEAP_UNSYNCHRONISED : moment->leap;
   int32_t poll = (int8_t)ntp->poll;
-  uint32_t seconds = htonl(moment->seconds), fraction = htonl(moment->fraction);
-  ntp->flags = (uint8_t)(leap << 6 | version << 3 | MODE_SERVER);
-  ntp->stratum = (uint8_t)(is_kiss ? 0 : moment->stratum);
-  ntp->poll = (uint8_t)(poll < settings->minimum_poll ? settings->minimum_poll : poll);
-  ntp->precision = (uint8_t)settings->precision;
-  ntp->root_delay = htonl(moment->root_delay);
-  ntp->root_dispersion = htonl(moment->root_dispersion);
-  ntp->reference_id = htonl(is_kiss ? KISS_RATE : moment->reference_id);
-  ntp->reference[0] = htonl(moment->reference_seconds);
-  ntp->reference[1] = htonl(moment->reference_fraction);
-  ntp->origin[0] = ntp->transmit[0];
-  ntp->origin[1] = ntp->transmit[1];
-  ntp->receive[0] = seconds;
-  ntp->receive[1] = fraction;
-  ntp->transmit[0] = seconds;
-  ntp->transmit[1] = fraction;
+  if (poll < settings->minimum_poll) poll = settings->minimum_poll;
+  uint32_t stratum = is_kiss ? 0 : moment->stratum;
+  const uint32_t words[NTP_BYTES / 4] = {
+      leap << 6 | version | MODE_SERVER | stratum << 8 | ((uint32_t)poll & 0xff) << 16 | settings->precision << 24,
+      htonl(moment->root_delay),
+      htonl(moment->root_dispersion),
+      htonl(is_kiss ? KISS_RATE : moment->reference_id),
+      htonl(moment->reference_seconds),
+      htonl(moment->reference_fraction),
+      ntp->transmit[0],
+      ntp->transmit[1],
+      htonl(moment->seconds),
+      htonl(moment->fraction),
+      htonl(moment->seconds),
+      htonl(moment->fraction)};
+  uint64_t sum = 0;
+#pragma unroll
+  for (int word = 0; word < NTP_BYTES / 4; word++) {
+    ((uint32_t *)ntp)[word] = words[word];
+    sum += words[word];
+  }
+  return sum;
 }
 
 SECTION("xdp") __attribute__((flatten)) int answer(struct xdp_md *context) {
@@ -95,10 +127,9 @@ SECTION("xdp") __attribute__((flatten)) int answer(struct xdp_md *context) {
   if (parsed == NOT_OURS) return XDP_PASS;
   const struct xdp_settings *settings = bpf_map_lookup_elem(&settings_map, &zero);
   if (settings == 0 || settings->answers == 0) return XDP_PASS;
-  void *place = request.family == XDP_IPV4 ? bpf_map_lookup_elem(&places_ipv4, &request.place.ipv4)
-                                           : bpf_map_lookup_elem(&places_ipv6, &request.place.ipv6);
+  if (!is_served(settings, &request) || !is_for_interface(&request, settings)) return XDP_PASS;
   struct xdp_counts *counts = bpf_map_lookup_elem(&counts_map, &zero);
-  if (place == 0 || counts == 0 || !is_for_interface(&request, settings)) return XDP_PASS;
+  if (counts == 0) return XDP_PASS;
   if (parsed == OTHER_KIND) return count(&counts->passed_kind), XDP_PASS;
   if (!is_stranger(settings, &request)) return count(&counts->passed_rule), XDP_PASS;
   enum checksum checksum = judge_checksum(&request);
@@ -114,9 +145,9 @@ SECTION("xdp") __attribute__((flatten)) int answer(struct xdp_md *context) {
   if (verdict == VERDICT_DROP) return count(&counts->limited), XDP_DROP;
   struct served_moment moment;
   clock_line_serve(&line, now, &moment);
-  write_reply(request.ntp, settings, &moment, verdict == VERDICT_KISS);
+  uint64_t sum = write_reply(request.ntp, settings, &moment, verdict == VERDICT_KISS);
+  write_udp(&request, sum, checksum == CHECKSUM_BY_DEVICE && settings->is_generic);
   turn_round(&request, settings);
-  if (checksum != CHECKSUM_BY_DEVICE || !settings->is_generic) write_checksum(&request);
   if (verdict == VERDICT_KISS) count(&counts->kissed);
   else if (moment.synchronised) count(&counts->served);
   else count(&counts->served_unsynchronised);

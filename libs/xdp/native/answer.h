@@ -12,6 +12,22 @@ enum xdp_family { XDP_IPV4 = 1, XDP_IPV6 = 2 };
 /* libs/protocol/src/access/rate-limit.ts has the same laws. */
 enum xdp_law { LAW_NONE, LAW_SCORE, LAW_HEADWAY, LAW_TOKENS };
 
+/* Where requests are answered: as they stand in the packet. */
+struct xdp_place_ipv4 {
+  uint32_t address;
+  uint16_t port;
+  uint16_t vlan; /* 0: without a tag */
+};
+
+struct xdp_place_ipv6 {
+  uint32_t address[4];
+  uint16_t port;
+  uint16_t vlan;
+};
+
+/* Places that are looked at before the maps of places: most nodes have no more. */
+enum { XDP_NEAR_PLACES = 4 };
+
 /* How requests are answered. Replaced whole; a packet that meets half of a change is judged by either half. */
 struct xdp_settings {
   uint32_t answers;      /* 0: every packet passes to the sockets */
@@ -37,20 +53,10 @@ struct xdp_settings {
   uint64_t minimum;    /* headway: seconds between two packets */
   uint8_t ipv6_mask[16]; /* the bits of an IPv6 address that its record goes by */
   uint8_t mac[6];        /* of the interface */
-  uint8_t reserved[2];
-};
-
-/* Where requests are answered: as they stand in the packet. */
-struct xdp_place_ipv4 {
-  uint32_t address;
-  uint16_t port;
-  uint16_t vlan; /* 0: without a tag */
-};
-
-struct xdp_place_ipv6 {
-  uint32_t address[4];
-  uint16_t port;
-  uint16_t vlan;
+  uint8_t reserved;
+  uint8_t has_more_places; /* in the maps */
+  struct xdp_place_ipv4 ipv4_places[XDP_NEAR_PLACES]; /* all zero: none */
+  struct xdp_place_ipv6 ipv6_places[XDP_NEAR_PLACES];
 };
 
 /* The key of a rule: IPv4 as ::ffff:a.b.c.d. */

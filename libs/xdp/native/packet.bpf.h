@@ -86,7 +86,7 @@ static INLINE bool parse_ipv4(void *at, void *end, struct request *request, uint
   request->client[2] = htonl(0xffff);
   request->client[3] = ip->source;
   request->udp = (struct udp *)(ip + 1);
-  if ((void *)(request->udp + 1) > end) return false;
+  if ((void *)(request->udp + 1) > end || request->udp->destination == 0) return false;
   request->place.ipv4 = (struct xdp_place_ipv4){ip->destination, request->udp->destination, vlan};
   return true;
 }
@@ -99,7 +99,7 @@ static INLINE bool parse_ipv6(void *at, void *end, struct request *request, uint
   request->family = XDP_IPV6;
   copy_address(request->client, ip->source);
   request->udp = (struct udp *)(ip + 1);
-  if ((void *)(request->udp + 1) > end) return false;
+  if ((void *)(request->udp + 1) > end || request->udp->destination == 0) return false;
   copy_address(request->place.ipv6.address, ip->destination);
   request->place.ipv6.port = request->udp->destination;
   request->place.ipv6.vlan = vlan;
@@ -176,10 +176,17 @@ static INLINE enum checksum judge_checksum(const struct request *request) {
   return found == fold(pseudo) ? CHECKSUM_BY_DEVICE : CHECKSUM_WRONG;
 }
 
-static INLINE void write_checksum(const struct request *request) {
-  request->udp->checksum = 0;
-  uint16_t sum = (uint16_t)~fold(sum_pseudo_header(request) + sum_words(request->udp, UDP_WORDS));
-  request->udp->checksum = sum == 0 ? 0xffff : sum;
+/* Turns the ports round and writes the checksum, of which the pseudo-header's sum is left where a device completes it. */
+static INLINE void write_udp(const struct request *request, uint64_t ntp_sum, bool by_device) {
+  uint32_t *words = (uint32_t *)request->udp;
+  uint32_t ports = words[0] >> 16 | words[0] << 16, length = htons(UDP_BYTES);
+  uint16_t checksum = request->udp->checksum;
+  if (!by_device) {
+    checksum = (uint16_t)~fold(sum_pseudo_header(request) + ports + length + ntp_sum);
+    if (checksum == 0) checksum = 0xffff;
+  }
+  words[0] = ports;
+  words[1] = length | (uint32_t)checksum << 16;
 }
 
 /* Back to where it came from: as a socket's packet would leave, with the system's time to live and without ECN. */
@@ -190,20 +197,18 @@ static INLINE void turn_round(const struct request *request, const struct xdp_se
     to[word] = from[word];
     from[word] = own;
   }
-  uint16_t port = request->udp->source;
-  request->udp->source = request->udp->destination;
-  request->udp->destination = port;
   if (request->family == XDP_IPV4) {
-    struct ipv4 *ip = request->ipv4;
-    uint32_t client = ip->source;
-    ip->source = ip->destination;
-    ip->destination = client;
-    ip->service = 0;
-    ip->id = 0;
-    ip->fragment = htons(DONT_FRAGMENT);
-    ip->ttl = (uint8_t)settings->ipv4_ttl;
-    ip->checksum = 0;
-    ip->checksum = (uint16_t)~fold(sum_words(ip, 5));
+    uint32_t *words = (uint32_t *)request->ipv4;
+    uint32_t client = request->ipv4->source, server = request->ipv4->destination;
+    const uint32_t first = 0x45 | (uint32_t)htons(sizeof(struct ipv4) + UDP_BYTES) << 16;
+    const uint32_t second = (uint32_t)htons(DONT_FRAGMENT) << 16;
+    uint32_t third = (settings->ipv4_ttl & 0xff) | PROTOCOL_UDP << 8;
+    uint16_t checksum = (uint16_t)~fold((uint64_t)first + second + third + client + server);
+    words[0] = first;
+    words[1] = second;
+    words[2] = third | (uint32_t)checksum << 16;
+    words[3] = server;
+    words[4] = client;
     return;
   }
   struct ipv6 *ip = request->ipv6;

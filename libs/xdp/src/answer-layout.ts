@@ -1,7 +1,7 @@
 /** What native/answer.h describes, for TypeScript; a test holds the two to each other. Maps are in the machine's byte order, addresses and ports in the packet's. */
 import type { RateLimit } from "@meridian/protocol/access/rate-limit"
 
-export const SETTINGS_BYTES = 128
+export const SETTINGS_BYTES = 240
 export const PLACE_IPV4_BYTES = 8
 export const PLACE_IPV6_BYTES = 20
 export const RULE_BYTES = 20
@@ -40,7 +40,14 @@ export interface AnswerSettings {
   readonly ipv6Prefix: number
   /** Of the interface, six octets. */
   readonly mac: readonly number[]
+  /** Places to be looked at first, at most {@link NEAR_PLACES} of a family. */
+  readonly nearPlaces: readonly Place[]
+  /** Whether there are places beyond those. */
+  readonly hasMorePlaces: boolean
 }
+
+/** XDP_NEAR_PLACES. */
+export const NEAR_PLACES = 4
 
 const LAWS = { none: 0, score: 1, headway: 2, tokens: 3 } as const
 const UNIT = 2 ** 32
@@ -105,6 +112,15 @@ export const encodeSettings = (settings: AnswerSettings): Uint8Array => {
     bytes[104 + at] = (0xff << (8 - bits)) & 0xff
   }
   bytes.set(settings.mac.slice(0, 6), 120)
+  bytes[127] = settings.hasMorePlaces ? 1 : 0
+  for (const [octets, at] of [
+    [4, 128],
+    [16, 160]
+  ] as const)
+    settings.nearPlaces
+      .filter(({ address }) => address.length === octets)
+      .slice(0, NEAR_PLACES)
+      .forEach((place, index) => bytes.set(encodePlace(place), at + index * (octets + 4)))
   return bytes
 }
 

@@ -36,6 +36,13 @@ const readVlans = (parent: string): Vlans => {
   }
 }
 
+/** The interface's own addresses are those that most packets are sent to. */
+const ownFirst = (
+  interfaceName: string,
+  interfaces: Interfaces
+): readonly (readonly [string, readonly NetworkInterfaceInfo[] | undefined])[] =>
+  Object.entries(interfaces).toSorted(([a], [b]) => Number(b === interfaceName) - Number(a === interfaceName))
+
 type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>
 
 const isServed = (address: string, family: 4 | 6, addresses: readonly string[]): boolean =>
@@ -52,7 +59,7 @@ export const placesOn = (
   interfaces: Interfaces,
   vlans: Vlans
 ): readonly Place[] =>
-  Object.entries(interfaces).flatMap(([name, infos = []]) => {
+  ownFirst(interfaceName, interfaces).flatMap(([name, infos = []]) => {
     const tags =
       name === interfaceName
         ? [0]

@@ -17,6 +17,7 @@ import {
   encodePlace,
   encodeRule,
   encodeSettings,
+  NEAR_PLACES,
   type Place,
   PLACE_IPV4_BYTES,
   PLACE_IPV6_BYTES,
@@ -71,6 +72,9 @@ const makeMaps = ({ maps }: BpfObject, clients: number): Maps => {
   }
 }
 
+/** What is not this object's own to know. */
+export type Told = Omit<AnswerSettings, "rules" | "isGeneric" | "needsFences" | "nearPlaces" | "hasMorePlaces">
+
 interface Attachment {
   readonly interfaceName: string
   readonly mode: XdpMode
@@ -121,6 +125,7 @@ export class XdpAnswering {
   private readonly countBytes = new Uint8Array(possibleProcessors() * COUNTS_BYTES)
   private settings: AnswerSettings | undefined
   private places = new Map<string, Uint8Array>()
+  private near: readonly Place[] = []
   private rules: "even" | "odd" | undefined
 
   private constructor(loaded: Loaded, clientRoom: number, { interfaceName, mode, link }: Attachment) {
@@ -164,9 +169,11 @@ export class XdpAnswering {
   }
 
   /** How requests are answered from now on. */
-  use(settings: Omit<AnswerSettings, "rules" | "isGeneric" | "needsFences">): void {
+  use(settings: Told): void {
     this.settings = {
       ...settings,
+      nearPlaces: this.near,
+      hasMorePlaces: this.places.size > this.near.length,
       rules: this.rules,
       isGeneric: this.mode === "generic",
       needsFences: process.arch !== "x64"
@@ -179,8 +186,11 @@ export class XdpAnswering {
     if (this.settings !== undefined) this.write((this.settings = { ...this.settings, answers: false }))
   }
 
-  /** Where requests are answered: all others pass. */
+  /** Where requests are answered: all others pass. The first ones are found soonest; they hold when the next {@link use} comes. */
   usePlaces(places: readonly Place[]): void {
+    this.near = [4, 16].flatMap((octets) =>
+      places.filter(({ address }) => address.length === octets).slice(0, NEAR_PLACES)
+    )
     const next = new Map(places.map((place) => [JSON.stringify(place), encodePlace(place)]))
     for (const [name, key] of this.places) if (!next.has(name)) this.change(placesOf(key), "delete", key)
     for (const [name, key] of next) if (!this.places.has(name)) this.change(placesOf(key), "update", key)

@@ -6,9 +6,8 @@ import { NtpServer } from "@meridian/protocol/server"
 import { type ClockCurve, Leap } from "@meridian/time/clock-curve"
 import { type ClockLine, SERVED_NUMBERS, serveLine } from "@meridian/time/clock-line"
 import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
-import type { AnswerSettings } from "../src/answer-layout.ts"
 import { bpfAddon, type XdpMode } from "../src/bpf.ts"
-import { XdpAnswering } from "../src/xdp-answering.ts"
+import { type Told, XdpAnswering } from "../src/xdp-answering.ts"
 import { IPV4, IPV6, MAC } from "./frames.ts"
 
 export const VERDICT = { drop: 1, pass: 2, send: 3 } as const
@@ -26,8 +25,6 @@ export const canLoadPrograms = (suite: string): boolean => {
     return false
   }
 }
-
-export type Told = Omit<AnswerSettings, "rules" | "isGeneric" | "needsFences">
 
 const SETTINGS: Told = {
   answers: true,

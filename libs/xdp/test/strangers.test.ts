@@ -117,9 +117,9 @@ describe("places", () => {
   it("of a VLAN lie behind its tag, those of other interfaces behind any", () => {
     expect([...vlans]).toEqual([["eth0.7", 7]])
     expect(texts(placesOn("eth0", { addresses: ["0.0.0.0", "::"], ports: [123] }, interfaces, vlans))).toEqual([
+      "192.0.2.1:123/0",
       "127.0.0.1:123/7",
       "203.0.113.5:123/7",
-      "192.0.2.1:123/0",
       "198.51.100.1:123/7",
       "192.0.2.129:123/7"
     ])
