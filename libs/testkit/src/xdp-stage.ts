@@ -1,12 +1,16 @@
 /** Two networks and a cable, a node that answers by XDP at one end, clients at the other. */
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { text } from "node:stream/consumers"
+import type { Question } from "./asking-process.ts"
+import type { LoadResult } from "./ntp-load.ts"
 import { canMakeNamespaces, NetworkNamespace } from "./network-namespace.ts"
 import { type NodeOptions, type RunningNode, startNode } from "./running-node.ts"
 
+const askingProcess = resolve(import.meta.dirname, "asking-process.ts")
 const passProgram = resolve(import.meta.dirname, "../../xdp/test/pass-program.ts")
 
 export const SERVER_ADDRESSES = ["192.0.2.1", "2001:db8::1"] as const
@@ -38,6 +42,11 @@ export const canUseXdp = async (suite: string): Promise<boolean> => {
   return child !== undefined
 }
 
+/** A load from the clients' network; `finish` ends it and counts. */
+export interface DistantLoad {
+  readonly finish: () => Promise<LoadResult>
+}
+
 export class XdpStage {
   readonly server = new NetworkNamespace()
   readonly client = new NetworkNamespace()
@@ -54,6 +63,16 @@ export class XdpStage {
     )
     this.serverDevice = here
     this.clientDevice = there
+  }
+
+  /** Runs a command of words without blanks in one of the networks. */
+  run(where: "server" | "client", command: string): void {
+    execFileSync("ip", ["netns", "exec", this[where].name, ...command.split(" ")], { stdio: "ignore" })
+  }
+
+  /** Runs `ip` with these words there. */
+  configure(where: "server" | "client", words: string): void {
+    this.run(where, `ip ${words}`)
   }
 
   /** A veth delivers what XDP sends back only to a peer that has a program itself. */
@@ -75,6 +94,35 @@ export class XdpStage {
     const node = await startNode({ port: 123, ...options, state, args, within: this.server.within })
     this.nodes.push(node)
     return node
+  }
+
+  /** Puts questions from the clients' network; the octets of each answer, undefined where none came. */
+  async ask(questions: readonly Omit<Question, "port">[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const child = this.inClient([])
+    child.stdin.end(JSON.stringify(questions.map((question) => ({ ...question, port: 123 }))))
+    const answers = JSON.parse(await text(child.stdout)) as readonly (string | null)[]
+    return answers.map((hex) => (hex === null ? undefined : Uint8Array.from(Buffer.from(hex, "hex"))))
+  }
+
+  /** Puts a load on an address from the clients' network. @param rate requests a second */
+  async load(address: string, rate: number): Promise<DistantLoad> {
+    const child = this.inClient(["load", address, String(rate)])
+    let said = ""
+    child.stdout.on("data", (chunk: Buffer) => void (said += chunk.toString()))
+    await once(child.stdout, "data")
+    return {
+      finish: async () => {
+        const ended = once(child, "close")
+        child.stdin.end()
+        await ended
+        return JSON.parse(said.slice(said.indexOf("\n") + 1)) as LoadResult
+      }
+    }
+  }
+
+  private inClient(args: readonly string[]) {
+    const [command = "", ...rest] = [...this.client.within, process.execPath, askingProcess, ...args]
+    return spawn(command, rest, { stdio: ["pipe", "pipe", "inherit"] })
   }
 
   async close(): Promise<void> {
