@@ -1,6 +1,7 @@
 /** Reads configuration files and the machine's addresses for libs/config, which does no I/O itself. */
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { availableParallelism, networkInterfaces } from "node:os"
+import { resolve } from "node:path"
 import { isLinkLocal, parseAddress, withScope } from "@meridian/config/address"
 import type { InterfaceAddress } from "@meridian/config/listen"
 import type { ReadFile } from "@meridian/config/parse"
@@ -45,3 +46,33 @@ export const machineAddresses = (): readonly InterfaceAddress[] =>
     if (parsed === undefined) return []
     return [{ name, index, address: isLinkLocal(parsed) ? withScope(parsed, name) : parsed }]
   })
+
+const LINES = "MERIDIAN_CONFIG_"
+
+/**
+ * A configuration that begins with a file, where there is one, and goes on with the variables whose names begin with MERIDIAN_CONFIG_, in
+ * the order of their names: each holds lines of ntp.conf. For containers.
+ * @returns the name to begin with, which is the file's own where there is no such variable, and what reads it
+ */
+export const withEnvironmentLines = (
+  file: string | undefined,
+  environment: Readonly<NodeJS.ProcessEnv>
+): { readonly file: string | undefined; readonly readFile: ReadFile } => {
+  const names = Object.keys(environment)
+    .filter((name) => name.startsWith(LINES))
+    .toSorted()
+  if (names.length === 0) return { file, readFile: readConfigurationFile }
+  const whole = file === undefined ? [] : [resolve(file)]
+  const text = [...whole, ...names].map((name) => `includefile "${name}"\n`).join("")
+  return {
+    file: ENVIRONMENT,
+    readFile: (path, from) => {
+      if (path === ENVIRONMENT && from === undefined) return { ok: true, bytes: Buffer.from(text) }
+      const lines = from === ENVIRONMENT && names.includes(path) ? environment[path] : undefined
+      return lines === undefined ? readConfigurationFile(path, from) : { ok: true, bytes: Buffer.from(lines) }
+    }
+  }
+}
+
+/** What the lines of the environment are a file of. */
+const ENVIRONMENT = "environment"

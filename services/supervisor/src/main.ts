@@ -14,7 +14,7 @@ import { parseFlags, renderHelp } from "@meridian/config/flags"
 import { type Loaded, loadSettings } from "@meridian/config/load"
 import { describeOrigin, describeSettings, quoteWord } from "@meridian/config/rendering"
 import { NTP_PORT, type Settings } from "@meridian/config/settings"
-import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
+import { withEnvironmentLines, thisMachine } from "@meridian/system/configuration-files"
 import { mayBindPort } from "@meridian/system/capabilities"
 import { takeSecret } from "@meridian/system/environment"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
@@ -74,10 +74,11 @@ const readSettings = (args: readonly string[]): Started => {
     process.exit(0)
   }
   const { values } = parsed.value
+  const { file, readFile } = withEnvironmentLines(values.config, process.env)
   const load = (): Loaded =>
     loadSettings({
-      file: values.config,
-      readFile: readConfigurationFile,
+      file,
+      readFile,
       overrides: upOverrides(values),
       // The privilege is given up later; a reload means the same port.
       machine: { ...thisMachine(), ntpPort }
@@ -85,8 +86,7 @@ const readSettings = (args: readonly string[]): Started => {
   const loaded = load()
   if (loaded.diagnostics.length > 0)
     process.stderr.write(`${formatDiagnostics(loaded.diagnostics, { colour: colours })}\n`)
-  if (!loaded.usable)
-    return fail(2, `${values.config ?? "the command line"} cannot be used as it is; nothing was started`)
+  if (!loaded.usable) return fail(2, `${file ?? "the command line"} cannot be used as it is; nothing was started`)
   const { config } = values
   const isEmpty = (): boolean => config !== undefined && statSync(config, { throwIfNoEntry: false })?.size === 0
   const stateFlag = values.state === undefined ? "" : ` --state ${values.state}`
