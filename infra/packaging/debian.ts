@@ -30,6 +30,7 @@ const UNITS = {
   "usr/lib/sysusers.d/meridian.conf": "systemd/meridian.sysusers",
   "usr/lib/tmpfiles.d/meridian.conf": "systemd/meridian.tmpfiles",
   "usr/share/doc/meridian-time/examples/kernel.conf": "systemd/kernel.conf",
+  "usr/share/doc/meridian-time/examples/xdp.conf": "systemd/xdp.conf",
   "usr/share/doc/meridian-time/examples/cluster.conf": "systemd/cluster.conf"
 }
 

@@ -35,3 +35,6 @@ if (!installed) {
 }
 // Compiles the C addon when its sources changed; without a compiler it says so and Meridian runs on its fallback.
 await import("../../libs/system/build.mjs")
+// The same for the BPF program, where there is clang; without it the one that comes along is used.
+const { buildProgram } = await import("../../libs/xdp/build.mjs")
+buildProgram()

@@ -83,6 +83,7 @@ export const buildProgram = (folder = join(here, "build")) => {
   if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return
   mkdirSync(folder, { recursive: true })
   if (compileProgram(target)) writeFileSync(stamp, wanted)
+  else process.stderr.write("meridian: clang could not build the BPF program; the one that comes along is used\n")
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -1,4 +1,5 @@
 /** What native/answer.h describes, for TypeScript; a test holds the two to each other. Maps are in the machine's byte order, addresses and ports in the packet's. */
+import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import type { RateLimit } from "@meridian/protocol/access/rate-limit"
 
 export const SETTINGS_BYTES = 240
@@ -224,4 +225,26 @@ export const decodeClient = (bytes: Uint8Array, at: number, wholeLevels: boolean
     versionAndMode: view.getUint8(54),
     isOver: view.getUint8(55) !== 0
   }
+}
+
+const NS_PER_SECOND = 1e9
+
+/** What an order of the list of clients reads of a record; a larger number comes first, as in client-list.ts. */
+const RANKS: Readonly<Record<ClientOrder, (view: DataView, at: number) => number>> = {
+  last: (view, at) => Number(view.getBigUint64(at + 8, true)),
+  first: (view, at) => -Number(view.getBigUint64(at, true)),
+  count: (view, at) => view.getUint32(at + 40, true),
+  dropped: (view, at) => view.getUint32(at + 44, true),
+  kisses: (view, at) => view.getUint32(at + 48, true),
+  interval: (view, at) => {
+    const count = view.getUint32(at + 40, true)
+    const span = Number(view.getBigUint64(at + 8, true) - view.getBigUint64(at, true)) / NS_PER_SECOND
+    return count < 2 ? -Infinity : -span / (count - 1)
+  }
+}
+
+/** The rank of each of so many records. */
+export const rankClients = (bytes: Uint8Array, count: number, order: ClientOrder): Float64Array => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Float64Array.from({ length: count }, (_, index) => RANKS[order](view, index * CLIENT_BYTES))
 }

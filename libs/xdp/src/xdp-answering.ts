@@ -21,8 +21,10 @@ import {
   type Place,
   PLACE_IPV4_BYTES,
   PLACE_IPV6_BYTES,
+  rankClients,
   RULE_BYTES
 } from "./answer-layout.ts"
+import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { attach, attempt, bpfAddon, loadProgram, makeMap, type Maps, XdpError, type XdpMode } from "./bpf.ts"
 import { type BpfObject, readBpfObject } from "./bpf-object.ts"
 
@@ -126,6 +128,8 @@ export class XdpAnswering {
   private settings: AnswerSettings | undefined
   private places = new Map<string, Uint8Array>()
   private near: readonly Place[] = []
+  /** Clients that were there when they were last read. */
+  private lastFound = 0
   private rules: "even" | "odd" | undefined
 
   private constructor(loaded: Loaded, clientRoom: number, { interfaceName, mode, link }: Attachment) {
@@ -215,14 +219,28 @@ export class XdpAnswering {
     return decodeCounts(this.countBytes)
   }
 
-  /** All clients that are remembered, in no order. @param wholeLevels see decodeClient */
-  clients(wholeLevels: boolean): readonly AnsweredClient[] {
+  /**
+   * The first `most` clients by an order. Entries are made of those alone.
+   * @param wholeLevels see decodeClient
+   */
+  clients(wholeLevels: boolean, order: ClientOrder = "last", most = Infinity): readonly AnsweredClient[] {
     const keys = new Uint8Array(this.clientRoom * CLIENT_KEY_BYTES)
     const values = new Uint8Array(this.clientRoom * CLIENT_BYTES)
     const found = attempt("the clients cannot be read", (addon) =>
       addon.bpfMapRead(this.map("clients_map"), keys, values, this.clientRoom)
     )
-    return Array.from({ length: found }, (_, index) => decodeClient(values, index * CLIENT_BYTES, wholeLevels))
+    this.lastFound = found
+    const ranks = rankClients(values, found, order)
+    const places = Uint32Array.from({ length: found }, (_, index) => index)
+    if (found > most) places.sort((a, b) => ranks[b]! - ranks[a]!)
+    return Array.from(places.subarray(0, Math.min(found, most)), (index) =>
+      decodeClient(values, index * CLIENT_BYTES, wholeLevels)
+    )
+  }
+
+  /** How many were remembered when they were last read. */
+  get rememberedClients(): number {
+    return this.lastFound
   }
 
   /** Whether the program is where it was attached: it is not any more when the interface has gone. */

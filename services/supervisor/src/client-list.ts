@@ -33,15 +33,16 @@ export const clientList = (
   moment: Moment,
   order: ClientOrder,
   most: number,
-  answered: readonly ClientEntry[] = []
+  answered: { readonly entries: readonly ClientEntry[]; readonly known: number } = { entries: [], known: 0 }
 ): ClientList => {
   const { entries, room, replaced, refused } = clientTotals(tables)
   const bound = Math.min(most, MOST_LISTED)
   const asked = listClients(tables, ticksAt(moment.monotonic), order, bound)
-  const listed = answered.length === 0 ? asked : sortClients(mergeClients(asked, answered), order).slice(0, bound)
+  const listed =
+    answered.known === 0 ? asked : sortClients(mergeClients(asked, answered.entries), order).slice(0, bound)
   return {
     entries: listed.map((client) => reportOf(client, moment.realtime)),
-    known: entries + answered.length,
+    known: entries + answered.known,
     evicted: replaced,
     refused,
     most: room,

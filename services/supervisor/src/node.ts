@@ -14,7 +14,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import { AccessBoard } from "./access-board.ts"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
-import { clientList, orderOf } from "./client-list.ts"
+import { clientList, MOST_LISTED, orderOf } from "./client-list.ts"
 import { openClientMemory } from "./client-memory.ts"
 import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
@@ -501,7 +501,7 @@ export const startNode = (
         { realtime: Date.now() / 1e3, monotonic: monotonic.seconds() },
         order,
         most,
-        xdp?.clients(monotonic.seconds()) ?? []
+        xdp?.clients(monotonic.seconds(), order, Math.min(most, MOST_LISTED))
       )
     const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, receivedNow, () =>
       clients.length === 0 && xdp === undefined ? null : listed("last", CLIENTS_IN_PICTURE)

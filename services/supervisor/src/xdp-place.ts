@@ -6,7 +6,7 @@ import { beginClockPage, type ClockPageDescriptors } from "@meridian/clocks/cloc
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { XdpStatus } from "@meridian/ipc/node-status"
 import { noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
-import type { ClientEntry } from "@meridian/protocol/access/client-list"
+import type { ClientEntry, ClientOrder } from "@meridian/protocol/access/client-list"
 import { giveUpCapability } from "@meridian/system/capabilities"
 import { XdpError } from "@meridian/xdp/bpf"
 import { hopLimits, type Listening, ownAddresses } from "@meridian/xdp/own-addresses"
@@ -135,10 +135,11 @@ export class XdpPlace {
     }
   }
 
-  /** Those it remembers. @param now CLOCK_MONOTONIC, seconds @param flags what the access list says of strangers */
-  clients(now: number): readonly ClientEntry[] {
+  /** The first `most` clients by an order, and how many it remembers. @param now CLOCK_MONOTONIC, seconds */
+  clients(now: number, order: ClientOrder, most: number): { entries: readonly ClientEntry[]; known: number } {
     const isHeadway = this.rules?.strangers.limit?.limit.law === "headway"
-    return this.answering.clients(isHeadway).map((client) => clientEntry(client, now))
+    const entries = this.answering.clients(isHeadway, order, most).map((client) => clientEntry(client, now))
+    return { entries, known: this.answering.rememberedClients }
   }
 
   /** Looks at this machine's addresses, and tells the program what changed. */

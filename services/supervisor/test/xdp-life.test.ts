@@ -4,6 +4,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:f
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { hasCapability, readCapabilities } from "@meridian/system/capabilities"
 import type { RunningNode } from "@meridian/testkit/running-node"
 import { canUseXdp, CLIENT_ADDRESSES, SERVER_ADDRESSES, XdpStage } from "@meridian/testkit/xdp-stage"
 import { afterEach, describe, expect, it, vi } from "vitest"
@@ -11,6 +12,8 @@ import { afterEach, describe, expect, it, vi } from "vitest"
 const SUITE = "the life of the XDP program"
 const available = await canUseXdp(SUITE)
 
+const CAP_NET_ADMIN = 12
+const CAP_BPF = 39
 const LINES = ["server 127.127.1.0", "fudge 127.127.1.0 stratum 3"] as const
 const REQUEST = `23${"00".repeat(39)}0123456789abcdef`
 
@@ -164,6 +167,22 @@ describe.runIf(available)("the BPF program", () => {
       },
       { timeout: PATIENCE_MS, interval: 500 }
     )
+  })
+
+  it("goes on when its node has become another user, who has none of what attaching took", async () => {
+    const place = await open()
+    const node = await place.start([...LINES, "dialect classic", "restrict default nomodify", "user nobody"])
+    expect(await answers(place)).toEqual([true, true])
+    const capabilities = readCapabilities(node.process.pid)
+    for (const set of [capabilities.permitted, capabilities.bounding])
+      expect([CAP_NET_ADMIN, CAP_BPF].map((capability) => hasCapability(set, capability))).toEqual([false, false])
+    appendFileSync(join(node.state, "ntp.conf"), "restrict -6 default ignore\n")
+    process.kill(node.process.pid!, "SIGHUP")
+    await vi.waitFor(async () => expect(await answers(place)).toEqual([true, false]), {
+      timeout: PATIENCE_MS,
+      interval: 300
+    })
+    expect((await viewOf(node)).missing.join()).toContain("leaves requests to the workers: the access rules")
   })
 
   it("is not needed: a node says what is missing, and its workers answer", async () => {
