@@ -201,7 +201,19 @@ const rows = [
             `{{instance}} ${share * 100} %`
           ])
         },
-        WIDE
+        HALF
+      ),
+      plot(
+        {
+          title: "Batches in hand",
+          says: "From receiving requests to sending their replies: half of the batches take less, 99 % take less.",
+          unit: "s",
+          lines: [0.5, 0.99].map((share) => [
+            `histogram_quantile(${share}, sum by (le, instance) (rate(meridian_batch_duration_seconds_bucket{${OF}}${RATE})))`,
+            `{{instance}} ${share * 100} %`
+          ])
+        },
+        HALF
       )
     ]
   },

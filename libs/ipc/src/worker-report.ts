@@ -10,6 +10,20 @@ import { sumOf, zeroOf } from "./sums.ts"
 /** Upper bounds of the batch-size histogram's bins: 1, 2–3, 4–7, … 64. */
 export const BATCH_SIZE_BINS = [1, 3, 7, 15, 31, 63, 64] as const
 
+/** Upper bounds of the bins of batches by the time from receive to send, seconds: 2 µs, 4 µs, … 33 ms. */
+export const BATCH_LATENCY_BINS: readonly number[] = Array.from({ length: 15 }, (_, bin) => 2 ** (bin + 1) / 1e6)
+
+/**
+ * The time within which this share of batches was answered, seconds: the upper bound of the bin that it falls into. Undefined where none was, or
+ * where it lies beyond the last bound.
+ */
+export const batchLatency = (latencies: readonly number[], share: number): number | undefined => {
+  const all = latencies.reduce((sum, one) => sum + one, 0)
+  let below = 0
+  const bin = latencies.findIndex((one) => (below += one) >= share * all)
+  return all === 0 ? undefined : BATCH_LATENCY_BINS[bin]
+}
+
 /** NTS cookies that were opened, by the age of their master key, and made; see NtsServer of libs/auth. */
 const cookieCounters = record({
   made: count,
@@ -41,6 +55,10 @@ export const workerCounters = record({
   overflow: greatest(count),
   /** How many receive calls returned how many datagrams; bins end at {@link BATCH_SIZE_BINS}. */
   batchSizes: bins(BATCH_SIZE_BINS.length),
+  /** Batches by how long they were in hand; bins end at {@link BATCH_LATENCY_BINS}, the last has what took longer. */
+  batchLatencies: optional(bins(BATCH_LATENCY_BINS.length + 1)),
+  /** All of those times together, µs. */
+  batchMicroseconds: optional(count),
   /** Datagrams read by version (0 … 7) and mode (0 … 7), at version · 8 + mode; absent before the first report. */
   kinds: optional(bins(64)),
   cookies: optional(cookieCounters)

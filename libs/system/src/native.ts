@@ -14,6 +14,7 @@ export interface NativeUdpHandle {
   readonly receive: () => number
   readonly send: (count: number, stampAt?: number) => number
   readonly sent: () => number
+  readonly latencies: () => readonly number[]
   readonly overflows: () => number
   readonly sendErrors: () => number
   readonly receiveErrors: () => number

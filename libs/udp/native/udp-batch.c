@@ -264,10 +264,17 @@ static void set_source(struct udp_batch *batch, int slot, struct msghdr *header)
   header->msg_control = item;
 }
 
+static void note_latency(struct udp_batch *batch, uint64_t nanoseconds) {
+  int bin = 63 - __builtin_clzll(nanoseconds / 1000 | 1);
+  batch->latencies[bin < LATENCY_BINS ? bin : LATENCY_BINS - 1]++;
+  batch->latency_ns += nanoseconds;
+}
+
 /* The last moment before the kernel has the replies. Longer ones may be authenticated, and stay as they are. */
 static void move_stamps(struct udp_batch *batch, int count, int stamp_at) {
   uint64_t now = monotonic_nanoseconds();
   uint64_t units = clock_line_at(&batch->line, now) - clock_line_at(&batch->line, batch->received_at);
+  note_latency(batch, now - batch->received_at);
   for (int slot = 0; slot < count; slot++)
     if (batch->block.reply_lengths[slot] == (uint32_t)stamp_at + STAMP_BYTES)
       move_stamp(batch->block.bytes[slot] + stamp_at, units);

@@ -37,6 +37,9 @@ struct udp_block {
   uint8_t local_addresses[BATCH_CAPACITY][LOCAL_ADDRESS_STRIDE];
 };
 
+/* Bin i counts batches that took 2^i to 2^(i+1) microseconds, the first those below 2, the last all that took longer. */
+#define LATENCY_BINS 16
+
 struct udp_batch {
   int descriptor; /* -1 once closed */
   int family;     /* AF_INET or AF_INET6 */
@@ -51,6 +54,8 @@ struct udp_batch {
   uint64_t receive_errors;
   uint64_t send_errors;
   uint64_t sent; /* replies that the kernel took */
+  uint64_t latencies[LATENCY_BINS]; /* from receive to send, of batches whose stamps were moved on */
+  uint64_t latency_ns;              /* of all of them together */
   uint32_t interfaces[BATCH_CAPACITY]; /* interface a reply must leave by, 0 for whichever the routes say */
   struct mmsghdr receive_messages[BATCH_CAPACITY];
   struct mmsghdr send_messages[BATCH_CAPACITY];

@@ -123,6 +123,18 @@ static napi_value sent(napi_env env, napi_callback_info info) {
   return handle == NULL ? NULL : counter(env, handle->batch.sent);
 }
 
+/* latencies(): the bins, and behind them the sum in nanoseconds. */
+static napi_value latencies(napi_env env, napi_callback_info info) {
+  napi_value result;
+  struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
+  if (handle == NULL || napi_create_array_with_length(env, LATENCY_BINS + 1, &result) != napi_ok) return NULL;
+  for (uint32_t bin = 0; bin <= LATENCY_BINS; bin++) {
+    napi_value number = counter(env, bin < LATENCY_BINS ? handle->batch.latencies[bin] : handle->batch.latency_ns);
+    if (number == NULL || napi_set_element(env, result, bin, number) != napi_ok) return NULL;
+  }
+  return result;
+}
+
 static napi_value overflows(napi_env env, napi_callback_info info) {
   struct udp_handle *handle = unwrap_call(env, info, 0, NULL, NULL);
   return handle == NULL ? NULL : counter(env, udp_overflows(&handle->batch));
@@ -245,6 +257,7 @@ void register_udp(napi_env env, napi_value exports) {
       {"receive", NULL, receive, NULL, NULL, NULL, napi_default_method, NULL},
       {"send", NULL, send_replies, NULL, NULL, NULL, napi_default_method, NULL},
       {"sent", NULL, sent, NULL, NULL, NULL, napi_default_method, NULL},
+      {"latencies", NULL, latencies, NULL, NULL, NULL, napi_default_method, NULL},
       {"overflows", NULL, overflows, NULL, NULL, NULL, napi_default_method, NULL},
       {"sendErrors", NULL, send_errors, NULL, NULL, NULL, napi_default_method, NULL},
       {"receiveErrors", NULL, receive_errors, NULL, NULL, NULL, napi_default_method, NULL},

@@ -23,6 +23,7 @@ import { errnoName } from "@meridian/system/native"
 import {
   ADDRESS_STRIDE,
   BATCH_CAPACITY,
+  LATENCY_BINS,
   isPort,
   LOCAL_ADDRESS_STRIDE,
   NOW_MONOTONIC,
@@ -235,9 +236,18 @@ const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | u
     }
   }
 
+  const latencies = new Float64Array(LATENCY_BINS + 1)
+  const noteLatency = (nanoseconds: number): void => {
+    const bin = Math.min(LATENCY_BINS - 1, 31 - Math.clz32((nanoseconds / 1e3) | 1))
+    latencies[bin]! += 1
+    latencies[LATENCY_BINS]! += nanoseconds
+  }
+
   const view = new DataView(bytes.buffer)
   const moveStamps = (count: number, stampAt: number): void => {
-    const held = lineAt(line, monotonicNow()) - lineAt(line, receivedAt)
+    const now = monotonicNow()
+    const held = lineAt(line, now) - lineAt(line, receivedAt)
+    noteLatency(Number(now - receivedAt))
     for (let slot = 0; slot < count; slot++) {
       const at = slot * SLOT_STRIDE + stampAt
       const stamp = view.getBigUint64(at)
@@ -303,6 +313,7 @@ const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | u
       sent: () => allSent,
       sendErrors: () => sendErrors,
       overflows: () => dropped,
+      latencies: () => [...latencies],
       onReadable: (next) => {
         if (state !== "open") throw new UdpClosedError()
         callback = next

@@ -102,6 +102,7 @@ export const adoptUdp = (descriptor: number, page = -1): UdpSocket => {
     send: (count, stampAt = -1) => handle.send(count, stampAt),
     sent: () => handle.sent(),
     sendErrors: () => handle.sendErrors(),
+    latencies: () => handle.latencies(),
     overflows: () => handle.overflows(),
     onReadable: (callback) => {
       if (!open) throw new UdpClosedError()

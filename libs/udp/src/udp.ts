@@ -30,6 +30,9 @@ export const NOW_UNIX = 0
 export const NOW_MONOTONIC = 1
 export const NOW_NUMBERS = 2
 
+/** Bins of {@link UdpSocket.latencies}. */
+export const LATENCY_BINS = 16
+
 export interface UdpSocket {
   readonly kind: "native" | "fallback"
   readonly family: 4 | 6
@@ -77,6 +80,11 @@ export interface UdpSocket {
   readonly sendErrors: () => number
   /** Datagrams dropped because the receive queue was full, since the socket was opened (SO_RXQ_OVFL). */
   readonly overflows: () => number
+  /**
+   * Batches that were sent with `stampAt`, by the time from receive to send: number i counts those of 2^i to 2^(i+1) µs, the first also
+   * what took less, the last ({@link LATENCY_BINS}) also what took longer. Behind them the sum of those times, ns.
+   */
+  readonly latencies: () => readonly number[]
   /**
    * Calls back on the event loop whenever datagrams wait; never blocks it and never spins. What the callback throws goes
    * to uncaughtException and leaves the socket as it was. Another call replaces the callback.

@@ -8,6 +8,7 @@ import { adoptUdpFallback, bindUdpFallback } from "../src/udp-fallback.ts"
 import { adoptUdp, bindUdpDescriptor, duplicateDescriptor } from "../src/udp-native.ts"
 import {
   BATCH_CAPACITY,
+  LATENCY_BINS,
   SLOT_BYTES,
   SLOT_STRIDE,
   UdpAdoptError,
@@ -127,8 +128,10 @@ describe.each(["native", "fallback"] as const)("%s UDP socket", (kind) => {
       for (const request of requests) await peer.send(request, socket.port, host)
       const from = performance.now()
       let held = 0
+      let batches = 0
       socket.onReadable(() => {
         const count = socket.receive()
+        batches += 1
         for (let slot = 0; slot < count; slot++) socket.replyLengths[slot] = socket.requestLengths[slot]!
         const received = performance.now()
         // Carries out of the fraction: the seconds of the stamp must go up with it.
@@ -149,6 +152,13 @@ describe.each(["native", "fallback"] as const)("%s UDP socket", (kind) => {
       expect(moved).toBeLessThanOrEqual(held / 1e3)
       expect(zero).toEqual(Buffer.alloc(48))
       expect(longer).toEqual(Buffer.from(payload(68, 3)))
+      // Each batch was in hand for 5 ms or more, which is beyond 4.096 ms.
+      const latencies = socket.latencies()
+      const counted = latencies.slice(0, LATENCY_BINS)
+      expect(counted.slice(0, 12).every((number) => number === 0)).toBe(true)
+      expect(counted.reduce((sum, number) => sum + number, 0)).toBe(batches)
+      expect(latencies[LATENCY_BINS]).toBeGreaterThan(batches * 4.9e6)
+      expect(latencies[LATENCY_BINS]).toBeLessThan(held * 1e6)
     })
 
     it("hands out at most a batch at a time", async () => {

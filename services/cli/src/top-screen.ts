@@ -3,6 +3,7 @@ import type { ClientEntry } from "@meridian/ipc/client-list"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import type { WorkerStatus } from "@meridian/ipc/node-status"
+import { batchLatency } from "@meridian/ipc/worker-report"
 import { shortSeconds } from "./sources-command.ts"
 import { type Colour, paint, printable } from "./text-table.ts"
 
@@ -123,6 +124,12 @@ const troubles = ({ status }: NodeSnapshot): readonly string[] => {
   ]
 }
 
+/** How long batches are in hand, since the start. */
+const latency = ({ batchLatencies = [] }: NodeSnapshot["status"]["totals"]): string => {
+  const slow = batchLatency(batchLatencies, 0.99)
+  return slow === undefined ? "" : `  99 % within ${shortSeconds(slow)}`
+}
+
 const head = (snapshot: NodeSnapshot, trouble: string | undefined): readonly (readonly [string, Colour])[] => {
   const { status, at, tracking } = snapshot
   const { clock, totals, workers, ntsKe, keys } = status
@@ -146,7 +153,7 @@ const head = (snapshot: NodeSnapshot, trouble: string | undefined): readonly (re
       "plain"
     ],
     [
-      `traffic  ${perSecond(totals.receivedPerSecond)} asked  ${perSecond(totals.repliedPerSecond)} answered  lost in queues ${count(totals.overflow)}`,
+      `traffic  ${perSecond(totals.receivedPerSecond)} asked  ${perSecond(totals.repliedPerSecond)} answered  lost in queues ${count(totals.overflow)}${latency(totals)}`,
       "plain"
     ],
     [`dropped  ${dropped.length === 0 ? "none" : dropped.join("  ")}`, "plain"],

@@ -28,6 +28,9 @@ interface Answer {
   readonly body: string
 }
 
+/** Three below 2 µs, two below 4 µs, one beyond 33 ms. */
+const batches = { batchLatencies: [3, 2, ...Array.from({ length: 13 }, () => 0), 1], batchMicroseconds: 50_000 }
+
 const good = (): NodeSnapshot => {
   const snapshot = snapshotOf({})
   const { status } = snapshot
@@ -49,7 +52,14 @@ const good = (): NodeSnapshot => {
       ...status,
       clock: { ...status.clock, synchronised: true, stratum: 2, leap: 0, rootDelay: 0.01, rootDispersion: 0.002 },
       workers: [worker],
-      totals: { ...status.totals, received: 12, replied: 10, served: { "served-plain": 10 }, dropped: { short: 2 } }
+      totals: {
+        ...status.totals,
+        received: 12,
+        replied: 10,
+        served: { "served-plain": 10 },
+        dropped: { short: 2 },
+        ...batches
+      }
     }
   }
 }
@@ -116,6 +126,17 @@ describe("metrics", () => {
     expect(plain.body).toContain('# TYPE meridian_build_info gauge\nmeridian_build_info{version="0.1.0"')
     expect(plain.body).toContain("meridian_clock_error_bound_seconds 0.007\n")
     expect(plain.body).not.toContain("# EOF")
+    const durations = [...plain.body.matchAll(/^meridian_batch_duration_seconds_(\S+) (\S+)$/gm)].map(([, name, n]) => [
+      name,
+      n
+    ])
+    expect(durations).toContainEqual(['bucket{le="0.000002"}', "3"])
+    expect(durations.slice(-4)).toEqual([
+      ['bucket{le="0.032768"}', "5"],
+      ['bucket{le="+Inf"}', "6"],
+      ["sum", "0.05"],
+      ["count", "6"]
+    ])
     const { body, headers } = await ask(port, "/metrics", {
       headers: { accept: "application/openmetrics-text;version=1.0.0,text/plain;q=0.5" }
     })

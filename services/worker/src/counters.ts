@@ -1,5 +1,6 @@
 /** The worker's counters: plain numbers in typed arrays, one per named outcome, turned into a report once a second. */
 import { BATCH_SIZE_BINS, type CookieCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
+import { LATENCY_BINS } from "@meridian/udp/udp"
 import { outcomeReasons, respondReasons } from "@meridian/protocol/outcome"
 
 export class Counters {
@@ -24,9 +25,10 @@ export class Counters {
   /**
    * @param replied replies that the kernel took, all sockets of this worker
    * @param overflow datagrams lost in the kernel's receive queues, all sockets of this worker
+   * @param latencies of UdpSocket.latencies, all sockets of this worker
    * @param cookies undefined before there are keys
    */
-  snapshot(replied: number, overflow: number, cookies?: CookieCounters): WorkerCounters {
+  snapshot(replied: number, overflow: number, latencies: readonly number[], cookies?: CookieCounters): WorkerCounters {
     const served: Record<string, number> = {}
     const dropped: Record<string, number> = {}
     outcomeReasons.forEach((reason, index) => {
@@ -42,6 +44,8 @@ export class Counters {
       oldVersion: this.oldVersion,
       overflow,
       batchSizes: [...this.bins],
+      batchLatencies: latencies.slice(0, LATENCY_BINS),
+      batchMicroseconds: Math.round((latencies[LATENCY_BINS] ?? 0) / 1e3),
       kinds: [...this.kinds],
       ...(cookies && { cookies: { ...cookies } })
     }

@@ -11,7 +11,7 @@ import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
-import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
+import { LATENCY_BINS, SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packet-loop"
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
@@ -97,7 +97,9 @@ let holdsPlan = false
 const countersNow = (): WorkerCounters => {
   const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
   const replied = sockets.reduce((sum, socket) => sum + socket.sent(), 0)
-  return counters.snapshot(replied, overflow, cookies)
+  const latencies = Array.from({ length: LATENCY_BINS + 1 }, () => 0)
+  for (const socket of sockets) for (const [bin, number] of socket.latencies().entries()) latencies[bin]! += number
+  return counters.snapshot(replied, overflow, latencies, cookies)
 }
 
 const report = (counted = countersNow()): WorkerReport => {

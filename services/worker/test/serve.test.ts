@@ -65,6 +65,7 @@ const socketWith = (batches: (readonly Uint8Array[])[]) => {
     now: Float64Array.of(NOW, TAKEN_UP),
     addresses: new Uint8Array(BATCH_CAPACITY * ADDRESS_STRIDE).fill(0x99),
     localAddresses: new Uint8Array(0),
+    latencies: () => [],
     receive: () => {
       const batch = batches.shift() ?? []
       batch.forEach((request, slot) => {
@@ -131,7 +132,7 @@ describe("a batch on its way through the worker", () => {
     // The plain reply's is moved on by the socket, which is told where it lies.
     expect(heldOf(sent[1])).toBe(0)
     expect(stampsAt).toEqual([40])
-    const { served, dropped, received, replied } = counters.snapshot(socket.sent(), 0)
+    const { served, dropped, received, replied } = counters.snapshot(socket.sent(), 0, [])
     expect([received, replied, served["served"], served["served-keyed"], dropped["bad-mac"]]).toEqual([4, 3, 1, 2, 1])
   })
 

@@ -69,14 +69,16 @@ export const histogram = (
   let below = 0
   const buckets = bounds.map((bound, bin) => {
     below += counts[bin] ?? 0
-    return { suffix: "_bucket", labels: { le: `${bound}.0` }, value: below }
+    return { suffix: "_bucket", labels: { le: Number.isInteger(bound) ? `${bound}.0` : String(bound) }, value: below }
   })
-  const all = [{ suffix: "_bucket", labels: { le: "+Inf" }, value: below }]
+  // What lies beyond the last bound is counted behind it.
+  const whole = counts.reduce((total, one) => total + one, 0)
+  const all = [{ suffix: "_bucket", labels: { le: "+Inf" }, value: whole }]
   return {
     name,
     kind: "histogram",
     help,
-    samples: [...buckets, ...all, { suffix: "_sum", value: sum }, { suffix: "_count", value: below }]
+    samples: [...buckets, ...all, { suffix: "_sum", value: sum }, { suffix: "_count", value: whole }]
   }
 }
 

@@ -2,7 +2,7 @@
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ntsFigures } from "@meridian/ipc/nts-figures"
 import { addNtsKeCounters, noNtsKeCounters } from "@meridian/ipc/nts-ke-report"
-import { BATCH_SIZE_BINS } from "@meridian/ipc/worker-report"
+import { BATCH_LATENCY_BINS, BATCH_SIZE_BINS } from "@meridian/ipc/worker-report"
 import { byLabel, counter, type Family, gauge, histogram, type Sample } from "./exposition.ts"
 
 export const servingMetrics = (snapshot: NodeSnapshot): readonly Family[] => {
@@ -37,6 +37,11 @@ export const servingMetrics = (snapshot: NodeSnapshot): readonly Family[] => {
       bounds: BATCH_SIZE_BINS,
       counts: totals.batchSizes,
       sum: totals.received
+    }),
+    histogram("meridian_batch_duration_seconds", "From receiving requests to sending their replies, by batch.", {
+      bounds: BATCH_LATENCY_BINS,
+      counts: totals.batchLatencies ?? [],
+      sum: (totals.batchMicroseconds ?? 0) / 1e6
     }),
     ...ntsMetrics(snapshot),
     ...clientListMetrics(snapshot)

@@ -9,6 +9,7 @@ import { age, both, bytes, count, fillFacts, fillTable, seconds, utc } from "/ro
 
 const RETRY_MS = 2_000
 const CLUSTER_MS = 1_000
+const LATENCY_PICTURES = 60
 /** Views that show little of the cluster ask for it each so many times. */
 const SELDOM = 5
 const views = ["clock", "traffic", "keys", "fleet", "history"]
@@ -61,14 +62,33 @@ const showClock = ({ status, tracking, sources }) => {
   )
 }
 
+/** The batches of the last minute, by how long they were in hand: what was counted then and now. */
+const latencies = []
+
+/** The upper bound of the bin that a share of them falls into, in words. */
+const within = (counts, share) => {
+  const all = counts.reduce((sum, one) => sum + one, 0)
+  let below = 0
+  const bin = counts.findIndex((one) => (below += one) >= share * all)
+  if (all === 0) return "–"
+  return bin === counts.length - 1 ? "more than 33 ms" : `${seconds(2 ** (bin + 1) / 1e6)} or less`
+}
+
 const showTraffic = ({ status, clients }) => {
   const { totals, workers } = status
+  const counted = totals.batchLatencies ?? []
+  latencies.push(counted)
+  if (latencies.length > LATENCY_PICTURES) latencies.shift()
+  // A worker that was started again begins anew.
+  const lately = counted.map((one, bin) => Math.max(0, one - (latencies.length > 1 ? latencies[0][bin] : 0)))
   rates.add(totals.repliedPerSecond)
   fillFacts("traffic-facts", [
     ["Requests", rate(totals.receivedPerSecond)],
     ["Replies", rate(totals.repliedPerSecond)],
     ["Requests since the start", count(totals.received)],
     ["Lost in the kernel's queue", count(totals.overflow)],
+    ["Half of the batches are answered in", within(lately, 0.5)],
+    ["99 % of the batches are answered in", within(lately, 0.99)],
     ["Clients known", count(clients?.known)]
   ])
   const kinds = (totals.kinds ?? []).flatMap((number, kind) =>
