@@ -66,6 +66,8 @@ export interface NtsSettings {
   /** Where clients are told to send NTP; undefined: to the host they exchanged keys with, and this node's port. */
   readonly ntpServer: Sourced<string | undefined>
   readonly ntpPort: Sourced<number | undefined>
+  /** Whether NTP is answered on the loopback addresses alone. */
+  readonly exchangeOnly: Sourced<boolean>
 }
 
 export interface AuthenticationSettings {
@@ -176,6 +178,7 @@ const ntsSettings = (
     serverCipherPreference: preference ?? fromDefault(false),
     ntpServer: lastGiven(statements, ntsDirective, "ntpserver") ?? fromDefault(undefined),
     ntpPort: lastGiven(statements, ntsDirective, "ntpport") ?? fromDefault(undefined),
+    exchangeOnly: given("exchangeonly") ?? fromDefault(false),
     limits: {
       connections: lastGiven(statements, ntsDirective, "connections") ?? fromDefault(undefined),
       addressConnections: lastGiven(statements, ntsDirective, "addressconnections") ?? fromDefault(undefined),
@@ -191,9 +194,27 @@ const ntsSettings = (
       ...(isOff ? [] : pairs.diagnostics),
       ...tlsProblems(lines, value),
       ...aeadProblems(lines, value),
-      ...portProblems(lines, value, ntpPort)
+      ...portProblems(lines, value, ntpPort),
+      ...exchangeProblems(lines, value)
     ]
   }
+}
+
+/** Clients of a node that answers no NTP must be told who does, and somebody must exchange keys. */
+const exchangeProblems = (lines: readonly NtsStatement[], { enabled, ntpServer }: NtsSettings): Diagnostic[] => {
+  const line = lines.findLast(({ values }) => values.exchangeonly !== undefined)
+  if (line === undefined) return []
+  const where = line.places.get("exchangeonly") ?? line.location
+  if (!enabled.value)
+    return [
+      errorAt(
+        where,
+        "NTS is off, so that this node would do nothing; add the line: nts enable, or nts cert FILE key FILE"
+      )
+    ]
+  return ntpServer.value === undefined
+    ? [errorAt(where, "clients must be told who answers NTP in this node's place; add the line: nts ntpserver HOST")]
+    : []
 }
 
 /**

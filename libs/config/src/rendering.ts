@@ -159,6 +159,7 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
   ...lineWhereGiven("nts ratelimit", nts.limits.rate),
   ...lineWhereGiven("nts totalratelimit", nts.limits.totalRate),
   ...lineWhereSet("nts ntpserver", nts.ntpServer),
+  ...(nts.exchangeOnly.value ? [line("nts", nts.exchangeOnly, () => "exchangeonly")] : []),
   ...lineWhereGiven("nts ntpport", nts.ntpPort),
   line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
 ]

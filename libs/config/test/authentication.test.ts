@@ -148,6 +148,14 @@ describe("nts lines", () => {
       )
   })
 
+  it("have a node do key exchange alone where clients are told who answers NTP", () => {
+    const messages = (line: string) => settle(line).diagnostics.map(({ message }) => message)
+    expect(settle("nts enable exchangeonly ntpserver a.example").settings.nts.exchangeOnly.value).toBe(true)
+    expect(messages("nts enable exchangeonly ntpserver a.example")).toEqual([])
+    expect(messages("nts enable exchangeonly")).toEqual([expect.stringContaining("add the line: nts ntpserver HOST")])
+    expect(messages("nts exchangeonly ntpserver a.example")).toEqual([expect.stringContaining("NTS is off")])
+  })
+
   it("let --nts-port beat the file", () => {
     expect(settle("nts port 4461", { ntsPort: 4462 }).settings.nts.port).toEqual({
       value: 4462,

@@ -8,7 +8,10 @@ const anycastSettings = {
   /** Addresses that clients ask, and the prefixes announced for them (ADDRESS/LENGTH, host bits cleared). */
   addresses: list(record({ address: text(2, 45), prefix: text(4, 49) }), 64),
   /** Where its own probes go. */
+  probes: list(text(2, 45), 64),
   port: whole(1, 65_535),
+  /** Whether it is for key exchange alone that clients come. */
+  exchangeOnly: flag,
   bird: nullable(record({ socket: path, protocols: list(text(1, 64), 64) })),
   exabgp: nullable(record({ socket: path })),
   frr: nullable(record({ as: whole(1, 0xffffffff), vtysh: path })),

@@ -7,6 +7,8 @@ const factsShape = record({
   type: words("facts"),
   /** Workers that read their sockets. */
   workers: whole(0, 65_535),
+  /** Processes that take key exchanges. */
+  exchanging: whole(0, 65_535),
   /** Why a key that is needed is missing; empty when none is. */
   keyProblem: text(0, 4_096),
   /** Requests of the last second. */

@@ -4,7 +4,7 @@ import type { AnycastPlan } from "@meridian/ipc/anycast-plan"
 import type { AnycastFacts } from "@meridian/ipc/anycast-report"
 
 export interface HealthView {
-  readonly plan: Pick<AnycastPlan, "announces" | "generations" | "maximumError" | "maximumRate">
+  readonly plan: Pick<AnycastPlan, "announces" | "exchangeOnly" | "generations" | "maximumError" | "maximumRate">
   /** The supervisor's word; undefined before the first. */
   readonly facts: Omit<AnycastFacts, "type"> | undefined
   /** The clock page. */
@@ -34,9 +34,10 @@ const clockProblems = ({ plan: { maximumError }, curve, monotonic }: HealthView)
     : [`served time may be off by ${error.toFixed(3)} s, more than the ${maximumError} s of anycast maxerror`]
 }
 
-const workerProblems = ({ plan: { maximumRate }, facts, silent }: HealthView): readonly string[] => {
+const workerProblems = ({ plan: { exchangeOnly, maximumRate }, facts, silent }: HealthView): readonly string[] => {
   if (facts === undefined) return ["the supervisor has said nothing of the workers yet"]
   if (facts.workers === 0) return ["no worker reads its sockets"]
+  if (exchangeOnly && facts.exchanging === 0) return ["no process takes key exchanges"]
   if (silent.length > 0) return silent.map((address) => `no answer to a probe of ${address}`)
   return maximumRate !== null && facts.rate > maximumRate
     ? [`${Math.round(facts.rate)} requests a second, more than the ${maximumRate} of anycast maxrate`]

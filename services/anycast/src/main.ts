@@ -118,10 +118,7 @@ const advise = async (): Promise<void> => {
 }
 
 const hysteresis = new Hysteresis(first)
-const probe = new Probe(
-  first.addresses.map(({ address }) => address),
-  first.port
-)
+const probe = new Probe(first.probes, first.port)
 const made = makeAnnouncers()
 const announcers = new Announcers(made, () => {
   sayTroubles()

@@ -9,8 +9,8 @@ const NOW = 1_800_000_000
 const generation = { id: 7, activation: NOW - 100, retirement: NOW + 100 }
 const curve = { ...unsynchronisedCurve(), baseMonotonic: 1_000, deadline: 1_012, leap: 0, stratum: 2 } as const
 const good: HealthView = {
-  plan: { announces: true, generations: [generation], maximumError: 0.5, maximumRate: null },
-  facts: { workers: 2, keyProblem: "", rate: 1e6 },
+  plan: { announces: true, exchangeOnly: false, generations: [generation], maximumError: 0.5, maximumRate: null },
+  facts: { workers: 2, exchanging: 0, keyProblem: "", rate: 1e6 },
   curve,
   monotonic: 1_001,
   now: NOW,
@@ -34,7 +34,8 @@ describe("health", () => {
       { curve: { ...curve, rootDelay: 0.8, rootDispersion: 0.2, dispersionRate: 0 } }
     ],
     ["the supervisor has said nothing of the workers yet", { facts: undefined }],
-    ["no worker reads its sockets", { facts: { workers: 0, keyProblem: "", rate: 0 } }],
+    ["no worker reads its sockets", { facts: { workers: 0, exchanging: 1, keyProblem: "", rate: 0 } }],
+    ["no process takes key exchanges", { plan: { ...good.plan, exchangeOnly: true } }],
     ["no answer to a probe of 192.0.2.1", { silent: ["192.0.2.1"] }],
     [
       "1000000 requests a second, more than the 200000 of anycast maxrate",
@@ -42,7 +43,7 @@ describe("health", () => {
     ],
     [
       "a key is missing: nobody can open generation 8",
-      { facts: { workers: 2, keyProblem: "nobody can open generation 8", rate: 0 } }
+      { facts: { workers: 2, exchanging: 1, keyProblem: "nobody can open generation 8", rate: 0 } }
     ],
     ["no NTS master key is active", { plan: { ...good.plan, generations: [] } }],
     ["no NTS master key is active", { now: NOW + 100 }],

@@ -8,7 +8,7 @@ import type { AnycastPlaces } from "./node-plan.ts"
 /** The prefix as routers write it, its host bits cleared. */
 const prefixOf = ({ address, length }: ServiceAddress): string => `${networkOf({ address, length }).text}/${length}`
 
-export const anycastPlaces = ({ anycast, port }: Settings): AnycastPlaces | undefined => {
+export const anycastPlaces = ({ anycast, nts, port }: Settings): AnycastPlaces | undefined => {
   const { addresses, device, birdSocket, birdProtocols, exabgpSocket, frrAs, vtysh, script } = anycast
   if (addresses.length === 0) return undefined
   return {
@@ -19,7 +19,9 @@ export const anycastPlaces = ({ anycast, port }: Settings): AnycastPlaces | unde
     device: device.value,
     settings: {
       addresses: addresses.map(({ value }) => ({ address: value.address.text, prefix: prefixOf(value) })),
+      probes: nts.exchangeOnly.value ? ["127.0.0.1"] : addresses.map(({ value: { address } }) => address.text),
       port: port.value,
+      exchangeOnly: nts.exchangeOnly.value,
       bird:
         birdSocket.value === undefined
           ? null

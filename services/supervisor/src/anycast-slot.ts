@@ -94,6 +94,7 @@ const REPEATED = 6
 
 interface Counted {
   readonly workers: number
+  readonly exchanging: number
   readonly keyProblem: string
   /** Requests since the start. */
   readonly received: number
@@ -107,14 +108,14 @@ export const tellFacts = (slot: AnycastSlot, count: () => Counted): NodeJS.Timeo
   let known = ""
   let same = 0
   const tell = (): void => {
-    const { workers, keyProblem, received, monotonic } = count()
+    const { workers, exchanging, keyProblem, received, monotonic } = count()
     const seconds = Math.max(0.001, monotonic - before.monotonic)
     const rate = Math.max(0, received - before.received) / seconds
-    before = { workers, keyProblem, received, monotonic }
-    const news = `${workers} ${keyProblem}`
+    before = { workers, exchanging, keyProblem, received, monotonic }
+    const news = `${workers} ${exchanging} ${keyProblem}`
     same = news === known ? same + 1 : 0
     known = news
-    if (same % REPEATED === 0 || rate > RATE_WORTH_TELLING) slot.tell({ workers, keyProblem, rate })
+    if (same % REPEATED === 0 || rate > RATE_WORTH_TELLING) slot.tell({ workers, exchanging, keyProblem, rate })
   }
   tell()
   return setInterval(tell, FACTS_MS)

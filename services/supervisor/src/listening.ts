@@ -21,7 +21,14 @@ export interface ListeningPlan {
   readonly packetKinds: readonly PacketKind[]
   readonly native: boolean
   /** NTS key establishment; undefined where it is not served. */
-  readonly nts: { readonly port: number; readonly processes: number } | undefined
+  readonly nts:
+    | {
+        readonly port: number
+        readonly processes: number
+        /** Whether NTP is answered on the loopback addresses alone. */
+        readonly exchangeOnly: boolean
+      }
+    | undefined
 }
 
 /** What a look at the machine's addresses has changed; each ADDRESS:PORT. */
@@ -103,7 +110,7 @@ export class Listening {
   /** Where the node serves now, on its first port. */
   get serving(): readonly SocketPlace[] {
     const [port = 0] = this.#plan.ports
-    return this.#present.map((address) => ({ address, port }))
+    return this.#timeAddresses(this.#present).map((address) => ({ address, port }))
   }
 
   /** Every UDP place that is bound. */
@@ -169,8 +176,16 @@ export class Listening {
     for (const descriptor of this.#leaving.splice(0)) closeSync(descriptor)
   }
 
+  /** Where NTP is answered, of the addresses that the rules come to. */
+  #timeAddresses(addresses: readonly string[]): readonly string[] {
+    if (this.#plan.nts?.exchangeOnly !== true) return addresses
+    const families = [addresses.some((address) => !address.includes(":")), addresses.some((it) => it.includes(":"))]
+    return ["127.0.0.1", "::1"].filter((_, index) => families[index])
+  }
+
   #places(addresses: readonly string[]): readonly SocketPlace[] {
-    return this.#plan.ports.flatMap((port) => addresses.map((address) => ({ address, port })))
+    const own = this.#timeAddresses(addresses)
+    return this.#plan.ports.flatMap((port) => own.map((address) => ({ address, port })))
   }
 
   async #follow(

@@ -85,6 +85,8 @@ export interface NtsPlan {
   /** TCP */
   readonly port: number
   readonly processes: number
+  /** Whether NTP is answered on the loopback addresses alone. */
+  readonly exchangeOnly: boolean
   /** Certificates, TLS versions, what it tells clients. */
   readonly settings: NtsKeSettings
 }

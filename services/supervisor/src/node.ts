@@ -562,6 +562,7 @@ export const startNode = (
     if (anycast !== undefined) {
       const facts = tellFacts(anycast, () => ({
         workers: workers.filter(({ service }) => service.process.state === "running").length,
+        exchanging: ntsKe.filter(({ service }) => service.process.state === "running").length,
         keyProblem: coordinator.report?.keyProblem ?? "",
         received: receivedNow(),
         monotonic: monotonic.seconds()

@@ -79,6 +79,7 @@ const ntsPlan = ({ nts, extraPorts, port }: Settings, stateDirectory: string, re
   return {
     port: nts.port.value,
     processes: nts.processes.value,
+    exchangeOnly: nts.exchangeOnly.value,
     settings: {
       certificates: nts.certificates.map(({ value }) =>
         certificateFiles(resolve(value.cert), resolve(value.key), reader)

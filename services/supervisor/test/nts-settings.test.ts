@@ -60,7 +60,13 @@ describe("a node with everything said", () => {
   })
   afterAll(() => node.stop())
 
-  it("starts without a remark about any of it", () => expect(node.stderr()).not.toMatch(/nts|extra/))
+  it("starts without a remark about any of it", () => {
+    const remarks = node
+      .stderr()
+      .split("\n")
+      .filter((line) => !line.includes('"level":"info"'))
+    expect(remarks.join("\n")).not.toMatch(/nts|extra/)
+  })
 
   it("cert and key enable it, port is where keys are exchanged, extra port what the port record says and answers", async () => {
     const { code, stdout: printed } = await query(port)
@@ -108,6 +114,27 @@ describe("other words", () => {
       expect(stdout + stderr).toMatch(/127\.0\.0\.9.*\b1\b/)
     } finally {
       await node.stop()
+    }
+  })
+
+  it("exchangeonly answers no NTP but on loopback, and sends clients to who does", async () => {
+    const [port, elsewhere] = [await freePort(), await withLines(`nts cert ${certificate} key ${key}`)]
+    const words = [`nts enable exchangeonly cert ${certificate} key ${key} port ${port}`]
+    // 127.0.0.2 is an address that the node listens on, and no loopback address to it.
+    const node = await withLines(
+      ...words,
+      "nts ntpserver 127.0.0.1",
+      `nts ntpport ${elsewhere.port}`,
+      "listen 127.0.0.2"
+    )
+    try {
+      expect((await query(port)).stdout).toContain(`time from 127.0.0.1 port ${elsewhere.port}`)
+      expect((await node.status())["listening"]).toEqual([`127.0.0.1:${node.port}`])
+      expect((await meridian(["query", `127.0.0.1:${node.port}`])).code).toBe(0)
+      expect((await meridian(["query", `127.0.0.2:${node.port}`])).code).toBe(1)
+    } finally {
+      await node.stop()
+      await elsewhere.stop()
     }
   })
 
