@@ -198,7 +198,9 @@ const nameOf = (host: string): string => parseAddress(host)?.text ?? host.toLowe
 /** The ports of NTP and of NTS key exchange. */
 const [NTP_PORT, NTS_KE_PORT] = [123, 4460]
 
-const portOf = ({ port, nts }: SourceSettings): number => port ?? (nts === undefined ? NTP_PORT : NTS_KE_PORT)
+/** The port that tells a source from others of its host. NTS on its own port is the server that is also asked plainly. */
+const portOf = ({ port, nts }: SourceSettings): number =>
+  port === undefined || (nts !== undefined && port === NTS_KE_PORT) ? NTP_PORT : port
 
 /** A server is a host and a port; the first line about it counts, as in ntpd. */
 const byFirstLine = (sources: readonly Located<SourceSettings>[]) => {

@@ -1,6 +1,6 @@
 /**
  * All associations of a node: those of configured lines, of pools, and of peers that came by themselves. It keeps their
- * timers, takes in the answers of DNS as events, and never has two associations with one address.
+ * timers, takes in the answers of DNS as events, and never has two associations with one server.
  */
 import type { NtsAssociation } from "@meridian/auth/nts-client"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
@@ -22,7 +22,7 @@ import {
   type Teller,
   tellerOptions
 } from "./association-callers.ts"
-import { isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
+import { askedPort, isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
 
 /** What one association asks for, timers and ends aside. */
 export interface Associated {
@@ -112,10 +112,22 @@ export class AssociationSet {
     return this.members.get(id)?.association
   }
 
-  /** Number of the association with this address, for packets that come to a shared port. */
-  find(address: string): number | undefined {
-    for (const { id, association } of this.members.values()) if (association.endpoint.address === address) return id
+  /** Number of the association with this address, for packets that come to a shared port; of one with this port, where it is given. */
+  find(address: string, port?: number): number | undefined {
+    for (const { id, association } of this.members.values()) {
+      const { endpoint } = association
+      if (endpoint.address === address && (port === undefined || endpoint.port === port)) return id
+    }
     return undefined
+  }
+
+  /** Whether the server of a line at this address is asked already. One that came from there by itself counts as any. */
+  private isAsked(address: string, configuration: SourceConfiguration): boolean {
+    return [...this.members.values()].some(
+      (member) =>
+        member.association.endpoint.address === address &&
+        (isUnasked(member) || askedPort(member.source.configuration) === askedPort(configuration))
+    )
   }
 
   /** A `server`, `pool` or `peer` line. Throws InvalidAssociationOption. */
@@ -123,7 +135,7 @@ export class AssociationSet {
     const { host, address } = configuration
     checkAssociationOptions(configuration.options)
     if (this.sources.has(host)) return [refused(host, "duplicate-host")]
-    if (address !== undefined && this.find(address) !== undefined) return [refused(host, "duplicate-address")]
+    if (address !== undefined && this.isAsked(address, configuration)) return [refused(host, "duplicate-address")]
     const source = new Source(configuration, now.monotonic)
     const mobilised = address === undefined ? [] : [this.mobiliseMember(now, source, address)]
     this.sources.set(host, source)
@@ -194,7 +206,7 @@ export class AssociationSet {
     const unused = addresses.filter(
       (address, index) =>
         addresses.indexOf(address) === index &&
-        this.find(address) === undefined &&
+        !this.isAsked(address, source.configuration) &&
         !source.isAvoided(address, now.monotonic)
     )
     const actions: SetAction[] = [...this.replaceDoomed(now, source, unused), ...this.fill(now, source, unused)]
@@ -250,7 +262,7 @@ export class AssociationSet {
     const member = this.members.get(id)
     if (member === undefined) return []
     const given = endpoint === undefined ? [] : this.giveWay(endpoint.address)
-    const holder = endpoint === undefined ? id : (this.find(endpoint.address) ?? id)
+    const holder = endpoint === undefined ? id : (this.find(endpoint.address, endpoint.port) ?? id)
     if (holder !== id) return [refused(endpoint?.address ?? "", "duplicate-address")]
     return [...given, ...this.absorb(now, member, member.association.keysExchanged(now, nts, endpoint))]
   }

@@ -9,11 +9,13 @@ import type { AssociationOptions, Endpoint } from "./association-options.ts"
 export interface SourceConfiguration {
   /** `passive` and `broadcast` are no line's: a peer that came by itself, a server that tells many. */
   readonly kind: "server" | "pool" | "peer" | "passive" | "broadcast"
-  /** As configured: a name or a numeric address. Names a line in every later call. */
+  /** Names a line in every later call, and no other: a name or a numeric address as configured, with a port where that tells lines apart. */
   readonly host: string
   /** The host, where it is numeric and needs no look-up. */
   readonly address: string | undefined
   readonly port: number
+  /** What tells the server from others at its address, where that is not {@link port}: that of its key exchange. */
+  readonly askedPort?: number
   readonly options: AssociationOptions
   /** Makes one for each association: NTS and Autokey have a state of their own. */
   readonly authentication: (endpoint: Endpoint) => AssociationAuthentication
@@ -104,3 +106,6 @@ export class Source {
     return (this.avoided.get(address) ?? -Infinity) > now
   }
 }
+
+/** The port that tells a line's server from others at its address. */
+export const askedPort = ({ askedPort: asked, port }: SourceConfiguration): number => asked ?? port

@@ -66,6 +66,34 @@ const run = (
 const all = (): boolean => true
 const none = (): boolean => false
 
+describe("two servers at one address", () => {
+  it("are told apart by their ports, of their key exchange where they have one", () => {
+    const set = newSet()
+    const on = (host: string, change: Partial<SourceConfiguration>) =>
+      short(set.configure(moment(5), line("server", host, { address: "192.0.2.1", ...change })))
+    expect(on("192.0.2.1:1123", { port: 1123 })).toEqual(["+192.0.2.1"])
+    expect(on("192.0.2.1:1124", { port: 1124 })).toEqual(["+192.0.2.1"])
+    expect(on("192.0.2.1:4461", { askedPort: 4461 })).toEqual(["+192.0.2.1"])
+    expect(on("ntp.example:1123", { port: 1123 })).toEqual(["!duplicate-address"])
+    expect([set.find("192.0.2.1"), set.find("192.0.2.1", 1124), set.find("192.0.2.1", 9)]).toEqual([1, 2, undefined])
+    expect(short(set.unpeer("192.0.2.1:1123"))).toEqual(["-192.0.2.1 unpeered"])
+    expect(set.find("192.0.2.1", 1124)).toBe(2)
+  })
+
+  it("may be two names of it", () => {
+    const set = newSet()
+    for (const [host, port] of [
+      ["a", 123],
+      ["b", 1123],
+      ["c", 123]
+    ] as const)
+      set.configure(moment(5), line("server", host, { port }))
+    expect(short(set.resolved(moment(5), "a", ["192.0.2.1"]))).toEqual(["+192.0.2.1"])
+    expect(short(set.resolved(moment(5), "b", ["192.0.2.1"]))).toEqual(["+192.0.2.1"])
+    expect(short(set.resolved(moment(5), "c", ["192.0.2.1"]))).toEqual(["!duplicate-address"])
+  })
+})
+
 describe("a server", () => {
   it("given by address is asked at once, without DNS", () => {
     const set = newSet()

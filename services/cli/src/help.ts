@@ -1,4 +1,5 @@
 /** `meridian help [COMMAND]`: what there is, and where to read on. */
+import { nearestWord } from "@meridian/config/nearest"
 import {
   clusterDrainCommand,
   clusterInitCommand,
@@ -81,7 +82,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian config reference       every directive: syntax, default, meaning
   meridian log [--follow]         the events of the node's log
   meridian keys list              the keys in use; also rotate, revoke GENERATION, export
-  meridian cluster status         the nodes and who leads; also init, rekey FILE, drain NODE, undrain NODE
+  meridian cluster status         the nodes and who leads; also init, rekey, drain, undrain
   meridian explain --at TIME      what was true at a moment, and the events that say so
   meridian signd [FLAGS]          signs for Windows clients, in place of Samba's ntp_signd
   meridian exabgp SOCKET          run by ExaBGP: announces and withdraws the node's routes
@@ -92,10 +93,21 @@ Exit codes: 0 done, 1 it could not be done, 2 the command line or the configurat
 3 (query, status, config check) there is an answer, and it is not good.
 `
 
+/** @returns the exit code: 2 for a command that there is not */
 export const overview = (args: readonly string[]): number => {
-  const [command = "", verb = ""] = args
-  const found = Object.entries(topics).filter(([name]) => name === (verb === "" ? command : `${command} ${verb}`))
-  const verbs = found.length > 0 ? found : Object.entries(topics).filter(([name]) => name.startsWith(`${command} `))
-  process.stdout.write(verbs.length === 0 ? text : verbs.map(([, topic]) => renderHelp(topic)).join("\n"))
+  if (args.length === 0) {
+    process.stdout.write(text)
+    return 0
+  }
+  const asked = args.join(" ")
+  const names = Object.keys(topics)
+  const found = names.includes(asked) ? [asked] : names.filter((name) => name.startsWith(`${asked} `))
+  if (found.length === 0) {
+    const near = nearestWord(asked, [...names, ...names.map((name) => name.split(" ")[0]!)])
+    const hint = near === undefined ? "`meridian help` lists the commands" : `did you mean \`meridian help ${near}\`?`
+    process.stderr.write(`meridian help: no command ${JSON.stringify(asked)}; ${hint}\n`)
+    return 2
+  }
+  process.stdout.write(found.map((name) => renderHelp(topics[name]!)).join("\n"))
   return 0
 }

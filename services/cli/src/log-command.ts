@@ -2,7 +2,7 @@
 import { logCommand } from "@meridian/config/cluster-command-lines"
 import { askForLines, stateDirectoryOf } from "./coordinator-client.ts"
 import { runOperatorCommand } from "./operator-command.ts"
-import { type Colour, paint, printable, shortTime } from "./text-table.ts"
+import { type Colour, paint, printable, shortTime, wrapped } from "./text-table.ts"
 
 export const runLog = (programRoot: string, args: readonly string[]): Promise<number> =>
   runOperatorCommand(logCommand, args, async ({ values: { from, subject, follow, state, json } }) => {
@@ -13,7 +13,7 @@ export const runLog = (programRoot: string, args: readonly string[]): Promise<nu
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(0))
     }
     for await (const line of askForLines(stateDirectoryOf(programRoot, state), `/log?${query.toString()}`)) {
-      const text = json ? JSON.stringify(line) : describeLine(line as LogLine)
+      const text = json ? JSON.stringify(line) : describeLine(line as LogLine, undefined, process.stdout.isTTY === true)
       if (!process.stdout.write(`${text}\n`)) await new Promise((drained) => process.stdout.once("drain", drained))
     }
   })
@@ -39,18 +39,24 @@ interface LogLine {
   readonly dropped?: { readonly subject: string; readonly events: number; readonly firstSeq: number }
 }
 
+const INDENT = " ".repeat(9)
 const SEQ_WIDTH = 7
 const SUBJECT_WIDTH = 18
 const TYPE_WIDTH = 27
 
-/** A line of the log for people. One of a kind that this release does not know is shown as it is. */
-export const describeLine = (line: LogLine, colours?: boolean): string => {
+/**
+ * A line of the log for people. One of a kind that this release does not know is shown as it is.
+ * @param narrow breaks what is wider than a window; otherwise an event is a line, for grep
+ */
+export const describeLine = (line: LogLine, colours?: boolean, narrow = false): string => {
   const { seq, event, quarantined, unread, dropped } = line
   if (event !== undefined) {
     const { type, time, node, author, subject, version, data } = event
     const place = `${subject} ${version}`.padEnd(SUBJECT_WIDTH)
     const head = `${String(seq).padStart(SEQ_WIDTH)}  ${shortTime(time)}  ${place}`
-    return `${printable(head)}  ${paint(printable(type.padEnd(TYPE_WIDTH)), colourOf(type), colours)} ${printable(`${node}${author === undefined ? "" : ` (by ${author})`}: ${describeData(data)}`)}`
+    const name = paint(printable(narrow ? type : type.padEnd(TYPE_WIDTH)), colourOf(type), colours)
+    const said = printable(`${node}${author === undefined ? "" : ` (by ${author})`}: ${describeData(data)}`)
+    return `${printable(head)}  ${name}${narrow ? `\n${wrapped(`${INDENT}${said}`, `${INDENT}  `)}` : ` ${said}`}`
   }
   if (quarantined !== undefined) {
     const { seq: place, subject, reason, detail } = quarantined

@@ -8,7 +8,9 @@ import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { formatSourceDetail } from "./source-details.ts"
 import { NodeUnreachable } from "./status.ts"
+import { WIDTH, wrapped } from "./text-table.ts"
 
+const NTP_PORT = 123
 const PATIENCE_MS = 5_000
 /** Of what the node has to do first. */
 const LONG_PATIENCE_MS = 60_000
@@ -64,11 +66,12 @@ export const stateDirectoryOf = (state: string | undefined, programRoot: string)
 /** Seconds for people, in the unit that fits, with a sign where asked. */
 export const shortSeconds = (seconds: number, signed = false): string => {
   const size = Math.abs(seconds)
-  const sign = seconds < 0 ? "-" : signed ? "+" : ""
+  const sign = seconds < 0 && size >= 5e-12 ? "-" : signed ? "+" : ""
   if (size >= 9_999.5) return `${sign}${Math.round(size / 86_400)}d`
   const [value, unit] =
     size >= 1 ? [size, "s"] : size >= 1e-3 ? [size * 1e3, "ms"] : size >= 1e-6 ? [size * 1e6, "us"] : [size * 1e9, "ns"]
-  return `${sign}${value >= 100 ? Math.round(value) : value.toPrecision(3)}${unit}`
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
+  return `${sign}${value.toFixed(digits)}${unit}`
 }
 
 /** Whole seconds, minutes, hours or days since something. */
@@ -116,8 +119,77 @@ const LEGEND = [
   "last: seconds since its last answer"
 ]
 
+/** A source's address, with its port where that is not NTP's own. */
+const placeOf = ({ address, port, mode }: SourceReport): string =>
+  mode === "clock" || port === NTP_PORT
+    ? address
+    : address.includes(":")
+      ? `[${address}]:${port}`
+      : `${address}:${port}`
+
+const figuresOf = (source: SourceReport): readonly string[] => [
+  String(source.stratum),
+  String(source.poll),
+  source.reach,
+  age(source.lastReply),
+  source.offset === null ? "-" : shortSeconds(source.offset, true),
+  source.rootDistance === null ? "-" : shortSeconds(source.rootDistance),
+  source.jitter === null ? "-" : shortSeconds(source.jitter)
+]
+
+const markOf = ({ mode, verdict }: SourceReport): string => `${modes[mode]}${marks[verdict] ?? "?"}`
+
+/** Columns side by side, those of the numbers in `left` with their text to the left. */
+const inColumns = (rows: readonly (readonly string[])[], left: readonly number[]): readonly string[] => {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        left.includes(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
+      )
+      .join("  ")
+      .trimEnd()
+  )
+}
+
+/** A line a source. */
+const wideTable = (sources: readonly SourceReport[]): readonly string[] =>
+  inColumns(
+    [
+      ["MS", "source", "stratum", "poll", "reach", "last", "offset", "+/-", "jitter", "auth", "verdict"],
+      ...sources.map((source) => [
+        markOf(source),
+        source.name === null || source.name === source.address
+          ? placeOf(source)
+          : `${placeOf(source)} (${source.name})`,
+        ...figuresOf(source),
+        authentications(source),
+        `${source.verdict}: ${source.reason}`
+      ])
+    ],
+    [0, 1, 9, 10]
+  )
+
+/** Where a line a source is too wide: its figures, and below them the words about it. */
+const tallTable = (sources: readonly SourceReport[]): readonly string[] => {
+  const [head = "", ...figures] = inColumns(
+    [
+      ["MS", "source", "st", "poll", "reach", "last", "offset", "+/-", "jitter"],
+      ...sources.map((source) => [markOf(source), placeOf(source), ...figuresOf(source)])
+    ],
+    [0, 1]
+  )
+  const words = sources.map((source) => {
+    const name = source.name === null || source.name === source.address ? [] : [source.name]
+    const how = authentications(source)
+    const about = [...name, ...(how === "-" ? [] : [how]), `${source.verdict}: ${source.reason}`]
+    return wrapped(`    ${about.join(", ")}`, "      ")
+  })
+  return [head, ...figures.map((line, index) => `${line}\n${words[index]}`)]
+}
+
 /**
- * The sources as a table with its legend.
+ * The sources as a table with its legend, at most {@link WIDTH} columns wide.
  * @param unresolved names whose addresses are not known yet, each with why
  */
 export const formatSources = (
@@ -125,34 +197,15 @@ export const formatSources = (
   coloured: boolean,
   unresolved: readonly string[] = []
 ): string => {
-  const head = ["MS", "source", "stratum", "poll", "reach", "last", "offset", "+/-", "jitter", "auth", "verdict"]
-  const rows = sources.map((source) => [
-    `${modes[source.mode]}${marks[source.verdict] ?? "?"}`,
-    source.name === null || source.name === source.address ? source.address : `${source.address} (${source.name})`,
-    String(source.stratum),
-    String(source.poll),
-    source.reach,
-    age(source.lastReply),
-    source.offset === null ? "-" : shortSeconds(source.offset, true),
-    source.rootDistance === null ? "-" : shortSeconds(source.rootDistance),
-    source.jitter === null ? "-" : shortSeconds(source.jitter),
-    authentications(source),
-    `${source.verdict}: ${source.reason}`
-  ])
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
-  const left = new Set([0, 1, 9, 10])
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => (left.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join("  ")
-      .trimEnd()
-  const painted = rows.map((row) => {
-    const colour = coloured ? colours[row[0]?.[1] ?? ""] : undefined
-    return colour === undefined ? line(row) : `${colour}${line(row)}${PLAIN}`
+  const wide = wideTable(sources)
+  const [head = "", ...rows] = wide.every(({ length }) => length <= WIDTH) ? wide : tallTable(sources)
+  const painted = rows.map((row, index) => {
+    const colour = coloured ? colours[markOf(sources[index]!)[1] ?? ""] : undefined
+    return colour === undefined ? row : `${colour}${row}${PLAIN}`
   })
-  const awaited = unresolved.map((name) => `   waiting for the address of ${name}`)
+  const awaited = unresolved.map((name) => wrapped(`   waiting for the address of ${name}`))
   const none = rows.length + awaited.length === 0 ? ["no sources are configured"] : []
-  return `${[...LEGEND, line(head), ...painted, ...awaited, ...none].join("\n")}\n`
+  return `${[...LEGEND, head, ...painted, ...awaited, ...none].join("\n")}\n`
 }
 
 export const runSources = async (programRoot: string, args: readonly string[]): Promise<number> => {

@@ -55,12 +55,19 @@ export const WIDTH = 100
  * What follows is indented.
  */
 export const wrapped = (line: string, indent = "    "): string => {
-  const [first = "", ...pieces] = line.split(line.trim().includes("  ") ? /(?= {2}\S)/ : /(?= \S)/)
-  const lines = [first]
+  const lead = /^ */.exec(line)![0]
+  const [first = "", ...pieces] = line.trimStart().split(line.trim().includes("  ") ? /(?= {2}\S)/ : /(?= \S)/)
+  const lines = [`${lead}${first}`]
   for (const piece of pieces) {
     const last = lines.at(-1)!
     if (last.length + piece.length <= WIDTH) lines[lines.length - 1] = `${last}${piece}`
-    else lines.push(`${indent}${piece.trimStart()}`)
+    else for (const part of chopped(piece.trimStart(), WIDTH - indent.length)) lines.push(`${indent}${part}`)
   }
   return lines.join("\n")
 }
+
+/** A word that is longer than a line, in parts. */
+const chopped = (word: string, most: number): readonly string[] =>
+  Array.from({ length: Math.max(1, Math.ceil(word.length / most)) }, (_, part) =>
+    word.slice(part * most, (part + 1) * most)
+  )

@@ -61,6 +61,23 @@ describe("a long line", () => {
   })
 })
 
+describe("help", () => {
+  it("is about one command, and says so where there is none of that name", async () => {
+    expect(await meridian(["help", "keys", "list"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Usage: meridian keys list .*\n[^]*$/) as string
+    })
+    expect((await meridian(["help", "keys", "list"])).stdout).not.toContain("keys rotate")
+    expect((await meridian(["help", "cluster"])).stdout).toContain("Usage: meridian cluster drain")
+    expect(await meridian(["help", "nosuch"])).toMatchObject({ code: 2, stdout: "" })
+    expect((await meridian(["help", "statsu"])).stderr).toBe(
+      'meridian help: no command "statsu"; did you mean `meridian help status`?\n'
+    )
+    const { stdout } = await meridian(["help"])
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(100)
+  })
+})
+
 describe("query and status", () => {
   let node: RunningNode
   let waiting: RunningNode

@@ -65,7 +65,9 @@ describe("asking", () => {
     const { code, stdout } = await run(...args)
     expect(code).toBe(0)
     expect(stdout).toBe("  recorded   in           event\n  Something  keys.nts 12  e.9\n")
-    expect(asked.map((it) => ({ ...it, body: JSON.parse(it.body) as unknown }))).toEqual([{ method, url, body }])
+    expect(asked.map((it) => ({ ...it, body: JSON.parse(it.body) as unknown }))).toEqual([
+      { method, url, body: { ...body, author: expect.stringMatching(/^meridian \S/) as string } }
+    ])
   })
 
   it("says so where nothing was to do, and hands JSON on for machines", async () => {
@@ -187,6 +189,16 @@ describe("the log", () => {
     const { code, stderr } = await run("log", "--json")
     expect(code).toBe(1)
     expect(stderr).toContain("in the middle of its answer")
+  })
+
+  it("are a line each for grep, and fit a hundred columns of a terminal", () => {
+    const measurements = Array.from({ length: 4 }, () => ({ source: "192.0.2.1", offset: -0.000123456, delay: 0.0123 }))
+    const wide = { ...event, event: { ...event.event, data: { reason: "the best of the survivors", measurements } } }
+    expect(describeLine(wide, false)).not.toContain("\n")
+    const lines = describeLine(wide, false, true).split("\n")
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(100)
+    const flat = (text: string): string => text.replaceAll(/\s/g, "")
+    expect(flat(lines.join(""))).toBe(flat(describeLine(wide, false)))
   })
 
   it("cannot steer the terminal", () => {

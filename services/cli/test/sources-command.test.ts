@@ -83,20 +83,46 @@ const tracking = (change: Partial<TrackingReport> = {}): TrackingReport => ({
 
 describe("the table of sources", () => {
   it("has a mark, the figures and the reason of each, in columns", () => {
-    const lines = formatSources([source(), silent, liar], false).trimEnd().split("\n")
-    expect(lines).toHaveLength(8)
-    const [first, second, third] = lines.slice(5)
+    const short = { name: null, reason: "the best" }
+    const lines = formatSources([source(short), { ...silent, reason: "no answer" }], false)
+      .trimEnd()
+      .split("\n")
+    expect(lines).toHaveLength(7)
+    const [first, second] = lines.slice(5)
     expect(first).toMatch(
-      /^\^\* {2}192\.0\.2\.1 \(ntp\.example\) +2 +6 +377 +34 +-12\.5us +2\.51ms +4\.00us +nts 8 +system-peer: /
+      /^\^\* {2}192\.0\.2\.1 +2 +6 +377 +34 +-12\.5us +2\.51ms +4\.00us +nts 8 +system-peer: the best$/
     )
     expect(second).toMatch(/^\^\? {2}2001:db8::2 +16 +6 +000 +- +- +- +- +- +unreachable: no answer/)
-    expect(third).toMatch(/^\^x {2}192\.0\.2\.3 +2 .* \+5\.00s .* key 7 +falseticker: 5\.000 s/)
     const column = lines[4]!.indexOf("verdict")
-    expect([first, second, third].map((line) => line!.indexOf(": ") > column)).toEqual([true, true, true])
+    expect([first, second].map((line) => line!.indexOf(": ") > column)).toEqual([true, true])
+  })
+
+  it("has the words about each on a line of their own where one line is too wide", () => {
+    const lines = formatSources([source(), silent, liar], false).trimEnd().split("\n")
+    expect(lines[5]).toMatch(/^\^\* {2}192\.0\.2\.1 +2 +6 +377 +34 +-12\.5us +2\.51ms +4\.00us$/)
+    expect(lines[6]).toMatch(/^ {4}ntp\.example, nts 8, system-peer: stratum 2/)
+    expect(lines[8]).toMatch(/^ {4}unreachable: no answer/)
+    expect(lines[9]).toMatch(/^\^x {2}192\.0\.2\.3 +2 .* \+5\.00s/)
+    expect(lines[10]).toMatch(/^ {4}key 7, falseticker: 5\.000 s/)
+  })
+
+  it("shows the port that is not NTP's own, and fits a hundred columns whatever it shows", () => {
+    const far = source({
+      address: "2001:db8:1111:2222:3333:4444:5555:6666",
+      port: 11_123,
+      name: "a-long-name.of-a-server.example.org",
+      offset: -0.001_234_5,
+      reason: `${"one word after the other ".repeat(9)}ends`
+    })
+    const text = formatSources([far, source({ port: 1_124, name: null })], false)
+    expect(text).toContain("^*  [2001:db8:1111:2222:3333:4444:5555:6666]:11123  ")
+    expect(text).toContain("^*  192.0.2.1:1124  ")
+    for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(100)
   })
 
   it("marks a peer that came by itself", () => {
-    const came = source({ mode: "passive", name: null, authentication: { kind: "symmetric", key: 5 } })
+    const authentication = { kind: "symmetric", key: 5 } as const
+    const came = source({ mode: "passive", name: null, reason: "the best", authentication })
     expect(formatSources([came], false)).toMatch(/^<\* {2}192\.0\.2\.1 .* key 5 /m)
   })
 
@@ -170,7 +196,10 @@ describe("seconds for people", () => {
     [-2.5e-3, "-2.50ms"],
     [0.25, "250ms"],
     [5, "5.00s"],
-    [864_000, "10d"]
+    [864_000, "10d"],
+    [2.54e-21, "0.00ns"],
+    [-2.54e-21, "0.00ns"],
+    [-1.5e-10, "-0.15ns"]
   ])("%d is %s", (seconds, text) => expect(shortSeconds(seconds)).toBe(text))
 })
 
@@ -206,7 +235,7 @@ describe("the commands", () => {
   it("ask the node and print for people or machines", async () => {
     expect(await run(runSources, ["--state", folder])).toMatchObject({
       code: 0,
-      said: expect.stringContaining("192.0.2.1 (ntp.example)")
+      said: expect.stringContaining("ntp.example, nts 8, system-peer")
     })
     const sources = await run(runSources, ["--state", folder, "--json"])
     expect(JSON.parse(sources.said)).toEqual([source()])

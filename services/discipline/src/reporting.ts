@@ -79,13 +79,13 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
 
 /** The measurements behind a decision, for the event log. */
 export const measurementsOf = (upstreams: Upstreams, keeper: ClockKeeper, now: Reading): readonly Measurement[] =>
-  upstreams.all.flatMap(({ id, endpoint, tracked, sample }) => {
+  upstreams.all.flatMap(({ id, tracked, sample }) => {
     const view = tracked.view(now.monotonic, 2 ** upstreams.poll(id))
     const { delay, dispersion, jitter } = view
     const offset = view.offset - keeper.added(now.monotonic)
     if (sample === undefined || ![offset, delay, dispersion, jitter].every(Number.isFinite)) return []
     const reach = upstreams.reach(id)
-    return [{ source: endpoint.address, stratum: sample.stratum, reach, offset, delay, dispersion, jitter }]
+    return [{ source: tracked.configuration.id, stratum: sample.stratum, reach, offset, delay, dispersion, jitter }]
   })
 
 const stateOf = ({ isLocal, discipline }: ClockKeeper): ClockState => (isLocal ? "local" : discipline.state)

@@ -158,7 +158,7 @@ export class DisciplineService {
         measured: (upstream, sample) => this.measured(upstream, sample),
         lost: () => void this.decide(),
         reachabilityChanged: (upstream, reachable, reach) =>
-          this.announcements.reachability(upstream.endpoint.address, reachable, reach),
+          this.announcements.reachability(upstream.tracked.configuration.id, reachable, reach),
         passiveChanged: ({ address }, key, taken, reason) =>
           this.announcements.passivePeer(address, key, taken, reason),
         warn
@@ -312,7 +312,7 @@ export class DisciplineService {
   }
 
   private referenceIdOf(source: string): number {
-    return this.clocks.referenceId(source) ?? referenceIdOfAddress(source)
+    return this.clocks.referenceId(source) ?? referenceIdOfAddress(this.upstreams.addressOf(source) ?? source)
   }
 
   private standing(): Standing {

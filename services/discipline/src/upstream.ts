@@ -100,6 +100,7 @@ const screenOf = (screen: UpstreamConfiguration["screen"] | undefined): ScreenOp
 /**
  * @param precision of our clock, seconds
  * @param frequency undefined when nothing is known
+ * @param id its name in the selection, its address unless another source has that
  * @param configuration of its line; undefined where none names it
  */
 export const trackedAt = (
@@ -107,12 +108,13 @@ export const trackedAt = (
   options: AssociationOptions,
   precision: number,
   frequency: KnownFrequency | undefined,
-  configuration: UpstreamConfiguration | undefined
+  configuration: UpstreamConfiguration | undefined,
+  id: string = endpoint.address
 ): TrackedSource => {
   const { prefer, noselect, alwaysTrue, minpoll, maxpoll } = options
   return new TrackedSource(
     {
-      id: endpoint.address,
+      id,
       prefer,
       noselect,
       alwaysTrue,

@@ -4,6 +4,7 @@
  */
 import { isScreenedLate } from "@meridian/algorithms/sample-screen"
 import { randomFillSync } from "node:crypto"
+import { isIPv6 } from "node:net"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
 import type { SymmetricMacs } from "@meridian/auth/mac"
 import type {
@@ -99,7 +100,7 @@ export class Upstreams {
   private readonly ranksOrphans: boolean
   private readonly keys: KeyExchanges | undefined
   private readonly byId = new Map<number, Upstream>()
-  /** Hosts that are being looked up, with what went wrong the last time. */
+  /** Lines whose hosts are being looked up, with what went wrong the last time. */
   private readonly unresolved = new Map<string, string>()
   private timer: NodeJS.Timeout | undefined
   private readonly nts = new NtsCounts()
@@ -107,7 +108,7 @@ export class Upstreams {
   constructor(configuration: DisciplineConfiguration, surroundings: UpstreamSurroundings, listener: UpstreamListener) {
     this.surroundings = surroundings
     this.listener = listener
-    this.configured = byHost(configuration.sources)
+    this.configured = byLine(configuration.sources)
     this.lines = configuration.sources
     const maxclock = configuration.tos.maxclock ?? defaultSetOptions.maxclock
     this.set = new AssociationSet(
@@ -189,16 +190,16 @@ export class Upstreams {
   /** Other lines: what is in both goes on as it is, what is not any more ends, what is new or said otherwise begins. */
   useLines(lines: readonly UpstreamConfiguration[]): void {
     const before = this.configured
-    const after = byHost(lines)
-    const isSame = (host: string): boolean => JSON.stringify(before.get(host)) === JSON.stringify(after.get(host))
+    const after = byLine(lines)
+    const isSame = (line: string): boolean => JSON.stringify(before.get(line)) === JSON.stringify(after.get(line))
     this.lines = lines
     this.configured = after
-    for (const host of before.keys()) {
-      if (isSame(host)) continue
-      this.unresolved.delete(host)
-      this.act(this.set.unpeer(host))
+    for (const line of before.keys()) {
+      if (isSame(line)) continue
+      this.unresolved.delete(line)
+      this.act(this.set.unpeer(line))
     }
-    for (const [host, source] of after) if (!isSame(host)) this.begin(source)
+    for (const [line, source] of after) if (!isSame(line)) this.begin(source)
   }
 
   private begin(source: UpstreamConfiguration): void {
@@ -214,7 +215,17 @@ export class Upstreams {
     }
     const address = numericAddress(host)
     const options = optionsOf(source)
-    this.act(this.set.configure(this.moment(), { kind: source.kind, host, address, port, options, authentication }))
+    this.act(
+      this.set.configure(this.moment(), {
+        kind: source.kind,
+        host: lineName(source),
+        address,
+        port,
+        askedPort: askedPortOf(source),
+        options,
+        authentication
+      })
+    )
   }
 
   get all(): readonly Upstream[] {
@@ -256,9 +267,14 @@ export class Upstreams {
   }
 
   /** Asks a source at once: what kept it from being asked is there. */
-  askNow({ address }: Endpoint): void {
-    const id = this.set.find(address)
+  askNow({ address, port }: Endpoint): void {
+    const id = this.set.find(address, port)
     if (id !== undefined) this.act(this.set.askNow(this.moment(), id))
+  }
+
+  /** The address of a source by its name in the selection. */
+  addressOf(name: string): string | undefined {
+    return this.all.find(({ tracked }) => tracked.configuration.id === name)?.endpoint.address
   }
 
   /** What Autokey says of a source; undefined where it is not asked so. */
@@ -268,7 +284,9 @@ export class Upstreams {
 
   /** Names whose addresses are not known yet, each with why, as far as that is known. */
   get unresolvedNames(): readonly string[] {
-    return [...this.unresolved].map(([host, why]) => `${host}${why === "" ? "" : `: ${why}`}`)
+    return [...this.unresolved].map(
+      ([line, why]) => `${this.configured.get(line)?.host ?? line}${why === "" ? "" : `: ${why}`}`
+    )
   }
 
   /** What keeps names and keys away, one sentence each. */
@@ -371,16 +389,23 @@ export class Upstreams {
   }
 
   private mobilised(mobilised: Mobilised): void {
-    const { id, host, endpoint, options } = mobilised
+    const { id, host: line, endpoint, options } = mobilised
     if (options.mode === "passive") this.passive.mobilised(mobilised)
     const { precision, frequency } = this.surroundings
-    const configuration = host === undefined ? undefined : this.configured.get(host)
+    const configuration = line === undefined ? undefined : this.configured.get(line)
+    const host = configuration?.host ?? line
     const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? this.tellers?.keyId ?? null
-    const tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration)
+    const tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration, this.nameFor(endpoint))
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
     void this.findLocalAddress(upstream)
     if (this.ranksOrphans) void this.findOwnAddress(upstream)
+  }
+
+  /** A source's address names it, with its port where another source has that address. */
+  private nameFor({ address, port }: Endpoint): string {
+    const isTaken = this.all.some(({ tracked }) => tracked.configuration.id === address)
+    return isTaken ? `${bracketed(address)}:${port}` : address
   }
 
   private async findOwnAddress(upstream: Upstream): Promise<void> {
@@ -482,7 +507,14 @@ export class Upstreams {
     if (endpoint === undefined || endpoint === upstream.endpoint) return
     const { precision, frequency } = this.surroundings
     if (endpoint.address !== upstream.endpoint.address)
-      upstream.tracked = trackedAt(endpoint, upstream.options, 2 ** precision, frequency, upstream.configuration)
+      upstream.tracked = trackedAt(
+        endpoint,
+        upstream.options,
+        2 ** precision,
+        frequency,
+        upstream.configuration,
+        this.nameFor(endpoint)
+      )
     upstream.endpoint = endpoint
   }
 
@@ -492,26 +524,41 @@ export class Upstreams {
     this.keys?.need({ id, host, family, endpoint: mobilisedAt, nts })
   }
 
-  private async resolve(host: string): Promise<void> {
-    if (!this.unresolved.has(host)) this.unresolved.set(host, "")
+  private async resolve(line: string): Promise<void> {
+    const { host = line, family = null } = this.configured.get(line) ?? {}
+    if (!this.unresolved.has(line)) this.unresolved.set(line, "")
     try {
       const found = await (this.surroundings.resolve ?? resolveHost)(host)
-      const addresses = ofFamily(found, this.configured.get(host)?.family ?? null)
-      this.unresolved.delete(host)
-      this.act(this.set.resolved(this.moment(), host, addresses))
+      this.unresolved.delete(line)
+      this.act(this.set.resolved(this.moment(), line, ofFamily(found, family)))
     } catch (error) {
       const why = resolutionProblem(error)
-      if (this.unresolved.get(host) !== why)
+      if (this.unresolved.get(line) !== why)
         this.listener.warn(`${host} cannot be looked up: ${why}; it is tried again`)
-      this.unresolved.set(host, why)
-      this.act(this.set.resolutionFailed(this.moment(), host))
+      this.unresolved.set(line, why)
+      this.act(this.set.resolutionFailed(this.moment(), line))
     }
   }
 }
 
-/** Of two lines about one host the first counts; the second is refused, and said to be, when it begins. */
-const byHost = (lines: readonly UpstreamConfiguration[]): ReadonlyMap<string, UpstreamConfiguration> =>
-  new Map(lines.toReversed().map((source) => [source.host, source]))
+/** NTP's own port, and that of NTS key exchange: whoever names neither means the one server of a host. */
+const [NTP_PORT, NTS_KE_PORT] = [123, 4460]
+
+/** The port that tells a line's server from others of its host; the key exchange's where there is one, for who gives keys says where time is. */
+const askedPortOf = ({ port, nts }: UpstreamConfiguration): number =>
+  nts === null || nts.port === NTS_KE_PORT ? port : nts.port
+
+/** The host, with its port where that is not NTP's own. */
+const lineName = (source: UpstreamConfiguration): string => {
+  const asked = askedPortOf(source)
+  return asked === NTP_PORT ? source.host : `${bracketed(source.host)}:${asked}`
+}
+
+const bracketed = (host: string): string => (isIPv6(host) ? `[${host}]` : host)
+
+/** Of two lines about one server the first counts; the second is refused, and said to be, when it begins. */
+const byLine = (lines: readonly UpstreamConfiguration[]): ReadonlyMap<string, UpstreamConfiguration> =>
+  new Map(lines.toReversed().map((source) => [lineName(source), source]))
 
 const refusals = {
   "duplicate-host": "is configured twice; the first line counts",

@@ -98,6 +98,24 @@ describe("a source", () => {
     expect(warnings).toEqual(["four.test cannot be looked up: it has no IPv6 address; it is tried again"])
   })
 
+  it("is a port as well as an address: two servers of one host are asked, judged and named apart", async () => {
+    const [right, wrong] = [await server("127.0.4.12"), await server("127.0.4.12", 5)]
+    const sources = [upstream("127.0.4.12", right.port), upstream("twice.test", wrong.port, { noselect: true })]
+    const { until, warnings } = start(folderOf(), { sources }, { resolve: () => Promise.resolve(["127.0.4.12"]) })
+    const report = await until(
+      ({ sources: all, tracking }) =>
+        tracking.state === "synchronised" && all.some(({ verdict }) => verdict === "noselect")
+    )
+    expect(report.sources).toMatchObject([
+      { address: "127.0.4.12", port: right.port, name: "127.0.4.12", verdict: "system-peer" },
+      { address: "127.0.4.12", port: wrong.port, name: "twice.test", verdict: "noselect" }
+    ])
+    expect(report.sources[0]?.offset).toBeCloseTo(0, 2)
+    expect(report.sources[1]?.offset).toBeCloseTo(5, 2)
+    expect(report.tracking.systemPeer).toBe("127.0.4.12")
+    expect(warnings).toEqual([])
+  })
+
   it("under `bias` is believed by so much more", async () => {
     const { port } = await server("127.0.4.2", -0.25)
     const { until } = start(folderOf(), { sources: [upstream("127.0.4.2", port, { bias: 0.375 })] })
@@ -118,11 +136,11 @@ describe("a source", () => {
 
   it("that two lines name is asked as the first of them says, and the other is named", async () => {
     const { port } = await server("127.0.4.3")
-    const sources = [upstream("127.0.4.3", port), upstream("127.0.4.3", 1, { noselect: true })]
+    const sources = [upstream("127.0.4.3", port), upstream("127.0.4.3", port, { noselect: true })]
     const { until, warnings } = start(folderOf(), { sources })
     const report = await until(({ tracking }) => tracking.state === "synchronised")
     expect(report.sources).toMatchObject([{ port, verdict: "system-peer" }])
-    expect(warnings).toEqual(["127.0.4.3: is configured twice; the first line counts"])
+    expect(warnings).toEqual([`127.0.4.3:${port}: is configured twice; the first line counts`])
   })
 })
 

@@ -31,7 +31,7 @@ import type { NodePlan } from "./node-plan.ts"
 import { type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { changesBetween, formatChange, runningLines } from "./reload.ts"
-import { hasIpv6 } from "./sockets.ts"
+import { formatListen, hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
 
 // Node would open its inspector on this signal, to whoever may connect to this machine.
@@ -245,7 +245,7 @@ const program = Effect.gen(function* () {
       ioReason: native.reason,
       localStratum: plan.discipline.localReference?.stratum,
       sources: [
-        ...plan.discipline.sources.map(({ host }) => host),
+        ...plan.discipline.sources.map(({ host, port }) => (port === NTP_PORT ? host : formatListen(host, port))),
         ...plan.discipline.referenceClocks.map(({ driver, unit }) => `${driver.toUpperCase()}(${unit})`)
       ],
       ipv6,
