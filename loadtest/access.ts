@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { generate, type Sample } from "./measure.ts"
 import { cpuTime } from "./process-figures.ts"
+import { isKeptWaiting, undisturbed } from "./repeats.ts"
 import {
   atMost,
   type BenchOptions,
@@ -54,7 +55,10 @@ const meridianWith = (label: string, options: StartOptions, lines: readonly stri
 /** A file of 100,000 lines takes its time to read. */
 const patiently: typeof answers = async (...where) => (await answers(...where)) || (await answers(...where))
 
-const load = async (server: RunningServer, seconds: number, core: number): Promise<Sample> => {
+const load = (server: RunningServer, seconds: number, core: number): Promise<Sample> =>
+  undisturbed(() => loadOnce(server, seconds, core), isKeptWaiting)
+
+const loadOnce = async (server: RunningServer, seconds: number, core: number): Promise<Sample> => {
   const pids = server.pids()
   const before = cpuTime(pids)
   const flags = ["--mode", "closed", "--seconds", String(seconds), "--addresses", String(ADDRESSES)]

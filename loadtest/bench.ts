@@ -20,6 +20,7 @@ import type { BenchOptions, BenchResult } from "./results.ts"
 import { leaveNothingBehind } from "./children.ts"
 import { allowedCores, coreLayout, machineFacts } from "./process-figures.ts"
 import { selfCheck } from "./self-check.ts"
+import { DelayedError, repeatsNote, takeRepeats } from "./repeats.ts"
 import { missing, type ServerName, serverNames } from "./servers.ts"
 import { table } from "./table.ts"
 import { xdp } from "./xdp.ts"
@@ -115,19 +116,37 @@ const main = async (): Promise<void> => {
     `figures: median (smallest–largest) of ${options.rounds} interleaved rounds; ratios are taken round by round\n`
   )
   const results: BenchResult[] = []
+  const failed: string[] = []
   for (const name of names) {
     const reason = name === "plain" || name === "event-log" ? undefined : missing("meridian")
     if (reason !== undefined) {
       console.log(`${name}: skipped, Meridian cannot be started: ${reason}\n`)
       continue
     }
-    const result = await BENCHES[name]?.(options)
+    const measured = await measure(name, options)
     endProgress()
-    if (result === undefined) continue
+    if (typeof measured === "string") {
+      failed.push(name)
+      console.log(`${name}: failed: ${measured}\n`)
+      continue
+    }
+    const result = { ...measured, notes: [...measured.notes, repeatsNote(takeRepeats())] }
     results.push(result)
     console.log(`${table(result)}\n`)
     if (values.json !== undefined)
       writeFileSync(values.json, `${JSON.stringify({ machine: facts, layout, results }, null, 2)}\n`)
+  }
+  if (failed.length > 0) process.exitCode = 1
+}
+
+/** A bench's result, or why there is none: neighbours that never rest end one bench and not the others. */
+const measure = async (name: string, options: BenchOptions): Promise<BenchResult | string> => {
+  try {
+    const bench = BENCHES[name]
+    return bench === undefined ? "there is no such bench" : await bench(options)
+  } catch (error) {
+    if (!(error instanceof DelayedError)) throw error
+    return `${error.message}; ${repeatsNote(takeRepeats())}, and others were disturbed each time: run it when the machine is quiet`
   }
 }
 

@@ -11,6 +11,7 @@ import {
 import { type Command, compiled, launchAndRead, removeFolder, temporaryFolder } from "./children.ts"
 import type { HandshakeReport } from "./handshakes.ts"
 import { cpuTime } from "./process-figures.ts"
+import { isKeptWaiting, undisturbed } from "./repeats.ts"
 import { atMost, type BenchOptions, type BenchResult, compared, figure, interleaved, withServers } from "./results.ts"
 import {
   isRoot,
@@ -35,6 +36,8 @@ interface Handshakes {
   readonly cpuMilliseconds: number
   readonly perSecond: number
   readonly busy: number
+  /** Share of the time that the server was ready to run but something else had its core. */
+  readonly disturbed: number
 }
 
 const NTPSEC = "usr/sbin/ntpd"
@@ -67,11 +70,13 @@ const handshakes = async (
   const inside: Command = { command: "nsenter", args: ["-n", "-t", root, client.command, ...client.args] }
   const before = cpuTime(server.pids())
   const report = JSON.parse(await launchAndRead(server.apart ? inside : client, [core])) as HandshakeReport
-  const used = cpuTime(server.pids()).used - before.used
+  const after = cpuTime(server.pids())
+  const used = after.used - before.used
   return {
     cpuMilliseconds: (used / report.handshakes) * 1000,
     perSecond: report.handshakes / report.seconds,
-    busy: used / report.seconds
+    busy: used / report.seconds,
+    disturbed: (after.waited - before.waited) / report.seconds
   }
 }
 
@@ -200,7 +205,7 @@ export const keyExchange = async (options: BenchOptions): Promise<BenchResult> =
       }
       const measured = await interleaved(servers, rounds, (server, round) => {
         progress(`nts-ke: round ${round + 1} of ${rounds}, ${server.label}`)
-        return handshakes(server, certificate, seconds, core)
+        return undisturbed(() => handshakes(server, certificate, seconds, core), isKeptWaiting)
       })
       const cpu = (server: RunningServer | undefined) =>
         [...measured].find(([each]) => each === server)?.[1].map((each) => each.cpuMilliseconds) ?? []

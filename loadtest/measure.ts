@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import { compiled, launchAndRead, removeFolder, temporaryFolder } from "./children.ts"
 import { cpuTime } from "./process-figures.ts"
+import { DelayedError, isKeptWaiting, undisturbed } from "./repeats.ts"
 import { readSample, type RequestPool } from "./request-pool.ts"
 import type { RunningServer } from "./servers.ts"
 
@@ -94,11 +95,8 @@ export interface Sample {
   readonly disturbed: number
 }
 
-/**
- * Puts one load on a server: plain requests, or those of a pool.
- * @throws Error when an answer was wrong, or none came: figures of a server that answers wrongly mean nothing.
- */
-export const sample = async (server: RunningServer, load: Load, core: number, pool?: RequestPool): Promise<Sample> => {
+/** As {@link sample}, once. */
+const sampleOnce = async (server: RunningServer, load: Load, core: number, pool?: RequestPool): Promise<Sample> => {
   const pids = server.pids()
   const workers = server.workerPids()
   const before = cpuTime(pids)
@@ -128,40 +126,35 @@ export const sample = async (server: RunningServer, load: Load, core: number, po
 /** What answers are that are right, and came when the generator had given them up or its own clock had gone on. */
 const FAULTS_OF_DELAY = ["time", "late", "duplicate"]
 
-/** Answers that only came late: the server may be at fault, or whoever else ran. */
-export class DelayedError extends Error {
-  readonly _tag = "DelayedError"
-}
-
-/** More of this share of the time, something else had the server's core. */
-const DISTURBED_SHARE = 0.1
 /** A generator that sent less of what was to be sent was held up itself. */
 const OFFERED_SHARE = 0.97
-const MOST_ATTEMPTS = 6
 
-export interface Repeated {
-  readonly sample: Sample
-  /** Measurements before it that were disturbed. */
-  readonly repeats: number
+/** What counts as a disturbance. */
+export interface Calm {
+  /** That the server waited for its core; not where something of the bench's own shares it. */
+  readonly waiting?: boolean
+  /** That the generator sent less than it was to. */
+  readonly heldUp?: boolean
 }
 
 /**
- * Measures again what was disturbed, at most five times.
- * @param rate requests a second that were to be sent
- * @throws Error as sample does; DelayedError where answers were late every time
+ * Puts one load on a server: plain requests, or those of a pool; again where neighbours disturbed it.
+ * @throws Error when an answer was wrong, or none came: figures of a server that answers wrongly mean nothing. DelayedError where
+ *   answers were late each time.
  */
-export const repeated = async (measure: () => Promise<Sample>, rate?: number): Promise<Repeated> => {
-  for (let repeats = 0; ; repeats += 1) {
-    const isLast = repeats === MOST_ATTEMPTS - 1
-    try {
-      const found = await measure()
-      const isHeldUp = rate !== undefined && found.report.offeredPerSecond < rate * OFFERED_SHARE
-      if (isLast || (found.disturbed <= DISTURBED_SHARE && !isHeldUp)) return { sample: found, repeats }
-    } catch (error) {
-      if (isLast || !(error instanceof DelayedError)) throw error
-    }
-  }
-}
+export const sample = (
+  server: RunningServer,
+  load: Load,
+  core: number,
+  pool?: RequestPool,
+  { waiting = true, heldUp = true }: Calm = {}
+): Promise<Sample> =>
+  undisturbed(
+    () => sampleOnce(server, load, core, pool),
+    (found) =>
+      (waiting && isKeptWaiting(found)) ||
+      (heldUp && load.mode === "open" && found.report.offeredPerSecond < load.rate * OFFERED_SHARE)
+  )
 
 const MOST_LOSS = 0.001
 const SEARCH_STEPS = 7
@@ -202,7 +195,7 @@ export const highestRate = async (
         seconds: SEARCH_SECONDS,
         timeoutMilliseconds: SEARCH_TIMEOUT_MILLISECONDS
       } as const
-      const { report } = await sample(server, load, core)
+      const { report } = await sample(server, load, core, undefined, { waiting: false, heldUp: false })
       const kept = report.lost < report.sent * MOST_LOSS
       if (kept && report.offeredPerSecond >= rate * LEAST_OFFERED) good = true
       if (kept && !good) offered = true

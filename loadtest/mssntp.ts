@@ -47,6 +47,9 @@ const PLAIN_RATE = 20_000
 /** Requests of Windows clients a second meanwhile. */
 const WINDOWS_RATE = 500
 
+/** Samba has the server's core too, so that waiting for it is no disturbance. */
+const BESIDE_SAMBA = { waiting: false }
+
 const startMeridian = (options: StartOptions, socket: string): Promise<RunningServer> =>
   startCommands("meridian", "Meridian", options, (port, folder) => {
     const file = join(folder, "meridian.conf")
@@ -119,11 +122,11 @@ const signing = async (options: BenchOptions, samba: Samba, pool: RequestPool): 
     const load = { mode: "closed", seconds } as const
     for (const server of servers) {
       progress(`mssntp: warming up ${server.label}`)
-      await sample(server, load, layout.generator, pool)
+      await sample(server, load, layout.generator, pool, BESIDE_SAMBA)
     }
     const samples = await interleaved(servers, rounds, (server, round) => {
       progress(`mssntp: round ${round + 1} of ${rounds}, ${server.label}`)
-      return sample(server, load, layout.generator, pool)
+      return sample(server, load, layout.generator, pool, BESIDE_SAMBA)
     })
     const rates = (label: string) =>
       [...samples].find(([server]) => server.label === label)?.[1].map(({ report }) => report.answeredPerSecond)
@@ -162,7 +165,7 @@ const whileStalled = async (
   const [alone, beside]: [Sample[], Sample[]] = [[], []]
   for (let round = 0; round < rounds; round += 1) {
     progress(`mssntp: round ${round + 1} of ${rounds}, plain requests beside a signing daemon that hangs`)
-    alone.push(await sample(server, load, layout.generator))
+    alone.push(await sample(server, load, layout.generator, undefined, BESIDE_SAMBA))
     samba.signal("SIGSTOP")
     const flags = ["--mode", "open", "--rate", String(WINDOWS_RATE), "--seconds", String(seconds + 1)]
     const windows = generate(
@@ -171,7 +174,7 @@ const whileStalled = async (
       [...flags, "--request", pool.kind, "--pool", pool.file],
       layout.generator
     )
-    beside.push(await sample(server, load, layout.generator))
+    beside.push(await sample(server, load, layout.generator, undefined, BESIDE_SAMBA))
     samba.signal("SIGCONT")
     await windows
   }

@@ -17,6 +17,9 @@ import { growth, pairedRatio, sumOfIncreases, summary } from "./statistics.ts"
 
 const MEGABYTE = 1e6
 
+/** On two cores the second worker has that of the generator, so that waiting for it is no disturbance. */
+const SHARED_CORE = { waiting: false }
+
 /** Two workers beside one, and how the kernel divides 512 source ports between the two. */
 export const workers = async ({ layout, address, rounds, seconds, progress }: BenchOptions): Promise<BenchResult> => {
   const core = layout.generator
@@ -32,16 +35,17 @@ export const workers = async ({ layout, address, rounds, seconds, progress }: Be
   )
   return withServers(starting, async (servers) => {
     const [one, two, floorOne, floorTwo] = servers as [RunningServer, RunningServer, RunningServer, RunningServer]
-    for (const server of servers) await sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core)
+    for (const server of servers)
+      await sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core, undefined, SHARED_CORE)
     const saturated = await interleaved(servers, rounds, (server, round) => {
       progress(`workers: round ${round + 1} of ${rounds}, ${server.label}`)
-      return sample(server, { mode: "closed", seconds }, core)
+      return sample(server, { mode: "closed", seconds }, core, undefined, SHARED_CORE)
     })
     const shares: number[] = []
     for (let round = 0; round < rounds; round++) {
       progress(`workers: round ${round + 1} of ${rounds}, share of 512 source ports`)
       const before = await settledStatus(two.folder, core)
-      await sample(two, { mode: "open", rate: 20_000, seconds: 1 }, core)
+      await sample(two, { mode: "open", rate: 20_000, seconds: 1 }, core, undefined, SHARED_CORE)
       const after = await settledStatus(two.folder, core)
       const replied = after.map(
         (worker) => worker.replied - (before.find((same) => same.pid === worker.pid)?.replied ?? 0)

@@ -1,6 +1,6 @@
 /** CPU per reply at the rates of real life, and saturated: Meridian beside its peers and the floor. */
 import { idle } from "./doubts.ts"
-import { type Load, repeated, type Sample, sample } from "./measure.ts"
+import { type Load, type Sample, sample } from "./measure.ts"
 import {
   atMost,
   type BenchOptions,
@@ -49,16 +49,12 @@ export const rates = async (options: BenchOptions): Promise<BenchResult> => {
   return withServers(starting, async (servers) => {
     for (const server of servers) {
       progress(`rates: warming up ${server.label}`)
-      await repeated(() => sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core))
+      await sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core)
     }
-    let repeats = 0
     const at = (name: string, load: Load): Promise<Samples> =>
-      interleaved(servers, rounds, async (server, round) => {
+      interleaved(servers, rounds, (server, round) => {
         progress(`rates: round ${round + 1} of ${rounds}, ${server.label}, ${name}`)
-        const rate = load.mode === "open" ? load.rate : undefined
-        const found = await repeated(() => sample(server, load, core), rate)
-        repeats += found.repeats
-        return found.sample
+        return sample(server, load, core)
       })
     const found: (readonly [string, number | undefined, Samples])[] = []
     for (const [rate, limit] of RATES)
@@ -88,7 +84,7 @@ export const rates = async (options: BenchOptions): Promise<BenchResult> => {
         ...against(`${name}: Meridian / chronyd 4.3`, samples, "chronyd43", limit),
         ...(name === "saturated" ? against(`${name}: Meridian / C floor`, samples, "floor", FLOOR_LIMIT) : [])
       ]),
-      notes: [...skipped, ...idle(saturated), `${repeats} rounds were disturbed and measured again`]
+      notes: [...skipped, ...idle(saturated)]
     }
   })
 }

@@ -2,7 +2,7 @@
  * Shows that the checks can fail: the generator runs against a server that answers well and then against the same server
  * with one fault after another, and must count just that fault. The statistics are checked on values known by hand.
  */
-import { strictEqual, throws } from "node:assert/strict"
+import { rejects, strictEqual, throws } from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { join } from "node:path"
@@ -13,6 +13,7 @@ import { type NtsSession, ntsPool } from "./nts-session.ts"
 import { readSample, type RequestPool } from "./request-pool.ts"
 import { type GeneratorReport, generate } from "./measure.ts"
 import { cpuTime, tickCpuSeconds } from "./process-figures.ts"
+import { DelayedError, isKeptWaiting, takeRepeats, undisturbed } from "./repeats.ts"
 import { growth, median, pairedRatio, sumOfIncreases } from "./statistics.ts"
 
 /** Turns a good reply into the datagrams that a faulty server sends instead. */
@@ -221,10 +222,36 @@ const checkCpuTime = (): void => {
   console.log(`ok: CPU time by schedstat and by stat agree to ${(difference * 1000).toFixed(0)} ms`)
 }
 
+/** What neighbours disturbed is measured again and counted; what is wrong is not, and they do not go on for ever. */
+const checkRepeats = async (): Promise<void> => {
+  takeRepeats()
+  const waits = [0.5, undefined, 0.02]
+  const measured = await undisturbed(() => {
+    const disturbed = waits.shift()
+    return disturbed === undefined ? Promise.reject(new DelayedError("late")) : Promise.resolve({ disturbed })
+  }, isKeptWaiting)
+  strictEqual(measured.disturbed, 0.02)
+  strictEqual(takeRepeats(), 2)
+  await rejects(
+    undisturbed(() => Promise.reject(new Error("wrong"))),
+    /wrong/
+  )
+  strictEqual(takeRepeats(), 0)
+  await rejects(
+    undisturbed(() => Promise.reject(new DelayedError("always late"))),
+    /always late/
+  )
+  strictEqual(takeRepeats(), 5)
+  strictEqual((await undisturbed(() => Promise.resolve({ disturbed: 1 }), isKeptWaiting)).disturbed, 1)
+  strictEqual(takeRepeats(), 5)
+  console.log("ok: disturbed rounds are measured again and counted, wrong answers are not")
+}
+
 /** Runs every check; throws at the first that fails. */
 export const selfCheck = async (core: number): Promise<void> => {
   checkStatistics()
   checkCpuTime()
+  await checkRepeats()
   await checkRefusal(core)
   await checkGenerator(core)
   await checkPools(core)
