@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { startCabled, missingCable } from "./cabled.ts"
 import { compiled } from "./children.ts"
 import { idle } from "./doubts.ts"
-import { type Load, repeated, type Sample, sample } from "./measure.ts"
+import { type Load, type Sample, sample } from "./measure.ts"
 import {
   atMost,
   type BenchOptions,
@@ -103,15 +103,12 @@ export const xdp = async ({ layout, rounds, seconds, progress }: BenchOptions): 
   return withServers(starting, async (servers) => {
     for (const server of servers) {
       progress(`xdp: warming up ${server.label}`)
-      await repeated(() => sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core))
+      await sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core)
     }
-    let repeats = 0
     const at = (name: string, load: Load): Promise<Samples> =>
-      interleaved(servers, rounds, async (server, round) => {
+      interleaved(servers, rounds, (server, round) => {
         progress(`xdp: round ${round + 1} of ${rounds}, ${server.label}, ${name}`)
-        const found = await repeated(() => sample(server, load, core), load.mode === "open" ? load.rate : undefined)
-        repeats += found.repeats
-        return found.sample
+        return sample(server, load, core)
       })
     const byRate: (readonly [string, Samples])[] = []
     for (const rate of RATES) {
@@ -124,7 +121,7 @@ export const xdp = async ({ layout, rounds, seconds, progress }: BenchOptions): 
       interleaved(own, rounds, async (server) => {
         progress("xdp: the program's own time")
         const before = programFigures(server)
-        await repeated(() => sample(server, { mode: "closed", seconds }, core))
+        await sample(server, { mode: "closed", seconds }, core)
         const after = programFigures(server)
         return (after.nanoseconds - before.nanoseconds) / (after.runs - before.runs)
       })
@@ -153,7 +150,7 @@ export const xdp = async ({ layout, rounds, seconds, progress }: BenchOptions): 
           atMost("in the program, ns a packet", summary(found), PROGRAM_LIMIT, 0)
         )
       ],
-      notes: [...idle(saturated), `${repeats} rounds were disturbed and measured again`]
+      notes: idle(saturated)
     }
   })
 }
