@@ -59,7 +59,7 @@ export const broadcastSettings = (
     lines.flatMap((line) => {
       const found = problems(line)
       diagnostics.push(...found.map(({ problem }) => problem))
-      return found.some(({ isFatal }) => isFatal) ? [] : [fromFile(manyOf(line), line.location)]
+      return found.some(({ isDropped }) => isDropped) ? [] : [fromFile(manyOf(line), line.location)]
     })
   const groupsOf = (directive: typeof multicastclientDirective | typeof manycastserverDirective, otherwise: string[]) =>
     statementsOf(statements, directive).flatMap(({ values, location }) =>
@@ -100,15 +100,15 @@ const manyOf = ({ values }: ManyStatement): ManySettings => {
   }
 }
 
-const problems = (line: ManyStatement): readonly { problem: Diagnostic; isFatal: boolean }[] => {
+const problems = (line: ManyStatement): readonly { problem: Diagnostic; isDropped: boolean }[] => {
   const { values, location, places, directive } = line
   const at = (name: string) => places.get(name) ?? location
   const isBroadcast = (directive as { readonly name: string }).name === "broadcast"
-  const found: { problem: Diagnostic; isFatal: boolean }[] = []
+  const found: { problem: Diagnostic; isDropped: boolean }[] = []
   const fail = (name: string, problem: string): void =>
-    void found.push({ problem: errorAt(at(name), problem), isFatal: true })
+    void found.push({ problem: errorAt(at(name), problem), isDropped: true })
   const warn = (name: string, problem: string): void =>
-    void found.push({ problem: warningAt(at(name), problem), isFatal: false })
+    void found.push({ problem: warningAt(at(name), problem), isDropped: false })
   const { address } = values
   const family = address.includes(":") ? "-6" : "-4"
   if (values.family !== undefined && values.family !== family)
@@ -122,6 +122,14 @@ const problems = (line: ManyStatement): readonly { problem: Diagnostic; isFatal:
     fail("minpoll", `found minpoll ${values.minpoll} above maxpoll ${values.maxpoll}, expected it at most as large`)
   if (values.autokey && values.key !== undefined)
     warn("key", "'key' has no effect beside 'autokey', which authenticates by itself")
+  if (isBroadcast && values.autokey)
+    found.push({
+      problem: warningAt(
+        at("autokey"),
+        "a node tells the time to many under symmetric keys alone; this line has no effect: give it 'key N'"
+      ),
+      isDropped: true
+    })
   if (values.ident !== undefined && !values.autokey) warn("ident", "'ident' has no effect without 'autokey'")
   if (places.has("xleave")) warn("xleave", "'xleave' has no effect: broadcasts are stamped as they leave")
   if (isBroadcast)

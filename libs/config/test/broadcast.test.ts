@@ -41,6 +41,7 @@ describe("broadcast", () => {
     ["broadcast 192.0.2.255 iburst", "warning: 'iburst' has no effect on what is told to many"],
     ["broadcast 192.0.2.255 ident wonder", "warning: 'ident' has no effect without 'autokey'"],
     ["broadcast 192.0.2.255 autokey", "error: found 'autokey' without keys to use it with"],
+    ["crypto pw x\nbroadcast 192.0.2.255 autokey", "warning: a node tells the time to many under symmetric keys alone"],
     ["manycastclient 192.0.2.255", "error: found '192.0.2.255', expected a multicast group"],
     ["multicastclient 192.0.2.1", "error: found '192.0.2.1', expected a multicast address"],
     ["manycastserver", "error: found the end of the line"]
@@ -78,7 +79,7 @@ describe("broadcast", () => {
     const text = [
       "crypto pw secret",
       "broadcast 192.0.2.255 key 5 minpoll 4",
-      "broadcast 224.0.1.1 autokey ident wonder ttl 3",
+      "broadcast 224.0.1.1 key 6 ttl 3",
       "broadcastclient",
       "multicastclient ff05::101",
       "broadcastdelay 0.01",

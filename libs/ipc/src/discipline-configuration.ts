@@ -213,6 +213,8 @@ export const hearingConfiguration = record({
   authenticated: flag,
   /** The keys that are proof: those of the file that trustedkey names. */
   keys: list(keyRange, 65_535),
+  /** Whether Autokey is proof too. */
+  autokey: flag,
   /** The round trip, seconds; null: some exchanges measure it. */
   delay: nullable(amount),
   /** At most so many servers are followed. */

@@ -19,6 +19,8 @@ export interface AssociationAuthentication {
   readonly seal: (header: Uint8Array, fillRandom: (bytes: Uint8Array) => void) => Sealed
   /** Judges a packet of at least a header's length, whose origin was found to be ours. Never throws. */
   readonly judge: (packet: Uint8Array) => Authenticity
+  /** Judges what a broadcast server told to all, where that is authenticated otherwise than an answer. Never throws. */
+  readonly judgeTold?: (packet: Uint8Array) => Authenticity
 }
 
 export const unauthenticated: AssociationAuthentication = {

@@ -189,7 +189,8 @@ export class Association {
     if ("_tag" in header) return [drop("short")]
     if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return [drop("version")]
     if (header.mode !== Mode.broadcast) return [drop("mode")]
-    const authenticity = this.authentication.judge(packet)
+    const { authentication } = this
+    const authenticity = authentication.judgeTold?.(packet) ?? authentication.judge(packet)
     if (authenticity !== "authentic") return this.notAuthentic(authenticity)
     const heard = broadcast.heard(header, arrival, now.monotonic, environment.precision)
     if (heard._tag === "Drop") return heard.reason === "unsynchronised" ? [unusable(header), heard] : [heard]

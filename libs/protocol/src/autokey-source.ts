@@ -11,6 +11,8 @@ export interface AutokeySurroundings {
   /** The address that packets leave from; undefined until it is known. It is part of every key. */
   readonly local: () => Uint8Array | undefined
   readonly remote: Uint8Array
+  /** Where the other side tells the time to many; absent where it does not. */
+  readonly told?: Uint8Array
   /** Served time, Unix seconds; undefined where this node is not synchronised. */
   readonly now: () => number | undefined
 }
@@ -68,6 +70,17 @@ export class AutokeySource implements AssociationAuthentication {
     this.unanswered = 0
     this.heard = packet.slice(Offset.transmit, Offset.transmit + 8)
     this.isPeerSynchronised = leapOf(packet[Offset.flags]!) !== LEAP_UNSYNCHRONISED
+    return received.isTimeUsable ? "authentic" : "autokey-incomplete"
+  }
+
+  judgeTold(packet: Uint8Array): Authenticity {
+    const association = this.surroundings.association()
+    const { remote, told } = this.surroundings
+    if (association === undefined || told === undefined) return "not-authenticated"
+    const decoded = decodeAutokeyPacket(packet)
+    if (typeof decoded === "string") return decoded === "key-id" ? "not-authenticated" : "malformed"
+    const received = association.receiveTold(packet, decoded, this.context(remote, told, 1))
+    if (!received.isAuthentic) return "forged"
     return received.isTimeUsable ? "authentic" : "autokey-incomplete"
   }
 

@@ -210,7 +210,8 @@ describe("a packet that gives no sample", () => {
       "kiss",
       "measured-already",
       "no-key",
-      "autokey-incomplete"
+      "autokey-incomplete",
+      "delay-unknown"
     ]
     expect(dropReasons.filter((reason) => !reasons.has(reason) && !elsewhere.includes(reason))).toEqual([])
   })

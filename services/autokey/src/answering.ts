@@ -81,7 +81,7 @@ export class Answering {
     const flags = length === 0 ? 0 : socket.bytes[slot * SLOT_STRIDE + Offset.flags]!
     // Before anything is spent on it. A kiss is silence here: it could carry no proof, and these requests are few.
     const refusal = this.admission?.judge(slot, flags, length)
-    if (refusal !== undefined) return refusal.reason
+    if (refusal !== undefined) return unkissed[refusal.reason] ?? refusal.reason
     if (length > SLOT_BYTES) return "long"
     const { answerer } = this
     if (answerer === undefined) return "no-credentials"
@@ -141,6 +141,13 @@ export class Answering {
     this.clients.note(pair.source.toHex(), view.getBigUint64(offset + Offset.transmit))
     return answer.reason
   }
+}
+
+/** What a kiss that is not sent is: its sender was refused as all the others were. */
+const unkissed: Readonly<Record<string, string>> = {
+  "rate-kiss-sent": "rate-limited",
+  "deny-kiss-sent": "access-refused",
+  "rstr-kiss-sent": "access-refused"
 }
 
 interface Pair {

@@ -215,6 +215,30 @@ describe("requests with fields", () => {
     expect(answering.outcomes).toEqual({ "access-ignored": 200, certificate: 1 })
   })
 
+  it.each([
+    ["over their limit", [], "rate-limited"],
+    ["refused with a reason", [AccessFlag.noserve | AccessFlag.kodDeny], "access-refused"],
+    ["restricted with a reason", [AccessFlag.noserve | AccessFlag.kodRstr], "access-refused"]
+  ] as const)("of those %s get silence in place of a kiss, under the name of what it is", (_who, rules, counted) => {
+    const { serve, answering } = makeServer()
+    const anywhere = { family: 4, bytes: [0, 0, 0, 0], length: 0, ntpPort: false } as const
+    answering.admission = gateOf(
+      {
+        layers: rules.map((flags) => compileAccess([{ ...anywhere, flags }])),
+        limit: { law: "score", average: 1, burst: 2, kod: 0.5 },
+        manners: { limited: true, kod: true, queriesOfAnyVersion: false },
+        clients: { bytes: 2 ** 16, maxAge: 3_600, minAge: 1, ipv6Prefix: 64 } as never
+      },
+      new ArrayBuffer(2 ** 16),
+      1,
+      BATCH_CAPACITY
+    )
+    const replies = serve(Array.from({ length: 60 }, () => hello(address(3))))
+    const { association = 0, ...refused } = answering.outcomes
+    expect(replies.filter(({ length }) => length > 0)).toHaveLength(association)
+    expect(Object.keys(refused).filter((name) => !name.startsWith("limited-"))).toEqual([counted])
+  })
+
   it("for cookies cost no more than so many signatures a second, from true addresses too", () => {
     const { serve, answering } = makeServer()
     const sources = Array.from({ length: 400 }, (_, index) => address(index))

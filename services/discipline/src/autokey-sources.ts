@@ -9,12 +9,14 @@ import { type GroupParameters, noParameters, openParameters } from "@meridian/au
 import { type AutokeyHost, BadCredentials, hostStatus, openHost } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
 import { Responder } from "@meridian/auth/autokey/responder"
+import { PUBLIC_COOKIE, SessionKeys } from "@meridian/auth/autokey/session-key"
 import type { DigestPort } from "@meridian/auth/mac"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { type AutokeyClient, hostOfMessage } from "@meridian/ipc/autokey-plan"
 import type { AutokeySourceReport } from "@meridian/ipc/discipline-report"
 import { AutokeySource } from "@meridian/protocol/autokey-source"
 import type { Endpoint } from "@meridian/protocol/association-options"
+import { decodeAutokeyPacket } from "@meridian/wire/autokey-fields"
 import { writeAddress } from "@meridian/udp/socket-address"
 import { isIPv6 } from "node:net"
 import { addressTowards } from "./source-identity.ts"
@@ -43,7 +45,9 @@ interface Opened {
 
 interface Kept {
   readonly endpoint: Endpoint
-  readonly mode: "client" | "symmetric"
+  readonly mode: "client" | "symmetric" | "broadcast"
+  /** Of a broadcast server's association. */
+  readonly broadcastId: number | undefined
   readonly ident: string | undefined
   local: Uint8Array | undefined
   lookedAt: number
@@ -93,11 +97,33 @@ export class AutokeySources {
   }
 
   /** How packets to a source are authenticated. */
-  source(endpoint: Endpoint, mode: Kept["mode"], ident: string | undefined): AutokeySource {
+  source(endpoint: Endpoint, mode: "client" | "symmetric", ident: string | undefined): AutokeySource {
+    return this.keep({ endpoint, mode, ident, broadcastId: undefined }, undefined)
+  }
+
+  /**
+   * How packets to a broadcast server, and what it tells to an address of many, are authenticated; undefined where the packet
+   * that was heard there is not keyed as such packets are, or there are no credentials.
+   */
+  broadcastServer(endpoint: Endpoint, told: string, packet: Uint8Array): AutokeySource | undefined {
+    if (this.opened === undefined) return undefined
+    const decoded = decodeAutokeyPacket(packet)
+    if (typeof decoded === "string") return undefined
+    const [field] = decoded.fields
+    const pair = { source: octetsOf(endpoint.address), destination: octetsOf(told) }
+    const keys = new SessionKeys(this.surroundings.digests, this.opened.host.digest)
+    if (field === undefined || !keys.verify(packet, decoded.macOffset, pair, PUBLIC_COOKIE)) return undefined
+    const { associationId: broadcastId } = field
+    return this.keep({ endpoint, mode: "broadcast", ident: undefined, broadcastId }, pair.destination)
+  }
+
+  private keep(
+    of: Pick<Kept, "endpoint" | "mode" | "ident" | "broadcastId">,
+    told: Uint8Array | undefined
+  ): AutokeySource {
+    const { endpoint } = of
     const kept: Kept = {
-      endpoint,
-      mode,
-      ident,
+      ...of,
       local: undefined,
       lookedAt: 0,
       opened: undefined,
@@ -108,6 +134,7 @@ export class AutokeySources {
       association: () => this.associationOf(kept),
       local: () => this.localOf(kept),
       remote: octetsOf(endpoint.address),
+      ...(told && { told }),
       now: this.surroundings.now
     })
   }
@@ -140,7 +167,10 @@ export class AutokeySources {
     return kept.association
   }
 
-  private begin({ endpoint, mode, ident }: Kept, { host, certificates, responder, plan }: Opened): AutokeyAssociation {
+  private begin(
+    { endpoint, mode, ident, broadcastId }: Kept,
+    { host, certificates, responder, plan }: Opened
+  ): AutokeyAssociation {
     const { digests, record } = this.surroundings
     return new AutokeyAssociation(
       {
@@ -153,6 +183,7 @@ export class AutokeySources {
         randomWord: () => randomInt(2 ** 32),
         group: ident === undefined ? undefined : this.groupOf(plan, ident),
         mode,
+        ...(broadcastId !== undefined && { broadcastId }),
         record: (line) => record(endpoint.address, line)
       },
       randomInt(1, 65_536)

@@ -18,6 +18,7 @@ import { UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import { decodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode } from "@meridian/wire/ntp"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
+import type { AutokeySources } from "./autokey-sources.ts"
 import { ownNetworks } from "./many-addresses.ts"
 
 export interface BroadcastServersSurroundings {
@@ -27,6 +28,8 @@ export interface BroadcastServersSurroundings {
   readonly serving: readonly ServingEndpoint[]
   /** Served or uncorrected time, as clients measure it. */
   readonly stamp: (time: UnixTime) => NtpTimestamp
+  /** Undefined where this node has no credentials of Autokey. */
+  readonly autokey: Pick<AutokeySources, "broadcastServer" | "forget"> | undefined
   readonly act: (actions: readonly SetAction[]) => void
   /** A datagram is here and not yet looked at. */
   readonly arriving: () => void
@@ -101,24 +104,24 @@ export class BroadcastServers {
     try {
       const socket = await openUdpClient({ local: { address, port }, hears: { through } })
       this.sockets.set(address, socket)
-      socket.onReadable(() => this.drain(socket))
+      socket.onReadable(() => this.drain(socket, address))
     } catch (error) {
       if (!(error instanceof UdpClientError)) throw error
       this.surroundings.warn(`no server is heard at ${address}: ${error.message}`)
     }
   }
 
-  private drain(socket: UdpClientSocket): void {
+  private drain(socket: UdpClientSocket, told: string): void {
     for (let taken = 0; taken < MOST_EVENTS; taken += 1) {
       const event = socket.receive()
       if (event === undefined) return
       if (event._tag !== "Datagram") continue
       this.surroundings.arriving()
-      this.received(event.bytes, event.from, this.surroundings.stamp(event.arrival))
+      this.received(event.bytes, event.from, told, this.surroundings.stamp(event.arrival))
     }
   }
 
-  private received(packet: Uint8Array, from: Endpoint, arrival: NtpTimestamp): void {
+  private received(packet: Uint8Array, from: Endpoint, told: string, arrival: NtpTimestamp): void {
     const { set, moment, act } = this.surroundings
     const header = decodeHeader(packet)
     if ("_tag" in header || header.mode !== Mode.broadcast) return
@@ -126,14 +129,16 @@ export class BroadcastServers {
     if (version < LOWEST_VERSION || version > HIGHEST_VERSION) return
     const known = set.find(from.address)
     if (known !== undefined) return act(set.told(moment(), known, packet, arrival))
-    const found = this.authenticationOf(packet, version)
+    const found = this.authenticationOf(packet, version, from, told)
     if (typeof found === "string") return this.refuse(found)
     this.calling = found.keyId
     const delay = this.configuration.delay ?? undefined
     const actions = set.heard(moment(), { endpoint: from, version, poll, authentication: found.authentication, delay })
     for (const action of actions) {
-      if (action._tag === "CallerRefused") this.refuse(action.reason)
-      else act([action])
+      if (action._tag === "CallerRefused") {
+        this.surroundings.autokey?.forget(from)
+        this.refuse(action.reason)
+      } else act([action])
       if (action._tag === "Mobilised" && delay !== undefined) act(set.told(moment(), action.id, packet, arrival))
     }
     this.calling = null
@@ -142,12 +147,17 @@ export class BroadcastServers {
   /** How an unknown server's packets are authenticated, or why it is not followed. */
   private authenticationOf(
     packet: Uint8Array,
-    version: number
+    version: number,
+    from: Endpoint,
+    told: string
   ): { readonly authentication: AssociationAuthentication; readonly keyId: number | null } | keyof typeof refusals {
     const { macs } = this.surroundings
     const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
     const trailer = newTrailer()
-    if (scanTrailer(view, 0, packet.length, version, trailer) !== TrailerShape.mac)
+    const shape = scanTrailer(view, 0, packet.length, version, trailer)
+    const authenticated = this.surroundings.autokey?.broadcastServer(from, told, packet)
+    if (authenticated !== undefined) return { authentication: authenticated, keyId: null }
+    if (shape !== TrailerShape.mac)
       return this.configuration.authenticated ? "unauthenticated" : { authentication: unauthenticated, keyId: null }
     const keyId = trailer.macLength < KEY_ID_BYTES ? 0 : view.getUint32(trailer.macOffset)
     if (!this.isTrusted(keyId, this.configuration.keys)) return "key"

@@ -99,7 +99,7 @@ const service = new DisciplineService(configuration, {
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
   digests: hasKeys ? await digestsOnce() : undefined,
-  autokey: sources.some(({ autokey }) => autokey) ? await loadAutokey() : undefined,
+  autokey: sources.some(({ autokey }) => autokey) || hearing?.autokey === true ? await loadAutokey() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
   referencePorts: nativePorts,
   send,

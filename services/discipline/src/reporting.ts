@@ -40,10 +40,9 @@ export interface Standing {
 
 const authenticationOf = (upstream: Upstream, upstreams: Upstreams): SourceAuthentication => {
   const { configuration, keyId, id } = upstream
-  if (configuration?.autokey) {
-    const report = upstreams.autokeyReport(upstream) ?? { flags: 0, host: "", signature: "" }
-    return { kind: "autokey", ...report }
-  }
+  const report = upstreams.autokeyReport(upstream)
+  if (configuration?.autokey || report !== undefined)
+    return { kind: "autokey", ...(report ?? { flags: 0, host: "", signature: "" }) }
   if (configuration !== undefined && configuration.nts !== null) return { kind: "nts", cookies: upstreams.cookies(id) }
   return keyId === null ? { kind: "none" } : { kind: "symmetric", key: keyId }
 }

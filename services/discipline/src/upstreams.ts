@@ -52,7 +52,7 @@ export interface UpstreamListener {
 }
 
 /** See autokey-sources.ts, whose code is loaded where it is needed. */
-export type AutokeyKeeper = Pick<AutokeySources, "source" | "forget" | "report">
+export type AutokeyKeeper = Pick<AutokeySources, "source" | "broadcastServer" | "forget" | "report">
 
 export interface UpstreamSurroundings {
   readonly read: ReadClocks
@@ -169,6 +169,7 @@ export class Upstreams {
         : new BroadcastServers(hearing, {
             ...common,
             set: this.set,
+            autokey: surroundings.autokey,
             stamp: fromUnix,
             act: (actions) => this.act(actions),
             arriving: listener.arriving

@@ -67,8 +67,8 @@ const startNats = async (stage: Stage, network: NetworkNamespace): Promise<void>
 
 const outcomes = async ({ state }: RunningNode): Promise<Readonly<Record<string, number>>> => {
   const { stdout } = await meridian(["status", "--json", "--state", state])
-  const { workers } = JSON.parse(stdout) as { workers: readonly { replies: Record<string, number> }[] }
-  return workers[0]?.replies ?? {}
+  const { workers } = JSON.parse(stdout) as { workers: readonly { served: Record<string, number> }[] }
+  return workers[0]?.served ?? {}
 }
 
 describe.runIf(available)("three nodes behind one address", { timeout: SLOW_MS }, () => {

@@ -1,5 +1,7 @@
 /** Broadcast and multicast with unmodified classic ntpd 4.2.8p15, both ways, under a symmetric key and without one. */
-import { writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { resolve } from "node:path"
 import { describe, expect, it } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
@@ -10,6 +12,7 @@ import { askClassic, BROADCAST, SERVER, startClassicIn, startNodeIn, twoNetworks
 const suite = "broadcast"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
 const isLong = process.env["MERIDIAN_LONG"] === "1"
+const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
 const SLOW_MS = 120_000
 
 const keyLines = (stage: Stage): readonly string[] => {
@@ -95,6 +98,44 @@ describe.runIf(available).concurrent("a node as broadcast client", { timeout: SL
       expect(source).toMatchObject({ address, stratum: 6, authentication })
       expect(Math.abs(source?.offset ?? 1)).toBeLessThan(1e-2)
     })()
+  )
+
+  it.runIf(isLong)(
+    "follows classic ntpd by Autokey",
+    onStage(async (stage) => {
+      const [theirs, ours] = [stage.folder.file("server-keys"), stage.folder.file("client-keys")]
+      for (const folder of [theirs, ours]) mkdirSync(folder)
+      const keygen = (folder: string, ...args: readonly string[]): void =>
+        void execFileSync(process.execPath, [KEYGEN, "-m", "1024", ...args], { cwd: folder, stdio: "ignore" })
+      keygen(theirs, "-T", "-p", "srvpw", "-s", "alice")
+      keygen(ours, "-p", "clipw", "-s", "bob")
+      const { server, client } = twoNetworks(stage)
+      await startClassicIn(stage, server, [
+        `keysdir ${theirs}`,
+        "crypto host alice pw srvpw",
+        ...clock,
+        `broadcast ${BROADCAST} autokey minpoll 3`
+      ])
+      const node = await startNodeIn(stage, client, [
+        `keysdir ${ours}`,
+        "crypto host bob pw clipw",
+        "broadcastclient",
+        "tos maxdist 16"
+      ])
+      // The volley is over within a minute: what keeps it reachable then is what is told to all.
+      const isFollowed = ([it]: Awaited<ReturnType<ReturnType<typeof sources>>>): boolean =>
+        it?.mode === "broadcast" && it.verdict === "system-peer" && Number.parseInt(it.reach, 8) === 0o377
+      const [source] = await until(sources(node), isFollowed, 2 * SLOW_MS)
+      expect(source).toMatchObject({
+        address: SERVER.v4,
+        stratum: 6,
+        authentication: { kind: "autokey", host: "alice" }
+      })
+      const flags = source?.authentication.kind === "autokey" ? source.authentication.flags : 0
+      // Certificate, identity, cookie and key list, each verified.
+      expect(flags & 0x1f00).toBe(0x1f00)
+    }),
+    4 * SLOW_MS
   )
 
   it.runIf(isLong)(

@@ -100,7 +100,7 @@ const many = (line: ManySettings, listening: number): ManyConfiguration => ({
 /** Each is a vote, as a peer that no line names is. */
 const MOST_BROADCAST_SERVERS = 16
 
-const hearing = ({ broadcast, discipline, port, keys }: Settings): HearingConfiguration | null => {
+const hearing = ({ broadcast, discipline, port, keys, autokey }: Settings): HearingConfiguration | null => {
   const { hearsBroadcasts, groups, delay } = broadcast
   if (!hearsBroadcasts.value && groups.length === 0) return null
   return {
@@ -109,6 +109,7 @@ const hearing = ({ broadcast, discipline, port, keys }: Settings): HearingConfig
     groups: [...new Set(groups.map(({ value }) => value))],
     authenticated: discipline.flags.auth.value,
     keys: keys.file.value === undefined ? [] : keys.trusted.map(({ value }) => value),
+    autokey: autokey.enabled.value,
     delay: delay.value ?? null,
     most: MOST_BROADCAST_SERVERS
   }

@@ -23,7 +23,10 @@ export interface AssociationParts {
   readonly randomWord: () => number
   /** The group of the `server` line with what is known of it; undefined: the trusted certificate is proof enough. */
   readonly group: GroupParameters | undefined
-  readonly mode: "client" | "symmetric"
+  /** `broadcast` asks a server as a client does, and for the key list of what it tells to all. */
+  readonly mode: "client" | "symmetric" | "broadcast"
+  /** The association of the server's broadcasts, by which its key list is asked for. */
+  readonly broadcastId?: number
   /** A line for cryptostats. */
   readonly record: (line: string) => void
 }

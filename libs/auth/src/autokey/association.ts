@@ -172,7 +172,7 @@ export class AutokeyAssociation {
     const { state } = this
     const cookie = packet.fields.length > 0 ? PUBLIC_COOKIE : state.cookie
     if (!this.keys.verify(bytes, packet.macOffset, context.pair, cookie)) return NOTHING
-    const isServer = state.parts.mode === "client"
+    const isServer = state.parts.mode !== "symmetric"
     if (isServer && packet.keyId !== this.sentKeyId) return NOTHING
     let signed = false
     for (const field of packet.fields) {
@@ -185,12 +185,32 @@ export class AutokeyAssociation {
       }
       signed ||= result
     }
-    const isInSequence = isServer || this.follows(packet.keyId, context, signed)
+    const isInSequence = isServer || this.follows(packet.keyId, context, state.cookie, signed)
     return {
       isAuthentic: true,
       isTimeUsable: isInSequence && (state.status & StatusFlag.proventic) !== 0,
       restarted: false
     }
+  }
+
+  /**
+   * Takes in a packet that a broadcast server told to all: keyed for everybody, so what makes it the server's is that its key
+   * id belongs to the list whose values the server has signed. A new list comes with its values.
+   * @param bytes the whole datagram
+   */
+  receiveTold(bytes: Uint8Array, packet: AutokeyPacket, context: PacketContext): Received {
+    const { state } = this
+    if (!this.keys.verify(bytes, packet.macOffset, context.pair, PUBLIC_COOKIE)) return NOTHING
+    let signed = false
+    for (const field of packet.fields) {
+      if (field.operation !== AutokeyOperation.autokey || !field.isResponse) continue
+      const result = receiveResponse(state, field, ntpSecondsOf(context.now))
+      if (typeof result === "string") state.parts.record(faultLine(field, result))
+      else signed ||= result
+    }
+    const isTimeUsable =
+      (state.status & StatusFlag.proventic) !== 0 && this.follows(packet.keyId, context, PUBLIC_COOKIE, signed)
+    return { isAuthentic: true, isTimeUsable, restarted: false }
   }
 
   /** The next key id of the list; a new list where there is none, or the cookie has changed. */
@@ -249,12 +269,15 @@ export class AutokeyAssociation {
       const { operation, value, filestamp } = state.challenge
       return this.request(operation, signValue(signer, stamp, filestamp, value))
     }
-    if (lacks(StatusFlag.cookie) && (mode === "client" || (now !== undefined && isPeerSynchronised)))
+    if (lacks(StatusFlag.cookie) && (mode !== "symmetric" || (now !== undefined && isPeerSynchronised)))
       return this.request(
         AutokeyOperation.cookie,
         signValue(signer, stamp, host.hostFilestamp, host.hostKey.publicPkcs1)
       )
-    if (lacks(StatusFlag.autokey)) return this.request(AutokeyOperation.autokey, undefined)
+    if (lacks(StatusFlag.autokey)) {
+      const { broadcastId: associationId = state.associationId } = state.parts
+      return { ...this.request(AutokeyOperation.autokey, undefined), associationId }
+    }
     if (mode === "symmetric" && this.offersList && !lacks(StatusFlag.signed)) {
       this.offersList = false
       const offer = this.request(AutokeyOperation.autokey, this.listValues)
@@ -274,7 +297,7 @@ export class AutokeyAssociation {
   private receiveField(field: AutokeyField, context: PacketContext): boolean | ExchangeFault {
     const { state } = this
     if (field.isResponse) return receiveResponse(state, field, ntpSecondsOf(context.now))
-    if (state.parts.mode === "client" || field.isError) return "protocol"
+    if (state.parts.mode !== "symmetric" || field.isError) return "protocol"
     if (field.operation === AutokeyOperation.association) {
       // A peer that asks again while the exchange runs may have been restarted, or be somebody else: we find out by ourselves.
       if ((state.status & StatusFlag.certificate) !== 0) return "protocol"
@@ -287,7 +310,7 @@ export class AutokeyAssociation {
   }
 
   /** Whether a symmetric peer's key id belongs to its list, as far as its values are known. */
-  private follows(keyId: number, { pair }: PacketContext, signed: boolean): boolean {
+  private follows(keyId: number, { pair }: PacketContext, cookie: number, signed: boolean): boolean {
     const { state } = this
     if (signed) {
       this.chainKeyId = keyId
@@ -295,14 +318,7 @@ export class AutokeyAssociation {
     }
     const { received } = state
     if (received === undefined) return false
-    const missing = followsInChain(
-      this.keys,
-      pair,
-      state.cookie,
-      keyId,
-      [this.chainKeyId, received.keyId],
-      received.sequence
-    )
+    const missing = followsInChain(this.keys, pair, cookie, keyId, [this.chainKeyId, received.keyId], received.sequence)
     if (missing === undefined) {
       state.status &= ~StatusFlag.autokey
       return false
