@@ -4,6 +4,7 @@
  * bytes.
  */
 import { isRecord } from "./message.ts"
+import type { OutliveMessage } from "./outlive.ts"
 import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
 import { count, counts, finite, list, optional, record, text, type TypeOf, words } from "./shape.ts"
 import { sumOf, zeroOf } from "./sums.ts"
@@ -94,7 +95,7 @@ export interface ReloadMessage {
   readonly type: "reload"
 }
 
-export type ToNtsKe = DrainMessage | ReloadMessage
+export type ToNtsKe = DrainMessage | ReloadMessage | OutliveMessage
 
 /** Reads a message from an NTS-KE process; undefined when it is none of ours. @throws InvalidMessage */
 export const parseFromNtsKe = readerOf(ntsKeReport)
@@ -103,7 +104,7 @@ export const parseFromNtsKe = readerOf(ntsKeReport)
 export const parseToNtsKe = (message: unknown): ToNtsKe | undefined => {
   if (!isRecord(message)) return undefined
   const { type } = message
-  return type === "drain" || type === "reload" ? { type } : undefined
+  return type === "drain" || type === "reload" || type === "outlive" ? { type } : undefined
 }
 
 export const noNtsKeCounters: NtsKeCounters = zeroOf(ntsKeCounters)

@@ -70,6 +70,7 @@ NAPI_MODULE_INIT() {
   register_clock_page(env, exports);
   register_environment(env, exports);
   register_memory(env, exports);
+  register_process_image(env, exports);
   register_shared_memory(env, exports);
   register_service_manager(env, exports);
   register_digests(env, exports);

@@ -19,6 +19,7 @@ void register_clock(napi_env env, napi_value exports);
 void register_clock_page(napi_env env, napi_value exports);
 void register_environment(napi_env env, napi_value exports);
 void register_memory(napi_env env, napi_value exports);
+void register_process_image(napi_env env, napi_value exports);
 void register_shared_memory(napi_env env, napi_value exports);
 void register_service_manager(napi_env env, napi_value exports);
 void register_digests(napi_env env, napi_value exports);

@@ -129,6 +129,10 @@ export interface NativeAddon {
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
+  /** See native/process-image.c. */
+  readonly keepOnExec: (descriptor: number) => void
+  readonly closeOnExec: (descriptor: number) => void
+  readonly reapChild: (pid: number) => boolean
   /** Whether there was such a variable; see native/environment.c. */
   readonly eraseVariable: (name: string) => boolean
   /** Memory to share; see native/shared-memory.c. */

@@ -21,7 +21,8 @@ import { ClassicProgram, NETWORK_HEADER } from "./classic-bpf.ts"
  * - `signd`: requests of Windows clients (@meridian/wire/ms-sntp)
  * - `autokey`: modes 1 and 3 of versions 3 and 4, the first extension field one of Autokey's (RFC 5906 §10)
  */
-export type PacketKind = "control" | "signd" | "autokey"
+export const packetKinds = ["control", "signd", "autokey"] as const
+export type PacketKind = (typeof packetKinds)[number]
 
 export interface SteeringPlan {
   /** Of the address that the group is bound to. */

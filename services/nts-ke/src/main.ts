@@ -12,6 +12,7 @@ import { disableNative, loadNative } from "@meridian/system/native"
 import { nativeTls } from "@meridian/tls/tls-listener"
 import { type FromNtsKe, type NtsKeReport, parseToNtsKe, type ToNtsKe } from "@meridian/ipc/nts-ke-report"
 import { type NtsKePlan, ntsKePlan } from "@meridian/ipc/serving-plan"
+import { outlive } from "@meridian/ipc/outlive"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { CertificateStore } from "./certificate-store.ts"
 import { Counters } from "./counters.ts"
@@ -197,6 +198,7 @@ channel.run({
   take,
   obey: (told) => {
     if (told.type === "reload") store.reload()
+    else if (told.type === "outlive") outlive(() => void drain())
     else void drain()
   }
 })

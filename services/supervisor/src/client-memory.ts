@@ -7,8 +7,20 @@ export interface ClientMemory {
   readonly buffer: ArrayBuffer
 }
 
-/** @param bytes over all workers. Empty without the addon: each worker keeps a small table of its own then. */
-export const openClientMemory = (bytes: number, workers: number): readonly ClientMemory[] => {
+/**
+ * @param bytes over all workers. Empty without the addon: each worker keeps a small table of its own then.
+ * @param left by the program before, one for each worker; of memory another size is made anew
+ */
+export const openClientMemory = (
+  bytes: number,
+  workers: number,
+  left: readonly number[] = []
+): readonly ClientMemory[] => {
+  if (left.length === workers)
+    return left.flatMap((descriptor) => {
+      const buffer = mapSharedMemory(descriptor)
+      return buffer === undefined ? [] : [{ descriptor, buffer }]
+    })
   const each = Math.max(Math.floor(bytes / workers), clientTableBytes(1))
   return Array.from({ length: workers }, () => {
     const descriptor = makeSharedMemory("meridian-clients", each)

@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto"
 import { closeSync } from "node:fs"
 import { type InterfaceAddress, listenNow, type ListenRules } from "@meridian/config/listen"
+import type { Legacy } from "./legacy.ts"
 import type { SocketPlace } from "@meridian/ipc/serving-plan"
 import { TcpListenError } from "@meridian/tls/tcp-listen"
 import type { PacketKind } from "@meridian/udp/packet-steering"
@@ -64,7 +65,9 @@ const keyOf = ({ address, port }: SocketPlace, interfaces: readonly InterfaceAdd
 
 export class Listening {
   readonly #plan: ListeningPlan
-  readonly #seed = randomBytes(4).readUInt32LE()
+  readonly #seed: number
+  /** What the program before has left, by place; what is not taken is closed. */
+  readonly #left: Pick<Legacy, "udp" | "tcp">
   readonly #udp = new Map<string, OpenPlace>()
   readonly #tcp = new Map<string, OpenListener>()
   /** Descriptors that nobody new inherits, and that some process may still serve. */
@@ -73,17 +76,42 @@ export class Listening {
   #absent: readonly string[] = []
   #isEarly = false
 
-  private constructor(plan: ListeningPlan) {
+  private constructor(plan: ListeningPlan, legacy: Legacy | undefined) {
     this.#plan = plan
+    this.#seed = legacy?.seed ?? randomBytes(4).readUInt32LE()
+    this.#left = { udp: legacy?.udp ?? [], tcp: legacy?.tcp ?? [] }
   }
 
-  /** Opens what can be opened now. @throws UdpBindError or TcpListenError with what to do about it */
-  static async open(plan: ListeningPlan, interfaces: readonly InterfaceAddress[]): Promise<Listening> {
-    const listening = new Listening(plan)
+  /**
+   * Opens what can be opened now, and takes over what the program before has left.
+   * @throws UdpBindError or TcpListenError with what to do about it
+   */
+  static async open(plan: ListeningPlan, interfaces: readonly InterfaceAddress[], legacy?: Legacy): Promise<Listening> {
+    const listening = new Listening(plan, legacy)
     await listening.#follow(interfaces, (error) => {
       throw error
     })
     return listening
+  }
+
+  /** For the program that follows this one. */
+  get legacy(): Pick<Legacy, "seed" | "udp" | "tcp"> {
+    return {
+      seed: this.#seed,
+      udp: [...this.#udp].flatMap(([key, { place, group }]) =>
+        group === undefined
+          ? []
+          : [
+              {
+                key,
+                place,
+                workers: group.workers,
+                kinds: [...group.kinds].map(([kind, descriptor]) => ({ kind, descriptor }))
+              }
+            ]
+      ),
+      tcp: [...this.#tcp].map(([key, open]) => ({ key, ...open }))
+    }
   }
 
   /** ADDRESS:PORT that are answered on now. */
@@ -226,8 +254,12 @@ export class Listening {
     }
     for (const [key, place] of tcp) {
       if (this.#tcp.has(key)) continue
+      const left = this.#left.tcp.find((own) => own.key === key && own.descriptors.length === nts?.processes)
       const openTcp = (): void =>
-        void this.#tcp.set(key, { place, descriptors: native ? openListenerGroup(place, nts?.processes ?? 0) : [] })
+        void this.#tcp.set(key, {
+          place,
+          descriptors: left?.descriptors ?? (native ? openListenerGroup(place, nts?.processes ?? 0) : [])
+        })
       isOther = (await this.#attempt(openTcp, refused)) || isOther
     }
     return isOther
@@ -236,6 +268,15 @@ export class Listening {
   async #openUdp(key: string, place: SocketPlace): Promise<void> {
     const { native, workers, packetKinds } = this.#plan
     if (!native) await assertFree(place.address, place.port)
+    const left = this.#left.udp.find((own) => own.key === key)
+    const isSame =
+      left?.workers.length === workers &&
+      left.kinds.map(({ kind }) => kind).join(" ") === (workers + packetKinds.length === 1 ? "" : packetKinds.join(" "))
+    if (left !== undefined && isSame) {
+      const kinds = new Map(left.kinds.map(({ kind, descriptor }) => [kind, descriptor]))
+      this.#udp.set(key, { place, group: { workers: left.workers, kinds, unsteered: undefined } })
+      return
+    }
     const group = native ? openGroup(place, { workers, packetKinds, seed: this.#seed }) : undefined
     this.#udp.set(key, { place, group })
   }

@@ -4,7 +4,7 @@
  * SIGTERM and SIGINT finish what is under way and exit 0 (a second one ends at once; with --drain SIGTERM drains the node first), SIGHUP reads the configuration again, replaces the workers one
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
-import { statSync } from "node:fs"
+import { readFileSync, statSync } from "node:fs"
 import { hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
@@ -14,8 +14,10 @@ import { parseFlags, renderHelp } from "@meridian/config/flags"
 import { type Loaded, loadSettings } from "@meridian/config/load"
 import { describeOrigin, describeSettings, quoteWord } from "@meridian/config/rendering"
 import { NTP_PORT, type Settings } from "@meridian/config/settings"
+import { fromDefault } from "@meridian/config/sourced"
 import { withEnvironmentLines, thisMachine } from "@meridian/system/configuration-files"
 import { mayBindPort } from "@meridian/system/capabilities"
+import { endChildren } from "@meridian/system/process-image"
 import { takeSecret } from "@meridian/system/environment"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
@@ -27,6 +29,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import manifest from "../package.json" with { type: "json" }
+import { bequeath, inherit } from "./legacy.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { type RunningNode, startNode } from "./node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
@@ -93,7 +96,12 @@ const readSettings = (args: readonly string[]): Started => {
   return { settings: loaded.settings, files: loaded.files, stateFlag, load, isEmpty }
 }
 
-const planOf = (settings: Settings): NodePlan => {
+/** What the program has left that this process was before. */
+const legacy = inherit(process.env)
+
+/** A process that was handed over is the user already whom root would become. */
+const planOf = (given: Settings): NodePlan => {
+  const settings = legacy === undefined ? given : { ...given, user: fromDefault(undefined) }
   const stateDirectory = settings.stateDirectory.value ?? defaultStateDirectory(programRoot, isRoot, process.env)
   return nodePlan(settings, {
     version: manifest.version,
@@ -107,7 +115,7 @@ const planOf = (settings: Settings): NodePlan => {
 }
 
 const planOrFail = (settings: Settings): NodePlan => {
-  if (settings.user.value !== undefined && !isRoot)
+  if (settings.user.value !== undefined && !isRoot && legacy === undefined)
     fail(1, `--user ${settings.user.value} needs root: start as root, or leave --user away`)
   try {
     return planOf(settings)
@@ -115,6 +123,9 @@ const planOrFail = (settings: Settings): NodePlan => {
     return fail(1, (error as Error).message)
   }
 }
+
+/** How long the processes of the version before may take to finish. */
+const LEGACY_PATIENCE_MS = 10_000
 
 /** How often a service manager that does not watch hears how the node does. */
 const STATUS_LINE_MS = 10_000
@@ -124,6 +135,7 @@ type Asked =
   | "SIGTERM"
   | "SIGINT"
   | "SIGHUP"
+  | "SIGUSR2"
   | { readonly check: boolean; readonly done: (report: ReloadReport) => void }
 
 /** The coordinator's alone: children inherit the environment, and others may read it. */
@@ -200,6 +212,35 @@ const startLines = (node: RunningNode): readonly string[] => {
   ]
 }
 
+/** The version of what is installed now; of what runs where that cannot be told. */
+const installedVersion = (): string => {
+  try {
+    return String(
+      (JSON.parse(readFileSync(resolve(import.meta.dirname, "../package.json"), "utf8")) as typeof manifest).version
+    )
+  } catch {
+    return manifest.version
+  }
+}
+
+/** This process becomes the program that is installed now; the sockets go with it, and who answers on them goes on meanwhile. */
+const becomeInstalled = (node: RunningNode) =>
+  Effect.gen(function* () {
+    if (node.cannotHandOver !== undefined) {
+      yield* Effect.logWarning(
+        `Meridian ${installedVersion()} is installed and taken up at a restart: it cannot be at a reload, since ${node.cannotHandOver}`
+      )
+      return
+    }
+    yield* Effect.logInfo(`becoming Meridian ${installedVersion()}; requests are answered meanwhile`)
+    const left = yield* node.handOver
+    const environment = bequeath(left, {
+      ...process.env,
+      ...(clusterKey === undefined ? {} : { [CLUSTER_KEY_VARIABLE]: clusterKey })
+    })
+    process.execve!(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], environment)
+  })
+
 /** The first signal that says to end. */
 const toldToEnd = (asked: Queue.Dequeue<Asked>): Effect.Effect<"SIGTERM" | "SIGINT"> =>
   Effect.flatMap(Queue.take(asked), (what) =>
@@ -209,19 +250,23 @@ const toldToEnd = (asked: Queue.Dequeue<Asked>): Effect.Effect<"SIGTERM" | "SIGI
 const program = Effect.gen(function* () {
   const oneReload = yield* Semaphore.make(1)
   const asked = yield* Queue.unbounded<Asked>()
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"] as const)
     process.on(signal, () => void Queue.offerUnsafe(asked, signal))
   const begun = yield* Effect.raceFirst(
-    startNode(plan, {
-      "/config": () =>
-        runningLines(settings, applied).map(({ directive, value, origin }) => ({
-          directive,
-          value: value ?? chosenHere[directive] ?? null,
-          origin: describeOrigin(origin)
-        })),
-      "/reload": (query) =>
-        new Promise<ReloadReport>((done) => Queue.offerUnsafe(asked, { check: query.has("check"), done }))
-    }).pipe(
+    startNode(
+      plan,
+      {
+        "/config": () =>
+          runningLines(settings, applied).map(({ directive, value, origin }) => ({
+            directive,
+            value: value ?? chosenHere[directive] ?? null,
+            origin: describeOrigin(origin)
+          })),
+        "/reload": (query) =>
+          new Promise<ReloadReport>((done) => Queue.offerUnsafe(asked, { check: query.has("check"), done }))
+      },
+      legacy
+    ).pipe(
       Effect.map((node) => ({ _tag: "started" as const, node })),
       // Ctrl-C reaches the children as well, and theirs may be heard of first.
       Effect.catch((failed) => Effect.andThen(Effect.sleep("100 millis"), Effect.fail(failed)))
@@ -233,6 +278,10 @@ const program = Effect.gen(function* () {
     return process.exit(begun.signal === "SIGINT" ? 130 : 0)
   }
   const { node } = begun
+  if (legacy !== undefined) {
+    yield* Effect.logInfo(`this is Meridian ${plan.version} now; the processes of the version before end`)
+    yield* Effect.forkScoped(Effect.promise(() => endChildren(legacy.processes, LEGACY_PATIENCE_MS)))
+  }
   // On a terminal the first screen says it.
   if (settings.logfile.value !== undefined || !process.stderr.isTTY)
     for (const line of startLines(node)) yield* Effect.logInfo(line)
@@ -278,6 +327,18 @@ const program = Effect.gen(function* () {
     const signal = yield* Queue.take(asked)
     if (typeof signal === "object") {
       yield* Effect.forkScoped(oneReload.withPermit(Effect.map(reload(node, signal.check), signal.done)))
+      continue
+    }
+    if (signal === "SIGUSR2" || (signal === "SIGHUP" && installedVersion() !== manifest.version)) {
+      manager.reloading()
+      yield* Effect.forkScoped(
+        oneReload.withPermit(
+          Effect.andThen(
+            becomeInstalled(node),
+            Effect.sync(() => manager.ready(inOneLine()))
+          )
+        )
+      )
       continue
     }
     if (signal === "SIGHUP") {

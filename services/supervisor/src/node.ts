@@ -7,6 +7,7 @@ import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/cl
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
+import type { OutliveMessage } from "@meridian/ipc/outlive"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import { addCounters, noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import * as Effect from "effect/Effect"
@@ -29,6 +30,7 @@ import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard, unreadableLater } from "./key-board.ts"
 import { Journal } from "./journal.ts"
+import { type Legacy, memoryLayout } from "./legacy.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
@@ -55,6 +57,10 @@ export interface RunningNode {
   readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
   /** Takes the node out as an operator's drain does, for one that is about to end: nobody is cut off. */
   readonly leave: Effect.Effect<void>
+  /** Why this process cannot become another version's supervisor; undefined where it can. */
+  readonly cannotHandOver: string | undefined
+  /** Ends all but who serves time and keys, and says what the program that this process becomes finds. There is no way back. */
+  readonly handOver: Effect.Effect<Legacy>
   /** Withdraws the route, has every process finish what it holds, then ends them and the clock. */
   readonly drain: Effect.Effect<void>
 }
@@ -148,10 +154,12 @@ const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, Sta
 /**
  * Starts everything; succeeds when every worker reads its sockets.
  * @param doors resources of the control socket that are the caller's to answer
+ * @param legacy of the program before, whose place this one takes without a packet lost
  */
 export const startNode = (
   plan: NodePlan,
-  doors: Partial<Record<Resource, (query: URLSearchParams) => unknown>>
+  doors: Partial<Record<Resource, (query: URLSearchParams) => unknown>>,
+  legacy?: Legacy
 ): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const system = systemClock()
@@ -184,16 +192,18 @@ export const startNode = (
     const held = plan.anycast === undefined ? undefined : holdServiceAddresses(plan.anycast)
     yield* Effect.addFinalizer(() => Effect.sync(() => held?.release()))
     for (const problem of held?.problems ?? []) lack(problem)
-    const sockets = yield* attempt(() => Listening.open({ ...plan, rules: plan.listen }, machineAddresses()))
+    const sockets = yield* attempt(() => Listening.open({ ...plan, rules: plan.listen }, machineAddresses(), legacy))
     for (const address of sockets.absent) warn(awaited(address))
     if (sockets.unsteered !== undefined && plan.native)
       warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
-    const commandSockets = yield* attempt(() => openCommandSockets(plan.commandPort, plan.native))
+    const commandSockets = legacy?.commands ?? (yield* attempt(() => openCommandSockets(plan.commandPort, plan.native)))
     const opened = yield* attempt(() => XdpPlace.open(plan, sockets.hosts))
     const xdp = opened instanceof XdpPlace ? opened : undefined
     if (typeof opened === "string") lack(opened)
     if (xdp !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => xdp.close()))
-    const page = xdp?.clockPage ?? (yield* attempt(() => makeClockPage()))
+    /** Memory of another version's shape is left behind. */
+    const memory = legacy?.layout === memoryLayout() ? legacy : undefined
+    const page = xdp?.clockPage ?? memory?.page ?? (yield* attempt(() => makeClockPage()))
     if (xdp === undefined) yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)
     const steers = plan.discipline.mode === "kernel"
@@ -226,7 +236,9 @@ export const startNode = (
       warn
     )
     yield* Effect.addFinalizer(() => Effect.sync(() => access.stop()))
-    const clients = yield* attempt(() => openClientMemory(plan.access.settings.clientList.bytes.value, plan.workers))
+    const clients = yield* attempt(() =>
+      openClientMemory(plan.access.settings.clientList.bytes.value, plan.workers, memory?.clients)
+    )
     const board: PlanBoard = new PlanBoard({
       keys: keyBoard.keys,
       servesKeys: hasKeys,
@@ -617,6 +629,30 @@ export const startNode = (
           return problems
         }),
       leave: Effect.promise(() => drain.leave()),
+      cannotHandOver: !plan.native
+        ? "the node runs without the addon"
+        : xdp !== undefined
+          ? "xdp is on"
+          : anycast === undefined
+            ? undefined
+            : "a route is announced from here",
+      handOver: Effect.gen(function* () {
+        const outliving = [...workers, ...ntsKe]
+        for (const { service } of outliving) service.process.broadcast({ type: "outlive" } satisfies OutliveMessage)
+        const others = [coordinator, clock, shown, signd, autokey].filter((it) => it !== undefined)
+        yield* Effect.forEach(others, ({ service }) => service.process.stop, {
+          concurrency: "unbounded",
+          discard: true
+        })
+        return {
+          ...sockets.legacy,
+          layout: memoryLayout(),
+          commands: commandSockets,
+          page,
+          clients: clients.map(({ descriptor }) => descriptor),
+          processes: outliving.flatMap(({ service }) => service.process.pid ?? [])
+        } satisfies Legacy
+      }),
       drain: (anycast === undefined ? Effect.void : anycast.service.process.stop).pipe(
         Effect.andThen(Effect.sync(() => xdp?.stop())),
         Effect.andThen(Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true })),

@@ -16,7 +16,8 @@ import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packe
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
-import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
+import { outlive, type OutliveMessage, readDrainOrOutlive } from "@meridian/ipc/outlive"
+import type { DrainMessage } from "@meridian/ipc/service-messages"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import {
   type CookieCounters,
@@ -73,10 +74,10 @@ const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket
   )
 }
 
-const channel = new SupervisorChannel<WorkerPlan, DrainMessage, FromWorker>({
+const channel = new SupervisorChannel<WorkerPlan, DrainMessage | OutliveMessage, FromWorker>({
   service: "worker",
   plan: workerPlan,
-  read: readDrain
+  read: readDrainOrOutlive
 })
 const { sockets: places, plan: first } = await channel.first
 const sockets = await openSockets(places)
@@ -191,5 +192,5 @@ const drain = (): void => {
 
 // systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.
 process.on("SIGTERM", () => drain())
-channel.run({ take, obey: drain })
+channel.run({ take, obey: ({ type }) => (type === "outlive" ? outlive(drain) : drain()) })
 whenPrepared(0)

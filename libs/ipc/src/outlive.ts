@@ -1,0 +1,28 @@
+/**
+ * A process that serves on while its supervisor becomes another program: the channel between them closes, and the program that follows ends this
+ * process by SIGTERM when a successor serves. Where none follows, it ends by itself.
+ */
+import { isRecord } from "./message.ts"
+import type { DrainMessage } from "./service-messages.ts"
+
+/** Go on without a channel until you are told to end by SIGTERM. */
+export interface OutliveMessage {
+  readonly type: "outlive"
+}
+
+/** Reads a supervisor's word to a service that may outlive it. */
+export const readDrainOrOutlive = (message: unknown): DrainMessage | OutliveMessage | undefined => {
+  const type = isRecord(message) ? message["type"] : undefined
+  return type === "drain" || type === "outlive" ? { type } : undefined
+}
+
+const LOOK_EACH_MS = 1_000
+
+/** @param end what this process does when its supervisor is gone for good */
+export const outlive = (end: () => void): void => {
+  const supervisor = process.ppid
+  process.removeAllListeners("disconnect")
+  setInterval(() => {
+    if (process.ppid !== supervisor) end()
+  }, LOOK_EACH_MS)
+}

@@ -1,0 +1,59 @@
+/** A node becomes what is installed now: the same process, new children, and nobody is left without an answer. */
+import { readFileSync } from "node:fs"
+import type { NodeStatus } from "@meridian/ipc/node-status"
+import { startLoad } from "@meridian/testkit/ntp-load"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { freePort, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { afterEach, expect, it, vi } from "vitest"
+
+let node: RunningNode | undefined
+afterEach(async () => {
+  await node?.stop()
+  node = undefined
+})
+
+const pidsOf = ({ workers, ntsKe }: NodeStatus): readonly number[] => [...workers, ...ntsKe].map(({ pid }) => pid ?? 0)
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")
+  } catch {
+    return false
+  }
+}
+
+it(
+  "loses no request, keeps its clock and its clients, and leaves no process of before",
+  async () => {
+    const running = (node = await startNode({
+      args: ["--listen", "127.0.0.1", "--workers", "2", "--nts", "--nts-port", String(await freePort())]
+    }))
+    const statusNow = async (): Promise<NodeStatus> => (await running.status()) as unknown as NodeStatus
+    const before = await statusNow()
+    const load = await startLoad({ port: running.port, sources: 16, rate: 2_000 })
+    await vi.waitUntil(() => load.sent() > 1_000, { timeout: PATIENCE_MS })
+    running.process.kill("SIGUSR2")
+    const after = await vi.waitUntil(
+      async () => {
+        const now = await statusNow().catch(() => undefined)
+        return (
+          now !== undefined &&
+          now.uptime < before.uptime + 0.5 &&
+          pidsOf(now).every((pid) => pid > 0 && !pidsOf(before).includes(pid)) &&
+          now
+        )
+      },
+      { timeout: PATIENCE_MS, interval: 50 }
+    )
+    const sent = load.sent()
+    await vi.waitUntil(() => load.sent() > sent + 1_000, { timeout: PATIENCE_MS })
+    const { answered, wrong, lost, sent: all } = await load.finish()
+    expect({ lost, wrong, answered }).toEqual({ lost: [], wrong: 0, answered: all })
+    expect(after.pid).toBe(before.pid)
+    expect(after.clock.synchronised).toBe(true)
+    await vi.waitUntil(() => !pidsOf(before).some(isAlive), { timeout: PATIENCE_MS })
+    for (const pid of pidsOf(before)) expect(() => readFileSync(`/proc/${pid}/stat`)).toThrow("ENOENT")
+    expect(await running.stop()).toBe(0)
+  },
+  PATIENCE_MS
+)
