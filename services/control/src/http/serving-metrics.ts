@@ -1,4 +1,5 @@
 /** Metrics of what the node answers: plain, keyed and NTS requests, and key establishment. */
+import type { XdpStatus } from "@meridian/ipc/node-status"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ntsFigures } from "@meridian/ipc/nts-figures"
 import { addNtsKeCounters, noNtsKeCounters } from "@meridian/ipc/nts-ke-report"
@@ -6,20 +7,21 @@ import { BATCH_LATENCY_BINS, BATCH_SIZE_BINS } from "@meridian/ipc/worker-report
 import { byLabel, counter, type Family, gauge, histogram, type Sample } from "./exposition.ts"
 
 export const servingMetrics = (snapshot: NodeSnapshot): readonly Family[] => {
-  const { totals, workers } = snapshot.status
+  const { totals, workers, xdp } = snapshot.status
   const each = (value: (worker: (typeof workers)[number]) => number): readonly Sample[] =>
     workers.map((worker) => ({ labels: { worker: worker.index }, value: value(worker) }))
+  /** What the BPF program answered stands beside the workers, so that a sum over all holds everything. */
+  const byProgram = (value: (program: XdpStatus) => number): readonly Sample[] =>
+    isThere(xdp) ? [{ labels: { worker: "xdp" }, value: value(xdp) }] : []
   return [
-    counter(
-      "meridian_requests_received",
-      "Datagrams read.",
-      each(({ received }) => received)
-    ),
-    counter(
-      "meridian_replies_sent",
-      "Replies that the kernel took.",
-      each(({ replied }) => replied)
-    ),
+    counter("meridian_requests_received", "Datagrams read.", [
+      ...each(({ received }) => received),
+      ...byProgram(({ received }) => received)
+    ]),
+    counter("meridian_replies_sent", "Replies that the kernel took.", [
+      ...each(({ replied }) => replied),
+      ...byProgram(({ replied }) => replied)
+    ]),
     counter(
       "meridian_replies_unsent",
       "Replies that the kernel refused.",
@@ -36,17 +38,35 @@ export const servingMetrics = (snapshot: NodeSnapshot): readonly Family[] => {
     histogram("meridian_batch_size", "Datagrams that one receive call returned.", {
       bounds: BATCH_SIZE_BINS,
       counts: totals.batchSizes,
-      sum: totals.received
+      sum: totals.received - (xdp?.received ?? 0)
     }),
     histogram("meridian_batch_duration_seconds", "From receiving requests to sending their replies, by batch.", {
       bounds: BATCH_LATENCY_BINS,
       counts: totals.batchLatencies ?? [],
       sum: (totals.batchMicroseconds ?? 0) / 1e6
     }),
+    ...xdpMetrics(snapshot),
     ...ntsMetrics(snapshot),
     ...clientListMetrics(snapshot)
   ]
 }
+
+const isThere = (xdp: XdpStatus | null | undefined): xdp is XdpStatus => xdp !== null && xdp !== undefined
+
+/** Nothing where no interface is answered on by XDP. */
+const xdpMetrics = ({ status: { xdp } }: NodeSnapshot): readonly Family[] =>
+  isThere(xdp)
+    ? [
+        gauge("meridian_xdp_answers", "1 while the BPF program answers plain requests.", [
+          { labels: { interface: xdp.interface, mode: xdp.mode }, value: xdp.answers ? 1 : 0 }
+        ]),
+        counter(
+          "meridian_xdp_passed",
+          "Packets to a served address that the BPF program left to the sockets, by why.",
+          byLabel("reason", { ...xdp.passed })
+        )
+      ]
+    : []
 
 const kinds = (counts: readonly number[]): readonly Sample[] =>
   counts.flatMap((value, kind) => (value === 0 ? [] : [{ labels: { version: kind >> 3, mode: kind & 7 }, value }]))
