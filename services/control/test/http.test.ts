@@ -148,6 +148,21 @@ describe("metrics", () => {
     expect(new Set(names).size).toBe(names.length)
   })
 
+  it("count what XDP answers beside the workers, and what it leaves to them", async () => {
+    const { status } = good()
+    const passed = { rule: 3, kind: 4, damaged: 0, clock: 0 }
+    const counts = { received: 70, replied: 60, limited: 10, receivedPerSecond: 0, repliedPerSecond: 0 }
+    const xdp = { interface: "eth0", mode: "native", answers: true, passed, ...counts } as const
+    const { port } = await open({ ...good(), status: { ...status, xdp } })
+    const { body } = await ask(port, "/metrics")
+    expect(body).toContain('meridian_requests_received_total{worker="xdp"} 70\n')
+    expect(body).toContain('meridian_replies_sent_total{worker="xdp"} 60\n')
+    expect(body).toContain('meridian_xdp_answers{interface="eth0",mode="native"} 1\n')
+    expect(body).toContain('meridian_xdp_passed_total{reason="rule"} 3\n')
+    const without = await open(good())
+    expect((await ask(without.port, "/metrics")).body).not.toContain("xdp")
+  })
+
   it("hold what sources call themselves as text, whatever it is", async () => {
     const { tracking } = snapshotOf({})
     const source = { address: '1"\n\\x', name: null, mode: "client", verdict: "selected", referenceId: "a\nb" }

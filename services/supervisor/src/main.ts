@@ -303,6 +303,7 @@ const program = Effect.gen(function* () {
       stateFlag,
       port: plan.ports[0] ?? 0,
       ntpPortDenied: files.length > 0 && settings.port.origin.kind === "default" && !ntpPort,
+      xdp: node.status().xdp ?? undefined,
       nts: plan.nts && {
         port: plan.nts.port,
         developmentCertificate: plan.nts.settings.certificates.length === 0

@@ -23,6 +23,8 @@ export interface Screen {
   readonly port: number
   /** The file means NTP's own port, which this user may not bind. */
   readonly ntpPortDenied: boolean
+  /** The interface whose plain requests a BPF program answers. */
+  readonly xdp: { readonly interface: string; readonly mode: string } | undefined
   readonly nts: { readonly port: number; readonly developmentCertificate: boolean } | undefined
   readonly user: string | undefined
   readonly root: boolean
@@ -84,6 +86,14 @@ export const firstScreen = (screen: Screen): string => {
     `Meridian ${screen.version} serves NTP`,
     row("addresses", screen.listening.map((address) => `udp ${address}`).join("  ")),
     row("workers", `${screen.workers}, one SO_REUSEPORT socket each for every address (${screen.io})`),
+    ...(screen.xdp === undefined
+      ? []
+      : [
+          row(
+            "xdp",
+            `${screen.xdp.interface}, ${screen.xdp.mode}: plain requests are answered before they reach a worker`
+          )
+        ]),
     ...(screen.nts === undefined
       ? []
       : [

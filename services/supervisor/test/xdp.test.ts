@@ -49,6 +49,10 @@ describe.runIf(available)("a node that answers by XDP", () => {
     expect(code).toBe(0)
   })
 
+  it("says so on its first screen", () => {
+    expect(node.stdout()).toMatch(/\n {2}xdp +\S+, native: plain requests are answered before they reach a worker\n/)
+  })
+
   it("has answered them all itself: no worker saw a packet", async () => {
     const { workers } = await node.status()
     const xdp = await xdpOf(node)
