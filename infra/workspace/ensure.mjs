@@ -25,7 +25,7 @@ const mark = "node_modules/.meridian-installed"
 const lock = createHash("sha256").update(readFileSync("package-lock.json")).digest("hex")
 const installed = existsSync("node_modules/.bin/node") && existsSync(mark) && readFileSync(mark, "utf8").trim() === lock
 if (!installed) {
-  process.stderr.write("meridian: installing (npm ci), about ten seconds …\n")
+  process.stderr.write("meridian: installing (npm ci), which takes about half a minute …\n")
   const result = spawnSync("npm", ["ci", "--loglevel=error", "--no-fund", "--no-audit"], {
     stdio: ["ignore", "inherit", "inherit"]
   })

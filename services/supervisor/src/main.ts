@@ -309,9 +309,11 @@ const program = Effect.gen(function* () {
         developmentCertificate: plan.nts.settings.certificates.length === 0
       },
       user: plan.identity?.name,
-      root: isRoot
+      root: isRoot,
+      columns: process.stdout.isTTY ? process.stdout.columns : undefined
     })
   )
+  node.keepJournal()
   releaseStartupPagesSoon()
   const manager = serviceManager(process.env, process.pid)
   const inOneLine = (): string => {

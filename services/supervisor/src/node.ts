@@ -51,6 +51,8 @@ import { XdpPlace } from "./xdp-place.ts"
 
 export interface RunningNode {
   readonly status: () => NodeStatus
+  /** Has the log say what happens from now on: not before whoever started it has seen that it runs. */
+  readonly keepJournal: () => void
   /** Replaces the workers one by one; each successor reads before its predecessor stops. */
   readonly replaceWorkers: Effect.Effect<void>
   /** Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what went wrong. */
@@ -540,7 +542,7 @@ export const startNode = (
     if (anycast !== undefined) yield* Effect.forkScoped(anycast.service.process.keepFilled)
     let latest = snapshot()
     const journal = new Journal({ inform: (message) => void log(Effect.logInfo(message)), warn })
-    journal.look(latest)
+    let keepsJournal = false
     const filled = [clock, coordinator, shown, ...workers, ...ntsKe, signd, autokey, anycast].filter(
       (it) => it !== undefined
     )
@@ -553,7 +555,7 @@ export const startNode = (
       if (!isPictureDue(newsNow())) return
       latest = snapshot()
       shown.show(latest)
-      journal.look(latest)
+      if (keepsJournal) journal.look(latest)
     }, SNAPSHOT_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
     started["/snapshot"] = () => latest
@@ -595,6 +597,10 @@ export const startNode = (
     const serving = [...workers, ...ntsKe, ...(signd === undefined ? [] : [signd])].map((slot) => slot.service.process)
     return {
       status,
+      keepJournal: () => {
+        keepsJournal = true
+        journal.look(latest)
+      },
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) =>
         Effect.gen(function* () {

@@ -28,19 +28,37 @@ export interface Screen {
   readonly nts: { readonly port: number; readonly developmentCertificate: boolean } | undefined
   readonly user: string | undefined
   readonly root: boolean
+  /** Of the terminal; undefined elsewhere, where lines are as long as they are. */
+  readonly columns: number | undefined
 }
 
 /** How to try NTS with the certificate that no client trusts by itself; nothing where there is a real one, or none. */
-const ntsTrials = ({ nts, stateDirectory }: Screen, host: string): readonly string[] => {
+const ntsTrials = (screen: Screen, host: string): readonly string[] => {
+  const { nts, stateDirectory } = screen
   if (nts?.developmentCertificate !== true) return []
   const certificate = join(stateDirectory, DEVELOPMENT_CERTIFICATE_NAME)
   return [
     `  npx meridian query --nts --ca ${certificate} ${host}:${nts.port}`,
-    `  chronyd -Q -x 'server 127.0.0.1 nts ntsport ${nts.port} iburst' 'ntstrustedcerts ${certificate}'`
+    `  ${chronyd(screen)} 'server 127.0.0.1 nts ntsport ${nts.port} iburst' 'ntstrustedcerts ${certificate}'`
   ]
 }
 
-const row = (name: string, value: string): string => `  ${name.padEnd(10)} ${value}`
+const INDENT = 13
+
+/** A name and what it is, on as many lines as the terminal needs; a word that is longer than a line stays whole. */
+const row = (name: string, value: string, columns: number | undefined): string => {
+  const room = (columns ?? Infinity) - INDENT
+  const lines: string[] = []
+  for (const word of value.split(" ")) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > room) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return `  ${name.padEnd(10)} ${lines.join(`\n${" ".repeat(INDENT)}`)}`
+}
+
+/** Started by others than root, chronyd ends at once unless it is told not to look. */
+const chronyd = ({ root }: Screen): string => `chronyd -Q -x${root ? "" : " -U"}`
 
 const clockLine = ({ sources, localStratum }: Screen): string => {
   const own = `this system's own clock as a local reference, stratum ${localStratum}`
@@ -80,16 +98,20 @@ export const firstScreen = (screen: Screen): string => {
       ? ["running as root; --user NAME gives the privilege up after the sockets are open"]
       : [])
   ]
-  const first = screen.listening[0] ?? ""
-  const host = reachableAt(first.replace(/:\d+$/, ""))
+  const [first] = screen.listening
+  const host = reachableAt((first ?? "127.0.0.1").replace(/:\d+$/, ""))
+  const line = (name: string, value: string): string => row(name, value, screen.columns)
   return [
     `Meridian ${screen.version} serves NTP`,
-    row("addresses", screen.listening.map((address) => `udp ${address}`).join("  ")),
-    row("workers", `${screen.workers}, one SO_REUSEPORT socket each for every address (${screen.io})`),
+    line(
+      "addresses",
+      first === undefined ? "none yet" : screen.listening.map((address) => `udp ${address}`).join("  ")
+    ),
+    line("workers", `${screen.workers}, one SO_REUSEPORT socket each for every address (${screen.io})`),
     ...(screen.xdp === undefined
       ? []
       : [
-          row(
+          line(
             "xdp",
             `${screen.xdp.interface}, ${screen.xdp.mode}: plain requests are answered before they reach a worker`
           )
@@ -97,20 +119,20 @@ export const firstScreen = (screen: Screen): string => {
     ...(screen.nts === undefined
       ? []
       : [
-          row(
+          line(
             "nts",
             `key exchange on tcp ${screen.nts.port}${screen.nts.developmentCertificate ? ", with a DEVELOPMENT certificate that no client trusts by itself" : ""}`
           )
         ]),
-    row("clock", clockLine(screen)),
-    row("access", screen.access),
-    row("state", screen.stateDirectory),
-    ...notes.map((note) => row("note", note)),
+    line("clock", clockLine(screen)),
+    line("access", screen.access),
+    line("state", screen.stateDirectory),
+    ...notes.map((note) => line("note", note)),
     "",
     "Try next",
     `  npx meridian query ${host}:${screen.port}`,
     `  npx meridian status${screen.stateFlag}`,
-    `  chronyd -Q -x 'server ${host.replace(/^\[|\]$/g, "")} port ${screen.port} iburst'`,
+    `  ${chronyd(screen)} 'server ${host.replace(/^\[|\]$/g, "")} port ${screen.port} iburst'`,
     ...ntsTrials(screen, host),
     "Ctrl-C ends it.",
     ""
