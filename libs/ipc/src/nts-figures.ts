@@ -40,7 +40,8 @@ const withoutTls = [
   "client-alert",
   "handshake-failed",
   "handshake-timeout",
-  "closed-in-handshake"
+  "closed-in-handshake",
+  "made-way"
 ]
 
 const noCookies: CookieCounters = { made: 0, current: 0, old: 0, old2: 0, older: 0, unknown: 0, forged: 0 }

@@ -28,6 +28,8 @@ export const connectionOutcomes = [
   "handshake-failed",
   "handshake-timeout",
   "closed-in-handshake",
+  /** During the handshake or after it: all places were taken, and its network held most of them. */
+  "made-way",
   /** After it. */
   "no-alpn",
   "request-timeout",

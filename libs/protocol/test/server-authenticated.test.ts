@@ -21,7 +21,7 @@ import { NtpServer } from "@meridian/protocol/server"
 import { servedMoment } from "@meridian/testkit/served-moment"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { differenceSeconds, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"
-import { SOURCE_STRIDE } from "@meridian/wire/source-address"
+import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
 import { decodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 
 const NOW = 1_795_000_000
@@ -91,12 +91,13 @@ const keyed = (under: SymmetricKey, id = under.id): Uint8Array => {
 }
 
 /** Runs one batch as the worker does; the outcome's name and the reply of each. */
-const serve = (server: NtpServer, requests: readonly Uint8Array[]) => {
+const serve = (server: NtpServer, requests: readonly Uint8Array[], from: readonly number[] = [0, 0, 0, 0]) => {
   const bytes = new Uint8Array(SLOT * SLOTS)
   const view = new DataView(bytes.buffer)
   requests.forEach((request, slot) => bytes.set(request, slot * SLOT))
   const moment = servedMoment(goodCurve, { seconds: NOW, nanoseconds: 0 }, 10)
   const addresses = new Uint8Array(SLOTS * SOURCE_STRIDE)
+  for (let slot = 0; slot < SLOTS; slot++) addresses.set(from, sourceAddressAt(slot, 4))
   server.beginBatch({ bytes, view, family: 4, addresses, localAddresses: new Uint8Array(SLOTS * 16) }, moment, NOW, 10)
   const outcomes = requests.map((request, slot) => {
     const outcome = server.handle(slot, slot * SLOT, request.length, ARRIVED, 0)
@@ -215,18 +216,22 @@ describe("NTS", () => {
     const [answer] = serve(server, [client.request(header, fillRandom)!])
     expect(client.accept(answer!.reply!)).toMatchObject({ _tag: "Authentic" })
   })
-  it("sends a NAK that the client understands, at most a thousand a second", () => {
+  it("sends a NAK that the client understands, at most fifty a second to one network and a thousand in all", () => {
     const server = makeServer(false, STANDING, KeyRing.of([{ ...generation, id: 6 }]))
     const client = association()
     const [nak] = serve(server, [client.request(header, fillRandom)!])
     expect(nak?.reason).toBe("nts-nak-sent")
     expect(client.accept(nak!.reply!)).toEqual({ _tag: "Nak" })
-    const reasons = Array.from(
-      { length: 1_000 },
-      () => serve(server, [association().request(header, fillRandom)!])[0]?.reason
-    )
-    expect(reasons.filter((reason) => reason === "nts-nak-sent")).toHaveLength(999)
-    expect(reasons.at(-1)).toBe("nts-nak-limited")
+    const refused = (count: number, network: number) =>
+      Array.from({ length: count }, (_, index) => {
+        const from = [192, 0, network, index & 255]
+        return serve(server, [association().request(header, fillRandom)!], from)[0]?.reason
+      }).filter((reason) => reason !== "nts-nak-sent")
+    expect(refused(60, 2)).toEqual(Array.from({ length: 10 }, () => "nts-nak-limited"))
+    // Others are told still: a thousand in all, but for networks that met in one place.
+    const others = Array.from({ length: 24 }, (_, index) => refused(50, 3 + index).length).reduce((a, b) => a + b)
+    expect(others).toBeGreaterThanOrEqual(24 * 50 - 949)
+    expect(others).toBeLessThan(24 * 50 - 949 + 200)
   })
 })
 

@@ -390,3 +390,5 @@ void tls_connection_advance(struct tls_connection *connection) {
 void tls_connection_expire(struct tls_connection *connection) {
   end(connection, connection->phase == TLS_SHAKING_HANDS ? "handshake-timeout" : "request-timeout");
 }
+
+void tls_connection_make_way(struct tls_connection *connection) { end(connection, "made-way"); }

@@ -77,4 +77,7 @@ void tls_connection_advance(struct tls_connection *connection);
 /* Its deadline has passed: the connection is gone afterwards. */
 void tls_connection_expire(struct tls_connection *connection);
 
+/* It ends for others: the connection is gone afterwards. */
+void tls_connection_make_way(struct tls_connection *connection);
+
 #endif

@@ -328,6 +328,18 @@ static napi_value export_keys(napi_env env, napi_callback_info info) {
   return napi_get_boolean(env, done, &result) == napi_ok ? result : NULL;
 }
 
+/* endOldest(address): whether a connection from there made way for others. */
+static napi_value end_oldest(napi_env env, napi_callback_info info) {
+  napi_value arguments[2], result;
+  char address[64] = "";
+  struct tls_listener *listener = unwrap_call(env, info, 2, arguments, NULL);
+  bool ended_one = false;
+  if (listener != NULL && listener->server != NULL && !listener->closing && !listener->running &&
+      napi_get_value_string_latin1(env, arguments[0], address, sizeof address, NULL) == napi_ok)
+    ended_one = tls_server_end_oldest(listener->server, address);
+  return napi_get_boolean(env, ended_one, &result) == napi_ok ? result : NULL;
+}
+
 static napi_value open_connections(napi_env env, napi_callback_info info) {
   napi_value result;
   struct tls_listener *listener = unwrap_call(env, info, 0, NULL, NULL);
@@ -362,6 +374,7 @@ void register_tls(napi_env env, napi_value exports) {
       {"listen", NULL, listen_on, NULL, NULL, NULL, napi_default_method, NULL},
       {"stopListening", NULL, stop_listening, NULL, NULL, NULL, napi_default_method, NULL},
       {"exportKeys", NULL, export_keys, NULL, NULL, NULL, napi_default_method, NULL},
+      {"endOldest", NULL, end_oldest, NULL, NULL, NULL, napi_default_method, NULL},
       {"open", NULL, open_connections, NULL, NULL, NULL, napi_default_method, NULL},
       {"close", NULL, close_method, NULL, NULL, NULL, napi_default_method, NULL},
   };

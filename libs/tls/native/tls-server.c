@@ -166,6 +166,17 @@ int64_t tls_server_wait(const struct tls_server *server) {
   return soonest > now ? soonest - now : 0;
 }
 
+bool tls_server_end_oldest(struct tls_server *server, const char *address) {
+  struct tls_connection *const firsts[] = {server->shaking_hands.first, server->exchanging.first};
+  for (int at = 0; at < 2; at++)
+    for (struct tls_connection *it = firsts[at]; it != NULL; it = it->next) {
+      if (strcmp(it->address, address) != 0) continue;
+      tls_connection_make_way(it);
+      return true;
+    }
+  return false;
+}
+
 int tls_server_descriptor(const struct tls_server *server) { return server->epoll; }
 
 size_t tls_server_open(const struct tls_server *server) { return server->open; }

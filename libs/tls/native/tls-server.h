@@ -56,6 +56,9 @@ void tls_server_stop_listening(struct tls_server *server);
 /* Takes over a connected socket, admitted already. */
 void tls_server_take(struct tls_server *server, int descriptor, const char *address);
 
+/* Ends the oldest handshake from an address, or else the oldest exchange. False where there is none. Not from within tls_server_run. */
+bool tls_server_end_oldest(struct tls_server *server, const char *address);
+
 /* An epoll, readable when there is something to do. */
 int tls_server_descriptor(const struct tls_server *server);
 

@@ -37,7 +37,7 @@ export interface TlsListenerHandlers {
   readonly request: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array | undefined
   /**
    * A connection is gone. `why` is undefined when it was answered; else "handshake-timeout", "closed-in-handshake",
-   * "no-alpn", "request-timeout", "closed-without-request" or "connection-error", or, of a failed handshake, OpenSSL's reason
+   * "no-alpn", "request-timeout", "closed-without-request", "made-way" or "connection-error", or, of a failed handshake, OpenSSL's reason
    * in its own words ("wrong version number").
    * @param unknownName the handshake was done, with a name that no certificate is for
    */
@@ -60,6 +60,8 @@ export interface NativeTlsListener {
   readonly stopListening: () => void
   /** Within a `request` only: key material (RFC 5705) that fills `out`, up to 255 bytes. False when there is none. */
   readonly exportKeys: (context: Uint8Array, out: Uint8Array) => boolean
+  /** Ends the oldest handshake from this address, or else its oldest exchange ("made-way"). Not from within a handler. */
+  readonly endOldest: (address: string) => boolean
   readonly open: () => number
   /** Ends everything at once; handlers are not called any more. */
   readonly close: () => void

@@ -51,6 +51,9 @@ export class Admission {
   private readonly buckets = new Map<string, Bucket>()
   private readonly openFrom = new Map<string, number>()
   private openInAll = 0
+  /** Open connections that are about to be ended for others, by address and in all. */
+  private readonly leavingFrom = new Map<string, number>()
+  private leaving = 0
 
   /** @param now monotonic seconds */
   constructor(limits: AdmissionLimits, now: number) {
@@ -69,19 +72,19 @@ export class Admission {
   }
 
   /**
-   * Takes a place for a connection, to be given back with {@link release}; or says why there is none. A refused
-   * connection uses up nothing.
+   * Takes a place for a connection, to be given back with {@link release}; or says why there is none: that all are taken only
+   * where nothing else speaks against it. A refused connection uses up nothing.
    * @param key of an address, see {@link addressKey}
    * @param now monotonic seconds
    */
   admit(key: string, now: number): AdmissionRefusal | undefined {
     const { limits } = this
     const from = this.openFrom.get(key) ?? 0
-    if (this.openInAll >= limits.connections) return "too-many-connections"
     if (from >= limits.connectionsPerAddress) return "too-many-from-address"
     const bucket = this.bucketOf(key, now)
     if (!hasToken(bucket, limits.ratePerAddress, now)) return "rate-from-address"
     if (!hasToken(this.total, limits.rate, now)) return "rate-in-all"
+    if (this.openInAll - this.leaving >= limits.connections) return "too-many-connections"
     bucket.tokens--
     this.total.tokens--
     this.openInAll++
@@ -89,10 +92,20 @@ export class Admission {
     return undefined
   }
 
+  /** A connection of this address is to be ended for another: its place counts as free until it is given back. */
+  makeWay(key: string): void {
+    this.leavingFrom.set(key, (this.leavingFrom.get(key) ?? 0) + 1)
+    this.leaving++
+  }
+
   /** Gives a place back. */
   release(key: string): void {
     const from = this.openFrom.get(key) ?? 0
     if (from === 0) return
+    const told = this.leavingFrom.get(key) ?? 0
+    if (told > 0) this.leaving--
+    if (told > 1) this.leavingFrom.set(key, told - 1)
+    else this.leavingFrom.delete(key)
     this.openInAll--
     if (from > 1) this.openFrom.set(key, from - 1)
     else this.openFrom.delete(key)

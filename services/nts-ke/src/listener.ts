@@ -6,6 +6,7 @@ import type { RecordDecoder } from "@meridian/wire/nts-ke"
 import { addressKey, Admission, type AdmissionLimits } from "./admission.ts"
 import { answerRequest, type AnswerSettings, type Exporter } from "./answer.ts"
 import type { LoadedCertificate } from "./certificates.ts"
+import { Crowd } from "./crowd.ts"
 import { Counters } from "./counters.ts"
 import type { Door, OpenTls, TlsPort, TlsPortSettings } from "./tls-port.ts"
 
@@ -23,6 +24,7 @@ export class NtsKeListener {
 
   private readonly settings: ListenerSettings
   private readonly admission: Admission
+  private readonly crowd = new Crowd()
   private readonly tls: TlsPort
 
   /**
@@ -37,7 +39,10 @@ export class NtsKeListener {
       request: (message, exporter) => this.answer(message, exporter),
       undecided: (outcome: ConnectionOutcome) => this.counters.countOutcome(outcome),
       unknownServerName: () => void this.counters.unknownServerNames++,
-      closed: (address) => this.admission.release(addressKey(address))
+      closed: (address) => {
+        this.crowd.leave(address)
+        this.admission.release(addressKey(address))
+      }
     })
   }
 
@@ -72,9 +77,22 @@ export class NtsKeListener {
 
   private admit(address: string | undefined): boolean {
     this.counters.accepted++
-    const refusal = this.admission.admit(addressKey(address), performance.now() / 1000)
-    if (refusal !== undefined) this.counters.countOutcome(refusal)
+    const key = addressKey(address)
+    const now = performance.now() / 1000
+    let refusal = this.admission.admit(key, now)
+    if (refusal === "too-many-connections" && this.makeWay()) refusal = this.admission.admit(key, now)
+    if (refusal === undefined) this.crowd.enter(address)
+    else this.counters.countOutcome(refusal)
     return refusal === undefined
+  }
+
+  /** Has a connection ended that holds up others, as soon as whoever accepts connections is done with it. */
+  private makeWay(): boolean {
+    const found = this.crowd.oldestOfMost()
+    if (found === undefined) return false
+    this.admission.makeWay(addressKey(found.address))
+    setImmediate(() => this.tls.endOldest(found.address))
+    return true
   }
 
   private answer(message: RecordDecoder, exporter: Exporter): Uint8Array<ArrayBuffer> {

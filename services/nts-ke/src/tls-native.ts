@@ -43,6 +43,7 @@ export const openTlsNative =
         }
       },
       stopListening: () => listener.stopListening(),
+      endOldest: (address) => void (address !== undefined && listener.endOldest(address)),
       destroy: () => listener.close()
     }
   }

@@ -72,6 +72,14 @@ class NodeTls implements TlsPort {
     for (const server of this.servers) server.close()
   }
 
+  endOldest(address: string | undefined): void {
+    for (const socket of this.connections)
+      if (socket.remoteAddress === address) {
+        socket.destroy()
+        return
+      }
+  }
+
   destroy(): void {
     for (const socket of this.connections) socket.destroy()
   }

@@ -40,6 +40,8 @@ export interface TlsPort {
   /** Starts listening; rejects with the system's error. */
   readonly listen: (door: Door) => Promise<void>
   readonly stopListening: () => void
+  /** Ends the oldest handshake from this address, or else its oldest exchange. Not from within `admit`. */
+  readonly endOldest: (address: string | undefined) => void
   /** Ends every connection at once. */
   readonly destroy: () => void
 }

@@ -44,7 +44,7 @@ describe("Admission", () => {
           const here = inside.filter((each) => each === key).length >= 3 ? "too-many-from-address" : undefined
           const refusal = step.leave ? leave(key) : admission.admit(key, 0)
           if (!step.leave && refusal === undefined) inside.push(key)
-          expect(refusal).toBe(step.leave ? undefined : (full ?? here))
+          expect(refusal).toBe(step.leave ? undefined : (here ?? full))
           expect(admission.open).toBe(inside.length)
         }
       })

@@ -157,8 +157,11 @@ export const summary = (records: readonly NtsKeRecord[]): string => {
 }
 
 /** A TCP connection without TLS. */
-export const plain = async ({ port, host = "127.0.0.1" }: Pick<Target, "port" | "host">): Promise<Socket> => {
-  const socket = connectTcp(port, host)
+export const plain = async (
+  { port, host = "127.0.0.1" }: Pick<Target, "port" | "host">,
+  from?: string
+): Promise<Socket> => {
+  const socket = connectTcp({ port, host, ...(from === undefined ? {} : { localAddress: from }) })
   socket.on("error", () => {})
   await once(socket, "connect")
   return socket

@@ -313,7 +313,7 @@ export const serverStatisticsRecord = (
   const { totals, ntsKe } = snapshot.status
   const { ke } = ntsFigures(snapshot)
   const keHits = ntsKe.reduce((sum, { accepted }) => sum + accepted, 0)
-  const refused = ["rate-in-all", "rate-from-address", "too-many-connections", "too-many-from-address"]
+  const refused = ["rate-in-all", "rate-from-address", "too-many-connections", "too-many-from-address", "made-way"]
   const keDrops = ntsKe.reduce(
     (sum, { outcomes }) => sum + refused.reduce((all, name) => all + (outcomes[name] ?? 0), 0),
     0
