@@ -169,6 +169,19 @@ const eventId: ValueType<string> = {
   write: String
 }
 
+export const policyCommand = defineFlags({
+  command: "meridian policy",
+  meaning:
+    "Shows what the nodes share as configuration (how keys rotate, how long clock events are kept, when a silent node counts as gone), or sets some of it: all settings of one command hold together or none does.",
+  flags: { state, json },
+  positional: {
+    name: "NAME=VALUE",
+    meaning: "A setting and its new value. One that ends with Ms takes milliseconds, or a number with s, m, h or d.",
+    least: 0,
+    most: 32
+  }
+})
+
 export const explainCommand = defineFlags({
   command: "meridian explain",
   meaning:

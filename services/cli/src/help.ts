@@ -11,7 +11,8 @@ import {
   keysListCommand,
   keysRevokeCommand,
   keysRotateCommand,
-  logCommand
+  logCommand,
+  policyCommand
 } from "@meridian/config/cluster-command-lines"
 import {
   configCheckCommand,
@@ -50,6 +51,7 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   "config convert": configConvertCommand,
   "config show": configShowCommand,
   log: logCommand,
+  policy: policyCommand,
   explain: explainCommand,
   signd: signdCommand,
   exabgp: exabgpCommand,
@@ -83,6 +85,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian log [--follow]         the events of the node's log
   meridian keys list              the keys in use; also rotate, revoke GENERATION, export
   meridian cluster status         the nodes and who leads; also init, rekey, drain, undrain
+  meridian policy [NAME=VALUE…]   what the nodes share as configuration, or sets some of it
   meridian explain --at TIME      what was true at a moment, and the events that say so
   meridian signd [FLAGS]          signs for Windows clients, in place of Samba's ntp_signd
   meridian exabgp SOCKET          run by ExaBGP: announces and withdraws the node's routes

@@ -10,6 +10,7 @@ import { overview } from "./help.ts"
 import { runInit } from "./init-command.ts"
 import { runKeys } from "./keys-command.ts"
 import { runLog } from "./log-command.ts"
+import { runPolicy } from "./policy-command.ts"
 import { runQuery } from "./query-command.ts"
 import { runReload } from "./reload-command.ts"
 import { runServerstats } from "./serverstats-command.ts"
@@ -64,6 +65,7 @@ const commands: Record<string, () => number | Promise<number>> = {
   log: () => runLog(programRoot, args),
   keys: () => runKeys(programRoot, args),
   cluster: () => runCluster(programRoot, args),
+  policy: () => runPolicy(programRoot, args),
   explain: () => runExplain(programRoot, args),
   version: () => {
     process.stdout.write(`meridian ${manifest.version} (Node ${process.versions.node})\n`)

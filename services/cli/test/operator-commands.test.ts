@@ -8,6 +8,7 @@ import { join, resolve } from "node:path"
 import { meridian } from "@meridian/testkit/running-node"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { describeLine } from "../src/log-command.ts"
+import { defaultPolicy } from "@meridian/events/policy"
 import { state } from "./sample-state.ts"
 
 let folder = ""
@@ -81,6 +82,27 @@ describe("asking", () => {
     expect((await run("explain", "--at", "2026-11-21T12:00:00+01:00")).code).toBe(0)
     expect(asked[0]?.url).toBe(`/explain?at=${encodeURIComponent("2026-11-21T11:00:00.000Z")}`)
     expect(await run("explain", "--at", "2026-13-41")).toMatchObject({ code: 2 })
+  })
+
+  it("shows the policy, and sets some of it with units", async () => {
+    await says({ ...state, policy: defaultPolicy, events: [] })
+    const { stdout } = await run("policy")
+    expect(stdout).toMatch(/ntsRotationMs +86400000 +1 d +from one NTS generation to the next/)
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
+    expect(JSON.parse((await run("policy", "--json")).stdout)).toEqual(defaultPolicy)
+    expect(await run("policy", "ntsRotationMs=12h", "ntsAcceptPast=20")).toMatchObject({ code: 0 })
+    expect(asked.at(-1)).toMatchObject({ method: "POST", url: "/policy" })
+    expect(JSON.parse(asked.at(-1)?.body ?? "")).toEqual({ changes: { ntsRotationMs: 43_200_000, ntsAcceptPast: 20 } })
+    const cases = [
+      ["ntsRotationsMs=5", "did you mean ntsRotationMs?"],
+      ["ntsAcceptPast=5h", "expected NAME=VALUE"],
+      ["ntsAcceptPast", "expected NAME=VALUE"],
+      ["ntsAcceptPast=-1", "expected NAME=VALUE"]
+    ] as const
+    for (const [word, why] of cases) {
+      const refused = await run("policy", word)
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining(why) as string])
+    }
   })
 
   it("lists keys, of one kind or both", async () => {

@@ -1,0 +1,70 @@
+/** `meridian policy [NAME=VALUE…]`: what the nodes share as configuration. */
+import { policyCommand } from "@meridian/config/cluster-command-lines"
+import { nearestWord } from "@meridian/config/nearest"
+import type { ClusterState } from "@meridian/ipc/cluster-state"
+import { ask, stateDirectoryOf } from "./coordinator-client.ts"
+import { OperatorProblem, printJson, runOperatorCommand } from "./operator-command.ts"
+import { formatEvents, type Recorded } from "./recorded-events.ts"
+import { table } from "./text-table.ts"
+
+/** What each setting is for; the names are those of libs/events/src/policy.ts. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ntsAead: "what cookies are sealed with (IANA's number)",
+  ntsRotationMs: "from one NTS generation to the next",
+  ntsAcceptPast: "generations whose cookies are still opened",
+  ntsAcceptFuture: "generations published ahead",
+  ntsLeadMs: "from a rotation on command to its activation",
+  symmetricRotationMs: "from one key set to the next; 0: on command",
+  symmetricAnnounceMs: "from a set's announcement to its use",
+  symmetricGraceMs: "how long the set before it is accepted",
+  clockRetentionMs: "how old clock events get",
+  clockRetentionCount: "how many are kept of a node",
+  clockRetentionBytes: "how many bytes of them",
+  memberSilenceMs: "after which a silent node counts as gone"
+}
+
+export const runPolicy = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runOperatorCommand(policyCommand, args, async ({ values: { state, json }, positionals }) => {
+    const directory = stateDirectoryOf(programRoot, state)
+    const { policy } = await ask<ClusterState>(directory, { method: "GET", path: "/state" })
+    if (positionals.length === 0) return json ? printJson(policy) : void process.stdout.write(formatPolicy(policy))
+    const changes = Object.fromEntries(positionals.map((text) => settingOf(text, Object.keys(policy))))
+    const done = await ask<Recorded>(directory, { method: "POST", path: "/policy", body: { changes } })
+    if (json) printJson(done)
+    else process.stdout.write(formatEvents(done))
+  })
+
+/** The settings as one screen. */
+export const formatPolicy = (policy: ClusterState["policy"], colours?: boolean): string =>
+  table(
+    ["setting", "value", "", "meaning"],
+    Object.entries(policy).map(([name, value]) => [name, String(value), lengthOf(name, value), MEANINGS[name] ?? ""]),
+    colours
+  )
+
+const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const
+
+/** A time in the largest unit that it is whole in. */
+const lengthOf = (name: string, value: number): string => {
+  const unit = Object.entries(UNITS).find(([, length]) => value >= length && value % length === 0)
+  return name.endsWith("Ms") && unit !== undefined ? `${value / unit[1]} ${unit[0]}` : ""
+}
+
+const SETTING = /^([A-Za-z]+)=(\d{1,15})([smhd]?)$/
+
+const settingOf = (text: string, names: readonly string[]): readonly [string, number] => {
+  const [, name = "", digits = "", unit = ""] = SETTING.exec(text) ?? []
+  if (name === "" || (unit !== "" && !name.endsWith("Ms")))
+    throw new OperatorProblem(
+      2,
+      `found ${JSON.stringify(text)}, expected NAME=VALUE such as ntsRotationMs=24h or ntsAcceptPast=10`
+    )
+  if (!names.includes(name)) {
+    const near = nearestWord(name, names)
+    throw new OperatorProblem(
+      2,
+      `no setting ${name}; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean ${near}?`}`
+    )
+  }
+  return [name, Number(digits) * (unit === "" ? 1 : UNITS[unit as keyof typeof UNITS])]
+}
