@@ -2,7 +2,8 @@
  * Who may do what in NATS, by subject. The names are those of services/coordinator (cluster.ts there lists them).
  *
  * Coordinators write: events, the key shelf, the lease, commands to the one that leads. Each writes clock events only of
- * its own node and hears only commands for its own node. None may delete a stream.
+ * its own node and hears only commands for its own node. None may delete a stream or change its settings: that is an
+ * administrator's.
  *
  * Readers (an auditor, a backup, monitoring) see the log, live and stored, and nothing of the key shelf or the lease. They
  * may publish nothing but the questions that reading takes. They get no consumers: whoever may create one may have the
@@ -35,7 +36,7 @@ export const coordinatorPermissions = (node: string): Permissions => ({
     "meridian-command.*",
     ...api("INFO"),
     ...[LOG, SHELF, LEASE].flatMap((stream) =>
-      api(`STREAM.CREATE.${stream}`, `STREAM.UPDATE.${stream}`, `STREAM.INFO.${stream}`, `STREAM.MSG.GET.${stream}`)
+      api(`STREAM.CREATE.${stream}`, `STREAM.INFO.${stream}`, `STREAM.MSG.GET.${stream}`)
     ),
     // Retention of clock events; giving the lease up.
     ...api(`STREAM.PURGE.${LOG}`, `STREAM.PURGE.${LEASE}`),

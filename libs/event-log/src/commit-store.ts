@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type AnyEvent, type Family, familyOf } from "@meridian/events/catalogue"
 import { isSummary } from "@meridian/events/members"
+import type { Authenticity } from "./authenticity.ts"
 import { type Commit, type Inspect, makeCommit, openCommit, type RawCommit } from "./commit.ts"
 import {
   type Appended,
@@ -34,6 +35,14 @@ export interface RawBatch {
   readonly caughtUp: boolean
 }
 
+/** What a store says of itself; see {@link LogStatus}. */
+export interface StoreStatus {
+  readonly lastSeq: number
+  readonly subjects: ReadonlyArray<SubjectStatus>
+  readonly created?: string
+  readonly faults?: ReadonlyArray<string>
+}
+
 /** Promises reject with the errors of event-log.ts; anything else counts as LogUnavailable. */
 export interface CommitStore {
   readonly adapter: LogStatus["adapter"]
@@ -49,7 +58,7 @@ export interface CommitStore {
   readonly loadSnapshot: (name: string) => Promise<Snapshot | undefined>
   /** Drops what a limit no longer keeps. Returns how many commits went. */
   readonly retain: (limits: Limits) => Promise<number>
-  readonly subjects: () => Promise<{ readonly lastSeq: number; readonly subjects: ReadonlyArray<SubjectStatus> }>
+  readonly subjects: () => Promise<StoreStatus>
 }
 
 /** What goes of some subjects: the commits before the last place that any of these gives, see {@link Retention}. */
@@ -72,8 +81,11 @@ const SNAPSHOT_NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/
 
 const FAMILIES: ReadonlyArray<Family> = ["keys", "members", "policy", "clock"]
 
-/** The port over a store. `inspect` judges events beyond their schema, at append and when reading. */
-export const overStore = (store: CommitStore, inspect?: Inspect): EventLog["Service"] => {
+/**
+ * The port over a store. `inspect` judges events beyond their schema, at append and when reading; `authenticity` signs what is
+ * appended, and tells what others than nodes of the cluster have written.
+ */
+export const overStore = (store: CommitStore, inspect?: Inspect, authenticity?: Authenticity): EventLog["Service"] => {
   const quarantine = new Quarantine()
   const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
     Effect.tryPromise({ try: run, catch: (error) => (error instanceof LogUnavailable ? error : unavailable(error)) })
@@ -82,16 +94,16 @@ export const overStore = (store: CommitStore, inspect?: Inspect): EventLog["Serv
     source: () => AsyncIterable<RawBatch>
   ): Stream.Stream<LogBatch, LogUnavailable> =>
     Stream.suspend(() =>
-      Stream.fromAsyncIterable(judged(source(), quarantine, inspect, options.from - 1), (error) =>
+      Stream.fromAsyncIterable(judged(source(), quarantine, { inspect, authenticity }, options.from - 1), (error) =>
         error instanceof LogUnavailable ? error : unavailable(error)
       )
     )
   return {
-    append: (subject, events, expectedVersion) =>
+    append: (subject, events, expectedVersion, { overHole = false } = {}) =>
       Effect.suspend(() => {
-        const commit = makeCommit(subject, events, expectedVersion, inspect)
+        const commit = makeCommit(subject, events, expectedVersion, inspect, authenticity)
         if (commit instanceof EventRefused) return Effect.fail(commit)
-        return Effect.tryPromise({ try: () => store.append(commit), catch: appendError })
+        return Effect.tryPromise({ try: () => store.append({ ...commit, overHole }), catch: appendError })
       }),
     read: (options) => stream(options, () => store.read(options)),
     subscribe: (options) => stream(options, () => store.tail(options)),
@@ -107,23 +119,31 @@ export const overStore = (store: CommitStore, inspect?: Inspect): EventLog["Serv
     },
     loadSnapshot: (name) =>
       SNAPSHOT_NAME.test(name) ? attempt(() => store.loadSnapshot(name)) : Effect.succeed(undefined),
-    retain: (retention) => attempt(() => retained(store, retention)),
+    retain: (retention) => attempt(() => retained(store, retention, authenticity)),
     status: Effect.map(
       attempt(() => store.subjects()),
-      ({ lastSeq, subjects }): LogStatus => ({
+      ({ lastSeq, subjects, created, faults = [] }): LogStatus => ({
         adapter: store.adapter,
         lastSeq,
         families: FAMILIES.map((family) => familyStatus(family, subjects)),
         quarantined: quarantine.report(),
-        warnings: store.warnings
+        warnings: store.warnings,
+        created,
+        faults
       })
     )
   }
 }
 
+interface Scrutiny {
+  readonly inspect: Inspect | undefined
+  readonly authenticity: Authenticity | undefined
+}
+
 const retained = async (
   store: CommitStore,
-  { family, storedBefore, keepPerSubject = Infinity, keepBytesPerSubject = Infinity }: Retention
+  { family, storedBefore, keepPerSubject = Infinity, keepBytesPerSubject = Infinity }: Retention,
+  authenticity: Authenticity | undefined
 ): Promise<number> => {
   const below = new Map<string, number>()
   if (family === "clock") {
@@ -132,7 +152,7 @@ const retained = async (
   } else
     for await (const { commits } of store.read({ from: 1, only: { family } }))
       for (const raw of commits) {
-        const opened = openCommit(raw, undefined)
+        const opened = openCommit(raw, undefined, authenticity)
         if (opened._tag === "Good" && isSummary(opened.events[0] as AnyEvent)) below.set(raw.subject, raw.seq)
       }
   return store.retain({
@@ -183,7 +203,7 @@ class Quarantine {
 const judged = (
   source: AsyncIterable<RawBatch>,
   quarantine: Quarantine,
-  inspect: Inspect | undefined,
+  scrutiny: Scrutiny,
   before: number
 ): AsyncIterable<LogBatch> => ({
   [Symbol.asyncIterator]: () => {
@@ -198,7 +218,7 @@ const judged = (
         const events: Array<StoredEvent> = []
         const quarantined: Array<Quarantined> = []
         for (const raw of commits) {
-          const record = judge(raw, versions, inspect, events)
+          const record = judge(raw, versions, scrutiny, events)
           upTo = raw.seq
           if (record === undefined) continue
           quarantined.push(record)
@@ -217,18 +237,21 @@ const judged = (
 const judge = (
   raw: RawCommit,
   versions: Map<string, number>,
-  inspect: Inspect | undefined,
+  { inspect, authenticity }: Scrutiny,
   into: Array<StoredEvent>
 ): Quarantined | undefined => {
   const { seq, subject } = raw
-  const opened = openCommit(raw, inspect)
+  const opened = openCommit(raw, inspect, authenticity)
   if (opened._tag === "Bad") return { seq, subject, reason: opened.reason, detail: opened.detail }
   const first = (opened.events[0] as AnyEvent).version
   const known = versions.get(subject) ?? 0
   if (first <= known)
     return { seq, subject, reason: "out-of-order", detail: `version ${first} comes after version ${known}` }
   versions.set(subject, first + opened.events.length - 1)
-  for (const event of opened.events) into.push(new JudgedEvent(seq, event))
+  for (const event of opened.events) {
+    authenticity?.hear(event, seq)
+    into.push(new JudgedEvent(seq, event))
+  }
   return undefined
 }
 

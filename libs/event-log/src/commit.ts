@@ -4,13 +4,15 @@
  */
 import { type AnyEvent, encodeEvent, familyOf, judgeEvent, readEventQuickly } from "@meridian/events/catalogue"
 import { MAX_EVENT_BYTES } from "@meridian/events/event"
+import { MOST_LIVE_GENERATIONS } from "@meridian/events/nts-keys-events"
+import type { Authenticity } from "./authenticity.ts"
 import { EventRefused, type QuarantineReason } from "./event-log.ts"
 
 /** Longest body, in UTF-8 bytes; well under the 1 MB that a NATS message may have. */
 export const MAX_COMMIT_BYTES = 262_144
 
-/** Most events in a commit. */
-export const MAX_COMMIT_EVENTS = 64
+/** Most events in a commit: one for each generation that there can be. */
+export const MAX_COMMIT_EVENTS = MOST_LIVE_GENERATIONS
 
 /** A commit about to be stored. */
 export interface Commit {
@@ -21,13 +23,21 @@ export interface Commit {
   /** Id of its first event; tells a repetition from a rival. */
   readonly id: string
   readonly body: string
+  /** It may stand after any earlier version: what was between is lost. */
+  readonly overHole?: boolean | undefined
 }
+
+/** Whether a commit may stand after a version of its subject. */
+export const mayFollow = ({ first, overHole }: Commit, version: number): boolean =>
+  version === first - 1 || (version < first && overHole === true)
 
 /** A commit as a store hands it back: nothing in it can be relied on yet. */
 export interface RawCommit {
   readonly seq: number
   readonly subject: string
   readonly body: string
+  /** What was stored had another sum. */
+  readonly damaged?: boolean
 }
 
 /**
@@ -38,10 +48,12 @@ export class FoundCommit implements RawCommit {
   readonly seq: number
   readonly subject: string
   readonly body: string
-  constructor(seq: number, subject: string, body: string) {
+  readonly damaged: boolean
+  constructor(seq: number, subject: string, body: string, damaged = false) {
     this.seq = seq
     this.subject = subject
     this.body = body
+    this.damaged = damaged
   }
 }
 
@@ -56,7 +68,8 @@ export const makeCommit = (
   subject: string,
   events: ReadonlyArray<AnyEvent>,
   expectedVersion: number,
-  inspect: Inspect | undefined
+  inspect: Inspect | undefined,
+  authenticity?: Authenticity
 ): Commit | EventRefused => {
   const refused = (reason: QuarantineReason, detail: string): EventRefused =>
     new EventRefused({ subject: subject.slice(0, 128), reason, detail })
@@ -64,7 +77,7 @@ export const makeCommit = (
   if (familyOf(subject) === undefined) return refused("wrong-subject", "no such subject")
   if (head === undefined || events.length > MAX_COMMIT_EVENTS)
     return refused("malformed", `a commit has 1 to ${MAX_COMMIT_EVENTS} events, this one has ${events.length}`)
-  const texts = events.map((event) => encodeEvent(event))
+  const texts = events.map((event) => encodeEvent(authenticity?.sign(event) ?? event))
   if (texts.some(isOversized)) return refused("oversized", TOO_LONG)
   const body = `[${texts.join(",")}]`
   const opened = openCommit({ seq: 0, subject, body }, inspect)
@@ -81,7 +94,12 @@ export type OpenedCommit =
 const bad = (reason: QuarantineReason, detail: string): OpenedCommit => ({ _tag: "Bad", reason, detail })
 
 /** The events of a commit, or why it must be put aside. One bad event condemns its commit. Does not throw. */
-export const openCommit = ({ subject, body }: RawCommit, inspect: Inspect | undefined): OpenedCommit => {
+export const openCommit = (
+  { seq, subject, body, damaged }: RawCommit,
+  inspect: Inspect | undefined,
+  authenticity?: Authenticity
+): OpenedCommit => {
+  if (damaged === true) return bad("damaged", "it is not what was stored: its sum is another; look at the disk")
   if (
     body.length > MAX_COMMIT_BYTES ||
     (body.length * 3 > MAX_COMMIT_BYTES && Buffer.byteLength(body) > MAX_COMMIT_BYTES)
@@ -91,6 +109,8 @@ export const openCommit = ({ subject, body }: RawCommit, inspect: Inspect | unde
   const long = body.length * 3 > MAX_EVENT_BYTES
   const only = long ? undefined : onlyEventOf(body)
   if (only?.subject === subject) {
+    const doubt = authenticity?.doubt(subject, only, seq)
+    if (doubt !== undefined) return bad(doubt.reason, doubt.detail)
     const wrong = inspect?.(only)
     return wrong === undefined ? { _tag: "Good", events: [only] } : bad("wrongly-sealed", wrong)
   }
@@ -100,6 +120,8 @@ export const openCommit = ({ subject, body }: RawCommit, inspect: Inspect | unde
     return bad("malformed", `a commit has 1 to ${MAX_COMMIT_EVENTS} events, this one has ${values.length}`)
   let previous: AnyEvent | undefined
   for (let index = 0; index < values.length; index++) {
+    const doubt = authenticity?.doubt(subject, values[index], seq)
+    if (doubt !== undefined) return bad(doubt.reason, doubt.detail)
     const event = judgeEvent(values[index])
     if ("_tag" in event) return bad(event.reason, event.detail)
     if (long && isOversized(encodeEvent(event))) return bad("oversized", TOO_LONG)

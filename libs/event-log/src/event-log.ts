@@ -29,6 +29,8 @@ export class LogUnavailable extends Data.TaggedError("LogUnavailable")<{
   readonly uncertain: boolean
   /** What is stored cannot be read as a log any more: it is to be put aside, and the log begun anew. */
   readonly damaged?: boolean
+  /** The log is another than the one that was read before: whoever reads it has to find out what it holds. */
+  readonly replaced?: boolean
   readonly cause?: unknown
 }> {
   override get message(): string {
@@ -50,6 +52,12 @@ export type QuarantineReason =
   | "wrongly-sealed"
   /** A version that the subject has already passed. */
   | "out-of-order"
+  /** Not written by a node with the cluster key, or not as it stands here. */
+  | "forged"
+  /** Written under a cluster key that this node lacks. */
+  | "unknown-key"
+  /** Not what was stored: the disk has changed it. */
+  | "damaged"
 
 /** The events are not fit for the log; nothing was stored. */
 export class EventRefused extends Data.TaggedError("EventRefused")<{
@@ -157,6 +165,10 @@ export interface LogStatus {
   }
   /** What an operator should know of the store. */
   readonly warnings: ReadonlyArray<string>
+  /** When it was made, as the store tells; absent where that means nothing. Another moment is another log. */
+  readonly created?: string | undefined
+  /** What is not as it should be with the store at the moment, in words. */
+  readonly faults: ReadonlyArray<string>
 }
 
 /** A folded state, so that a start need not read the whole log. */
@@ -174,12 +186,14 @@ export class EventLog extends Context.Service<
   {
     /**
      * Stores the events as one commit if the subject is at `expectedVersion`, their own versions following on from it.
-     * Safe to repeat with the same events: where they were stored before, the answer says where and `duplicate`.
+     * Safe to repeat with the same events: where they were stored before, the answer says where and `duplicate`. With
+     * `overHole` the subject may also be at an earlier version: what was between is lost.
      */
     readonly append: (
       subject: string,
       events: ReadonlyArray<AnyEvent>,
-      expectedVersion: number
+      expectedVersion: number,
+      how?: { readonly overHole?: boolean }
     ) => Effect.Effect<Appended, AppendError>
     /** Everything from a place up to the end as it was at the call, in batches. */
     readonly read: (options: ReadOptions) => Stream.Stream<LogBatch, LogUnavailable>

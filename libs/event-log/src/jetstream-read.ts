@@ -27,11 +27,12 @@ export const jetstreamReader = (
   connection: NatsConnection,
   manager: JetStreamManager,
   stream: string,
-  prefix: string
+  prefix: string,
+  created: string
 ): JetStreamReader => {
   const sources = new Set<Source>()
   const source = (from: number, filter: string, sizesOnly = false): Source => {
-    const options = { connection, manager, stream, cut: prefix.length + 1, from, filter, sizesOnly }
+    const options = { connection, manager, stream, cut: prefix.length + 1, from, filter, created, sizesOnly }
     const opened = new Source(options, () => sources.delete(opened))
     sources.add(opened)
     return opened

@@ -37,6 +37,8 @@ export interface SourceOptions {
   /** First sequence wanted. */
   readonly from: number
   readonly filter: string
+  /** The stream's creation time when it was opened: at another one it is another stream. */
+  readonly created: string
   /** Have no bodies sent: a commit's body is then the text of its length in bytes. */
   readonly sizesOnly?: boolean
 }
@@ -63,6 +65,8 @@ export class Source {
   readonly #watch: NodeJS.Timeout
   readonly #onClose: () => void
   #next: number
+  /** The last commit that was handed out. */
+  #last = { seq: 0, body: "" }
   #running: Running | undefined
   #closed = false
   /** Consumers in a row that gave no sign. */
@@ -137,6 +141,12 @@ export class Source {
     const running: Running = { name, inbox, subscription, release, delivered: 0, silent: -1, owed: undefined }
     this.#running = running
     try {
+      const other = await this.#isAnother()
+      if (this.#running !== running) return
+      if (other !== undefined) {
+        this.#queue.fail(other)
+        return
+      }
       await manager.consumers.add(stream, {
         name,
         deliver_subject: inbox,
@@ -159,6 +169,26 @@ export class Source {
     }
   }
 
+  /**
+   * Why the stream is not the one that was read up to here: it was deleted and made anew, or put back to an earlier state, while
+   * nobody here was connected. Its places then mean something else. By the commit that was handed out last: the creation time
+   * alone does not tell, since servers that were killed may come back with another one (seen with 2.10). Where retention has
+   * dropped that commit, it has to do.
+   */
+  async #isAnother(): Promise<LogUnavailable | undefined> {
+    const { manager, stream, created } = this.#options
+    const found = await manager.streams.info(stream)
+    const replaced = (why: string): LogUnavailable =>
+      new LogUnavailable({ detail: `stream ${stream} ${why}`, uncertain: false, replaced: true })
+    const { seq, body } = this.#last
+    if (seq === 0) return undefined
+    // A server that has just begun to lead it may have to catch up. Whether it stays short is for others to find out.
+    if (found.state.last_seq < seq) throw new Error(`stream ${stream} ends at ${found.state.last_seq} for now`)
+    const there = await manager.streams.getMessage(stream, { seq })
+    if (there === null) return found.created === created ? undefined : replaced(`was made anew at ${found.created}`)
+    return there.string() === body ? undefined : replaced(`has another event at ${seq} than before`)
+  }
+
   #receive(running: Running, error: Error | null, message: Msg): void {
     if (error !== null) return void this.#restartSoon()
     const { subject, reply, data, headers } = message
@@ -176,6 +206,7 @@ export class Source {
     running.delivered = number
     if (seq < this.#next) return
     this.#next = seq + 1
+    if (this.#options.sizesOnly !== true) this.#last = { seq, body }
     if (subject !== this.#wired) {
       this.#wired = subject
       this.#subject = subject.slice(this.#options.cut)

@@ -4,17 +4,19 @@
  * One winner per version rests on two locks. The message id is `<subject>:<version>`, so a rival for the same version is
  * answered as a duplicate, and that answer is never taken for success without looking at what is stored. The expected
  * last sequence of the subject does the same for writers that come after the window of duplicates. Servers before 2.10
- * let several racers past the second lock in replicated streams; the first one holds there too.
+ * let several racers past the second lock in replicated streams; the first one holds there too. A server of 2.10 knows the id
+ * of a message that it has refused for as long as that of one it has stored, and anybody may use up ids: where an id is taken
+ * and nothing is stored, one of the commit's own is used, and the second lock decides.
  *
  * The client buffers nothing across a disconnect: an append is sent again with its message id until it is acknowledged
  * or its deadline has passed.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { jetstream, JetStreamApiError, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream"
+import { jetstream, JetStreamApiError, type StoredMsg } from "@nats-io/jetstream"
 import { nanos, type NatsConnection } from "@nats-io/nats-core"
 import { setTimeout as sleep } from "node:timers/promises"
-import { claimOf, type Commit, type CommitClaim, type Inspect } from "./commit.ts"
+import { claimOf, type Commit, type CommitClaim, type Inspect, mayFollow, type RawCommit } from "./commit.ts"
 import { type CommitStore, overStore } from "./commit-store.ts"
 import { serverAtLeast } from "./connect.ts"
 import { type Appended, EventLog, LogFull, LogUnavailable, type SubjectStatus, VersionConflict } from "./event-log.ts"
@@ -25,7 +27,9 @@ import {
   ATTEMPT_MS,
   DEADLINE_MS,
   type LastOf,
+  differences,
   type NextOf,
+  type OpenedStream,
   openStream,
   PAUSE_MS,
   storedMessage,
@@ -51,6 +55,8 @@ export interface JetStreamOptions {
   /** Where snapshots go; a directory of this machine in production, memory when absent. */
   readonly snapshots?: SnapshotStore
   readonly inspect?: Inspect
+  /** Whether a commit is one that a log of ours has stored. */
+  readonly believes?: (commit: RawCommit) => boolean
 }
 
 /** How long the server knows a message id; longer than any append is repeated. */
@@ -58,6 +64,9 @@ const DUPLICATE_WINDOW_MS = 120_000
 
 const MESSAGE_ID = "Nats-Msg-Id"
 const messageId = (subject: string, version: number): string => `${subject}:${version}`
+/** Whether a message's id is one that a log gives to a commit that begins with this version. */
+const isMessageId = (id: string, subject: string, version: number): boolean =>
+  id === messageId(subject, version) || id.startsWith(`${messageId(subject, version)}:`)
 
 /** JetStream API error codes that the client has no names for. */
 const ID_IN_PROCESS = 10158
@@ -75,27 +84,35 @@ const textOf = (error: unknown): string => (error instanceof Error ? error.messa
 /** A store over a stream. Rejects with LogUnavailable where the stream is not there and cannot be made. */
 export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitStore> => {
   const { connection, stream, prefix } = options
-  const manager = await openLog(options)
+  const { manager, wanted } = await openLog(options)
+  const { created } = await manager.streams.info(stream)
   const client = jetstream(connection, { timeout: ATTEMPT_MS })
   const snapshots = options.snapshots ?? snapshotMemory()
   const heads = new Map<string, Head>()
-  const reader = jetstreamReader(connection, manager, stream, prefix)
+  const believes = options.believes ?? ((): boolean => true)
+  const reader = jetstreamReader(connection, manager, stream, prefix, created)
 
   const stored = (query: NextOf | LastOf): Promise<StoredMsg | null> => storedMessage(manager, stream, query)
 
   /**
    * The head as the stream's leader knows it. A message that no log has stored (it has no id of ours) or that lays no claim
-   * to a version is looked past, or anyone who may publish there could take a subject back to an old version.
+   * to a version is looked past, or anyone who may publish there could take a subject back to an old version; and so is one
+   * that no node of ours wrote, or he could use up all versions there are. Such a one counts only where it has the next.
    */
   const readHead = async (subject: string): Promise<Head> => {
     const last = await stored({ last_by_subj: `${prefix}.${subject}` })
     if (last === null) return { version: 0, seq: 0 }
-    const claim = claimOf(subject, last.string())
-    if (claim !== undefined && last.header.get(MESSAGE_ID) === messageId(subject, claim.first))
-      return { version: claim.last, seq: last.seq }
+    const body = last.string()
+    const claim = claimOf(subject, body)
+    const isOurs = claim !== undefined && isMessageId(last.header.get(MESSAGE_ID), subject, claim.first)
+    if (isOurs && believes({ seq: last.seq, subject, body })) return { version: claim.last, seq: last.seq }
     let version = 0
     for await (const { commits } of reader.read({ from: 1, only: { subject } }))
-      for (const commit of commits) version = Math.max(version, claimOf(subject, commit.body)?.last ?? 0)
+      for (const commit of commits) {
+        const said = claimOf(subject, commit.body)
+        if (said !== undefined && (said.first === version + 1 || believes(commit)))
+          version = Math.max(version, said.last)
+      }
     return { version, seq: last.seq }
   }
 
@@ -120,7 +137,7 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
     const head = await readHead(commit.subject)
     heads.set(commit.subject, head)
     if (head.version < commit.first) {
-      if (head.version === commit.first - 1) return undefined
+      if (mayFollow(commit, head.version)) return undefined
       throw new VersionConflict({ subject: commit.subject, expected: commit.first - 1, actual: head.version })
     }
     const found = await findVersion(commit.subject, commit.first, from)
@@ -128,9 +145,9 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
     throw new VersionConflict({ subject: commit.subject, expected: commit.first - 1, actual: head.version })
   }
 
-  const publish = async (commit: Commit, head: Head, timeout: number): Promise<Appended | undefined> => {
+  const publish = async (commit: Commit, msgID: string, head: Head, timeout: number): Promise<Appended | undefined> => {
     const ack = await client.publish(`${prefix}.${commit.subject}`, commit.body, {
-      msgID: messageId(commit.subject, commit.first),
+      msgID,
       timeout,
       expect: { streamName: stream, lastSubjectSequence: head.seq }
     })
@@ -142,19 +159,21 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
   const append = async (commit: Commit): Promise<Appended> => {
     const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
     let sent = false
+    let msgID = messageId(commit.subject, commit.first)
     for (let pause = 0; ; pause = PAUSE_MS) {
       if (pause > 0) await sleep(pause)
       const left = deadline - performance.now()
       try {
         let head = heads.get(commit.subject)
-        if (head?.version !== commit.first - 1) {
+        if (head === undefined || !mayFollow(commit, head.version)) {
           const outcome = await settle(commit, 1)
           if (outcome !== undefined) return outcome
           head = heads.get(commit.subject) as Head
         }
         sent = true
-        const outcome = await publish(commit, head, Math.max(1, Math.min(ATTEMPT_MS, left)))
+        const outcome = await publish(commit, msgID, head, Math.max(1, Math.min(ATTEMPT_MS, left)))
         if (outcome !== undefined) return outcome
+        if (serverAtLeast(connection, 2, 10)) msgID = `${messageId(commit.subject, commit.first)}:${commit.id}`
       } catch (error) {
         if (error instanceof VersionConflict) throw error
         if (NO_ROOM.has(apiCode(error))) throw new LogFull({ detail: textOf(error) })
@@ -216,9 +235,10 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
       return gone
     },
     subjects: async () => {
-      const { state } = await manager.streams.info(stream)
+      const { state, config, created: now } = await manager.streams.info(stream)
       const all = await Promise.all((await subjectsOf(manager, options)).map(subjectStatus))
-      return { lastSeq: state.last_seq, subjects: all.filter((it) => it !== undefined) }
+      const faults = differences(config, wanted).map((it) => `stream ${stream} has ${it}`)
+      return { lastSeq: state.last_seq, subjects: all.filter((it) => it !== undefined), created: now, faults }
     }
   }
 }
@@ -248,7 +268,7 @@ const warningsOf = ({ connection, replicas, maxBytes }: JetStreamOptions): Reado
 }
 
 /** Finds the log's stream, or makes it as it should be; tries again while JetStream is out of reach. */
-const openLog = async (options: JetStreamOptions): Promise<JetStreamManager> => {
+const openLog = async (options: JetStreamOptions): Promise<OpenedStream> => {
   const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
   for (;;) {
     try {

@@ -31,6 +31,8 @@ export class SlotTaken extends Data.TaggedError("SlotTaken")<{ readonly slot: st
 
 export class ShelfUnavailable extends Data.TaggedError("ShelfUnavailable")<{
   readonly detail: string
+  /** What is stored cannot be read as a shelf any more: it is to be put aside, and the shelf begun anew. */
+  readonly damaged?: boolean
   readonly cause?: unknown
 }> {
   override get message(): string {

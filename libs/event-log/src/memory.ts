@@ -1,7 +1,7 @@
 /** The log in memory: for tests and the simulator. Gone with the process. */
 import * as Layer from "effect/Layer"
 import { BatchQueue } from "./batch-queue.ts"
-import type { Commit, Inspect, RawCommit } from "./commit.ts"
+import { type Commit, type Inspect, mayFollow, type RawCommit } from "./commit.ts"
 import { type CommitStore, overStore, type RawBatch, wants } from "./commit-store.ts"
 import { EventLog, type ReadOptions, type Snapshot, type SubjectStatus, VersionConflict } from "./event-log.ts"
 
@@ -36,7 +36,7 @@ export const memoryStore = (
     warnings: ["the log is in memory and ends with this process"],
     append: async (commit) => {
       const actual = version(commit.subject)
-      if (actual === commit.first - 1) return { seq: store(commit), version: commit.last, duplicate: false }
+      if (mayFollow(commit, actual)) return { seq: store(commit), version: commit.last, duplicate: false }
       const there = commits.find((it) => it.subject === commit.subject && it.commit.first === commit.first)
       if (there?.commit.id === commit.id) return { seq: there.seq, version: there.commit.last, duplicate: true }
       throw new VersionConflict({ subject: commit.subject, expected: commit.first - 1, actual })

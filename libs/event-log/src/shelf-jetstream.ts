@@ -63,7 +63,7 @@ export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore>
   const storage = options.storage ?? (replicas > 1 ? "memory" : "file")
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
   // Direct gets are off: answers from any replica could come after the shredding.
-  const manager = await repeat(deadlineMs, () =>
+  const { manager } = await repeat(deadlineMs, () =>
     openStream(options, storage, { max_bytes: MAX_BYTES, allow_direct: false })
   )
   const client = jetstream(connection, { timeout: ATTEMPT_MS })

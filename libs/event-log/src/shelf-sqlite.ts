@@ -105,7 +105,7 @@ const unusable = (file: string, cause: unknown): ShelfUnavailable => {
   const damaged = DAMAGED.has(((cause as { readonly errcode?: number }).errcode ?? 0) & 0xff)
   const advice =
     "; move it away and start anew: in a cluster the copies in it are fetched again, on a node of its own new keys are minted"
-  return new ShelfUnavailable({ detail: `${file}: ${text}${damaged ? advice : ""}`, cause })
+  return new ShelfUnavailable({ detail: `${file}: ${text}${damaged ? advice : ""}`, damaged, cause })
 }
 
 const opened = (file: string, busyMs: number): DatabaseSync => {

@@ -7,6 +7,7 @@ import {
   RetentionPolicy,
   StorageType,
   type StoredMsg,
+  type StreamConfig,
   type StreamUpdateConfig
 } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
@@ -34,6 +35,32 @@ export interface StreamOptions {
   readonly manage: boolean
 }
 
+type StreamSettings = Partial<StreamUpdateConfig> & { readonly deny_delete?: boolean }
+
+/** What each setting is when nobody asks for another, and what it is called. */
+const SETTINGS: ReadonlyArray<readonly [keyof StreamConfig, string | number | boolean, string]> = [
+  ["num_replicas", 1, "copies"],
+  ["max_bytes", -1, "most bytes"],
+  ["max_msgs", -1, "most messages"],
+  ["max_msgs_per_subject", -1, "most messages of a subject"],
+  ["max_age", 0, "longest age in nanoseconds"],
+  ["discard", DiscardPolicy.New, "what happens when it is full"],
+  ["retention", RetentionPolicy.Limits, "retention"]
+]
+
+/** Where a stream's settings are others than they should be, in words. */
+export const differences = (found: Partial<StreamConfig>, wanted: Partial<StreamConfig>): ReadonlyArray<string> =>
+  SETTINGS.flatMap(([name, usual, words]) => {
+    const [is, should] = [found[name] ?? usual, wanted[name] ?? usual]
+    return is === should ? [] : [`${words}: ${JSON.stringify(is)}, and should be ${JSON.stringify(should)}`]
+  })
+
+/** A stream, and how it should be. */
+export interface OpenedStream {
+  readonly manager: JetStreamManager
+  readonly wanted: Partial<StreamConfig>
+}
+
 /**
  * A stream that refuses what it has no room for instead of dropping what it has: found, or made and brought to what is
  * asked. Rejects with the client's error.
@@ -41,13 +68,9 @@ export interface StreamOptions {
 export const openStream = async (
   { connection, stream, prefix, replicas, manage }: StreamOptions,
   storage: "memory" | "file",
-  config: Partial<StreamUpdateConfig> & { readonly deny_delete?: boolean }
-): Promise<JetStreamManager> => {
+  config: StreamSettings
+): Promise<OpenedStream> => {
   const manager = await jetstreamManager(connection, { timeout: ATTEMPT_MS })
-  if (!manage) {
-    await manager.streams.info(stream)
-    return manager
-  }
   const wanted = {
     ...config,
     name: stream,
@@ -57,12 +80,22 @@ export const openStream = async (
     discard: DiscardPolicy.New,
     num_replicas: replicas
   }
-  await manager.streams.add(wanted).catch((error: unknown) => {
+  if (!manage) {
+    await manager.streams.info(stream)
+    return { manager, wanted }
+  }
+  await manager.streams.add(wanted).catch(async (error: unknown) => {
     if (apiCode(error) !== STREAM_NAME_IN_USE) throw error
-    return manager.streams.update(stream, wanted)
+    // To change it is an administrator's, where coordinators are not let: it is used as it is then, and said.
+    await manager.streams.update(stream, wanted).catch((refusal: unknown) => {
+      if (!isForbidden(refusal)) throw refusal
+    })
   })
-  return manager
+  return { manager, wanted }
 }
+
+const isForbidden = (error: unknown): boolean =>
+  error instanceof Error && /permission/i.test(`${error.name} ${error.message}`)
 
 /** The names, without the prefix, of a stream's subjects that a filter lets through. */
 export const subjectsOf = async (

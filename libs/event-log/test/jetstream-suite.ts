@@ -1,5 +1,5 @@
 /** Everything that is asked of the log and the shelf in JetStream, of one release of nats-server. */
-import { jetstreamManager } from "@nats-io/jetstream"
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -194,6 +194,26 @@ export const jetstreamSuite = (version: string): void => {
         expect(seqs).toEqual(Array.from({ length: count }, (_, index) => index + 1))
         await removed(chosen.stream)
       })
+
+      it.runIf(version !== "2.9")(
+        "stores a commit whose message id somebody has used up, over a hole too",
+        async () => {
+          const chosen = options()
+          const log = overStore(await jetstreamStore(chosen))
+          await run(log.append("keys.nts", [takeOver(1)], 0))
+          const client = jetstream(connection(), { timeout: PATIENCE_MS })
+          // Refused, and 2.10 in a cluster knows its id all the same; and one that is stored elsewhere.
+          const refused = { msgID: "keys.nts:2", expect: { lastSubjectSequence: 77 } }
+          await expect(client.publish(`${chosen.prefix}.keys.nts`, "x", refused)).rejects.toThrow("wrong last sequence")
+          await client.publish(`${chosen.prefix}.policy`, "x", { msgID: "keys.nts:9" })
+          expect(await run(log.append("keys.nts", [takeOver(2)], 1))).toMatchObject({ version: 2, duplicate: false })
+          const over = log.append("keys.nts", [takeOver(9)], 8, { overHole: true })
+          expect(await run(over)).toMatchObject({ version: 9, duplicate: false })
+          expect(await run(over)).toMatchObject({ version: 9, duplicate: true })
+          expect(await run(log.version("keys.nts"))).toBe(9)
+          await removed(chosen.stream)
+        }
+      )
 
       it("says when the server is too old for its own locks", async () => {
         const chosen = options()

@@ -248,4 +248,35 @@ describe("an SQLite log's file", () => {
       rmSync(`${copy}-shm`, { force: true })
     }
   })
+
+  it("notices a flipped bit that leaves valid JSON, and puts that commit aside", async () => {
+    const store = sqliteStore({ file })
+    const log = overStore(store)
+    await run(log.append("keys.nts", [takeOver(1)], 0))
+    await run(log.append("keys.nts", [takeOver(2)], 1))
+    const other = new DatabaseSync(file)
+    other.exec(`UPDATE commits SET body = replace(body, '"term":1', '"term":3') WHERE seq = 1`)
+    other.close()
+    const batches = await readAll(log)
+    expect(eventsOf(batches)).toEqual([takeOver(2)])
+    expect(batches.flatMap(({ quarantined }) => quarantined)).toMatchObject([{ seq: 1, reason: "damaged" }])
+    store.close()
+  })
+
+  it("of a release that kept no sums is read, and kept with sums from then on", async () => {
+    await withLog({ file }, (log) => run(log.append("keys.nts", [takeOver(1)], 0)))
+    const old = new DatabaseSync(file)
+    old.exec("ALTER TABLE commits DROP COLUMN sum")
+    old.close()
+    await withLog({ file }, async (log) => {
+      await run(log.append("keys.nts", [takeOver(2)], 1))
+      expect(eventsOf(await readAll(log))).toEqual([takeOver(1), takeOver(2)])
+    })
+    const now = new DatabaseSync(file)
+    expect(now.prepare("SELECT sum IS NULL AS none FROM commits ORDER BY seq").all()).toMatchObject([
+      { none: 1 },
+      { none: 0 }
+    ])
+    now.close()
+  })
 })

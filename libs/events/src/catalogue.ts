@@ -104,6 +104,16 @@ export const familyOf = (subject: string): Family | undefined => {
   return undefined
 }
 
+const RESTORATIONS: ReadonlySet<string> = new Set([
+  "NtsKeysRestored",
+  "SymmetricKeysRestored",
+  "ClusterKeyRestored",
+  "PolicyRestored"
+])
+
+/** Whether an event of this type lays in again what a log has lost: only who has the cluster key may. */
+export const isRestoration = (type: string): boolean => RESTORATIONS.has(type)
+
 const refusal = (reason: RefusalReason, detail: string): Refusal => ({ _tag: "Refusal", reason, detail })
 
 /** The JSON text of an event. */

@@ -27,16 +27,44 @@ export const Fingerprint = Schema.String.check(Schema.isPattern(FINGERPRINT))
 /** The cluster has its first key. */
 export const ClusterKeyIntroduced = defineEvent("ClusterKeyIntroduced", Schema.Struct({ key: Fingerprint }))
 
-/** Slots are being wrapped anew. Until the change is complete a node needs both keys. */
+/** Base64 of nonce, ciphertext and tag. */
+const Box = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9+/]{54,1366}={0,2}$/))
+
+/**
+ * Slots are being wrapped anew. Until the change is complete a node needs both keys. `log` is the former key's log key, sealed
+ * for those who have the new one: with it they can tell who wrote what stands in the log from before.
+ */
 export const ClusterKeyChangeStarted = defineEvent(
   "ClusterKeyChangeStarted",
-  Schema.Struct({ from: Fingerprint, to: Fingerprint })
+  Schema.Struct({ from: Fingerprint, to: Fingerprint, log: Schema.optionalKey(Box) }),
+  // Version 2 has `log`; nothing else is different.
+  [(data) => data]
 )
 
 /** Every slot is wrapped under the new key; the old one opens nothing any more and may be destroyed. */
 export const ClusterKeyChanged = defineEvent("ClusterKeyChanged", Schema.Struct({ key: Fingerprint }))
 
-export const clusterKeyDefinitions = [ClusterKeyIntroduced, ClusterKeyChangeStarted, ClusterKeyChanged] as const
+/** From here on every event of keys, policy and members bears a MAC; one without is put aside. */
+export const LogSealed = defineEvent("LogSealed", Schema.Struct({}))
+
+/** All that was known, for a log that has lost what was said of it before. */
+export const ClusterKeyRestored = defineEvent(
+  "ClusterKeyRestored",
+  Schema.Struct({
+    current: Schema.NullOr(Fingerprint),
+    changingTo: Schema.NullOr(Fingerprint),
+    former: Schema.Array(Fingerprint).check(Schema.isMaxLength(1_024)),
+    sealed: Schema.Boolean
+  })
+)
+
+export const clusterKeyDefinitions = [
+  ClusterKeyIntroduced,
+  ClusterKeyChangeStarted,
+  ClusterKeyChanged,
+  LogSealed,
+  ClusterKeyRestored
+] as const
 
 export type ClusterKeyEvent = EventOf<(typeof clusterKeyDefinitions)[number]>
 
@@ -46,15 +74,21 @@ export interface ClusterKeyState extends AggregateState {
   readonly changingTo: string | null
   /** Keys that were current once. They do not come back. */
   readonly former: ReadonlyArray<string>
+  /** Whether every event must bear a MAC by now. Absent where it need not. */
+  readonly sealed?: true
 }
 
 export const clusterKeyInitial: ClusterKeyState = { version: 0, latest: 0, current: null, changingTo: null, former: [] }
 
 export type ClusterKeyCommand =
   | { readonly _tag: "Introduce"; readonly key: string }
-  | { readonly _tag: "StartChange"; readonly to: string }
+  /** `log`: see {@link ClusterKeyChangeStarted}. */
+  | { readonly _tag: "StartChange"; readonly to: string; readonly log?: string }
   /** `remaining` are the slots still wrapped under the old key. */
   | { readonly _tag: "FinishChange"; readonly remaining: number }
+  | { readonly _tag: "Seal" }
+  /** Says all that is known, for a log that has lost it. */
+  | { readonly _tag: "Restore" }
 
 /** Refused: `malformed`, `already-introduced`, `no-cluster-key`, `former-key`, `under-way`, `not-started`, `not-done`. */
 export const decide = (
@@ -79,7 +113,11 @@ export const decide = (
         return refuse("under-way", `the change to ${state.changingTo} is not complete: finish it first`)
       if (command.to === state.current || state.former.includes(command.to))
         return refuse("former-key", `key ${command.to} is or was the cluster's: make a new one`)
-      draft.emit(ClusterKeyChangeStarted, { from: state.current, to: command.to })
+      draft.emit(ClusterKeyChangeStarted, {
+        from: state.current,
+        to: command.to,
+        ...(command.log === undefined ? {} : { log: command.log })
+      })
       break
     case "FinishChange":
       if (state.changingTo === null) return refuse("not-started", "no change of the cluster key is under way")
@@ -87,6 +125,14 @@ export const decide = (
         return refuse("not-done", `${command.remaining} slots are still wrapped under ${state.current}: wrap them anew`)
       draft.emit(ClusterKeyChanged, { key: state.changingTo })
       break
+    case "Seal":
+      if (state.sealed !== true) draft.emit(LogSealed, {})
+      break
+    case "Restore": {
+      const { current, changingTo, former, sealed = false } = state
+      draft.emit(ClusterKeyRestored, { current, changingTo, former, sealed })
+      break
+    }
   }
   return draft.accept()
 }
@@ -110,6 +156,12 @@ export const evolve = (state: ClusterKeyState, event: ClusterKeyEvent): ClusterK
       return state.current !== null && event.data.key === state.changingTo
         ? { ...base, current: event.data.key, changingTo: null, former: [...state.former, state.current] }
         : new EventRejected(`no change to ${event.data.key} is under way`)
+    case "LogSealed":
+      return { ...base, sealed: true }
+    case "ClusterKeyRestored": {
+      const { sealed, ...said } = event.data
+      return { ...base, ...said, restored: event.version, ...(sealed || state.sealed === true ? { sealed: true } : {}) }
+    }
   }
 }
 

@@ -30,6 +30,8 @@ export interface Envelope {
   readonly subject: string
   /** Place in the aggregate, from 1. */
   readonly version: number
+  /** Shows that a node with the cluster key wrote it (libs/event-log/src/authenticity.ts); the log puts it on and checks it. */
+  readonly mac?: string
 }
 
 /** An event of one type, its data in the newest schema version. */
@@ -81,7 +83,18 @@ export interface AggregateState {
   readonly version: number
   /** Greatest time seen in an event, milliseconds since 1970; 0 before the first. A clock stepped back cannot undo it. */
   readonly latest: number
+  /** Version of the last event that said all there was to know, and needs none before it. Absent where there was none. */
+  readonly restored?: number
 }
+
+/**
+ * By how much a leader's term may be above the one before. Terms grow by one a second at most, with the lease's revisions: this
+ * is a hundred years of them. One that jumps further would leave no room for the terms to come.
+ */
+export const MOST_TERM_STEP = 2 ** 32
+
+/** Whether a term may follow another. */
+export const mayFollowTerm = (term: number, before: number): boolean => term > before && term - before <= MOST_TERM_STEP
 
 /** The command is carried out by appending these events, none when there is nothing to do. */
 export interface Accepted<Event> {

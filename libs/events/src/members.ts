@@ -134,6 +134,8 @@ export const isServing = (state: MemberState): boolean => state.ready && !state.
 export type MemberCommand =
   | { readonly _tag: "Register"; readonly version: string; readonly workers: number }
   | { readonly _tag: "Heartbeat"; readonly health: MemberHealth }
+  /** Says all that is known of the node, for a log that has lost it. */
+  | { readonly _tag: "Summarise"; readonly health: MemberHealth }
   | { readonly _tag: "SetReady" }
   | { readonly _tag: "SetUnready"; readonly reason: string }
   | { readonly _tag: "Drain"; readonly reason: string }
@@ -157,17 +159,12 @@ export const decide = (state: MemberState, command: MemberCommand, context: Comm
       if (state.health !== null && draft.at - state.heardAt < floor) break
       if (state.release === null || state.version - (state.summarised ?? 0) < EVENTS_PER_SUMMARY)
         draft.emit(MemberHeartbeat, { health: command.health })
-      else
-        draft.emit(MemberSummarised, {
-          release: state.release,
-          workers: state.workers,
-          health: command.health,
-          ready: state.ready,
-          reason: state.ready ? null : state.reason,
-          drained: state.drained
-        })
+      else summarise(draft, state.release, command.health)
       break
     }
+    case "Summarise":
+      if (state.release !== null) summarise(draft, state.release, command.health)
+      break
     case "SetReady":
       if (!state.ready) draft.emit(MemberReady, {})
       break
@@ -182,6 +179,11 @@ export const decide = (state: MemberState, command: MemberCommand, context: Comm
       break
   }
   return draft.accept()
+}
+
+const summarise = (draft: Draft<MemberState, MemberEvent>, release: string, health: MemberHealth): void => {
+  const { workers, ready, reason, drained } = draft.state
+  draft.emit(MemberSummarised, { release, workers, health, ready, reason: ready ? null : reason, drained })
 }
 
 const sameHealth = (a: MemberHealth | null, b: MemberHealth): boolean =>

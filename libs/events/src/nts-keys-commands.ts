@@ -26,6 +26,8 @@ export interface EarlierGeneration {
 }
 
 export type NtsKeysCommand =
+  /** Says all that is known, for a log that has lost it. */
+  | { readonly _tag: "Restore" }
   | { readonly _tag: "TakeOver"; readonly term: number; readonly leader: string }
   /** Does what time has made due. In a log without any generation it first goes on from `earlier`. */
   | {
@@ -51,5 +53,8 @@ export type NtsKeysCommand =
       readonly generation: number
       readonly reason: string
     }
+
+/** A command that a term and freshly minted keys belong to. */
+export type NtsKeysChange = Exclude<NtsKeysCommand, { readonly _tag: "TakeOver" } | { readonly _tag: "Restore" }>
 
 export type Supply = ReadonlyArray<SuppliedKey>

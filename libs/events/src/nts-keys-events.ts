@@ -5,6 +5,12 @@ import { SealedKey } from "./sealed-key.ts"
 
 export const NTS_KEYS_SUBJECT = "keys.nts"
 
+/**
+ * Generations of the master key that can be live at a time: what a key ring holds (MAXIMUM_GENERATIONS of libs/auth, which a
+ * test holds this to) and what one commit announces. No policy may ask for more.
+ */
+export const MOST_LIVE_GENERATIONS = 64
+
 /** AEAD algorithms a master key may be for: AES-SIV-CMAC-256/384/512 and AES-128-GCM-SIV (IANA AEAD registry). */
 export const MasterKeyAead = Schema.Literals([15, 16, 17, 30])
 
@@ -52,13 +58,49 @@ export const NtsGenerationRevoked = defineEvent(
   Schema.Struct({ generation: Ordinal, reason: Reason })
 )
 
+const Whole = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+const EventId = Schema.String.check(Schema.isPattern(/^[0-9A-Za-z_.:-]{1,128}$/))
+
+/** All that was known of the keys, for a log that has lost what was said of them before. */
+export const NtsKeysRestored = defineEvent(
+  "NtsKeysRestored",
+  Schema.Struct({
+    term: Whole,
+    leader: Schema.NullOr(NodeName),
+    next: Ordinal,
+    floor: Ordinal,
+    activated: Whole,
+    live: Schema.Array(
+      Schema.Struct({
+        generation: Ordinal,
+        aead: MasterKeyAead,
+        notBefore: Instant,
+        activation: Instant,
+        retirement: Instant,
+        sealed: SealedKey,
+        publishedBy: EventId
+      })
+    ).check(Schema.isMaxLength(MOST_LIVE_GENERATIONS)),
+    tombstones: Schema.Array(
+      Schema.Struct({
+        generation: Ordinal,
+        end: Schema.Literals(["retired", "revoked"]),
+        at: Instant,
+        reason: Reason,
+        endedBy: EventId
+      })
+    ).check(Schema.isMaxLength(32))
+  })
+)
+
 export const ntsKeysDefinitions = [
   NtsLeaderTookOver,
   NtsGenerationPublished,
   NtsGenerationBroughtForward,
   NtsGenerationActivated,
   NtsGenerationRetired,
-  NtsGenerationRevoked
+  NtsGenerationRevoked,
+  NtsKeysRestored
 ] as const
 
 export type NtsKeysEvent = EventOf<(typeof ntsKeysDefinitions)[number]>

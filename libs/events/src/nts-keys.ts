@@ -17,13 +17,13 @@ import {
   EventRejected,
   type EventOf,
   fromIso,
+  mayFollowTerm,
   refuse,
   type Refused,
   toIso
 } from "./event.ts"
-import type { EarlierGeneration, NtsKeysCommand, NtsKeysPlan, Supply } from "./nts-keys-commands.ts"
+import type { EarlierGeneration, NtsKeysChange, NtsKeysCommand, NtsKeysPlan, Supply } from "./nts-keys-commands.ts"
 import {
-  type MasterKeyAead,
   NTS_KEYS_SUBJECT,
   NtsGenerationActivated,
   NtsGenerationBroughtForward,
@@ -31,60 +31,20 @@ import {
   NtsGenerationRetired,
   NtsGenerationRevoked,
   type NtsKeysEvent,
+  NtsKeysRestored,
   NtsLeaderTookOver
 } from "./nts-keys-events.ts"
+import {
+  type NtsGeneration,
+  type NtsKeysState,
+  type NtsTombstone,
+  restoration,
+  restored,
+  TOMBSTONES_KEPT
+} from "./nts-keys-state.ts"
 import type { SealedKey } from "./sealed-key.ts"
 
-/** A generation that is neither retired nor revoked. Times in milliseconds since 1970. */
-export interface NtsGeneration {
-  readonly generation: number
-  readonly aead: typeof MasterKeyAead.Type
-  readonly notBefore: number
-  readonly activation: number
-  readonly retirement: number
-  readonly sealed: SealedKey
-  /** Id of the event that published it. */
-  readonly publishedBy: string
-}
-
-/** What became of a generation that is live no more. */
-export interface NtsTombstone {
-  readonly generation: number
-  readonly end: "retired" | "revoked"
-  readonly at: number
-  readonly reason: string
-  /** Id of the event that ended it. */
-  readonly endedBy: string
-}
-
-/** Tombstones kept in the state for lists; older ones are in the log. */
-export const TOMBSTONES_KEPT = 32
-export interface NtsKeysState extends AggregateState {
-  /** Lease revision of the last leader, 0 before the first. */
-  readonly term: number
-  readonly leader: string | null
-  /** The number the next generation will have. */
-  readonly next: number
-  /** Lowest number that may be active. */
-  readonly floor: number
-  /** Last generation recorded as active, 0 for none. */
-  readonly activated: number
-  /** Ascending by number and by activation. */
-  readonly live: ReadonlyArray<NtsGeneration>
-  readonly tombstones: ReadonlyArray<NtsTombstone>
-}
-
-export const ntsKeysInitial: NtsKeysState = {
-  version: 0,
-  latest: 0,
-  term: 0,
-  leader: null,
-  next: 1,
-  floor: 1,
-  activated: 0,
-  live: [],
-  tombstones: []
-}
+export { type NtsGeneration, type NtsKeysState, ntsKeysInitial, TOMBSTONES_KEPT } from "./nts-keys-state.ts"
 
 /**
  * The state with `now` noted as seen. A node that calls this whenever it looks, with a clock that it trusts, keeps what
@@ -137,9 +97,13 @@ export const decide = (
   command: NtsKeysCommand,
   context: CommandContext
 ): Decision<NtsKeysEvent> => {
+  const draft: NtsDraft = new Draft(evolve, state, NTS_KEYS_SUBJECT, context)
+  if (command._tag === "Restore") {
+    draft.emit(NtsKeysRestored, restoration(state))
+    return draft.accept()
+  }
   const fenced = checkTerm(state, command)
   if (fenced !== undefined) return fenced
-  const draft: NtsDraft = new Draft(evolve, state, NTS_KEYS_SUBJECT, context)
   if (command._tag === "TakeOver") {
     if (command.term > state.term) draft.emit(NtsLeaderTookOver, { term: command.term, leader: command.leader })
     return draft.accept()
@@ -164,7 +128,7 @@ export const decide = (
 /** The numbers of the generations that must be minted and supplied with a command. Empty also where it is refused. */
 export const generationsNeeded = (
   state: NtsKeysState,
-  command: Exclude<NtsKeysCommand, { readonly _tag: "TakeOver" }>,
+  command: NtsKeysChange,
   context: CommandContext
 ): ReadonlyArray<number> => {
   const placeholder: SealedKey = { slot: "nts.0.none", box: "A".repeat(64) }
@@ -179,7 +143,10 @@ export const generationsNeeded = (
     : decision.events.flatMap((event) => (event.type === "NtsGenerationPublished" ? [event.data.generation] : []))
 }
 
-const checkTerm = (state: NtsKeysState, command: NtsKeysCommand): Refused | undefined => {
+const checkTerm = (
+  state: NtsKeysState,
+  command: Exclude<NtsKeysCommand, { readonly _tag: "Restore" }>
+): Refused | undefined => {
   if (command.term < state.term)
     return refuse("fenced", `term ${command.term} is over: ${state.leader} leads with term ${state.term}; step down`)
   if (command.term > state.term && command._tag !== "TakeOver")
@@ -313,9 +280,11 @@ export const evolve = (state: NtsKeysState, event: NtsKeysEvent): NtsKeysState |
   const base = { ...state, version: event.version, latest: Math.max(state.latest, time) }
   switch (event.type) {
     case "NtsLeaderTookOver":
-      return event.data.term > state.term
+      return mayFollowTerm(event.data.term, state.term)
         ? { ...base, term: event.data.term, leader: event.data.leader }
-        : new EventRejected(`term ${event.data.term} is not above ${state.term}`)
+        : new EventRejected(`term ${event.data.term} cannot follow ${state.term}`)
+    case "NtsKeysRestored":
+      return restored(state, base, event)
     case "NtsGenerationPublished":
       return published(state, base, event)
     case "NtsGenerationBroughtForward":

@@ -16,20 +16,14 @@ import {
   Milliseconds,
   refuse
 } from "./event.ts"
-import { MasterKeyAead } from "./nts-keys-events.ts"
+import { MasterKeyAead, MOST_LIVE_GENERATIONS } from "./nts-keys-events.ts"
 
 export const POLICY_SUBJECT = "policy"
-
-/**
- * Generations of the master key that can be live at a time: what a key ring holds and what one commit announces. A node that has
- * to serve more serves none, so no policy may ask for it.
- */
-export const MOST_LIVE_GENERATIONS = 64
 
 /** The active one, and one that a rotation on command announces before the next retires. */
 const BESIDE_ACCEPTED = 2
 
-const Generations = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 64 }))
+const Generations = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: MOST_LIVE_GENERATIONS }))
 
 const fields = {
   ntsAead: MasterKeyAead,
@@ -96,10 +90,13 @@ export const PolicyChanged = defineEvent(
   [(data) => data]
 )
 
-export const policyDefinitions = [PolicyChanged] as const
+/** All settings, for a log that has lost what was said of them before. */
+export const PolicyRestored = defineEvent("PolicyRestored", Schema.Struct({ settings: PolicySettings }))
+
+export const policyDefinitions = [PolicyChanged, PolicyRestored] as const
 
 export type PolicyEvent = EventOf<(typeof policyDefinitions)[number]>
-export type PolicyChanges = PolicyEvent["data"]["changes"]
+export type PolicyChanges = EventOf<typeof PolicyChanged>["data"]["changes"]
 
 export interface PolicyState extends AggregateState {
   readonly settings: PolicySettings
@@ -107,7 +104,10 @@ export interface PolicyState extends AggregateState {
 
 export const policyInitial: PolicyState = { version: 0, latest: 0, settings: defaultPolicy }
 
-export type PolicyCommand = { readonly _tag: "Change"; readonly changes: PolicyChanges }
+export type PolicyCommand =
+  | { readonly _tag: "Change"; readonly changes: PolicyChanges }
+  /** Says all that is known, for a log that has lost it. */
+  | { readonly _tag: "Restore" }
 
 const isSettings = Schema.is(PolicySettings)
 
@@ -131,6 +131,10 @@ const tooMany = ({ ntsAcceptPast, ntsAcceptFuture }: PolicySettings): string | u
 /** Refused: `contradiction`. Settings that already hold give no event. */
 export const decide = (state: PolicyState, command: PolicyCommand, context: CommandContext): Decision<PolicyEvent> => {
   const draft: Draft<PolicyState, PolicyEvent> = new Draft(evolve, state, POLICY_SUBJECT, context)
+  if (command._tag === "Restore") {
+    draft.emit(PolicyRestored, { settings: { ...defaultPolicy, ...state.settings } })
+    return draft.accept()
+  }
   const differing = Object.entries(command.changes).filter(
     ([name, value]) => value !== state.settings[name as keyof PolicySettings]
   )
@@ -146,10 +150,12 @@ export const decide = (state: PolicyState, command: PolicyCommand, context: Comm
 export const evolve = (state: PolicyState, event: PolicyEvent): PolicyState | EventRejected => {
   if (event.version <= state.version) return state
   // A state that an older release has folded lacks the settings of this one.
-  const settings = { ...defaultPolicy, ...state.settings, ...event.data.changes }
+  const said = event.type === "PolicyRestored" ? event.data.settings : event.data.changes
+  const settings = { ...defaultPolicy, ...state.settings, ...said }
   const why = contradiction(settings)
   if (why !== undefined) return new EventRejected(why)
-  return { version: event.version, latest: Math.max(state.latest, fromIso(event.time)), settings }
+  const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)), settings }
+  return event.type === "PolicyRestored" ? { ...base, restored: event.version } : base
 }
 
 export const policy = { decide, evolve } satisfies Decider<PolicyState, PolicyCommand, PolicyEvent>

@@ -6,112 +6,46 @@
  * in order; a number below the next one that is not live has been retired or revoked for good. A key id may come back in
  * a later set, but never while a live set has it.
  */
-import * as Schema from "effect/Schema"
 import {
-  type AggregateState,
   type CommandContext,
   type Decider,
   type Decision,
-  defineEvent,
   Draft,
   effectiveNow,
   EventRejected,
   type EventOf,
   fromIso,
-  Instant,
-  NodeName,
-  Ordinal,
-  Reason,
+  mayFollowTerm,
   refuse,
   type Refused,
   toIso
 } from "./event.ts"
-import { SealedKey } from "./sealed-key.ts"
-
-export const SYMMETRIC_KEYS_SUBJECT = "keys.symmetric"
-
-/** One line of ntp.keys: key id, type as the file names it (MD5, SHA1, AES128CMAC …), and the key, sealed. */
-export const SymmetricKey = Schema.Struct({
-  keyId: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 })),
-  type: Schema.String.check(Schema.isPattern(/^[A-Z][A-Z0-9-]{1,19}$/)),
-  sealed: SealedKey
-})
-export type SymmetricKey = typeof SymmetricKey.Type
-
-const Keys = Schema.Array(SymmetricKey).check(Schema.isBetweenLength(1, 32))
-
-/** A node holds the lease. Events of a lower term are no longer possible. */
-export const SymmetricLeaderTookOver = defineEvent(
-  "SymmetricLeaderTookOver",
-  Schema.Struct({ term: Ordinal, leader: NodeName })
-)
-
-/** A set exists and is accepted from now on. The set before it is accepted until `predecessorUntil`. */
-export const SymmetricSetAnnounced = defineEvent(
-  "SymmetricSetAnnounced",
-  Schema.Struct({ set: Ordinal, keys: Keys, trustedFrom: Instant, predecessorUntil: Instant })
-)
-
-/** An announced set is trusted at once because the one before it was revoked. */
-export const SymmetricSetBroughtForward = defineEvent(
-  "SymmetricSetBroughtForward",
-  Schema.Struct({ set: Ordinal, trustedFrom: Instant })
-)
-
-/** The leader saw a set become trusted for sending; the one before it is in grace. Nodes do not wait for it. */
-export const SymmetricSetTrusted = defineEvent("SymmetricSetTrusted", Schema.Struct({ set: Ordinal }))
-
-/** The set's grace is over. */
-export const SymmetricSetRetired = defineEvent("SymmetricSetRetired", Schema.Struct({ set: Ordinal }))
-
-/** The set is compromised and refused everywhere at once. */
-export const SymmetricSetRevoked = defineEvent("SymmetricSetRevoked", Schema.Struct({ set: Ordinal, reason: Reason }))
-
-export const symmetricKeysDefinitions = [
+import {
+  restoration,
+  restored,
+  SYMMETRIC_KEYS_SUBJECT,
+  SymmetricKeysRestored,
   SymmetricLeaderTookOver,
   SymmetricSetAnnounced,
   SymmetricSetBroughtForward,
-  SymmetricSetTrusted,
   SymmetricSetRetired,
-  SymmetricSetRevoked
-] as const
+  SymmetricSetRevoked,
+  SymmetricSetTrusted,
+  type SymmetricKey,
+  type SymmetricKeysEvent,
+  type SymmetricKeysState,
+  type SymmetricSet
+} from "./symmetric-keys-state.ts"
 
-export type SymmetricKeysEvent = EventOf<(typeof symmetricKeysDefinitions)[number]>
-
-/** A set that is neither retired nor revoked. Times in milliseconds since 1970. */
-export interface SymmetricSet {
-  readonly set: number
-  readonly keys: ReadonlyArray<SymmetricKey>
-  readonly announced: number
-  readonly trustedFrom: number
-  /** End of grace, known once a later set is announced. */
-  readonly until: number | null
-  readonly announcedBy: string
-}
-
-export interface SymmetricKeysState extends AggregateState {
-  readonly term: number
-  readonly leader: string | null
-  /** The number the next set will have. */
-  readonly next: number
-  /** Lowest set that may be sent with. */
-  readonly floor: number
-  /** Last set recorded as trusted, 0 for none. */
-  readonly trusted: number
-  /** Ascending by number and by trustedFrom. */
-  readonly live: ReadonlyArray<SymmetricSet>
-}
-
-export const symmetricKeysInitial: SymmetricKeysState = {
-  version: 0,
-  latest: 0,
-  term: 0,
-  leader: null,
-  next: 1,
-  floor: 1,
-  trusted: 0,
-  live: []
-}
+export {
+  SYMMETRIC_KEYS_SUBJECT,
+  type SymmetricKey,
+  symmetricKeysDefinitions,
+  type SymmetricKeysEvent,
+  symmetricKeysInitial,
+  type SymmetricKeysState,
+  type SymmetricSet
+} from "./symmetric-keys-state.ts"
 
 /** The set to send with, if any is trusted. */
 export const sendingSet = (state: SymmetricKeysState, now: number): SymmetricSet | undefined => {
@@ -165,11 +99,19 @@ interface WithSupply {
 }
 
 export type SymmetricKeysCommand =
+  /** Says all that is known, for a log that has lost it. */
+  | { readonly _tag: "Restore" }
   | { readonly _tag: "TakeOver"; readonly term: number; readonly leader: string }
   /** Does what time has made due; the first set of all is made by Rotate. */
   | ({ readonly _tag: "Tick" } & WithSupply)
   | ({ readonly _tag: "Rotate" } & WithSupply)
   | ({ readonly _tag: "Revoke"; readonly set: number; readonly reason: string } & WithSupply)
+
+/** A command that a term and freshly minted keys belong to. */
+export type SymmetricKeysChange = Exclude<
+  SymmetricKeysCommand,
+  { readonly _tag: "TakeOver" } | { readonly _tag: "Restore" }
+>
 
 type SetDraft = Draft<SymmetricKeysState, SymmetricKeysEvent>
 
@@ -182,6 +124,11 @@ export const decide = (
   command: SymmetricKeysCommand,
   context: CommandContext
 ): Decision<SymmetricKeysEvent> => {
+  const draft: SetDraft = new Draft(evolve, state, SYMMETRIC_KEYS_SUBJECT, context)
+  if (command._tag === "Restore") {
+    draft.emit(SymmetricKeysRestored, restoration(state))
+    return draft.accept()
+  }
   if (command.term < state.term)
     return refuse("fenced", `term ${command.term} is over: ${state.leader} leads with term ${state.term}; step down`)
   if (command.term > state.term && command._tag !== "TakeOver")
@@ -189,7 +136,6 @@ export const decide = (
       "not-leader",
       `term ${command.term} has not taken over (the log is at ${state.term}): take over first`
     )
-  const draft: SetDraft = new Draft(evolve, state, SYMMETRIC_KEYS_SUBJECT, context)
   if (command._tag === "TakeOver") {
     if (command.term > state.term) draft.emit(SymmetricLeaderTookOver, { term: command.term, leader: command.leader })
     return draft.accept()
@@ -206,7 +152,7 @@ export const decide = (
 /** The number of the set that must be minted and supplied with a command, or none. */
 export const setNeeded = (
   state: SymmetricKeysState,
-  command: Exclude<SymmetricKeysCommand, { readonly _tag: "TakeOver" }>,
+  command: SymmetricKeysChange,
   context: CommandContext
 ): number | undefined => {
   const { supply: _, ...bare } = command
@@ -214,10 +160,7 @@ export const setNeeded = (
   return decision._tag === "Refused" && decision.rule === "key-missing" ? state.next : undefined
 }
 
-const changeSets = (
-  draft: SetDraft,
-  command: Exclude<SymmetricKeysCommand, { readonly _tag: "TakeOver" }>
-): Refused | undefined => {
+const changeSets = (draft: SetDraft, command: SymmetricKeysChange): Refused | undefined => {
   const { plan } = command
   const waiting = draft.state.live.find((it) => it.set >= draft.state.floor && it.trustedFrom > draft.at)
   switch (command._tag) {
@@ -273,9 +216,10 @@ export const evolve = (state: SymmetricKeysState, event: SymmetricKeysEvent): Sy
   if (event.version <= state.version) return state
   const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)) }
   if (event.type === "SymmetricLeaderTookOver")
-    return event.data.term > state.term
+    return mayFollowTerm(event.data.term, state.term)
       ? { ...base, term: event.data.term, leader: event.data.leader }
-      : new EventRejected(`term ${event.data.term} is not above ${state.term}`)
+      : new EventRejected(`term ${event.data.term} cannot follow ${state.term}`)
+  if (event.type === "SymmetricKeysRestored") return restored(state, base, event)
   if (event.type === "SymmetricSetAnnounced") return announced(state, base, event)
   const { set } = event.data
   const index = state.live.findIndex((it) => it.set === set)

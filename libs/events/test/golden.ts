@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type AnyDefinition, definitions } from "@meridian/events/catalogue"
 import { schemaVersion } from "@meridian/events/event"
+import { defaultPolicy } from "@meridian/events/policy"
 
 export const GOLDEN = join(import.meta.dirname, "golden")
 
@@ -89,6 +90,48 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
   NtsGenerationActivated: ["keys.nts", { generation: 7 }],
   NtsGenerationRetired: ["keys.nts", { generation: 7, reason: "expired" }],
   NtsGenerationRevoked: ["keys.nts", { generation: 7, reason: "left on a train" }],
+  NtsKeysRestored: [
+    "keys.nts",
+    {
+      term: 42,
+      leader: "node-a",
+      next: 8,
+      floor: 6,
+      activated: 6,
+      live: [
+        {
+          generation: 7,
+          aead: 15,
+          notBefore: instant,
+          activation: later,
+          retirement: latest,
+          sealed,
+          publishedBy: "cmd-0.0"
+        }
+      ],
+      tombstones: [{ generation: 5, end: "revoked", at: instant, reason: "left on a train", endedBy: "cmd-0.1" }]
+    }
+  ],
+  SymmetricKeysRestored: [
+    "keys.symmetric",
+    {
+      term: 42,
+      leader: null,
+      next: 4,
+      floor: 3,
+      trusted: 3,
+      live: [
+        {
+          set: 3,
+          keys: [{ keyId: 11, type: "AES128CMAC", sealed }],
+          announced: instant,
+          trustedFrom: later,
+          until: null,
+          announcedBy: "cmd-0.0"
+        }
+      ]
+    }
+  ],
   SymmetricLeaderTookOver: ["keys.symmetric", { term: 42, leader: "node-a" }],
   SymmetricSetAnnounced: [
     "keys.symmetric",
@@ -99,7 +142,15 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
   SymmetricSetRetired: ["keys.symmetric", { set: 3 }],
   SymmetricSetRevoked: ["keys.symmetric", { set: 3, reason: "left on a train" }],
   ClusterKeyIntroduced: ["keys.cluster", { key: "0123456789abcdef" }],
-  ClusterKeyChangeStarted: ["keys.cluster", { from: "0123456789abcdef", to: "fedcba9876543210" }],
+  ClusterKeyChangeStarted: [
+    "keys.cluster",
+    { from: "0123456789abcdef", to: "fedcba9876543210", log: `${"q".repeat(86)}==` }
+  ],
+  LogSealed: ["keys.cluster", {}],
+  ClusterKeyRestored: [
+    "keys.cluster",
+    { current: "0123456789abcdef", changingTo: null, former: ["fedcba9876543210"], sealed: true }
+  ],
   ClusterKeyChanged: ["keys.cluster", { key: "fedcba9876543210" }],
   MemberRegistered: ["members.node-a", { version: "0.1.0", workers: 2 }],
   MemberHeartbeat: [
@@ -125,6 +176,7 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
     "policy",
     { changes: { ntsRotationMs: 3_600_000, ntsAcceptPast: 5, clockRetentionBytes: 1_000_000 } }
   ],
+  PolicyRestored: ["policy", { settings: defaultPolicy }],
   SystemPeerChosen: [
     "clock.node-a",
     { peer: "192.0.2.1", previous: null, reason: "least root distance", measurements: [measurement] }

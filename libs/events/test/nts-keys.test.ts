@@ -215,7 +215,7 @@ describe("NTS master keys", () => {
     expect(story.when({ _tag: "TakeOver", term: 7, leader: "node-b" }, at(2))).toEqual([])
     expect(story.refused({ _tag: "TakeOver", term: 3, leader: "node-a" }, at(2))).toBe("fenced")
     expect(story.state).toMatchObject({ term: 7, leader: "node-b" })
-    expect(story.rejected("NtsLeaderTookOver", { term: 7, leader: "node-c" })).toContain("not above")
+    expect(story.rejected("NtsLeaderTookOver", { term: 7, leader: "node-c" })).toContain("cannot follow")
   })
 
   it("say which keys a command needs, and refuse it without them", () => {

@@ -68,7 +68,12 @@ export interface ClockView {
 /** The state of the cluster as one node has folded it. */
 export interface ClusterState {
   readonly node: string
+  /** Null where nobody leads: the lease has no holder, or one that has not taken over. */
   readonly leader: string | null
+  /** Who led last as far as the log tells. Absent from an older node. */
+  readonly lastLeader?: string | null
+  /** Who holds the lease; null for nobody, and where that cannot be told. Absent from an older node. */
+  readonly leaseHolder?: string | null
   readonly leading: boolean
   readonly term: number
   readonly log: {

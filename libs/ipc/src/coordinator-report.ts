@@ -10,7 +10,7 @@ import { count, flag, nullable, optional, record, text, type TypeOf, words } fro
 
 const coordinatorReport = record({
   type: words("report"),
-  /** The node that leads as far as the log tells, null before the first. */
+  /** The node that leads; null where nobody does. */
   leader: nullable(text(0, 64)),
   /** Whether it is this one. */
   leading: flag,

@@ -75,10 +75,17 @@ const status = (programRoot: string, args: readonly string[]): Promise<number> =
     else process.stdout.write(formatCluster(view))
   })
 
+const nobodyLeads = ({ lastLeader = null, leaseHolder = null }: ClusterState): string => {
+  const last = lastLeader === null ? "" : ` (${lastLeader} led last)`
+  if (leaseHolder !== null && leaseHolder !== lastLeader)
+    return `nobody leads: ${leaseHolder} has the lease and has not taken over${last}`
+  return lastLeader === null ? "nobody leads yet" : `nobody leads${last}`
+}
+
 /** The cluster as one screen. */
 export const formatCluster = (view: ClusterState, colours?: boolean): string => {
   const { node, leader, leading, term, log, ready, reason, drained, members, clusterKey, ntsKeys, symmetricSets } = view
-  const leads = leader === null ? "nobody leads yet" : leading ? "leads" : `follows ${leader}`
+  const leads = leader === null ? nobodyLeads(view) : leading ? "leads" : `follows ${leader}`
   const self = drained
     ? paint("drained", "warn", colours)
     : ready
@@ -93,7 +100,7 @@ export const formatCluster = (view: ClusterState, colours?: boolean): string => 
   const trusted = symmetricSets.filter((it) => it.status === "trusted").map(({ set }) => set)
   const changing = clusterKey.changingTo === null ? "" : `, changing to ${clusterKey.changingTo}`
   return [
-    `node ${paint(printable(node), "bold", colours)}  ${printable(leads)}, term ${term}  ${self}\n`,
+    `node ${paint(printable(node), "bold", colours)}  ${paint(printable(leads), leader === null ? "bad" : "plain", colours)}, term ${term}  ${self}\n`,
     `log          ${position}${log.quarantined > 0 ? paint(`, ${log.quarantined} put aside`, "bad", colours) : ""}\n`,
     `cluster key  ${printable(clusterKey.current ?? "none yet")}${printable(changing)}\n`,
     `keys         NTS generation ${active.join(", ") || "none"}, symmetric set ${trusted.join(", ") || "none"}\n`,

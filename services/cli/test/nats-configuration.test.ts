@@ -157,9 +157,9 @@ describe("the permissions", () => {
       expect(subject).toMatch(/^\$JS\.API\.(STREAM\.INFO|STREAM\.MSG\.GET|DIRECT\.GET)\.MERIDIAN(\.>)?$/)
     expect(readerPermissions.subscribe).not.toContain("_INBOX.>")
   })
-  it("let nobody delete a stream or do everything", () => {
+  it("let nobody delete a stream, change one or do everything", () => {
     for (const { publish, subscribe } of [coordinatorPermissions("a"), readerPermissions])
       for (const subject of [...publish, ...subscribe])
-        expect(subject).not.toMatch(/STREAM\.DELETE|^>$|^\$JS\.API\.>$|^\*/)
+        expect(subject).not.toMatch(/STREAM\.(DELETE|UPDATE)|^>$|^\$JS\.API\.>$|^\*/)
   })
 })

@@ -27,6 +27,7 @@ const STATUS: Readonly<Record<string, number>> = {
   NotLeading: 503,
   ClockDoubtful: 503,
   TooBusy: 503,
+  LogBehind: 503,
   LogUnavailable: 503,
   LogFull: 507,
   ShelfUnavailable: 503,

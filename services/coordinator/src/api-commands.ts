@@ -141,6 +141,7 @@ const changeClusterKey = async (coordinator: Coordinator, body: Body): Promise<A
   if (changingTo !== null && to !== changingTo && to !== current)
     throw new ApiError(409, "UnderWay", `the change to ${changingTo} is not complete: give the nodes that key first`)
   coordinator.keys.keepNext(key)
+  coordinator.foldAnewWith(to)
   const events =
     to === current
       ? []
@@ -148,7 +149,11 @@ const changeClusterKey = async (coordinator: Coordinator, body: Body): Promise<A
           carryOut(
             writer,
             clusterKeyAggregate,
-            () => Effect.succeed({ _tag: "StartChange" as const, to }),
+            (state) => {
+              const log =
+                state.current === null ? undefined : coordinator.scrutiny.authenticity.handDown(state.current, to)
+              return Effect.succeed({ _tag: "StartChange" as const, to, ...(log === undefined ? {} : { log }) })
+            },
             authorOf(body)
           )
         )

@@ -58,8 +58,8 @@ const explainEvent = async (coordinator: Coordinator, id: string, now: number): 
   throw new ApiError(404, "NoSuchEvent", `no event ${id} is in the log: ${why}`)
 }
 
-const stateOf = ({ settings, fold, report, now, putAside, clock, nameDoubt }: Coordinator): ClusterState =>
-  stateView(settings.node, fold, report, now(), { putAside, clockDoubt: clock.doubt, nameDoubt })
+const stateOf = ({ settings, fold, report, now, putAside, clock, nameDoubt, leadership }: Coordinator): ClusterState =>
+  stateView(settings.node, fold, report, now(), { putAside, clockDoubt: clock.doubt, nameDoubt, ...leadership })
 
 /** The ntp.keys file for clients: the set that is trusted, and the one announced, so that it is in place before its time. */
 const exportKeys = async (coordinator: Coordinator): Promise<ApiAnswer> => {

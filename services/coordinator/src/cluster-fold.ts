@@ -72,6 +72,9 @@ export const policyAggregate: Aggregate<PolicyState, PolicyCommand, PolicyEvent>
   set: (fold, state) => void (fold.policy = state)
 }
 
+/** What is kept in the log for ever. */
+export const keptAggregates = [ntsAggregate, symmetricAggregate, clusterKeyAggregate, policyAggregate] as const
+
 export const memberAggregate = (
   node: string
 ): Aggregate<MemberState, Parameters<typeof member.decide>[1], MemberEvent> => ({
@@ -203,7 +206,6 @@ const aggregateOf = (subject: string): AnyAggregate | undefined => {
   const erased = (aggregate: unknown): AnyAggregate => aggregate as AnyAggregate
   if (subject.startsWith("members.")) return erased(memberAggregate(subject.slice("members.".length)))
   if (subject.startsWith("clock.")) return erased(clockAggregate(subject.slice("clock.".length)))
-  for (const aggregate of [ntsAggregate, symmetricAggregate, clusterKeyAggregate, policyAggregate])
-    if (aggregate.subject === subject) return erased(aggregate)
+  for (const aggregate of keptAggregates) if (aggregate.subject === subject) return erased(aggregate)
   return undefined
 }

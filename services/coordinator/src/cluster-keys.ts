@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto"
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { type LogKeys, logKeyOf } from "@meridian/event-log/authenticity"
 import { CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log/sealing"
 
 /** No cluster key, or one that cannot be used. Never holds the key. */
@@ -31,11 +32,13 @@ const LONGEST_TEXT = 1_024
 const OWN = "cluster-key"
 const NEXT = "cluster-key.next"
 
-export class ClusterKeys {
+export class ClusterKeys implements LogKeys {
   /** Where the first key came from, in words. */
   readonly origin: string
   readonly #directory: string
   readonly #byFingerprint = new Map<string, Uint8Array>()
+  /** Also of former keys: what was written under them stays in the log. */
+  readonly #logKeys = new Map<string, Uint8Array>()
   /** Fingerprint of the key that was given at the start. */
   readonly first: string
 
@@ -61,7 +64,16 @@ export class ClusterKeys {
   add(key: Uint8Array): string {
     const print = fingerprint(key)
     this.#byFingerprint.set(print, key)
+    this.#logKeys.set(print, logKeyOf(key))
     return print
+  }
+
+  logKey(print: string): Uint8Array | undefined {
+    return this.#logKeys.get(print)
+  }
+
+  addLogKey(print: string, key: Uint8Array): void {
+    this.#logKeys.set(print, key)
   }
 
   /** The fingerprint of a key, at hand or not. */

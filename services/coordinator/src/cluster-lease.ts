@@ -8,6 +8,7 @@ import type { JetStreamClient } from "@nats-io/jetstream"
 import { type KvEntry, Kvm } from "@nats-io/kv"
 import * as Effect from "effect/Effect"
 import { randomUUID } from "node:crypto"
+import { isNodeName } from "@meridian/events/event"
 import type { Lease } from "./lease.ts"
 
 /** How long the lease lasts without renewal. A leader that is killed is replaced within this and a moment. */
@@ -17,6 +18,9 @@ const ACQUIRE_MS = 400
 /** The holder stops believing in it this long before it can lapse. */
 const MARGIN_MS = 500
 const KEY = "leader"
+
+/** What was seen of the entry is worth nothing after this. */
+const SEEN_MS = 2 * LEASE_MS
 
 interface Held {
   /** Revision when it was taken. */
@@ -34,6 +38,16 @@ export interface LeaseClock {
   readonly hearServer: (time: number) => void
 }
 
+/** The node that an entry names, null where it names none: whoever may write there may write anything. */
+const holderIn = (text: string): string | null => {
+  try {
+    const { node } = JSON.parse(text) as { readonly node?: unknown }
+    return typeof node === "string" && isNodeName(node) ? node : null
+  } catch {
+    return null
+  }
+}
+
 /** Opens the bucket and competes for the lease from now on. Rejects where the bucket cannot be opened. */
 export const natsLease = async (
   client: JetStreamClient,
@@ -47,6 +61,8 @@ export const natsLease = async (
   // A holder is a process, not a node: one that was restarted is somebody else.
   const me = JSON.stringify({ node, process: randomUUID() })
   let held: Held | undefined
+  /** Who held it when the entry was looked at last. */
+  let seen: { readonly node: string | null; readonly at: number } | undefined
   let resigned = false
   let timer: NodeJS.Timeout | undefined
 
@@ -88,7 +104,13 @@ export const natsLease = async (
 
   /** The entry as it stands, null where there is none or NATS is out of reach. */
   const look = async (): Promise<KvEntry | null> => {
-    const entry = await kv.get(KEY).catch(() => null)
+    let entry: KvEntry | null
+    try {
+      entry = await kv.get(KEY)
+    } catch {
+      return null
+    }
+    seen = { node: entry === null ? null : holderIn(entry.string()), at: performance.now() }
     if (entry !== null) clock.hearServer(entry.created.getTime())
     return entry
   }
@@ -114,6 +136,10 @@ export const natsLease = async (
 
   return {
     held: () => holding()?.taken,
+    holder: () => {
+      if (holding() !== undefined) return node
+      return seen !== undefined && performance.now() - seen.at < SEEN_MS ? seen.node : undefined
+    },
     release: Effect.promise(release),
     resign: Effect.promise(async () => {
       resigned = true

@@ -12,7 +12,6 @@ import { join } from "node:path"
 import { jetstream } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
 import { overStore } from "@meridian/event-log/commit-store"
-import type { Inspect } from "@meridian/event-log/commit"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { connectNats, type NatsOptions } from "@meridian/event-log/connect"
 import { LogUnavailable } from "@meridian/event-log/event-log"
@@ -24,10 +23,10 @@ import type { NatsSettings } from "@meridian/ipc/coordinator-plan"
 import { natsForward } from "./cluster-forward.ts"
 import { exposure } from "./cluster-keys.ts"
 import { type LeaseClock, natsLease } from "./cluster-lease.ts"
-import { type Backend, localShelf } from "./embedded.ts"
+import { type Backend, localShelf, type Scrutiny } from "./embedded.ts"
+import { STREAM } from "./log-names.ts"
 import { sentence } from "./notices.ts"
 
-export const STREAM = "MERIDIAN"
 export const PREFIX = "meridian"
 export const SHELF_STREAM = "MERIDIAN_SHELF"
 export const SHELF_PREFIX = "meridian-shelf"
@@ -48,7 +47,7 @@ export const openLocal = (
   directory: string,
   warn: (message: string) => void
 ): Effect.Effect<Local, ShelfUnavailable, Scope.Scope> =>
-  Effect.map(localShelf(directory), (mirror) => ({
+  Effect.map(localShelf(directory, warn), (mirror) => ({
     mirror,
     snapshots: snapshotFiles(join(directory, "snapshots"), warn)
   }))
@@ -57,7 +56,7 @@ export const openLocal = (
 export const openCluster = (
   { nats, node }: { readonly nats: NatsSettings; readonly node: string },
   local: Local,
-  inspect: Inspect,
+  scrutiny: Scrutiny,
   clock: LeaseClock,
   waiting: (why: string) => void
 ): Effect.Effect<Backend, LogUnavailable, Scope.Scope> =>
@@ -71,7 +70,7 @@ export const openCluster = (
     yield* Fiber.interrupt(saying)
     for (;;) {
       const opened = yield* Effect.result(
-        Effect.tryPromise({ try: () => openStores(connection, nats, node, local, inspect, clock), catch: sentence })
+        Effect.tryPromise({ try: () => openStores(connection, nats, node, local, scrutiny, clock), catch: sentence })
       )
       if (opened._tag === "Success") {
         yield* Effect.addFinalizer(() => opened.success.lease.resign)
@@ -143,7 +142,7 @@ const openStores = async (
   { replicas, logBytes, seedFile, authorityFile }: NatsSettings,
   node: string,
   { snapshots }: Local,
-  inspect: Inspect,
+  { inspect, authenticity }: Scrutiny,
   clock: LeaseClock
 ): Promise<Backend> => {
   const store = await jetstreamStore({
@@ -153,8 +152,10 @@ const openStores = async (
     replicas,
     maxBytes: logBytes,
     manage: true,
-    snapshots
+    snapshots,
+    believes: (commit) => authenticity.believes(commit)
   })
+  await authenticity.learn((subject) => store.read({ from: 1, only: { subject } }))
   const shelf = await jetstreamShelf({
     connection,
     stream: SHELF_STREAM,
@@ -164,7 +165,7 @@ const openStores = async (
   })
   const lease = await natsLease(jetstream(connection, { timeout: 2_000 }), LEASE_BUCKET, replicas, node, clock)
   return {
-    log: overStore(store, inspect),
+    log: overStore(store, inspect, authenticity),
     shelf: overShelf(shelf),
     lease,
     forward: natsForward(connection, node),

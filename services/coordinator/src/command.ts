@@ -27,7 +27,18 @@ export class TooBusy extends Data.TaggedError("TooBusy")<{ readonly subject: str
   }
 }
 
-export type CommandError = CommandRefused | TooBusy | LogUnavailable | LogFull | EventRefused
+/** The log has lost what this node knows of a subject: it has to be laid in again first. */
+export class LogBehind extends Data.TaggedError("LogBehind")<{
+  readonly subject: string
+  readonly version: number
+  readonly known: number
+}> {
+  override get message(): string {
+    return `the log has ${this.subject} up to ${this.version} and this node knows ${this.known}: what is lost is laid in again within a minute, try again then`
+  }
+}
+
+export type CommandError = CommandRefused | TooBusy | LogBehind | LogUnavailable | LogFull | EventRefused
 
 /** The log, the fold of it, and who writes. */
 export interface Writer {
@@ -39,6 +50,8 @@ export interface Writer {
   readonly newId: () => string
   /** Place up to which the fold has read everything. */
   readonly foldedSeq: () => number
+  /** Whether every event may be asked to bear a MAC from now on. Never where absent. */
+  readonly maySeal?: () => boolean
 }
 
 const ATTEMPTS = 12
@@ -51,11 +64,13 @@ export const carryOut = <State extends AggregateState, Command, Event extends En
   writer: Writer,
   aggregate: Aggregate<State, Command, Event>,
   command: (state: State, context: CommandContext) => Effect.Effect<Command, E>,
-  author?: string
+  author?: string,
+  { overHole = false }: { readonly overHole?: boolean } = {}
 ): Effect.Effect<ReadonlyArray<Event>, CommandError | E> =>
   Effect.gen(function* () {
     const { log, fold, node, now, newId } = writer
     const { subject, decider } = aggregate
+    let mayBeBehind = overHole
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const state = aggregate.get(fold)
       const context = { id: newId(), node, now: now(), ...(author === undefined ? {} : { author }) }
@@ -70,7 +85,7 @@ export const carryOut = <State extends AggregateState, Command, Event extends En
         return yield* new CommandRefused({ rule: decision.rule, detail: decision.message })
       if (decision.events.length === 0) return []
       const events = decision.events as ReadonlyArray<Envelope> as ReadonlyArray<AnyEvent>
-      const lost = yield* log.append(subject, events, state.version).pipe(
+      const lost = yield* log.append(subject, events, state.version, { overHole: mayBeBehind }).pipe(
         Effect.as(undefined),
         Effect.catchTag("VersionConflict", (conflict) => Effect.succeed(conflict))
       )
@@ -79,6 +94,11 @@ export const carryOut = <State extends AggregateState, Command, Event extends En
         return decision.events
       }
       yield* catchUp(writer, subject)
+      if (lost.actual >= state.version) continue
+      // A clock's events stand each for itself, and go on where those before are gone.
+      if (!subject.startsWith("clock."))
+        return yield* new LogBehind({ subject, version: lost.actual, known: state.version })
+      mayBeBehind = true
     }
     return yield* new TooBusy({ subject })
   })

@@ -14,7 +14,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { Inspect } from "@meridian/event-log/commit"
+import { Authenticity } from "@meridian/event-log/authenticity"
 import { type LogBatch, LogUnavailable, type Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
 import { memberSubject } from "@meridian/events/members"
@@ -26,24 +26,28 @@ import type { ClusterKeys } from "./cluster-keys.ts"
 import type { LeaseClock } from "./cluster-lease.ts"
 import type { Writer } from "./command.ts"
 import type { CookieKeys } from "./cookie-key-file.ts"
-import type { Backend, ForwardedAnswer, ForwardedCommand } from "./embedded.ts"
+import type { Backend, ForwardedAnswer, ForwardedCommand, Scrutiny } from "./embedded.ts"
 import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
+import { layIn, LOOKS_FOR_LEADER } from "./laying-in.ts"
 import { Leader } from "./leader.ts"
-import { type LogReplaced, LogWatch } from "./log-watch.ts"
+import { OWN_LOG, STREAM } from "./log-names.ts"
+import { type LastEvent, LogReplaced, LogWatch } from "./log-watch.ts"
 import { MemberVoice } from "./member-voice.ts"
-import { memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
+import { maySeal, memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
 import { NodeClock } from "./node-clock.ts"
-import { NodeKeys, type WrongKey } from "./node-keys.ts"
+import { lacksKey, NodeKeys, WrongKey } from "./node-keys.ts"
 import { Rounds } from "./rounds.ts"
-import { foreignness, type LastEvent, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
+import { foreignness, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
+import { liveSlots } from "./serving.ts"
 import { standsBack } from "./standing-back.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
 const SECOND_MS = 1_000
 const LOOK_AT_LOG_MS = 5_000
 const SNAPSHOT_EVERY_MS = 60_000
+const LAY_IN_MS = 10_000
 const SNAPSHOT_EVERY_EVENTS = 10_000
 
 /** What main.ts puts in. */
@@ -82,6 +86,7 @@ export class Coordinator {
   readonly #changed = Queue.sliding<void>(1).pipe(Effect.runSync)
   readonly #surroundings: Surroundings
   readonly #custody: KeyCustody
+  readonly #authenticity: Authenticity
   readonly #mint: Mint
   readonly #nodeKeys: NodeKeys
   readonly #voice: MemberVoice
@@ -109,10 +114,15 @@ export class Coordinator {
     })
     this.now = this.clock.now
     this.#custody = new KeyCustody(surroundings.keys, undefined, surroundings.mirror)
+    this.#authenticity = new Authenticity(surroundings.settings.nats === null ? OWN_LOG : STREAM, this.keys, () => {
+      const { current } = this.fold.clusterKey
+      return current !== null && this.keys.has(current) ? current : this.keys.first
+    })
     this.#mint = new Mint(this.#custody)
     this.#voice = new MemberVoice(surroundings.settings)
     const { keys, notices, settings, sendKeys, onReady } = surroundings
     this.#nodeKeys = new NodeKeys({
+      node: settings.node,
       custody: this.#custody,
       mint: this.#mint,
       keys,
@@ -173,7 +183,7 @@ export class Coordinator {
     const { reason } = this
     return {
       type: "report",
-      leader: nts.leader,
+      leader: this.#holder === undefined || this.#holder === nts.leader ? nts.leader : null,
       leading: this.leader?.leading ?? false,
       term: Math.max(nts.term, symmetric.term),
       foldedSeq: this.foldedSeq,
@@ -190,6 +200,10 @@ export class Coordinator {
     }
   }
 
+  get #holder(): string | null | undefined {
+    return this.backend?.lease.holder?.()
+  }
+
   get #adapter(): CoordinatorReport["adapter"] {
     if (this.backend === undefined || !this.#watch.reachable) return null
     return this.settings.nats === null ? "sqlite" : "jetstream"
@@ -197,7 +211,15 @@ export class Coordinator {
 
   get #view(): NodeView {
     const { held, problem } = this.#nodeKeys
-    return { health: this.#health, ...held, keyProblem: problem, folded: this.#folded }
+    const lacked = [...this.#authenticity.lacking].find((print) => this.#isWanted(print))
+    const keyProblem = lacked === undefined ? problem : lacksKey(lacked)
+    return { health: this.#health, ...held, keyProblem, folded: this.#folded }
+  }
+
+  /** Whether events of the cluster's are put aside for want of this key. */
+  #isWanted(print: string): boolean {
+    const { current, changingTo } = this.fold.clusterKey
+    return !this.keys.has(print) && (print === current || print === changingTo)
   }
 
   /** Starts from a snapshot, if there is one: the node serves with what it knew, and activates what is due by the clock. */
@@ -210,6 +232,8 @@ export class Coordinator {
       this.clock.notBefore(found.seen)
       this.foldedSeq = this.#snapshotSeq = found.seq
       this.#last = found.last
+      this.#watch.created = found.created
+      if (found.authenticity !== undefined) this.#authenticity.restore(found.authenticity)
       this.#folded = true
       yield* this.#serve()
       return true
@@ -226,14 +250,19 @@ export class Coordinator {
     }
   })
 
-  /** For the log: refuses at append what this process has minted and sealed wrongly. */
-  get inspect(): Inspect {
-    return this.#custody.inspect
+  /** For the log: refuses at append what this process has minted and sealed wrongly, and believes what nodes have signed. */
+  get scrutiny(): Scrutiny {
+    return { inspect: this.#custody.inspect, authenticity: this.#authenticity }
   }
 
   /** Keys put aside as wrongly sealed, in words. */
   get putAside(): ReadonlyArray<string> {
     return this.#nodeKeys.putAside
+  }
+
+  /** Who led last, and who holds the lease now, null for nobody or where that cannot be told. */
+  get leadership(): { readonly lastLeader: string | null; readonly leaseHolder: string | null } {
+    return { lastLeader: this.fold.nts.leader, leaseHolder: this.#holder ?? null }
   }
 
   /** Why the node's name is in doubt, empty when it is not. */
@@ -243,6 +272,14 @@ export class Coordinator {
 
   openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
     return this.#custody.open(live, this.#caughtUp)
+  }
+
+  /** Has got a cluster key: where events were put aside for want of it, the next start folds the log anew. */
+  foldAnewWith(print: string): void {
+    if (!this.#authenticity.lacking.has(print)) return
+    const why = new LogReplaced(`this node has cluster key ${print} now, which it lacked: it begins anew`)
+    const ending = Effect.andThen(this.save, Deferred.fail(this.#replaced, why))
+    Effect.runFork(Effect.delay(ending, "200 millis"))
   }
 
   /** The log and the shelf are within reach. */
@@ -265,7 +302,8 @@ export class Coordinator {
         node: this.settings.node,
         now: this.now,
         newId: randomUUID,
-        foldedSeq: () => this.foldedSeq
+        foldedSeq: () => this.foldedSeq,
+        maySeal: () => maySeal(this.fold, this.settings.node, this.#authenticity.signers, this.now())
       }
       this.writer = writer
       const doubt = (): string => this.clock.doubt
@@ -274,6 +312,7 @@ export class Coordinator {
       const folding = this.#follow(backend)
       yield* Effect.forkScoped(folding)
       while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
+      yield* this.#checkAuthenticity()
       this.clock.notBefore(this.fold.member(this.settings.node).latest)
       yield* this.#serve()
       this.leader = leader
@@ -295,7 +334,16 @@ export class Coordinator {
   readonly save: Effect.Effect<void> = Effect.suspend(() => {
     const { backend, foldedSeq: seq } = this
     if (backend === undefined || !this.#folded) return Effect.void
-    const snapshot = writeSnapshot({ seq, seen: this.clock.sure, fold: this.fold, last: this.#last })
+    const authenticity = this.#authenticity.state
+    const { created } = this.#watch
+    const snapshot = writeSnapshot({
+      seq,
+      seen: this.clock.sure,
+      fold: this.fold,
+      last: this.#last,
+      created,
+      authenticity
+    })
     const keys = this.#essentials
     return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, snapshot), {
       onSuccess: () =>
@@ -317,18 +365,50 @@ export class Coordinator {
 
   #caughtUp = false
 
-  /** A snapshot that is ahead of the log, or knows another event where it ends, is not of this log. */
+  /**
+   * A snapshot that is ahead of the log, or knows another event where it ends, is not of this log. Where the log lacks what it
+   * knows, that is laid in again: no key is lost for a purge or an old backup. Else the log is right.
+   */
   #dropForeignSnapshot({ log }: Backend): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       if (this.foldedSeq === 0) return
-      const why = yield* Effect.result(foreignness(log, this.foldedSeq, this.#last))
-      if (why._tag === "Failure" || why.success === undefined) return
-      this.#surroundings.notices.warn(`${why.success}: it has been replaced, folding it from the start`)
-      this.fold = new ClusterFold()
+      const { warn } = this.#surroundings.notices
+      const known = { seq: this.foldedSeq, last: this.#last, fold: this.fold, created: this.#watch.created }
+      const lacked = [...this.#authenticity.lacking].find((print) => this.keys.has(print))
+      const found = yield* Effect.result(foreignness(log, this.settings.node, known))
+      if (lacked === undefined && (found._tag === "Failure" || found.success === undefined)) return
+      const foreign = found._tag === "Success" ? found.success : undefined
       this.foldedSeq = this.#snapshotSeq = 0
       this.#last = undefined
+      this.#watch.created = undefined
+      if (foreign !== undefined && foreign.lost.length > 0) {
+        this.#authenticity.carryOver()
+        return warn(
+          `${foreign.why}: it has been replaced, and lacks what this node knows of ${foreign.lost.join(", ")}: that is laid in again`
+        )
+      }
+      warn(
+        foreign === undefined
+          ? `this node has cluster key ${lacked} now, which it lacked: it folds the log from its start`
+          : `${foreign.why}: it has been replaced, folding it from the start`
+      )
+      this.fold = new ClusterFold()
+      this.#authenticity.forget()
       this.#folded = false
     })
+  }
+
+  /** A log of which this node cannot believe anything is another cluster's, or this node has another's key. */
+  #checkAuthenticity(): Effect.Effect<void, WrongKey> {
+    const { origin, first } = this.keys
+    const [print] = this.#authenticity.lacking
+    return this.fold.clusterKey.current !== null || print === undefined
+      ? Effect.void
+      : Effect.fail(
+          new WrongKey(
+            `wrong cluster key: ${origin} holds ${first}, the cluster's is ${print}; give this node that one`
+          )
+        )
   }
 
   #follow({ log }: Backend): Effect.Effect<never> {
@@ -411,15 +491,44 @@ export class Coordinator {
     return [
       ["standing back", () => leader.mustStandBack, () => leader.standBack],
       ["log", always, () => this.#lookAtLog(backend)],
-      ["clock", always, () => this.#lookAtClock()]
+      ["clock", always, () => this.#lookAtClock()],
+      ["laying in", () => this.#toLayIn(leader).length > 0, () => this.#layInLog(leader)],
+      ["shelf", () => performance.now() - this.#shelfAt >= LAY_IN_MS, () => this.#layIn()]
     ]
   }
 
   #lookAtLog({ log }: Backend): Effect.Effect<void> {
-    return this.#watch.look(log, this.foldedSeq, this.#surroundings.notices.warn).pipe(
+    const known = { fold: this.fold, node: this.settings.node, seq: this.foldedSeq, last: this.#last }
+    return this.#watch.look(log, known, this.#surroundings.notices.warn).pipe(
       Effect.catch((replaced) => Effect.asVoid(Deferred.fail(this.#replaced, replaced))),
       Effect.andThen(Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS))
     )
+  }
+
+  /** The leader does at once what others do where he does not. */
+  #toLayIn({ leading }: Leader): ReadonlyArray<string> {
+    const own = memberSubject(this.settings.node)
+    const late = new Set(this.#watch.lacking(LOOKS_FOR_LEADER))
+    return this.#watch.lacking().filter((subject) => leading || subject === own || late.has(subject))
+  }
+
+  #layInLog(leader: Leader): Effect.Effect<void, unknown> {
+    const { writer } = this
+    const subjects = this.#toLayIn(leader)
+    if (writer === undefined || subjects.length === 0 || !this.clock.mayWrite) return Effect.void
+    return Effect.tap(layIn(writer, subjects, memberHealth(this.#view)), () =>
+      Effect.sync(() => {
+        for (const subject of subjects) this.#watch.lost.delete(subject)
+      })
+    )
+  }
+
+  #shelfAt = Number.NEGATIVE_INFINITY
+
+  /** Of what the shelf has lost, somebody has a copy; whoever leads need not. */
+  #layIn(): Effect.Effect<void, unknown> {
+    this.#shelfAt = performance.now()
+    return this.#custody.layIn(liveSlots(this.fold))
   }
 
   #doubted = false
@@ -448,7 +557,7 @@ export class Coordinator {
 
   /** The next start puts a damaged log aside; trying again would never end. */
   #endIfDamaged(error: unknown): Effect.Effect<void> {
-    return error instanceof LogUnavailable && error.damaged === true
+    return error instanceof LogUnavailable && (error.damaged === true || error.replaced === true)
       ? Effect.asVoid(Deferred.fail(this.#replaced, error))
       : Effect.void
   }

@@ -4,6 +4,7 @@ import type * as Scope from "effect/Scope"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { overStore } from "@meridian/event-log/commit-store"
+import type { Authenticity } from "@meridian/event-log/authenticity"
 import type { Inspect } from "@meridian/event-log/commit"
 import { type EventLog, LogFull, LogUnavailable } from "@meridian/event-log/event-log"
 import { type KeyShelf, overShelf, ShelfUnavailable } from "@meridian/event-log/key-shelf"
@@ -22,6 +23,12 @@ export interface Backend {
   readonly warnings: ReadonlyArray<string>
 }
 
+/** What is asked of each event, beyond its schema. */
+export interface Scrutiny {
+  readonly inspect: Inspect
+  readonly authenticity: Authenticity
+}
+
 /** A command for the leader as the API has it, and the leader's answer. */
 export interface ForwardedCommand {
   readonly path: string
@@ -36,14 +43,28 @@ export interface Forward {
   readonly serve: (answer: (command: ForwardedCommand) => Promise<ForwardedAnswer>) => void
 }
 
-/** The shelf in the state directory. One that is damaged stays where it is: what it holds is keys, and nothing is minted in its place. */
-export const localShelf = (directory: string): Effect.Effect<KeyShelf["Service"], ShelfUnavailable, Scope.Scope> =>
+const isDamagedShelf = (error: unknown): boolean => error instanceof ShelfUnavailable && error.damaged === true
+
+/**
+ * The shelf in the state directory. One that is damaged is put aside by name: in a cluster its copies are fetched again, on a
+ * node of its own the keys that nobody can open any more are revoked.
+ */
+export const localShelf = (
+  directory: string,
+  warn: (message: string) => void
+): Effect.Effect<KeyShelf["Service"], ShelfUnavailable, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.try({
         try: () => {
           mkdirSync(join(directory, "shelf"), { recursive: true, mode: 0o700 })
-          return sqliteShelf(join(directory, "shelf", "keys.sqlite"))
+          const file = join(directory, "shelf", "keys.sqlite")
+          const { opened, aside } = openOrBeginAnew(file, () => sqliteShelf(file), isDamagedShelf, Date.now)
+          if (aside !== undefined)
+            warn(
+              `the key shelf was damaged and is begun anew, the old one is kept as ${aside}; keys that are nowhere else are minted anew. What is left in the old one is wrapped keys: destroy it`
+            )
+          return opened
         },
         catch: (error) =>
           error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: String(error), cause: error })
@@ -60,7 +81,7 @@ export const isDamagedLog = (error: unknown): boolean => error instanceof LogUna
 
 export const openEmbedded = (
   directory: string,
-  inspect: Inspect,
+  { inspect, authenticity }: Scrutiny,
   warn: (message: string) => void
 ): Effect.Effect<Backend, LogUnavailable | LogFull | ShelfUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
@@ -86,9 +107,16 @@ export const openEmbedded = (
       }),
       (opened) => Effect.sync(() => opened.close())
     )
-    const shelf = yield* localShelf(directory)
+    const shelf = yield* localShelf(directory, warn)
+    yield* Effect.tryPromise({
+      try: () => authenticity.learn((subject) => store.read({ from: 1, only: { subject } })),
+      catch: (error) =>
+        error instanceof LogUnavailable
+          ? error
+          : new LogUnavailable({ detail: String(error), uncertain: false, cause: error })
+    })
     return {
-      log: overStore(store, inspect),
+      log: overStore(store, inspect, authenticity),
       shelf,
       lease: { held: () => 1, release: Effect.void, resign: Effect.void },
       warnings: [...store.warnings, ...shelf.warnings]

@@ -20,6 +20,8 @@ type Shelf = KeyShelf["Service"]
 export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
   readonly place: KeyPlace
   readonly detail: string
+  /** Its slot is empty on every shelf that this node can see. */
+  readonly isAbsent?: boolean
 }> {
   override get message(): string {
     return `the key of ${this.place.subject} ${this.place.generation} cannot be opened: ${this.detail}`
@@ -65,6 +67,8 @@ export class KeyCustody {
   /** By {@link keyName}. */
   readonly #opened = new Map<string, { readonly sealed: SealedKey; readonly key: Uint8Array }>()
   readonly #condemned = new Map<string, { readonly sealed: SealedKey; readonly why: Condemnation }>()
+  /** Keys whose slot was found empty, and since when, performance.now(). */
+  readonly #absent = new Map<string, { readonly sealed: SealedKey; readonly since: number }>()
   /** What this process has minted and wrapped, until it is let go of. */
   readonly #minted = new Map<string, WrappedKey>()
 
@@ -135,11 +139,14 @@ export class KeyCustody {
       )
       if (wrapped === undefined && inStep && this.#shelf !== undefined && this.#mirror === undefined)
         return yield* this.#condemn({ place, sealed }, "lost")
-      if (wrapped === undefined)
-        return yield* new KeyUnopened({
-          place,
-          detail: this.#shelf === undefined ? "the key shelf is out of reach" : "its slot on the key shelf is empty"
-        })
+      if (wrapped === undefined) {
+        const isAbsent = this.#shelf !== undefined
+        if (isAbsent && inStep && this.absentFor({ place, sealed }) === undefined)
+          this.#absent.set(name, { sealed, since: performance.now() })
+        const detail = isAbsent ? "its slot on the key shelf is empty" : "the key shelf is out of reach"
+        return yield* new KeyUnopened({ place, detail, isAbsent })
+      }
+      this.#absent.delete(name)
       const clusterKey = this.#keys.get(wrapped.under)
       if (clusterKey === undefined)
         return yield* new KeyUnopened({
@@ -155,11 +162,18 @@ export class KeyCustody {
     })
   }
 
-  /** Why nobody can open the key, where this node has tried to and found that out. */
+  /** Whether there is a key that nobody may be able to open. */
   get hasCondemned(): boolean {
-    return this.#condemned.size > 0
+    return this.#condemned.size > 0 || this.#absent.size > 0
   }
 
+  /** How long the key's slot has been empty, milliseconds; undefined where it is not known to be. */
+  absentFor({ place, sealed }: LiveKey): number | undefined {
+    const absent = this.#absent.get(keyName(place))
+    return absent !== undefined && isSame(absent.sealed, sealed) ? performance.now() - absent.since : undefined
+  }
+
+  /** Why nobody can open the key, where this node has tried to and found that out. */
   condemnation({ place, sealed }: LiveKey): Condemnation | undefined {
     const condemned = this.#condemned.get(keyName(place))
     return condemned !== undefined && isSame(condemned.sealed, sealed) ? condemned.why : undefined
@@ -192,7 +206,8 @@ export class KeyCustody {
           this.#opened.delete(name)
           this.#minted.delete(sealed.slot)
         }
-      for (const [name, { sealed }] of this.#condemned) if (!live.has(sealed.slot)) this.#condemned.delete(name)
+      for (const known of [this.#condemned, this.#absent])
+        for (const [name, { sealed }] of known) if (!live.has(sealed.slot)) known.delete(name)
       if (this.#mirror !== undefined) yield* shredOthers(this.#mirror, live)
     })
   }
@@ -200,10 +215,18 @@ export class KeyCustody {
   /** Leader: shreds every slot of the cluster's shelf that is not live, and lays in again what the shelf has lost. */
   tidyShelf(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
+      if (this.#shelf === undefined) return
+      yield* shredOthers(this.#shelf, live)
+      yield* this.layIn(live)
+    })
+  }
+
+  /** Lays in again what the cluster's shelf has lost of the live slots and this node has a copy of. */
+  layIn(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
+    return Effect.gen({ self: this }, function* () {
       const shelf = this.#shelf
-      if (shelf === undefined) return
-      const there = yield* shredOthers(shelf, live)
-      if (this.#mirror === undefined) return
+      if (shelf === undefined || this.#mirror === undefined) return
+      const there = new Set((yield* shelf.list).map(({ slot }) => slot))
       for (const slot of live) {
         const copy = there.has(slot) ? undefined : yield* this.#mirror.get(slot)
         if (copy !== undefined) yield* shelf.put(slot, copy)
@@ -259,12 +282,10 @@ export class KeyCustody {
 
 const isSame = (a: SealedKey, b: SealedKey): boolean => a.slot === b.slot && a.box === b.box
 
-/** Shreds what is not live; returns the slots that stay. */
-const shredOthers = (shelf: Shelf, live: ReadonlySet<string>): Effect.Effect<ReadonlySet<string>, ShelfUnavailable> =>
+/** Shreds what is not live. */
+const shredOthers = (shelf: Shelf, live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable> =>
   Effect.gen(function* () {
-    const slots = (yield* shelf.list).map(({ slot }) => slot)
-    for (const slot of slots) if (!live.has(slot)) yield* shelf.shred(slot)
-    return new Set(slots.filter((slot) => live.has(slot)))
+    for (const { slot } of yield* shelf.list) if (!live.has(slot)) yield* shelf.shred(slot)
   })
 
 const tryRewrap = (from: Uint8Array, to: Uint8Array, slot: string, wrapped: WrappedKey): WrappedKey | undefined => {

@@ -27,10 +27,10 @@ import {
 import { clusterKeyAggregate, ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } from "./command.ts"
-import type { KeyCustody, KeyUnopened } from "./key-custody.ts"
+import type { KeyCustody, KeyUnopened, LiveKey } from "./key-custody.ts"
 import type { Lease } from "./lease.ts"
 import type { Mint } from "./minting.ts"
-import { liveKeys, liveSlots, wantedKeys } from "./serving.ts"
+import { isHeldElsewhere, liveKeys, liveSlots, wantedKeys } from "./serving.ts"
 
 /** Another node leads, or none does. */
 export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader: string | null }> {
@@ -67,6 +67,8 @@ export interface LeaderPlan {
 
 const TIDY_INTERVAL_MS = 60_000
 const RETENTION_INTERVAL_MS = 3_600_000
+/** How long the others have to lay in again what the shelf has lost. */
+const ABSENT_MS = 15_000
 /** Beyond what any clock may differ by: of members goes all that a node has summed up since, so that its log begins with that. */
 const DAY_MS = 86_400_000
 
@@ -117,10 +119,10 @@ export class Leader {
     const { fold } = this.#writer
     const revision = this.#lease.held()
     if (revision === undefined || this.#doubt() !== "" || this.#standsBack()) return this.#leading !== undefined
-    if (this.#leading?.revision !== revision) return true
+    if (this.#leading?.revision !== revision || this.#isOverlaid) return true
     const { term } = this.#leading
     const { current, changingTo } = fold.clusterKey
-    if (current === null || changingTo !== null || this.#custody.hasCondemned) return true
+    if (current === null || changingTo !== null || this.#custody.hasCondemned || this.#isSealDue) return true
     if (this.#isTidyDue || performance.now() - this.#retainedAt >= RETENTION_INTERVAL_MS) return true
     return (this.#plan.mint.nts && this.#isNtsDue(term)) || this.#isSymmetricDue(term)
   }
@@ -198,10 +200,12 @@ export class Leader {
         this.#leading = undefined
         return
       }
-      if (this.#leading?.revision !== revision) yield* this.#takeOver(revision)
+      if (this.#leading?.revision !== revision || this.#isOverlaid) yield* this.#takeOver(revision)
       const term = this.#leading?.term
       if (term === undefined) return
       yield* this.#introduceClusterKey()
+      if (this.#isSealDue)
+        yield* carryOut(this.#writer, clusterKeyAggregate, () => Effect.succeed({ _tag: "Seal" as const }))
       yield* this.#steppingDown(this.#revokeCondemned(term))
       if (this.#plan.mint.nts && this.#isNtsDue(term))
         yield* this.#steppingDown(this.#changeNts(term, { _tag: "Tick" }))
@@ -252,6 +256,17 @@ export class Leader {
     )
   }
 
+  /** Another led under this very term, says what was laid into a log that had lost it: leading begins anew. */
+  get #isOverlaid(): boolean {
+    const { fold, node } = this.#writer
+    return [fold.nts, fold.symmetric].some((it) => it.term === this.#leading?.term && it.leader !== node)
+  }
+
+  get #isSealDue(): boolean {
+    const { fold, maySeal } = this.#writer
+    return fold.clusterKey.sealed !== true && fold.clusterKey.current !== null && maySeal?.() === true
+  }
+
   /** The key to wrap under: the new one as soon as a change is under way and this node has it. */
   #under(): string {
     const { current, changingTo } = this.#writer.fold.clusterKey
@@ -283,7 +298,7 @@ export class Leader {
   /** A key that no node can open stands in a good one's place: it is revoked, and another minted. One at a time. */
   #revokeCondemned(term: number): Effect.Effect<unknown, LeaderError> {
     const { fold, now } = this.#writer
-    const condemned = liveKeys(wantedKeys(fold, now())).find((live) => this.#custody.condemnation(live) !== undefined)
+    const condemned = liveKeys(wantedKeys(fold, now())).find((live) => this.#isNobodys(live))
     if (condemned === undefined) return Effect.void
     const { subject, generation: number } = condemned.place
     const reason =
@@ -293,6 +308,14 @@ export class Leader {
     return subject === NTS_KEYS_SUBJECT
       ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
       : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })
+  }
+
+  /** No node can open it: so its box says, or its slot has been empty for a while and nobody says that he holds it. */
+  #isNobodys(live: LiveKey): boolean {
+    const { fold, node, now } = this.#writer
+    if (this.#custody.condemnation(live) !== undefined) return true
+    const absent = this.#custody.absentFor(live) ?? 0
+    return absent >= ABSENT_MS && !isHeldElsewhere(fold, live, node, now())
   }
 
   #isSymmetricDue(term: number): boolean {

@@ -117,7 +117,7 @@ const program = Effect.gen(function* () {
   listen(coordinator)
   yield* openApi(coordinator)
   if (cluster === undefined || local === undefined) {
-    const backend = yield* openEmbedded(settings.directory, coordinator.inspect, notices.warn)
+    const backend = yield* openEmbedded(settings.directory, coordinator.scrutiny, notices.warn)
     coordinator.use(backend)
     const earlier = cookieKeys?.read()
     if (earlier !== undefined) coordinator.inherit(earlier)
@@ -126,7 +126,7 @@ const program = Effect.gen(function* () {
   }
   const restored = yield* coordinator.restore(yield* Effect.promise(() => local.snapshots.load(SNAPSHOT_NAME)))
   const working = Effect.flatMap(
-    cluster.openCluster(cluster, local, coordinator.inspect, coordinator.candidacy, (why) => {
+    cluster.openCluster(cluster, local, coordinator.scrutiny, coordinator.candidacy, (why) => {
       const meanwhile = restored
         ? `this node goes on from its snapshot of place ${coordinator.foldedSeq}`
         : "this node has no snapshot and waits, without keys"

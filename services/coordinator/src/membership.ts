@@ -1,6 +1,7 @@
 /** This node's own place in the cluster: whether it may be sent traffic, and why not. Pure. */
 import type { HealthMessage } from "@meridian/ipc/coordinator-report"
 import type { MemberHealth } from "@meridian/events/members"
+import type { ClusterFold } from "./cluster-fold.ts"
 
 /** What is known of the node at a moment. */
 export interface NodeView {
@@ -27,6 +28,19 @@ export const unreadyReason = ({ health, keyProblem, folded }: NodeView): string 
   if (!health.synchronised) return "the clock is not synchronised"
   return ""
 }
+
+/** A node that was heard within this long may come back as it was. */
+const LATELY_MS = 600_000
+
+/**
+ * Whether the log may be sealed: every node that was heard lately signs what it says, so that none of an older release is
+ * left whose events would be put aside.
+ * @param now milliseconds since 1970
+ */
+export const maySeal = (fold: ClusterFold, node: string, signers: ReadonlySet<string>, now: number): boolean =>
+  [...fold.members.values()].every(
+    (it) => it.node === node || it.release === null || now - it.heardAt > LATELY_MS || signers.has(it.node)
+  )
 
 /** What to do where two nodes go by one name. */
 export const nameTaken = (node: string): string =>

@@ -6,10 +6,11 @@ import * as Effect from "effect/Effect"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
-import { type KeyCustody, keyName } from "./key-custody.ts"
+import { type KeyCustody, keyName, type LiveKey } from "./key-custody.ts"
 import type { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
 import {
+  isHeldElsewhere,
   liveKeys,
   liveSlots,
   nextTurn,
@@ -25,7 +26,13 @@ export class WrongKey extends Error {
   readonly _tag = "WrongKey"
 }
 
+/** What to do where the cluster's key is not at hand. */
+export const lacksKey = (print: string): string =>
+  `this node lacks cluster key ${print}: give it that with meridian cluster rekey FILE`
+
 export interface NodeKeysPlan {
+  /** This node's name. */
+  readonly node: string
   readonly custody: KeyCustody
   readonly mint: Mint
   readonly keys: ClusterKeys
@@ -65,7 +72,7 @@ export class NodeKeys {
     return Effect.gen({ self: this }, function* () {
       yield* this.#checkClusterKey(fold)
       const wanted = wantedKeys(fold, now)
-      const opened = yield* this.#openAll(wanted, inStep)
+      const opened = yield* this.#openAll(wanted, inStep, (live) => isHeldElsewhere(fold, live, this.#plan.node, now))
       const keys = servingKeys(fold, wanted, opened, now)
       const sets = wanted.sets.filter((it) => it.keys.every((key) => opened.has(keyName(symmetricKey(it, key).place))))
       this.held = {
@@ -86,24 +93,31 @@ export class NodeKeys {
     return now < this.#lookedAt ? 0 : this.#nextLook - now
   }
 
-  #openAll(wanted: Wanted, inStep: boolean): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
+  /** A key whose slot is empty is missing here where others hold it. Where nobody does, whoever leads revokes it. */
+  #openAll(
+    wanted: Wanted,
+    inStep: boolean,
+    isHeld: (live: LiveKey) => boolean
+  ): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
     return Effect.gen({ self: this }, function* () {
       const { custody, notices, condemned } = this.#plan
       const opened = new Map<string, Uint8Array>()
       const putAside: Array<string> = []
+      const absent: Array<string> = []
       let problem: string | undefined
       for (const live of liveKeys(wanted)) {
         const key = yield* Effect.result(custody.open(live, inStep))
         if (key._tag === "Success") opened.set(keyName(live.place), key.success)
+        else if (key.failure._tag === "KeyUnopened" && inStep && key.failure.isAbsent === true && !isHeld(live))
+          absent.push(`${key.failure.message}, and no other node says that it holds it: it is put aside`)
         else if (key.failure._tag === "KeyUnopened") problem ??= key.failure.message
         else putAside.push(key.failure.message)
       }
-      for (const message of putAside.filter((it) => !this.putAside.includes(it))) {
-        notices.warn(message)
-        condemned()
-      }
+      const isNew = (message: string): boolean => !this.putAside.includes(message)
+      for (const message of [...putAside, ...absent].filter(isNew)) notices.warn(message)
+      for (const _ of putAside.filter(isNew)) condemned()
       if (problem !== undefined) notices.warnOnce(problem, `this node is not ready: ${problem}`)
-      this.putAside = putAside
+      this.putAside = [...putAside, ...absent]
       this.problem = problem
       return opened
     })
@@ -166,11 +180,7 @@ export class NodeKeys {
     }
     this.#fitted = true
     const lacking = [current, changingTo].find((it) => it !== null && !keys.has(it))
-    if (lacking !== undefined)
-      notices.warnOnce(
-        `key ${lacking}`,
-        `this node lacks cluster key ${lacking}: give it that with meridian cluster rekey FILE`
-      )
+    if (typeof lacking === "string") notices.warnOnce(`key ${lacking}`, lacksKey(lacking))
     return this.#isSettled(fold) ? Effect.void : this.#settle(current, former)
   }
 

@@ -10,6 +10,8 @@ import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
 import { effectiveNow } from "@meridian/events/event"
+import { isLive } from "@meridian/events/members"
+import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
 import { acceptedGenerations, type NtsGeneration, pendingGenerations } from "@meridian/events/nts-keys"
 import { acceptedSets, type SymmetricKey, type SymmetricSet } from "@meridian/events/symmetric-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
@@ -50,6 +52,14 @@ export const liveKeys = ({ generations, sets }: Wanted): ReadonlyArray<LiveKey> 
   ...generations.map(ntsKey),
   ...sets.flatMap((set) => set.keys.map((key) => symmetricKey(set, key)))
 ]
+
+/** Whether another live node says that it holds a key as new as this one. `now`: milliseconds since 1970. */
+export const isHeldElsewhere = (fold: ClusterFold, { place }: LiveKey, node: string, now: number): boolean =>
+  [...fold.members.values()].some((it) => {
+    const { ntsGeneration = 0, symmetricSet = 0 } = it.health ?? {}
+    const held = place.subject === NTS_KEYS_SUBJECT ? ntsGeneration : symmetricSet
+    return it.node !== node && held >= place.generation && isLive(it, now, fold.policy.settings.memberSilenceMs)
+  })
 
 /** Slots of everything that has neither retired nor been revoked, wanted at the moment or not. */
 export const liveSlots = ({ nts, symmetric }: ClusterFold): ReadonlySet<string> =>

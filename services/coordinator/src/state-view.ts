@@ -13,7 +13,7 @@ export const stateView = (
   fold: ClusterFold,
   report: CoordinatorReport,
   now: number,
-  { putAside, clockDoubt, nameDoubt }: Pick<ClusterState, "putAside" | "clockDoubt" | "nameDoubt">
+  said: Pick<ClusterState, "putAside" | "clockDoubt" | "nameDoubt" | "lastLeader" | "leaseHolder">
 ): ClusterState => {
   const { adapter, foldedSeq, lastSeq, quarantined, leader, leading, term, ready, reason, drained } = report
   const { current, changingTo } = fold.clusterKey
@@ -23,9 +23,7 @@ export const stateView = (
     leading,
     term,
     log: { adapter, foldedSeq, lastSeq, quarantined },
-    putAside,
-    clockDoubt,
-    nameDoubt,
+    ...said,
     ready,
     reason,
     drained,

@@ -1,6 +1,7 @@
 /** Commands, the clock's relay, explanations and what the node serves with, over the log in memory. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { MOST_LIVE_GENERATIONS } from "@meridian/events/nts-keys-events"
 import { describe, expect, it } from "vitest"
 import { overStore } from "@meridian/event-log/commit-store"
 import { type EventLog, LogUnavailable } from "@meridian/event-log/event-log"
@@ -13,7 +14,6 @@ import { type Generation, KeyRing, MAXIMUM_GENERATIONS } from "@meridian/auth/ke
 import { KeyTable } from "@meridian/auth/key-table"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import type { NtsGeneration } from "@meridian/events/nts-keys"
-import { MOST_LIVE_GENERATIONS } from "@meridian/events/policy"
 import { ClockRelay, CLOCK_QUEUE_LENGTH } from "../src/clock-relay.ts"
 import { clockAggregate, ClusterFold, memberAggregate, policyAggregate } from "../src/cluster-fold.ts"
 import { carryOut, type Writer } from "../src/command.ts"

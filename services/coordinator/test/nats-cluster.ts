@@ -13,10 +13,13 @@ import { formed } from "./nats-formed.ts"
 
 const SIZE = 3
 
-/** The words that start the program, or undefined where it is not there. */
-export const natsBinary = (): ReadonlyArray<string> | undefined => {
+/** Debian's suites, and the release of nats-server in each: the oldest that is supported, and the newest. */
+export const NATS_SUITES = { trixie: "2.10", sid: "2.15" } as const
+
+/** The words that start the program of a suite, or undefined where it is not there. */
+export const natsBinary = (of: keyof typeof NATS_SUITES = "trixie"): ReadonlyArray<string> | undefined => {
   const peers = process.env["PEERS"] ?? resolve(import.meta.dirname, "../../../.meridian/peers")
-  const suite = join(peers, "trixie")
+  const suite = join(peers, of)
   const program = ["usr/bin/nats-server", "usr/sbin/nats-server"].map((it) => join(suite, it)).find(existsSync)
   if (program === undefined) return undefined
   const libraries = join(suite, "usr/lib/x86_64-linux-gnu")

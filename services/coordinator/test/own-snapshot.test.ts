@@ -48,12 +48,17 @@ describe("a snapshot", () => {
   })
 
   it("is found to be of another log by its end, and by the event there", async () => {
-    const log = await logOf(5, "ours")
-    expect(await run(foreignness(log, 5, { seq: 5, id: "ours-5.0" }))).toBeUndefined()
-    expect(await run(foreignness(log, 5, undefined))).toBeUndefined()
-    expect(await run(foreignness(log, 6, undefined))).toContain("ends at 5")
-    expect(await run(foreignness(log, 3, { seq: 3, id: "theirs-3.0" }))).toContain("another event at 3")
-    expect(await run(foreignness(overStore(memoryStore()), 3, undefined))).toContain("ends at 0")
+    const [log, fold] = [await logOf(5, "ours"), new ClusterFold()]
+    const judge = (of: typeof log, seq: number, id?: string, created?: string) =>
+      run(foreignness(of, "a", { seq, fold, created, last: id === undefined ? undefined : { seq, id } }))
+    expect(await judge(log, 5, "ours-5.0")).toBeUndefined()
+    expect(await judge(log, 5)).toBeUndefined()
+    expect((await judge(log, 6))?.why).toContain("ends at 5")
+    expect((await judge(log, 3, "theirs-3.0"))?.why).toContain("another event at 3")
+    const empty = overStore(memoryStore())
+    expect(await judge(empty, 3)).toMatchObject({ why: expect.stringContaining("ends at 0") as string, lost: [] })
+    fold.policy = { ...fold.policy, version: 3 }
+    expect((await judge(empty, 3))?.lost).toEqual(["policy"])
   })
 })
 
@@ -61,7 +66,8 @@ describe("the watch of a log", () => {
   it("says that the log was replaced where it stays shorter than what was folded, and not before", async () => {
     const log = await logOf(3, "ours")
     const watch = new LogWatch()
-    const look = (folded: number) => run(Effect.result(watch.look(log, folded, () => {})))
+    const look = (seq: number) =>
+      run(Effect.result(watch.look(log, { fold: new ClusterFold(), node: "a", seq, last: undefined }, () => {})))
     expect((await look(3))._tag).toBe("Success")
     expect((await look(9))._tag).toBe("Success")
     expect((await look(3))._tag).toBe("Success")

@@ -1,7 +1,6 @@
 /** Keys in the log that do not open, met on read: put aside, counted, never served with; and what the node does without. */
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
-import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
@@ -20,6 +19,8 @@ import { ClusterKeys } from "../src/cluster-keys.ts"
 import { KeyCustody } from "../src/key-custody.ts"
 import { Mint } from "../src/minting.ts"
 import { NodeKeys } from "../src/node-keys.ts"
+import { OWN_LOG } from "../src/log-names.ts"
+import { keyIn, signerWith } from "./signing.ts"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
 
 const CLUSTER_KEY = new Uint8Array(32).fill(7)
@@ -45,6 +46,7 @@ describe("a node that meets a key it cannot open", () => {
     condemned = 0
     sent = undefined
     const nodeKeys = new NodeKeys({
+      node: "node-a",
       custody,
       mint: new Mint(custody),
       keys,
@@ -104,6 +106,10 @@ describe("a node that meets a key it cannot open", () => {
     await lay(good.slot, good.wrapped)
     withLive(fold, [generation(1, START, good.sealed), generation(2, START + 10_000, elsewhere.sealed)])
     await run(nodeKeys.follow(fold, START + 1_000, true))
+    expect([nodeKeys.problem, nodeKeys.putAside]).toEqual([undefined, [expect.stringContaining("no other node")]])
+    const health = { workers: 1, synchronised: true, ntsGeneration: 2, symmetricSet: 0 }
+    fold.members.set("node-b", { ...fold.member("node-b"), release: "1.0.0", health, heardAt: START })
+    await run(nodeKeys.follow(fold, START + 1_000, true))
     expect(nodeKeys.problem).toContain("keys.nts 2 cannot be opened: its slot on the key shelf is empty")
     expect([condemned, sent && ids(sent)]).toEqual([0, [1]])
     // A slot that is damaged may be whole for others: missing, not put aside.
@@ -139,11 +145,11 @@ describe("a coordinator whose log has a wrongly sealed key", () => {
   /** The number that comes after the two that a fresh log has. */
   const bad = 3
 
-  /** Appends it as the next generation, due in two days, behind the coordinator's back. */
-  const smuggle = async (directory: string, sealed: SealedKey): Promise<void> => {
+  /** Appends it as the next generation, due in two days, behind the coordinator's back, as a node with the cluster key could. */
+  const smuggle = async (directory: string, clusterKey: Uint8Array, sealed: SealedKey): Promise<void> => {
     const store = sqliteStore({ file: join(directory, "log", "events.sqlite") })
     try {
-      const log = overStore(store)
+      const log = overStore(store, undefined, signerWith(clusterKey, OWN_LOG))
       for (;;) {
         const version = await run(log.version(NTS_KEYS_SUBJECT))
         const at = Date.now()
@@ -179,12 +185,12 @@ describe("a coordinator whose log has a wrongly sealed key", () => {
     running.push(coordinator)
     coordinator.send({ type: "health", workers: 1, synchronised: true, stratum: 2 })
     await coordinator.report(({ ready, leading }) => ready && leading)
-    const clusterKey = Buffer.from(readFileSync(join(coordinator.directory, "cluster-key"), "utf8").trim(), "hex")
+    const clusterKey = keyIn(join(coordinator.directory, "cluster-key"))
     const { slot, sealed, wrapped } = sealedFor(clusterKey, 99)
     const shelf = sqliteShelf(join(coordinator.directory, "shelf", "keys.sqlite"))
     await shelf.put(slot, wrapped)
     shelf.close()
-    await smuggle(coordinator.directory, sealed)
+    await smuggle(coordinator.directory, clusterKey, sealed)
     expect(await coordinator.warning(/wrongly sealed/)).toContain(`keys.nts ${bad}`)
     const report = await coordinator.report(({ quarantined }) => quarantined === 1)
     expect(report).toMatchObject({ ready: true, reason: "" })
