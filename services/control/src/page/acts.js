@@ -96,7 +96,9 @@ export const startActs = (whenChanged, again) => {
   changed = whenChanged
   element("rotate-nts").addEventListener("click", () => void propose("/keys/rotate", { kind: "nts" }))
   element("rotate-symmetric").addEventListener("click", () => void propose("/keys/rotate", { kind: "symmetric" }))
+  let isSigningIn = false
   element("sign-in").addEventListener("click", () => {
+    isSigningIn = true
     element("access").hidden = false
     element("access-words").textContent = "Operator's token"
     element("token").focus()
@@ -111,7 +113,10 @@ export const startActs = (whenChanged, again) => {
     setToken(element("token").value)
     element("token").value = ""
     element("access").hidden = true
-    void learnOperator()
+    void learnOperator().then(() => {
+      if (isSigningIn && !mayAct()) say("This token is no operator's: you can look, and do nothing")
+      isSigningIn = false
+    })
     again()
   })
 }
