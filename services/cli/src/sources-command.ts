@@ -5,12 +5,12 @@ import { stateDirectoryDirective } from "@meridian/config/directives"
 import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { formatSourceDetail } from "./source-details.ts"
 import { NodeUnreachable } from "./status.ts"
 import { WIDTH, wrapped } from "./text-table.ts"
 
-const NTP_PORT = 123
 const PATIENCE_MS = 5_000
 /** Of what the node has to do first. */
 const LONG_PATIENCE_MS = 60_000
@@ -119,14 +119,6 @@ const LEGEND = [
   "last: seconds since its last answer"
 ]
 
-/** A source's address, with its port where that is not NTP's own. */
-const placeOf = ({ address, port, mode }: SourceReport): string =>
-  mode === "clock" || port === NTP_PORT
-    ? address
-    : address.includes(":")
-      ? `[${address}]:${port}`
-      : `${address}:${port}`
-
 const figuresOf = (source: SourceReport): readonly string[] => [
   String(source.stratum),
   String(source.poll),
@@ -160,8 +152,8 @@ const wideTable = (sources: readonly SourceReport[]): readonly string[] =>
       ...sources.map((source) => [
         markOf(source),
         source.name === null || source.name === source.address
-          ? placeOf(source)
-          : `${placeOf(source)} (${source.name})`,
+          ? sourcePlace(source)
+          : `${sourcePlace(source)} (${source.name})`,
         ...figuresOf(source),
         authentications(source),
         `${source.verdict}: ${source.reason}`
@@ -175,7 +167,7 @@ const tallTable = (sources: readonly SourceReport[]): readonly string[] => {
   const [head = "", ...figures] = inColumns(
     [
       ["MS", "source", "st", "poll", "reach", "last", "offset", "+/-", "jitter"],
-      ...sources.map((source) => [markOf(source), placeOf(source), ...figuresOf(source)])
+      ...sources.map((source) => [markOf(source), sourcePlace(source), ...figuresOf(source)])
     ],
     [0, 1]
   )

@@ -2,8 +2,10 @@
 import type { ClientEntry } from "@meridian/ipc/client-list"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import type { WorkerStatus } from "@meridian/ipc/node-status"
 import { batchLatency } from "@meridian/ipc/worker-report"
+import { type Column, fitted, left, right } from "./fitted-table.ts"
 import { shortSeconds } from "./sources-command.ts"
 import { type Colour, paint, printable } from "./text-table.ts"
 
@@ -19,57 +21,6 @@ export interface TopView {
   readonly colours: boolean
   /** Why there is no newer picture; undefined while there is. */
   readonly trouble: string | undefined
-}
-
-/** A column, by how soon it goes where there is no room: 0 stays. */
-interface Column<Item> {
-  readonly title: string
-  readonly drop: number
-  readonly isRight: boolean
-  readonly text: (item: Item) => string
-}
-
-const left = <Item>(title: string, drop: number, text: (item: Item) => string): Column<Item> => ({
-  title,
-  drop,
-  isRight: false,
-  text
-})
-const right = <Item>(title: string, drop: number, text: (item: Item) => string): Column<Item> => ({
-  title,
-  drop,
-  isRight: true,
-  text
-})
-
-const GAP = "  "
-
-/** Rows under their titles, no wider than asked: columns go one by one, then what is left is cut. */
-export const fitted = <Item>(
-  columns: readonly Column<Item>[],
-  items: readonly Item[],
-  width: number
-): readonly string[] => {
-  const texts = columns.map((column) => [column.title, ...items.map((item) => printable(column.text(item)))])
-  const widths = texts.map((column) => Math.max(...column.map((text) => text.length)))
-  const shown = new Set(columns.keys())
-  const total = (): number => [...shown].reduce((sum, column) => sum + (widths[column] ?? 0) + GAP.length, -GAP.length)
-  const least = (column: number): number => columns[column]?.drop ?? 0
-  while (total() > width) {
-    const next = [...shown].filter((column) => least(column) > 0).toSorted((a, b) => least(b) - least(a))[0]
-    if (next === undefined) break
-    shown.delete(next)
-  }
-  return (texts[0] ?? []).map((_, row) =>
-    [...shown]
-      .map((column) => {
-        const text = texts[column]?.[row] ?? ""
-        return columns[column]?.isRight === true ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0)
-      })
-      .join(GAP)
-      .trimEnd()
-      .slice(0, width)
-  )
 }
 
 const count = (value: number): string => value.toLocaleString("en")
@@ -95,7 +46,11 @@ const marks: Readonly<Record<string, string>> = {
 
 const sourceColumns: readonly Column<SourceReport>[] = [
   left("S", 0, ({ verdict }) => marks[verdict] ?? "?"),
-  left("source", 0, ({ address, name }) => (name === null || name === address ? address : `${name} ${address}`)),
+  left("source", 0, (source) =>
+    source.name === null || source.name === source.address
+      ? sourcePlace(source)
+      : `${source.name} ${sourcePlace(source)}`
+  ),
   right("st", 4, ({ stratum }) => String(stratum)),
   right("poll", 6, ({ poll }) => String(poll)),
   right("reach", 3, ({ reach }) => reach),

@@ -34,8 +34,8 @@ class Liar {
   readonly #socket: Socket = createSocket("udp4")
   offset = 0
 
-  async listen(address: string, port: number): Promise<void> {
-    this.#socket.on("message", (request, { port: from, address: asker }) => {
+  async listen(port: number): Promise<void> {
+    this.#socket.on("message", (request, { port: from, address }) => {
       const reply = Buffer.alloc(48)
       const now = (performance.timeOrigin + performance.now()) / 1e3 + NTP_EPOCH + this.offset
       const stamp = (place: number): void => {
@@ -47,9 +47,9 @@ class Liar {
       reply.writeUInt32BE(0x7f7f0101, 12)
       request.copy(reply, 24, 40, 48)
       for (const place of [16, 32, 40]) stamp(place)
-      this.#socket.send(reply, from, asker)
+      this.#socket.send(reply, from, address)
     })
-    this.#socket.bind(port, address)
+    this.#socket.bind(port, "127.0.0.1")
     await once(this.#socket, "listening")
   }
 
@@ -83,11 +83,10 @@ describe.runIf(available)("Prometheus", () => {
 
   beforeAll(async () => {
     const ports = [await freePort(), await freePort(), await freePort()]
-    await Promise.all(liars.map((liar, place) => liar.listen(`127.0.0.${2 + place}`, ports[place]!)))
+    await Promise.all(liars.map((liar, place) => liar.listen(ports[place]!)))
     doors = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
     for (const [place, door] of doors.entries()) {
-      const sources =
-        place === 0 ? ports.map((one, at) => `server 127.0.0.${2 + at}:${one} iburst minpoll 0 maxpoll 0`) : []
+      const sources = place === 0 ? ports.map((one) => `server 127.0.0.1:${one} iburst minpoll 0 maxpoll 0`) : []
       const lines = ["listen 127.0.0.1", "workers 1", "nts enable", `nts port ${await freePort()}`, ...sources]
       writeFileSync(file(`${place}.conf`), [...lines, `control http ${door}`, ""].join("\n"))
       nodes.push(await startNode({ args: ["--config", file(`${place}.conf`)] }))
@@ -160,11 +159,16 @@ describe.runIf(available)("Prometheus", () => {
 
   it("warns of a server that lies, until it tells the truth", async () => {
     await expect.poll(() => firing("MeridianUnsynchronised"), soon).not.toContain(doors[0])
-    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([])
+    /** Why it fires, where it does. */
+    const falsetickers = async (): Promise<string> =>
+      (await firing("MeridianFalseticker")).length === 0
+        ? "none"
+        : (await meridian(["sources", "-v", "--state", nodes[0]!.state])).stdout
+    await expect.poll(falsetickers, soon).toBe("none")
     liars[2]!.offset = 3
     await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([doors[0]])
     liars[2]!.offset = 0
-    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([])
+    await expect.poll(falsetickers, soon).toBe("none")
   })
 
   it("warns of a node that lacks the newest key, until it has it", async () => {

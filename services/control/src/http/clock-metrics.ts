@@ -1,6 +1,7 @@
 /** Metrics of what is served and what it comes from. */
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import { byLabel, counter, type Family, gauge, info, type Labels } from "./exposition.ts"
 
 const PPM = 1e-6
@@ -66,7 +67,7 @@ export const clockMetrics = (snapshot: NodeSnapshot): readonly Family[] => {
   ]
 }
 
-const labelsOf = ({ address, name }: SourceReport): Labels => ({ source: address, name: name ?? "" })
+const labelsOf = (source: SourceReport): Labels => ({ source: sourcePlace(source), name: source.name ?? "" })
 
 const sourceMetrics = (sources: readonly SourceReport[]): readonly Family[] => {
   const each = (name: string, help: string, value: (source: SourceReport) => number | null | undefined): Family =>

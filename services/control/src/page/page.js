@@ -28,6 +28,14 @@ const say = (text, kind) => {
   state.className = kind
 }
 
+/** Its address, with its port where that is not NTP's own. */
+const place = ({ address, port, mode }) =>
+  mode === "clock" || port === 123 || port === undefined
+    ? address
+    : address.includes(":")
+      ? `[${address}]:${port}`
+      : `${address}:${port}`
+
 const showClock = ({ status, tracking, sources }) => {
   const { clock } = status
   const bound = clock.synchronised ? clock.rootDelay / 2 + clock.rootDispersion : undefined
@@ -48,7 +56,11 @@ const showClock = ({ status, tracking, sources }) => {
     "sources",
     "Sources",
     [
-      ["Source", ({ name, address }) => (name === null || name === address ? address : `${name} (${address})`)],
+      [
+        "Source",
+        (source) =>
+          source.name === null || source.name === source.address ? place(source) : `${source.name} (${place(source)})`
+      ],
       ["Verdict", ({ verdict }) => verdict],
       ["Reason", ({ reason }) => reason],
       ["Stratum", ({ stratum }) => stratum, true],
