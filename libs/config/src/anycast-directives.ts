@@ -65,7 +65,7 @@ export const anycastDirective = row({
   },
   needsOption: true,
   repeatable: true,
-  default: "none; bird /run/bird/bird.ctl, vtysh /usr/bin/vtysh, rise 10, fall 0.8, maxerror 0.5, maxrate none",
+  default: "none; bird /run/bird/bird.ctl, vtysh /usr/bin/vtysh, rise 10, fall 0.7, maxerror 0.5, maxrate none",
   meaning:
     "Routes that follow health: the prefix of each service `address` is announced while the node is synchronised within `maxerror` of the true time, holds its NTS keys, answers its own probes, is not drained and answers at most `maxrate` requests a second; it comes after `rise` seconds of that and goes after `fall` seconds without. Who announces: BIRD, over the control socket `bird`, by its `protocol` (several lines for several); ExaBGP, by a helper that asks at the socket `exabgp`; FRR, in the AS `frr`, by `vtysh`; a `script` that is given announce or withdraw and the prefixes; or whichever router follows the `device` of its own that carries the addresses, whose link is up while they are announced, and which goes with the node. Without a device the addresses are put on the loopback where that is allowed.",
   documented: "Meridian",

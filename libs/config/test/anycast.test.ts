@@ -37,7 +37,7 @@ describe("anycast", () => {
     expect(messages).toEqual([])
     expect(anycast.addresses.map(({ value }) => `${value.address.text}/${value.length}`)).toEqual(["192.0.2.1/32"])
     expect(anycast.birdSocket.value).toBe("/run/bird/bird.ctl")
-    expect([anycast.rise.value, anycast.fall.value, anycast.maximumError.value]).toEqual([10, 0.8, 0.5])
+    expect([anycast.rise.value, anycast.fall.value, anycast.maximumError.value]).toEqual([10, 0.7, 0.5])
     expect([anycast.drainWait.value, anycast.drainGrace.value]).toEqual([10, 10])
   })
 

@@ -1,5 +1,5 @@
 /**
- * The process that announces the node's routes: looks at the node's health twice a second, oftener while something is wrong, and has the route come and go by
+ * The process that announces the node's routes: looks at the node's health once a second, oftener while something is wrong, and has the route come and go by
  * it. A process of its own, so that the route goes when the supervisor does: without a supervisor it withdraws, and ends.
  *
  * Arguments: --clock-page FD [--device FD]
@@ -22,10 +22,13 @@ import { healthProblems } from "./health.ts"
 import { Hysteresis } from "./hysteresis.ts"
 import { Probe } from "./probe.ts"
 
-const LOOK_MS = 500
+const LOOK_MS = 1_000
 /** While something is wrong, so that a route goes and comes when it should. */
 const CLOSE_LOOK_MS = 100
-const REPORT_MS = 1_000
+/** Between two reports; a little less than a look. */
+const REPORT_MS = 900
+/** Between two probes meanwhile: a busy worker is given the time to answer. */
+const CLOSE_PROBE_SECONDS = 0.2
 /** The supervisor kills what has not ended within three seconds. */
 const LAST_WORDS_MS = 2_000
 /** FRR forgets what it was told when it starts anew, and nobody says that it did. */
@@ -53,8 +56,11 @@ let facts: AnycastFacts | undefined
 let problems: readonly string[] = ["the node is starting"]
 let changes = 0
 let isEnding = false
+let looking: NodeJS.Timeout | undefined
 /** CLOCK_MONOTONIC, seconds. */
 let probedAt = Number.NEGATIVE_INFINITY
+/** milliseconds of this process */
+let reportedAt = Number.NEGATIVE_INFINITY
 
 const prefixes = first.addresses.map(({ prefix }) => prefix)
 const makeAnnouncers = (): readonly Announcer[] => {
@@ -103,6 +109,16 @@ const sayTroubles = (): void => {
   }
 }
 
+/** Nobody is left to withdraw where everything is killed at once, and only a device goes with the node. */
+const sayWhatStays = (): void => {
+  const { bird, frr, script } = first
+  const staying = [bird && "BIRD", frr && "FRR", script && "the script"].filter((name) => name !== null)
+  if (values.device === undefined && staying.length > 0)
+    channel.warn(
+      `where all of this node is killed at once, ${staying.join(" and ")} will go on announcing its route: add the line: anycast device meridian0, and have the route hang on that`
+    )
+}
+
 /** Asked once: what an operator should know of the router's configuration. */
 const advised = new Set<Announcer>()
 const advise = async (): Promise<void> => {
@@ -118,7 +134,7 @@ const advise = async (): Promise<void> => {
 }
 
 const hysteresis = new Hysteresis(first)
-const probe = new Probe(first.probes, first.port)
+const probe = new Probe(first.probes, first.port, () => lookSoon())
 const made = makeAnnouncers()
 const announcers = new Announcers(made, () => {
   sayTroubles()
@@ -152,8 +168,7 @@ const look = (): void => {
   // An order is no matter of how long it lasts.
   const isOrdered = isEnding || !plan.announces
   if (isOrdered ? hysteresis.drop(now) : hysteresis.look(problems.length === 0, now)) decide()
-  // A close look leaves a probe the time to be answered by a busy worker.
-  if (now - probedAt >= (0.9 * LOOK_MS) / 1e3) {
+  if (now - probedAt >= CLOSE_PROBE_SECONDS) {
     probe.send()
     probedAt = now
   }
@@ -179,15 +194,24 @@ channel.run({
     look()
   },
   obey: (told) => {
-    if (told.type === "facts") facts = told
-    else void end()
+    if (told.type === "drain") return void end()
+    facts = told
+    lookSoon()
   }
 })
-const keepLooking = (): void => {
+/** Looks, and again after as long as health asks for. */
+function lookSoon(): void {
+  clearTimeout(looking)
   look()
-  setTimeout(keepLooking, problems.length === 0 && hysteresis.state === true ? LOOK_MS : CLOSE_LOOK_MS)
+  const isQuiet = problems.length === 0 && hysteresis.state === true
+  const due = performance.now() - reportedAt >= REPORT_MS
+  if (due) {
+    reportedAt = performance.now()
+    report(false)
+  }
+  looking = setTimeout(lookSoon, isQuiet ? LOOK_MS : CLOSE_LOOK_MS)
 }
-keepLooking()
-setInterval(() => report(false), REPORT_MS)
+lookSoon()
 channel.send({ type: "ready" })
+sayWhatStays()
 releaseStartupPagesSoon()

@@ -9,11 +9,15 @@ const MODE_SERVER = 4
 const ORIGIN = 24
 const TRANSMIT = 40
 const STAMP_BYTES = 8
+/** Workers on this machine answer within a millisecond; a busy one may take longer. */
+const LATE_MS = 150
 
 interface Target {
   readonly address: string
   /** Transmit timestamp of the request that waits for its answer; empty where none does. */
   waiting: string
+  /** Whether an answer is late. */
+  isSilent: boolean
 }
 
 export class Probe {
@@ -22,10 +26,14 @@ export class Probe {
   private readonly targets: readonly Target[]
   private readonly port: number
   private readonly sockets: ReadonlyMap<4 | 6, Socket>
+  private readonly onLate: () => void
+  private late: NodeJS.Timeout | undefined
 
-  constructor(addresses: readonly string[], port: number) {
-    this.targets = addresses.map((address) => ({ address, waiting: "" }))
+  /** @param onLate told when an answer is late */
+  constructor(addresses: readonly string[], port: number, onLate: () => void) {
+    this.targets = addresses.map((address) => ({ address, waiting: "", isSilent: false }))
     this.port = port
+    this.onLate = onLate
     this.sockets = new Map(
       ([4, 6] as const)
         .filter((family) => addresses.some((address) => familyOf(address) === family))
@@ -33,12 +41,12 @@ export class Probe {
     )
   }
 
-  /** Addresses whose last request has not been answered; none before the first. */
+  /** Addresses that have not answered; none before the first request. */
   get silent(): readonly string[] {
-    return this.targets.filter(({ waiting }) => waiting !== "").map(({ address }) => address)
+    return this.targets.filter(({ isSilent }) => isSilent).map(({ address }) => address)
   }
 
-  /** Asks every address; what has not been answered by now never will be. */
+  /** Asks every address. */
   send(): void {
     for (const target of this.targets) {
       const request = Buffer.alloc(REQUEST_BYTES)
@@ -50,10 +58,18 @@ export class Probe {
       // An address that is not this machine's any more is one that does not answer.
       this.sockets.get(familyOf(target.address))?.send(request, this.port, target.address, () => {})
     }
+    clearTimeout(this.late)
+    this.late = setTimeout(() => this.judge(), LATE_MS)
   }
 
   close(): void {
+    clearTimeout(this.late)
     for (const socket of this.sockets.values()) socket.close()
+  }
+
+  private judge(): void {
+    for (const target of this.targets) if (target.waiting !== "") target.isSilent = true
+    this.onLate()
   }
 
   private open(family: 4 | 6): Socket {
@@ -70,7 +86,9 @@ export class Probe {
     const target = this.targets.find(({ waiting }) => waiting === origin)
     if (target === undefined) return
     target.waiting = ""
+    target.isSilent = false
     this.answered += 1
+    if (this.targets.every(({ waiting }) => waiting === "")) clearTimeout(this.late)
   }
 }
 

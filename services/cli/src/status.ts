@@ -111,10 +111,12 @@ const drainLines = (drain: NodeStatus["drain"]): readonly string[] => {
 const anycastLines = (anycast: NodeStatus["anycast"]): readonly string[] => {
   if (anycast === undefined || anycast === null) return []
   const { announced, settled, problems, announcers, state } = anycast
+  const by = announcers.map(({ name }) => name).join(", ")
   const how = announced === null ? state : announced ? "announced" : "withdrawn"
-  const by = announcers.map(({ name }) => name).join(", ") || "nobody"
+  const said =
+    by === "" && announced !== null ? `${how} to nobody: no announcer is there` : `${how}, by ${by || "nobody yet"}`
   return [
-    `route     ${how}${settled || announced === null ? "" : ", not carried out yet"}, by ${by}`,
+    `route     ${said}${settled || announced === null ? "" : ", not carried out yet"}`,
     ...problems.map((why) => `          ${why}`),
     ...announcers.flatMap(({ trouble }) => (trouble === null ? [] : [`          ${trouble}`]))
   ]

@@ -89,8 +89,8 @@ export class AnycastSlot {
 const RATE_WORTH_TELLING = 100
 
 /** How often health's facts are looked at; they are told when they are others, and after so many looks without. */
-const FACTS_MS = 500
-const REPEATED = 6
+const FACTS_MS = 1_000
+const REPEATED = 3
 
 interface Counted {
   readonly workers: number

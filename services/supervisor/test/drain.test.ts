@@ -1,7 +1,8 @@
 /** An operator takes a node out and brings it back: key exchange stops, time does not, and a start changes nothing. */
 import { createSocket } from "node:dgram"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { once } from "node:events"
+import { type IncomingMessage, request } from "node:http"
 import { createConnection } from "node:net"
 import { join } from "node:path"
 import { connect } from "node:tls"
@@ -29,6 +30,14 @@ afterAll(async () => {
 })
 
 const status = async (): Promise<NodeStatus> => (await node.status()) as unknown as NodeStatus
+/** The same, asked without a process for it. */
+const ofSocket = async (state: string): Promise<NodeStatus> => {
+  const asking = request({ socketPath: join(state, "control.sock"), path: "/status" }).end()
+  const [response] = (await once(asking, "response")) as [IncomingMessage]
+  let text = ""
+  for await (const chunk of response) text += String(chunk)
+  return JSON.parse(text) as NodeStatus
+}
 const drainState = async (): Promise<string | undefined> => (await status()).drain?.state
 
 const cluster = async (command: "drain" | "undrain"): Promise<void> => {
@@ -131,6 +140,33 @@ it("stops taking key exchanges and answers time on, over starts, until it is und
   await expect.poll(drainState, patient).toBeUndefined()
   await expect.poll(exchange, patient).toBeGreaterThan(800)
   await restart("SIGTERM")
+  expect(await drainState()).toBeUndefined()
+  await expect.poll(exchange, patient).toBeGreaterThan(800)
+})
+
+it("takes the same steps at SIGTERM where it is told to, then ends; the next start knows nothing of it", async () => {
+  const file = join(node.state, "drain.conf")
+  writeFileSync(file, "drain wait 2 grace 2\n")
+  node.process.kill("SIGTERM")
+  await once(node.process, "exit")
+  const { state } = node
+  node = await startNode({ args: [...args, "--drain", "--config", file], state, port: node.port })
+  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  const exited = once(node.process, "exit")
+  node.process.kill("SIGTERM")
+  const seen = new Set<string>()
+  // By its socket: a whole `meridian status` may take longer than a step.
+  const look = async (): Promise<string> => {
+    const { drain } = await ofSocket(state)
+    for (const step of drain?.waitingFor ?? []) seen.add(step.replace(/: .*/, ""))
+    return [...seen].join()
+  }
+  await expect.poll(look, { ...patient, interval: 50 }).toContain("the last clients to go")
+  expect([...seen]).toContain("routers to send clients elsewhere")
+  expect(await knock()).toBe("ECONNREFUSED")
+  expect(await askTime()).toBe(48)
+  expect(await exited).toEqual([0, null])
+  node = await startNode({ args, state, port: node.port })
   expect(await drainState()).toBeUndefined()
   await expect.poll(exchange, patient).toBeGreaterThan(800)
 })

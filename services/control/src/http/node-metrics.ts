@@ -30,6 +30,7 @@ export const metrics = (snapshot: NodeSnapshot, own: OwnFigures): readonly Famil
   ...servingMetrics(snapshot),
   ...keyMetrics(snapshot),
   ...clusterMetrics(snapshot),
+  ...routeMetrics(snapshot),
   ...processMetrics(snapshot, own),
   counter(
     "meridian_control_requests",
@@ -37,6 +38,18 @@ export const metrics = (snapshot: NodeSnapshot, own: OwnFigures): readonly Famil
     byLabel("outcome", own.outcomes)
   )
 ]
+
+const routeMetrics = ({ status: { anycast } }: NodeSnapshot): readonly Family[] =>
+  anycast === undefined || anycast === null
+    ? []
+    : [
+        gauge("meridian_route_announced", "1 while the node's service addresses are to be announced.", [
+          { value: anycast.announced === true ? 1 : 0 }
+        ]),
+        gauge("meridian_route_settled", "1 while every announcer has done as it was told.", [
+          { value: anycast.settled ? 1 : 0 }
+        ])
+      ]
 
 const keyMetrics = ({ status, at }: NodeSnapshot): readonly Family[] => {
   const { masterKeyGenerations, symmetricKeyIds } = status.keys
