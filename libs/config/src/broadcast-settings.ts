@@ -49,15 +49,15 @@ const HOPS = 127
 /** Of `broadcastclient novolley`, the round trip that ntpd took, seconds. */
 const NOVOLLEY_DELAY = 0.008
 
-/** @param hearsByFlag where `enable bclient` stands */
+/** @param flags what `enable` and `disable` say: `bclient` hears broadcasts, without `auth` nobody must prove anything */
 export const broadcastSettings = (
   statements: readonly Statement[],
-  hearsByFlag: Sourced<boolean>
+  flags: Readonly<Record<"bclient" | "auth", Sourced<boolean>>>
 ): { readonly value: BroadcastSettings; readonly diagnostics: readonly Diagnostic[] } => {
   const diagnostics: Diagnostic[] = []
   const read = (lines: readonly ManyStatement[]): readonly Sourced<ManySettings>[] =>
     lines.flatMap((line) => {
-      const found = problems(line)
+      const found = problems(line, flags.auth.value)
       diagnostics.push(...found.map(({ problem }) => problem))
       return found.some(({ isDropped }) => isDropped) ? [] : [fromFile(manyOf(line), line.location)]
     })
@@ -71,7 +71,7 @@ export const broadcastSettings = (
   return {
     value: {
       broadcasts: read(statementsOf(statements, broadcastDirective) as readonly ManyStatement[]),
-      hearsBroadcasts: client === undefined ? hearsByFlag : fromFile(true, client.location),
+      hearsBroadcasts: client === undefined ? flags.bclient : fromFile(true, client.location),
       groups: groupsOf(multicastclientDirective, [NTP_GROUP]),
       delay: delay ?? (isQuick ? fromFile(NOVOLLEY_DELAY, client.location) : fromDefault(undefined)),
       manycastGroups: groupsOf(manycastserverDirective, []),
@@ -100,11 +100,16 @@ const manyOf = ({ values }: ManyStatement): ManySettings => {
   }
 }
 
-const problems = (line: ManyStatement): readonly { problem: Diagnostic; isDropped: boolean }[] => {
+const problems = (
+  line: ManyStatement,
+  authenticates: boolean
+): readonly { problem: Diagnostic; isDropped: boolean }[] => {
   const { values, location, places, directive } = line
   const at = (name: string) => places.get(name) ?? location
   const isBroadcast = (directive as { readonly name: string }).name === "broadcast"
   const found: { problem: Diagnostic; isDropped: boolean }[] = []
+  const drop = (name: string, problem: string): void =>
+    void found.push({ problem: warningAt(at(name), problem), isDropped: true })
   const fail = (name: string, problem: string): void =>
     void found.push({ problem: errorAt(at(name), problem), isDropped: true })
   const warn = (name: string, problem: string): void =>
@@ -122,14 +127,16 @@ const problems = (line: ManyStatement): readonly { problem: Diagnostic; isDroppe
     fail("minpoll", `found minpoll ${values.minpoll} above maxpoll ${values.maxpoll}, expected it at most as large`)
   if (values.autokey && values.key !== undefined)
     warn("key", "'key' has no effect beside 'autokey', which authenticates by itself")
-  if (isBroadcast && values.autokey)
-    found.push({
-      problem: warningAt(
-        at("autokey"),
-        "a node tells the time to many under symmetric keys alone; this line has no effect: give it 'key N'"
-      ),
-      isDropped: true
-    })
+  if (values.autokey)
+    drop(
+      "autokey",
+      `'${isBroadcast ? "broadcast" : "manycastclient"}' is under symmetric keys alone here; this line has no effect: give it 'key N'`
+    )
+  else if (!isBroadcast && values.key === undefined && authenticates)
+    drop(
+      "address",
+      "nobody's answer is believed without a key; this line has no effect: add 'key N', or 'disable auth'"
+    )
   if (values.ident !== undefined && !values.autokey) warn("ident", "'ident' has no effect without 'autokey'")
   if (places.has("xleave")) warn("xleave", "'xleave' has no effect: broadcasts are stamped as they leave")
   if (isBroadcast)

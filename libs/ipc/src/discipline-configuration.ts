@@ -63,6 +63,8 @@ export const upstreamConfiguration = rule(
     /** Asked by Autokey; `ident` names the group that it must prove to belong to. Null or absent: not. */
     autokey: optional(nullable(record({ ident: nullable(text(1, 255)) }))),
     version: whole(1, 4),
+    /** `manycastclient`: the host is a multicast group, at which servers are looked for over so many hops. Absent: it is not. */
+    hops: optional(whole(1, 255)),
     xleave: flag,
     /** Seconds that are added to its offset. */
     bias: finite(),
@@ -185,21 +187,16 @@ export const keyRange = rule(
 
 const manyAddress = rule(text(1, 64), "a numeric address", (address) => isIP(address) !== 0)
 
-/** One `broadcast` or `manycastclient` line: to whom the time is told, or where servers are looked for. */
+/** One `broadcast` line: to whom the time is told. */
 export const manyConfiguration = record({
   address: manyAddress,
   port,
   /** Symmetric key, from the keys of the plan; null without. */
   keyId: nullable(whole(1, 65_535)),
-  /** By Autokey; `ident` names the group. Null: not. */
-  autokey: nullable(record({ ident: nullable(text(1, 255)) })),
   /** How many routers far multicasts go. */
   hops: whole(1, 255),
   minpoll: poll,
-  maxpoll: poll,
-  version: whole(1, 4),
-  iburst: flag,
-  prefer: flag
+  version: whole(1, 4)
 })
 export type ManyConfiguration = TypeOf<typeof manyConfiguration>
 
@@ -221,6 +218,17 @@ export const hearingConfiguration = record({
   most: count
 })
 export type HearingConfiguration = TypeOf<typeof hearingConfiguration>
+
+/** `manycastserver`: at which groups clients that look for servers are answered. */
+export const answeringConfiguration = record({
+  port,
+  groups: list(manyAddress, 64),
+  /** Whether a client must prove itself; false after `disable auth`. */
+  authenticated: flag,
+  /** The keys that are proof. */
+  keys: list(keyRange, 65_535)
+})
+export type AnsweringConfiguration = TypeOf<typeof answeringConfiguration>
 
 export const disciplineConfiguration = record({
   sources: list(upstreamConfiguration, MOST_SOURCES),
@@ -254,8 +262,8 @@ export const disciplineConfiguration = record({
   telling: optional(list(manyConfiguration, 64)),
   /** Null or absent: no such server is followed. */
   hearing: optional(nullable(hearingConfiguration)),
-  /** Where servers are looked for by multicast. */
-  seeking: optional(list(manyConfiguration, 64))
+  /** Null or absent: nobody is answered at a multicast group. */
+  answering: optional(nullable(answeringConfiguration))
 })
 export type DisciplineConfiguration = TypeOf<typeof disciplineConfiguration>
 

@@ -7,6 +7,7 @@ import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
 import type { NtsClientCounters, SourceDetail } from "./source-detail.ts"
 
 export {
+  type AnsweringConfiguration,
   defaultTinker,
   defaultTos,
   type DisciplineConfiguration,

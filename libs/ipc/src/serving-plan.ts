@@ -156,7 +156,9 @@ export const disciplinePlan = record({
   keys: servingKeys,
   configuration: disciplineConfiguration,
   /** Null where no server is asked by Autokey, or there are no credentials. */
-  autokey: nullable(autokeyClient)
+  autokey: nullable(autokeyClient),
+  /** The compiled access list and its limits, where clients are answered at multicast groups. */
+  access: optional(bytes(0, 256 * 1024 * 1024))
 })
 export type DisciplinePlan = TypeOf<typeof disciplinePlan>
 
@@ -262,7 +264,8 @@ export const projections = {
   /** No key: those are the signing daemon's. */
   signd: ({ serving, signd }: ServingPlan): SigndPlan | undefined =>
     signd === null ? undefined : { ...serving, ...signd },
-  discipline: ({ discipline, keys, autokey }: ServingPlan): DisciplinePlan => ({
+  discipline: ({ discipline, keys, autokey, serving: { access } }: ServingPlan): DisciplinePlan => ({
+    ...(access !== undefined && discipline.answering ? { access } : {}),
     keys: symmetricKeysOf(keys),
     configuration: discipline,
     autokey: autokey === null || autokey.host === null ? null : { host: autokey.host, parameters: autokey.parameters }

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29 /* Linux 4.20; not in every libc's headers */
+#endif
+
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
 
 enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
@@ -42,6 +46,9 @@ static int bind_options(int descriptor, const struct udp_bind *options) {
   int family = options->address.ss_family;
   if (family == AF_INET6 && set_flag(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 1) != 0) return -errno;
   if (!options->exclusive && set_flag(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) != 0) return -errno;
+  /* What comes to a multicast group is for sockets that joined it, which these do not: each of them would answer it. */
+  if (family == AF_INET6) set_flag(descriptor, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+  else set_flag(descriptor, IPPROTO_IP, IP_MULTICAST_ALL, 0);
   int failure = set_reader_options(descriptor, family);
   if (failure != 0) return failure;
   if (options->receive_buffer_bytes > 0)

@@ -14,7 +14,7 @@ import { encodeHeader, Mode } from "@meridian/wire/ntp"
 import { addressTowardsMany } from "./many-addresses.ts"
 
 /** Seals a broadcast's header. Undefined where it cannot be: nothing is sent then. */
-export type BroadcastSeal = (header: Uint8Array, from: string) => Uint8Array | undefined
+export type BroadcastSeal = (header: Uint8Array) => Uint8Array | undefined
 
 export interface BroadcastSurroundings {
   readonly macs: SymmetricMacs
@@ -23,8 +23,6 @@ export interface BroadcastSurroundings {
   /** log2 seconds */
   readonly precision: number
   readonly serving: readonly ServingEndpoint[]
-  /** By Autokey; undefined where this node has no credentials. */
-  readonly autokey: ((line: ManyConfiguration) => BroadcastSeal) | undefined
   readonly warn: (message: string) => void
 }
 
@@ -32,7 +30,7 @@ export class Broadcasts {
   private readonly lines: readonly ManyConfiguration[]
   private readonly surroundings: BroadcastSurroundings
   private readonly timers = new Set<NodeJS.Timeout>()
-  private readonly sockets = new Map<ManyConfiguration, { readonly socket: UdpClientSocket; readonly from: string }>()
+  private readonly sockets = new Map<ManyConfiguration, { readonly socket: UdpClientSocket }>()
   private hasStopped = false
 
   constructor(lines: readonly ManyConfiguration[], surroundings: BroadcastSurroundings) {
@@ -57,8 +55,7 @@ export class Broadcasts {
   }
 
   private sealOf(line: ManyConfiguration): BroadcastSeal {
-    const { autokey, macs } = this.surroundings
-    if (line.autokey !== null) return autokey?.(line) ?? (() => undefined)
+    const { macs } = this.surroundings
     const authentication = line.keyId === null ? unauthenticated : symmetricKey(macs, line.keyId)
     return (header) => {
       const sealed = authentication.seal(header, () => {})
@@ -74,7 +71,7 @@ export class Broadcasts {
     try {
       const opened = this.sockets.get(line) ?? (await this.open(line))
       if (opened === undefined || this.hasStopped) return
-      const bytes = seal(this.header(line), opened.from)
+      const bytes = seal(this.header(line))
       if (bytes === undefined) warn(`nothing is told to ${line.address}: its key is not there`)
       else opened.socket.send(bytes)
     } catch (error) {
@@ -94,7 +91,7 @@ export class Broadcasts {
       return undefined
     }
     const socket = await openUdpClient({ remote: { address, port }, local: { address: from, port }, tells: { hops } })
-    const opened = { socket, from }
+    const opened = { socket }
     // Stamps of what left are taken off the socket, and nothing else comes.
     socket.onReadable(() => {
       while (socket.receive() !== undefined) continue

@@ -85,11 +85,11 @@ const loadAutokey = async (): Promise<ServiceSurroundings["autokey"]> => {
   const [{ AutokeySources }, digests] = await Promise.all([import("./autokey-sources.ts"), digestsOnce()])
   return (surroundings) => new AutokeySources({ ...surroundings, digests })
 }
-const { sources, telling = [], hearing, seeking = [] } = configuration
+const { sources, telling = [], hearing, answering } = configuration
 const hasKeys =
   sources.some(({ keyId }) => keyId !== null) ||
-  [...telling, ...seeking].some(({ keyId }) => keyId !== null) ||
-  (hearing?.keys.length ?? 0) > 0
+  telling.some(({ keyId }) => keyId !== null) ||
+  [hearing, answering].some((it) => (it?.keys.length ?? 0) > 0)
 
 const service = new DisciplineService(configuration, {
   page,
@@ -124,7 +124,8 @@ process.on("SIGHUP", () => {})
 service.start()
 channel.run({
   // Settings besides sources are those it started with: others take another process, which the supervisor starts.
-  take: async ({ keys, autokey, configuration: { sources: now } }) => {
+  take: async ({ keys, autokey, access, configuration: { sources: now } }) => {
+    service.useAccess(access)
     service.useKeys(readServingKeys(keys).table)
     service.useAutokey(autokey)
     service.useSources(now, now.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined)

@@ -199,6 +199,11 @@ export class DisciplineService {
     this.upstreams.passive.keysChanged()
   }
 
+  /** The access list and limits, for clients at multicast groups. */
+  useAccess(access: Uint8Array | undefined): void {
+    this.upstreams.many.access = access
+  }
+
   useAutokey(client: AutokeyClient | null): void {
     this.autokey?.use(client)
   }

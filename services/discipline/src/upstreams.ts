@@ -27,11 +27,11 @@ import {
 } from "@meridian/protocol/association-set"
 import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
 import type { AutokeySources } from "./autokey-sources.ts"
-import { BroadcastServers } from "./broadcast-servers.ts"
-import { Broadcasts } from "./broadcasts.ts"
 import { correctedStamp, type ReadClocks } from "./clocks.ts"
 import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
+import { ManycastSearch } from "./manycast-search.ts"
 import { ofFamily, resolutionProblem, resolveHost, numericAddress } from "./name-resolver.ts"
+import { OneToMany } from "./one-to-many.ts"
 import { NtsCounts } from "./nts-counts.ts"
 import { PassivePeers, type PassivePeersSurroundings } from "./passive-peers.ts"
 import { addressTowards, servedFrom } from "./source-identity.ts"
@@ -86,9 +86,9 @@ const LONGEST_SLEEP_SECONDS = 3_600
 export class Upstreams {
   /** Peers that no line names. */
   readonly passive: PassivePeers
-  private readonly broadcasts: Broadcasts
-  /** Servers that tell many; undefined where none is followed. */
-  private readonly tellers: BroadcastServers | undefined
+  /** Broadcast, multicast and manycast, but for looking for servers. */
+  readonly many: OneToMany
+  private readonly manycast: ManycastSearch
   private readonly surroundings: UpstreamSurroundings
   private readonly listener: UpstreamListener
   private lines: readonly UpstreamConfiguration[]
@@ -154,26 +154,20 @@ export class Upstreams {
       changed: listener.passiveChanged,
       warn: listener.warn
     })
-    const common = {
+    this.many = new OneToMany(configuration, {
+      set: this.set,
       macs: surroundings.macs,
       moment: () => this.moment(),
+      system: surroundings.system,
+      precision: surroundings.precision,
       serving: this.serving,
+      served: (arrival) => correctedStamp(arrival, surroundings.correction(surroundings.read().monotonic)),
+      autokey: surroundings.autokey,
+      act: (actions) => this.act(actions),
+      arriving: listener.arriving,
       warn: listener.warn
-    }
-    const { system, precision } = surroundings
-    this.broadcasts = new Broadcasts(configuration.telling ?? [], { ...common, system, precision, autokey: undefined })
-    const { hearing } = configuration
-    this.tellers =
-      hearing === null || hearing === undefined
-        ? undefined
-        : new BroadcastServers(hearing, {
-            ...common,
-            set: this.set,
-            autokey: surroundings.autokey,
-            stamp: fromUnix,
-            act: (actions) => this.act(actions),
-            arriving: listener.arriving
-          })
+    })
+    this.manycast = new ManycastSearch(surroundings.macs, this.serving)
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
@@ -184,8 +178,7 @@ export class Upstreams {
   /** Begins to ask. */
   start(): void {
     for (const source of this.lines) this.begin(source)
-    this.broadcasts.start()
-    this.tellers?.start()
+    this.many.start()
   }
 
   /** Other lines: what is in both goes on as it is, what is not any more ends, what is new or said otherwise begins. */
@@ -214,7 +207,7 @@ export class Upstreams {
       }
       return keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
     }
-    const address = numericAddress(host)
+    const address = source.hops === undefined ? numericAddress(host) : undefined
     const options = optionsOf(source)
     this.act(
       this.set.configure(this.moment(), {
@@ -327,8 +320,7 @@ export class Upstreams {
   /** Ends all traffic and keeps the cookies. */
   stop(): void {
     clearTimeout(this.timer)
-    this.broadcasts.stop()
-    this.tellers?.stop()
+    this.many.stop()
     this.sockets.closeAll()
     this.keys?.save()
   }
@@ -395,7 +387,7 @@ export class Upstreams {
     const { precision, frequency } = this.surroundings
     const configuration = line === undefined ? undefined : this.configured.get(line)
     const host = configuration?.host ?? line
-    const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? this.tellers?.keyId ?? null
+    const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? this.many.keyId
     const tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration, this.nameFor(endpoint))
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
@@ -525,11 +517,18 @@ export class Upstreams {
     this.keys?.need({ id, host, family, endpoint: mobilisedAt, nts })
   }
 
+  /** Asks the system's resolver for a name, and a multicast group for its servers. */
+  private lookUp(host: string): Promise<readonly string[]> {
+    const { hops, port, keyId, version } = this.configured.get(host) ?? {}
+    if (hops === undefined || port === undefined) return (this.surroundings.resolve ?? resolveHost)(host)
+    return this.manycast.search({ group: host, port, keyId: keyId ?? null, hops, version: version ?? 4 })
+  }
+
   private async resolve(line: string): Promise<void> {
     const { host = line, family = null } = this.configured.get(line) ?? {}
     if (!this.unresolved.has(line)) this.unresolved.set(line, "")
     try {
-      const found = await (this.surroundings.resolve ?? resolveHost)(host)
+      const found = await this.lookUp(host)
       this.unresolved.delete(line)
       this.act(this.set.resolved(this.moment(), line, ofFamily(found, family)))
     } catch (error) {

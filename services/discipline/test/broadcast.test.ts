@@ -7,13 +7,13 @@ import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { sources, until } from "./peer-stage.ts"
 import { onStage, type Stage } from "./stage.ts"
-import { askClassic, BROADCAST, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
+import { askClassic, BROADCAST, CLIENT, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
 
 const suite = "broadcast"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
 const isLong = process.env["MERIDIAN_LONG"] === "1"
 const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
-const SLOW_MS = 120_000
+const SLOW_MS = 240_000
 
 const keyLines = (stage: Stage): readonly string[] => {
   const path = stage.folder.file("ntp.keys")
@@ -150,6 +150,68 @@ describe.runIf(available).concurrent("a node as broadcast client", { timeout: SL
         SLOW_MS / 2
       )
       expect(await sources(node)()).toEqual([])
+    })
+  )
+})
+
+const GROUP = "239.123.1.1"
+
+describe.runIf(available && isLong).concurrent("manycast", { timeout: SLOW_MS }, () => {
+  it(
+    "classic ntpd finds a node, and follows it",
+    onStage(async (stage) => {
+      const keys = keyLines(stage)
+      const { server, client } = twoNetworks(stage)
+      await startNodeIn(stage, server, [...keys, ...clock, `manycastserver ${GROUP}`])
+      await startClassicIn(stage, client, [...keys, `manycastclient ${GROUP} key 5 minpoll 3 maxpoll 3`])
+      const answer = await until(
+        async () => askClassic(client, "associations", "peers"),
+        (text) => /sys\.peer/.test(text) && new RegExp(`\\*${SERVER.v4}`).test(text),
+        SLOW_MS / 2
+      )
+      expect(answer).toMatch(/ok\s+sys\.peer/)
+    })
+  )
+
+  it(
+    "a node finds classic ntpd, and follows it",
+    onStage(async (stage) => {
+      const keys = keyLines(stage)
+      const { server, client } = twoNetworks(stage)
+      await startClassicIn(stage, server, [...keys, ...clock, `manycastserver ${GROUP}`])
+      const node = await startNodeIn(stage, client, [
+        ...keys,
+        `manycastclient ${GROUP} key 5 iburst minpoll 3 maxpoll 3`,
+        "tos maxdist 16"
+      ])
+      const [source] = await until(sources(node), ([it]) => it?.verdict === "system-peer", SLOW_MS / 2)
+      const authentication = { kind: "symmetric", key: 5 }
+      expect(source).toMatchObject({ address: SERVER.v4, name: GROUP, mode: "client", stratum: 6, authentication })
+    })
+  )
+
+  it(
+    "a node answers whom its list admits and who proves to hold a key, and nobody else",
+    onStage(async (stage) => {
+      const keys = keyLines(stage)
+      const { server, client } = twoNetworks(stage)
+      const [open, refused, unproved] = ["ff05::4d:1", "239.123.1.2", "ff05::4d:2"]
+      await startNodeIn(stage, server, [
+        ...keys,
+        ...clock,
+        "dialect classic",
+        `restrict ${CLIENT.v4} noserve`,
+        `manycastserver ${open} ${refused} ${unproved}`
+      ])
+      const node = await startNodeIn(stage, client, [
+        ...keys,
+        "disable auth",
+        `manycastclient ${refused} key 5 minpoll 3`,
+        `manycastclient ${unproved} minpoll 3`,
+        `manycastclient ${open} key 5 iburst minpoll 3`
+      ])
+      await until(sources(node), ([it]) => it?.verdict === "system-peer", SLOW_MS / 2)
+      expect((await sources(node)()).map(({ name }) => name)).toEqual([open])
     })
   )
 })

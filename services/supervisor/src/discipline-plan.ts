@@ -4,6 +4,7 @@ import type { ManySettings } from "@meridian/config/broadcast-settings"
 import type { Settings } from "@meridian/config/settings"
 import type { PathSettings, ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
 import {
+  type AnsweringConfiguration,
   type DisciplineConfiguration,
   type FilegenConfiguration,
   type HearingConfiguration,
@@ -84,18 +85,47 @@ const referenceClock = (clock: ReferenceClockSettings): readonly ReferenceClockC
   ]
 }
 
-const many = (line: ManySettings, listening: number): ManyConfiguration => ({
+const telling = (line: ManySettings, listening: number): ManyConfiguration => ({
   address: line.address,
   port: listening,
   keyId: line.key ?? null,
-  autokey: line.autokey === undefined ? null : { ident: line.autokey.ident ?? null },
   hops: line.hops,
   minpoll: line.minPoll,
-  maxpoll: line.maxPoll,
-  version: line.version,
-  iburst: line.iburst,
-  prefer: line.prefer
+  version: line.version
 })
+
+/** Servers at a multicast group are many of one name: a pool that is looked up by asking the group. */
+const sought = (line: ManySettings, listening: number): UpstreamConfiguration => ({
+  kind: "pool",
+  host: line.address,
+  family: null,
+  port: listening,
+  iburst: line.iburst,
+  burst: false,
+  minpoll: line.minPoll,
+  maxpoll: line.maxPoll,
+  prefer: line.prefer,
+  noselect: false,
+  true: false,
+  keyId: line.key ?? null,
+  nts: null,
+  autokey: null,
+  version: line.version,
+  hops: line.hops,
+  xleave: false,
+  bias: 0,
+  screen: null
+})
+
+const answering = ({ broadcast, discipline, port, keys }: Settings): AnsweringConfiguration | null =>
+  broadcast.manycastGroups.length === 0
+    ? null
+    : {
+        port: port.value,
+        groups: [...new Set(broadcast.manycastGroups.map(({ value }) => value))],
+        authenticated: discipline.flags.auth.value,
+        keys: keys.file.value === undefined ? [] : keys.trusted.map(({ value }) => value)
+      }
 
 /** Each is a vote, as a peer that no line names is. */
 const MOST_BROADCAST_SERVERS = 16
@@ -131,7 +161,10 @@ const statistics = ({ discipline }: Settings): readonly FilegenConfiguration[] =
 export const disciplineConfiguration = (settings: Settings, stateDirectory: string): DisciplineConfiguration => {
   const { discipline, localReference, nts } = settings
   const { selection, loop } = discipline
-  const sources = settings.sources.map(({ value }) => upstream(value, nts.ca.value))
+  const sources = [
+    ...settings.sources.map(({ value }) => upstream(value, nts.ca.value)),
+    ...settings.broadcast.manycasts.map(({ value }) => sought(value, settings.port.value))
+  ]
   const referenceClocks = settings.referenceClocks.flatMap(({ value }) => referenceClock(value))
   const asked = localReference.origin.kind !== "default" || sources.length + referenceClocks.length === 0
   const peerKeys = settings.keys.file.value === undefined ? [] : settings.keys.trusted.map(({ value }) => value)
@@ -173,8 +206,8 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
     serving: settings.listen.map(({ value }) => ({ address: value.text, port: settings.port.value })),
     passivePeers: peerKeys.length === 0 ? 0 : settings.passivePeers.value,
     passiveKeys: peerKeys,
-    telling: settings.broadcast.broadcasts.map(({ value }) => many(value, settings.port.value)),
+    telling: settings.broadcast.broadcasts.map(({ value }) => telling(value, settings.port.value)),
     hearing: hearing(settings),
-    seeking: settings.broadcast.manycasts.map(({ value }) => many(value, settings.port.value))
+    answering: answering(settings)
   }
 }

@@ -1,0 +1,172 @@
+/**
+ * Answers clients that look for servers at multicast groups (RFC 5905 §3.1, manycast), from the node's own address and port,
+ * which is where they will ask from then on. By classic ntpd's rules: only with a time, only who proves to hold a trusted key
+ * (unless `disable auth`), and nobody whose own stratum is better; by this node's access list and limits besides. Others get
+ * silence: an answer to a made-up address would be one from every server of the group.
+ */
+import type { KeyRange } from "@meridian/auth/key-table"
+import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
+import type { AnsweringConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
+import type { Admission } from "@meridian/protocol/admission"
+import {
+  type AssociationAuthentication,
+  symmetricKey,
+  unauthenticated
+} from "@meridian/protocol/association-authentication"
+import type { Endpoint, Moment, SystemVariables } from "@meridian/protocol/association-options"
+import { Leap } from "@meridian/time/clock-curve"
+import { secondsToShort } from "@meridian/time/short"
+import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
+import { writeSocketAddress } from "@meridian/udp/socket-address"
+import { UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
+import { openUdpClient } from "@meridian/udp/udp-client-open"
+import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
+import { SOURCE_STRIDE } from "@meridian/wire/source-address"
+import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
+import { ownNetworks } from "./many-addresses.ts"
+import { addressTowards } from "./source-identity.ts"
+
+export interface ManycastAnswersSurroundings {
+  readonly macs: SymmetricMacs
+  readonly moment: () => Moment
+  readonly system: () => SystemVariables
+  /** log2 seconds */
+  readonly precision: number
+  readonly serving: readonly ServingEndpoint[]
+  /** Served time of a kernel's stamp. */
+  readonly served: (arrival: UnixTime) => NtpTimestamp
+  /** The node's access list and limits; undefined: everybody. */
+  readonly admission: () => Admission | undefined
+  readonly warn: (message: string) => void
+}
+
+const MOST_EVENTS = 64
+/** Answers a second; a search is one request, and searches are minutes apart. */
+const ANSWERS_PER_SECOND = 20
+const MAXSTRAT = 16
+
+export class ManycastAnswers {
+  private readonly configuration: AnsweringConfiguration
+  private readonly surroundings: ManycastAnswersSurroundings
+  private readonly sockets: UdpClientSocket[] = []
+  private left = ANSWERS_PER_SECOND
+  private refill: NodeJS.Timeout | undefined
+  private hasStopped = false
+
+  constructor(configuration: AnsweringConfiguration, surroundings: ManycastAnswersSurroundings) {
+    this.configuration = configuration
+    this.surroundings = surroundings
+  }
+
+  start(): void {
+    this.refill = setInterval(() => (this.left = ANSWERS_PER_SECOND), 1_000)
+    for (const group of this.configuration.groups) void this.listen(group)
+  }
+
+  stop(): void {
+    this.hasStopped = true
+    clearInterval(this.refill)
+    for (const socket of this.sockets) socket.close()
+  }
+
+  private async listen(group: string): Promise<void> {
+    const { serving, warn } = this.surroundings
+    const through = ownNetworks(serving).map(({ address }) => address)
+    try {
+      const local = { address: group, port: this.configuration.port }
+      const socket = await openUdpClient({ local, hears: { through } })
+      this.sockets.push(socket)
+      if (this.hasStopped) return socket.close()
+      socket.onReadable(() => {
+        for (let taken = 0; taken < MOST_EVENTS; taken += 1) {
+          const event = socket.receive()
+          if (event === undefined) return
+          if (event._tag === "Datagram") void this.answer(event.bytes, event.from, event.arrival)
+        }
+      })
+    } catch (error) {
+      if (!(error instanceof UdpClientError)) throw error
+      warn(`no client is heard at ${group}: ${error.message}`)
+    }
+  }
+
+  /** Never rejects. */
+  private async answer(packet: Uint8Array, from: Endpoint, arrival: UnixTime): Promise<void> {
+    const header = decodeHeader(packet)
+    if ("_tag" in header || header.mode !== Mode.client) return
+    if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return
+    if (!this.isAdmitted(packet, from) || !this.mayHelp(header)) return
+    const authentication = this.authenticationOf(packet, header.version)
+    if (authentication === undefined || this.left === 0) return
+    this.left -= 1
+    const receive = this.surroundings.served(arrival)
+    try {
+      const address = await addressTowards(from)
+      if (address === undefined || this.hasStopped) return
+      const local = { address, port: this.configuration.port }
+      const socket = await openUdpClient({ remote: from, local })
+      const sealed = authentication.seal(this.reply(header, receive), () => {})
+      // Never longer than what was asked.
+      if (sealed._tag === "Sealed" && sealed.bytes.length <= packet.length) socket.send(sealed.bytes)
+      socket.close()
+    } catch (error) {
+      if (!(error instanceof UdpClientError)) throw error
+      this.surroundings.warn(`a client that looks for servers is not answered: ${error.message}`)
+    }
+  }
+
+  private isAdmitted(packet: Uint8Array, { address, port }: Endpoint): boolean {
+    const admission = this.surroundings.admission()
+    if (admission === undefined) return true
+    const addresses = new Uint8Array(SOURCE_STRIDE)
+    writeSocketAddress(addresses, 0, address, port)
+    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
+    const family = address.includes(":") ? 6 : 4
+    const batch = { bytes: packet, view, family, addresses, localAddresses: new Uint8Array(16) } as const
+    admission.begin(batch, this.surroundings.moment().monotonic)
+    return admission.judge(0, packet[0] ?? 0, packet.length) === undefined
+  }
+
+  /** Whether there is a time to give, and the client has none that is as good. */
+  private mayHelp({ stratum: theirs }: NtpHeader): boolean {
+    const { stratum, leap } = this.surroundings.system()
+    if (stratum === 0 || leap === Leap.unsynchronised) return false
+    return stratum <= (theirs === 0 ? MAXSTRAT : theirs)
+  }
+
+  private authenticationOf(packet: Uint8Array, version: number): AssociationAuthentication | undefined {
+    const { macs } = this.surroundings
+    const { authenticated, keys } = this.configuration
+    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
+    const trailer = newTrailer()
+    if (scanTrailer(view, 0, packet.length, version, trailer) !== TrailerShape.mac)
+      return authenticated ? undefined : unauthenticated
+    const keyId = trailer.macLength < KEY_ID_BYTES ? 0 : view.getUint32(trailer.macOffset)
+    if (!macs.keys.isTrusted(keyId) || !isNamed(keyId, keys)) return undefined
+    const authentication = symmetricKey(macs, keyId)
+    return authentication.judge(packet) === "authentic" ? authentication : undefined
+  }
+
+  private reply({ version, poll, transmit }: NtpHeader, receive: NtpTimestamp): Uint8Array {
+    const { system, moment, precision } = this.surroundings
+    const { leap, stratum, rootDelay, rootDispersion, referenceId, reference } = system()
+    return encodeHeader({
+      leap,
+      version,
+      mode: Mode.server,
+      stratum,
+      poll,
+      precision,
+      rootDelay: secondsToShort(rootDelay),
+      rootDispersion: secondsToShort(rootDispersion),
+      referenceId,
+      reference,
+      origin: transmit,
+      receive,
+      transmit: moment().wall
+    })
+  }
+}
+
+const isNamed = (id: number, keys: readonly KeyRange[]): boolean =>
+  keys.some(({ first, last }) => first <= id && id <= last)
