@@ -187,7 +187,7 @@ export interface NativeAddon {
   readonly bpfMapUpdate: (map: number, key: Uint8Array, value: Uint8Array) => void
   readonly bpfMapLookup: (map: number, key: Uint8Array, value: Uint8Array) => boolean
   readonly bpfMapDelete: (map: number, key: Uint8Array) => boolean
-  readonly bpfMapNextKey: (map: number, key: Uint8Array | null, next: Uint8Array) => boolean
+  readonly bpfMapFirstKey: (map: number, key: Uint8Array) => boolean
   readonly bpfMapRead: (map: number, keys: Uint8Array, values: Uint8Array, entries: number) => number
   readonly bpfTestRun: (
     program: number,

@@ -235,6 +235,57 @@ const exerciseKernelClock = (): void => {
   assert.throws(() => addon.setAmbientCapability(1_000, 1))
 }
 
+/** No program is attached, and where bpf(2) may not be used there is nothing to exercise but the wrong arguments. */
+const exerciseBpf = (): void => {
+  const loose = addon as unknown as Record<keyof NativeAddon, (...values: ReadonlyArray<unknown>) => unknown>
+  const calls = [
+    ["bpfMapCreate", 6],
+    ["bpfProgramLoad", 4],
+    ["bpfLinkXdp", 3],
+    ["bpfLinkInterface", 1],
+    ["bpfMapUpdate", 3],
+    ["bpfMapLookup", 3],
+    ["bpfMapDelete", 2],
+    ["bpfMapFirstKey", 2],
+    ["bpfMapRead", 4],
+    ["bpfTestRun", 4]
+  ] as const
+  for (const [name, count] of calls) {
+    assert.throws(() => loose[name]())
+    for (const value of [...wrong, -1, NaN, 1e300])
+      assert.throws(() => loose[name](...Array.from({ length: count }, () => value)))
+  }
+  for (const name of ["", "x".repeat(16), "x".repeat(1_000), "no/such device"])
+    assert.equal(addon.interfaceNumber(name), 0)
+  assert.ok(addon.interfaceNumber("lo") > 0)
+  const HASH = 1
+  let map: number
+  try {
+    map = addon.bpfMapCreate(HASH, 4, 8, 16, 0, "exercise")
+  } catch {
+    return
+  }
+  const [key, value, short] = [new Uint8Array(4), new Uint8Array(8), new Uint8Array(3)]
+  for (const call of [
+    () => addon.bpfMapUpdate(map, short, value),
+    () => addon.bpfMapUpdate(map, key, value.subarray(1)),
+    () => addon.bpfMapLookup(map, short, value),
+    () => addon.bpfMapDelete(map, short),
+    () => addon.bpfMapFirstKey(map, short),
+    () => addon.bpfMapRead(map, key, value, 2),
+    () => addon.bpfLinkInterface(map),
+    () => addon.bpfTestRun(map, key, value, 1),
+    () => addon.bpfProgramLoad(new Uint8Array(64), "x", 0, short)
+  ])
+    assert.throws(call)
+  for (let entry = 0; entry < 16; entry += 1) addon.bpfMapUpdate(map, key.fill(entry), value.fill(entry))
+  assert.equal(addon.bpfMapLookup(map, key, value), true)
+  assert.equal(addon.bpfMapRead(map, new Uint8Array(400), new Uint8Array(800), 100), 16)
+  while (addon.bpfMapFirstKey(map, key)) assert.equal(addon.bpfMapDelete(map, key), true)
+  assert.equal(addon.bpfMapLookup(map, key, value), false)
+  closeSync(map)
+}
+
 const exerciseDigests = (): void => {
   const { openDigest } = addon as NativeAddon & DigestBinding
   const bytes = new Uint8Array(300)
@@ -324,6 +375,7 @@ const exerciseReferenceClocks = (): void => {
 
 if (isMainThread) {
   exerciseReferenceClocks()
+  exerciseBpf()
   await exerciseSockets()
   await exercisePacketLoops()
   exerciseDigests()

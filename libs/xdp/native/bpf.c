@@ -126,19 +126,46 @@ static napi_value link_interface(napi_env env, napi_callback_info info) {
   attributes.info.info = (uintptr_t)&found;
   attributes.info.info_len = sizeof found;
   if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) < 0) return throw_errno(env, "link", errno), NULL;
+  if (found.type != BPF_LINK_TYPE_XDP) return throw_errno(env, "link", EINVAL), NULL;
   return napi_create_uint32(env, found.xdp.ifindex, &result) == napi_ok ? result : NULL;
+}
+
+enum { MOST_PROCESSORS = 8192 }; /* that Linux can be built for */
+
+/* What the kernel reads and writes of a key and a value: it asks for no length. False with errno where the descriptor is no map's. */
+static bool map_sizes(double descriptor, size_t *key, size_t *value) {
+  struct bpf_map_info found = {0};
+  union bpf_attr attributes = {
+      .info = {.bpf_fd = (uint32_t)descriptor, .info = (uintptr_t)&found, .info_len = sizeof found}};
+  if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) < 0) return false;
+  *key = found.key_size;
+  *value = found.value_size;
+  if (found.type == BPF_MAP_TYPE_PERCPU_ARRAY || found.type == BPF_MAP_TYPE_PERCPU_HASH ||
+      found.type == BPF_MAP_TYPE_LRU_PERCPU_HASH)
+    *value = (found.value_size + 7) / 8 * 8 * (size_t)MOST_PROCESSORS;
+  return found.key_size > 0 || (errno = EINVAL, false);
+}
+
+/* Octets that hold so many at least, or an exception. */
+static void *octets_of(napi_env env, napi_value value, size_t least) {
+  size_t length = 0;
+  void *data = octets(env, value, &length);
+  if (data != NULL && length >= least) return data;
+  return throw_type(env, "expected a Uint8Array as long as the map's keys or values"), NULL;
 }
 
 /* bpfMapUpdate(map, key, value) */
 static napi_value map_update(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
   double descriptor;
-  size_t key_length, value_length;
+  size_t key_bytes, value_bytes;
   union bpf_attr attributes = {0};
-  if (!read_call(env, info, 3, arguments)) return throw_type(env, "bpfMapUpdate expects three arguments");
-  void *key = octets(env, arguments[1], &key_length), *value = octets(env, arguments[2], &value_length);
-  if (key == NULL || value == NULL || !numbers(env, arguments, 1, &descriptor))
+  if (!read_call(env, info, 3, arguments) || !numbers(env, arguments, 1, &descriptor))
     return throw_type(env, "bpfMapUpdate expects a descriptor, a key and a value");
+  if (!map_sizes(descriptor, &key_bytes, &value_bytes)) return throw_errno(env, "map", errno), NULL;
+  void *key = octets_of(env, arguments[1], key_bytes);
+  void *value = key == NULL ? NULL : octets_of(env, arguments[2], value_bytes);
+  if (value == NULL) return NULL;
   attributes.map_fd = (uint32_t)descriptor;
   attributes.key = (uintptr_t)key;
   attributes.value = (uintptr_t)value;
@@ -146,34 +173,43 @@ static napi_value map_update(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* bpfMapLookup(map, key, value): false where there is none. Of a map with a value for each processor, all of them. */
+/*
+ * bpfMapLookup(map, key, value): false where there is none. Of a map with a value for each processor, as many of those, one behind the other, as fit.
+ */
 static napi_value map_lookup(napi_env env, napi_callback_info info) {
   napi_value arguments[3];
   double descriptor;
-  size_t key_length, value_length;
+  size_t key_bytes, value_bytes, room = 0;
   union bpf_attr attributes = {0};
-  if (!read_call(env, info, 3, arguments)) return throw_type(env, "bpfMapLookup expects three arguments");
-  void *key = octets(env, arguments[1], &key_length), *value = octets(env, arguments[2], &value_length);
-  if (key == NULL || value == NULL || !numbers(env, arguments, 1, &descriptor))
+  if (!read_call(env, info, 3, arguments) || !numbers(env, arguments, 1, &descriptor))
     return throw_type(env, "bpfMapLookup expects a descriptor, a key and a value");
+  if (!map_sizes(descriptor, &key_bytes, &value_bytes)) return throw_errno(env, "map", errno), NULL;
+  void *key = octets_of(env, arguments[1], key_bytes);
+  void *value = key == NULL ? NULL : octets(env, arguments[2], &room);
+  if (value == NULL) return key == NULL ? NULL : throw_type(env, "bpfMapLookup expects room for a value");
+  void *found = calloc(1, value_bytes);
+  if (found == NULL) return throw_errno(env, "map", ENOMEM), NULL;
   attributes.map_fd = (uint32_t)descriptor;
   attributes.key = (uintptr_t)key;
-  attributes.value = (uintptr_t)value;
-  if (bpf(BPF_MAP_LOOKUP_ELEM, &attributes) == 0) return boolean(env, true);
-  if (errno == ENOENT) return boolean(env, false);
-  return throw_errno(env, "map", errno), NULL;
+  attributes.value = (uintptr_t)found;
+  int error = bpf(BPF_MAP_LOOKUP_ELEM, &attributes) == 0 ? 0 : errno;
+  if (error == 0) memcpy(value, found, room < value_bytes ? room : value_bytes);
+  free(found);
+  if (error == 0 || error == ENOENT) return boolean(env, error == 0);
+  return throw_errno(env, "map", error), NULL;
 }
 
 /* bpfMapDelete(map, key): false where there is none. */
 static napi_value map_delete(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
   double descriptor;
-  size_t key_length;
+  size_t key_bytes, value_bytes;
   union bpf_attr attributes = {0};
-  if (!read_call(env, info, 2, arguments)) return throw_type(env, "bpfMapDelete expects two arguments");
-  void *key = octets(env, arguments[1], &key_length);
-  if (key == NULL || !numbers(env, arguments, 1, &descriptor))
+  if (!read_call(env, info, 2, arguments) || !numbers(env, arguments, 1, &descriptor))
     return throw_type(env, "bpfMapDelete expects a descriptor and a key");
+  if (!map_sizes(descriptor, &key_bytes, &value_bytes)) return throw_errno(env, "map", errno), NULL;
+  void *key = octets_of(env, arguments[1], key_bytes);
+  if (key == NULL) return NULL;
   attributes.map_fd = (uint32_t)descriptor;
   attributes.key = (uintptr_t)key;
   if (bpf(BPF_MAP_DELETE_ELEM, &attributes) == 0) return boolean(env, true);
@@ -181,18 +217,18 @@ static napi_value map_delete(napi_env env, napi_callback_info info) {
   return throw_errno(env, "map", errno), NULL;
 }
 
-/* bpfMapNextKey(map, key, next): the key behind another, which may be gone; false behind the last. Without a key, null, the first. */
-static napi_value map_next_key(napi_env env, napi_callback_info info) {
-  napi_value arguments[3];
+/* bpfMapFirstKey(map, key): the first key of a map; false where it is empty. */
+static napi_value map_first_key(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
   double descriptor;
-  size_t key_length, next_length;
+  size_t key_bytes, value_bytes;
   union bpf_attr attributes = {0};
-  if (!read_call(env, info, 3, arguments)) return throw_type(env, "bpfMapNextKey expects three arguments");
-  void *key = octets(env, arguments[1], &key_length), *next = octets(env, arguments[2], &next_length);
-  if (next == NULL || !numbers(env, arguments, 1, &descriptor))
-    return throw_type(env, "bpfMapNextKey expects a descriptor, a key or null, and room for a key");
+  if (!read_call(env, info, 2, arguments) || !numbers(env, arguments, 1, &descriptor))
+    return throw_type(env, "bpfMapFirstKey expects a descriptor and room for a key");
+  if (!map_sizes(descriptor, &key_bytes, &value_bytes)) return throw_errno(env, "map", errno), NULL;
+  void *next = octets_of(env, arguments[1], key_bytes);
+  if (next == NULL) return NULL;
   attributes.map_fd = (uint32_t)descriptor;
-  attributes.key = (uintptr_t)key;
   attributes.next_key = (uintptr_t)next;
   if (bpf(BPF_MAP_GET_NEXT_KEY, &attributes) == 0) return boolean(env, true);
   if (errno == ENOENT) return boolean(env, false);
@@ -203,14 +239,15 @@ static napi_value map_next_key(napi_env env, napi_callback_info info) {
 static napi_value map_read(napi_env env, napi_callback_info info) {
   napi_value arguments[4], result;
   double descriptor, entries;
-  size_t key_length, value_length;
+  size_t key_bytes, value_bytes, done = 0;
   union bpf_attr attributes = {0};
-  if (!read_call(env, info, 4, arguments)) return throw_type(env, "bpfMapRead expects four arguments");
-  char *keys = octets(env, arguments[1], &key_length), *values = octets(env, arguments[2], &value_length);
-  if (keys == NULL || values == NULL || !numbers(env, arguments, 1, &descriptor) ||
+  if (!read_call(env, info, 4, arguments) || !numbers(env, arguments, 1, &descriptor) ||
       !numbers(env, &arguments[3], 1, &entries) || entries < 1)
     return throw_type(env, "bpfMapRead expects a descriptor, room for keys and values, and how many");
-  size_t key_bytes = key_length / (size_t)entries, value_bytes = value_length / (size_t)entries, done = 0;
+  if (!map_sizes(descriptor, &key_bytes, &value_bytes)) return throw_errno(env, "map", errno), NULL;
+  char *keys = octets_of(env, arguments[1], key_bytes * (size_t)entries);
+  char *values = keys == NULL ? NULL : octets_of(env, arguments[2], value_bytes * (size_t)entries);
+  if (values == NULL) return NULL;
   uint32_t place = 0, next = 0;
   long status = 0;
   while (status == 0 && done < (size_t)entries) {
@@ -274,7 +311,7 @@ void register_bpf(napi_env env, napi_value exports) {
   export_function(env, exports, "bpfMapUpdate", map_update);
   export_function(env, exports, "bpfMapLookup", map_lookup);
   export_function(env, exports, "bpfMapDelete", map_delete);
-  export_function(env, exports, "bpfMapNextKey", map_next_key);
+  export_function(env, exports, "bpfMapFirstKey", map_first_key);
   export_function(env, exports, "bpfMapRead", map_read);
   export_function(env, exports, "bpfTestRun", test_run);
   export_function(env, exports, "interfaceNumber", interface_number);

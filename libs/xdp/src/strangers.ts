@@ -25,6 +25,9 @@ const DECIDED_BY_WORKERS =
   AccessFlag.ignore | AccessFlag.noserve | AccessFlag.notrust | AccessFlag.version | AccessFlag.flake
 const OF_THE_LIMIT = AccessFlag.limited | AccessFlag.kod
 
+/** Rules that the program is given; they are written one by one. */
+export const MOST_RULES_HELD = 65_536
+
 type Rules = readonly (readonly AccessRule[])[]
 
 /** What all lists together say of everybody of a family. */
@@ -51,7 +54,9 @@ export const strangersBy = (lists: Rules, plan: AccessPlan): Strangers => {
   const alike = own.filter((family) => first !== undefined && limitOf(flags[family]) === limitOf(flags[first]))
   const ofAll = first === undefined ? 0 : flags[first]
   const isLimited = manners.limited || (ofAll & AccessFlag.limited) !== 0
-  const families = isLimited && !canHold(limit) ? [] : alike
+  const known = lists.flatMap((list) => list.filter(({ length }) => length > 0))
+  const isTooLong = known.length > MOST_RULES_HELD
+  const families = isTooLong || (isLimited && !canHold(limit)) ? [] : alike
   const familiesFromNtpPort = families.filter((family) => {
     const narrow = everybodysFlags(lists, family, true)
     return (narrow & DECIDED_BY_WORKERS) === 0 && limitOf(narrow) === limitOf(flags[family])
@@ -62,11 +67,10 @@ export const strangersBy = (lists: Rules, plan: AccessPlan): Strangers => {
     limit: isLimited ? { limit, kisses: manners.kod || (ofAll & AccessFlag.kod) !== 0 } : undefined,
     noteEvery: plan.clients === null ? 0 : NOTE_EVERY,
     ipv6Prefix: plan.clients?.ipv6Prefix ?? 128,
-    known: lists.flatMap((list) =>
-      list.filter(({ length }) => length > 0).map(({ bytes, length }) => ({ address: bytes, length }))
-    ),
-    reason:
-      own.length < FAMILIES.length
+    known: isTooLong ? [] : known.map(({ bytes, length }) => ({ address: bytes, length })),
+    reason: isTooLong
+      ? `there are ${known.length} access rules, and the program holds ${MOST_RULES_HELD}`
+      : own.length < FAMILIES.length
         ? "the access rules about everybody are the workers' to apply"
         : families.length < FAMILIES.length
           ? "the limits are the workers' to apply"

@@ -276,7 +276,7 @@ export class XdpAnswering {
   private clear(name: string): void {
     const key = new Uint8Array(RULE_BYTES)
     attempt(`the map ${name} cannot be cleared`, (addon) => {
-      while (addon.bpfMapNextKey(this.map(name), null, key)) addon.bpfMapDelete(this.map(name), key)
+      while (addon.bpfMapFirstKey(this.map(name), key)) addon.bpfMapDelete(this.map(name), key)
     })
   }
 }

@@ -5,7 +5,7 @@ import { loadSettings } from "@meridian/config/load"
 import { compileAccess } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 import { parseVlans, placesOn } from "../src/own-addresses.ts"
-import { strangersBy } from "../src/strangers.ts"
+import { MOST_RULES_HELD, strangersBy } from "../src/strangers.ts"
 
 /** As services/supervisor/src/access-board.ts makes a plan of lines. */
 const strangersOf = (...lines: readonly string[]) => {
@@ -81,6 +81,18 @@ describe("strangers", () => {
       { address: [192, 0, 2, 0], length: 24 },
       { address: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7], length: 128 }
     ])
+  })
+
+  it("are the workers' where there are more rules than the program holds", () => {
+    const lines = Array.from(
+      { length: MOST_RULES_HELD + 1 },
+      (_, at) => `restrict 10.${at >> 16}.${(at >> 8) & 255}.${at & 255}`
+    )
+    expect(strangersOf("restrict default", ...lines)).toMatchObject({
+      families: [],
+      known: [],
+      reason: `there are ${MOST_RULES_HELD + 1} access rules, and the program holds ${MOST_RULES_HELD}`
+    })
   })
 
   it("are nobody where chrony's lines allow some", () => {
