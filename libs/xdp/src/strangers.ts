@@ -7,8 +7,8 @@ import { type AccessRule, mergeAlike } from "@meridian/protocol/access/access-li
 import type { AccessPlan } from "@meridian/protocol/access/access-plan"
 import { type AnswerSettings, canHold } from "./answer-layout.ts"
 
-/** Without a limit, requests are noted for the list of clients so far apart on each processor, ns: all of them below 10,000 a second. */
-const NOTE_EVERY = 100_000
+/** Without a limit, requests are noted for the list of clients so far apart on each processor, ns: all of them where they are rare. */
+const NOTE_EVERY = 1_000_000
 
 export interface Strangers extends Pick<
   AnswerSettings,
@@ -29,6 +29,12 @@ const OF_THE_LIMIT = AccessFlag.limited | AccessFlag.kod
 export const MOST_RULES_HELD = 65_536
 
 type Rules = readonly (readonly AccessRule[])[]
+
+/** Whether a rule is about this machine itself alone, from which the program answers nobody: looking it up would be for nothing. */
+const isAboutLoopback = ({ bytes, length }: AccessRule): boolean =>
+  bytes.length === 4
+    ? length >= 8 && bytes[0] === 127
+    : length === 128 && bytes.every((octet, at) => octet === (at === 15 ? 1 : 0))
 
 /** What all lists together say of everybody of a family. */
 const everybodysFlags = (lists: Rules, family: 4 | 6, fromNtpPort: boolean): number =>
@@ -54,7 +60,7 @@ export const strangersBy = (lists: Rules, plan: AccessPlan): Strangers => {
   const alike = own.filter((family) => first !== undefined && limitOf(flags[family]) === limitOf(flags[first]))
   const ofAll = first === undefined ? 0 : flags[first]
   const isLimited = manners.limited || (ofAll & AccessFlag.limited) !== 0
-  const known = lists.flatMap((list) => list.filter(({ length }) => length > 0))
+  const known = lists.flatMap((list) => list.filter((rule) => rule.length > 0 && !isAboutLoopback(rule)))
   const isTooLong = known.length > MOST_RULES_HELD
   const families = isTooLong || (isLimited && !canHold(limit)) ? [] : alike
   const familiesFromNtpPort = families.filter((family) => {
