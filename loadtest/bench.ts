@@ -10,6 +10,7 @@ import { access } from "./access.ts"
 import { keyed, nts } from "./authenticated.ts"
 import { autokey } from "./autokey.ts"
 import { eventLog } from "./event-log.ts"
+import { firstSync } from "./first-sync.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
 import { mssntp } from "./mssntp.ts"
@@ -39,11 +40,12 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   alloc,
   rotation,
   "event-log": eventLog,
+  "first-sync": firstSync,
   access,
   xdp
 }
 
-/** Run when no name is given; `alloc`, `access` and `event-log` take minutes, `rotation` needs NATS, `mssntp` Samba and `autokey` classic ntpd: they are asked for by name. */
+/** Run when no name is given; `alloc`, `access`, `event-log` and `first-sync` take minutes, `rotation` needs NATS, `mssntp` Samba and `autokey` classic ntpd: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {

@@ -185,6 +185,16 @@ export class ClockDiscipline {
     this.#since = since
   }
 
+  /** Whom the clock was set by is not to be believed: nothing is known. */
+  forget(): void {
+    this.state = "unset"
+    this.root = undefined
+    this.#estimate = undefined
+    this.#memory = noSystemPeer
+    this.#disputed = 0
+    this.#firstAsked = undefined
+  }
+
   /** Our uncorrected clock was stepped by `seconds` (somebody set CLOCK_REALTIME): served time stays what it was. */
   clockStepped(seconds: number): void {
     this.#line = { ...this.#line, offset: this.#line.offset - seconds }

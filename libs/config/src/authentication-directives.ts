@@ -75,6 +75,7 @@ export const ntsDirective = row({
     cert: path("FILE"),
     key: path("FILE"),
     ca: path("PATH"),
+    nocerttimecheck: wholeNumber("N", 0, 1000),
     cookie: path("FILE"),
     aead: aeadId,
     mintls: tlsVersion,
@@ -95,9 +96,9 @@ export const ntsDirective = row({
   needsOption: true,
   repeatable: true,
   default:
-    "disable; port 4460, processes 1, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500; ntpserver none, clients ask the host that they exchanged keys with; ntpport that of this node; no exchangeonly",
+    "disable; port 4460, processes 1, nocerttimecheck 0, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500; ntpserver none, clients ask the host that they exchanged keys with; ntpport that of this node; no exchangeonly",
   meaning:
-    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without. `ntpserver` and `ntpport` are what clients are told to send NTP to, another node of the cluster for one, or this one's own name where keys are exchanged on an anycast address. With `exchangeonly` the node does key exchange and nothing else: it answers NTP on the loopback addresses alone. Whether NTS is served, its port, processes and cookie file change at the next start.",
+    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. `nocerttimecheck N` has a client take certificates whose only fault are their dates until its clock was corrected N times, and judge them again by the time that it won. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without. `ntpserver` and `ntpport` are what clients are told to send NTP to, another node of the cluster for one, or this one's own name where keys are exchanged on an anycast address. With `exchangeonly` the node does key exchange and nothing else: it answers NTP on the loopback addresses alone. Whether NTS is served, its port, processes and cookie file change at the next start.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
   flags: ["nts", "no-nts", "nts-port", "nts-processes"],
   reload: "live"

@@ -45,6 +45,8 @@ export interface NtsSettings {
   readonly certificates: readonly Sourced<CertificateFiles>[]
   /** Trust roots as a client, a file or a directory; undefined: the system's. */
   readonly ca: Sourced<string | undefined>
+  /** Updates of a client's clock before which certificates' dates need not be right. */
+  readonly certificateTimeUpdates: Sourced<number>
   /** Where master keys are kept that no cluster holds. */
   readonly cookieFile: Sourced<string | undefined>
   /** Numbers of the AEAD registry: what a server agrees to, and what a client offers in this order. At least one. */
@@ -167,6 +169,7 @@ const ntsSettings = (
     enabled,
     certificates: pairs.value,
     ca: given("ca") ?? fromDefault(undefined),
+    certificateTimeUpdates: lastGiven(statements, ntsDirective, "nocerttimecheck") ?? fromDefault(0),
     cookieFile: given("cookie") ?? fromDefault(undefined),
     aeads: aeads.size === 0 ? AEAD_IDS.map(fromDefault) : [...aeads.values()],
     minTls: given("mintls") ?? fromDefault("TLS1.3"),

@@ -101,7 +101,7 @@ const chrony: Reasons = {
   maxupdateskew: `${CONVERT}; an estimate counts by how sure it is`,
   minsamples: `${CONVERT}; how many samples count is found by itself`,
   minsources: `${CONVERT}; the word here is 'tos minsane N'`,
-  nocerttimecheck: `${CONVERT}; 'noval' on a source takes any certificate`,
+  nocerttimecheck: `${CONVERT}; the word here is 'nts nocerttimecheck N'`,
   noclientlog: `${CONVERT}; the list of clients is always kept, 'mru maxmem' bounds it`,
   nosystemcert: `${CONVERT}; 'nts ca FILE' names the roots to trust`,
   ntsaeads: `${CONVERT}; the word here is 'nts aead NAME'`,

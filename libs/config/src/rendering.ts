@@ -144,6 +144,7 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
   ),
   line("nts ca", nts.ca, quoteWord),
   line("nts cookie", nts.cookieFile, quoteWord),
+  line("nts nocerttimecheck", nts.certificateTimeUpdates, String),
   ...nts.aeads.map((id) => line("nts aead", id, (number) => aeadId.write(number))),
   line("nts mintls", nts.minTls, String),
   line("nts maxtls", nts.maxTls, String),

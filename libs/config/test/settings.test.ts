@@ -76,6 +76,7 @@ const authenticationDefaults = [
   "cryptonak off (default)",
   "nts ca undefined (default)",
   "nts cookie undefined (default)",
+  "nts nocerttimecheck 0 (default)",
   "nts aead AES_SIV_CMAC_256 (default)",
   "nts aead AES_128_GCM_SIV (default)",
   "nts aead AES_SIV_CMAC_384 (default)",

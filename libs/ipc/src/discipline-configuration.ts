@@ -248,6 +248,8 @@ export const disciplineConfiguration = record({
   mode: words("virtual", "kernel"),
   /** Where keys and cookies of NTS sources are kept, sealed. */
   cookieDirectory: path,
+  /** Updates of the clock before which certificates' dates need not be right (`nts nocerttimecheck`); 0 or absent: they must. */
+  certificateTimeUpdates: optional(count),
   /** File that keeps what is known of the clock for the next start; null or absent: nothing is kept. */
   keptClock: optional(nullable(path)),
   /** ntp.conf `leapsmearinterval`, seconds; 0: no smear. */

@@ -31,7 +31,8 @@ export {
 export type SourceAuthentication =
   | { readonly kind: "none" }
   | { readonly kind: "symmetric"; readonly key: number }
-  | { readonly kind: "nts"; readonly cookies: number }
+  /** `provisional`: its certificate's dates were not looked at yet, since nobody knew the time. */
+  | { readonly kind: "nts"; readonly cookies: number; readonly provisional?: boolean }
   | ({ readonly kind: "autokey" } & AutokeySourceReport)
 
 /** What an exchange by Autokey has come to, as ntpq shows it. */

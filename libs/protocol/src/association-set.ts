@@ -80,8 +80,9 @@ export interface AssociationSetOptions {
 
 export const defaultSetOptions: AssociationSetOptions = { maxclock: 10, passivePeers: 0 }
 
-/** New associations begin within this time, so that a node with many does not send all at one instant. Seconds. */
-const START_SPREAD = 0.5
+/** New associations begin within so long for each that there is, so that a node with many does not send all at one instant. Seconds. */
+const SPREAD_EACH = 0.02
+const LONGEST_SPREAD = 0.5
 
 export class AssociationSet {
   private readonly options: AssociationSetOptions
@@ -321,7 +322,8 @@ export class AssociationSet {
   ): Mobilised {
     const association = new Association({ endpoint, options, authentication }, this.environment)
     const id = (this.lastId += 1)
-    const due = now.monotonic + START_SPREAD * this.environment.random()
+    const spread = Math.min(LONGEST_SPREAD, SPREAD_EACH * (this.members.size + 1))
+    const due = now.monotonic + spread * this.environment.random()
     const member: Member = { id, source, association, due, doom: undefined }
     this.members.set(id, member)
     source.members.add(member)

@@ -132,6 +132,12 @@ export class Association {
     return this.poll(now)
   }
 
+  /** NTS: the keys are good no more; the next poll asks for others. */
+  keysDropped(): void {
+    this.authentication = networkTimeSecurity(undefined)
+    this.exchanges.forget()
+  }
+
   /** The timer ran out, or the association begins. */
   poll(now: Moment): readonly AssociationAction[] {
     if (this.hasEnded) return []

@@ -66,6 +66,7 @@ NAPI_MODULE_INIT() {
   register_unix_datagram(env, exports);
   register_tcp(env, exports);
   register_tls(env, exports);
+  register_certificate_chain(env, exports);
   register_clock(env, exports);
   register_clock_page(env, exports);
   register_environment(env, exports);

@@ -15,6 +15,7 @@ void register_packet_loop(napi_env env, napi_value exports);
 void register_unix_datagram(napi_env env, napi_value exports);
 void register_tcp(napi_env env, napi_value exports);
 void register_tls(napi_env env, napi_value exports);
+void register_certificate_chain(napi_env env, napi_value exports);
 void register_clock(napi_env env, napi_value exports);
 void register_clock_page(napi_env env, napi_value exports);
 void register_environment(napi_env env, napi_value exports);

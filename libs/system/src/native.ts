@@ -119,6 +119,14 @@ export interface NativeAddon {
     beforehand: boolean
   ) => number
   readonly duplicateDescriptor: (descriptor: number) => number
+  /** Undefined where this Node lacks the functions; see native/certificate-chain.c of libs/tls. */
+  readonly certificateFault?: (
+    chain: readonly Uint8Array[],
+    roots: Uint8Array,
+    name: string,
+    isAddress: boolean,
+    unix: number
+  ) => string
   /** See native/packet-steering.c of libs/udp. */
   readonly attachReuseportProgram: (descriptor: number, instructions: Uint8Array) => void
   readonly udpLayout: UdpLayout

@@ -10,9 +10,10 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <stdbool.h>
 
-/* Every function of OpenSSL that the TLS listener calls. */
+/* Every function of OpenSSL that the TLS listener and the check of certificates call. */
 #define TLS_OPENSSL_FUNCTIONS(each) \
   each(BIO_clear_flags) \
   each(BIO_free) \
@@ -33,6 +34,10 @@
   each(ERR_reason_error_string) \
   each(EVP_PKEY_free) \
   each(OPENSSL_cleanse) \
+  each(OPENSSL_sk_new_null) \
+  each(OPENSSL_sk_pop_free) \
+  each(OPENSSL_sk_push) \
+  each(OPENSSL_sk_value) \
   each(OpenSSL_version_num) \
   each(PEM_read_bio_PrivateKey) \
   each(PEM_read_bio_X509) \
@@ -64,7 +69,24 @@
   each(SSL_shutdown) \
   each(SSL_write_ex) \
   each(TLS_server_method) \
-  each(X509_free)
+  each(X509_STORE_CTX_free) \
+  each(X509_STORE_CTX_get0_param) \
+  each(X509_STORE_CTX_get_error) \
+  each(X509_STORE_CTX_init) \
+  each(X509_STORE_CTX_new) \
+  each(X509_STORE_CTX_set_default) \
+  each(X509_STORE_add_cert) \
+  each(X509_STORE_free) \
+  each(X509_STORE_new) \
+  each(X509_VERIFY_PARAM_set1_host) \
+  each(X509_VERIFY_PARAM_set1_ip_asc) \
+  each(X509_VERIFY_PARAM_set_flags) \
+  each(X509_VERIFY_PARAM_set_hostflags) \
+  each(X509_VERIFY_PARAM_set_time) \
+  each(X509_free) \
+  each(X509_verify_cert) \
+  each(X509_verify_cert_error_string) \
+  each(d2i_X509)
 
 #define TLS_PRAGMA(text) _Pragma(#text)
 #define TLS_WEAK(name) TLS_PRAGMA(weak name)

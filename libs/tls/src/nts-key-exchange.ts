@@ -7,6 +7,7 @@ import { AeadId, type AeadParameters } from "@meridian/auth/aead"
 import { defaultAeads, type KeyExchange, keyExchangeRequest, KeyExchangeReply } from "@meridian/auth/nts-ke-client"
 import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
+import { canJudge, type CertificateTime, chainOf, judgeChain, type ShownChain } from "./certificate-time.ts"
 
 const ALPN = "ntske/1"
 /** For the whole exchange, milliseconds. */
@@ -26,6 +27,8 @@ export interface KeyExchangeTarget {
   /** Takes any certificate. */
   readonly insecure: boolean
   readonly aeads: readonly AeadId[] | undefined
+  /** By when the certificate is judged; absent: by CLOCK_REALTIME, which is all that there is without the addon. */
+  readonly certificateTime?: CertificateTime | undefined
 }
 
 /** Everything an NTS association starts from. Holds key material. */
@@ -43,6 +46,8 @@ export interface ExchangedKeys {
   readonly host: string | undefined
   readonly port: number | undefined
   readonly certificate: ShownCertificate
+  /** Of a certificate that passed though its dates are wrong, since nobody knew the time: to be judged again once it is known. */
+  readonly provisional?: ShownChain | undefined
 }
 
 /** The certificate that the server showed. */
@@ -82,11 +87,18 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
     }
     const limit = setTimeout(() => fail("timeout", "no whole reply within 10 s"), PATIENCE_MS)
     const reply = new KeyExchangeReply(aeads)
+    let provisional: ShownChain | undefined
     try {
       // It throws for a file that begins like a certificate and is none.
       socket = connect(optionsOf(target), () => {
         if (socket?.alpnProtocol !== ALPN)
           return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
+        if (ownTime(target) !== undefined) {
+          const shown = shownTo(target, socket)
+          const judged = judgeChain(shown, ownTime(target) as CertificateTime)
+          if (judged._tag === "Bad") return fail(judged.reason, judged.what)
+          if (judged._tag === "Provisional") provisional = shown
+        }
         socket.write(keyExchangeRequest(aeads))
       })
     } catch (error) {
@@ -98,7 +110,7 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
       if (judged === "reading") return
       if (judged._tag === "Refused") return fail("refused", judged.message)
       try {
-        resolve({ ...keysOf(socket, judged), certificate: certificateOf(socket) })
+        resolve({ ...keysOf(socket, judged), certificate: certificateOf(socket), provisional })
       } catch (error) {
         return fail("connection", `the keys cannot be derived: ${messageOf(error)}`)
       }
@@ -115,16 +127,31 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
     socket.on("close", () => fail("connection", "the server closed the connection before its reply was whole"))
   })
 
-const optionsOf = ({ name, address, port, ca, insecure }: KeyExchangeTarget): ConnectionOptions => ({
-  host: address,
-  port,
-  // A certificate for a number is compared with the address that is connected to; only names go into SNI (RFC 6066 §3).
-  ...(isIP(name) === 0 ? { servername: name } : {}),
-  ALPNProtocols: [ALPN],
-  minVersion: "TLSv1.3",
-  rejectUnauthorized: !insecure,
-  ca: ca === null ? systemRoots() : readCertificates(ca)
+/** The time that this code judges the certificate by; undefined where TLS does, or nobody. */
+const ownTime = ({ certificateTime, insecure }: KeyExchangeTarget): CertificateTime | undefined =>
+  insecure || !canJudge() ? undefined : certificateTime
+
+const shownTo = ({ name, address, ca }: KeyExchangeTarget, socket: TLSSocket): ShownChain => ({
+  chain: chainOf(socket),
+  roots: new TextEncoder().encode(rootsOf(ca).join("\n")),
+  name: isIP(name) === 0 ? name : address
 })
+
+const rootsOf = (ca: string | null): string[] => (ca === null ? systemRoots() : readCertificates(ca))
+
+const optionsOf = (target: KeyExchangeTarget): ConnectionOptions => {
+  const { name, address, port, ca, insecure } = target
+  return {
+    host: address,
+    port,
+    // A certificate for a number is compared with the address that is connected to; only names go into SNI (RFC 6066 §3).
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    ALPNProtocols: [ALPN],
+    minVersion: "TLSv1.3",
+    rejectUnauthorized: !insecure && ownTime(target) === undefined,
+    ca: rootsOf(ca)
+  }
+}
 
 let roots: string[] | undefined
 const systemRoots = (): string[] => {

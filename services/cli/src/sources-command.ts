@@ -101,7 +101,7 @@ const authentications = (source: SourceReport): string => {
     case "symmetric":
       return `key ${authentication.key}`
     case "nts":
-      return `nts ${authentication.cookies}`
+      return `nts ${authentication.cookies}${authentication.provisional === true ? ", dates unchecked" : ""}`
     case "autokey":
       return `autokey 0x${authentication.flags.toString(16)}`
   }

@@ -153,6 +153,11 @@ export class KeptClockFile {
     renameSync(fresh, this.path)
   }
 
+  /** What stands there is worth nothing. */
+  remove(): void {
+    rmSync(this.path, { force: true })
+  }
+
   /** What happened since that makes the line worthless; undefined where nothing did. */
   private disturbance(file: KeptFile, frame: ClockFrame): string | undefined {
     const stepped = between(file.realtimeOrigin, moved(frame.origin, frame.difference))

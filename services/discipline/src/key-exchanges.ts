@@ -10,6 +10,7 @@ import type { NtsConfiguration } from "@meridian/ipc/discipline-report"
 import type { NtsDetail } from "@meridian/ipc/source-detail"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import type { CookieJars, Jar } from "@meridian/tls/cookie-jar"
+import { type CertificateTime, judgeChain, type ShownChain } from "@meridian/tls/certificate-time"
 import { ofFamily, resolveHost } from "./name-resolver.ts"
 import { exchangeKeys, type ExchangedKeys, KeyExchangeFailed } from "@meridian/tls/nts-key-exchange"
 
@@ -31,6 +32,8 @@ export interface NtsSource {
 }
 
 export interface KeyExchangeListener {
+  /** Keys turned out to be of a server that nobody vouches for: they are gone. */
+  readonly dropped: (id: number) => void
   readonly exchanged: (id: number, association: NtsAssociation, endpoint: Endpoint) => void
   readonly warn: (message: string) => void
 }
@@ -58,11 +61,15 @@ interface Held {
   readonly others: readonly string[]
   /** Keys by the other exporter context, where it is not known which one the server has. */
   readonly otherwise: Pick<NtsSession, "c2s" | "s2c"> | undefined
+  /** Of a certificate whose dates were not looked at, since nobody knew the time. */
+  readonly provisional: ShownChain | undefined
 }
 
 /** What the class asks of the world: the exchange itself, and names' addresses. */
 export interface KeyExchangeSurroundings {
   readonly exchange: typeof exchangeKeys
+  /** By when certificates are judged; absent: by CLOCK_REALTIME. */
+  readonly certificateTime?: (() => CertificateTime) | undefined
   readonly resolve: typeof resolveHost
 }
 
@@ -135,6 +142,33 @@ export class KeyExchanges {
     void this.exchange(source, attempts)
   }
 
+  /** Whether an association's keys are of a server whose certificate's dates were not looked at. */
+  isProvisional(id: number): boolean {
+    return this.held.get(id)?.provisional !== undefined
+  }
+
+  /** The time is known: certificates that passed without a look at their dates are judged by it. Returns how many fail. @param unix Unix seconds */
+  judgeAgain(unix: number): number {
+    let failed = 0
+    for (const [id, held] of this.held) {
+      if (held.provisional === undefined) continue
+      const judged = judgeChain(held.provisional, { unix, notBefore: undefined })
+      if (judged._tag === "Good") {
+        this.held.set(id, { ...held, provisional: undefined })
+        continue
+      }
+      const what = judged._tag === "Bad" ? judged.what : ""
+      const problem = `NTS keys of ${held.source.split(" ", 2).join(" at ")} are dropped: ${what}`
+      this.held.delete(id)
+      const attempts = this.attempts.get(id)
+      if (attempts !== undefined) attempts.problem = problem
+      this.listener.warn(problem)
+      this.listener.dropped(id)
+      failed += 1
+    }
+    return failed
+  }
+
   /** An authentic reply came. */
   used(id: number): void {
     const [attempts, held] = [this.attempts.get(id), this.held.get(id)]
@@ -170,10 +204,12 @@ export class KeyExchanges {
     this.saving = undefined
     if (this.held.size === 0) return
     const jars = new Map(
-      [...this.held.values()].map(({ source, association, aead, endpoint }): [string, Jar] => [
-        source,
-        { ...association.session(), aead, address: endpoint.address, port: endpoint.port }
-      ])
+      [...this.held.values()]
+        .filter(({ provisional }) => provisional === undefined)
+        .map(({ source, association, aead, endpoint }): [string, Jar] => [
+          source,
+          { ...association.session(), aead, address: endpoint.address, port: endpoint.port }
+        ])
     )
     try {
       this.jars.save(jars)
@@ -197,7 +233,7 @@ export class KeyExchanges {
   /** The server answered with nothing but a NAK: as chronyd 4.6, with the other exporter's keys, for which the cookies are as good. */
   private turnToOtherKeys(source: NtsSource, attempts: Attempts): boolean {
     const held = this.held.get(source.id)
-    const { otherwise, association, aead, endpoint, others, exchangedAt } = held ?? {}
+    const { otherwise, association, aead, endpoint, others, exchangedAt, provisional } = held ?? {}
     const parameters = aead === undefined ? undefined : aeadParameters(aead)
     if (
       otherwise === undefined ||
@@ -209,7 +245,8 @@ export class KeyExchanges {
     const { cookies } = association.session()
     if (cookies.length === 0) return false
     attempts.byTheRfc = !attempts.byTheRfc
-    return this.begin(source, { ...otherwise, cookies, aead: parameters }, endpoint, exchangedAt, others)
+    const session = { ...otherwise, cookies, aead: parameters, provisional }
+    return this.begin(source, session, endpoint, exchangedAt, others)
   }
 
   private async exchange(source: NtsSource, attempts: Attempts): Promise<void> {
@@ -219,7 +256,9 @@ export class KeyExchanges {
       const address = nts.host === null ? endpoint.address : (await lookUp(nts.host))[0]
       if (address === undefined) throw new Error(`${nts.host} has no address`)
       const aeads = nts.aead?.flatMap((id) => aeadParameters(id)?.id ?? [])
-      const target = { name: nts.host ?? host, address, port: nts.port, ca: nts.ca, insecure: nts.noval, aeads }
+      const certificateTime = this.surroundings.certificateTime?.()
+      const name = nts.host ?? host
+      const target = { name, address, port: nts.port, ca: nts.ca, insecure: nts.noval, aeads, certificateTime }
       const keys = await this.surroundings.exchange(target)
       const [served, ...others] = keys.host === undefined ? [address] : likeFirst(await lookUp(keys.host), address)
       if (served === undefined) throw new Error(`${keys.host} has no address`)
@@ -257,14 +296,14 @@ export class KeyExchanges {
     others: readonly string[] = []
   ): boolean {
     const { id } = session.aead
-    const { otherwise } = session
+    const { otherwise, provisional } = session
     const aead = aeadProvider().aeads.get(id)
     // The association may have gone while the exchange ran.
     if (aead === undefined || !this.attempts.has(source.id)) return false
     try {
       const association = new NtsAssociation(aead, session)
       const held = { source: jarName(source), association, aead: id, endpoint, exchangedAt }
-      this.held.set(source.id, { ...held, others, otherwise })
+      this.held.set(source.id, { ...held, others, otherwise, provisional })
       this.listener.exchanged(source.id, association, endpoint)
       this.changed(source.id)
       return true
@@ -277,6 +316,7 @@ export class KeyExchanges {
 interface BegunSession extends NtsSession {
   readonly aead: AeadParameters
   readonly otherwise?: Held["otherwise"]
+  readonly provisional?: Held["provisional"]
 }
 
 const newAttempts = (): Attempts => ({

@@ -18,6 +18,7 @@ import { ReportPace } from "@meridian/ipc/report-pace"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
+import { resolveHost } from "./name-resolver.ts"
 import { chooseKernelMode, kernelModeSurroundings } from "./kernel-mode.ts"
 import { DisciplineService, type ServiceSurroundings } from "./service.ts"
 import type { UpstreamSurroundings } from "./upstreams.ts"
@@ -74,12 +75,18 @@ const loadDigests = async () => {
 let loaded: ReturnType<typeof loadDigests> | undefined
 const digestsOnce = (): ReturnType<typeof loadDigests> => (loaded ??= loadDigests())
 const loadKeyExchanges = async (): Promise<UpstreamSurroundings["keyExchanges"]> => {
-  const [{ KeyExchanges }, { CookieJars }] = await Promise.all([
+  const [{ KeyExchanges }, { CookieJars }, { exchangeKeys }] = await Promise.all([
     import("./key-exchanges.ts"),
-    import("@meridian/tls/cookie-jar")
+    import("@meridian/tls/cookie-jar"),
+    import("@meridian/tls/nts-key-exchange")
   ])
   const jars = new CookieJars(configuration.cookieDirectory)
-  return (listener) => new KeyExchanges(jars, listener, () => read().monotonic)
+  const surroundings = {
+    exchange: exchangeKeys,
+    resolve: resolveHost,
+    certificateTime: () => service.certificateTime()
+  }
+  return (listener) => new KeyExchanges(jars, listener, () => read().monotonic, surroundings)
 }
 const loadAutokey = async (): Promise<ServiceSurroundings["autokey"]> => {
   const [{ AutokeySources }, digests] = await Promise.all([import("./autokey-sources.ts"), digestsOnce()])

@@ -43,7 +43,10 @@ const authenticationOf = (upstream: Upstream, upstreams: Upstreams): SourceAuthe
   const report = upstreams.autokeyReport(upstream)
   if (configuration?.autokey || report !== undefined)
     return { kind: "autokey", ...(report ?? { flags: 0, host: "", signature: "" }) }
-  if (configuration !== undefined && configuration.nts !== null) return { kind: "nts", cookies: upstreams.cookies(id) }
+  if (configuration !== undefined && configuration.nts !== null) {
+    const isProvisional = upstreams.keyExchanges?.isProvisional(id) === true
+    return { kind: "nts", cookies: upstreams.cookies(id), ...(isProvisional && { provisional: true }) }
+  }
   return keyId === null ? { kind: "none" } : { kind: "symmetric", key: keyId }
 }
 

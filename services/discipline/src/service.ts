@@ -6,6 +6,7 @@ import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
 import type { ClockCommand, Measurement } from "@meridian/events/clock"
+import type { CertificateTime } from "@meridian/tls/certificate-time"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import type { KernelClock, KernelRate } from "@meridian/clocks/kernel-clock"
 import type {
@@ -84,6 +85,8 @@ export class DisciplineService {
   private verdicts: ReadonlyMap<string, SourceVerdict> = new Map()
   private action: DisciplineAction = { _tag: "Waiting" }
   private hasStopped = false
+  /** Times that the clock was set or corrected. */
+  private updates = 0
 
   constructor(configuration: DisciplineConfiguration, surroundings: ServiceSurroundings) {
     const { page, before, read, precision } = surroundings
@@ -269,6 +272,21 @@ export class DisciplineService {
     }
   }
 
+  /**
+   * By when certificates are judged. Before the clock has been set, and updated so often as `nts nocerttimecheck` says, those
+   * may pass for now whose only fault are their dates.
+   */
+  certificateTime(): CertificateTime {
+    const { seconds } = this.surroundings.read()
+    const { lastKnown = Number.NEGATIVE_INFINITY } = this.keeper.found ?? {}
+    const most = this.configuration.certificateTimeUpdates ?? 0
+    const served = this.servedNow()
+    return {
+      unix: served ?? Math.max(seconds, lastKnown),
+      notBefore: this.updates < most ? lastKnown : undefined
+    }
+  }
+
   /** Saves what is to be kept. The page stays as it is, and ages. */
   stop(): void {
     this.hasStopped = true
@@ -347,7 +365,25 @@ export class DisciplineService {
     this.clocks.wantPoll(keeper.discipline.poll.exponent)
     if (outcome.action._tag === "Set" || outcome.action._tag === "Stepped") upstreams.servedTimeStepped()
     this.announcements.decided(outcome)
+    if (outcome.action._tag === "Set" || outcome.action._tag === "Slewed" || outcome.action._tag === "Stepped")
+      this.updated()
     return outcome
+  }
+
+  /** Once the time is won, certificates that passed without it are judged by it. */
+  private updated(): void {
+    this.updates += 1
+    const served = this.servedNow()
+    if (this.updates < (this.configuration.certificateTimeUpdates ?? 0) || served === undefined) return
+    const dropped = this.upstreams.keyExchanges?.judgeAgain(served) ?? 0
+    if (dropped === 0 || this.keeper.discipline.state !== "holdover") return
+    this.warnings.say(
+      "all servers that the clock was set by showed certificates that are not valid by it: nothing is known of the time"
+    )
+    this.keeper.discipline.forget()
+    this.outliving.clock?.remove()
+    this.action = { _tag: "Waiting" }
+    this.keeper.publish()
   }
 
   /** Whom we follow changes, so this is asked anew for each decision. */

@@ -171,6 +171,7 @@ export class Upstreams {
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
+      dropped: (id) => this.dropped(id),
       warn: listener.warn
     })
   }
@@ -492,6 +493,17 @@ export class Upstreams {
     )
     if (isScreenedLate(outcome)) count(upstream, outcome)
     this.listener.measured(upstream, sample)
+  }
+
+  /** What a source said under keys that were dropped counts no more. */
+  private dropped(id: number): void {
+    this.set.get(id)?.keysDropped()
+    const upstream = this.byId.get(id)
+    if (upstream === undefined) return
+    const { precision, frequency } = this.surroundings
+    upstream.sample = undefined
+    upstream.tracked = trackedAt(upstream.endpoint, upstream.options, 2 ** precision, frequency, upstream.configuration)
+    this.listener.lost()
   }
 
   /** A key exchange may have sent us elsewhere: that is another source. */

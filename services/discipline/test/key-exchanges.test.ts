@@ -47,6 +47,7 @@ class Rig {
       new CookieJars(folder),
       {
         exchanged: (_id, association, endpoint) => void this.begun.push({ association, endpoint }),
+        dropped: () => {},
         warn: () => {}
       },
       () => this.now,

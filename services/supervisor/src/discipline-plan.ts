@@ -201,6 +201,7 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
     mode: discipline.mode.value,
     // Beside the file that says where the server's keys are kept, so that one directory outlives a node's state.
     cookieDirectory: nts.cookieFile.value === undefined ? stateDirectory : dirname(resolve(nts.cookieFile.value)),
+    certificateTimeUpdates: nts.certificateTimeUpdates.value,
     keptClock: join(stateDirectory, "kept-clock.json"),
     leapSmearSeconds: discipline.leapSmearSeconds.value,
     serving: settings.listen.map(({ value }) => ({ address: value.text, port: settings.port.value })),
