@@ -217,6 +217,7 @@ it("passes nothing on that cannot be meant", async () => {
     ["/cluster/undrain", "null", 400],
     ["/cluster/undrain", "", 400],
     ["/keys/rotate", `{"kind":"${"a".repeat(5_000)}"}`, 413],
+    ["/keys/rotate", "a".repeat(2_000_000), 413],
     ["/policy", '{"changes":{}}', 405],
     ["/cluster/key", '{"newKeyFile":"/etc/passwd"}', 405]
   ] as const

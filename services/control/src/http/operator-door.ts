@@ -81,16 +81,18 @@ export class OperatorDoor {
 const pick = (from: Readonly<Record<string, unknown>>, names: readonly string[]): Readonly<Record<string, unknown>> =>
   Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]]))
 
-/** Undefined where it is too long. The server ends a request whose body does not come in time. */
+/**
+ * Undefined where it is too long: then it is read to its end and let go of, since who is cut off while sending does not see the
+ * answer. The server ends a request whose body does not come in time.
+ */
 const readBody = async (asked: IncomingMessage): Promise<string | undefined> => {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of asked as AsyncIterable<Buffer>) {
     length += chunk.length
-    if (length > LONGEST_BODY) return undefined
-    chunks.push(chunk)
+    if (length <= LONGEST_BODY) chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString("utf8")
+  return length > LONGEST_BODY ? undefined : Buffer.concat(chunks).toString("utf8")
 }
 
 const parse = (text: string): unknown => {
