@@ -83,9 +83,9 @@ describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
       expect.stringMatching(/cluster clock-days.*:3:\d+\); at the next start of the node$/)
     ])
     expect(report.changes).toEqual([
+      `tos minsane 1 -> tos minsane 2 (${file}:4:1); the clock's process starts anew`,
       `+ restrict default noquery (${file}:1:1)`,
-      `mru maxage 100 -> mru maxage 50 (${file}:2:1)`,
-      `+ tos minsane 2 (${file}:4:1); the clock's process starts anew`
+      `mru maxage 100 -> mru maxage 50 (${file}:2:1)`
     ])
     expect((await ask(node, "reload")).stdout).toContain("0 changes made, 2 wait for the next start")
   })
