@@ -3,6 +3,7 @@
  * for as long as nobody writes to it, or fill its memory.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs"
+import { errnoWords } from "./errno-words.ts"
 import { errnoName } from "./native.ts"
 
 /** Not read; `reason` is the system's name of the error (ENOENT), or a few words. Holds nothing of the file. */
@@ -11,8 +12,13 @@ export class FileNotRead extends Error {
   readonly reason: string
 
   constructor(path: string, reason: string) {
-    super(`${path} cannot be read: ${reason}`)
+    super(`${path} cannot be read: ${errnoWords(reason)}`)
     this.reason = reason
+  }
+
+  /** The reason in words. */
+  get why(): string {
+    return errnoWords(this.reason)
   }
 }
 

@@ -232,5 +232,5 @@ const certificateFault = ({ code = "" }: NodeJS.ErrnoException): "certificate" |
 /** Without the advice about Node's command line, which nobody types here. */
 const messageOf = (error: unknown): string =>
   error instanceof FileNotRead
-    ? error.reason
+    ? error.why
     : (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")

@@ -1,5 +1,6 @@
 /** Opens a listening TCP socket as a bare descriptor, which a child inherits and serves with `net.Server.listen({fd})`. */
 import { isIP } from "node:net"
+import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName, loadNative, type NativeAddon } from "@meridian/system/native"
 
 /** How to open a listening TCP socket. */
@@ -33,7 +34,7 @@ export class TcpListenError extends Error {
 
   constructor(code: string, address: string, port: number) {
     super(
-      `expected to listen on TCP ${address} port ${port}, found ${code}: ${ADVICE[code] ?? "the system refused; see the code"}`
+      `TCP ${address} port ${port} cannot be listened on: ${ADVICE[code] ?? `the system refused: ${errnoWords(code)}`}`
     )
     this.code = code
     this.address = address

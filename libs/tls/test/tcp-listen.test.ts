@@ -155,7 +155,7 @@ describe("tcpListen", () => {
   ])("refuses %s and says what to do", (_, options, code) => {
     const error = failure(options)
     expect(error).toMatchObject({ _tag: "TcpListenError", code, address: options.address })
-    expect(error.message).toMatch(/^expected to listen on TCP .* found E[A-Z]+: \S+ \S+/)
+    expect(error.message).toMatch(/^TCP .* cannot be listened on: \S+ \S+/)
     expect(error.message).not.toContain("see the code")
   })
 

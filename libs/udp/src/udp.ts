@@ -8,6 +8,7 @@
  * A socket serves by the clock page that it was opened with: it says when each request arrived in served time, and what
  * replies say now.
  */
+import { errnoWords } from "@meridian/system/errno-words"
 import type { ServedMoment } from "@meridian/time/clock-line"
 
 /** Largest datagram kept whole. Longer ones are cut and show a `requestLengths` entry above this. */
@@ -130,7 +131,7 @@ export class UdpBindError extends Error {
   readonly port: number
 
   constructor(code: string, address: string, port: number, advice: string) {
-    super(`expected to bind UDP ${address} port ${port}, found ${code}: ${advice}`)
+    super(`UDP ${address} port ${port} cannot be bound: ${advice}`)
     this.code = code
     this.address = address
     this.port = port
@@ -173,7 +174,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** The error for a failed bind, with what to do about it. */
 export const udpBindError = (code: string, address: string, port: number): UdpBindError =>
-  new UdpBindError(code, address, port, ADVICE[code] ?? "the system refused; see the code")
+  new UdpBindError(code, address, port, ADVICE[code] ?? `the system refused: ${errnoWords(code)}`)
 
 /** Whether a number can be a UDP port to bind. */
 export const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535

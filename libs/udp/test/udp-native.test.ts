@@ -91,7 +91,9 @@ describe("native UDP socket", () => {
   })
 
   it("says what to do about a privileged port", () => {
-    expect(udpBindError("EACCES", "0.0.0.0", 123).message).toMatch(/port 123.*EACCES.*root or CAP_NET_BIND_SERVICE/)
+    expect(udpBindError("EACCES", "0.0.0.0", 123).message).toMatch(
+      /port 123 cannot be bound: .*root or CAP_NET_BIND_SERVICE/
+    )
   })
 })
 

@@ -7,6 +7,7 @@ import {
   clusterUndrainCommand
 } from "@meridian/config/cluster-command-lines"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
+import { errnoWords } from "@meridian/system/errno-words"
 import { randomBytes } from "node:crypto"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -50,7 +51,7 @@ const writeFresh = (file: string, text: string): void => {
       1,
       code === "EEXIST"
         ? `${file} exists and may be the key that keys are sealed under: nothing was changed; choose another place with --out FILE`
-        : `cannot write ${file}: ${code ?? String(error)}`
+        : `cannot write ${file}: ${code === undefined ? String(error) : errnoWords(code)}`
     )
   }
 }

@@ -4,6 +4,7 @@ import { userInfo } from "node:os"
 import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
+import { errnoWords } from "@meridian/system/errno-words"
 
 const SOCKET_NAME = "coordinator.sock"
 /** Longer than an append may take, so that the coordinator's own answer comes first. */
@@ -111,7 +112,9 @@ const unreachable = (code: string | undefined, stateDirectory: string): Coordina
     return new CoordinatorUnreachable(
       `the coordinator's socket in ${stateDirectory} may not be opened by this user; ask as the node's own user or group`
     )
-  return new CoordinatorUnreachable(`the coordinator in ${stateDirectory} did not answer: ${code ?? "unknown error"}`)
+  return new CoordinatorUnreachable(
+    `the coordinator in ${stateDirectory} did not answer: ${code === undefined ? "unknown error" : errnoWords(code)}`
+  )
 }
 
 const refusal = (status: number, text: string, stateDirectory: string): CoordinatorProblem => {

@@ -8,6 +8,7 @@ import {
 import type { ClusterState } from "@meridian/ipc/cluster-state"
 import { renameSync, rmSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
+import { reasonOf } from "@meridian/system/errno-words"
 import { generationTable, setTable } from "./cluster-view.ts"
 import { ask, askForText, stateDirectoryOf } from "./coordinator-client.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"
@@ -90,6 +91,6 @@ const writePrivate = (file: string, text: string): void => {
     renameSync(fresh, file)
   } catch (error) {
     rmSync(fresh, { force: true })
-    throw new OperatorProblem(1, `cannot write ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`)
+    throw new OperatorProblem(1, `cannot write ${file}: ${reasonOf(error)}`)
   }
 }

@@ -1,6 +1,7 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
 import { request } from "node:http"
 import { join } from "node:path"
+import { errnoWords } from "@meridian/system/errno-words"
 import { CONTROL_SOCKET_NAME, type NodeStatus } from "@meridian/ipc/node-status"
 
 /** The node did not answer: why and what to do, in one line. */
@@ -17,7 +18,7 @@ const why = (code: string | undefined, stateDirectory: string): string =>
     ? `no node runs with the state directory ${stateDirectory}; start one with \`meridian up\` or name another with --state DIR`
     : code === "EACCES"
       ? `the control socket in ${stateDirectory} may not be opened by this user; ask as the node's own user`
-      : `the node in ${stateDirectory} did not answer: ${code ?? "unknown error"}`
+      : `the node in ${stateDirectory} did not answer: ${code === undefined ? "unknown error" : errnoWords(code)}`
 
 /** GET on the node's control socket; the answer as JSON. */
 export const fetchStatus = (stateDirectory: string): Promise<NodeStatus | NodeUnreachable> =>

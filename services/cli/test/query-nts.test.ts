@@ -134,7 +134,7 @@ describe("against our node", () => {
 
   it.each([
     [[], /self-signed certificate; ask by a name.* --ca FILE$/],
-    [["--ca", "/no/such/file"], /\/no\/such\/file cannot be read: ENOENT.*--ca takes a PEM file/],
+    [["--ca", "/no/such/file"], /\/no\/such\/file cannot be read: it is not there.*--ca takes a PEM file/],
     [["--ca", "/etc/hostname"], /no certificate in PEM/]
   ])("with %j it says what is wrong and what to do, with status 1", async (args, message) => {
     const { code, stdout, stderr } = await query("--nts", ...args, target)

@@ -310,7 +310,7 @@ describe("who may ask", () => {
     writeFileSync(file, "short")
     chmodSync(file, 0o600)
     expect(() => readToken(file)).toThrow("holds no token")
-    expect(() => readToken(folder)).toThrow("EISDIR")
+    expect(() => readToken(folder)).toThrow("it is a directory")
     rmSync(folder, { recursive: true })
   })
 

@@ -323,7 +323,7 @@ it("forgets an operator as soon as the file does", async () => {
   expect((await send("/api/v1/keys/rotate", BOB, "{}")).status).toBe(200)
   unlinkSync(operatorsFile)
   expect((await send("/api/v1/keys/rotate", BOB, "{}")).status).toBe(401)
-  expect(warnings).toEqual([`HTTP: no operator may act: ${operatorsFile} cannot be read: ENOENT`])
+  expect(warnings).toEqual([`HTTP: no operator may act: ${operatorsFile} cannot be read: it is not there`])
   writePrivately(tokenFile, "short")
   expect((await send("/api/v1/status", READER, undefined)).status).toBe(401)
   expect(warnings.at(-1)).toContain("holds no token")

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto"
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type LogKeys, logKeyOf } from "@meridian/event-log/authenticity"
+import { reasonOf } from "@meridian/system/errno-words"
 import { CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log/sealing"
 
 /** No cluster key, or one that cannot be used. Never holds the key. */
@@ -178,9 +179,7 @@ const attempt = <A>(file: string, run: () => A): A => {
   try {
     return run()
   } catch (error) {
-    throw new ClusterKeyProblem(
-      `cannot read the cluster key ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`
-    )
+    throw new ClusterKeyProblem(`cannot read the cluster key ${file}: ${reasonOf(error)}`)
   }
 }
 

@@ -27,7 +27,7 @@ export class DriftFile {
     try {
       text = readRegularFile(this.path, LONGEST_FILE).toString("utf8")
     } catch (error) {
-      const reason = error instanceof FileNotRead ? error.reason : String(error)
+      const reason = error instanceof FileNotRead ? error.why : String(error)
       return reason === "ENOENT" ? undefined : `drift file ${this.path} cannot be read (${reason}): it is ignored`
     }
     const [word = ""] = text.trim().split(/\s+/)

@@ -133,9 +133,9 @@ describe("the command", () => {
   it.each([
     [["--keys", "{}/keys"], 2, "no socket is named; give --socket PATH"],
     [["--socket", "{}/signd"], 2, "no key table is named; give --keys FILE"],
-    [["--config", "{}/none"], 2, "none cannot be read: ENOENT"],
+    [["--config", "{}/none"], 2, "none cannot be read: it is not there"],
     [["--socket", "{}/keys", "--keys", "{}/keys"], 1, "is there and no socket; move it away, or choose another place"],
-    [["--socket", "{}/signd", "--keys", "{}"], 1, "cannot be read: EISDIR"]
+    [["--socket", "{}/signd", "--keys", "{}"], 1, "cannot be read: it is a directory"]
   ])("says what is wrong with %j", async (args, code, reason) => {
     const daemon = new RunningDaemon(args)
     expect(await daemon.ended()).toBe(code)

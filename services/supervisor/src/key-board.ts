@@ -98,7 +98,7 @@ export class KeyBoard {
       read = parseKeyFile(readRegularFile(file, MOST_BYTES, noteMode).toString("utf8"), file)
     } catch (error) {
       if (!(error instanceof FileNotRead)) throw error
-      return [`cannot read the key file ${file}: ${error.reason}${kept}`]
+      return [`cannot read the key file ${file}: ${error.why}${kept}`]
     }
     const { table } = read
     const usable = table.keys.filter(({ algorithm }) => this.has(algorithm))

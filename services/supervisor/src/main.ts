@@ -16,6 +16,7 @@ import { describeOrigin, describeSettings, quoteWord } from "@meridian/config/re
 import { NTP_PORT, type Settings } from "@meridian/config/settings"
 import { fromDefault } from "@meridian/config/sourced"
 import { withEnvironmentLines, thisMachine } from "@meridian/system/configuration-files"
+import { reasonOf } from "@meridian/system/errno-words"
 import { mayBindPort } from "@meridian/system/capabilities"
 import { endChildren } from "@meridian/system/process-image"
 import { takeSecret } from "@meridian/system/environment"
@@ -150,7 +151,7 @@ const openLogOrFail = () => {
   try {
     return openLog({ service: "supervisor", level: "info", file, readable: process.stderr.isTTY, colours })
   } catch (error) {
-    return fail(1, `cannot write the log file ${file}: ${(error as Error).message}; name another with logfile`)
+    return fail(1, `the log file ${file} cannot be written: ${reasonOf(error)}; name another with logfile`)
   }
 }
 const log = openLogOrFail()

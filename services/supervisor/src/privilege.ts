@@ -14,7 +14,7 @@ import {
   reserveCapability
 } from "@meridian/system/capabilities"
 import type { Identity } from "@meridian/system/identity"
-import { errnoName } from "@meridian/system/native"
+import { reasonOf } from "@meridian/system/errno-words"
 
 /** What the coordinator keeps in folders of its own. */
 const FOLDERS: ReadonlySet<string> = new Set(["log", "shelf", "snapshots"])
@@ -55,7 +55,7 @@ const become = (identity: Identity, stateDirectory: string, logFile: string | un
     handOver(realpathSync(stateDirectory), identity)
     if (logFile !== undefined) giveFile(logFile, identity)
   } catch (error) {
-    problem = `the state directory ${stateDirectory} cannot be handed to ${identity.name}: ${errnoName(error)}`
+    problem = `the state directory ${stateDirectory} cannot be handed to ${identity.name}: ${reasonOf(error)}`
   }
   process.setgroups?.([identity.gid])
   process.setgid?.(identity.gid)

@@ -5,6 +5,7 @@
 import { mkdirSync, statSync } from "node:fs"
 import { createServer, connect, type Server } from "node:net"
 import { join } from "node:path"
+import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH } from "@meridian/ipc/node-status"
 
@@ -38,7 +39,7 @@ export const claimStateDirectory = async (directory: string): Promise<StateDirec
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 })
   } catch (error) {
-    return { problem: `there is no state directory ${directory} and none can be made: ${errnoName(error)}`, release }
+    return { problem: `there is no state directory ${directory} and none can be made: ${reasonOf(error)}`, release }
   }
   const { dev, ino } = statSync(directory)
   // A name that begins with a zero byte is the kernel's alone; without Linux there are none, and the socket has to do.
