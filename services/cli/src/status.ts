@@ -158,7 +158,8 @@ export const formatStatus = (status: NodeStatus): string => {
     ...(typeof status.unsteered === "string"
       ? [`          packets spread by the kernel's hash: ${status.unsteered}`]
       : []),
-    `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}  root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
+    `clock     ${clock.synchronised ? "synchronised" : "UNSYNCHRONISED"}  stratum ${clock.stratum}  leap ${clock.leap}  refid ${clock.referenceId}`,
+    `          root delay ${(clock.rootDelay * 1e3).toFixed(3)} ms  root dispersion ${(clock.rootDispersion * 1e3).toFixed(3)} ms`,
     ...(typeof status.starting === "string" ? [`starting  ${status.starting}`] : []),
     ...(status.waitingFor ?? []).map((sentence) => `          waiting for ${sentence}`),
     ...drainLines(status.drain),

@@ -52,7 +52,8 @@ export class Journal {
     this.#lookAtClock(monotonic, status.clock.synchronised, status.clock.stratum, tracking, sources)
     for (const source of sources) this.#lookAtSource(monotonic, source)
     this.#reached = new Map(sources.map((source) => [nameOf(source), isReached(source)]))
-    this.#lookAtKeys(monotonic, at, status.keys)
+    // Keys are minted in any case; where NTS is not served nobody asks about them.
+    if (status.ntsKe.length > 0) this.#lookAtKeys(monotonic, at, status.keys)
     this.#lookAtLimits(monotonic, status.totals)
     this.#sayWaiting(monotonic)
   }

@@ -43,6 +43,7 @@ const watch = () => {
       status: {
         clock: { synchronised, stratum: 3 },
         keys: { masterKeyGenerations: generations },
+        ntsKe: [{}],
         totals: { dropped: { "rate-limited": limited }, served: {} }
       },
       tracking: { systemPeer, state: "synchronised", waitingFor: synchronised ? [] : ["an answer from 192.0.2.1"] },
