@@ -17,6 +17,7 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { Authenticity } from "@meridian/event-log/authenticity"
 import { type LogBatch, LogUnavailable, type Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
+import { isRestoration } from "@meridian/events/catalogue"
 import { memberSubject } from "@meridian/events/members"
 import type { CoordinatorReport, HealthMessage } from "@meridian/ipc/coordinator-report"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
@@ -430,6 +431,8 @@ export class Coordinator {
       if (this.#caughtUp) this.clock.hear(event)
       if (event.type === "MemberRegistered" && event.subject === memberSubject(this.settings.node))
         this.#voice.hearRegistration(event.version)
+      if (this.#caughtUp && isRestoration(event.type))
+        notices.warn(`the log had lost what was in it of ${event.subject}: node ${event.node} has laid it in again`)
       const why = this.fold.fold(event)
       if (why === undefined) continue
       this.#quarantined += 1
