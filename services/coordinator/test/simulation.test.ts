@@ -1,6 +1,7 @@
 /**
- * Ten thousand random schedules of faults, each from a seed; see simulation.ts. A thread for each core runs its share. On a
- * machine that is too slow for all of them it runs as many as it can within the limit, and says how many.
+ * Random schedules of faults, each from a seed; see simulation.ts: three hundred, and ten thousand where MERIDIAN_LONG asks for it. A
+ * thread for each core runs its share. On a machine that is too slow for all of them it runs as many as it can within the
+ * limit, and says how many.
  *
  * MERIDIAN_SCHEDULES asks for another number, without a limit of time; MERIDIAN_SEED says which seed is the first.
  */
@@ -10,9 +11,9 @@ import { expect, it } from "vitest"
 import type { Outcome, Share } from "./simulation-worker.ts"
 
 const GIVEN = process.env["MERIDIAN_SCHEDULES"]
-const SCHEDULES = Number(GIVEN ?? 10_000)
+const SCHEDULES = Number(GIVEN ?? (process.env["MERIDIAN_LONG"] === "1" ? 10_000 : 300))
 const FIRST_SEED = Number(process.env["MERIDIAN_SEED"] ?? 1)
-const LIMIT_MS = GIVEN === undefined ? 60_000 : 3_600_000
+const LIMIT_MS = GIVEN === undefined && process.env["MERIDIAN_LONG"] !== "1" ? 60_000 : 3_600_000
 /** For the threads to start and to end the schedule that they are in. */
 const MARGIN_MS = 240_000
 

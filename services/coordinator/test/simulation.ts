@@ -1,11 +1,11 @@
 /**
  * Three nodes under random schedules of faults, over the log and the shelf in memory, in simulated time: crashes, lost
- * acknowledgements, a log out of reach, leaders that do not know they have been replaced, clocks stepped back and ahead. One
- * seed gives one schedule.
+ * acknowledgements, a log out of reach, full or purged, leaders that do not know they have been replaced, clocks stepped back
+ * and ahead. One seed gives one schedule.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { type Commit, makeCommit, openCommit } from "@meridian/event-log/commit"
+import { type Commit, makeCommit, mayFollow, openCommit } from "@meridian/event-log/commit"
 import { wants } from "@meridian/event-log/commit-store"
 import {
   type Appended,
@@ -13,19 +13,21 @@ import {
   type EventLog,
   EventRefused,
   type LogBatch,
+  LogFull,
   LogUnavailable,
   type ReadOptions,
   VersionConflict
 } from "@meridian/event-log/event-log"
 import { type KeyShelf, memoryShelf, overShelf } from "@meridian/event-log/key-shelf"
-import type { AnyEvent } from "@meridian/events/catalogue"
+import { type AnyEvent, isRestoration } from "@meridian/events/catalogue"
 import { fromIso } from "@meridian/events/event"
 import { acceptedGenerations, activeGeneration } from "@meridian/events/nts-keys"
-import { ClusterFold } from "../src/cluster-fold.ts"
+import { ClusterFold, keptAggregates } from "../src/cluster-fold.ts"
 import { CLOCK_LIMIT_MS } from "../src/clock-witnesses.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 import type { Writer } from "../src/command.ts"
 import { KeyCustody } from "../src/key-custody.ts"
+import { layIn } from "../src/laying-in.ts"
 import { Leader } from "../src/leader.ts"
 import { Mint } from "../src/minting.ts"
 import { NodeClock } from "../src/node-clock.ts"
@@ -51,21 +53,36 @@ class SimLog {
   /** In order, the first at place 1. */
   readonly commits: Array<Commit & { readonly events: ReadonlyArray<AnyEvent> }> = []
   readonly #versions = new Map<string, number>()
+  /** Commits that are gone, from the first on. */
+  purged = 0
+
+  /** All that was said is gone; places go on. */
+  purge(): void {
+    this.purged = this.commits.length
+    this.#versions.clear()
+  }
 
   version(subject: string): number {
     return this.#versions.get(subject) ?? 0
   }
 
-  append(subject: string, events: ReadonlyArray<AnyEvent>, expected: number): Effect.Effect<Appended, AppendError> {
+  append(
+    subject: string,
+    events: ReadonlyArray<AnyEvent>,
+    expected: number,
+    { overHole = false }: { readonly overHole?: boolean } = {}
+  ): Effect.Effect<Appended, AppendError> {
     const commit = makeCommit(subject, events, expected, undefined)
     if (commit instanceof EventRefused) return Effect.fail(commit)
     const actual = this.version(subject)
-    if (actual === expected) {
+    if (mayFollow({ ...commit, overHole }, actual)) {
       this.#versions.set(subject, commit.last)
       const seq = this.commits.push({ ...commit, events })
       return Effect.succeed({ seq, version: commit.last, duplicate: false })
     }
-    const at = this.commits.findIndex((it) => it.subject === subject && it.first === commit.first)
+    const at = this.commits.findIndex(
+      (it, index) => index >= this.purged && it.subject === subject && it.first === commit.first
+    )
     return this.commits[at]?.id === commit.id
       ? Effect.succeed({ seq: at + 1, version: commit.last, duplicate: true })
       : Effect.fail(new VersionConflict({ subject, expected, actual }))
@@ -73,7 +90,9 @@ class SimLog {
 
   read(from: number, only: ReadOptions["only"]): LogBatch {
     const events = this.commits.flatMap(({ subject, events: its }, index) =>
-      index + 1 >= from && wants(only, subject) ? its.map((event) => ({ seq: index + 1, event })) : []
+      index >= this.purged && index + 1 >= from && wants(only, subject)
+        ? its.map((event) => ({ seq: index + 1, event }))
+        : []
     )
     return { events, quarantined: [], upTo: this.commits.length, caughtUp: true }
   }
@@ -101,7 +120,7 @@ class World {
   readonly shelf: KeyShelf["Service"] = overShelf(memoryShelf())
 }
 
-type Fault = "none" | "away" | "answer-lost"
+type Fault = "none" | "away" | "answer-lost" | "full"
 
 class SimNode {
   readonly name: string
@@ -117,12 +136,18 @@ class SimNode {
   leader!: Leader
   custody!: KeyCustody
   #clock!: NodeClock
+  #writer!: Writer
   #snapshot: { readonly folded: number; readonly seen: number; readonly state: string } | undefined
 
   constructor(world: World, name: string) {
     this.#world = world
     this.name = name
     this.boot()
+  }
+
+  /** Whether it knows all there is and can write. */
+  get isInStep(): boolean {
+    return this.fault === "none" && this.folded === this.#world.log.commits.length
   }
 
   clock(): number {
@@ -144,14 +169,14 @@ class SimNode {
     this.folded = this.#snapshot?.folded ?? 0
     this.believes = undefined
     this.custody = new KeyCustody(keys, this.#world.shelf, undefined)
-    const writer: Writer = {
+    const writer: Writer = (this.#writer = {
       log: this.#flakyLog(),
       fold: this.fold,
       node: this.name,
       now: () => this.clock(),
       newId: () => `${this.name}-${(this.#world.ids += 1)}`,
       foldedSeq: () => this.folded
-    }
+    })
     const lease = {
       held: () => this.believes,
       release: Effect.sync(() => void (this.believes = undefined)),
@@ -174,8 +199,23 @@ class SimNode {
     if (this.fault === "away") return
     this.#clock.hearServer(this.#world.now)
     const { commits } = this.#world.log
-    for (const { events } of commits.slice(this.folded)) for (const event of events) this.fold.fold(event)
+    for (const { events } of commits.slice(Math.max(this.folded, this.#world.log.purged)))
+      for (const event of events) this.fold.fold(event)
     this.folded = commits.length
+  }
+
+  /** What a look at the log would find lost, laid in again. */
+  async layIn(): Promise<void> {
+    const lost = keptAggregates.filter((it) => this.#world.log.version(it.subject) < it.get(this.fold).version)
+    if (lost.length === 0 || this.fault === "away" || !this.#clock.mayWrite) return
+    const health = { workers: 1, synchronised: true, ntsGeneration: 0, symmetricSet: 0 }
+    await this.attempt(
+      layIn(
+        this.#writer,
+        lost.map(({ subject }) => subject),
+        health
+      )
+    )
   }
 
   async attempt(effect: Effect.Effect<unknown, unknown>): Promise<void> {
@@ -187,11 +227,12 @@ class SimNode {
     const gone = (uncertain: boolean): Effect.Effect<never, LogUnavailable> =>
       Effect.fail(new LogUnavailable({ detail: "simulated", uncertain }))
     return {
-      append: (subject, events, version) =>
+      append: (subject, events, version, how) =>
         Effect.suspend(() => {
           if (this.fault === "away") return gone(false)
+          if (this.fault === "full") return Effect.fail(new LogFull({ detail: "simulated" }))
           this.#world.checkTimes(events)
-          const stored = log.append(subject, events, version)
+          const stored = log.append(subject, events, version, how)
           return this.fault === "answer-lost" ? Effect.andThen(stored, gone(true)) : stored
         }),
       read: ({ from, only }) =>
@@ -231,14 +272,17 @@ export const runSchedule = async (seed: number): Promise<void> => {
     const dice = chance()
     if (dice < 0.27) world.now += Math.floor(chance() * ROTATION_MS * 0.6)
     else if (dice < 0.45) node.believes = world.revisions += 1
-    else if (dice < 0.68) node.fault = pick<Fault>(["away", "answer-lost", "none"], chance)
+    else if (dice < 0.68) node.fault = pick<Fault>(["away", "answer-lost", "none", "full"], chance)
     else if (dice < 0.73) node.boot()
     else if (dice < 0.78) node.save()
     else if (dice < 0.82) stepClock(node, chance)
+    // What nobody within reach knows any more cannot be laid in: then the log is left as it is.
+    else if (dice < 0.84 && nodes.some((it) => it.isInStep)) world.log.purge()
     else if (dice < 0.92) await node.attempt(node.leader.rotateNts())
     else
       await node.attempt(node.leader.revokeNts(Math.max(1, node.fold.nts.next - 1 - Math.floor(chance() * 3)), "seed"))
     if (step === 0) node.believes = world.revisions += 1
+    for (const each of nodes.toSorted((a, b) => Number(b.isInStep) - Number(a.isInStep))) await each.layIn()
     for (const each of nodes) if (each.believes !== undefined) await each.attempt(each.leader.step)
     for (const each of nodes) {
       each.sync()
@@ -283,6 +327,7 @@ const checkNode = (
 /** As a node would read them from their text. */
 const eventsOf = ({ log }: World): ReadonlyArray<AnyEvent> =>
   log.commits.flatMap(({ subject, body, events }, index) => {
+    if (index < log.purged) return []
     const opened = openCommit({ seq: index + 1, subject, body }, undefined)
     if (opened._tag === "Bad") throw new Error(`the commit at ${index + 1} cannot be read: ${opened.detail}`)
     if (JSON.stringify(opened.events) !== JSON.stringify(events)) throw new Error(`${index + 1} holds something else`)
@@ -299,12 +344,22 @@ const foldOf = (events: Iterable<AnyEvent>, fold = new ClusterFold()): ClusterFo
 
 /** One event a version, one leader a term, and one state of any prefix however it is folded. */
 const checkLog = async (world: World, nodes: ReadonlyArray<SimNode>): Promise<void> => {
+  for (const node of nodes) {
+    node.fault = "none"
+    node.skew = 0
+    node.sync()
+  }
+  for (const node of nodes) {
+    await node.layIn()
+    for (const each of nodes) each.sync()
+  }
   const events = eventsOf(world)
   const versions = new Map<string, number>()
   const terms = new Map<number, string>()
   for (const event of events) {
     const last = versions.get(event.subject) ?? 0
-    if (event.version !== last + 1) throw new Error(`${event.subject} has ${event.version} after ${last}`)
+    const isFollowing = event.version === last + 1 || (isRestoration(event.type) && event.version > last)
+    if (!isFollowing) throw new Error(`${event.subject} has ${event.version} after ${last}`)
     versions.set(event.subject, event.version)
     if (event.type !== "NtsLeaderTookOver") continue
     if (terms.has(event.data.term)) throw new Error(`term ${event.data.term} twice`)
@@ -319,8 +374,6 @@ const checkLog = async (world: World, nodes: ReadonlyArray<SimNode>): Promise<vo
   if (rest === undefined || foldOf(events, rest).toText() !== whole.toText())
     throw new Error("a snapshot and its tail give another state")
   for (const node of nodes) {
-    node.fault = "none"
-    node.sync()
     if (node.fold.toText() !== whole.toText()) throw new Error(`${node.name} knows another state`)
   }
   await checkKeys(world, nodes, whole)
