@@ -90,12 +90,14 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
     let provisional: ShownChain | undefined
     try {
       // It throws for a file that begins like a certificate and is none.
-      socket = connect(optionsOf(target), () => {
+      const trusted = target.ca === null ? systemRoots() : readCertificates(target.ca)
+      const time = ownTime(target)
+      socket = connect(optionsOf(target, trusted, time === undefined), () => {
         if (socket?.alpnProtocol !== ALPN)
           return fail("alpn", `expected the server to speak ${ALPN}; is it an NTS-KE port?`)
-        if (ownTime(target) !== undefined) {
-          const shown = shownTo(target, socket)
-          const judged = judgeChain(shown, ownTime(target) as CertificateTime)
+        if (time !== undefined) {
+          const shown = shownTo(target, socket, trusted)
+          const judged = judgeChain(shown, time)
           if (judged._tag === "Bad") return fail(judged.reason, judged.what)
           if (judged._tag === "Provisional") provisional = shown
         }
@@ -131,27 +133,27 @@ export const exchangeKeys = (target: KeyExchangeTarget): Promise<ExchangedKeys> 
 const ownTime = ({ certificateTime, insecure }: KeyExchangeTarget): CertificateTime | undefined =>
   insecure || !canJudge() ? undefined : certificateTime
 
-const shownTo = ({ name, address, ca }: KeyExchangeTarget, socket: TLSSocket): ShownChain => ({
+const shownTo = ({ name, address }: KeyExchangeTarget, socket: TLSSocket, trusted: readonly string[]): ShownChain => ({
   chain: chainOf(socket),
-  roots: new TextEncoder().encode(rootsOf(ca).join("\n")),
+  roots: new TextEncoder().encode(trusted.join("\n")),
   name: isIP(name) === 0 ? name : address
 })
 
-const rootsOf = (ca: string | null): string[] => (ca === null ? systemRoots() : readCertificates(ca))
-
-const optionsOf = (target: KeyExchangeTarget): ConnectionOptions => {
-  const { name, address, port, ca, insecure } = target
-  return {
-    host: address,
-    port,
-    // A certificate for a number is compared with the address that is connected to; only names go into SNI (RFC 6066 §3).
-    ...(isIP(name) === 0 ? { servername: name } : {}),
-    ALPNProtocols: [ALPN],
-    minVersion: "TLSv1.3",
-    rejectUnauthorized: !insecure && ownTime(target) === undefined,
-    ca: rootsOf(ca)
-  }
-}
+/** @param judges whether the TLS library judges the certificate */
+const optionsOf = (
+  { name, address, port, insecure }: KeyExchangeTarget,
+  trusted: string[],
+  judges: boolean
+): ConnectionOptions => ({
+  host: address,
+  port,
+  // A certificate for a number is compared with the address that is connected to; only names go into SNI (RFC 6066 §3).
+  ...(isIP(name) === 0 ? { servername: name } : {}),
+  ALPNProtocols: [ALPN],
+  minVersion: "TLSv1.3",
+  rejectUnauthorized: !insecure && judges,
+  ca: trusted
+})
 
 let roots: string[] | undefined
 const systemRoots = (): string[] => {

@@ -129,7 +129,11 @@ export class DisciplineService {
       this.steering
     )
     const { kept, problem } = this.keeper.found ?? {}
-    if (kept !== undefined) this.action = { _tag: "Holdover", since: kept.since }
+    if (kept !== undefined) {
+      this.action = { _tag: "Holdover", since: kept.since }
+      // The time is known from the start.
+      this.updates = Number.POSITIVE_INFINITY
+    }
     if (problem !== undefined) this.warnings.say(`the clock is set anew after this start: ${problem}`)
     const frequency = this.outliving.frequencyAfter(this.keeper)
     const added = (monotonic: number): number => this.keeper.added(monotonic)
