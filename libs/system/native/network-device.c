@@ -17,8 +17,10 @@
 
 static bool device_name(napi_env env, napi_value argument, char *name) {
   size_t length;
-  return napi_get_value_string_utf8(env, argument, name, IFNAMSIZ, &length) == napi_ok && length > 0 &&
-         length < IFNAMSIZ;
+  /* Asked for with a place to put it, a text that is too long is cut. */
+  if (napi_get_value_string_utf8(env, argument, NULL, 0, &length) != napi_ok || length == 0 || length >= IFNAMSIZ)
+    return false;
+  return napi_get_value_string_utf8(env, argument, name, IFNAMSIZ, &length) == napi_ok;
 }
 
 /* openTunnel(name): its descriptor, with the link down; made where there is none, else its owner's to open. */

@@ -1,6 +1,6 @@
 /** Puts the service addresses on this machine, while there is a right to: on the loopback, or on a device of the node's own. */
-import { networkInterfaces } from "node:os"
 import { closeSync } from "node:fs"
+import { machineAddresses } from "@meridian/system/configuration-files"
 import { addAddress, bringUp, NetworkDeviceError, openTunnel, removeAddress } from "@meridian/system/network-device"
 import type { AnycastPlaces } from "./node-plan.ts"
 
@@ -15,8 +15,8 @@ export interface HeldAddresses {
   readonly release: () => void
 }
 
-const isHere = (address: string): boolean =>
-  Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address))
+/** The device's link is down by now, and its addresses are this machine's all the same. */
+const isHere = (text: string): boolean => machineAddresses().some(({ address }) => address.text === text)
 
 const sentence = (error: unknown): string => {
   if (error instanceof NetworkDeviceError) return error.message
