@@ -164,11 +164,11 @@ describe("tcpListen", () => {
     for (const given of [
       [],
       ["127.0.0.1"],
-      [1, 2, 3, 4, 5],
-      ["127.0.0.1", 70_000, true, true, 1],
-      ["::1", 0, true, true, 0]
+      [1, 2, 3, 4, 5, 6],
+      ["127.0.0.1", 70_000, true, true, 1, false],
+      ["::1", 0, true, true, 0, false]
     ])
       expect(() => raw(...given)).toThrow(TypeError)
-    expect(() => raw("1".repeat(500), 0, true, false, 8)).toThrow(/listen/)
+    expect(() => raw("1".repeat(500), 0, true, false, 8, false)).toThrow(/listen/)
   })
 })

@@ -93,7 +93,8 @@ const readSettings = (args: readonly string[]): Started => {
   if (!loaded.usable) return fail(2, `${file ?? "the command line"} cannot be used as it is; nothing was started`)
   const { config } = values
   const isEmpty = (): boolean => config !== undefined && statSync(config, { throwIfNoEntry: false })?.size === 0
-  const stateFlag = values.state === undefined ? "" : ` --state ${values.state}`
+  const { value: state, origin } = loaded.settings.stateDirectory
+  const stateFlag = state === undefined || origin.kind === "default" ? "" : ` --state ${resolve(state)}`
   return { settings: loaded.settings, files: loaded.files, stateFlag, load, isEmpty }
 }
 
