@@ -2,6 +2,7 @@
  * A directory of ntp-keygen's files (`keysdir`): the links that ntpd opens, read into the credentials that processes work with.
  * What cannot be read is one line with what to do; it never holds key material.
  */
+import { flagsOf } from "@meridian/auth/autokey/certificate-cache"
 import { join } from "node:path"
 import { openParameters, type StampedParameters } from "@meridian/auth/autokey/group-parameters"
 import {
@@ -39,7 +40,7 @@ export interface Credentials {
   readonly parameters: readonly StampedParameters[]
   /** A line each. */
   readonly problems: readonly string[]
-  /** What cryptostats says at a start: files and their sizes. */
+  /** What cryptostats says at a start: the host's files and their sizes, in the reference's words. */
   readonly notes: readonly string[]
 }
 
@@ -85,10 +86,15 @@ class Reader {
       this.problems.push(`${join(this.directory, name)}: ${FAULTS[key]}`)
       return undefined
     }
-    const bits = key.kind === "rsa" ? key.n.toString(2).length : key.p.toString(2).length
-    this.notes.push(`${file.name} mod ${bits}`)
+    this.notes.push(`${file.name} mod ${key.kind === "rsa" ? key.n.toString(2).length : 8 * signatureBytes(key.q)}`)
     return key
   }
+}
+
+/** Of a DSA signature in DER, two numbers below q: what the reference calls the size of such a key. */
+const signatureBytes = (q: bigint): number => {
+  const both = 2 * (2 + Math.floor(q.toString(2).length / 8) + 1)
+  return both + (both < 128 ? 2 : 3)
 }
 
 const derOf = (key: PrivateNumbers): Uint8Array => (key.kind === "rsa" ? writeRsa(key) : writeDsa(key))
@@ -97,8 +103,9 @@ const derOf = (key: PrivateNumbers): Uint8Array => (key.kind === "rsa" ? writeRs
 export const readKeysDirectory = (plan: KeysDirectory): Credentials => {
   const reader = new Reader(plan.directory)
   const host = readHost(reader, plan)
+  const notes = [...reader.notes]
   const parameters = plan.groups.flatMap((group) => readParameters(reader, group))
-  return { host, parameters, problems: reader.problems, notes: reader.notes }
+  return { host, parameters, problems: reader.problems, notes }
 }
 
 const readHost = (reader: Reader, plan: KeysDirectory): HostCredentials | undefined => {
@@ -124,15 +131,17 @@ const readHost = (reader: Reader, plan: KeysDirectory): HostCredentials | undefi
     signKey: signKey?.pkcs8,
     certificate: block.der,
     certificateFilestamp: certificate.filestamp,
-    identity: readIdentity(reader, plan),
+    identity: [],
     digest: plan.digest
   }
-  // Opened once here, so that what does not fit together is said where it can be put right.
-  const opened = openHost(credentials, nodeRsa)
-  if (!(opened instanceof BadCredentials)) {
-    reader.notes.push(`${certificate.name} len ${block.der.length}`)
-    return credentials
+  const own = openHost(credentials, nodeRsa)
+  if (!(own instanceof BadCredentials)) {
+    reader.notes.push(`${certificate.name} 0x${flagsOf(own.certificate).toString(16)} len ${block.der.length}`)
   }
+  const complete = { ...credentials, identity: readIdentity(reader, plan) }
+  // Opened once here, so that what does not fit together is said where it can be put right.
+  const opened = openHost(complete, nodeRsa)
+  if (!(opened instanceof BadCredentials)) return complete
   reader.problems.push(`Autokey: ${opened.message}`)
   return undefined
 }

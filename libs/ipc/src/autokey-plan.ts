@@ -77,13 +77,19 @@ export const autokeyPlan = record({
 export type AutokeyPlan = TypeOf<typeof autokeyPlan>
 
 /** For the clock's process, which asks. */
-export const autokeyClient = record({ host: hostCredentials, parameters })
+export const autokeyClient = record({
+  host: hostCredentials,
+  parameters,
+  /** What cryptostats says of the host's files. */
+  notes: list(text(1, 1_024), 64)
+})
 export type AutokeyClient = TypeOf<typeof autokeyClient>
 
 /** The whole, as the supervisor has it. */
 export interface AutokeyServing {
   readonly host: HostMessage | null
   readonly parameters: readonly StampedParameters[]
+  readonly notes: readonly string[]
   readonly certificates: LearnedCertificates
   readonly secrets: readonly ServerSecret[]
   readonly digest: HostMessage["digest"]

@@ -268,7 +268,10 @@ export const projections = {
     ...(access !== undefined && discipline.answering ? { access } : {}),
     keys: symmetricKeysOf(keys),
     configuration: discipline,
-    autokey: autokey === null || autokey.host === null ? null : { host: autokey.host, parameters: autokey.parameters }
+    autokey:
+      autokey === null || autokey.host === null
+        ? null
+        : { host: autokey.host, parameters: autokey.parameters, notes: autokey.notes }
   }),
   /** No key but the cluster's, where the environment gave it. */
   coordinator: ({ coordinator }: ServingPlan): CoordinatorPlan => coordinator,

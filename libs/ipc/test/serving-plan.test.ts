@@ -162,6 +162,7 @@ it("hands the access list to every process that answers the network", () => {
   const autokey = {
     host: null,
     parameters: [],
+    notes: ["ntpkey_RSAhost_alice.1 mod 2048"],
     certificates: [],
     secrets: [],
     digest: "MD5",

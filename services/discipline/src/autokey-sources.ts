@@ -92,6 +92,7 @@ export class AutokeySources {
       autokeyValues: () => undefined
     })
     this.opened = { host, certificates, responder, plan }
+    for (const note of plan.notes) this.surroundings.record(null, note)
     const status = hostStatus(host, false).toString(16)
     this.surroundings.record(null, `setup 0x${status} host ${host.name} ${host.signer.scheme.longName}`)
   }

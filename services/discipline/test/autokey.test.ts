@@ -90,7 +90,9 @@ describe.runIf(available).concurrent("classic ntpd follows a node", { timeout: S
       const { server, client } = twoNetworks(stage)
       const digest = scheme.digest === undefined ? "" : ` digest ${scheme.digest}`
       const address = SERVER[scheme.family ?? "v4"]
-      await startNodeIn(stage, server, localClock(keys.server, digest, leapTable(stage)))
+      // As packaged files of classic ntpd have it: an exchange asks no oftener than a client may.
+      const limits = ["restrict default limited kod nomodify", "restrict 127.0.0.1"]
+      await startNodeIn(stage, server, [...localClock(keys.server, digest, leapTable(stage)), ...limits])
       await startClassicIn(stage, client, [
         `keysdir ${keys.client}`,
         `crypto host ${keys.host} pw ${keys.password}${digest}`,
@@ -130,13 +132,15 @@ describe.runIf(available).concurrent("a node follows classic ntpd", { timeout: S
       const [source] = await until(sources(node), isDone, SLOW_MS / 2)
       expect(source).toMatchObject({ address, stratum: 6 })
       expect(Math.abs(source?.offset ?? 1)).toBeLessThan(1e-2)
-      expect((await meridian(["sources", "--state", node.state])).stdout).toMatch(/ autokey 0x[0-9a-f]+ /)
+      expect((await meridian(["sources", "--state", node.state])).stdout).toMatch(/ autokey 0x[0-9a-f]+,? /)
       const file = stage.folder.file("cryptostats")
       const written = await until(
         async () => (existsSync(file) ? readFileSync(file, "utf8") : ""),
         (text) => / leap TAI offset 37 /.test(text)
       )
       expect(written).toMatch(/^\d{5} \d+\.\d{3} \S+ assoc \d+ \d+ host \S+ \w+WithRSAEncryption$/m)
+      expect(written).toMatch(/^\d{5} \d+\.\d{3} 0\.0\.0\.0 ntpkey_RSAhost_\S+ mod 1024$/m)
+      expect(written).toMatch(/^\d{5} \d+\.\d{3} 0\.0\.0\.0 ntpkey_\S+cert_\S+ 0x[018] len \d+$/m)
       expect(written).toMatch(/^\d{5} \d+\.\d{3} \S+ cook [0-9a-f]+ ts \d+ fs \d+$/m)
     })()
   )

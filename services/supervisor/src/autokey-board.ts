@@ -79,11 +79,12 @@ export class AutokeyBoard {
 
   /** As it stands, with the secrets of these keys. */
   serving({ generations }: ServingKeys): AutokeyServing {
-    const { host, parameters } = this.credentials
+    const { host, parameters, notes } = this.credentials
     const { digest, leapFile, leapFileHashIgnored } = this.files
     return {
       host: host === undefined ? null : hostMessage(host),
       parameters,
+      notes,
       certificates: this.certificates,
       secrets: serverSecrets(generations, digests),
       digest,

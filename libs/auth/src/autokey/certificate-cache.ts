@@ -82,5 +82,6 @@ export const installLearned = (
   }
 }
 
-const flagsOf = ({ claimsTrust, isPrivate }: AutokeyCertificate): number =>
+/** What a certificate says of itself. */
+export const flagsOf = ({ claimsTrust, isPrivate }: AutokeyCertificate): number =>
   (claimsTrust ? CertificateFlag.trusted : 0) | (isPrivate ? CertificateFlag.private : 0)

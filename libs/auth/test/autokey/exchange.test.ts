@@ -3,7 +3,9 @@ import { generateKeyPairSync, generatePrimeSync, randomFillSync, randomInt } fro
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import {
   AutokeyOperation,
+  type AutokeyValue,
   decodeAutokeyPacket,
+  encodeAutokeyValues,
   writeAutokeyField,
   autokeyFieldLength
 } from "@meridian/wire/autokey-fields"
@@ -19,10 +21,12 @@ import { type AutokeyHost, type HostCredentials, openHost } from "../../src/auto
 import { randomBelowFrom } from "../../src/autokey/identity.ts"
 import { gqGroupKeyNumbers, iffGroupKeyNumbers, mvServerKeyNumbers } from "../../src/autokey/identity-files.ts"
 import { iffParametersOf, makeIffGroup } from "../../src/autokey/iff.ts"
+import { KeyList } from "../../src/autokey/key-list.ts"
 import { makeMvAuthority } from "../../src/autokey/mv.ts"
 import { writeDsa, writeRsa } from "../../src/autokey/private-keys.ts"
 import { Responder } from "../../src/autokey/responder.ts"
 import { PUBLIC_COOKIE, SessionKeys } from "../../src/autokey/session-key.ts"
+import { signValue } from "../../src/autokey/signed-value.ts"
 import { schemeByName } from "../../src/autokey/signature-schemes.ts"
 import type { MacAlgorithmName } from "../../src/mac-algorithms.ts"
 import { digests } from "./recordings.ts"
@@ -439,5 +443,71 @@ describe("a responder", () => {
       context
     )
     expect(answer).toEqual({ reason: "no-request", field: undefined })
+  })
+})
+
+describe("a broadcast server", () => {
+  const told = { source: server, destination: Uint8Array.of(192, 0, 2, 255) }
+  const BROADCAST_ID = 815
+  /** A list of ids as the server would make one, and its values with its signature. */
+  const listOf = (host: AutokeyHost, start: number, at = NOW) => {
+    const list = KeyList.make(new SessionKeys(digests, "MD5"), told, PUBLIC_COOKIE, start, 8)
+    const values = signValue(host.signer, NTP(at), NTP(at), encodeAutokeyValues(list.values))
+    return { list, values }
+  }
+  const telling = (association: AutokeyAssociation, keyId: number, values?: AutokeyValue) => {
+    const bytes = new Uint8Array(2_048)
+    const field = { operation: AutokeyOperation.autokey, isResponse: true, isError: false, associationId: BROADCAST_ID }
+    const written = values === undefined ? 0 : writeAutokeyField(bytes, HEADER_BYTES, { ...field, content: values })
+    const end = HEADER_BYTES + written
+    const packet = bytes.slice(0, new SessionKeys(digests, "MD5").append(bytes, end, told, keyId, PUBLIC_COOKIE))
+    const decoded = decodeAutokeyPacket(packet)
+    if (typeof decoded === "string") throw new Error(decoded)
+    return association.receiveTold(packet, decoded, { pair: told, now: NOW, pollSeconds: 64 })
+  }
+  /** The exchange of a client that was told the time, up to the key list's values. */
+  const follow = () => {
+    const alice = hostOf("alice", { kind: "trusted" })
+    const { list, values } = listOf(alice, 0x4242_4242)
+    const party = partyOf(alice)
+    const responder = new Responder({
+      ...party,
+      rsa: nodeRsa,
+      digests,
+      randomBelow,
+      leapSeconds: LEAP,
+      autokeyValues: (id) => (id === BROADCAST_ID ? values : undefined)
+    })
+    const bob = partyOf(hostOf("bob", { key: 1 }))
+    const parts = { ...bob, rsa: nodeRsa, digests, randomBelow, randomWord, group: undefined, record: () => {} }
+    const association = new AutokeyAssociation({ ...parts, mode: "broadcast", broadcastId: BROADCAST_ID }, 4_711)
+    return { alice, list, association, run: () => run(association, { ...party, responder }) }
+  }
+
+  it("is asked for the list of its broadcasts, and believed by it alone", () => {
+    const { list, association, run: ask } = follow()
+    const first = list.take()!
+    expect(telling(association, first)).toMatchObject({ isAuthentic: true, isTimeUsable: false })
+    expect(ask().asked).toEqual(["association", "certificate", "cookie", "autokey", "sign", "leap-seconds"])
+    expect(telling(association, first)).toMatchObject({ isAuthentic: true, isTimeUsable: true })
+    // One is lost on its way.
+    list.take()
+    expect(telling(association, list.take()!)).toMatchObject({ isTimeUsable: true })
+  })
+
+  it("is not believed under an id that belongs to no list: anybody can make such a MAC", () => {
+    const { association, run: ask } = follow()
+    ask()
+    expect(telling(association, 0x7777_7777)).toMatchObject({ isAuthentic: true, isTimeUsable: false })
+  })
+
+  it("begins another list with values that it signed, and nobody else can", () => {
+    const { alice, association, run: ask } = follow()
+    ask()
+    const mallory = listOf(hostOf("mallory", { kind: "trusted", key: 2 }), 0x1111_1111, NOW + 5)
+    expect(telling(association, mallory.list.take()!, mallory.values).isTimeUsable).toBe(false)
+    const next = listOf(alice, 0x2222_2222, NOW + 10)
+    expect(telling(association, next.list.take()!, next.values).isTimeUsable).toBe(true)
+    expect(telling(association, next.list.take()!).isTimeUsable).toBe(true)
   })
 })
