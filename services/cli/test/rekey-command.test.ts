@@ -39,7 +39,7 @@ it("names the file as the coordinator finds it, and says what is to be done on t
   const first = await meridian(["cluster", "rekey", "next.key", "--state", folder])
   expect(first).toMatchObject({ code: 0, stderr: "" })
   expect(first.stdout).toMatch(/0123456789abcdef\nthe change to it has begun\n.*every other node/)
-  expect(asked).toEqual([`POST /cluster/key ${JSON.stringify({ newKeyFile: resolve("next.key") })}`])
+  expect(asked).toEqual([expect.stringContaining(`"newKeyFile":${JSON.stringify(resolve("next.key"))}`)])
   answer = { status: 200, body: { events: [], key: "0123456789abcdef" } }
   expect((await meridian(["cluster", "rekey", "next.key", "--state", folder])).stdout).toContain("under way or done")
 })

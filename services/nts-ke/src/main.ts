@@ -14,9 +14,11 @@ import { type FromNtsKe, type NtsKeReport, parseToNtsKe, type ToNtsKe } from "@m
 import { type NtsKePlan, ntsKePlan } from "@meridian/ipc/serving-plan"
 import { outlive } from "@meridian/ipc/outlive"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
+import type { AdmissionLimits } from "./admission.ts"
 import { CertificateStore } from "./certificate-store.ts"
 import { Counters } from "./counters.ts"
 import { NtsKeListener } from "./listener.ts"
+import { connectionsWithin } from "./open-files.ts"
 import { doorsOf, type Settings, settingsOf } from "./settings.ts"
 import { openTlsNative } from "./tls-native.ts"
 import { openTlsNode } from "./tls-node.ts"
@@ -109,10 +111,26 @@ const { TlsListener, reason } = nativeTls()
 if (TlsListener === undefined && loadNative().addon !== undefined)
   warn(`TLS runs in JavaScript and costs nearly twice as much: ${reason}`)
 
+/** Beyond its descriptors a process could not even tell clients that it is full. */
+const withinDescriptors = (wanted: AdmissionLimits): AdmissionLimits => {
+  const connections = connectionsWithin(wanted.connections)
+  if (connections < wanted.connections)
+    warn(
+      `${connections} connections at a time, not ${wanted.connections}: the system lets a process have no more open files; raise LimitNOFILE or \`ulimit -n\`, or lower \`nts connections\``
+    )
+  return { ...wanted, connections }
+}
+
 const openListener = (): NtsKeListener => {
   const { tls, admission, exchangeSeconds, aeads, timeServer } = settings
   try {
-    const listening = { tls, admission, exchangeSeconds, answer: { aeads, timeServer, sealing }, now }
+    const listening = {
+      tls,
+      admission: withinDescriptors(admission),
+      exchangeSeconds,
+      answer: { aeads, timeServer, sealing },
+      now
+    }
     return new NtsKeListener(
       store.current,
       listening,
