@@ -23,6 +23,8 @@ import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus, startingText } from "./clock-place.ts"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
+import { errnoWords } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
 import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
@@ -78,7 +80,9 @@ const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =
     try: async () => what(),
     catch: (error) => {
       const known = error as Partial<StartFailed>
-      return { _tag: known._tag ?? "StartFailed", message: known.message ?? String(error) }
+      if (known._tag !== undefined) return { _tag: known._tag, message: known.message ?? String(error) }
+      const name = errnoName(error)
+      return { _tag: "StartFailed", message: name === "UNKNOWN" ? (known.message ?? String(error)) : errnoWords(name) }
     }
   })
 
