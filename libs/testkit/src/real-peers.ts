@@ -51,8 +51,8 @@ export interface PeerCommand {
 interface Place {
   readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing"
   readonly program: string
-  /** how: with the machine's own libc, with the suite's own, or as a Python script */
-  readonly how: "system" | "own-libc" | "python"
+  /** how: with the machine's own libc, with the suite's own, or as a Python script with either */
+  readonly how: "system" | "own-libc" | "python" | "python-own-libc"
   readonly before?: readonly string[]
 }
 
@@ -80,7 +80,7 @@ const PLACES: Record<PeerName, Place> = {
   "ntpsec-ntpd": { suite: "bookworm", program: "usr/sbin/ntpd", how: "system" },
   "ntpsec-ntpd-1.2.3": { suite: "trixie", program: "usr/sbin/ntpd", how: "own-libc" },
   "ntpsec-ntpq": { suite: "bookworm", program: "usr/bin/ntpq", how: "python" },
-  "ntpsec-ntpq-1.2.3": { suite: "trixie", program: "usr/bin/ntpq", how: "python" },
+  "ntpsec-ntpq-1.2.3": { suite: "trixie", program: "usr/bin/ntpq", how: "python-own-libc" },
   "ntpsec-ntpmon": { suite: "bookworm", program: "usr/bin/ntpmon", how: "python" },
   "ntpsec-ntpdig": { suite: "bookworm", program: "usr/bin/ntpdig", how: "python" },
   "ntpsec-ntpviz": { suite: "bookworm", program: "usr/bin/ntpviz", how: "python" },
@@ -113,8 +113,17 @@ export const peer = (name: PeerName): PeerCommand | undefined => {
   const libraries = join(folder, "usr/lib", LIBRARIES[process.arch] ?? "")
   if (!existsSync(path)) return undefined
   const base = { command: "setpriv", program: path }
+  const loader = join(libraries, LOADERS[process.arch] ?? "")
+  if (how === "python-own-libc") {
+    const python = [loader, "--library-path", `${join(libraries, "ntp")}:${libraries}`, "/usr/bin/python3", path]
+    const modules = join(folder, "usr/lib/python3/dist-packages")
+    return {
+      ...base,
+      args: [...WITHOUT_CLOCK, ...python],
+      env: { ...process.env, PYTHONPATH: modules, LD_LIBRARY_PATH: join(libraries, "ntp") }
+    }
+  }
   if (how === "own-libc") {
-    const loader = join(libraries, LOADERS[process.arch] ?? "")
     return { ...base, args: [...WITHOUT_CLOCK, loader, "--library-path", libraries, path, ...before], env: process.env }
   }
   const env = {

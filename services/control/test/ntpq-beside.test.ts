@@ -1,0 +1,126 @@
+/**
+ * What three versions of ntpq print of a node, beside what they print of the daemon they came with: the same lines and columns. Values
+ * are each one's own; those that the servers give are compared.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { canMakeNamespaces, type NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { peersAvailable } from "@meridian/testkit/real-peers"
+import { type Daemon, startNtpd } from "./daemons.ts"
+import { CONTROL_KEY, eventually, type Stage, startStage } from "./stage.ts"
+
+const pairs = [
+  { ntpq: "classic-ntpq", ntpd: "classic-ntpd" },
+  { ntpq: "ntpsec-ntpq", ntpd: "ntpsec-ntpd" },
+  { ntpq: "ntpsec-ntpq-1.2.3", ntpd: "ntpsec-ntpd-1.2.3" }
+] as const
+const suite = "ntpq beside the real daemons"
+const isAvailable =
+  peersAvailable(suite, ["chronyd-4.3", ...pairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) && canMakeNamespaces(suite)
+
+const tables = ["peers", "opeers", "lpeers", "apeers", "as", "mrulist", "ifstats", "reslist"]
+const figures = [
+  "rv",
+  "sysinfo",
+  "sysstats",
+  "iostats",
+  "kerninfo",
+  "monstats",
+  "authinfo",
+  "timerstats",
+  "nts",
+  "ntsinfo",
+  "ntskeinfo",
+  "mssntpinfo"
+]
+const commands = [...tables, ...figures]
+
+let stage: Stage
+const daemons = new Map<string, Daemon>()
+beforeAll(async () => {
+  if (!isAvailable) return
+  stage = await startStage()
+  for (const { ntpd } of pairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
+}, PATIENCE_MS)
+afterAll(async () => {
+  for (const daemon of daemons.values()) await daemon.stop()
+  await stage?.stop()
+})
+
+/** `timeout` prints a line of its own between the answers: ntpq is slow to start. */
+const SEPARATOR = /^primary timeout.*$\n?/m
+
+/** What each command prints, by its name; an error is what follows `***`. */
+const ask = async (
+  ntpq: (typeof pairs)[number]["ntpq"],
+  where: NetworkNamespace
+): Promise<ReadonlyMap<string, string>> => {
+  const login =
+    ntpq === "classic-ntpq"
+      ? ["-c", "keytype SHA1", "-c", `keyid ${CONTROL_KEY}`, "-c", "passwd controlling-key"]
+      : ["-k", stage.keys, "-a", String(CONTROL_KEY)]
+  const asked = commands.flatMap((command) => ["-c", "timeout", "-c", command])
+  const { stdout } = await stage.run(ntpq, ["-n", ...login, ...asked, "127.0.0.1"], where)
+  const answers = stdout.split(SEPARATOR).slice(1)
+  return new Map(commands.map((command, at) => [command, answers[at] ?? "nothing"]))
+}
+
+/** The heading of a table: what stands above its rule. */
+const headOf = (text: string): string => {
+  const lines = text.split("\n").map((line) => line.trimEnd())
+  return lines
+    .slice(
+      0,
+      Math.max(
+        0,
+        lines.findIndex((line) => /^\s*[=-]{10,}$/.test(line))
+      )
+    )
+    .join("\n")
+}
+
+/** Names in front of a value: `label:  value`, or of `name=value, …`. */
+const labelsOf = (text: string): readonly string[] =>
+  text
+    .split("\n")
+    .filter((line) => !/^(associd|remote|ind)/.test(line))
+    .flatMap((line) => /^([A-Za-z][^:]*?)(?::| {2,})/.exec(line)?.[1]?.trim() ?? [])
+/** NTPsec 1.2.3 shows those of a leap second table that it does not have. */
+const OF_THE_LEAP_TABLE = ["tai", "leapsec", "expire"]
+const variablesOf = (text: string): readonly string[] =>
+  [...text.matchAll(/\b([a-z_]+)=/g)].map(([, name]) => name ?? "").filter((name) => !OF_THE_LEAP_TABLE.includes(name))
+
+const isSynchronised = async (ntpq: (typeof pairs)[number]["ntpq"], where: NetworkNamespace): Promise<boolean> =>
+  /^\*/m.test((await stage.run(ntpq, ["-np", "127.0.0.1"], where)).stdout)
+
+describe.runIf(isAvailable)("ntpq", () => {
+  it.each(pairs)(
+    "$ntpq shows a node as it shows its own daemon",
+    async ({ ntpq, ntpd }) => {
+      const { network } = daemons.get(ntpd)!
+      expect(await eventually(() => isSynchronised(ntpq, stage.network), Boolean)).toBe(true)
+      expect(await eventually(() => isSynchronised(ntpq, network), Boolean)).toBe(true)
+      const [node, daemon] = [await ask(ntpq, stage.network), await ask(ntpq, network)]
+      for (const command of tables) expect([command, headOf(node.get(command) ?? "")]).not.toEqual([command, ""])
+      for (const command of tables)
+        expect([command, headOf(node.get(command) ?? "")]).toEqual([command, headOf(daemon.get(command) ?? "")])
+      const { rv: ownVariables = "", ...own } = Object.fromEntries(figures.map((name) => [name, node.get(name) ?? ""]))
+      const { rv: theirVariables = "", ...theirs } = Object.fromEntries(
+        figures.map((name) => [name, daemon.get(name) ?? ""])
+      )
+      expect(variablesOf(ownVariables)).toEqual(expect.arrayContaining([...new Set(variablesOf(theirVariables))]))
+      for (const [name, text] of Object.entries(own))
+        expect([name, labelsOf(text)]).toEqual([name, labelsOf(theirs[name] ?? "")])
+      expect([...node.values()].join("\n")).not.toContain("???")
+      // Of the same three servers.
+      const rows = (text: string): readonly string[] =>
+        text
+          .split("\n")
+          .flatMap((line) => /^.(192\.0\.2\.\d)\s+(\S+)\s+(\d+)/.exec(line)?.slice(1, 4).join(" ") ?? [])
+          .toSorted()
+      expect(rows(node.get("peers") ?? "")).toEqual(rows(daemon.get("peers") ?? ""))
+      expect(rows(node.get("peers") ?? "")).toHaveLength(3)
+    },
+    PATIENCE_MS
+  )
+})
