@@ -145,6 +145,15 @@ export const sourcedirDirective = row({
   reload: "live"
 })
 
+export const coredumpsDirective = row({
+  name: "coredumps",
+  operands: { state: one(oneOf("on", "off")) },
+  default: "off",
+  meaning: "Whether a process that crashes may leave an image of its memory behind: keys are in it.",
+  documented: "Meridian",
+  reload: "restart"
+})
+
 /** Every row, in the order of the reference. */
 export const DIRECTIVES: readonly Directive[] = [
   portDirective,
@@ -156,6 +165,7 @@ export const DIRECTIVES: readonly Directive[] = [
   userDirective,
   stateDirectoryDirective,
   logfileDirective,
+  coredumpsDirective,
   ...ACCESS_DIRECTIVES,
   ...AUTHENTICATION_DIRECTIVES,
   ...AUTOKEY_DIRECTIVES,

@@ -22,6 +22,7 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   line("user", settings.user, quoteWord),
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),
+  ...(settings.coreDumps.value === undefined ? [] : [line("coredumps", settings.coreDumps, String)]),
   ...describeLocalReference(settings),
   ...settings.sources.map((source) => line(source.value.kind, source, describeSource)),
   ...settings.referenceClocks

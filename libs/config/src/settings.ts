@@ -22,6 +22,7 @@ import { type HttpSettings, httpSettings } from "./http-settings.ts"
 import { errorAt, lacking, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
 import {
   DIRECTIVES,
+  coredumpsDirective,
   logfileDirective,
   portDirective,
   stateDirectoryDirective,
@@ -84,6 +85,8 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly user: Sourced<string | undefined>
   /** Undefined: standard error. */
   readonly logfile: Sourced<string | undefined>
+  /** Undefined: off. */
+  readonly coreDumps: Sourced<"on" | "off" | undefined>
   /** UDP port of loopback for chronyc; 0: none. */
   readonly commandPort: Sourced<number>
   readonly localReference: Sourced<LocalReference>
@@ -174,6 +177,7 @@ export const effectiveSettings = (
     ),
     user: choose(overrides.user, "user", lastOf(statements, userDirective, "user"), undefined),
     logfile: choose(undefined, "", lastOf(statements, logfileDirective, "file"), undefined),
+    coreDumps: choose(undefined, "", lastOf(statements, coredumpsDirective, "state"), undefined),
     commandPort: choose(undefined, "", lastOf(statements, cmdportDirective, "port"), 0),
     localReference: choose(
       overrides.stratum === undefined ? undefined : { stratum: overrides.stratum },

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 struct mapping {
   uintptr_t from, to;
@@ -50,6 +51,18 @@ static napi_value release_startup_pages(napi_env env, napi_callback_info info) {
   return napi_create_double(env, covered, &result) == napi_ok ? result : NULL;
 }
 
+/*
+ * forbidCoreDumps(): no image of this process's memory, nor of its children's, for good. A limit of one byte: less than any
+ * image has, and where images go to a program the kernel asks for this very number.
+ */
+static napi_value forbid_core_dumps(napi_env env, napi_callback_info info) {
+  const struct rlimit one = {1, 1};
+  napi_value result;
+  (void)info;
+  return napi_get_boolean(env, setrlimit(RLIMIT_CORE, &one) == 0, &result) == napi_ok ? result : NULL;
+}
+
 void register_memory(napi_env env, napi_value exports) {
+  export_function(env, exports, "forbidCoreDumps", forbid_core_dumps);
   export_function(env, exports, "releaseStartupPages", release_startup_pages);
 }

@@ -17,6 +17,12 @@ export const releaseStartupPagesSoon = (): void => {
   setTimeout(releaseStartupPages, SETTLED_MS).unref()
 }
 
+/**
+ * No image of this process's memory, nor of its children's, is left behind by a crash; for good. False without the addon, or
+ * where the limit is lower already: then there is none either.
+ */
+export const forbidCoreDumps = (): boolean => loadNative().addon?.forbidCoreDumps() ?? false
+
 let lastRss = 0
 
 /**

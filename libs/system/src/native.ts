@@ -137,6 +137,7 @@ export interface NativeAddon {
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
+  readonly forbidCoreDumps: () => boolean
   /** See native/process-image.c. */
   readonly keepOnExec: (descriptor: number) => void
   readonly closeOnExec: (descriptor: number) => void

@@ -20,7 +20,7 @@ import { reasonOf } from "@meridian/system/errno-words"
 import { mayBindPort } from "@meridian/system/capabilities"
 import { endChildren } from "@meridian/system/process-image"
 import { takeSecret } from "@meridian/system/environment"
-import { releaseStartupPagesSoon } from "@meridian/system/memory"
+import { forbidCoreDumps, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { serviceManager } from "@meridian/system/service-manager"
 import type { ReloadReport } from "@meridian/ipc/reload-report"
@@ -143,6 +143,8 @@ type Asked =
 /** The coordinator's alone: children inherit the environment, and others may read it. */
 const clusterKey = takeSecret(process.env, CLUSTER_KEY_VARIABLE)
 const { settings, files, stateFlag, load, isEmpty } = readSettings(process.argv.slice(2))
+// This process and all that it starts hold keys.
+if (settings.coreDumps.value !== "on") forbidCoreDumps()
 const plan = planOrFail(settings)
 /** What was taken up last, and the files that it was read from. */
 let applied = settings
