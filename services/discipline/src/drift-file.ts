@@ -27,8 +27,9 @@ export class DriftFile {
     try {
       text = readRegularFile(this.path, LONGEST_FILE).toString("utf8")
     } catch (error) {
+      if (error instanceof FileNotRead && error.reason === "ENOENT") return undefined
       const reason = error instanceof FileNotRead ? error.why : String(error)
-      return reason === "ENOENT" ? undefined : `drift file ${this.path} cannot be read (${reason}): it is ignored`
+      return `drift file ${this.path} cannot be read (${reason}): it is ignored`
     }
     const [word = ""] = text.trim().split(/\s+/)
     const ppm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(word) ? Number(word) : NaN
