@@ -2,14 +2,10 @@
  * The node: sockets, clock page, the processes and their keys, the control socket; what signals do to them. Everything is
  * acquired in one scope and given back in reverse order.
  */
-import { availableParallelism, hostname } from "node:os"
+import { availableParallelism } from "node:os"
 import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
-import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
-import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
-import type { OutliveMessage } from "@meridian/ipc/outlive"
 import type { NodeStatus } from "@meridian/ipc/node-status"
-import { addCounters, noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
@@ -21,10 +17,8 @@ import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
-import { ClockPlace, clockStatus, startingText } from "./clock-place.ts"
+import { ClockPlace, clockStatus } from "./clock-place.ts"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { errnoWords } from "@meridian/system/errno-words"
-import { errnoName } from "@meridian/system/native"
 import { CoordinatorPlace } from "./coordinator-place.ts"
 import { carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
@@ -48,63 +42,17 @@ import { machineAddresses } from "@meridian/system/configuration-files"
 import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
+import { attempt, type RunningNode, type StartFailed } from "./running-node.ts"
+import { onNews, seldom } from "./pacing.ts"
+import { applyPlan, decisionOf, servesKeys } from "./plan-change.ts"
+import { endNode, handOver, whyNoHandOver } from "./node-ending.ts"
+import type { NodeParts } from "./node-parts.ts"
+import { clockSource, nodeStatus, totalCounters } from "./node-status-view.ts"
 import { WorkerSlot } from "./worker-slot.ts"
 import { XdpPlace } from "./xdp-place.ts"
 
-export interface RunningNode {
-  readonly status: () => NodeStatus
-  /** Has the log say what happens from now on: not before whoever started it has seen that it runs. */
-  readonly keepJournal: () => void
-  /** Replaces the workers one by one; each successor reads before its predecessor stops. */
-  readonly replaceWorkers: Effect.Effect<void>
-  /** Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what went wrong. */
-  readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
-  /** Takes the node out as an operator's drain does, for one that is about to end: nobody is cut off. */
-  readonly leave: Effect.Effect<void>
-  /** Why this process cannot become another version's supervisor; undefined where it can. */
-  readonly cannotHandOver: string | undefined
-  /** Ends all but who serves time and keys, and says what the program that this process becomes finds. There is no way back. */
-  readonly handOver: Effect.Effect<Legacy>
-  /** Withdraws the route, has every process finish what it holds, then ends them and the clock. */
-  readonly drain: Effect.Effect<void>
-}
-
-/** What stopped the node from starting, in one line that says what to do. */
-export interface StartFailed {
-  readonly _tag: string
-  readonly message: string
-}
-
-const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFailed> =>
-  Effect.tryPromise({
-    try: async () => what(),
-    catch: (error) => {
-      const known = error as Partial<StartFailed>
-      if (known._tag !== undefined) return { _tag: known._tag, message: known.message ?? String(error) }
-      const name = errnoName(error)
-      return { _tag: "StartFailed", message: name === "UNKNOWN" ? (known.message ?? String(error)) : errnoWords(name) }
-    }
-  })
-
 /** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
 const HEALTH_INTERVAL_MS = 2_000
-
-/** Whether the clock's process must start anew for this: it takes other sources by itself, and nothing else. */
-const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfiguration): boolean => {
-  const besides = ({ sources: _sources, ...rest }: DisciplineConfiguration): string => JSON.stringify(rest)
-  const usesNts = ({ sources }: DisciplineConfiguration): boolean => sources.some(({ nts }) => nts !== null)
-  const usesAutokey = ({ sources }: DisciplineConfiguration): boolean =>
-    sources.some(({ autokey }) => (autokey ?? null) !== null)
-  return (
-    besides(before) !== besides(after) ||
-    (before.sources.length === 0) !== (after.sources.length === 0) ||
-    (!usesNts(before) && usesNts(after)) ||
-    (!usesAutokey(before) && usesAutokey(after))
-  )
-}
-
-/** The event by which the clock follows what it follows, as far as the log has it. */
-const decisionOf = (report: CoordinatorReport | undefined): string => (report?.clockDecision ?? "").slice(0, 64)
 
 /** How often the control process gets a new picture. */
 const SNAPSHOT_INTERVAL_MS = 1_000
@@ -114,33 +62,9 @@ const QUIET_PICTURES = 3
 /** A coordinator that has just begun to listen may have missed what it was told. */
 const HEALTH_REPEATED = 5
 
-/** Whether a text is another than before, or has stayed the same for so many calls. */
-const onNews = (most: number): ((news: string) => boolean) => {
-  let known = ""
-  let same = 0
-  return (news) => {
-    same = news === known ? same + 1 : 0
-    known = news
-    return same % most === 0
-  }
-}
-
 /** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
 const CLIENTS_IN_PICTURE = 1_000
 const CLIENTS_INTERVAL_SECONDS = 10
-
-/** What was read last, for so many seconds, and for as long as nothing `changed`. */
-const seldom = <A>(seconds: number, now: () => number, changed: () => number, read: () => A): (() => A) => {
-  let known = changed()
-  let last = read()
-  let at = now()
-  return () => {
-    if (now() - at < seconds || known === changed()) return last
-    known = changed()
-    at = now()
-    return (last = read())
-  }
-}
 
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
 const COUNTERS_INTERVAL_MS = 10_000
@@ -230,8 +154,6 @@ export const startNode = (
     )
     if (privilege.warning !== undefined) warn(privilege.warning)
 
-    const servesKeys = ({ keyFile }: NodePlan): boolean =>
-      keyFile !== undefined || plan.nts !== undefined || plan.coordinator.mint.symmetric
     const hasKeys = servesKeys(plan)
     const access = new AccessBoard(
       plan.access,
@@ -430,74 +352,35 @@ export const startNode = (
       warn
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => ports.close()))
-    const clockSource = (): string => {
-      const tracking = clock.report?.tracking
-      return tracking?.systemPeer ?? (tracking?.state === "local" ? "local-reference" : "none")
+    const parts: NodeParts = {
+      plan,
+      board,
+      access,
+      keyBoard,
+      readAutokeyFiles,
+      sockets,
+      commandSockets,
+      page,
+      clients,
+      reader,
+      system,
+      startedAt,
+      silentUntil,
+      lacking,
+      clock,
+      coordinator,
+      shown,
+      workers,
+      ntsKe,
+      signd,
+      autokey,
+      anycast,
+      xdp,
+      drain,
+      network,
+      ports
     }
-    const missing = (): readonly string[] => [
-      ...lacking,
-      ...(xdp?.missing === undefined ? [] : [xdp.missing]),
-      ...network.missing,
-      ...[coordinator, ...ntsKe].flatMap(({ service, trouble }) =>
-        service.process.state === "running"
-          ? []
-          : [`${service.name} does not serve${trouble === undefined ? "" : `: ${trouble}`}`]
-      ),
-      ...ntsKe.flatMap((slot) => slot.missing),
-      ...(plan.nts !== undefined && board.plan.keys.generations.length === 0
-        ? ["no master key: NTS is refused until the coordinator has one"]
-        : []),
-      ...workers.flatMap(({ service: { name, holdsPlan } }) =>
-        holdsPlan ? [] : [`${name} does not work by the newest keys and settings`]
-      )
-    ]
-    /** What all that answer requests for time counted together. */
-    const totalCounters = (): WorkerCounters =>
-      workers.reduce((sum, slot) => addCounters(sum, slot.counters), xdp?.counters ?? noCounters)
-    const status = (): NodeStatus => {
-      const own = workers.map((slot) => slot.status())
-      const answering = xdp?.status() ?? null
-      const { keys } = board.plan
-      return {
-        node: hostname(),
-        version: plan.version,
-        pid: process.pid,
-        uptime: monotonic.seconds() - startedAt,
-        listening: sockets.addresses,
-        io: plan.native ? "native" : "fallback",
-        unsteered: sockets.unsteered ?? null,
-        state: plan.stateDirectory,
-        clock: clockStatus(reader, clockSource(), system),
-        starting: startingText(clock.report?.tracking, silentUntil - monotonic.seconds()),
-        waitingFor: clock.report?.tracking.waitingFor ?? [],
-        missing: missing(),
-        shared: ports.shared,
-        drain: drain.status(),
-        anycast: anycast?.status() ?? null,
-        workers: own,
-        xdp: answering,
-        ntsKe: ntsKe.map((slot) => slot.status()),
-        signd: signd?.status() ?? null,
-        autokey: autokey?.status() ?? null,
-        coordinator: coordinator.report ?? null,
-        keys: {
-          masterKeyGenerations: keys.generations.map(({ id, activation, retirement }) => ({
-            id,
-            activation,
-            retirement
-          })),
-          symmetricKeyIds: keys.symmetric.map(({ id }) => id),
-          symmetricKeyTypes: keys.symmetric.map(({ algorithm }) => algorithm),
-          symmetricKeyBits: keys.symmetric.map(({ secret }) => secret.length * 8)
-        },
-        totals: {
-          ...totalCounters(),
-          overflow: own.reduce((sum, worker) => sum + worker.overflow, 0),
-          receivedPerSecond: own.reduce((sum, each) => sum + each.receivedPerSecond, answering?.receivedPerSecond ?? 0),
-          repliedPerSecond: own.reduce((sum, each) => sum + each.repliedPerSecond, answering?.repliedPerSecond ?? 0)
-        }
-      }
-    }
+    const status = (): NodeStatus => nodeStatus(parts)
     // The coordinator is the heaviest to start and plain time does not need it: it comes first only where its keys do.
     if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     yield* startAll(timeServing)
@@ -551,7 +434,7 @@ export const startNode = (
       (it) => it !== undefined
     )
     const newsNow = (): string => {
-      const { synchronised } = clockStatus(reader, clockSource(), system)
+      const { synchronised } = clockStatus(reader, clockSource(parts), system)
       return `${board.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
     }
     const isPictureDue = onNews(QUIET_PICTURES)
@@ -569,7 +452,7 @@ export const startNode = (
     started["/tracking"] = () => clock.report?.tracking
     const isHealthDue = onNews(HEALTH_REPEATED)
     const health = setInterval(() => {
-      const { synchronised, stratum } = clockStatus(reader, clockSource(), system)
+      const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
       const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
       const health = { workers: running, synchronised, stratum }
       const { pid } = coordinator.service.process
@@ -590,7 +473,7 @@ export const startNode = (
     const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
     const tellCounters = (): void => {
       if (!writesCounters) return
-      clock.service.process.broadcast(systemCounters(totalCounters()))
+      clock.service.process.broadcast(systemCounters(totalCounters(parts)))
     }
     tellCounters()
     yield* Effect.forEach(keyServing, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
@@ -598,7 +481,6 @@ export const startNode = (
     )
     const told = setInterval(tellCounters, COUNTERS_INTERVAL_MS)
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(told)))
-    const serving = [...workers, ...ntsKe, ...(signd === undefined ? [] : [signd])].map((slot) => slot.service.process)
     return {
       status,
       keepJournal: () => {
@@ -606,71 +488,10 @@ export const startNode = (
         journal.look(latest)
       },
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
-      apply: (next) =>
-        Effect.gen(function* () {
-          const { mode } = plan.discipline
-          const { serving } = board.plan.discipline
-          const discipline: DisciplineConfiguration = {
-            ...next.discipline,
-            mode,
-            ...(serving === undefined ? {} : { serving })
-          }
-          const before = board.plan
-          const ntsKeChanged = JSON.stringify(before.ntsKe) !== JSON.stringify(next.nts?.settings ?? null)
-          access.use(next.access)
-          keyBoard.use(next.keyFile, next.sendCryptoNak)
-          board.change({
-            servesKeys: servesKeys(next),
-            identity:
-              next.identifiesAs === undefined
-                ? null
-                : { ...next.identifiesAs, decision: decisionOf(coordinator.report) },
-            serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
-            ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
-            discipline,
-            control: { ...before.control, controlKey: next.controlKey ?? null }
-          })
-          const problems = [...keyBoard.readFile(), ...readAutokeyFiles()]
-          if (needsNewClock(before.discipline, discipline)) yield* clock.service.process.renew
-          for (const slot of ntsKe) {
-            if (ntsKeChanged) yield* slot.service.process.replace
-            else slot.service.process.broadcast({ type: "reload" })
-          }
-          return problems
-        }),
+      apply: (next) => applyPlan(parts, next),
       leave: Effect.promise(() => drain.leave()),
-      cannotHandOver: !plan.native
-        ? "the node runs without the addon"
-        : xdp !== undefined
-          ? "xdp is on"
-          : anycast === undefined
-            ? undefined
-            : "a route is announced from here",
-      handOver: Effect.gen(function* () {
-        const outliving = [...workers, ...ntsKe]
-        for (const { service } of outliving) service.process.broadcast({ type: "outlive" } satisfies OutliveMessage)
-        const others = [coordinator, clock, shown, signd, autokey].filter((it) => it !== undefined)
-        yield* Effect.forEach(others, ({ service }) => service.process.stop, {
-          concurrency: "unbounded",
-          discard: true
-        })
-        return {
-          ...sockets.legacy,
-          layout: memoryLayout(),
-          commands: commandSockets,
-          page,
-          clients: clients.map(({ descriptor }) => descriptor),
-          processes: outliving.flatMap(({ service }) => service.process.pid ?? [])
-        } satisfies Legacy
-      }),
-      drain: (anycast === undefined ? Effect.void : anycast.service.process.stop).pipe(
-        Effect.andThen(Effect.sync(() => xdp?.stop())),
-        Effect.andThen(Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true })),
-        Effect.andThen(autokey === undefined ? Effect.void : autokey.service.process.stop),
-        Effect.andThen(shown.service.process.stop),
-        Effect.andThen(coordinator.service.process.stop),
-        Effect.andThen(Effect.sync(tellCounters)),
-        Effect.andThen(clock.service.process.stop)
-      )
+      cannotHandOver: whyNoHandOver(parts),
+      handOver: handOver(parts),
+      drain: endNode(parts, tellCounters)
     }
   })

@@ -1,0 +1,64 @@
+/** Another plan for a node that runs. */
+import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
+import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
+import * as Effect from "effect/Effect"
+import type { NodeParts } from "./node-parts.ts"
+import type { NodePlan } from "./node-plan.ts"
+
+/** Whether the clock's process must start anew for this: it takes other sources by itself, and nothing else. */
+const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfiguration): boolean => {
+  const besides = ({ sources: _sources, ...rest }: DisciplineConfiguration): string => JSON.stringify(rest)
+  const usesNts = ({ sources }: DisciplineConfiguration): boolean => sources.some(({ nts }) => nts !== null)
+  const usesAutokey = ({ sources }: DisciplineConfiguration): boolean =>
+    sources.some(({ autokey }) => (autokey ?? null) !== null)
+  return (
+    besides(before) !== besides(after) ||
+    (before.sources.length === 0) !== (after.sources.length === 0) ||
+    (!usesNts(before) && usesNts(after)) ||
+    (!usesAutokey(before) && usesAutokey(after))
+  )
+}
+
+/** The event by which the clock follows what it follows, as far as the log has it. */
+export const decisionOf = (report: CoordinatorReport | undefined): string => (report?.clockDecision ?? "").slice(0, 64)
+
+/** Whether anybody is served under keys. */
+export const servesKeys = ({ keyFile, nts, coordinator }: NodePlan): boolean =>
+  keyFile !== undefined || nts !== undefined || coordinator.mint.symmetric
+
+/**
+ * Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what
+ * went wrong.
+ */
+export const applyPlan = (parts: NodeParts, next: NodePlan): Effect.Effect<readonly string[]> => {
+  const { plan, board, access, keyBoard, coordinator, clock, ntsKe, readAutokeyFiles } = parts
+  return Effect.gen(function* () {
+    const { mode } = plan.discipline
+    const { serving } = board.plan.discipline
+    const discipline: DisciplineConfiguration = {
+      ...next.discipline,
+      mode,
+      ...(serving === undefined ? {} : { serving })
+    }
+    const before = board.plan
+    const ntsKeChanged = JSON.stringify(before.ntsKe) !== JSON.stringify(next.nts?.settings ?? null)
+    access.use(next.access)
+    keyBoard.use(next.keyFile, next.sendCryptoNak)
+    board.change({
+      servesKeys: servesKeys(next),
+      identity:
+        next.identifiesAs === undefined ? null : { ...next.identifiesAs, decision: decisionOf(coordinator.report) },
+      serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
+      ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
+      discipline,
+      control: { ...before.control, controlKey: next.controlKey ?? null }
+    })
+    const problems = [...keyBoard.readFile(), ...readAutokeyFiles()]
+    if (needsNewClock(before.discipline, discipline)) yield* clock.service.process.renew
+    for (const slot of ntsKe) {
+      if (ntsKeChanged) yield* slot.service.process.replace
+      else slot.service.process.broadcast({ type: "reload" })
+    }
+    return problems
+  })
+}
