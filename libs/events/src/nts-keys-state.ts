@@ -99,10 +99,11 @@ export const restored = (
     }))
   return {
     ...base,
-    ...(term >= state.term ? { term, leader } : {}),
-    next: Math.max(state.next, next),
-    floor: Math.max(state.floor, floor),
-    activated: Math.max(state.activated, activated),
+    term,
+    leader,
+    next,
+    floor,
+    activated,
     live,
     tombstones: data.tombstones.map((it) => ({ ...it, at: fromIso(it.at) })),
     restored: version

@@ -150,10 +150,11 @@ export const restored = (
   }))
   return {
     ...base,
-    ...(term >= state.term ? { term, leader } : {}),
-    next: Math.max(state.next, next),
-    floor: Math.max(state.floor, floor),
-    trusted: Math.max(state.trusted, trusted),
+    term,
+    leader,
+    next,
+    floor,
+    trusted,
     live,
     restored: version
   }

@@ -342,6 +342,10 @@ const foldOf = (events: Iterable<AnyEvent>, fold = new ClusterFold()): ClusterFo
   return fold
 }
 
+/** A purged log may be told of the same cluster key anew by a node that knew nothing: the moment is another then, and means nothing. */
+const stateText = (fold: ClusterFold): string =>
+  fold.toText().replace(/("clusterKey":\{"version":\d+,"latest":)\d+/, "$1")
+
 /** One event a version, one leader a term, and one state of any prefix however it is folded. */
 const checkLog = async (world: World, nodes: ReadonlyArray<SimNode>): Promise<void> => {
   for (const node of nodes) {
@@ -374,7 +378,7 @@ const checkLog = async (world: World, nodes: ReadonlyArray<SimNode>): Promise<vo
   if (rest === undefined || foldOf(events, rest).toText() !== whole.toText())
     throw new Error("a snapshot and its tail give another state")
   for (const node of nodes) {
-    if (node.fold.toText() !== whole.toText()) throw new Error(`${node.name} knows another state`)
+    if (stateText(node.fold) !== stateText(whole)) throw new Error(`${node.name} knows another state`)
   }
   await checkKeys(world, nodes, whole)
 }
