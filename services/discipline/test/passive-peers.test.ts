@@ -52,7 +52,7 @@ describe.runIf(available)("a peer line on the other side only", options, () => {
       const [, back] = await until(sources(other), ([, it]) => isReached(it?.reach) && it?.stratum === 4)
       expect(back).toMatchObject({ address: OURS, mode: "active", verdict: "loop" })
       const said = (await meridian(["sources", "--state", ours.state])).stdout
-      expect(said).toMatch(/^<\* {2}192\.0\.2\.1 .* key 5 /m)
+      expect(said).toMatch(/^<\* {2}192\.0\.2\.1 .*\n +key 5, /m)
       await other.stop()
       await until(sources(ours), (all) => all.length === 0)
       const events = await until(

@@ -156,7 +156,9 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
   })
 
   it("says on its first screen whom it asks and how to ask it", () => {
-    expect(node.stdout()).toContain(`asking ${CHRONYD}, ${NTPSEC}, ${SECOND_NODE}, ${LIAR}; unsynchronised until`)
+    expect(node.stdout()).toContain(
+      `asking ${CHRONYD}, ${NTPSEC}, ${SECOND_NODE}:${PORT}, ${LIAR}:${PORT}; unsynchronised until`
+    )
     expect(node.stdout()).toContain(`npx meridian query ${NODE}:${PORT}`)
     expect(node.stdout()).toContain(`'server ${NODE} port ${PORT} iburst'`)
   })
@@ -180,7 +182,7 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
     expect(liar).toMatchObject({ verdict: "falseticker", reach: expect.stringMatching(/[1-7]/) as string })
     expect(liar?.offset).toBeCloseTo(5, 1)
     const { stdout } = await meridian(["sources", "--state", node.state])
-    expect(stdout).toMatch(/^\^x {2}192\.0\.2\.4 .* \+5\.00s .* falseticker: 5\.0/m)
+    expect(stdout).toMatch(/^\^x {2}192\.0\.2\.4:\d+ .* \+5\.00s .*\n +falseticker: 5\.0/m)
     expect(stdout.match(/^\^\*/gm)).toHaveLength(1)
     expect((await tracking()).waitingFor).toEqual([])
   })

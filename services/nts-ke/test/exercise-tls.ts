@@ -26,7 +26,14 @@ const certificate: TlsCertificate = {
 }
 const addon = loadNativeFrom(path!).addon as NativeAddon & {
   readonly TlsListener: NativeTlsListenerClass
-  readonly tcpListen: (address: string, port: number, reuse: boolean, exclusive: boolean, backlog: number) => number
+  readonly tcpListen: (
+    address: string,
+    port: number,
+    reuse: boolean,
+    exclusive: boolean,
+    backlog: number,
+    beforehand: boolean
+  ) => number
   readonly ntsKeMessageEnds: (bytes: unknown) => boolean
 }
 
@@ -68,7 +75,7 @@ const port = async (): Promise<number> => {
 const listening = async (attempts = 20): Promise<readonly [number, number]> => {
   const at = await port()
   try {
-    return [addon.tcpListen("127.0.0.1", at, true, true, 16), at]
+    return [addon.tcpListen("127.0.0.1", at, true, true, 16, false), at]
   } catch (error) {
     if (attempts > 1) return listening(attempts - 1)
     throw error
