@@ -25,4 +25,7 @@ suite() { # suite [FOLDER=]NAME package...
 }
 suite bookworm chrony ntpsec ntpsec-ntpdate ntpsec-ntpdig ntpsec-ntpviz python3-ntp nats-server libedit2 libbsd0 libmd0 libseccomp2 libgnutls30 libnettle8 libhogweed6 libidn2-0 libunistring2 libtasn1-6 libp11-kit0 libffi8 libgmp10 libcap2 libssl3 gnutls-bin libgnutls-dane0 libunbound8 libevent-2.1-7
 suite bullseye ntp ntpdate sntp libssl1.1 libopts25 openssl
- libstdc++6
+suite trixie nats-server chrony ntpd-rs ntpsec python3-ntp ntpsec-ntpdig libc6 libcap2 libedit2 libgnutls30t64 libnettle8t64 libhogweed6t64 libseccomp2 libgcc-s1 libbsd0 libssl3t64 libtinfo6 libgmp10 libidn2-0 libp11-kit0 libtasn1-6 libunistring5 libmd0 libzstd1 zlib1g libffi8 libstdc++6
+suite routing=bookworm bird2 exabgp python3-exabgp frr libssh-gcrypt-4 libreadline8 libtinfo6 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libcom-err2 libkeyutils1 libyang2 libjson-c5 libc-ares2 libpcre2-8-0 libcap2 libcrypt1 libpam0g libprotobuf-c1
+newest='nats-server chrony ntpd-rs libc6 libcap2 libedit2 libgnutls30t64 libnettle8t64 libhogweed6t64 libseccomp2 libgcc-s1 libbsd0 libtinfo6 libgmp10 libidn2-0 libp11-kit0 libtasn1-6 libunistring5 libmd0 libffi8'
+(suite sid $newest) || echo "fetch-debian: warning: the packages of sid could not be had; the older peers serve" >&2
