@@ -15,6 +15,16 @@ import type { PacketKind } from "@meridian/udp/packet-steering"
 import { UdpBindError } from "@meridian/udp/udp"
 import { assertFree, formatListen, type Group, type HandedSockets, openGroup, openListenerGroup } from "./sockets.ts"
 
+/** The sockets that the version before left are not those that this one needs. */
+export class LegacyMismatch extends Error {
+  readonly _tag = "LegacyMismatch"
+  constructor(place: string) {
+    super(
+      `the sockets that the version before left for ${place} are of another number than this one needs: start the node anew`
+    )
+  }
+}
+
 export interface ListeningPlan {
   readonly rules: ListenRules
   readonly ports: readonly number[]
@@ -277,6 +287,8 @@ export class Listening {
       this.#udp.set(key, { place, group: { workers: left.workers, kinds, unsteered: undefined } })
       return
     }
+    // Steering programs count the sockets of a place: of another number they would hand packets to the wrong ones.
+    if (left !== undefined) throw new LegacyMismatch(formatListen(place.address, place.port))
     const group = native ? openGroup(place, { workers, packetKinds, seed: this.#seed }) : undefined
     this.#udp.set(key, { place, group })
   }

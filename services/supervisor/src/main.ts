@@ -228,12 +228,38 @@ const installedVersion = (): string => {
   }
 }
 
+/** What sockets a plan asks for: those that are handed on must be the same, since the steering programs count them. */
+const socketsOf = ({ workers, packetKinds, ports, listen, commandPort, nts, xdp, anycast }: NodePlan): string =>
+  JSON.stringify([
+    workers,
+    packetKinds,
+    ports,
+    listen,
+    commandPort,
+    nts?.port,
+    nts?.processes,
+    xdp,
+    anycast !== undefined
+  ])
+
 /** This process becomes the program that is installed now; the sockets go with it, and who answers on them goes on meanwhile. */
 const becomeInstalled = (node: RunningNode) =>
   Effect.gen(function* () {
     if (node.cannotHandOver !== undefined) {
       yield* Effect.logWarning(
         `Meridian ${installedVersion()} is installed and taken up at a restart: it cannot be at a reload, since ${node.cannotHandOver}`
+      )
+      return
+    }
+    // The program that follows reads it again, and there is no way back.
+    const loaded = load()
+    if (isEmpty() || !loaded.usable) {
+      yield* Effect.logError("the configuration cannot be used as it is now; the node runs on as it is")
+      return
+    }
+    if (socketsOf(planOf(loaded.settings)) !== socketsOf(plan)) {
+      yield* Effect.logWarning(
+        "the configuration asks for other ports, workers or services now, which takes a restart; the node runs on as it is"
       )
       return
     }

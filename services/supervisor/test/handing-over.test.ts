@@ -1,5 +1,7 @@
 /** A node becomes what is installed now: the same process, new children, and nobody is left without an answer. */
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import { startLoad } from "@meridian/testkit/ntp-load"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -47,13 +49,40 @@ it(
     )
     const sent = load.sent()
     await vi.waitUntil(() => load.sent() > sent + 1_000, { timeout: PATIENCE_MS })
-    const { answered, wrong, lost, sent: all } = await load.finish()
+    const { answered, wrong, lost, sent: all } = await load.finish(10_000)
     expect({ lost, wrong, answered }).toEqual({ lost: [], wrong: 0, answered: all })
     expect(after.pid).toBe(before.pid)
     expect(after.clock.synchronised).toBe(true)
     await vi.waitUntil(() => !pidsOf(before).some(isAlive), { timeout: PATIENCE_MS })
     for (const pid of pidsOf(before)) expect(() => readFileSync(`/proc/${pid}/stat`)).toThrow("ENOENT")
     expect(await running.stop()).toBe(0)
+  },
+  3 * PATIENCE_MS
+)
+
+it(
+  "stays as it is where the configuration has an error, or asks for other sockets",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "meridian-handing-over-"))
+    const file = join(folder, "ntp.conf")
+    const write = (lines: string): void => writeFileSync(file, `listen 127.0.0.1\nserver 127.127.1.0\n${lines}\n`)
+    write("workers 1")
+    const running = (node = await startNode({ args: ["--config", file] }))
+    const statusNow = async (): Promise<NodeStatus> => (await running.status()) as unknown as NodeStatus
+    const before = await statusNow()
+    const refusals = [
+      ["workers one", "the configuration cannot be used"],
+      ["workers 2", "asks for other ports, workers or services"]
+    ] as const
+    for (const [lines, said] of refusals) {
+      write(lines)
+      running.process.kill("SIGUSR2")
+      await vi.waitUntil(() => running.stderr().includes(said), { timeout: PATIENCE_MS })
+    }
+    rmSync(folder, { recursive: true })
+    const now = await statusNow()
+    expect(now.uptime).toBeGreaterThan(before.uptime)
+    expect(pidsOf(now)).toEqual(pidsOf(before))
   },
   PATIENCE_MS
 )

@@ -98,7 +98,7 @@ describe.runIf(canMakeNamespaces("port-watch"))("a daemon started afterwards on 
       const { stdout } = await meridian(["status", "--state", node.state])
       expect(stdout).toMatch(new RegExp(`^shared +${said.source}`, "m"))
       const readiness = async (): Promise<string> => {
-        const look = `fetch("http://127.0.0.1:11180/readyz").then(async (it) => console.log(it.status, await it.text()))`
+        const look = `fetch("http://127.0.0.1:11180/readyz").then(async (it) => console.log(String(it.status) + " " + await it.text()))`
         const [program = "", ...before] = network.within
         const asked = spawn(program, [...before, process.execPath, "-e", look], { stdio: ["ignore", "pipe", "ignore"] })
         let text = ""
