@@ -84,8 +84,7 @@ const textOf = (error: unknown): string => (error instanceof Error ? error.messa
 /** A store over a stream. Rejects with LogUnavailable where the stream is not there and cannot be made. */
 export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitStore> => {
   const { connection, stream, prefix } = options
-  const { manager, wanted } = await openLog(options)
-  const { created } = await manager.streams.info(stream)
+  const { manager, wanted, created } = await openLog(options)
   const client = jetstream(connection, { timeout: ATTEMPT_MS })
   const snapshots = options.snapshots ?? snapshotMemory()
   const heads = new Map<string, Head>()
@@ -268,16 +267,18 @@ const warningsOf = ({ connection, replicas, maxBytes }: JetStreamOptions): Reado
 }
 
 /** Finds the log's stream, or makes it as it should be; tries again while JetStream is out of reach. */
-const openLog = async (options: JetStreamOptions): Promise<OpenedStream> => {
+const openLog = async (options: JetStreamOptions): Promise<OpenedStream & { readonly created: string }> => {
   const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
   for (;;) {
     try {
-      return await openStream(options, "file", {
+      const opened = await openStream(options, "file", {
         max_bytes: options.maxBytes,
         duplicate_window: nanos(DUPLICATE_WINDOW_MS),
         deny_delete: true,
         allow_direct: true
       })
+      const { created } = await opened.manager.streams.info(options.stream)
+      return { ...opened, created }
     } catch (error) {
       if (performance.now() + PAUSE_MS >= deadline || (apiCode(error) !== 0 && !isPassing(error)))
         throw new LogUnavailable({
