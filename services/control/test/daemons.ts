@@ -63,3 +63,23 @@ export const startNtpd = (
   writeFileSync(file, `${lines.join("\n")}\n`)
   return launch(joined(stage), name, ["-n", "-g", "-c", file, "-l", stage.file(`${name}.log`)])
 }
+
+/** A chronyd with the node's servers, asked by its Unix socket. */
+export const startChronydBeside = (
+  stage: Stage,
+  name: "chronyd-4.3" | "chronyd-newest"
+): Daemon & { readonly socket: string } => {
+  const socket = stage.file(`${name}.sock`)
+  const file = stage.file(`${name}-beside.conf`)
+  const lines = [
+    `keyfile ${stage.file("ntp.keys")}`,
+    "server 192.0.2.2 iburst minpoll 3 maxpoll 4",
+    "server 192.0.2.3 iburst key 1 minpoll 3 maxpoll 4",
+    "server 192.0.2.4 iburst minpoll 3 maxpoll 4",
+    `bindcmdaddress ${socket}`,
+    `pidfile ${stage.file(`${name}-beside.pid`)}`,
+    "allow"
+  ]
+  writeFileSync(file, `${lines.join("\n")}\n`)
+  return { ...launch(joined(stage), name, ["-x", "-d", "-f", file]), socket }
+}
