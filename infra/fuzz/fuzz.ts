@@ -102,6 +102,7 @@ const run = async ({ name, command, limits, input, isQuiet }: Run): Promise<bool
     {
       cwd: place,
       encoding: "utf8",
+      maxBuffer: 256 * 1024 * 1024,
       stdio: isQuiet ? ["ignore", "pipe", "pipe"] : "inherit",
       env: { ...process.env, MERIDIAN_FUZZ_TARGET: name }
     }
@@ -165,7 +166,8 @@ if (command === undefined || !install()) {
 }
 const limits = [
   `-max_total_time=${values.seconds ?? (values.all ? "2" : "60")}`,
-  ...(values.seed === undefined ? [] : [`-seed=${values.seed}`])
+  // What `npm test` runs is the same each time; who looks for faults gives a time and no seed.
+  ...(values.seed === undefined && !values.all ? [] : [`-seed=${values.seed ?? 20_261_130}`])
 ]
 let isClean = true
 for (const name of target === undefined ? targets : [target])

@@ -14,6 +14,7 @@ export const fuzz = (data: Buffer): void => {
   if (prefix !== undefined) assert.ok(prefix.length <= prefix.address.bytes.length * 8)
   const address = parseAddress(text)
   if (address === undefined) return
-  assert.equal(isIP(text), address.family, text)
+  // Interfaces may have names that Node takes for no zone.
+  assert.equal(isIP(text.split("%", 1)[0] ?? ""), address.family, text)
   assert.deepEqual(parseAddress(address.text), address)
 }
