@@ -1,33 +1,20 @@
 /** What the nodes of the development cluster say of it, and whether they agree. */
-import { request } from "node:http"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
+import { askSocket } from "@meridian/ipc/socket-question"
+import { COORDINATOR_SOCKET_NAME } from "@meridian/ipc/unix-socket"
 
 /** GET /state of the coordinator in a state directory; undefined where none answers. */
-export const askState = (directory: string): Promise<ClusterState | undefined> =>
-  new Promise((done) => {
-    const socketPath = join(directory, "coordinator.sock")
-    const asking = request({ socketPath, path: "/state", agent: false, timeout: 2_000 }, (response) => {
-      const chunks: Buffer[] = []
-      response.on("data", (chunk: Buffer) => chunks.push(chunk))
-      response.on("error", () => done(undefined))
-      response.on("end", () => {
-        try {
-          done(
-            response.statusCode === 200
-              ? (JSON.parse(Buffer.concat(chunks).toString("utf8")) as ClusterState)
-              : undefined
-          )
-        } catch {
-          done(undefined)
-        }
-      })
-    })
-    asking.on("timeout", () => asking.destroy())
-    asking.on("error", () => done(undefined))
-    asking.end()
-  })
+export const askState = async (directory: string): Promise<ClusterState | undefined> => {
+  try {
+    const socket = join(directory, COORDINATOR_SOCKET_NAME)
+    const { status, text } = await askSocket(socket, { path: "/state", patienceMs: 2_000 })
+    return status === 200 ? (JSON.parse(text) as ClusterState) : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Why the nodes do not agree on one whole cluster, in words; undefined when they do. */
 export const disagreement = (

@@ -32,7 +32,7 @@ const mayImport: Record<string, readonly string[]> = {
   tls: ["system", "config", ...pure],
   ciphers: ["system", "clocks", ...pure],
   xdp: ["system", "clocks", "config", ...pure],
-  ipc: ["config", ...pure],
+  ipc: ["system", "config", ...pure],
   testkit: [...pure, ...model, ...adapters]
 }
 const everyLib = [...pure, ...model, ...adapters]

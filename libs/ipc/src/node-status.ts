@@ -183,8 +183,3 @@ export interface NodeStatus {
   readonly coordinator: CoordinatorReport | null
   readonly totals: WorkerCounters & { readonly receivedPerSecond: number; readonly repliedPerSecond: number }
 }
-
-/** The control socket's name in the state directory. */
-export const CONTROL_SOCKET_NAME = "control.sock"
-/** sun_path holds 108 bytes with its final zero. */
-export const LONGEST_SOCKET_PATH = 107

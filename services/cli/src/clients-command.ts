@@ -1,10 +1,12 @@
 /** `meridian clients`: who asked this node, how often, and what became of it. Exit codes as `meridian sources`. */
-import { defineFlags, parseFlags, renderHelp, valueFlag } from "@meridian/config/flags"
+import { defineFlags, valueFlag } from "@meridian/config/flags"
 import { oneOf, wholeNumber } from "@meridian/config/value-types"
 import type { ClientEntry, ClientList } from "@meridian/ipc/client-list"
-import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
-import { NodeUnreachable } from "./status.ts"
 import { cell, table } from "./text-table.ts"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags } from "./node-client.ts"
+import { printJson, runCommand } from "./run-command.ts"
+import { shortSeconds } from "./sources-command.ts"
 
 export const clientsCommand = defineFlags({
   command: "meridian clients",
@@ -50,23 +52,10 @@ export const formatClients = ({ entries, known, evicted, refused, most, bytes }:
   }${remembered}${forgotten}\n`
 }
 
-export const runClients = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(clientsCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian clients: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(clientsCommand))
-    return 0
-  }
-  const { state, json, sort, limit } = parsed.value.values
-  const query = `sort=${sort ?? "last"}&limit=${limit ?? (json ? 10_000 : 25)}`
-  const list = await askNode<ClientList>(stateDirectoryOf(state, programRoot), `/clients?${query}`)
-  if (list instanceof NodeUnreachable) {
-    process.stderr.write(`meridian clients: ${list.message}\n`)
-    return 1
-  }
-  process.stdout.write(json ? `${JSON.stringify(list, null, 2)}\n` : formatClients(list, Date.now() / 1e3))
-  return 0
-}
+export const runClients = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(clientsCommand, args, async ({ values: { state, json, sort, limit } }) => {
+    const query = `sort=${sort ?? "last"}&limit=${limit ?? (json ? 10_000 : 25)}`
+    const list = await askNode<ClientList>(stateDirectoryOf(programRoot, state), `/clients?${query}`)
+    if (json) printJson(list)
+    else process.stdout.write(formatClients(list, Date.now() / 1e3))
+  })

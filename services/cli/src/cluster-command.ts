@@ -14,7 +14,7 @@ import { dirname, join, resolve } from "node:path"
 import { memberTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"
-import { OperatorProblem, printJson, runOperatorCommand, runVerb } from "./operator-command.ts"
+import { OperatorProblem, printJson, runCommand, runVerb } from "./run-command.ts"
 import { paint, printable } from "./text-table.ts"
 
 export const runCluster = (programRoot: string, args: readonly string[]): Promise<number> =>
@@ -33,7 +33,7 @@ export const runCluster = (programRoot: string, args: readonly string[]): Promis
 const CLUSTER_KEY_BYTES = 32
 
 const init = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(clusterInitCommand, args, ({ values: { out, state, json } }) => {
+  runCommand(clusterInitCommand, args, ({ values: { out, state, json } }) => {
     const file = out === undefined ? join(stateDirectoryOf(programRoot, state), "cluster-key") : resolve(out)
     writeFresh(file, `${randomBytes(CLUSTER_KEY_BYTES).toString("hex")}\n`)
     if (json) return printJson({ file })
@@ -70,7 +70,7 @@ const initText = (file: string): string =>
   ].join("\n")
 
 const status = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(clusterStatusCommand, args, async ({ values: { state, json } }) => {
+  runCommand(clusterStatusCommand, args, async ({ values: { state, json } }) => {
     const view = await ask<ClusterState>(stateDirectoryOf(programRoot, state), { method: "GET", path: "/state" })
     if (json) printJson(view)
     else process.stdout.write(formatCluster(view))
@@ -113,7 +113,7 @@ export const formatCluster = (view: ClusterState, colours?: boolean): string => 
 }
 
 const rekey = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(clusterRekeyCommand, args, async ({ values: { state, json }, positionals }) => {
+  runCommand(clusterRekeyCommand, args, async ({ values: { state, json }, positionals }) => {
     const done = await ask<Recorded & { readonly key: string }>(stateDirectoryOf(programRoot, state), {
       method: "POST",
       path: "/cluster/key",
@@ -132,7 +132,7 @@ const rekey = (programRoot: string, args: readonly string[]): Promise<number> =>
   })
 
 const drain = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(clusterDrainCommand, args, async ({ values: { reason, state, json }, positionals }) => {
+  runCommand(clusterDrainCommand, args, async ({ values: { reason, state, json }, positionals }) => {
     const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
       method: "POST",
       path: "/cluster/drain",
@@ -143,7 +143,7 @@ const drain = (programRoot: string, args: readonly string[]): Promise<number> =>
   })
 
 const undrain = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(clusterUndrainCommand, args, async ({ values: { state, json }, positionals }) => {
+  runCommand(clusterUndrainCommand, args, async ({ values: { state, json }, positionals }) => {
     const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
       method: "POST",
       path: "/cluster/undrain",

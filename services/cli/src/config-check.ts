@@ -4,7 +4,7 @@
  */
 import { configCheckCommand } from "@meridian/config/command-lines"
 import { formatDiagnostics, type Location } from "@meridian/config/diagnostic"
-import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
+import { defineFlags } from "@meridian/config/flags"
 import { checkReport, type Loaded, loadSettings } from "@meridian/config/load"
 import { renderReferenceText } from "@meridian/config/reference"
 import { describeOrigin, describeSettings } from "@meridian/config/rendering"
@@ -12,8 +12,9 @@ import { NTP_PORT, type Settings } from "@meridian/config/settings"
 import type { Origin } from "@meridian/config/sourced"
 import { NoSuchIdentity, resolveIdentity } from "@meridian/system/identity"
 import { checkNamedFiles, type FileRemark } from "./named-files.ts"
-import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
-import { NodeUnreachable } from "./status.ts"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags } from "./node-client.ts"
+import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
 
 export const configShowCommand = defineFlags({
@@ -28,26 +29,12 @@ interface ShownLine {
   readonly origin: string
 }
 
-const showConfiguration = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(configShowCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian config show: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(configShowCommand))
-    return 0
-  }
-  const { state, json } = parsed.value.values
-  const lines = await askNode<readonly ShownLine[]>(stateDirectoryOf(state, programRoot), "/config")
-  if (lines instanceof NodeUnreachable) {
-    process.stderr.write(`meridian config show: ${lines.message}\n`)
-    return 1
-  }
-  if (json) process.stdout.write(`${JSON.stringify(lines, null, 2)}\n`)
-  else for (const line of lines) process.stdout.write(`${formatLine(line)}\n`)
-  return 0
-}
+const showConfiguration = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(configShowCommand, args, async ({ values: { state, json } }) => {
+    const lines = await askNode<readonly ShownLine[]>(stateDirectoryOf(programRoot, state), "/config")
+    if (json) printJson(lines)
+    else for (const line of lines) process.stdout.write(`${formatLine(line)}\n`)
+  })
 
 const formatLine = ({ directive, value, origin }: ShownLine): string =>
   `${(value === null ? `# ${directive} is not set` : `${directive} ${value}`).padEnd(48)}  # ${origin}`
@@ -67,51 +54,31 @@ export const checkConfiguration = async (programRoot: string, args: readonly str
     )
     return 2
   }
-  const parsed = parseFlags(configCheckCommand, rest)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian config check: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(configCheckCommand))
-    return 0
-  }
-  const file = parsed.value.positionals[0] ?? ""
-  const { user, json } = parsed.value.values
-  const loaded = loadSettings({
-    file,
-    readFile: readConfigurationFile,
-    overrides: { user },
-    machine: thisMachine()
-  })
-  const { usable, settings } = loaded
-  const remarks = usable ? namedFileRemarks(loaded) : []
-  if (typeof remarks === "string") {
-    process.stderr.write(`meridian config check: ${remarks}\n`)
-    return 2
-  }
-  const isWhole = !remarks.some(({ unusable }) => unusable)
-  const code = !usable ? 2 : isWhole ? 0 : 3
-  const { positionOf } = loaded
-  const diagnostics = [...loaded.diagnostics, ...remarks].toSorted((a, b) => positionOf(a) - positionOf(b))
-  if (json) {
-    const report = { file, ...checkReport({ ...loaded, diagnostics }), filesOk: isWhole }
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  return runCommand(configCheckCommand, rest, ({ values: { user, json }, positionals: [file = ""] }) => {
+    const loaded = loadSettings({ file, readFile: readConfigurationFile, overrides: { user }, machine: thisMachine() })
+    const { usable, settings, positionOf } = loaded
+    const remarks = usable ? namedFileRemarks(loaded) : []
+    const isWhole = !remarks.some(({ unusable }) => unusable)
+    const code = !usable ? 2 : isWhole ? 0 : 3
+    const diagnostics = [...loaded.diagnostics, ...remarks].toSorted((a, b) => positionOf(a) - positionOf(b))
+    if (json) {
+      printJson({ file, ...checkReport({ ...loaded, diagnostics }), filesOk: isWhole })
+      return code
+    }
+    const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
+    if (diagnostics.length > 0) process.stderr.write(`${formatDiagnostics(diagnostics, { colour })}\n`)
+    process.stdout.write(usable ? settingsTable(settings, programRoot) : "")
+    for (const note of usable ? notesOn(file, settings) : []) process.stderr.write(`note: ${note}\n`)
+    if (code !== 0)
+      process.stderr.write(
+        `meridian: ${file} ${usable ? "can be used, but not all files that it names" : "cannot be used"}\n`
+      )
     return code
-  }
-  const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
-  if (diagnostics.length > 0) process.stderr.write(`${formatDiagnostics(diagnostics, { colour })}\n`)
-  process.stdout.write(usable ? settingsTable(settings, programRoot) : "")
-  for (const note of usable ? notesOn(file, settings) : []) process.stderr.write(`note: ${note}\n`)
-  if (code !== 0)
-    process.stderr.write(
-      `meridian: ${file} ${usable ? "can be used, but not all files that it names" : "cannot be used"}\n`
-    )
-  return code
+  })
 }
 
-/** Remarks about the files that settings name, or why they cannot be looked at. */
-const namedFileRemarks = ({ settings, files }: Loaded): readonly FileRemark[] | string => {
+/** Remarks about the files that settings name. */
+const namedFileRemarks = ({ settings, files }: Loaded): readonly FileRemark[] => {
   try {
     const user = settings.user.value
     return checkNamedFiles({
@@ -122,7 +89,7 @@ const namedFileRemarks = ({ settings, files }: Loaded): readonly FileRemark[] | 
       unixSeconds: Date.now() / 1000
     })
   } catch (error) {
-    if (error instanceof NoSuchIdentity) return error.message
+    if (error instanceof NoSuchIdentity) throw new OperatorProblem(2, error.message)
     throw error
   }
 }
@@ -143,7 +110,7 @@ const locationOf = (origin: Origin, word: string): Location => {
 }
 
 const settingsTable = (settings: Settings, programRoot: string): string => {
-  const chosen = { statedir: `(${stateDirectoryOf(undefined, programRoot)})` } as Readonly<Record<string, string>>
+  const chosen = { statedir: `(${stateDirectoryOf(programRoot, undefined)})` } as Readonly<Record<string, string>>
   const lines = describeSettings(settings)
   const width = Math.max(...lines.map(({ directive }) => directive.length))
   return lines

@@ -5,11 +5,12 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Conversion, convertChrony, convertNtpdRs, type Files } from "@meridian/config/convert"
-import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"
 import { loadSettings } from "@meridian/config/load"
 import { oneOf } from "@meridian/config/value-types"
 import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
-import { errnoName } from "@meridian/system/native"
+import { reasonOf } from "@meridian/system/errno-words"
+import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 
 export const configConvertCommand = defineFlags({
   command: "meridian config convert",
@@ -25,18 +26,12 @@ export const configConvertCommand = defineFlags({
   positional: { name: "FILE", meaning: "The other program's file.", least: 1, most: 1 }
 })
 
-const WHY: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  EACCES: "this user may not read it",
-  EISDIR: "it is a directory"
-}
-
 const files: Files = {
   read: (path) => {
     try {
       return { text: readFileSync(path, "utf8") }
     } catch (error) {
-      return { why: WHY[errnoName(error)] ?? "it cannot be read" }
+      return { why: reasonOf(error) }
     }
   },
   list: (directory, suffix) => {
@@ -51,15 +46,13 @@ const files: Files = {
   }
 }
 
-class NotToml extends Error {}
-
 const convert = async (file: string, text: string, from: "chrony" | "ntpd-rs"): Promise<Conversion> => {
   if (from === "chrony") return convertChrony(file, files)
   const { parse } = await import("smol-toml")
   try {
     return convertNtpdRs(file, text, parse(text))
   } catch (error) {
-    throw new NotToml((error as Error).message.split("\n", 1)[0] ?? "")
+    throw new OperatorProblem(1, `${file} is not TOML: ${(error as Error).message.split("\n", 1)[0] ?? ""}`)
   }
 }
 
@@ -89,28 +82,15 @@ const checked = ({ lines, remarks }: Conversion): Conversion => {
   }
 }
 
-export const runConfigConvert = async (args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(configConvertCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian config convert: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(configConvertCommand))
-    return 0
-  }
-  const file = parsed.value.positionals[0] ?? ""
-  const { from = file.endsWith(".toml") ? "ntpd-rs" : "chrony", json } = parsed.value.values
-  const read = files.read(file)
-  if ("why" in read) {
-    process.stderr.write(`meridian config convert: ${file}: ${read.why}\n`)
-    return 1
-  }
-  try {
+export const runConfigConvert = (args: readonly string[]): Promise<number> =>
+  runCommand(configConvertCommand, args, async ({ values, positionals: [file = ""] }) => {
+    const { from = file.endsWith(".toml") ? "ntpd-rs" : "chrony", json } = values
+    const read = files.read(file)
+    if ("why" in read) throw new OperatorProblem(1, `${file}: ${read.why}`)
     const { lines, remarks } = checked(await convert(file, read.text, from))
     const code = remarks.length === 0 ? 0 : 3
     if (json) {
-      process.stdout.write(`${JSON.stringify({ file, from, lines, remarks }, null, 2)}\n`)
+      printJson({ file, from, lines, remarks })
       return code
     }
     process.stdout.write(
@@ -120,9 +100,4 @@ export const runConfigConvert = async (args: readonly string[]): Promise<number>
       process.stderr.write(`${where}:${line}: not carried over: ${text.trim()}\n    ${why}\n`)
     if (remarks.length > 0) process.stderr.write(`meridian: ${remarks.length} of its settings are not carried over\n`)
     return code
-  } catch (error) {
-    if (!(error instanceof NotToml)) throw error
-    process.stderr.write(`meridian config convert: ${file} is not TOML: ${error.message}\n`)
-    return 1
-  }
-}
+  })

@@ -3,11 +3,11 @@ import { explainCommand } from "@meridian/config/cluster-command-lines"
 import type { Explanation } from "@meridian/ipc/cluster-state"
 import { clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { OperatorProblem, printJson, runOperatorCommand } from "./operator-command.ts"
+import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 import { paint, printable, shortTime } from "./text-table.ts"
 
 export const runExplain = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(explainCommand, args, async ({ values: { at, event, state, json } }) => {
+  runCommand(explainCommand, args, async ({ values: { at, event, state, json } }) => {
     if (at !== undefined && event !== undefined)
       throw new OperatorProblem(2, "--at and --event both name a moment: give one of them")
     const asked = { ...(at === undefined ? {} : { at }), ...(event === undefined ? {} : { event }) }

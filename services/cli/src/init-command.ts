@@ -2,12 +2,14 @@
  * `meridian init [PURPOSE] [--out FILE]`: a configuration to start from, for what the node is to be. Asks where it is not
  * told and a terminal is there. Exit codes: 0 written or shown, 1 it could not be written, 2 wrong flag or purpose.
  */
-import { readFileSync, writeFileSync } from "node:fs"
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline/promises"
-import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"
 import { path } from "@meridian/config/value-types"
+import { reasonOf } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
+import { OperatorProblem, runCommand } from "./run-command.ts"
 
 const purposes = {
   client: "a machine that wants the right time and answers nobody else",
@@ -56,39 +58,26 @@ const askPurpose = async (): Promise<string> => {
   return answer.trim()
 }
 
-export const runInit = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(initCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian init: ${parsed.error.message}\n`)
-    return 2
-  }
-  const { values, positionals, help } = parsed.value
-  if (help || values.list) {
-    process.stdout.write(help ? renderHelp(initCommand) : list())
-    return 0
-  }
-  const word = positionals[0] ?? (process.stdin.isTTY === true ? await askPurpose() : "")
-  if (!isPurpose(word)) {
-    const found = word === "" ? "found none" : `found ${JSON.stringify(word)}`
-    process.stderr.write(`meridian init: ${found}, expected a purpose:\n${list()}`)
-    return 2
-  }
-  const text = starter(programRoot, word)
-  if (values.out === undefined) {
-    process.stdout.write(text)
-    return 0
-  }
-  try {
-    writeFileSync(values.out, text, { flag: "wx", mode: 0o644 })
-  } catch (error) {
-    const isThere = (error as NodeJS.ErrnoException).code === "EEXIST"
-    process.stderr.write(
-      isThere
-        ? `meridian init: ${values.out} is there already and was left alone; name another file\n`
-        : `meridian init: ${values.out} cannot be written; does its folder exist, and may you write there?\n`
-    )
-    return 1
-  }
-  process.stdout.write(`${values.out} is written. Next: meridian config check ${values.out}\n`)
-  return 0
-}
+export const runInit = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(initCommand, args, async ({ values, positionals }) => {
+    if (values.list) return void process.stdout.write(list())
+    const word = positionals[0] ?? (process.stdin.isTTY === true ? await askPurpose() : "")
+    if (!isPurpose(word)) {
+      const found = word === "" ? "found none" : `found ${JSON.stringify(word)}`
+      process.stderr.write(`meridian init: ${found}, expected a purpose:\n${list()}`)
+      return 2
+    }
+    const text = starter(programRoot, word)
+    if (values.out === undefined) return void process.stdout.write(text)
+    try {
+      writeFileSync(values.out, text, { flag: "wx", mode: 0o644 })
+    } catch (error) {
+      throw new OperatorProblem(
+        1,
+        errnoName(error) === "EEXIST"
+          ? `${values.out} is there already and was left alone; name another file`
+          : `${values.out} cannot be written: ${reasonOf(error)}`
+      )
+    }
+    process.stdout.write(`${values.out} is written. Next: meridian config check ${values.out}\n`)
+  })

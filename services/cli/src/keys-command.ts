@@ -12,7 +12,7 @@ import { reasonOf } from "@meridian/system/errno-words"
 import { generationTable, setTable } from "./cluster-view.ts"
 import { ask, askForText, stateDirectoryOf } from "./coordinator-client.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"
-import { OperatorProblem, printJson, runOperatorCommand, runVerb } from "./operator-command.ts"
+import { OperatorProblem, printJson, runCommand, runVerb } from "./run-command.ts"
 import { paint } from "./text-table.ts"
 
 export const runKeys = (programRoot: string, args: readonly string[]): Promise<number> =>
@@ -28,7 +28,7 @@ export const runKeys = (programRoot: string, args: readonly string[]): Promise<n
   )
 
 const list = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(keysListCommand, args, async ({ values: { kind, state, json } }) => {
+  runCommand(keysListCommand, args, async ({ values: { kind, state, json } }) => {
     const { ntsKeys, symmetricSets } = await ask<ClusterState>(stateDirectoryOf(programRoot, state), {
       method: "GET",
       path: "/state"
@@ -45,7 +45,7 @@ const list = (programRoot: string, args: readonly string[]): Promise<number> =>
   })
 
 const rotate = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(keysRotateCommand, args, async ({ values: { kind = "nts", state, json } }) => {
+  runCommand(keysRotateCommand, args, async ({ values: { kind = "nts", state, json } }) => {
     const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
       method: "POST",
       path: "/keys/rotate",
@@ -56,7 +56,7 @@ const rotate = (programRoot: string, args: readonly string[]): Promise<number> =
   })
 
 const revoke = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(keysRevokeCommand, args, async ({ values, positionals }) => {
+  runCommand(keysRevokeCommand, args, async ({ values, positionals }) => {
     const { kind = "nts", reason = "revoked by an operator", state, json } = values
     const text = positionals[0] ?? ""
     const number = /^\d{1,15}$/.test(text) ? Number(text) : 0
@@ -72,7 +72,7 @@ const revoke = (programRoot: string, args: readonly string[]): Promise<number> =
   })
 
 const exportKeys = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(keysExportCommand, args, async ({ values: { out, state } }) => {
+  runCommand(keysExportCommand, args, async ({ values: { out, state } }) => {
     const text = await askForText(stateDirectoryOf(programRoot, state), { method: "GET", path: "/keys/export" })
     if (out === undefined) process.stdout.write(text)
     else {

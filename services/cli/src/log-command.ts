@@ -1,11 +1,11 @@
 /** `meridian log [--from N] [--subject S] [--follow] [--json]`: the events of the log, in its order. */
 import { logCommand } from "@meridian/config/cluster-command-lines"
 import { askForLines, stateDirectoryOf } from "./coordinator-client.ts"
-import { runOperatorCommand } from "./operator-command.ts"
+import { runCommand } from "./run-command.ts"
 import { type Colour, paint, printable, shortTime, wrapped } from "./text-table.ts"
 
 export const runLog = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(logCommand, args, async ({ values: { from, subject, follow, state, json } }) => {
+  runCommand(logCommand, args, async ({ values: { from, subject, follow, state, json } }) => {
     const query = new URLSearchParams({ from: String(from ?? 1) })
     if (subject !== undefined) query.set("subject", subject)
     if (follow) {

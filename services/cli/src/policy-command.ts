@@ -3,7 +3,7 @@ import { policyCommand } from "@meridian/config/cluster-command-lines"
 import { nearestWord } from "@meridian/config/nearest"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { OperatorProblem, printJson, runOperatorCommand } from "./operator-command.ts"
+import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"
 import { table } from "./text-table.ts"
 
@@ -24,7 +24,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 }
 
 export const runPolicy = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runOperatorCommand(policyCommand, args, async ({ values: { state, json }, positionals }) => {
+  runCommand(policyCommand, args, async ({ values: { state, json }, positionals }) => {
     const directory = stateDirectoryOf(programRoot, state)
     const { policy } = await ask<ClusterState>(directory, { method: "GET", path: "/state" })
     if (positionals.length === 0) return json ? printJson(policy) : void process.stdout.write(formatPolicy(policy))

@@ -5,8 +5,9 @@
 import { DEFAULT_NTS_KE_PORT } from "@meridian/config/authentication-settings"
 import type { CheckLimits } from "@meridian/config/check-limits"
 import { queryCommand } from "@meridian/config/command-lines"
-import { type FlagValues, parseFlags, renderHelp } from "@meridian/config/flags"
+import type { FlagValues } from "@meridian/config/flags"
 import { healthProblems, NOT_GOOD } from "./health.ts"
+import { printJson, runCommand } from "./run-command.ts"
 import { type Answer, formatAnswer, parseTarget, query, QueryFailed } from "./query.ts"
 
 const NTP_PORT = 123
@@ -22,25 +23,20 @@ const refuse = (message: string): number => {
   return 2
 }
 
-export const runQuery = async (args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(queryCommand, args)
-  if (!parsed.ok) return refuse(parsed.error.message)
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(queryCommand))
-    return 0
-  }
-  const { values, positionals } = parsed.value
-  const text = positionals[0] ?? ""
-  const target = parseTarget(text, values.nts ? DEFAULT_NTS_KE_PORT : NTP_PORT)
-  if (target === undefined)
-    return refuse(`found ${JSON.stringify(text)}, expected HOST, HOST:PORT or [IPV6]:PORT with a port from 1 to 65535`)
-  // Extension fields are version 4's, and those of NTS are under its keys.
-  if (values.identify && (values.nts || values.version === 3))
-    return refuse("--identify is of plain requests of NTP version 4")
-  if (values.nts) return values.version === 3 ? refuse("--nts is of NTP version 4") : askWithNts(target, values)
-  const idle = (["ca", "aead", "state"] as const).find((name) => values[name] !== undefined)
-  return idle === undefined ? askPlainly(target, values) : refuse(`--${idle} is about --nts, which is not given`)
-}
+export const runQuery = (args: readonly string[]): Promise<number> =>
+  runCommand(queryCommand, args, ({ values, positionals: [text = ""] }) => {
+    const target = parseTarget(text, values.nts ? DEFAULT_NTS_KE_PORT : NTP_PORT)
+    if (target === undefined)
+      return refuse(
+        `found ${JSON.stringify(text)}, expected HOST, HOST:PORT or [IPV6]:PORT with a port from 1 to 65535`
+      )
+    // Extension fields are version 4's, and those of NTS are under its keys.
+    if (values.identify && (values.nts || values.version === 3))
+      return refuse("--identify is of plain requests of NTP version 4")
+    if (values.nts) return values.version === 3 ? refuse("--nts is of NTP version 4") : askWithNts(target, values)
+    const idle = (["ca", "aead", "state"] as const).find((name) => values[name] !== undefined)
+    return idle === undefined ? askPlainly(target, values) : refuse(`--${idle} is about --nts, which is not given`)
+  })
 
 const askPlainly = async (
   target: Target,
@@ -49,7 +45,7 @@ const askPlainly = async (
   if (check?.["certificate-days"] !== undefined) return refuse("certificate-days is about --nts, which is not given")
   const { good, failed } = sorted(await query({ ...target, count, version, identify, timeoutMs: TIMEOUT_MS }))
   const problems = problemsOf(good, undefined, check)
-  if (json) print({ ...target, answers: good, error: failed?.message ?? null, problems })
+  if (json) printJson({ ...target, answers: good, error: failed?.message ?? null, problems })
   else for (const answer of good) process.stdout.write(`${formatAnswer(answer)}\n`)
   return failed === undefined ? judged(target, problems) : fail(failed)
 }
@@ -85,7 +81,7 @@ const askWithNts = async (target: Target, { count = 1, ca, aead, state, check, j
   for (const warning of warnings) say(warning)
   const expires = keys?.certificate?.expires
   const problems = problemsOf(good, expires === undefined ? undefined : Date.parse(expires) / 1000, check)
-  if (json) print({ ...target, keys: keys ?? null, answers: good, error: failed?.message ?? null, problems })
+  if (json) printJson({ ...target, keys: keys ?? null, answers: good, error: failed?.message ?? null, problems })
   else {
     if (keys !== undefined) process.stdout.write(`${formatKeys(target, keys)}\n`)
     for (const answer of good) process.stdout.write(`${formatNtsAnswer(answer)}\n`)
@@ -97,8 +93,6 @@ const sorted = <A extends Answer>(answers: readonly (A | QueryFailed)[]) => ({
   good: answers.filter((answer): answer is A => !(answer instanceof QueryFailed)),
   failed: answers.find((answer) => answer instanceof QueryFailed)
 })
-
-const print = (value: object): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 
 const fail = ({ message }: QueryFailed): number => {
   say(message)

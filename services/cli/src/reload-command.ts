@@ -1,8 +1,9 @@
 /** `meridian reload [--check]`. Exit codes: 0 taken up (or could be), 1 no node, 2 the file or the command line is wrong. */
-import { defineFlags, parseFlags, renderHelp, switchFlag } from "@meridian/config/flags"
+import { defineFlags, switchFlag } from "@meridian/config/flags"
 import type { ReloadReport } from "@meridian/ipc/reload-report"
-import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
-import { NodeUnreachable } from "./status.ts"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags } from "./node-client.ts"
+import { printJson, runCommand } from "./run-command.ts"
 
 export const reloadCommand = defineFlags({
   command: "meridian reload",
@@ -29,24 +30,11 @@ const summary = (applied: boolean, changes: number, waiting: number): string => 
   return waiting === 0 ? done : `${done}, ${waiting} ${waiting === 1 ? "waits" : "wait"} for the next start`
 }
 
-export const runReload = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(reloadCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian reload: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(reloadCommand))
-    return 0
-  }
-  const { state, json, check } = parsed.value.values
-  const path = check ? "/reload?check" : "/reload"
-  const report = await askNode<ReloadReport>(stateDirectoryOf(state, programRoot), path, "POST")
-  if (report instanceof NodeUnreachable) {
-    process.stderr.write(`meridian reload: ${report.message}\n`)
-    return 1
-  }
-  const text = json ? `${JSON.stringify(report, null, 2)}\n` : formatReload(report)
-  ;(report.usable || json ? process.stdout : process.stderr).write(text)
-  return report.usable ? 0 : 2
-}
+export const runReload = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(reloadCommand, args, async ({ values: { state, json, check } }) => {
+    const path = check ? "/reload?check" : "/reload"
+    const report = await askNode<ReloadReport>(stateDirectoryOf(programRoot, state), path, "POST")
+    if (json) printJson(report)
+    else (report.usable ? process.stdout : process.stderr).write(formatReload(report))
+    return report.usable ? 0 : 2
+  })

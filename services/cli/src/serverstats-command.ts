@@ -1,9 +1,10 @@
 /** `meridian serverstats`: what the node did with packets, in the words of chrony's. Exit codes as `meridian sources`. */
-import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
+import { defineFlags } from "@meridian/config/flags"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ntsFigures } from "@meridian/ipc/nts-figures"
-import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
-import { NodeUnreachable } from "./status.ts"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags } from "./node-client.ts"
+import { printJson, runCommand } from "./run-command.ts"
 
 export const serverstatsCommand = defineFlags({
   command: "meridian serverstats",
@@ -48,24 +49,10 @@ export const formatServerstats = (snapshot: NodeSnapshot): string => {
   return `${rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n")}\n`
 }
 
-export const runServerstats = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(serverstatsCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian serverstats: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(serverstatsCommand))
-    return 0
-  }
-  const { state, json } = parsed.value.values
-  const snapshot = await askNode<NodeSnapshot>(stateDirectoryOf(state, programRoot), "/snapshot")
-  if (snapshot instanceof NodeUnreachable) {
-    process.stderr.write(`meridian serverstats: ${snapshot.message}\n`)
-    return 1
-  }
-  const { totals, ntsKe } = snapshot.status
-  const plain = { totals, ntsKe, nts: ntsFigures(snapshot) }
-  process.stdout.write(json ? `${JSON.stringify(plain, null, 2)}\n` : formatServerstats(snapshot))
-  return 0
-}
+export const runServerstats = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(serverstatsCommand, args, async ({ values: { state, json } }) => {
+    const snapshot = await askNode<NodeSnapshot>(stateDirectoryOf(programRoot, state), "/snapshot")
+    const { totals, ntsKe } = snapshot.status
+    if (json) printJson({ totals, ntsKe, nts: ntsFigures(snapshot) })
+    else process.stdout.write(formatServerstats(snapshot))
+  })

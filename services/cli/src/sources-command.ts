@@ -1,67 +1,18 @@
 /** `meridian sources [--state DIR] [--json]`: the sources of the clock. Exit codes: 0 answered, 1 no node, 2 wrong flag. */
-import { request } from "node:http"
-import { join, resolve } from "node:path"
-import { stateDirectoryDirective } from "@meridian/config/directives"
-import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import { defineFlags, switchFlag } from "@meridian/config/flags"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
-import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
 import { sourcePlace } from "@meridian/ipc/source-place"
-import { defaultStateDirectory } from "@meridian/ipc/state-directory"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askedNode, askNode, nodeFlags } from "./node-client.ts"
+import { printJson, runCommand } from "./run-command.ts"
 import { formatSourceDetail } from "./source-details.ts"
-import { NodeUnreachable } from "./status.ts"
 import { WIDTH, wrapped } from "./text-table.ts"
-
-const PATIENCE_MS = 5_000
-/** Of what the node has to do first. */
-const LONG_PATIENCE_MS = 60_000
-
-/** Flags of the commands that ask a running node one thing. */
-export const nodeFlags = {
-  state: valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node."),
-  json: switchFlag("Prints JSON for machines.")
-}
 
 export const sourcesCommand = defineFlags({
   command: "meridian sources",
   meaning: "Shows every source of the clock: how it answers, how far off it is, and what the selection thinks of it.",
   flags: { ...nodeFlags, verbose: switchFlag("Shows each source at length below the table; -v for short.") }
 })
-
-/** Asks for a resource of the node's control socket. */
-export const askNode = <A>(
-  stateDirectory: string,
-  path: string,
-  method: "GET" | "POST" = "GET"
-): Promise<A | NodeUnreachable> =>
-  new Promise((done) => {
-    const no = (why: string): void => done(new NodeUnreachable(`the node in ${stateDirectory} ${why}`))
-    const asking = request({ socketPath: join(stateDirectory, CONTROL_SOCKET_NAME), path, method }, (response) => {
-      const chunks: Buffer[] = []
-      response.on("data", (chunk: Buffer) => chunks.push(chunk))
-      response.on("end", () => {
-        if (response.statusCode === 503) return no("is starting; ask again in a moment")
-        if (response.statusCode !== 200) return no(`does not know ${path}: it is of another version`)
-        try {
-          done(JSON.parse(Buffer.concat(chunks).toString("utf8")) as A)
-        } catch {
-          no("answered something that is not JSON")
-        }
-      })
-    })
-    const patience = method === "POST" ? LONG_PATIENCE_MS : PATIENCE_MS
-    asking.setTimeout(patience, () => asking.destroy(new Error(`no answer within ${patience / 1e3} s`)))
-    asking.on("error", ({ code, message }: NodeJS.ErrnoException) => {
-      if (code === "ENOENT" || code === "ECONNREFUSED")
-        no("does not run; start one with `meridian up` or name another with --state DIR")
-      else if (code === "EACCES") no("may not be asked by this user; ask as the node's own user")
-      else no(`did not answer: ${message}`)
-    })
-    asking.end()
-  })
-
-/** The state directory that a flag names, or the default one. */
-export const stateDirectoryOf = (state: string | undefined, programRoot: string): string =>
-  resolve(state ?? defaultStateDirectory(programRoot, process.getuid?.() === 0, process.env))
 
 /** Seconds for people, in the unit that fits, with a sign where asked. */
 export const shortSeconds = (seconds: number, signed = false): string => {
@@ -200,31 +151,15 @@ export const formatSources = (
   return `${[...LEGEND, head, ...painted, ...awaited, ...none].join("\n")}\n`
 }
 
-export const runSources = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(
-    sourcesCommand,
-    args.map((arg) => (arg === "-v" ? "--verbose" : arg))
-  )
-  if (!parsed.ok) {
-    process.stderr.write(`meridian sources: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(sourcesCommand))
-    return 0
-  }
-  const { state, json, verbose } = parsed.value.values
-  const directory = stateDirectoryOf(state, programRoot)
-  const sources = await askNode<readonly SourceReport[]>(directory, "/sources")
-  if (sources instanceof NodeUnreachable) {
-    process.stderr.write(`meridian sources: ${sources.message}\n`)
-    return 1
-  }
-  const tracking = json ? undefined : await askNode<TrackingReport>(directory, "/tracking")
-  const unresolved = tracking === undefined || tracking instanceof NodeUnreachable ? [] : tracking.unresolved
-  const table = formatSources(sources, process.stdout.isTTY === true, unresolved)
-  const details = verbose ? sources.map((source) => `\n${formatSourceDetail(source, shortSeconds)}\n`).join("") : ""
-  const text = json ? `${JSON.stringify(sources, null, 2)}\n` : `${table}${details}`
-  process.stdout.write(text)
-  return 0
+export const runSources = (programRoot: string, args: readonly string[]): Promise<number> => {
+  const words = args.map((arg) => (arg === "-v" ? "--verbose" : arg))
+  return runCommand(sourcesCommand, words, async ({ values: { state, json, verbose } }) => {
+    const directory = stateDirectoryOf(programRoot, state)
+    const sources = await askNode<readonly SourceReport[]>(directory, "/sources")
+    if (json) return printJson(sources)
+    const tracking = await askedNode<TrackingReport>(directory, "/tracking")
+    const table = formatSources(sources, process.stdout.isTTY === true, tracking?.unresolved)
+    const details = verbose ? sources.map((source) => `\n${formatSourceDetail(source, shortSeconds)}\n`).join("") : ""
+    process.stdout.write(`${table}${details}`)
+  })
 }

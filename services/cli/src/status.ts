@@ -1,48 +1,5 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
-import { request } from "node:http"
-import { join } from "node:path"
-import { errnoWords } from "@meridian/system/errno-words"
-import { CONTROL_SOCKET_NAME, type NodeStatus } from "@meridian/ipc/node-status"
-
-/** The node did not answer: why and what to do, in one line. */
-export class NodeUnreachable {
-  readonly _tag = "NodeUnreachable"
-  readonly message: string
-  constructor(message: string) {
-    this.message = message
-  }
-}
-
-const why = (code: string | undefined, stateDirectory: string): string =>
-  code === "ENOENT" || code === "ECONNREFUSED"
-    ? `no node runs with the state directory ${stateDirectory}; start one with \`meridian up\` or name another with --state DIR`
-    : code === "EACCES"
-      ? `the control socket in ${stateDirectory} may not be opened by this user; ask as the node's own user`
-      : `the node in ${stateDirectory} did not answer: ${code === undefined ? "unknown error" : errnoWords(code)}`
-
-/** GET on the node's control socket; the answer as JSON. */
-export const fetchStatus = (stateDirectory: string): Promise<NodeStatus | NodeUnreachable> =>
-  new Promise((resolve) => {
-    const asking = request(
-      { socketPath: join(stateDirectory, CONTROL_SOCKET_NAME), path: "/status", timeout: 5_000 },
-      (response) => {
-        const chunks: Buffer[] = []
-        response.on("data", (chunk: Buffer) => chunks.push(chunk))
-        response.on("end", () => {
-          if (response.statusCode !== 200)
-            return resolve(new NodeUnreachable(`the node in ${stateDirectory} is starting; ask again in a moment`))
-          try {
-            resolve(JSON.parse(Buffer.concat(chunks).toString("utf8")) as NodeStatus)
-          } catch {
-            resolve(new NodeUnreachable(`the node in ${stateDirectory} answered something that is not JSON`))
-          }
-        })
-      }
-    )
-    asking.on("timeout", () => asking.destroy(Object.assign(new Error("timeout"), { code: "no answer within 5 s" })))
-    asking.on("error", (error: NodeJS.ErrnoException) => resolve(new NodeUnreachable(why(error.code, stateDirectory))))
-    asking.end()
-  })
+import type { NodeStatus } from "@meridian/ipc/node-status"
 
 const duration = (seconds: number): string => {
   const whole = Math.floor(seconds)

@@ -2,11 +2,12 @@
  * `meridian top`: the node on a live screen, as top shows a machine. It takes the whole terminal and gives it back as it was,
  * however it ends. Exit codes: 0 left, 1 no node, 2 wrong flag or no terminal.
  */
-import { defineFlags, parseFlags, renderHelp, switchFlag, valueFlag } from "@meridian/config/flags"
+import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"
 import { wholeNumber } from "@meridian/config/value-types"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
-import { askNode, nodeFlags, stateDirectoryOf } from "./sources-command.ts"
-import { NodeUnreachable } from "./status.ts"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags, NodeUnreachable } from "./node-client.ts"
+import { OperatorProblem, runCommand } from "./run-command.ts"
 import { coloursWanted } from "./text-table.ts"
 import { type Panel, panels, topScreen } from "./top-screen.ts"
 
@@ -113,13 +114,14 @@ class Screen {
   async #look(): Promise<void> {
     if (this.#isAsking) return
     this.#isAsking = true
-    const found = await askNode<NodeSnapshot>(this.#directory, "/snapshot")
-    this.#isAsking = false
-    if (found instanceof NodeUnreachable) this.#trouble = found.message
-    else {
-      this.#snapshot = found
+    try {
+      this.#snapshot = await askNode<NodeSnapshot>(this.#directory, "/snapshot")
       this.#trouble = undefined
+    } catch (error) {
+      if (!(error instanceof NodeUnreachable)) throw error
+      this.#trouble = error.message
     }
+    this.#isAsking = false
     this.#draw()
   }
 
@@ -129,26 +131,15 @@ class Screen {
   }
 }
 
-export const runTop = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const refuse = (code: number, message: string): number => {
-    process.stderr.write(`meridian top: ${message}\n`)
-    return code
-  }
-  const parsed = parseFlags(topCommand, args)
-  if (!parsed.ok) return refuse(2, parsed.error.message)
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(topCommand))
+export const runTop = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(topCommand, args, async ({ values: { state, interval = 1, once, "no-colour": plain } }) => {
+    if (!once && (!process.stdout.isTTY || !process.stdin.isTTY))
+      throw new OperatorProblem(2, "expected a terminal to show itself on; --once prints one screen")
+    const directory = stateDirectoryOf(programRoot, state)
+    const snapshot = await askNode<NodeSnapshot>(directory, "/snapshot")
+    const colours = plain !== true && coloursWanted() && process.env["TERM"] !== "dumb"
+    const screen = new Screen(directory, snapshot, interval, colours)
+    if (!once) return screen.run()
+    process.stdout.write(`${screen.lines().join("\n").trimEnd()}\n`)
     return 0
-  }
-  const { state, interval = 1, once, "no-colour": plain } = parsed.value.values
-  if (!once && (!process.stdout.isTTY || !process.stdin.isTTY))
-    return refuse(2, "expected a terminal to show itself on; --once prints one screen")
-  const directory = stateDirectoryOf(state, programRoot)
-  const snapshot = await askNode<NodeSnapshot>(directory, "/snapshot")
-  if (snapshot instanceof NodeUnreachable) return refuse(1, snapshot.message)
-  const colours = plain !== true && coloursWanted() && process.env["TERM"] !== "dumb"
-  const screen = new Screen(directory, snapshot, interval, colours)
-  if (!once) return screen.run()
-  process.stdout.write(`${screen.lines().join("\n").trimEnd()}\n`)
-  return 0
-}
+  })

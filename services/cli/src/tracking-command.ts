@@ -1,8 +1,10 @@
 /** `meridian tracking [--state DIR] [--json]`: what is served and how well it is known. Exit codes as `meridian sources`. */
-import { defineFlags, parseFlags, renderHelp } from "@meridian/config/flags"
+import { defineFlags } from "@meridian/config/flags"
 import type { KernelReport, PassivePeersReport, TrackingReport } from "@meridian/ipc/discipline-report"
-import { askNode, nodeFlags, shortSeconds, stateDirectoryOf } from "./sources-command.ts"
-import { NodeUnreachable } from "./status.ts"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags } from "./node-client.ts"
+import { printJson, runCommand } from "./run-command.ts"
+import { shortSeconds } from "./sources-command.ts"
 
 export const trackingCommand = defineFlags({
   command: "meridian tracking",
@@ -71,22 +73,9 @@ export const formatTracking = (tracking: TrackingReport): string => {
   return `${[...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`), ...waiting].join("\n")}\n`
 }
 
-export const runTracking = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(trackingCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian tracking: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(trackingCommand))
-    return 0
-  }
-  const { state, json } = parsed.value.values
-  const tracking = await askNode<TrackingReport>(stateDirectoryOf(state, programRoot), "/tracking")
-  if (tracking instanceof NodeUnreachable) {
-    process.stderr.write(`meridian tracking: ${tracking.message}\n`)
-    return 1
-  }
-  process.stdout.write(json ? `${JSON.stringify(tracking, null, 2)}\n` : formatTracking(tracking))
-  return 0
-}
+export const runTracking = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(trackingCommand, args, async ({ values: { state, json } }) => {
+    const tracking = await askNode<TrackingReport>(stateDirectoryOf(programRoot, state), "/tracking")
+    if (json) printJson(tracking)
+    else process.stdout.write(formatTracking(tracking))
+  })

@@ -1,9 +1,11 @@
 /** `meridian waitsync [TIMEOUT]`: returns when the node is synchronised. Exit codes: 0 it is, 1 it was not in time, 2 wrong flag. */
 import { setTimeout } from "node:timers/promises"
-import { defineFlags, parseFlags, renderHelp, valueFlag } from "@meridian/config/flags"
+import { defineFlags, valueFlag } from "@meridian/config/flags"
 import { wholeNumber } from "@meridian/config/value-types"
-import { nodeFlags, stateDirectoryOf } from "./sources-command.ts"
-import { fetchStatus, NodeUnreachable } from "./status.ts"
+import type { NodeStatus } from "@meridian/ipc/node-status"
+import { stateDirectoryOf } from "./coordinator-client.ts"
+import { askNode, nodeFlags, NodeUnreachable } from "./node-client.ts"
+import { OperatorProblem, runCommand } from "./run-command.ts"
 
 const TRY_AGAIN_MS = 250
 const GREATEST_MICROSECONDS = 16_000_000
@@ -22,41 +24,30 @@ export const waitsyncCommand = defineFlags({
 })
 
 /** Asks the node until it is synchronised or the time is over; a node that is not there yet may come. */
-export const runWaitsync = async (programRoot: string, args: readonly string[]): Promise<number> => {
-  const parsed = parseFlags(waitsyncCommand, args)
-  if (!parsed.ok) {
-    process.stderr.write(`meridian waitsync: ${parsed.error.message}\n`)
-    return 2
-  }
-  if (parsed.value.help) {
-    process.stdout.write(renderHelp(waitsyncCommand))
-    return 0
-  }
-  const [timeout] = parsed.value.positionals
-  const seconds = timeout === undefined ? Infinity : Number(timeout)
-  if (!(seconds >= 0)) {
-    process.stderr.write(`meridian waitsync: found ${JSON.stringify(timeout)}, expected seconds to wait\n`)
-    return 2
-  }
-  const most = (parsed.value.values["max-error"] ?? Infinity) / 1e6
-  const directory = stateDirectoryOf(parsed.value.values.state, programRoot)
-  const until = performance.now() + seconds * 1e3
-  let last = ""
-  for (;;) {
-    const status = await fetchStatus(directory)
-    if (status instanceof NodeUnreachable) last = status.message
-    else {
-      const { synchronised, rootDelay, rootDispersion } = status.clock
-      const error = rootDelay / 2 + rootDispersion
-      if (synchronised && error <= most) return 0
-      last = synchronised
-        ? `synchronised, but the claimed error is ${(error * 1e6).toFixed(0)} µs`
-        : "not synchronised yet"
+export const runWaitsync = (programRoot: string, args: readonly string[]): Promise<number> =>
+  runCommand(waitsyncCommand, args, async ({ values, positionals: [timeout] }) => {
+    const seconds = timeout === undefined ? Infinity : Number(timeout)
+    if (!(seconds >= 0)) throw new OperatorProblem(2, `found ${JSON.stringify(timeout)}, expected seconds to wait`)
+    const most = (values["max-error"] ?? Infinity) / 1e6
+    const directory = stateDirectoryOf(programRoot, values.state)
+    const until = performance.now() + seconds * 1e3
+    for (;;) {
+      const lacking = await lackingOf(directory, most)
+      if (lacking === undefined) return 0
+      if (performance.now() >= until) throw new OperatorProblem(1, `${lacking}, after ${seconds} s`)
+      await setTimeout(TRY_AGAIN_MS)
     }
-    if (performance.now() >= until) {
-      process.stderr.write(`meridian waitsync: ${last}, after ${seconds} s\n`)
-      return 1
-    }
-    await setTimeout(TRY_AGAIN_MS)
+  })
+
+/** What is not as it is waited for; undefined: nothing. @param most the claimed error, seconds */
+const lackingOf = async (directory: string, most: number): Promise<string | undefined> => {
+  try {
+    const { synchronised, rootDelay, rootDispersion } = (await askNode<NodeStatus>(directory, "/status")).clock
+    const error = rootDelay / 2 + rootDispersion
+    if (!synchronised) return "not synchronised yet"
+    return error <= most ? undefined : `synchronised, but the claimed error is ${(error * 1e6).toFixed(0)} µs`
+  } catch (error) {
+    if (error instanceof NodeUnreachable) return error.message
+    throw error
   }
 }

@@ -438,7 +438,7 @@ describe("a file that cannot be converted", () => {
   it("is said to be so, in one line", () => {
     const absent = run(join(folder, "absent"))
     expect([absent.status, absent.stdout]).toEqual([1, ""])
-    expect(absent.stderr).toMatch(/absent: no such file\n$/)
+    expect(absent.stderr).toMatch(/absent: it is not there\n$/)
     writeFileSync(join(folder, "broken.toml"), "[[source\nmode = \n")
     const broken = run(join(folder, "broken.toml"))
     expect([broken.status, broken.stdout]).toEqual([1, ""])

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
-import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
+import { CONTROL_SOCKET_NAME } from "@meridian/ipc/unix-socket"
 import { formatSources, runSources, shortSeconds } from "../src/sources-command.ts"
 import { formatTracking, runTracking } from "../src/tracking-command.ts"
 
@@ -245,7 +245,7 @@ describe("the commands", () => {
 
   it("end with 1 where no node runs, and with 2 for a flag that is none", async () => {
     const nowhere = await run(runTracking, ["--state", join(folder, "nowhere")])
-    expect(nowhere).toMatchObject({ code: 1, complained: expect.stringContaining("does not run") })
+    expect(nowhere).toMatchObject({ code: 1, complained: expect.stringContaining("no node runs with") })
     expect((await run(runSources, ["--jsno"])).code).toBe(2)
     expect((await run(runSources, ["--help"])).said).toContain("meridian sources")
   })

@@ -5,7 +5,7 @@ import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { askNode } from "../src/sources-command.ts"
+import { askNode } from "../src/node-client.ts"
 import { panels, topScreen } from "../src/top-screen.ts"
 
 const cli = resolve(import.meta.dirname, "../bin/meridian.mjs")

@@ -7,18 +7,15 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { chmodSync, rmSync } from "node:fs"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import { connect } from "node:net"
 import { join, resolve } from "node:path"
+import { COORDINATOR_SOCKET_NAME, isSocketServed, listenAt, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"
+import { reasonOf } from "@meridian/system/errno-words"
 import { type ApiAnswer, ApiError, toAnswer } from "./api-answer.ts"
 import { runCommand, runForwarded } from "./api-commands.ts"
 import { readState, streamLog } from "./api-queries.ts"
 import type { Coordinator } from "./coordinator.ts"
 
-export const SOCKET_NAME = "coordinator.sock"
-/** Longest path of a Unix socket on Linux, less the zero at its end. */
-const LONGEST_SOCKET_PATH = 107
 /** Longest body, bytes. */
 const MAX_BODY_BYTES = 16_384
 const BODY_LIMIT_MS = 5_000
@@ -31,12 +28,11 @@ export const openApi = (coordinator: Coordinator): Effect.Effect<void, ApiError,
         try: () => openSocket(coordinator),
         catch: (error) => {
           if (error instanceof ApiError) return error
-          const { code = String(error) } = error as NodeJS.ErrnoException
           const { directory } = coordinator.settings
           return new ApiError(
             500,
             "SocketFailed",
-            `cannot make ${SOCKET_NAME} in ${directory}: ${code}; check its owner and mode`
+            `cannot make ${COORDINATOR_SOCKET_NAME} in ${directory}: ${reasonOf(error)}; check its owner and mode`
           )
         }
       }),
@@ -49,43 +45,24 @@ export const openApi = (coordinator: Coordinator): Effect.Effect<void, ApiError,
   )
 
 const openSocket = async (coordinator: Coordinator): Promise<Server> => {
-  const path = resolve(join(coordinator.settings.directory, SOCKET_NAME))
-  if (path.length > LONGEST_SOCKET_PATH)
+  const path = resolve(join(coordinator.settings.directory, COORDINATOR_SOCKET_NAME))
+  if (Buffer.byteLength(path) > LONGEST_SOCKET_PATH)
     throw new ApiError(
       500,
       "SocketPathTooLong",
       `the socket's path ${path} has ${path.length} characters, a Unix socket takes ${LONGEST_SOCKET_PATH}: choose a shorter --state DIR`
     )
-  if (await isServed(path))
+  if (await isSocketServed(path))
     throw new ApiError(500, "DirectoryTaken", `a coordinator already runs with the state directory of ${path}: stop it`)
-  rmSync(path, { force: true })
   const server = createServer((asked, response) => {
     void serve(coordinator, asked, response)
   })
   server.requestTimeout = BODY_LIMIT_MS
   server.headersTimeout = BODY_LIMIT_MS
-  await new Promise<void>((done, failed) => {
-    server.once("error", failed)
-    server.listen(path, done)
-  })
-  chmodSync(path, 0o660)
+  await listenAt(server, path)
   coordinator.onForwarded = (command) => runForwarded(coordinator, command.path, command.body)
   return server
 }
-
-/**
- * Whether a process has the socket open. The kernel connects to it also for one that is too busy to answer or is stopped; a
- * socket that was left behind refuses, and one that is not there is none.
- */
-const isServed = (path: string): Promise<boolean> =>
-  new Promise((done) => {
-    const connection = connect(path)
-    connection.once("connect", () => {
-      connection.destroy()
-      done(true)
-    })
-    connection.once("error", ({ code }: NodeJS.ErrnoException) => done(code !== "ECONNREFUSED" && code !== "ENOENT"))
-  })
 
 const serve = async (coordinator: Coordinator, asked: IncomingMessage, response: ServerResponse): Promise<void> => {
   try {

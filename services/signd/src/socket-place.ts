@@ -4,12 +4,11 @@
  */
 import { type Stats, lstatSync, readlinkSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
+import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 
 /** As Samba, NTPsec and chrony call it in a directory that is given. */
 export const SOCKET_NAME = "socket"
-/** The longest path of a Unix socket on Linux, without its final NUL. */
-export const LONGEST_SOCKET_PATH = 107
 /** As many symbolic links as Linux follows. */
 const MOST_LINKS = 40
 
@@ -39,7 +38,7 @@ export const lookAt = (path: string): Stats | undefined => {
     return lstatSync(path)
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errnoName(error))) return undefined
-    throw new BadSocketPlace(`${path} cannot be looked at: ${errnoName(error)}`)
+    throw new BadSocketPlace(`${path} cannot be looked at: ${reasonOf(error)}`)
   }
 }
 

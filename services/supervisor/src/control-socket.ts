@@ -1,8 +1,7 @@
 /** The node's own door: HTTP over a Unix socket in the state directory, for `meridian status` and what comes after it. */
-import { chmodSync, rmSync } from "node:fs"
 import { createServer, type Server } from "node:http"
 import { join } from "node:path"
-import { CONTROL_SOCKET_NAME } from "@meridian/ipc/node-status"
+import { CONTROL_SOCKET_NAME, listenAt } from "@meridian/ipc/unix-socket"
 
 /** What may be asked for. */
 export const resources = ["/status", "/sources", "/tracking", "/snapshot", "/clients", "/config", "/reload"] as const
@@ -27,18 +26,12 @@ export const openControlSocket = async (
   stateDirectory: string,
   read: (resource: Resource, query: URLSearchParams) => unknown
 ): Promise<Server> => {
-  const path = join(stateDirectory, CONTROL_SOCKET_NAME)
-  rmSync(path, { force: true })
   const server = createServer((asked, response) => {
     void answerTo(asked.method, asked.url, read).then(([code, body]) => {
       response.writeHead(code, { "content-type": "application/json" })
       response.end(`${JSON.stringify(body)}\n`)
     })
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(path, resolve)
-  })
-  chmodSync(path, 0o660)
+  await listenAt(server, join(stateDirectory, CONTROL_SOCKET_NAME))
   return server
 }

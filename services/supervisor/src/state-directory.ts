@@ -3,11 +3,11 @@
  * written is no reason not to serve time: what it lacks is said, and the node goes on without.
  */
 import { mkdirSync, statSync } from "node:fs"
-import { createServer, connect, type Server } from "node:net"
+import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
-import { CONTROL_SOCKET_NAME, LONGEST_SOCKET_PATH } from "@meridian/ipc/node-status"
+import { CONTROL_SOCKET_NAME, isSocketServed, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"
 
 /** The state directory cannot be used: another node has it, or its path is too long for a Unix socket. */
 export class StateDirectoryTaken {
@@ -32,7 +32,7 @@ export interface StateDirectory {
  */
 export const claimStateDirectory = async (directory: string): Promise<StateDirectory> => {
   const socket = join(directory, CONTROL_SOCKET_NAME)
-  if (socket.length > LONGEST_SOCKET_PATH)
+  if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
     throw new StateDirectoryTaken(
       `the control socket's path ${socket} has ${socket.length} characters, a Unix socket takes at most ${LONGEST_SOCKET_PATH}; choose a shorter --state DIR`
     )
@@ -44,7 +44,7 @@ export const claimStateDirectory = async (directory: string): Promise<StateDirec
   const { dev, ino } = statSync(directory)
   // A name that begins with a zero byte is the kernel's alone; without Linux there are none, and the socket has to do.
   const lock = process.platform === "linux" ? await take(`\0meridian-state-${dev}-${ino}`) : undefined
-  if (lock === "taken" || (await isOpen(socket))) {
+  if (lock === "taken" || (await isSocketServed(socket))) {
     if (typeof lock === "object") lock.close()
     throw new StateDirectoryTaken(
       `a node already runs with the state directory ${directory}; stop it or give this one another --state DIR`
@@ -60,15 +60,4 @@ const take = (name: string): Promise<Server | "taken" | undefined> =>
     const server = createServer((connection) => connection.destroy())
     server.once("error", (error) => done(errnoName(error) === "EADDRINUSE" ? "taken" : undefined))
     server.listen(name, () => done(server.unref()))
-  })
-
-/** Whether a process has a socket open; one that was left behind refuses. */
-const isOpen = (path: string): Promise<boolean> =>
-  new Promise((done) => {
-    const connection = connect(path)
-    connection.once("connect", () => {
-      connection.destroy()
-      done(true)
-    })
-    connection.once("error", (error) => done(!["ECONNREFUSED", "ENOENT", "ENOTSOCK"].includes(errnoName(error))))
   })

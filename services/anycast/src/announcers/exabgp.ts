@@ -2,13 +2,10 @@
  * ExaBGP, by its process API: ExaBGP starts `meridian exabgp SOCKET`, which asks here and writes to ExaBGP what it is told. Each
  * line here is one of ExaBGP's commands. A helper whose connection ends withdraws by itself (see exabgp-helper.ts).
  */
-import { chmodSync, rmSync } from "node:fs"
 import { createServer, type Server, type Socket } from "node:net"
-import { errnoName } from "@meridian/system/native"
+import { listenAt } from "@meridian/ipc/unix-socket"
+import { reasonOf } from "@meridian/system/errno-words"
 import { type Announcer, AnnouncerTrouble } from "../announcer.ts"
-
-/** The node's own user and group: ExaBGP's user belongs in that group. */
-const PERMISSIONS = 0o660
 
 export const exabgpCommands = (prefixes: readonly string[], announced: boolean): readonly string[] =>
   prefixes.map((prefix) => `${announced ? "announce" : "withdraw"} route ${prefix} next-hop self`)
@@ -31,12 +28,11 @@ export class ExabgpAnnouncer implements Announcer {
   constructor(options: ExabgpOptions) {
     this.options = options
     const { socket: path } = options
-    rmSync(path, { force: true })
     this.server = createServer((helper) => this.greet(helper))
-    this.server.on("error", (error) => {
-      this.trouble = `the socket ${path} cannot be made: ${errnoName(error)}`
+    // For the node's own user and group: ExaBGP's user belongs in that group.
+    listenAt(this.server, path).catch((error) => {
+      this.trouble = `the socket ${path} cannot be made: ${reasonOf(error)}`
     })
-    this.server.listen(path, () => chmodSync(path, PERMISSIONS))
   }
 
   async apply(announced: boolean): Promise<void> {

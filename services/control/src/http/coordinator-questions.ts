@@ -2,14 +2,14 @@
  * What the coordinator alone knows and does, asked for over its socket: the cluster, the log, what was true at a moment, and
  * the acts of operators. Nothing else of that door is reached from here, which gives keys away and takes other commands.
  */
-import { request } from "node:http"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { parseClusterState } from "./cluster-answer.ts"
 import type { OperatorAct } from "./operator-acts.ts"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
+import { askSocket, NoAnswer, openAnswer } from "@meridian/ipc/socket-question"
+import { COORDINATOR_SOCKET_NAME } from "@meridian/ipc/unix-socket"
 
-const SOCKET_NAME = "coordinator.sock"
 const PATIENCE_MS = 5_000
 /** Longer than an append may take, so that the coordinator's own answer comes first. */
 const ACT_PATIENCE_MS = 30_000
@@ -48,7 +48,7 @@ export class CoordinatorQuestions {
   #open = 0
 
   constructor(stateDirectory: string) {
-    this.#path = join(stateDirectory, SOCKET_NAME)
+    this.#path = join(stateDirectory, COORDINATOR_SOCKET_NAME)
   }
 
   state(): Promise<CoordinatorAnswer> {
@@ -87,62 +87,49 @@ export class CoordinatorQuestions {
   }
 
   /** @param body what is posted; undefined: it is asked for */
-  #read(path: string, body?: string): Promise<CoordinatorAnswer> {
-    const [method, timeout] = body === undefined ? ["GET", PATIENCE_MS] : ["POST", ACT_PATIENCE_MS]
-    return new Promise((done) => {
-      const asking = request({ socketPath: this.#path, path, method, agent: false, timeout }, (response) => {
-        const chunks: Buffer[] = []
-        let length = 0
-        response.on("data", (chunk: Buffer) => {
-          length += chunk.length
-          chunks.push(chunk)
-          if (length > LONGEST_ANSWER) {
-            response.destroy()
-            done(problem(502, `the answer is longer than ${LONGEST_ANSWER} bytes; ask with meridian explain`))
-          }
-        })
-        response.on("end", () =>
-          done({ status: response.statusCode ?? 502, body: Buffer.concat(chunks).toString("utf8") })
-        )
-        response.on("error", () => done(silent))
+  async #read(path: string, body?: string): Promise<CoordinatorAnswer> {
+    const method = body === undefined ? "GET" : "POST"
+    const patienceMs = body === undefined ? PATIENCE_MS : ACT_PATIENCE_MS
+    try {
+      const { status, text } = await askSocket(this.#path, {
+        method,
+        path,
+        body,
+        patienceMs,
+        longest: LONGEST_ANSWER
       })
-      asking.on("timeout", () => asking.destroy())
-      asking.on("error", () => done(silent))
-      asking.end(body)
-    })
+      return { status, body: text }
+    } catch (error) {
+      return error instanceof NoAnswer && error.fault === "too-long"
+        ? problem(502, `the answer is longer than ${LONGEST_ANSWER} bytes; ask with meridian explain`)
+        : silent
+    }
   }
 
-  #readLog({ from, subject, limit, isLast, isQuiet }: LogQuestion): Promise<CoordinatorAnswer> {
+  async #readLog({ from, subject, limit, isLast, isQuiet }: LogQuestion): Promise<CoordinatorAnswer> {
     const query = new URLSearchParams({ from: String(from), ...(subject === undefined ? {} : { subject }) })
-    const path = `/log?${query.toString()}`
-    return new Promise((done) => {
-      const asking = request({ socketPath: this.#path, path, agent: false, timeout: PATIENCE_MS }, (response) => {
-        if (response.statusCode !== 200) {
-          response.resume()
-          return done(problem(response.statusCode ?? 502, "the log cannot be read so; check from and subject"))
-        }
-        const lines: string[] = []
-        let length = 0
-        const finish = (): void => done({ status: 200, body: `{"lines":[${lines.join(",")}]}` })
-        const reading = createInterface({ input: response, crlfDelay: Infinity })
-        reading.on("line", (line) => {
-          if (line === "" || (isQuiet && HEARTBEAT.test(line))) return
-          const text = withoutBoxes(line)
-          length += text.length
-          lines.push(text)
-          if (isLast && lines.length > limit) length -= lines.shift()?.length ?? 0
-          if (length <= LONGEST_ANSWER && (isLast || lines.length < limit)) return
-          reading.close()
-          response.destroy()
-          finish()
-        })
-        reading.on("close", finish)
-        response.on("error", () => reading.close())
-      })
-      asking.on("timeout", () => asking.destroy())
-      asking.on("error", () => done(silent))
-      asking.end()
-    })
+    try {
+      const answer = await openAnswer(this.#path, { path: `/log?${query.toString()}`, patienceMs: PATIENCE_MS })
+      if (answer.statusCode !== 200) {
+        answer.resume()
+        return problem(answer.statusCode ?? 502, "the log cannot be read so; check from and subject")
+      }
+      const lines: string[] = []
+      let length = 0
+      // Who leaves the loop early ends the answer.
+      for await (const line of createInterface({ input: answer, crlfDelay: Infinity })) {
+        if (line === "" || (isQuiet && HEARTBEAT.test(line))) continue
+        const text = withoutBoxes(line)
+        length += text.length
+        lines.push(text)
+        if (isLast && lines.length > limit) length -= lines.shift()?.length ?? 0
+        if (length > LONGEST_ANSWER || (!isLast && lines.length >= limit)) break
+      }
+      answer.destroy()
+      return { status: 200, body: `{"lines":[${lines.join(",")}]}` }
+    } catch {
+      return silent
+    }
   }
 }
 

@@ -1,18 +1,12 @@
 /** Opens the daemon's socket, in a place that only root and the daemon's user can change. */
 import { execFileSync } from "node:child_process"
 import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs"
-import { connect, createServer, type Server } from "node:net"
+import { createServer, type Server } from "node:net"
 import { dirname, resolve } from "node:path"
+import { isSocketServed, listenAt, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"
+import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
-import {
-  BadSocketPlace,
-  LONGEST_SOCKET_PATH,
-  lookAt,
-  octal,
-  refuseReplaceable,
-  shellQuoted,
-  socketPathOf
-} from "../socket-place.ts"
+import { BadSocketPlace, lookAt, octal, refuseReplaceable, shellQuoted, socketPathOf } from "../socket-place.ts"
 
 /** Its owner may do anything, its group may enter: Samba's own mode for the directory. */
 const DIRECTORY_MODE = 0o750
@@ -41,11 +35,13 @@ export const openSocket = async (given: string, group: string | undefined): Prom
   refuseReplaceable(directory, user)
   if (isDirectoryGiven) refuseOpenDirectory(directory, group, gid)
   await takeOver(path, user)
-  const server = await listen(path)
-  attempt(path, () => {
-    if (gid !== undefined) chownSync(path, user, gid)
-    chmodSync(path, gid === undefined ? 0o600 : SOCKET_MODE)
-  })
+  const server = await listen(path, 0o600)
+  // The rights are widened when the owner is set.
+  if (gid !== undefined)
+    attempt(path, () => {
+      chownSync(path, user, gid)
+      chmodSync(path, SOCKET_MODE)
+    })
   return { path, server }
 }
 
@@ -93,33 +89,19 @@ const takeOver = async (path: string, user: number): Promise<void> => {
     throw new BadSocketPlace(`${path} is there and no socket; move it away, or choose another place`)
   if (found.uid !== user && user !== 0)
     throw new BadSocketPlace(`${path} belongs to user ${found.uid}; mend it: rm ${shellQuoted(path)}`)
-  if (await answers(path))
+  if (await isSocketServed(path))
     throw new BadSocketPlace(`${path}: a signing daemon answers there already; stop it, or choose another place`)
   attempt(path, () => rmSync(path))
 }
 
-const answers = (path: string): Promise<boolean> =>
-  new Promise((done) => {
-    const asking = connect(path, () => {
-      asking.destroy()
-      done(true)
-    })
-    asking.on("error", () => done(false))
-  })
-
-/** From its first moment on nobody else may connect: the rights are widened when the owner is set. */
-const listen = (path: string): Promise<Server> => {
+const listen = async (path: string, mode: number): Promise<Server> => {
   const server = createServer()
-  return new Promise((done, failed) => {
-    server.once("error", (error) => failed(new BadSocketPlace(`${path} cannot be opened: ${errnoName(error)}`)))
-    const before = process.umask(0o177)
-    try {
-      // Binds before it returns, under this mask.
-      server.listen(path, () => done(server))
-    } finally {
-      process.umask(before)
-    }
-  })
+  try {
+    await listenAt(server, path, mode)
+    return server
+  } catch (error) {
+    throw new BadSocketPlace(`${path} cannot be opened: ${reasonOf(error)}`)
+  }
 }
 
 const attempt = (path: string, action: () => void): void => {
@@ -127,6 +109,6 @@ const attempt = (path: string, action: () => void): void => {
     action()
   } catch (error) {
     const advice = errnoName(error) === "EPERM" ? "; only root, or a member of the group, can give it to the group" : ""
-    throw new BadSocketPlace(`${path} cannot be set up: ${errnoName(error)}${advice}`)
+    throw new BadSocketPlace(`${path} cannot be set up: ${reasonOf(error)}${advice}`)
   }
 }

@@ -1,7 +1,8 @@
-/** What the commands about log, keys and cluster have in common: flags in, one line out where it cannot be done. */
+/** What the commands that ask a node have in common: flags in, one line out where it cannot be done. */
 import { type CommandLine, type Flag, type ParsedFlags, parseFlags, renderHelp } from "@meridian/config/flags"
 import { nearestWord } from "@meridian/config/nearest"
 import { CoordinatorRefused, CoordinatorUnreachable } from "./coordinator-client.ts"
+import { NodeUnreachable } from "./node-client.ts"
 
 /** It could not be done on this side: a file that cannot be written, an argument that cannot be meant. */
 export class OperatorProblem extends Error {
@@ -17,13 +18,13 @@ export class OperatorProblem extends Error {
 const BAD_REQUEST = 400
 
 /**
- * Reads the flags, shows the help, runs, and turns what went wrong into a line on standard error. Exit codes: 0 done, 1 it
- * could not be done, 2 the command line is wrong.
+ * Reads the flags, shows the help, runs, and turns what went wrong into a line on standard error. Exit codes: what it
+ * gives, 0 for nothing; 1 it could not be done, 2 the command line is wrong.
  */
-export const runOperatorCommand = async <F extends Readonly<Record<string, Flag>>>(
+export const runCommand = async <F extends Readonly<Record<string, Flag>>>(
   commandLine: CommandLine<F>,
   args: readonly string[],
-  run: (given: ParsedFlags<F>) => Promise<void> | void
+  run: (given: ParsedFlags<F>) => Promise<number | void> | number | void
 ): Promise<number> => {
   const refuse = (code: number, message: string): number => {
     process.stderr.write(`${commandLine.command}: ${message.replaceAll(/\s*\n\s*/g, " ")}\n`)
@@ -36,11 +37,10 @@ export const runOperatorCommand = async <F extends Readonly<Record<string, Flag>
     return 0
   }
   try {
-    await run(parsed.value)
-    return 0
+    return (await run(parsed.value)) ?? 0
   } catch (error) {
     if (error instanceof OperatorProblem) return refuse(error.exitCode, error.message)
-    if (error instanceof CoordinatorUnreachable) return refuse(1, error.message)
+    if (error instanceof CoordinatorUnreachable || error instanceof NodeUnreachable) return refuse(1, error.message)
     if (error instanceof CoordinatorRefused) return refuse(error.status === BAD_REQUEST ? 2 : 1, error.message)
     throw error
   }
