@@ -347,15 +347,19 @@ class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
 
   #change(): Promise<void> {
     return new Promise((resolve) => {
+      let timer: NodeJS.Timeout
       const wake = (): void => {
-        clearInterval(timer)
+        clearTimeout(timer)
         this.#tails.delete(wake)
         this.#wake = undefined
         resolve()
       }
-      const timer = setInterval(() => {
-        if (!this.#db.isOpen || this.#versionNow() !== this.#dataVersion) wake()
-      }, this.#pollMs)
+      const look = (): void => {
+        if (!this.#db.isOpen || this.#versionNow() !== this.#dataVersion) return wake()
+        // At whole multiples: when a process wakes for other things that come round.
+        timer = setTimeout(look, this.#pollMs - (Date.now() % this.#pollMs) + 1)
+      }
+      timer = setTimeout(look, this.#pollMs)
       this.#tails.add(wake)
       this.#wake = wake
     })

@@ -2,6 +2,8 @@
  * Loaded before anything else of a process (`node --import`): says that its event loop turns, from its first
  * moment on and at regular intervals, also while the rest is still being read and compiled. Whoever supervises it notices within seconds when it does not. Its address says how often, in milliseconds: `?every=2000`.
  */
+import { everyTurn } from "./turns.ts"
+
 const INTERVAL_MS = Number(new URL(import.meta.url).searchParams.get("every") ?? 1_000)
 
 export interface AliveMessage {
@@ -18,4 +20,4 @@ process.on("SIGUSR1", () => {})
 // The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
 process.on("SIGINT", () => {})
 beat()
-setInterval(beat, INTERVAL_MS).unref()
+everyTurn(INTERVAL_MS, beat)

@@ -21,6 +21,7 @@ import type { FromAutokey } from "@meridian/ipc/autokey-report"
 import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
 import { PlannedAdmission } from "@meridian/ipc/planned-admission"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { everyTurn } from "@meridian/ipc/turns"
 import { NtpServer } from "@meridian/protocol/server"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { BATCH_CAPACITY, SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
@@ -104,9 +105,9 @@ channel.run({
   obey: end
 })
 for (const socket of sockets) socket.onReadable(() => serve(socket))
-setInterval(() => {
+everyTurn(REPORT_INTERVAL_MS, () => {
   const { outcomes, received, replied } = answering
   channel.send({ type: "report", outcomes: { ...outcomes }, received, replied, rss: memoryUse().rss })
-}, REPORT_INTERVAL_MS)
+})
 channel.send({ type: "ready" })
 releaseStartupPagesSoon()

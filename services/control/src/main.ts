@@ -13,6 +13,7 @@ import { type FromControl, parseToControl, type ToControl } from "@meridian/ipc/
 import { type NodeSnapshot, parseNodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
+import { everyTurn } from "@meridian/ipc/turns"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
@@ -111,12 +112,12 @@ channel.run({
   }
 })
 const pace = new ReportPace()
-setInterval(() => {
+everyTurn(REPORT_INTERVAL_MS, () => {
   const { all } = outcomes
   if (!pace.isDue(JSON.stringify(all))) return
   const { rss, heapUsed } = memoryUse()
   channel.send({ type: "report", outcomes: all, rss, heapUsed })
-}, REPORT_INTERVAL_MS)
+})
 if (first.plan.http !== null) {
   // Not loaded where it is off: it takes some megabytes.
   const { openHttp } = await import("./http/open-http.ts")

@@ -15,6 +15,7 @@ import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { type CoordinatorPlan, coordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { type FromCoordinator, parseToCoordinator, type ToCoordinator } from "@meridian/ipc/coordinator-report"
 import { ReportPace } from "@meridian/ipc/report-pace"
+import { everyTurn } from "@meridian/ipc/turns"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { openApi } from "./api.ts"
 import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
@@ -155,9 +156,9 @@ const listen = (coordinator: Coordinator): void => {
   })
   process.on("SIGTERM", () => void drain(coordinator))
   const pace = new ReportPace()
-  setInterval(() => {
+  everyTurn(REPORT_INTERVAL_MS, () => {
     if (pace.isDue(JSON.stringify(coordinator.state))) channel.send(coordinator.report)
-  }, REPORT_INTERVAL_MS)
+  })
   releaseStartupPagesSoon()
   setTimeout(() => {
     if (!readySaid) notices.warnOnce("no keys", `no keys to serve with yet: ${coordinator.reason}`)

@@ -2,6 +2,7 @@
  * One timer for all that comes round in this process: whoever waits for something to be due is asked once a second, and at
  * the very moment that he has named. Asking is cheap and waking is not: most seconds of a quiet node nobody is woken.
  */
+import { untilTurn } from "@meridian/ipc/turns"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -66,11 +67,12 @@ export class Rounds {
 
   /** Never later than it is to look already. */
   #lookIn(ms: number): void {
-    const at = performance.now() + ms
+    const wait = ms < LOOK_MS ? Math.ceil(ms) + ROUNDING_MS : untilTurn(LOOK_MS)
+    const at = performance.now() + wait
     if (this.#ended || (this.#timer !== undefined && this.#lookAt <= at)) return
     clearTimeout(this.#timer)
     this.#lookAt = at
-    this.#timer = setTimeout(() => this.look(), Math.ceil(ms) + (ms < LOOK_MS ? ROUNDING_MS : 0))
+    this.#timer = setTimeout(() => this.look(), wait)
   }
 }
 

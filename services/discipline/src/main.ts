@@ -15,6 +15,7 @@ import { systemClock } from "@meridian/clocks/system-clock"
 import { type FromDiscipline, parseToDiscipline, type ToDiscipline } from "@meridian/ipc/discipline-report"
 import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
+import { everyTurn } from "@meridian/ipc/turns"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
@@ -143,14 +144,14 @@ channel.run({
     else void digestsOnce().then((digests) => service.peersSeen(told, digests))
   }
 })
-setInterval(() => service.tick(), TICK_MS)
+everyTurn(TICK_MS, () => service.tick())
 const pace = new ReportPace()
 /** Less than ten microseconds, or as many millionths of a ppm, is no news: this machine's own clock varies by that. */
 const coarsely = (_name: string, value: unknown): unknown =>
   typeof value === "number" ? Math.round(value * 1e5) / 1e5 : value
-setInterval(() => {
+everyTurn(REPORT_INTERVAL_MS, () => {
   if (pace.isDue(JSON.stringify(service.state(), coarsely))) send(service.report())
-}, REPORT_INTERVAL_MS)
+})
 send({ type: "ready" })
 releaseStartupPagesSoon()
 if (mode._tag === "Refused") send({ type: "warning", message: mode.reason })

@@ -2,6 +2,8 @@
 import { type AnycastFacts, type AnycastReport, type FromAnycast, parseFromAnycast } from "@meridian/ipc/anycast-report"
 import type { AnycastStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
+import { everyTurn, type Turns } from "@meridian/ipc/turns"
+import { afterReports } from "./pacing.ts"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
 
@@ -102,8 +104,8 @@ interface Counted {
   readonly monotonic: number
 }
 
-/** Keeps the process told of the node's health, until the timer is cleared. */
-export const tellFacts = (slot: AnycastSlot, count: () => Counted): NodeJS.Timeout => {
+/** Keeps the process told of the node's health, until it is stopped. */
+export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
   let before = count()
   let known = ""
   let same = 0
@@ -118,5 +120,5 @@ export const tellFacts = (slot: AnycastSlot, count: () => Counted): NodeJS.Timeo
     if (same % REPEATED === 0 || rate > RATE_WORTH_TELLING) slot.tell({ workers, exchanging, keyProblem, rate })
   }
   tell()
-  return setInterval(tell, FACTS_MS)
+  return everyTurn(FACTS_MS, tell, afterReports)
 }

@@ -33,6 +33,8 @@ import manifest from "../package.json" with { type: "json" }
 import { bequeath, inherit } from "./legacy.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { startNode } from "./node.ts"
+import { everyTurn } from "@meridian/ipc/turns"
+import { afterReports } from "./pacing.ts"
 import type { RunningNode } from "./running-node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { changesBetween, formatChange, runningLines } from "./reload.ts"
@@ -355,8 +357,8 @@ const program = Effect.gen(function* () {
     return `${how}; ${totals.replied} replies`
   }
   manager.ready(inOneLine())
-  const beat = setInterval(() => manager.alive(inOneLine()), manager.watchdogMs ?? STATUS_LINE_MS)
-  yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(beat)))
+  const beat = everyTurn(manager.watchdogMs ?? STATUS_LINE_MS, () => manager.alive(inOneLine()), afterReports)
+  yield* Effect.addFinalizer(() => Effect.sync(beat.stop))
   for (;;) {
     const signal = yield* Queue.take(asked)
     if (typeof signal === "object") {

@@ -13,6 +13,7 @@ import { AccessBoard } from "./access-board.ts"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { clientList, MOST_LISTED, orderOf } from "./client-list.ts"
 import { openClientMemory } from "./client-memory.ts"
+import { everyTurn } from "@meridian/ipc/turns"
 import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
@@ -43,7 +44,7 @@ import { SigndSlot } from "./signd-slot.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
 import { attempt, type RunningNode, type StartFailed } from "./running-node.ts"
-import { onNews, seldom } from "./pacing.ts"
+import { afterReports, onNews, seldom } from "./pacing.ts"
 import { applyPlan, decisionOf, servesKeys } from "./plan-change.ts"
 import { endNode, handOver, whyNoHandOver } from "./node-ending.ts"
 import type { NodeParts } from "./node-parts.ts"
@@ -438,28 +439,36 @@ export const startNode = (
       return `${board.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
     }
     const isPictureDue = onNews(QUIET_PICTURES)
-    const pictures = setInterval(() => {
-      if (!isPictureDue(newsNow())) return
-      latest = snapshot()
-      shown.show(latest)
-      if (keepsJournal) journal.look(latest)
-    }, SNAPSHOT_INTERVAL_MS)
-    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(pictures)))
+    const pictures = everyTurn(
+      SNAPSHOT_INTERVAL_MS,
+      () => {
+        if (!isPictureDue(newsNow())) return
+        latest = snapshot()
+        shown.show(latest)
+        if (keepsJournal) journal.look(latest)
+      },
+      afterReports
+    )
+    yield* Effect.addFinalizer(() => Effect.sync(pictures.stop))
     started["/snapshot"] = () => latest
     started["/status"] = status
     started["/clients"] = (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100)
     started["/sources"] = () => clock.report?.sources ?? []
     started["/tracking"] = () => clock.report?.tracking
     const isHealthDue = onNews(HEALTH_REPEATED)
-    const health = setInterval(() => {
-      const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
-      const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
-      const health = { workers: running, synchronised, stratum }
-      const { pid } = coordinator.service.process
-      if (isHealthDue([running, synchronised, stratum, pid].join(" "))) coordinator.tellHealth(health)
-      access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
-    }, HEALTH_INTERVAL_MS)
-    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(health)))
+    const health = everyTurn(
+      HEALTH_INTERVAL_MS,
+      () => {
+        const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
+        const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
+        const health = { workers: running, synchronised, stratum }
+        const { pid } = coordinator.service.process
+        if (isHealthDue([running, synchronised, stratum, pid].join(" "))) coordinator.tellHealth(health)
+        access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
+      },
+      afterReports
+    )
+    yield* Effect.addFinalizer(() => Effect.sync(health.stop))
     if (anycast !== undefined) {
       const facts = tellFacts(anycast, () => ({
         workers: workers.filter(({ service }) => service.process.state === "running").length,
@@ -468,7 +477,7 @@ export const startNode = (
         received: receivedNow(),
         monotonic: monotonic.seconds()
       }))
-      yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(facts)))
+      yield* Effect.addFinalizer(() => Effect.sync(facts.stop))
     }
     const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
     const tellCounters = (): void => {
@@ -479,8 +488,8 @@ export const startNode = (
     yield* Effect.forEach(keyServing, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
       Effect.timeoutOption(KEYS_PATIENCE)
     )
-    const told = setInterval(tellCounters, COUNTERS_INTERVAL_MS)
-    yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(told)))
+    const told = everyTurn(COUNTERS_INTERVAL_MS, tellCounters, afterReports)
+    yield* Effect.addFinalizer(() => Effect.sync(told.stop))
     return {
       status,
       keepJournal: () => {

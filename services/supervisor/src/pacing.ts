@@ -1,4 +1,7 @@
-/** What is done less often while nothing is new. */
+/** What is done less often while nothing is new, and when it is done. */
+
+/** Milliseconds after the whole second, when the node's processes say what is new. */
+export const afterReports = { after: 25 }
 
 /** Whether a text is another than before, or has stayed the same for so many calls. */
 export const onNews = (most: number): ((news: string) => boolean) => {

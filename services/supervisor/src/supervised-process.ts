@@ -12,7 +12,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { isAlive } from "@meridian/ipc/message"
+import { untilTurn } from "@meridian/ipc/turns"
 import { launch } from "./launch.ts"
+import { afterReports } from "./pacing.ts"
 
 export interface ProcessPlan {
   /** "worker 0", "clock": how the log names it. */
@@ -52,6 +54,9 @@ interface Running {
 const FIRST_BACKOFF_MS = 100
 /** Between two looks at who has said something. */
 const WATCH_MS = 1_000
+const untilWatch = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  Effect.sleep(untilTurn(WATCH_MS, afterReports.after, now))
+)
 /** A process that lived this long was healthy: the next crash starts from the first back-off again. */
 const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
@@ -238,7 +243,7 @@ export class SupervisedProcess {
   private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
     const troubled = [...this.all].filter((running) => this.isTroubled(running))
     return troubled.length === 0 ? Effect.void : Effect.forEach(troubled, (running) => this.relieve(running))
-  }).pipe(Effect.delay(WATCH_MS), Effect.forever)
+  }).pipe((looks) => Effect.andThen(untilWatch, looks), Effect.forever)
 
   /** Counts another second; whether it said nothing for too long, or is not ready in time. */
   private isTroubled(running: Running): boolean {

@@ -16,6 +16,7 @@ import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packe
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
+import { everyTurn } from "@meridian/ipc/turns"
 import { outlive, type OutliveMessage, readDrainOrOutlive } from "@meridian/ipc/outlive"
 import type { DrainMessage } from "@meridian/ipc/service-messages"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
@@ -125,13 +126,13 @@ const start = (): void => {
     gatherMicroseconds: first.gatherMicroseconds
   })
   const pace = new ReportPace()
-  setInterval(() => {
+  everyTurn(REPORT_INTERVAL_MS, () => {
     const counted = countersNow()
     if (pace.isDue(JSON.stringify([counted, clock.isGood(), newestKey]))) channel.send(report(counted))
     identify()
     const seen = sightings.take()
     if (seen !== undefined && tellsPeers) channel.send(seen)
-  }, REPORT_INTERVAL_MS)
+  })
   channel.send({ type: "ready" })
   releaseStartupPagesSoon()
 }

@@ -13,6 +13,7 @@ import { type SigndPlan, signdPlan } from "@meridian/ipc/serving-plan"
 import type { FromSignd, SigndReport } from "@meridian/ipc/signd-report"
 import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { everyTurn } from "@meridian/ipc/turns"
 import { NtpServer } from "@meridian/protocol/server"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { BATCH_CAPACITY, SLOT_BYTES } from "@meridian/udp/udp"
@@ -111,10 +112,10 @@ channel.run({
   obey: drain
 })
 service.start()
-setInterval(() => {
+everyTurn(REPORT_INTERVAL_MS, () => {
   service.pool.look()
   channel.send(report())
-}, REPORT_INTERVAL_MS)
+})
 service.pool.look()
 channel.send({ type: "ready" })
 releaseStartupPagesSoon()

@@ -1,0 +1,68 @@
+/**
+ * Duties that come round. Those of a process, and those of all processes of a node, are due in the same moments, the whole multiples of their
+ * intervals: a process that wakes once for all of them costs a quiet machine less than one that wakes for each.
+ */
+interface Duty {
+  readonly milliseconds: number
+  readonly after: number
+  readonly run: () => void
+  /** By performance.now(). */
+  dueAt: number
+}
+
+export interface Turns {
+  readonly stop: () => void
+}
+
+/** A timer may come so much early, and duties due so soon after are done with the others. */
+const ROUNDING_MS = 2
+
+const duties = new Set<Duty>()
+let timer: NodeJS.Timeout | undefined
+
+/**
+ * Milliseconds until the next whole multiple of an interval. The system's clock says where those are, so that processes agree
+ * without a word; when somebody sets it, one turn comes early or late by less than an interval.
+ * @param after milliseconds by which it comes later, for who uses what others say in their turn
+ * @param now milliseconds since 1970
+ */
+export const untilTurn = (milliseconds: number, after = 0, now = Date.now()): number => {
+  const since = (((now - after) % milliseconds) + milliseconds) % milliseconds
+  const left = milliseconds - since
+  // It has just been: a timer that came early.
+  return left <= ROUNDING_MS ? left + milliseconds : left
+}
+
+/** Calls a duty at each turn until it is stopped. It does not keep the process alive. */
+export const everyTurn = (
+  milliseconds: number,
+  run: () => void,
+  { after = 0 }: { readonly after?: number } = {}
+): Turns => {
+  const duty: Duty = { milliseconds, after, run, dueAt: performance.now() + untilTurn(milliseconds, after) }
+  duties.add(duty)
+  rearm()
+  return {
+    stop: () => {
+      duties.delete(duty)
+      rearm()
+    }
+  }
+}
+
+const rearm = (): void => {
+  clearTimeout(timer)
+  timer = undefined
+  if (duties.size === 0) return
+  const next = Math.min(...Array.from(duties, ({ dueAt }) => dueAt))
+  timer = setTimeout(turn, Math.max(1, Math.ceil(next - performance.now()))).unref()
+}
+
+const turn = (): void => {
+  const now = performance.now() + ROUNDING_MS
+  const due = Array.from(duties).filter(({ dueAt }) => dueAt <= now)
+  for (const duty of due) duty.dueAt = performance.now() + untilTurn(duty.milliseconds, duty.after)
+  // First, so that one that throws takes no other's next turn with it.
+  rearm()
+  for (const duty of due) if (duties.has(duty)) duty.run()
+}
