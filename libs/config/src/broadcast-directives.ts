@@ -120,8 +120,7 @@ export const manycastclientDirective = row({
   meaning:
     "Looks for servers at a multicast group, ever further away up to HOPS routers, and asks those that answer, as many as `tos maxclock` allows.",
   documented: "ntp.conf(5) of ntp",
-  reload: "clock",
-  actedOn: "partly"
+  reload: "clock"
 })
 
 export const BROADCAST_DIRECTIVES: readonly Directive[] = [

@@ -127,15 +127,12 @@ const problems = (
     fail("minpoll", `found minpoll ${values.minpoll} above maxpoll ${values.maxpoll}, expected it at most as large`)
   if (values.autokey && values.key !== undefined)
     warn("key", "'key' has no effect beside 'autokey', which authenticates by itself")
-  if (values.autokey)
-    drop(
-      "autokey",
-      `'${isBroadcast ? "broadcast" : "manycastclient"}' is under symmetric keys alone here; this line has no effect: give it 'key N'`
-    )
-  else if (!isBroadcast && values.key === undefined && authenticates)
+  if (values.ident !== undefined && values.autokey && isBroadcast)
+    warn("ident", "'ident' has no effect on what is told to many: this host's own name says its group")
+  if (!values.autokey && !isBroadcast && values.key === undefined && authenticates)
     drop(
       "address",
-      "nobody's answer is believed without a key; this line has no effect: add 'key N', or 'disable auth'"
+      "nobody's answer is believed without a key; this line has no effect: add 'key N' or 'autokey', or 'disable auth'"
     )
   if (values.ident !== undefined && !values.autokey) warn("ident", "'ident' has no effect without 'autokey'")
   if (places.has("xleave")) warn("xleave", "'xleave' has no effect: broadcasts are stamped as they leave")

@@ -41,9 +41,8 @@ describe("broadcast", () => {
     ["broadcast 192.0.2.255 iburst", "warning: 'iburst' has no effect on what is told to many"],
     ["broadcast 192.0.2.255 ident wonder", "warning: 'ident' has no effect without 'autokey'"],
     ["broadcast 192.0.2.255 autokey", "error: found 'autokey' without keys to use it with"],
-    ["crypto pw x\nbroadcast 192.0.2.255 autokey", "warning: 'broadcast' is under symmetric keys alone here"],
+    ["crypto pw x\nbroadcast 192.0.2.255 autokey ident g", "warning: 'ident' has no effect on what is told to many"],
     ["manycastclient 239.0.0.1", "warning: nobody's answer is believed without a key"],
-    ["crypto pw x\nmanycastclient 239.0.0.1 autokey", "warning: 'manycastclient' is under symmetric keys alone here"],
     ["manycastclient 192.0.2.255", "error: found '192.0.2.255', expected a multicast group"],
     ["multicastclient 192.0.2.1", "error: found '192.0.2.1', expected a multicast address"],
     ["manycastserver", "error: found the end of the line"]
@@ -86,7 +85,9 @@ describe("broadcast", () => {
       "multicastclient ff05::101",
       "broadcastdelay 0.01",
       "manycastserver 239.0.0.1",
-      "manycastclient 239.0.0.1 key 6 iburst prefer"
+      "broadcast 224.0.1.1 autokey",
+      "manycastclient 239.0.0.1 key 6 iburst prefer",
+      "manycastclient 239.0.0.2 autokey ident wonder"
     ].join("\n")
     const { broadcast } = settle(text).settings
     const again = settle(`crypto pw secret\n${renderSettings(settle(text).settings)}`).settings.broadcast

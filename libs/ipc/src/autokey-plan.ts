@@ -57,6 +57,19 @@ const learnedCertificates = list(
 )
 export type LearnedCertificates = TypeOf<typeof learnedCertificates>
 
+/** The signed values of the key lists by which this node tells the time to many, as RFC 5906 §11.4 has them. */
+const broadcastLists = list(
+  record({
+    associationId: whole(1, 65_535),
+    timestamp: stamp,
+    filestamp: stamp,
+    value: bytes(8, 8),
+    signature: bytes(0, 1_024)
+  }),
+  64
+)
+export type BroadcastLists = TypeOf<typeof broadcastLists>
+
 /** For whoever verifies and answers session-keyed requests: no private key is in it. */
 export const autokeySecrets = record({ digest, secrets })
 export type AutokeySecrets = TypeOf<typeof autokeySecrets>
@@ -69,6 +82,8 @@ export const autokeyPlan = record({
   /** Null until there are credentials that can be used: requests are counted and dropped. */
   host: nullable(hostCredentials),
   certificates: learnedCertificates,
+  /** Absent: nothing is told to many by Autokey. */
+  lists: optional(broadcastLists),
   secrets,
   /** The leap-seconds list that clients are told of; null: none. */
   leapFile: nullable(text(1, 4_096)),
@@ -91,6 +106,7 @@ export interface AutokeyServing {
   readonly parameters: readonly StampedParameters[]
   readonly notes: readonly string[]
   readonly certificates: LearnedCertificates
+  readonly lists: BroadcastLists
   readonly secrets: readonly ServerSecret[]
   readonly digest: HostMessage["digest"]
   readonly leapFile: string | null

@@ -193,6 +193,8 @@ export const manyConfiguration = record({
   port,
   /** Symmetric key, from the keys of the plan; null without. */
   keyId: nullable(whole(1, 65_535)),
+  /** By Autokey; absent: not. */
+  autokey: optional(flag),
   /** How many routers far multicasts go. */
   hops: whole(1, 255),
   minpoll: poll,
@@ -226,7 +228,9 @@ export const answeringConfiguration = record({
   /** Whether a client must prove itself; false after `disable auth`. */
   authenticated: flag,
   /** The keys that are proof. */
-  keys: list(keyRange, 65_535)
+  keys: list(keyRange, 65_535),
+  /** Whether those who ask by Autokey are answered; absent: not. */
+  autokey: optional(flag)
 })
 export type AnsweringConfiguration = TypeOf<typeof answeringConfiguration>
 

@@ -2,6 +2,7 @@
  * What the clock's process reports each second, and the messages between it and its supervisor. What it works by is its part
  * of the serving plan (serving-plan.ts). Messages travel as structured clones.
  */
+import type { BroadcastLists } from "./autokey-plan.ts"
 import { isRecord } from "./message.ts"
 import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
 import type { NtsClientCounters, SourceDetail } from "./source-detail.ts"
@@ -190,6 +191,12 @@ export interface AutokeyCertificates {
   readonly certificates: readonly { readonly der: Uint8Array; readonly filestamp: number }[]
 }
 
+/** Other key lists than before are in use for what is told to many: who heard it asks the Autokey server for their values. */
+export interface AutokeyLists {
+  readonly type: "autokey-lists"
+  readonly lists: BroadcastLists
+}
+
 export interface DisciplineReady {
   readonly type: "ready"
 }
@@ -200,6 +207,7 @@ export type FromDiscipline<Command = unknown> =
   | ClockEvents<Command>
   | DisciplineWarning
   | AutokeyCertificates
+  | AutokeyLists
 
 /** The node's packet counters for sysstats: what NTPsec counts there. Each since the node's start; lines hold differences. */
 export interface SystemCounters {
@@ -238,10 +246,15 @@ const isSource = (value: unknown): value is SourceReport =>
 const isStampedCertificate = (value: unknown): value is AutokeyCertificates["certificates"][number] =>
   isRecord(value) && value["der"] instanceof Uint8Array && Number.isInteger(value["filestamp"])
 
+const isList = (value: unknown): value is BroadcastLists[number] =>
+  isRecord(value) &&
+  [value["associationId"], value["timestamp"], value["filestamp"]].every((number) => Number.isInteger(number)) &&
+  [value["value"], value["signature"]].every((octets) => octets instanceof Uint8Array)
+
 /** Reads a message from the clock's process; undefined when it is none of ours. Commands are for their owner to judge. */
 export const parseFromDiscipline = (message: unknown): FromDiscipline | undefined => {
   if (!isRecord(message)) return undefined
-  const { type, tracking, sources, events, certificates, message: text } = message
+  const { type, tracking, sources, events, certificates, lists, message: text } = message
   switch (type) {
     case "ready":
       return { type: "ready" }
@@ -253,6 +266,8 @@ export const parseFromDiscipline = (message: unknown): FromDiscipline | undefine
       return Array.isArray(certificates) && certificates.every(isStampedCertificate)
         ? { type: "autokey-certificates", certificates }
         : undefined
+    case "autokey-lists":
+      return Array.isArray(lists) && lists.every(isList) ? { type: "autokey-lists", lists } : undefined
     case "report":
       return isTracking(tracking) && Array.isArray(sources) && sources.every(isSource)
         ? (message as unknown as DisciplineReport)

@@ -241,8 +241,8 @@ export const projections = {
   }),
   autokey: ({ autokey, serving: { minimumPoll, access } }: ServingPlan): AutokeyPlan | undefined => {
     if (autokey === null) return undefined
-    const { host, certificates, secrets, leapFile, leapFileHashIgnored } = autokey
-    const settings = { minimumPoll, host, certificates, secrets, leapFile, leapFileHashIgnored }
+    const { host, certificates, lists, secrets, leapFile, leapFileHashIgnored } = autokey
+    const settings = { minimumPoll, host, certificates, lists, secrets, leapFile, leapFileHashIgnored }
     return access === undefined ? settings : { ...settings, access }
   },
   ntsKe: ({ ntsKe, acceptsNtsKe, keys }: ServingPlan): NtsKePlan | undefined =>

@@ -164,6 +164,7 @@ it("hands the access list to every process that answers the network", () => {
     parameters: [],
     notes: ["ntpkey_RSAhost_alice.1 mod 2048"],
     certificates: [],
+    lists: [],
     secrets: [],
     digest: "MD5",
     leapFile: null,

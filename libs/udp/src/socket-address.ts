@@ -37,6 +37,13 @@ const writeAddress6 = (out: Uint8Array, offset: number, text: string): void => {
 export const writeAddress = (out: Uint8Array, offset: number, text: string): void =>
   text.includes(":") ? writeAddress6(out, offset, text) : writeAddress4(out, offset, text)
 
+/** The 4 or 16 octets of a numeric address; see {@link writeAddress}. */
+export const addressOctets = (text: string): Uint8Array => {
+  const octets = new Uint8Array(text.includes(":") ? 16 : 4)
+  writeAddress(octets, 0, text)
+  return octets
+}
+
 /** Writes a sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes, scope and flow 0) at `offset`. */
 export const writeSocketAddress = (out: Uint8Array, offset: number, text: string, port: number): void => {
   const six = text.includes(":")

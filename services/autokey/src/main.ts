@@ -83,7 +83,7 @@ const answererOf = (plan: AutokeyPlan): Answerer | undefined => {
     digests,
     randomBelow,
     leapSeconds: plan.leapFile === null ? undefined : readLeapSeconds(plan.leapFile, plan.leapFileHashIgnored, now),
-    autokeyValues: () => undefined
+    autokeyValues: (id) => plan.lists?.find(({ associationId }) => associationId === id)
   })
   return { responder, keys: new SessionKeys(digests, host.digest), secrets: new SecretRing(plan.secrets) }
 }

@@ -17,8 +17,9 @@ import type { AutokeySourceReport } from "@meridian/ipc/discipline-report"
 import { AutokeySource } from "@meridian/protocol/autokey-source"
 import type { Endpoint } from "@meridian/protocol/association-options"
 import { decodeAutokeyPacket } from "@meridian/wire/autokey-fields"
-import { writeAddress } from "@meridian/udp/socket-address"
-import { isIPv6 } from "node:net"
+import { addressOctets } from "@meridian/udp/socket-address"
+import { AutokeyBroadcasts } from "./autokey-broadcasts.ts"
+import { type AutokeyAnswer, AutokeySearch, answerSearch } from "./autokey-manycast.ts"
 import { addressTowards } from "./source-identity.ts"
 
 export interface AutokeySourcesSurroundings {
@@ -27,6 +28,8 @@ export interface AutokeySourcesSurroundings {
   readonly now: () => number | undefined
   /** A line for cryptostats. @param address of the other side; null: about this host */
   readonly record: (address: string | null, line: string) => void
+  /** Whether leap seconds are given to who asks this node. */
+  readonly hasLeapTable: () => boolean
   readonly warn: (message: string) => void
   /** The address of ours that is spoken from is known, or another one now. */
   readonly ready: (endpoint: Endpoint) => void
@@ -55,13 +58,9 @@ interface Kept {
   association: AutokeyAssociation | undefined
 }
 
-const octetsOf = (address: string): Uint8Array => {
-  const octets = new Uint8Array(isIPv6(address) ? 16 : 4)
-  writeAddress(octets, 0, address)
-  return octets
-}
-
 export class AutokeySources {
+  /** What this node tells to many. */
+  readonly broadcasts: AutokeyBroadcasts
   private readonly surroundings: AutokeySourcesSurroundings
   private readonly kept = new Map<string, Kept>()
   private readonly randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
@@ -70,6 +69,7 @@ export class AutokeySources {
 
   constructor(surroundings: AutokeySourcesSurroundings) {
     this.surroundings = surroundings
+    this.broadcasts = new AutokeyBroadcasts({ ...surroundings, host: () => this.opened?.host })
   }
 
   /** Takes credentials into use, in place of those before; exchanges begin anew where they are others. */
@@ -111,11 +111,27 @@ export class AutokeySources {
     const decoded = decodeAutokeyPacket(packet)
     if (typeof decoded === "string") return undefined
     const [field] = decoded.fields
-    const pair = { source: octetsOf(endpoint.address), destination: octetsOf(told) }
+    const pair = { source: addressOctets(endpoint.address), destination: addressOctets(told) }
     const keys = new SessionKeys(this.surroundings.digests, this.opened.host.digest)
     if (field === undefined || !keys.verify(packet, decoded.macOffset, pair, PUBLIC_COOKIE)) return undefined
     const { associationId: broadcastId } = field
     return this.keep({ endpoint, mode: "broadcast", ident: undefined, broadcastId }, pair.destination)
+  }
+
+  /** A request for servers to a group; undefined without credentials. @param own the address of ours that it leaves from */
+  search(group: string, own: string): AutokeySearch | undefined {
+    if (this.opened === undefined) return undefined
+    const { host } = this.opened
+    const { digests, now } = this.surroundings
+    return new AutokeySearch(host, new SessionKeys(digests, host.digest), group, own, now())
+  }
+
+  /** The answer to a request for servers that came to a group; undefined where it is none. */
+  answerSearch(packet: Uint8Array, client: string, group: string): AutokeyAnswer | undefined {
+    if (this.opened === undefined) return undefined
+    const { host, responder } = this.opened
+    const { digests, now } = this.surroundings
+    return answerSearch({ responder, keys: new SessionKeys(digests, host.digest) }, packet, client, group, now())
   }
 
   private keep(
@@ -134,7 +150,7 @@ export class AutokeySources {
     return new AutokeySource({
       association: () => this.associationOf(kept),
       local: () => this.localOf(kept),
-      remote: octetsOf(endpoint.address),
+      remote: addressOctets(endpoint.address),
       ...(told && { told }),
       now: this.surroundings.now
     })
@@ -209,7 +225,7 @@ export class AutokeySources {
 
   private async look(kept: Kept): Promise<void> {
     const address = await addressTowards(kept.endpoint)
-    const local = address === undefined ? undefined : octetsOf(address)
+    const local = address === undefined ? undefined : addressOctets(address)
     const isNew = kept.local === undefined && local !== undefined
     if (kept.local !== undefined && local !== undefined && !sameOctets(kept.local, local)) kept.association?.restart()
     kept.local = local ?? kept.local

@@ -11,10 +11,14 @@ import { secondsToShort } from "@meridian/time/short"
 import { UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import { encodeHeader, Mode } from "@meridian/wire/ntp"
+import type { AutokeySources } from "./autokey-sources.ts"
 import { addressTowardsMany } from "./many-addresses.ts"
 
-/** Seals a broadcast's header. Undefined where it cannot be: nothing is sent then. */
-export type BroadcastSeal = (header: Uint8Array) => Uint8Array | undefined
+/**
+ * Seals broadcasts of a line from an address of ours: what costs time is done at once, and the rest when the header is there.
+ * Undefined where it cannot be done: nothing is sent then.
+ */
+type BroadcastSeal = (from: string) => ((header: Uint8Array) => Uint8Array | undefined) | undefined
 
 export interface BroadcastSurroundings {
   readonly macs: SymmetricMacs
@@ -23,6 +27,8 @@ export interface BroadcastSurroundings {
   /** log2 seconds */
   readonly precision: number
   readonly serving: readonly ServingEndpoint[]
+  /** Undefined where this node has no credentials of Autokey. */
+  readonly autokey: Pick<AutokeySources, "broadcasts"> | undefined
   readonly warn: (message: string) => void
 }
 
@@ -30,7 +36,7 @@ export class Broadcasts {
   private readonly lines: readonly ManyConfiguration[]
   private readonly surroundings: BroadcastSurroundings
   private readonly timers = new Set<NodeJS.Timeout>()
-  private readonly sockets = new Map<ManyConfiguration, { readonly socket: UdpClientSocket }>()
+  private readonly sockets = new Map<ManyConfiguration, { readonly socket: UdpClientSocket; readonly from: string }>()
   private hasStopped = false
 
   constructor(lines: readonly ManyConfiguration[], surroundings: BroadcastSurroundings) {
@@ -55,9 +61,10 @@ export class Broadcasts {
   }
 
   private sealOf(line: ManyConfiguration): BroadcastSeal {
-    const { macs } = this.surroundings
+    const { macs, autokey } = this.surroundings
+    if (line.autokey === true) return (from) => autokey?.broadcasts.begin(line.address, from, 2 ** line.minpoll)
     const authentication = line.keyId === null ? unauthenticated : symmetricKey(macs, line.keyId)
-    return (header) => {
+    return () => (header) => {
       const sealed = authentication.seal(header, () => {})
       return sealed._tag === "Sealed" ? sealed.bytes : undefined
     }
@@ -71,8 +78,8 @@ export class Broadcasts {
     try {
       const opened = this.sockets.get(line) ?? (await this.open(line))
       if (opened === undefined || this.hasStopped) return
-      const bytes = seal(this.header(line))
-      if (bytes === undefined) warn(`nothing is told to ${line.address}: its key is not there`)
+      const bytes = seal(opened.from)?.(this.header(line))
+      if (bytes === undefined) warn(`nothing is told to ${line.address}: ${missing(line)}`)
       else opened.socket.send(bytes)
     } catch (error) {
       if (!(error instanceof UdpClientError)) throw error
@@ -91,7 +98,7 @@ export class Broadcasts {
       return undefined
     }
     const socket = await openUdpClient({ remote: { address, port }, local: { address: from, port }, tells: { hops } })
-    const opened = { socket }
+    const opened = { socket, from }
     // Stamps of what left are taken off the socket, and nothing else comes.
     socket.onReadable(() => {
       while (socket.receive() !== undefined) continue
@@ -122,3 +129,6 @@ export class Broadcasts {
     })
   }
 }
+
+const missing = ({ autokey }: ManyConfiguration): string =>
+  autokey === true ? "this host has no credentials of Autokey" : "its key is not there"

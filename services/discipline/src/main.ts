@@ -94,6 +94,10 @@ const loadAutokey = async (): Promise<ServiceSurroundings["autokey"]> => {
   return (surroundings) => new AutokeySources({ ...surroundings, digests })
 }
 const { sources, telling = [], hearing, answering } = configuration
+const usesAutokey =
+  sources.some(({ autokey }) => autokey) ||
+  telling.some(({ autokey }) => autokey) ||
+  [hearing, answering].some((it) => it?.autokey === true)
 const hasKeys =
   sources.some(({ keyId }) => keyId !== null) ||
   telling.some(({ keyId }) => keyId !== null) ||
@@ -107,7 +111,7 @@ const service = new DisciplineService(configuration, {
   kernelClock: mode._tag === "Kernel" ? mode.clock : undefined,
   precision: clock.measurePrecision(),
   digests: hasKeys ? await digestsOnce() : undefined,
-  autokey: sources.some(({ autokey }) => autokey) || hearing?.autokey === true ? await loadAutokey() : undefined,
+  autokey: usesAutokey ? await loadAutokey() : undefined,
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
   referencePorts: nativePorts,
   send,

@@ -23,6 +23,7 @@ import { openUdpClient } from "@meridian/udp/udp-client-open"
 import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
+import type { AutokeySources } from "./autokey-sources.ts"
 import { ownNetworks } from "./many-addresses.ts"
 import { addressTowards } from "./source-identity.ts"
 
@@ -37,6 +38,8 @@ export interface ManycastAnswersSurroundings {
   readonly served: (arrival: UnixTime) => NtpTimestamp
   /** The node's access list and limits; undefined: everybody. */
   readonly admission: () => Admission | undefined
+  /** Undefined where this node has no credentials of Autokey. */
+  readonly autokey: Pick<AutokeySources, "answerSearch"> | undefined
   readonly warn: (message: string) => void
 }
 
@@ -44,6 +47,9 @@ const MOST_EVENTS = 64
 /** Answers a second; a search is one request, and searches are minutes apart. */
 const ANSWERS_PER_SECOND = 20
 const MAXSTRAT = 16
+
+/** Seals an answer's header, from an address of ours; undefined where it would be too long. */
+type AnswerSeal = (header: Uint8Array, own: string) => Uint8Array | undefined
 
 export class ManycastAnswers {
   private readonly configuration: AnsweringConfiguration
@@ -81,7 +87,7 @@ export class ManycastAnswers {
         for (let taken = 0; taken < MOST_EVENTS; taken += 1) {
           const event = socket.receive()
           if (event === undefined) return
-          if (event._tag === "Datagram") void this.answer(event.bytes, event.from, event.arrival)
+          if (event._tag === "Datagram") void this.answer(event.bytes, event.from, group, event.arrival)
         }
       })
     } catch (error) {
@@ -91,13 +97,13 @@ export class ManycastAnswers {
   }
 
   /** Never rejects. */
-  private async answer(packet: Uint8Array, from: Endpoint, arrival: UnixTime): Promise<void> {
+  private async answer(packet: Uint8Array, from: Endpoint, group: string, arrival: UnixTime): Promise<void> {
     const header = decodeHeader(packet)
     if ("_tag" in header || header.mode !== Mode.client) return
     if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return
     if (!this.isAdmitted(packet, from) || !this.mayHelp(header)) return
-    const authentication = this.authenticationOf(packet, header.version)
-    if (authentication === undefined || this.left === 0) return
+    const seal = this.autokeySeal(packet, from, group) ?? this.keyedSeal(packet, header.version)
+    if (seal === undefined || this.left === 0) return
     this.left -= 1
     const receive = this.surroundings.served(arrival)
     try {
@@ -105,9 +111,8 @@ export class ManycastAnswers {
       if (address === undefined || this.hasStopped) return
       const local = { address, port: this.configuration.port }
       const socket = await openUdpClient({ remote: from, local })
-      const sealed = authentication.seal(this.reply(header, receive), () => {})
-      // Never longer than what was asked.
-      if (sealed._tag === "Sealed" && sealed.bytes.length <= packet.length) socket.send(sealed.bytes)
+      const bytes = seal(this.reply(header, receive), address)
+      if (bytes !== undefined) socket.send(bytes)
       socket.close()
     } catch (error) {
       if (!(error instanceof UdpClientError)) throw error
@@ -132,6 +137,25 @@ export class ManycastAnswers {
     const { stratum, leap } = this.surroundings.system()
     if (stratum === 0 || leap === Leap.unsynchronised) return false
     return stratum <= (theirs === 0 ? MAXSTRAT : theirs)
+  }
+
+  /** An answer with an association message: as long as the request, but for the two hosts' names. */
+  private autokeySeal(packet: Uint8Array, from: Endpoint, group: string): AnswerSeal | undefined {
+    const { autokey } = this.surroundings
+    if (autokey === undefined || !this.configuration.autokey) return undefined
+    return autokey.answerSearch(packet, from.address, group)
+  }
+
+  private keyedSeal(packet: Uint8Array, version: number): AnswerSeal | undefined {
+    const authentication = this.authenticationOf(packet, version)
+    return (
+      authentication &&
+      ((header) => {
+        const sealed = authentication.seal(header, () => {})
+        // Never longer than what was asked.
+        return sealed._tag === "Sealed" && sealed.bytes.length <= packet.length ? sealed.bytes : undefined
+      })
+    )
   }
 
   private authenticationOf(packet: Uint8Array, version: number): AssociationAuthentication | undefined {

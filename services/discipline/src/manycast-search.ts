@@ -12,6 +12,7 @@ import type { NtpTimestamp } from "@meridian/time/timestamp"
 import type { UdpClientSocket } from "@meridian/udp/udp-client"
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import { decodeHeader, Mode } from "@meridian/wire/ntp"
+import type { AutokeySources } from "./autokey-sources.ts"
 import { addressTowardsMany } from "./many-addresses.ts"
 
 /** How long answers are waited for. */
@@ -26,43 +27,69 @@ export interface Sought {
   readonly group: string
   readonly port: number
   readonly keyId: number | null
+  /** Whether servers are looked for by Autokey. */
+  readonly autokey: boolean
   readonly hops: number
   readonly version: number
 }
 
+export interface ManycastSearchSurroundings {
+  readonly macs: SymmetricMacs
+  readonly serving: readonly ServingEndpoint[]
+  /** Undefined where this node has no credentials of Autokey. */
+  readonly autokey: Pick<AutokeySources, "search"> | undefined
+}
+
 export class ManycastSearch {
-  private readonly macs: SymmetricMacs
-  private readonly serving: readonly ServingEndpoint[]
+  private readonly surroundings: ManycastSearchSurroundings
   private readonly reached = new Map<string, number>()
 
-  constructor(macs: SymmetricMacs, serving: readonly ServingEndpoint[]) {
-    this.macs = macs
-    this.serving = serving
+  constructor(surroundings: ManycastSearchSurroundings) {
+    this.surroundings = surroundings
   }
 
   /** Addresses of servers, the quickest first. Rejects with UdpClientError where nothing can be asked. */
-  async search({ group, port, keyId, hops, version }: Sought): Promise<readonly string[]> {
+  async search(sought: Sought): Promise<readonly string[]> {
+    const { group, port, hops, version } = sought
     const reach = Math.min(hops, this.reached.get(group) ?? NEAREST)
     this.reached.set(group, reach * FURTHER)
-    const from = await addressTowardsMany(group, this.serving)
+    const from = await addressTowardsMany(group, this.surroundings.serving)
     if (from === undefined) return []
     const nonce = new BigUint64Array(1)
     randomFillSync(nonce)
-    const authentication = keyId === null ? unauthenticated : symmetricKey(this.macs, keyId)
-    const sealed = authentication.seal(clientRequest(version, nonce[0] as NtpTimestamp), () => {})
-    if (sealed._tag !== "Sealed") return []
+    const asking = this.sealed(sought, from, clientRequest(version, nonce[0] as NtpTimestamp))
+    if (asking === undefined) return []
     const socket = await openUdpClient({ local: { address: from, port: 0 }, tells: { hops: reach } })
     try {
-      socket.send(sealed.bytes, { address: group, port })
+      socket.send(asking.bytes, { address: group, port })
       await sleep(PATIENCE_MS)
-      return answersOf(socket, nonce[0]!, (packet) => authentication.judge(packet) === "authentic")
+      return answersOf(socket, nonce[0]!, asking.isAnswer)
     } finally {
       socket.close()
     }
   }
+
+  private sealed({ group, keyId, autokey: isAutokey }: Sought, from: string, header: Uint8Array): Asking | undefined {
+    const { macs, autokey } = this.surroundings
+    if (isAutokey) {
+      const search = autokey?.search(group, from)
+      if (search === undefined) return undefined
+      return { bytes: search.seal(header), isAnswer: (packet, address) => search.isAnswer(packet, address) }
+    }
+    const authentication = keyId === null ? unauthenticated : symmetricKey(macs, keyId)
+    const sealed = authentication.seal(header, () => {})
+    if (sealed._tag !== "Sealed") return undefined
+    return { bytes: sealed.bytes, isAnswer: (packet) => authentication.judge(packet) === "authentic" }
+  }
 }
 
-const answersOf = (socket: UdpClientSocket, nonce: bigint, isAuthentic: (packet: Uint8Array) => boolean) => {
+/** A request to a group, and which packets from which addresses answer it. */
+interface Asking {
+  readonly bytes: Uint8Array
+  readonly isAnswer: (packet: Uint8Array, address: string) => boolean
+}
+
+const answersOf = (socket: UdpClientSocket, nonce: bigint, isAnswer: Asking["isAnswer"]) => {
   const found = new Set<string>()
   for (let taken = 0; taken < MOST_ANSWERS; taken += 1) {
     const event = socket.receive()
@@ -71,7 +98,7 @@ const answersOf = (socket: UdpClientSocket, nonce: bigint, isAuthentic: (packet:
     const header = decodeHeader(event.bytes)
     if ("_tag" in header || header.mode !== Mode.server || header.origin !== nonce) continue
     const hasTime = header.leap !== 3 && header.stratum > 0 && header.stratum < MAXSTRAT
-    if (hasTime && isAuthentic(event.bytes)) found.add(event.from.address)
+    if (hasTime && isAnswer(event.bytes, event.from.address)) found.add(event.from.address)
   }
   return [...found]
 }

@@ -142,6 +142,7 @@ export class DisciplineService {
     this.autokey = surroundings.autokey?.({
       now: () => this.servedNow(),
       record: (address, line) => this.statistics.crypto(address, line),
+      hasLeapTable: () => this.leaps.taiOffset(unixOf(read())) !== undefined,
       warn,
       ready: (endpoint) => this.upstreams.askNow(endpoint)
     })
@@ -249,6 +250,8 @@ export class DisciplineService {
     this.statistics.tick()
     const known = this.autokey?.newCertificates()
     if (known !== undefined) this.surroundings.send(autokeyCertificates(known))
+    const lists = this.autokey?.broadcasts.newLists()
+    if (lists !== undefined) this.surroundings.send({ type: "autokey-lists", lists })
     this.outliving.tick(this.keeper, monotonic)
   }
 

@@ -52,7 +52,10 @@ export interface UpstreamListener {
 }
 
 /** See autokey-sources.ts, whose code is loaded where it is needed. */
-export type AutokeyKeeper = Pick<AutokeySources, "source" | "broadcastServer" | "forget" | "report">
+export type AutokeyKeeper = Pick<
+  AutokeySources,
+  "source" | "broadcastServer" | "broadcasts" | "search" | "answerSearch" | "forget" | "report"
+>
 
 export interface UpstreamSurroundings {
   readonly read: ReadClocks
@@ -167,7 +170,8 @@ export class Upstreams {
       arriving: listener.arriving,
       warn: listener.warn
     })
-    this.manycast = new ManycastSearch(surroundings.macs, this.serving)
+    const { macs, autokey } = surroundings
+    this.manycast = new ManycastSearch({ macs, serving: this.serving, autokey })
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
@@ -531,9 +535,10 @@ export class Upstreams {
 
   /** Asks the system's resolver for a name, and a multicast group for its servers. */
   private lookUp(host: string): Promise<readonly string[]> {
-    const { hops, port, keyId, version } = this.configured.get(host) ?? {}
+    const { hops, port, keyId = null, autokey, version = 4 } = this.configured.get(host) ?? {}
     if (hops === undefined || port === undefined) return (this.surroundings.resolve ?? resolveHost)(host)
-    return this.manycast.search({ group: host, port, keyId: keyId ?? null, hops, version: version ?? 4 })
+    const isAutokey = (autokey ?? null) !== null
+    return this.manycast.search({ group: host, port, keyId, autokey: isAutokey, hops, version })
   }
 
   private async resolve(line: string): Promise<void> {

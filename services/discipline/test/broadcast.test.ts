@@ -5,6 +5,7 @@ import { resolve } from "node:path"
 import { describe, expect, it } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
+import { meridian } from "@meridian/testkit/running-node"
 import { sources, until } from "./peer-stage.ts"
 import { onStage, type Stage } from "./stage.ts"
 import { askClassic, BROADCAST, CLIENT, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
@@ -14,6 +15,7 @@ const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && can
 const isLong = process.env["MERIDIAN_LONG"] === "1"
 const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
 const SLOW_MS = 240_000
+const GROUP = "239.123.1.1"
 
 const keyLines = (stage: Stage): readonly string[] => {
   const path = stage.folder.file("ntp.keys")
@@ -64,6 +66,21 @@ const ways: readonly Way[] = [
 ]
 const chosen = isLong ? ways : ways.slice(0, 1)
 
+/** Credentials of Autokey: of a trusted host and of whoever asks it. */
+const autokeyLines = (stage: Stage) => {
+  const lines = (name: string, ...flags: readonly string[]): readonly string[] => {
+    const folder = stage.folder.file(`${name}-keys`)
+    mkdirSync(folder)
+    const args = [KEYGEN, "-m", "1024", ...flags, "-p", `${name}pw`, "-s", name]
+    execFileSync(process.execPath, args, { cwd: folder, stdio: "ignore" })
+    return [`keysdir ${folder}`, `crypto host ${name} pw ${name}pw`]
+  }
+  return { alice: lines("alice", "-T"), bob: lines("bob") }
+}
+/** Of the word that the exchange lights: certificate, identity, cookie and key list, each verified. */
+const LIST_VERIFIED = 0x1f00
+const flagsIn = (text: string): number => Number.parseInt(/flags=0x([0-9a-f]+)/.exec(text)?.[1] ?? "0", 16)
+
 describe.runIf(available).concurrent("classic ntpd as broadcast client", { timeout: SLOW_MS }, () => {
   it.each(chosen)("follows a node $name", ({ tells, hears, more = [], key = 0 }) =>
     onStage(async (stage) => {
@@ -79,6 +96,28 @@ describe.runIf(available).concurrent("classic ntpd as broadcast client", { timeo
       expect(answer).toMatch(key === 0 ? /yes\s+none\s+sys\.peer/ : /yes\s+ok\s+sys\.peer/)
       expect(answer).toContain(`keyid=${key}`)
     })()
+  )
+})
+
+describe.runIf(available).concurrent("classic ntpd as broadcast client by Autokey", { timeout: SLOW_MS }, () => {
+  // 4.2.8p15 ignores what it is told afterwards, whoever tells it: it takes no key id but the one it sent last.
+  it(
+    "hears a node, proves it, takes its key list and follows it",
+    onStage(async (stage) => {
+      const { alice, bob } = autokeyLines(stage)
+      const { server, client } = twoNetworks(stage)
+      const node = await startNodeIn(stage, server, [...alice, ...clock, `broadcast ${BROADCAST} autokey minpoll 3`])
+      await startClassicIn(stage, client, [...bob, "broadcastclient"])
+      const answer = await until(
+        async () => askClassic(client, "associations", "rv &1 hmode,flags"),
+        (text) => /ok\s+sys\.peer/.test(text) && text.includes("hmode=6"),
+        SLOW_MS / 2
+      )
+      expect(flagsIn(answer) & LIST_VERIFIED).toBe(LIST_VERIFIED)
+      const { stdout } = await meridian(["status", "--json", "--state", node.state])
+      const { outcomes } = (JSON.parse(stdout) as { autokey: { outcomes: Record<string, number> } }).autokey
+      expect(outcomes).toMatchObject({ certificate: 1, cookie: 1, autokey: 1 })
+    })
   )
 })
 
@@ -100,41 +139,31 @@ describe.runIf(available).concurrent("a node as broadcast client", { timeout: SL
     })()
   )
 
-  it.runIf(isLong)(
-    "follows classic ntpd by Autokey",
-    onStage(async (stage) => {
-      const [theirs, ours] = [stage.folder.file("server-keys"), stage.folder.file("client-keys")]
-      for (const folder of [theirs, ours]) mkdirSync(folder)
-      const keygen = (folder: string, ...args: readonly string[]): void =>
-        void execFileSync(process.execPath, [KEYGEN, "-m", "1024", ...args], { cwd: folder, stdio: "ignore" })
-      keygen(theirs, "-T", "-p", "srvpw", "-s", "alice")
-      keygen(ours, "-p", "clipw", "-s", "bob")
-      const { server, client } = twoNetworks(stage)
-      await startClassicIn(stage, server, [
-        `keysdir ${theirs}`,
-        "crypto host alice pw srvpw",
-        ...clock,
-        `broadcast ${BROADCAST} autokey minpoll 3`
-      ])
-      const node = await startNodeIn(stage, client, [
-        `keysdir ${ours}`,
-        "crypto host bob pw clipw",
-        "broadcastclient",
-        "tos maxdist 16"
-      ])
-      // The volley is over within a minute: what keeps it reachable then is what is told to all.
-      const isFollowed = ([it]: Awaited<ReturnType<ReturnType<typeof sources>>>): boolean =>
-        it?.mode === "broadcast" && it.verdict === "system-peer" && Number.parseInt(it.reach, 8) === 0o377
-      const [source] = await until(sources(node), isFollowed, 2 * SLOW_MS)
-      expect(source).toMatchObject({
-        address: SERVER.v4,
-        stratum: 6,
-        authentication: { kind: "autokey", host: "alice" }
-      })
-      const flags = source?.authentication.kind === "autokey" ? source.authentication.flags : 0
-      // Certificate, identity, cookie and key list, each verified.
-      expect(flags & 0x1f00).toBe(0x1f00)
-    }),
+  it.runIf(isLong).each([
+    { name: "classic ntpd", stratum: 6 },
+    { name: "a node", stratum: 5 }
+  ])(
+    "follows $name by Autokey",
+    ({ name, stratum }) =>
+      onStage(async (stage) => {
+        const { alice, bob } = autokeyLines(stage)
+        const { server, client } = twoNetworks(stage)
+        const lines = [...alice, ...clock, `broadcast ${BROADCAST} autokey minpoll 3`]
+        if (name === "classic ntpd") await startClassicIn(stage, server, lines)
+        else await startNodeIn(stage, server, lines, "server.conf")
+        const node = await startNodeIn(stage, client, [...bob, "broadcastclient", "tos maxdist 16"])
+        // The volley is over within a minute: what keeps it reachable then is what is told to all.
+        const isFollowed = ([it]: Awaited<ReturnType<ReturnType<typeof sources>>>): boolean =>
+          it?.mode === "broadcast" && it.verdict === "system-peer" && Number.parseInt(it.reach, 8) === 0o377
+        const [source] = await until(sources(node), isFollowed, 2 * SLOW_MS)
+        expect(source).toMatchObject({
+          address: SERVER.v4,
+          stratum,
+          authentication: { kind: "autokey", host: "alice" }
+        })
+        const flags = source?.authentication.kind === "autokey" ? source.authentication.flags : 0
+        expect(flags & LIST_VERIFIED).toBe(LIST_VERIFIED)
+      })(),
     4 * SLOW_MS
   )
 
@@ -154,7 +183,42 @@ describe.runIf(available).concurrent("a node as broadcast client", { timeout: SL
   )
 })
 
-const GROUP = "239.123.1.1"
+describe.runIf(available).concurrent("manycast by Autokey", { timeout: SLOW_MS }, () => {
+  it.runIf(isLong)(
+    "classic ntpd finds a node, and follows it",
+    onStage(async (stage) => {
+      const { alice, bob } = autokeyLines(stage)
+      const { server, client } = twoNetworks(stage)
+      const node = await startNodeIn(stage, server, [...alice, ...clock, `manycastserver ${GROUP}`])
+      await startClassicIn(stage, client, [...bob, `manycastclient ${GROUP} autokey iburst minpoll 3 maxpoll 3`])
+      const answer = await until(
+        async () => askClassic(client, "associations", "peers"),
+        (text) => /ok\s+sys\.peer/.test(text),
+        SLOW_MS / 2
+      )
+      expect(answer).toMatch(new RegExp(`\\*${SERVER.v4}`))
+      // Its own sockets at the group are nobody's that joined its port.
+      expect(node.stderr()).not.toContain("has joined")
+    })
+  )
+
+  it(
+    "a node finds classic ntpd, and follows it",
+    onStage(async (stage) => {
+      const { alice, bob } = autokeyLines(stage)
+      const { server, client } = twoNetworks(stage)
+      await startClassicIn(stage, server, [...alice, ...clock, `manycastserver ${GROUP}`])
+      const node = await startNodeIn(stage, client, [
+        ...bob,
+        `manycastclient ${GROUP} autokey iburst minpoll 3 maxpoll 3`,
+        "tos maxdist 16"
+      ])
+      const [source] = await until(sources(node), ([it]) => it?.verdict === "system-peer", SLOW_MS / 2)
+      const authentication = { kind: "autokey", host: "alice" }
+      expect(source).toMatchObject({ address: SERVER.v4, name: GROUP, mode: "client", stratum: 6, authentication })
+    })
+  )
+})
 
 describe.runIf(available && isLong).concurrent("manycast", { timeout: SLOW_MS }, () => {
   it(

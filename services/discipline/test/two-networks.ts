@@ -24,9 +24,10 @@ export const twoNetworks = (stage: Stage) => {
 export const startNodeIn = async (
   stage: Stage,
   network: NetworkNamespace,
-  lines: readonly string[]
+  lines: readonly string[],
+  name = "node.conf"
 ): Promise<RunningNode> => {
-  const file = stage.folder.file("node.conf")
+  const file = stage.folder.file(name)
   writeFileSync(file, `${["workers 1", ...lines].join("\n")}\n`)
   const node = await startNode({ args: ["--config", file], within: network.within, port: 123 })
   stage.atFirst(() => node.stop())

@@ -10,7 +10,12 @@ import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { nodeDigests } from "@meridian/ciphers/digests"
 import { type Credentials, type KeysDirectory, readKeysDirectory } from "@meridian/ciphers/keys-directory"
-import { type AutokeyServing, hostMessage, type LearnedCertificates } from "@meridian/ipc/autokey-plan"
+import {
+  type AutokeyServing,
+  type BroadcastLists,
+  hostMessage,
+  type LearnedCertificates
+} from "@meridian/ipc/autokey-plan"
 import type { AutokeyHostReport } from "@meridian/ipc/node-snapshot"
 
 /** What ntp.conf says. */
@@ -28,6 +33,7 @@ export class AutokeyBoard {
   /** Made when it is asked for; undefined: something changed since. */
   private shown: AutokeyHostReport | null | undefined
   private certificates: LearnedCertificates = []
+  private lists: BroadcastLists = []
 
   constructor(files: AutokeyFiles) {
     this.files = files
@@ -49,6 +55,11 @@ export class AutokeyBoard {
   learn(certificates: LearnedCertificates): void {
     this.certificates = certificates
     this.shown = undefined
+  }
+
+  /** Takes over the key lists by which the clock's process tells the time to many. */
+  useLists(lists: BroadcastLists): void {
+    this.lists = lists
   }
 
   /** What ntpq shows of this host; null without credentials. */
@@ -86,6 +97,7 @@ export class AutokeyBoard {
       parameters,
       notes,
       certificates: this.certificates,
+      lists: this.lists,
       secrets: serverSecrets(generations, digests),
       digest,
       leapFile,

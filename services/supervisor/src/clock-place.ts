@@ -1,7 +1,7 @@
 /** The place of the clock's process, what it said last, and what the node says about the page it writes. */
 import { CAP_SYS_TIME, withCapability } from "@meridian/system/capabilities"
 import type { ClockPageReader } from "@meridian/clocks/clock-page"
-import type { LearnedCertificates } from "@meridian/ipc/autokey-plan"
+import type { BroadcastLists, LearnedCertificates } from "@meridian/ipc/autokey-plan"
 import {
   type DisciplineReport,
   type FromDiscipline,
@@ -40,6 +40,8 @@ export interface ClockLaunch {
   readonly onEvents: (events: readonly unknown[]) => void
   /** Certificates that sources by Autokey signed, and theirs: the Autokey server shows them. */
   readonly onCertificates: (certificates: LearnedCertificates) => void
+  /** The key lists of what is told to many by Autokey: the Autokey server gives their values. */
+  readonly onLists: (lists: BroadcastLists) => void
   readonly warn: (message: string) => void
 }
 
@@ -48,7 +50,7 @@ export class ClockPlace {
   /** What it said last; undefined before its first word. */
   report: DisciplineReport | undefined
 
-  constructor({ program, page, board, maySetClock, onEvents, onCertificates, warn }: ClockLaunch) {
+  constructor({ program, page, board, maySetClock, onEvents, onCertificates, onLists, warn }: ClockLaunch) {
     this.service = new Service(
       {
         name: "clock",
@@ -61,6 +63,7 @@ export class ClockPlace {
           if (said.type === "report") this.report = said
           if (said.type === "clock-events") onEvents(said.events)
           if (said.type === "autokey-certificates") onCertificates(said.certificates)
+          if (said.type === "autokey-lists") onLists(said.lists)
           if (said.type === "warning") warn(said.message)
         },
         ...(maySetClock ? { around: (start) => withCapability(CAP_SYS_TIME, start) } : {}),

@@ -89,6 +89,7 @@ const telling = (line: ManySettings, listening: number): ManyConfiguration => ({
   address: line.address,
   port: listening,
   keyId: line.key ?? null,
+  autokey: line.autokey !== undefined,
   hops: line.hops,
   minpoll: line.minPoll,
   version: line.version
@@ -109,7 +110,7 @@ const sought = (line: ManySettings, listening: number): UpstreamConfiguration =>
   true: false,
   keyId: line.key ?? null,
   nts: null,
-  autokey: null,
+  autokey: line.autokey === undefined ? null : { ident: line.autokey.ident ?? null },
   version: line.version,
   hops: line.hops,
   xleave: false,
@@ -117,14 +118,15 @@ const sought = (line: ManySettings, listening: number): UpstreamConfiguration =>
   screen: null
 })
 
-const answering = ({ broadcast, discipline, port, keys }: Settings): AnsweringConfiguration | null =>
+const answering = ({ broadcast, discipline, port, keys, autokey }: Settings): AnsweringConfiguration | null =>
   broadcast.manycastGroups.length === 0
     ? null
     : {
         port: port.value,
         groups: [...new Set(broadcast.manycastGroups.map(({ value }) => value))],
         authenticated: discipline.flags.auth.value,
-        keys: keys.file.value === undefined ? [] : keys.trusted.map(({ value }) => value)
+        keys: keys.file.value === undefined ? [] : keys.trusted.map(({ value }) => value),
+        autokey: autokey.enabled.value
       }
 
 /** Each is a vote, as a peer that no line names is. */

@@ -45,7 +45,7 @@ import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
 import { attempt, type RunningNode, type StartFailed } from "./running-node.ts"
 import { afterReports, onNews, seldom } from "./pacing.ts"
-import { applyPlan, decisionOf, servesKeys } from "./plan-change.ts"
+import { applyPlan, decisionOf, servesKeys, speaksToMany } from "./plan-change.ts"
 import { endNode, handOver, whyNoHandOver } from "./node-ending.ts"
 import type { NodeParts } from "./node-parts.ts"
 import { clockSource, nodeStatus, totalCounters } from "./node-status-view.ts"
@@ -270,6 +270,10 @@ export const startNode = (
         autokeyBoard?.learn(certificates)
         if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
       },
+      onLists: (lists) => {
+        autokeyBoard?.useLists(lists)
+        if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
+      },
       warn
     })
     const shown: ControlSlot = new ControlSlot({
@@ -347,8 +351,13 @@ export const startNode = (
     yield* Effect.addFinalizer(() => Effect.sync(() => network.close()))
     const ports = new PortWatch({
       places: () => sockets.places,
-      // With the addon the sockets are the supervisor's.
-      own: () => (plan.native ? ["self"] : ["self", ...workers.flatMap(({ service }) => service.process.pid ?? [])]),
+      // With the addon the sockets are the supervisor's, but for those at groups and broadcast addresses.
+      own: () => [
+        "self",
+        ...[...(plan.native ? [] : workers), ...(speaksToMany(board.plan.discipline) ? [clock] : [])].flatMap(
+          ({ service }) => service.process.pid ?? []
+        )
+      ],
       inform: (message) => void log(Effect.logInfo(message)),
       warn
     })

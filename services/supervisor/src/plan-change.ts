@@ -19,6 +19,10 @@ const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfigu
   )
 }
 
+/** Whether the clock's process has sockets of its own on the node's port that are not connected to one address. */
+export const speaksToMany = ({ telling = [], hearing, answering }: DisciplineConfiguration): boolean =>
+  telling.length > 0 || (hearing ?? null) !== null || (answering ?? null) !== null
+
 /** The event by which the clock follows what it follows, as far as the log has it. */
 export const decisionOf = (report: CoordinatorReport | undefined): string => (report?.clockDecision ?? "").slice(0, 64)
 

@@ -33,9 +33,9 @@ const keyFilePlan = ({ keys }: Settings): KeyFilePlan | undefined =>
     ? undefined
     : { file: resolve(keys.file.value), trusted: keys.trusted.map((range) => range.value) }
 
-const autokeyFiles = ({ autokey, sources, discipline }: Settings): AutokeyFiles | undefined => {
+const autokeyFiles = ({ autokey, sources, broadcast, discipline }: Settings): AutokeyFiles | undefined => {
   if (!autokey.enabled.value) return undefined
-  const groups = sources.flatMap(({ value }) => value.autokey?.ident ?? [])
+  const groups = [...sources, ...broadcast.manycasts].flatMap(({ value }) => value.autokey?.ident ?? [])
   return {
     directory: resolve(autokey.keysDirectory.value),
     host: autokey.host.value,

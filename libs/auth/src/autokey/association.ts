@@ -23,7 +23,7 @@ import { followsInChain, KeyList, keyListLength } from "./key-list.ts"
 import { challengeFor } from "./proof.ts"
 import { receiveResponse } from "./response.ts"
 import { type AddressPair, PUBLIC_COOKIE, SessionKeys } from "./session-key.ts"
-import { signValue, unsignedValue } from "./signed-value.ts"
+import { signValue, stampOf, unsignedValue } from "./signed-value.ts"
 import { StatusFlag } from "./status-word.ts"
 
 /** What packets go by. */
@@ -54,7 +54,6 @@ export interface Received {
 }
 
 const NOTHING: Received = { isAuthentic: false, isTimeUsable: false, restarted: false }
-const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800
 
 export class AutokeyAssociation {
   readonly state: AssociationState
@@ -204,7 +203,7 @@ export class AutokeyAssociation {
     let signed = false
     for (const field of packet.fields) {
       if (field.operation !== AutokeyOperation.autokey || !field.isResponse) continue
-      const result = receiveResponse(state, field, ntpSecondsOf(context.now))
+      const result = receiveResponse(state, field, stampOf(context.now))
       if (typeof result === "string") state.parts.record(faultLine(field, result))
       else signed ||= result
     }
@@ -222,13 +221,11 @@ export class AutokeyAssociation {
 
   private makeList({ pair, now, pollSeconds }: PacketContext): void {
     const { state } = this
-    let start = 0
-    while (start <= 65_535) start = state.parts.randomWord() >>> 0
     this.listCookie = state.cookie
     // Who is not synchronised signs nothing, and a list that nobody can check is of no use.
     const length = now === undefined ? 1 : keyListLength(pollSeconds)
-    this.list = KeyList.make(this.keys, pair, state.cookie, start, length)
-    const stamp = ntpSecondsOf(now)
+    this.list = KeyList.begin(this.keys, pair, state.cookie, state.parts.randomWord, length)
+    const stamp = stampOf(now)
     this.listValues = signValue(state.parts.host.signer, stamp, stamp, encodeAutokeyValues(this.list.values))
     this.offersList = stamp !== 0
   }
@@ -254,7 +251,7 @@ export class AutokeyAssociation {
     const { state } = this
     const { host, mode, digests, randomBelow, group } = state.parts
     const { signer } = host
-    const stamp = ntpSecondsOf(now)
+    const stamp = stampOf(now)
     const lacks = (flag: number): boolean => (state.status & flag) === 0
     const text = (value: string): Uint8Array => new TextEncoder().encode(value)
     if (state.status === 0) {
@@ -296,14 +293,14 @@ export class AutokeyAssociation {
   /** Whether the field was signed, or why it was not believed. */
   private receiveField(field: AutokeyField, context: PacketContext): boolean | ExchangeFault {
     const { state } = this
-    if (field.isResponse) return receiveResponse(state, field, ntpSecondsOf(context.now))
+    if (field.isResponse) return receiveResponse(state, field, stampOf(context.now))
     if (state.parts.mode !== "symmetric" || field.isError) return "protocol"
     if (field.operation === AutokeyOperation.association) {
       // A peer that asks again while the exchange runs may have been restarted, or be somebody else: we find out by ourselves.
       if ((state.status & StatusFlag.certificate) !== 0) return "protocol"
       if (state.status !== 0 && state.peerAssociationId !== field.associationId) return "protocol"
       this.pendingRequest = { ...field, associationId: field.associationId }
-      return receiveResponse(state, { ...field, isResponse: true }, ntpSecondsOf(context.now))
+      return receiveResponse(state, { ...field, isResponse: true }, stampOf(context.now))
     }
     this.pendingRequest ??= field
     return false
@@ -328,6 +325,3 @@ export class AutokeyAssociation {
     return true
   }
 }
-
-const ntpSecondsOf = (unix: number | undefined): number =>
-  unix === undefined ? 0 : (Math.floor(unix) + NTP_UNIX_OFFSET_SECONDS) >>> 0

@@ -42,6 +42,19 @@ export class KeyList {
     return new KeyList(keyIds, { keyId, sequence: keyIds.length - 1 })
   }
 
+  /** As {@link make}, from a start that is drawn. @param randomWord 32 random bits */
+  static begin(
+    keys: SessionKeys,
+    pair: AddressPair,
+    cookie: number,
+    randomWord: () => number,
+    length: number
+  ): KeyList {
+    let start = 0
+    while (start <= HIGHEST_SYMMETRIC_KEY_ID) start = randomWord() >>> 0
+    return KeyList.make(keys, pair, cookie, start, length)
+  }
+
   get isSpent(): boolean {
     return this.left === 0
   }

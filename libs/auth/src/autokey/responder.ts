@@ -20,7 +20,7 @@ import { decodeChallenge, type RandomBelow } from "./identity.ts"
 import { answerIff } from "./iff.ts"
 import { answerMv } from "./mv.ts"
 import type { RsaPort } from "./rsa-port.ts"
-import { signValue, unsignedValue } from "./signed-value.ts"
+import { signValue, stampOf, unsignedValue } from "./signed-value.ts"
 
 /** What became of a request's field; each has a counter of its own. */
 export type AnswerReason =
@@ -83,12 +83,8 @@ export interface ResponderParts {
   readonly autokeyValues: (associationId: number) => AutokeyValue | undefined
 }
 
-const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800
 /** Values that do not change are signed anew so often: a client takes no older signature than one it had before. */
 const RESIGN_SECONDS = 3_600
-
-const ntpSecondsOf = (unix: number | undefined): number =>
-  unix === undefined ? 0 : (Math.floor(unix) + NTP_UNIX_OFFSET_SECONDS) >>> 0
 
 /** RSA operations with a private key that an answer costs: what a flood would have us spend. */
 export const signaturesOf = ({ operation }: AutokeyField): number => {
@@ -155,7 +151,7 @@ export class Responder {
     if (host.group !== undefined && groupOf(name) !== host.group) return { reason: "other-group", field: undefined }
     const status = hostStatus(host, leapSeconds !== undefined)
     const value = new TextEncoder().encode(host.name)
-    return answered(request, "association", unsignedValue(ntpSecondsOf(now), status, value))
+    return answered(request, "association", unsignedValue(stampOf(now), status, value))
   }
 
   private certificate(request: AutokeyField, { now }: AnswerContext): Answer {
@@ -178,11 +174,7 @@ export class Responder {
     if (text === undefined) return refused(request, "bad-public-key")
     // The filestamp of values that are no file's is when this host's were last signed.
     this.refresh(now)
-    return answered(
-      request,
-      "cookie",
-      signValue(this.parts.host.signer, ntpSecondsOf(now), ntpSecondsOf(this.signedAt), text)
-    )
+    return answered(request, "cookie", signValue(this.parts.host.signer, stampOf(now), stampOf(this.signedAt), text))
   }
 
   private identity(request: AutokeyField, { now }: AnswerContext): Answer {
@@ -199,7 +191,7 @@ export class Responder {
       if (challenge === undefined) return refused(request, "bad-challenge")
       if (now === undefined) return empty(request, "unsynchronised")
       const proof = prove(key.value, challenge)
-      return answered(request, reason, signValue(host.signer, ntpSecondsOf(now), key.filestamp, proof))
+      return answered(request, reason, signValue(host.signer, stampOf(now), key.filestamp, proof))
     }
     switch (request.operation) {
       case AutokeyOperation.iff:
@@ -239,7 +231,7 @@ export class Responder {
     if (key === undefined || !isSignedBy(certificate, key)) return refused(request, "bad-certificate")
     if (now < certificate.notBefore || now > certificate.notAfter || certificate.subject === host.name)
       return refused(request, "bad-certificate")
-    const stamp = ntpSecondsOf(now)
+    const stamp = stampOf(now)
     const der = issueClientCertificate(
       certificate,
       host.name,
@@ -263,7 +255,7 @@ export class Responder {
     this.refresh(now)
     const before = this.signed.get(what)
     if (before !== undefined) return before
-    const made = signValue(this.parts.host.signer, ntpSecondsOf(now), filestamp, value)
+    const made = signValue(this.parts.host.signer, stampOf(now), filestamp, value)
     this.signed.set(what, made)
     return made
   }

@@ -11,13 +11,12 @@ import { isSelfSigned, isSignedBy, LONGEST_NAME_BYTES, publicKeyOf, readCertific
 import { CertificateFlag, type KnownCertificate } from "./certificate-cache.ts"
 import type { ExchangeFault } from "./exchange-fault.ts"
 import { groupOf } from "./host.ts"
-import { isEarlier, signatureFault, stampFault, type Stamps } from "./signed-value.ts"
+import { isEarlier, signatureFault, stampFault, stampOf, type Stamps } from "./signed-value.ts"
 import { schemeByNumber } from "./signature-schemes.ts"
 import { IDENTITY_MASK, schemeNumber, StatusFlag } from "./status-word.ts"
 
 /** A trail with more links than this leads nowhere. */
 const LONGEST_TRAIL = 16
-const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800
 
 /**
  * Takes a response in.
@@ -111,8 +110,7 @@ const install = (state: AssociationState, content: AutokeyValue): KnownCertifica
   const key = publicKeyOf(certificate, rsa)
   if (key === undefined) return undefined
   if (isSelfSigned(certificate) ? !isSignedBy(certificate, key) : certificate.issuer === host.name) return undefined
-  const begins = (certificate.notBefore + NTP_UNIX_OFFSET_SECONDS) >>> 0
-  if (isEarlier(begins, content.filestamp)) return undefined
+  if (isEarlier(stampOf(certificate.notBefore), content.filestamp)) return undefined
   return certificates.install(certificate, content.filestamp)
 }
 
@@ -138,7 +136,7 @@ const receiveCertificate = (state: AssociationState, content: AutokeyValue, now:
 }
 
 const isExpired = ({ certificate }: KnownCertificate, now: number): boolean =>
-  isEarlier((certificate.notAfter + NTP_UNIX_OFFSET_SECONDS) >>> 0, now)
+  isEarlier(stampOf(certificate.notAfter), now)
 
 /** The next link of the trail: the certificate before must be signed by it, within its time. */
 const hike = (state: AssociationState, next: KnownCertificate): ExchangeFault | undefined => {

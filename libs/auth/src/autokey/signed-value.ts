@@ -1,9 +1,13 @@
 /** Values and their signatures (RFC 5906 §10): signing ours, and what is believed of somebody else's. */
+import { ntpSeconds } from "@meridian/time/timestamp"
 import { type AutokeyValue, signedOctets } from "@meridian/wire/autokey-fields"
 import type { RsaPrivateKey, RsaPublicKey } from "./rsa-port.ts"
 import type { SignatureScheme } from "./signature-schemes.ts"
 
 const UNSIGNED = new Uint8Array(0)
+
+/** NTP seconds of a moment of served time, Unix seconds; 0 stands for a host that is not synchronised. */
+export const stampOf = (unix: number | undefined): number => (unix === undefined ? 0 : ntpSeconds(unix))
 
 /** What a host signs with. */
 export interface Signer {

@@ -7,12 +7,15 @@ import {
   decodeAutokeyPacket,
   encodeAutokeyValues,
   writeAutokeyField,
-  autokeyFieldLength
+  autokeyFieldLength,
+  decodeAutokeyValues
 } from "@meridian/wire/autokey-fields"
 import { octetsOf } from "@meridian/wire/der"
 import { HEADER_BYTES } from "@meridian/wire/ntp"
 import { describe, expect, it } from "vitest"
 import { AutokeyAssociation, type PacketContext } from "../../src/autokey/association.ts"
+import { AutokeyBroadcaster } from "../../src/autokey/broadcaster.ts"
+import { publicKeyOf } from "../../src/autokey/certificate.ts"
 import { CertificateCache } from "../../src/autokey/certificate-cache.ts"
 import { issueHostCertificate } from "../../src/autokey/certificate-issue.ts"
 import { makeGqGroup } from "../../src/autokey/gq.ts"
@@ -21,12 +24,12 @@ import { type AutokeyHost, type HostCredentials, openHost } from "../../src/auto
 import { randomBelowFrom } from "../../src/autokey/identity.ts"
 import { gqGroupKeyNumbers, iffGroupKeyNumbers, mvServerKeyNumbers } from "../../src/autokey/identity-files.ts"
 import { iffParametersOf, makeIffGroup } from "../../src/autokey/iff.ts"
-import { KeyList } from "../../src/autokey/key-list.ts"
+import { followsInChain, KeyList } from "../../src/autokey/key-list.ts"
 import { makeMvAuthority } from "../../src/autokey/mv.ts"
 import { writeDsa, writeRsa } from "../../src/autokey/private-keys.ts"
 import { Responder } from "../../src/autokey/responder.ts"
 import { PUBLIC_COOKIE, SessionKeys } from "../../src/autokey/session-key.ts"
-import { signValue } from "../../src/autokey/signed-value.ts"
+import { signatureFault, signValue } from "../../src/autokey/signed-value.ts"
 import { schemeByName } from "../../src/autokey/signature-schemes.ts"
 import type { MacAlgorithmName } from "../../src/mac-algorithms.ts"
 import { digests } from "./recordings.ts"
@@ -509,5 +512,44 @@ describe("a broadcast server", () => {
     const next = listOf(alice, 0x2222_2222, NOW + 10)
     expect(telling(association, next.list.take()!, next.values).isTimeUsable).toBe(true)
     expect(telling(association, next.list.take()!).isTimeUsable).toBe(true)
+  })
+
+  it("begins each list with its values, and says its name in all other packets", () => {
+    const host = hostOf("alice", { kind: "trusted" })
+    const pair = told
+    const broadcaster = new AutokeyBroadcaster({ host, digests, randomWord, associationId: BROADCAST_ID, pair })
+    const sessionKeys = new SessionKeys(digests, "MD5")
+    expect(broadcaster.values).toBeUndefined()
+    const all = Array.from({ length: 130 }, (_, count) => {
+      const bytes = new Uint8Array(1_024)
+      // 64 s between packets: a list lasts for 64 of them.
+      const length = broadcaster.write(bytes, HEADER_BYTES, broadcaster.prepare(NOW + 64 * count, 64, true))
+      const packet = bytes.slice(0, length)
+      const decoded = decodeAutokeyPacket(packet)
+      if (typeof decoded === "string") throw new Error(decoded)
+      const [field] = decoded.fields
+      return { keyId: decoded.keyId, field: field!, values: broadcaster.values!, packet, macOffset: decoded.macOffset }
+    })
+    const fields = { isResponse: true, isError: false, associationId: BROADCAST_ID }
+    const name = new TextEncoder().encode("alice")
+    for (const { packet, macOffset, field } of all) {
+      expect(sessionKeys.verify(packet, macOffset, pair, PUBLIC_COOKIE)).toBe(true)
+      expect(field).toMatchObject(fields)
+    }
+    const begins = (index: number): boolean => index % 64 === 0
+    for (const { field, values, keyId } of all.filter((_, index) => begins(index))) {
+      expect(field).toMatchObject({ operation: AutokeyOperation.autokey, content: values })
+      const key = publicKeyOf(host.certificate, nodeRsa)!
+      expect(signatureFault(field.content!, key, host.signer.scheme)).toBeUndefined()
+      const { keyId: end } = decodeAutokeyValues(field.content!.value)!
+      expect(followsInChain(sessionKeys, pair, PUBLIC_COOKIE, keyId, [end], 0)).toBe(0)
+    }
+    for (const [index, { field, keyId }] of all.entries()) {
+      if (begins(index)) continue
+      const content = { filestamp: 0x8_0003, value: name }
+      expect(field).toMatchObject({ operation: AutokeyOperation.association, content })
+      const { keyId: before } = all[index - 1]!
+      expect(followsInChain(sessionKeys, pair, PUBLIC_COOKIE, keyId, [before], 0)).toBe(0)
+    }
   })
 })
