@@ -38,6 +38,7 @@ export interface RawBatch {
 /** What a store says of itself; see {@link LogStatus}. */
 export interface StoreStatus {
   readonly lastSeq: number
+  readonly beginsAt?: number
   readonly subjects: ReadonlyArray<SubjectStatus>
   readonly created?: string
   readonly faults?: ReadonlyArray<string>
@@ -122,9 +123,10 @@ export const overStore = (store: CommitStore, inspect?: Inspect, authenticity?: 
     retain: (retention) => attempt(() => retained(store, retention, authenticity)),
     status: Effect.map(
       attempt(() => store.subjects()),
-      ({ lastSeq, subjects, created, faults = [] }): LogStatus => ({
+      ({ lastSeq, beginsAt, subjects, created, faults = [] }): LogStatus => ({
         adapter: store.adapter,
         lastSeq,
+        beginsAt,
         families: FAMILIES.map((family) => familyStatus(family, subjects)),
         quarantined: quarantine.report(),
         warnings: store.warnings,

@@ -156,6 +156,8 @@ export interface LogStatus {
   readonly adapter: "memory" | "sqlite" | "jetstream"
   /** Last place given out, 0 for none. */
   readonly lastSeq: number
+  /** First place that may still hold something; above 1 the log has been cut at its beginning. Absent where that means nothing. */
+  readonly beginsAt?: number | undefined
   readonly families: ReadonlyArray<FamilyStatus>
   /** Put aside by this process since it opened the log; `recent` holds the last of them. */
   readonly quarantined: {

@@ -237,7 +237,13 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
       const { state, config, created: now } = await manager.streams.info(stream)
       const all = await Promise.all((await subjectsOf(manager, options)).map(subjectStatus))
       const faults = differences(config, wanted).map((it) => `stream ${stream} has ${it}`)
-      return { lastSeq: state.last_seq, subjects: all.filter((it) => it !== undefined), created: now, faults }
+      return {
+        lastSeq: state.last_seq,
+        beginsAt: state.first_seq,
+        subjects: all.filter((it) => it !== undefined),
+        created: now,
+        faults
+      }
     }
   }
 }

@@ -19,6 +19,7 @@ import { type LogBatch, LogUnavailable, type Snapshot } from "@meridian/event-lo
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
 import { isRestoration } from "@meridian/events/catalogue"
 import { memberSubject } from "@meridian/events/members"
+import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
 import type { CoordinatorReport, HealthMessage } from "@meridian/ipc/coordinator-report"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { ClockRelay } from "./clock-relay.ts"
@@ -33,6 +34,7 @@ import { layIn, LOOKS_FOR_LEADER } from "./laying-in.ts"
 import { Leader } from "./leader.ts"
 import { OWN_LOG, STREAM } from "./log-names.ts"
 import { type LastEvent, LogReplaced, LogWatch } from "./log-watch.ts"
+import { HISTORY_WAIT_MS, LostHistory, lostHistory } from "./lost-history.ts"
 import { MemberVoice } from "./member-voice.ts"
 import { maySeal, memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
@@ -96,6 +98,7 @@ export class Coordinator {
   #health: HealthMessage | undefined
   #quarantined = 0
   #folded = false
+  readonly #history = new LostHistory(() => performance.now())
   readonly #watch = new LogWatch()
   #snapshotAt = performance.now()
   #snapshotSeq = 0
@@ -314,6 +317,7 @@ export class Coordinator {
       yield* Effect.forkScoped(folding)
       while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
       yield* this.#checkAuthenticity()
+      if (this.settings.nats !== null) yield* Effect.forkScoped(this.#awaitHistory(backend))
       this.clock.notBefore(this.fold.member(this.settings.node).latest)
       yield* this.#serve()
       this.leader = leader
@@ -463,7 +467,30 @@ export class Coordinator {
   }
 
   #standsBack(): boolean {
+    if (this.settings.nats !== null && this.#history.isAwaited(this.fold)) return true
     return standsBack(this.fold, this.settings.node, this.now())
+  }
+
+  /** Others may know what the log has lost: this node leads only when they have had the time to lay it in. */
+  #awaitHistory(backend: Backend): Effect.Effect<void> {
+    const { log, shelf } = backend
+    const look = Effect.gen({ self: this }, function* () {
+      const { beginsAt = 1 } = yield* log.status
+      const shelved = (yield* shelf.list).length
+      const version = yield* log.version(NTS_KEYS_SUBJECT)
+      if (!this.#history.look({ version, beginsAt, shelved })) return
+      const { warn } = this.#surroundings.notices
+      if (this.fold.nts.version > 0) return
+      warn(lostHistory(beginsAt, shelved))
+      yield* Effect.sleep(HISTORY_WAIT_MS)
+      if (this.fold.nts.version === 0)
+        warn("no node has laid in again what the log has lost: this node may lead now, and the keys begin anew")
+    })
+    const again = Effect.andThen(
+      Effect.sleep(SECOND_MS),
+      Effect.suspend(() => this.#awaitHistory(backend))
+    )
+    return look.pipe(Effect.catch(() => again))
   }
 
   #hasToSpeak(writer: Writer): boolean {

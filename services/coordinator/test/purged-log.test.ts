@@ -122,6 +122,39 @@ for (const { suite, binary } of suites)
         }
       )
 
+      it.runIf(isNewest)(
+        "is purged while nobody runs: a node that knows nothing neither leads nor shreds, until others have laid it in",
+        async () => {
+          for (const node of nodes) await node.drain()
+          await manager.streams.purge(STREAM)
+          const shelved = async (): Promise<number> =>
+            (await manager.streams.info("MERIDIAN_SHELF")).state.num_subjects ?? 0
+          const slots = await shelved()
+          const stranger = cluster.start("d")
+          await stranger.warning(/it has lost what was in it\. This node knows none of it/)
+          await stranger.report(({ adapter, leading }) => adapter === "jetstream" && !leading)
+          expect(await shelved()).toBe(slots)
+          const again = NODES.map((node) => cluster.start(node))
+          const all = [...again, stranger]
+          await agreement(all, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length >= 3)
+          await sameKeys(all, 2)
+          for (const node of all) expect(holds(await node.keys(), before)).toBe(true)
+        }
+      )
+
+      it.runIf(isNewest && isLong)(
+        "is purged and nobody knows any more what was in it: a node leads after a minute, and says so",
+        async () => {
+          for (const node of nodes) await node.kill()
+          await manager.streams.purge(STREAM)
+          const stranger = cluster.start("d")
+          await stranger.warning(/leaves leading to those that do/)
+          await stranger.warning(/no node has laid in again what the log has lost/)
+          const begun = await stranger.keys((keys) => keys.generations.length >= 2)
+          expect(holds(begun, before)).toBe(false)
+        }
+      )
+
       it.runIf(isNewest && isLong)(
         "has other settings: every node says which, and when they are right again",
         async () => {

@@ -22,6 +22,7 @@ import { type KeyShelf, memoryShelf, overShelf } from "@meridian/event-log/key-s
 import { type AnyEvent, isRestoration } from "@meridian/events/catalogue"
 import { fromIso } from "@meridian/events/event"
 import { acceptedGenerations, activeGeneration } from "@meridian/events/nts-keys"
+import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
 import { ClusterFold, keptAggregates } from "../src/cluster-fold.ts"
 import { CLOCK_LIMIT_MS } from "../src/clock-witnesses.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
@@ -29,9 +30,10 @@ import type { Writer } from "../src/command.ts"
 import { KeyCustody } from "../src/key-custody.ts"
 import { layIn } from "../src/laying-in.ts"
 import { Leader } from "../src/leader.ts"
+import { LostHistory } from "../src/lost-history.ts"
 import { Mint } from "../src/minting.ts"
 import { NodeClock } from "../src/node-clock.ts"
-import { liveKeys, wantedKeys } from "../src/serving.ts"
+import { liveKeys, liveSlots, wantedKeys } from "../src/serving.ts"
 
 const STEPS = 20
 const ROTATION_MS = 60_000
@@ -137,6 +139,9 @@ class SimNode {
   custody!: KeyCustody
   #clock!: NodeClock
   #writer!: Writer
+  #history!: LostHistory
+  /** On its disk. */
+  readonly #mirror = overShelf(memoryShelf())
   #snapshot: { readonly folded: number; readonly seen: number; readonly state: string } | undefined
 
   constructor(world: World, name: string) {
@@ -168,7 +173,8 @@ class SimNode {
     this.fold = (this.#snapshot && ClusterFold.fromText(this.#snapshot.state)) ?? new ClusterFold()
     this.folded = this.#snapshot?.folded ?? 0
     this.believes = undefined
-    this.custody = new KeyCustody(keys, this.#world.shelf, undefined)
+    this.#history = new LostHistory(() => this.#world.now)
+    this.custody = new KeyCustody(keys, this.#world.shelf, this.#mirror)
     const writer: Writer = (this.#writer = {
       log: this.#flakyLog(),
       fold: this.fold,
@@ -187,21 +193,28 @@ class SimNode {
       rotationMs: ROTATION_MS,
       clockRetention: { ms: null, count: null }
     }
-    this.leader = new Leader(writer, lease, plan, this.custody, new Mint(this.custody), keys, () => this.#clock.doubt)
+    const doubt = (): string => this.#clock.doubt
+    const back = (): boolean => this.#history.isAwaited(this.fold)
+    this.leader = new Leader(writer, lease, plan, this.custody, new Mint(this.custody), keys, doubt, back)
   }
 
   save(): void {
     this.#snapshot = { folded: this.folded, seen: this.#clock.sure, state: this.fold.toText() }
   }
 
-  /** Folds what the log has and compares clocks, if NATS can be reached. */
-  sync(): void {
+  /** Folds what the log has, compares clocks and keeps copies of the keys, if NATS can be reached. */
+  async sync(): Promise<void> {
     if (this.fault === "away") return
     this.#clock.hearServer(this.#world.now)
     const { commits } = this.#world.log
     for (const { events } of commits.slice(Math.max(this.folded, this.#world.log.purged)))
       for (const event of events) this.fold.fold(event)
     this.folded = commits.length
+    const { log, shelf } = this.#world
+    const shelved = (await Effect.runPromise(shelf.list)).length
+    this.#history.look({ version: log.version(NTS_KEYS_SUBJECT), beginsAt: log.purged + 1, shelved })
+    for (const live of liveKeys(wantedKeys(this.fold, this.clock()))) await this.attempt(this.custody.open(live, true))
+    await this.attempt(this.custody.layIn(liveSlots(this.fold)))
   }
 
   /** What a look at the log would find lost, laid in again. */
@@ -285,7 +298,7 @@ export const runSchedule = async (seed: number): Promise<void> => {
     for (const each of nodes.toSorted((a, b) => Number(b.isInStep) - Number(a.isInStep))) await each.layIn()
     for (const each of nodes) if (each.believes !== undefined) await each.attempt(each.leader.step)
     for (const each of nodes) {
-      each.sync()
+      await each.sync()
       checkNode(each, world, before, heldAt, endedAt)
     }
   }
@@ -351,11 +364,11 @@ const checkLog = async (world: World, nodes: ReadonlyArray<SimNode>): Promise<vo
   for (const node of nodes) {
     node.fault = "none"
     node.skew = 0
-    node.sync()
+    await node.sync()
   }
   for (const node of nodes) {
     await node.layIn()
-    for (const each of nodes) each.sync()
+    for (const each of nodes) await each.sync()
   }
   const events = eventsOf(world)
   const versions = new Map<string, number>()
@@ -391,7 +404,7 @@ const checkKeys = async (world: World, nodes: ReadonlyArray<SimNode>, whole: Clu
   last.believes = world.revisions += 1
   await Effect.runPromise(last.leader.step)
   for (const node of nodes) {
-    node.sync()
+    await node.sync()
     for (const live of liveKeys(wantedKeys(node.fold, node.clock())))
       await Effect.runPromise(node.custody.open(live, false))
   }
