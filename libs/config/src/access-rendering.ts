@@ -1,19 +1,30 @@
 /** The settings of access as lines that give the same settings when they are read. */
 import { accessFlagWords } from "@meridian/protocol/access/access-flags"
 import type { RateLimit } from "@meridian/protocol/access/rate-limit"
-import type { AccessSettings, Allowance, Restriction } from "./access-settings.ts"
+import { type AccessSettings, type Allowance, type Restriction, saysNothing } from "./access-settings.ts"
 import { writeTarget } from "./access-types.ts"
 import type { SettingLine } from "./setting-line.ts"
 import type { Sourced } from "./sourced.ts"
 
-export const describeAccess = ({
-  dialect,
-  restrictions,
-  allowances,
-  rateLimit,
-  clientList
-}: AccessSettings): readonly SettingLine[] => [
-  lineOf("dialect", dialect, String),
+export const describeAccess = (settings: AccessSettings): readonly SettingLine[] => {
+  const { restrictions } = settings
+  const isOpen = restrictions.length > 0 && saysNothing(settings)
+  return [
+    lineOf("dialect", settings.dialect, String),
+    ...(isOpen ? OWN_RULES[settings.dialect.value] : []),
+    ...described(settings)
+  ]
+}
+
+const ownRule = (directive: string, value: string): SettingLine => ({ directive, value, origin: { kind: "default" } })
+const OPEN_TO_THIS_HOST = [ownRule("restrict", "127.0.0.0/8"), ownRule("restrict", "::1")]
+/** What is the case without any line of `restrict`, as lines to which others can be added. */
+const OWN_RULES = {
+  ntpsec: [ownRule("unrestrict", "default limited"), ...OPEN_TO_THIS_HOST],
+  classic: [ownRule("restrict", "default noquery"), ...OPEN_TO_THIS_HOST]
+} as const
+
+const described = ({ restrictions, allowances, rateLimit, clientList }: AccessSettings): readonly SettingLine[] => [
   ...restrictions.map((one) => lineOf(one.value.action, one, writeRestriction)),
   ...allowances.map((one) => lineOf(one.value.action, one, writeAllowance)),
   ...given(LAW_WORDS[rateLimit.value.law], rateLimit, writeLimit),

@@ -1,7 +1,7 @@
 /** From the lines about access to rules about prefixes, as the gate of the packet path has them (@meridian/protocol/access). */
 import { AccessFlag } from "@meridian/protocol/access/access-flags"
 import type { AccessRule } from "@meridian/protocol/access/access-list"
-import type { AccessSettings, Allowance, Restriction } from "./access-settings.ts"
+import { type AccessSettings, type Allowance, type Restriction, saysNothing } from "./access-settings.ts"
 import { type AccessTarget, hostPrefix } from "./access-types.ts"
 import { type IpAddress, type IpPrefix, mappedIpv4, parsePrefix, prefixContains } from "./address.ts"
 
@@ -51,7 +51,7 @@ const restrictRules = (settings: AccessSettings, surroundings: Surroundings): re
   }
   for (const family of [4, 6] as const) add(everybody(family), false, baseFlags(settings))
   // Who says nothing about access still wants to look at the node from the machine itself.
-  if (settings.restrictions.length === 0) for (const prefix of LOOPBACK) add(prefix, false, 0)
+  if (saysNothing(settings)) for (const prefix of LOOPBACK) add(prefix, false, 0)
   for (const { value } of settings.restrictions) {
     for (const prefix of prefixesOf(value.target, value.family, surroundings)) {
       if (value.action === "restrict") add(prefix, value.ntpPort, value.flags)
@@ -63,9 +63,9 @@ const restrictRules = (settings: AccessSettings, surroundings: Surroundings): re
 }
 
 /** What both ntpds begin with; without any line about access Meridian's own. */
-const baseFlags = ({ restrictions, dialect }: AccessSettings): number => {
-  if (restrictions.length === 0) return AccessFlag.noquery
-  return dialect.value === "ntpsec" ? AccessFlag.noquery | AccessFlag.limited : 0
+const baseFlags = (settings: AccessSettings): number => {
+  if (saysNothing(settings)) return AccessFlag.noquery
+  return settings.dialect.value === "ntpsec" ? AccessFlag.noquery | AccessFlag.limited : 0
 }
 
 const take = (entries: Map<string, Entry>, prefix: IpPrefix, { ntpPort, flags }: Restriction): void => {

@@ -57,6 +57,10 @@ export interface AccessSettings {
   readonly clientList: ClientListSettings
 }
 
+/** Whether no file has a line of `restrict`: one that is said to the running node adds to the rules that it has. */
+export const saysNothing = ({ restrictions }: Pick<AccessSettings, "restrictions">): boolean =>
+  restrictions.every(({ origin }) => origin.kind === "said")
+
 const RECORD_BYTES = 50
 
 /** The limits where no line gives others. */
@@ -261,7 +265,7 @@ const togetherProblems = (settings: AccessSettings, statements: readonly Stateme
     )
   const named = statements.findLast(({ directive }) => [limitDirective, discardDirective].includes(directive as never))
   const limits = settings.restrictions.some(({ value }) => (value.flags & AccessFlag.limited) !== 0)
-  const byDefault = settings.dialect.value === "ntpsec" && settings.restrictions.length > 0
+  const byDefault = settings.dialect.value === "ntpsec" && !saysNothing(settings)
   if (named !== undefined && settings.rateLimit.value.law !== "tokens" && !limits && !byDefault)
     problems.push(
       lacking(

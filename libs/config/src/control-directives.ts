@@ -1,6 +1,6 @@
 /** The rows of what shows the node to other programs. */
 import { type Directive, one, row } from "./directive.ts"
-import { wholeNumber } from "./value-types.ts"
+import { path, wholeNumber } from "./value-types.ts"
 
 /** chronyc's own port. */
 export const CHRONYC_PORT = 323
@@ -15,4 +15,14 @@ export const cmdportDirective = row({
   reload: "restart"
 })
 
-export const CONTROL_DIRECTIVES: readonly Directive[] = [cmdportDirective]
+export const saveconfigdirDirective = row({
+  name: "saveconfigdir",
+  operands: { directory: one(path("DIR")) },
+  default: "none: `saveconfig` of ntpq is refused",
+  meaning:
+    "Directory in which `saveconfig NAME` of ntpq, under the control key, writes what the node runs by as an ntp.conf; it never writes over a file.",
+  documented: "ntp.conf(5) of the classic ntpd",
+  reload: "live"
+})
+
+export const CONTROL_DIRECTIVES: readonly Directive[] = [cmdportDirective, saveconfigdirDirective]

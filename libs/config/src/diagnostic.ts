@@ -3,9 +3,13 @@
  * was expected, and prints with the line and a caret under the place.
  */
 
+/** The line of what stands in no file: it was said to the running node, by whom the file's name says. */
+export const NO_FILE = 0
+
 /** A place in a configuration file. Line and column count from 1; the column counts characters (code points). */
 export interface Location {
   readonly file: string
+  /** Or {@link NO_FILE}. */
   readonly line: number
   readonly column: number
   /** Characters the caret underlines; at least 1. */

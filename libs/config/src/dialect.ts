@@ -1,5 +1,5 @@
 /** Whose ntp.conf a file is: NTPsec's and the classic ntpd's differ in what `restrict` begins with, and no file says which it is. */
-import type { Location } from "./diagnostic.ts"
+import { type Location, NO_FILE } from "./diagnostic.ts"
 import {
   dialectDirective,
   discardDirective,
@@ -29,10 +29,16 @@ const CLASSIC_ROWS: ReadonlySet<unknown> = new Set(
   [...AUTOKEY_DIRECTIVES, ...BROADCAST_DIRECTIVES].filter((row) => row !== (broadcastdelayDirective as unknown))
 )
 
-/** A `dialect` line decides; without one, the first word of the file that only one of the two has; without one, ntpsec. */
-export const dialectOf = (statements: readonly Statement[], unread: readonly UnreadLine[]): Sourced<Dialect> => {
-  const said = lastOf(statements, dialectDirective, "name")
-  if (said !== undefined) return said
+/**
+ * A `dialect` line decides; without one, the first word of the file that only one of the two has; without one, ntpsec. Words that are said to
+ * the running node tell nothing: the rules that it has stay what they are.
+ */
+export const dialectOf = (all: readonly Statement[], unread: readonly UnreadLine[]): Sourced<Dialect> => {
+  const statements = all.filter(
+    ({ directive, location }) => location.line !== NO_FILE || (directive as unknown) === dialectDirective
+  )
+  const named = lastOf(statements, dialectDirective, "name")
+  if (named !== undefined) return named
   const ntpsec: Location[] = [limitDirective, unrestrictDirective, ntsDirective].flatMap((directive) =>
     statementsOf<typeof directive>(statements, directive).map(({ location }) => location)
   )

@@ -204,7 +204,7 @@ export const enableDirective = row({
   meaning:
     "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` (the list of clients) is always on; `mru` says how long it may get.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 
@@ -216,7 +216,7 @@ export const disableDirective = row({
   default: "see enable",
   meaning: "Switches off what `enable` switches on; of several lines about one flag the last counts.",
   documented: "ntp.conf(5)",
-  reload: "restart",
+  reload: "clock",
   actedOn: "partly"
 })
 

@@ -17,7 +17,6 @@ type Reasons = Readonly<Record<string, string>>
 const NO_MODEM = "there is no modem driver"
 const NO_TRAP = "there are no traps (mode 6 opcode 6)"
 const SYSTEM_LIMITS = "the system's own limits stand; the service manager sets them"
-const NO_RUNTIME = "nothing is configured by mode 6; change the file, then 'meridian reload'"
 
 const both: Reasons = {
   calldelay: NO_MODEM,
@@ -28,10 +27,8 @@ const both: Reasons = {
   pidfile: "the service manager knows the process; 'meridian status' shows its number",
   reset: "counters are not set back; they are read as differences",
   rlimit: SYSTEM_LIMITS,
-  saveconfigdir: NO_RUNTIME,
   setvar: "mode 6 shows the variables there are",
-  tick: "'discipline kernel' sets the tick by itself",
-  unconfig: "'unpeer' takes a source back"
+  tick: "'discipline kernel' sets the tick by itself"
 }
 
 const ntpsec: Reasons = { dscp: "packets leave with the system's own DSCP" }

@@ -1,8 +1,10 @@
 /** From a file's path and the command line to settings: the one call that a composition root makes. */
+import { amend, type Amendment } from "./amendment.ts"
 import { isError, type Diagnostic } from "./diagnostic.ts"
 import { type Configuration, parseConfiguration, type ReadFile } from "./parse.ts"
 import { describeOrigin, describeSettings } from "./rendering.ts"
 import { DEFAULT_PORT, effectiveSettings, NTP_PORT, type Machine, type Overrides, type Settings } from "./settings.ts"
+import type { Statement } from "./statement.ts"
 
 export interface LoadInput {
   /** The configuration file, or undefined to run without one. */
@@ -10,6 +12,12 @@ export interface LoadInput {
   readonly readFile: ReadFile
   readonly overrides: Overrides
   readonly machine: Machine
+}
+
+/** What the file was read as before, and what was said to the running node since. */
+export interface AmendedInput extends Omit<LoadInput, "readFile"> {
+  readonly read: Configuration
+  readonly said: readonly Amendment[]
 }
 
 export interface Loaded {
@@ -22,6 +30,8 @@ export interface Loaded {
   readonly files: readonly string[]
   /** Files that lines include and that are not there. */
   readonly missing: readonly string[]
+  /** What they were read as, without what flags and defaults add. */
+  readonly read: Configuration
   /** Where a line stands in the text as a whole, included files in place of their line; -1 for what is no line. */
   readonly positionOf: (location: { readonly file: string; readonly line: number }) => number
 }
@@ -37,20 +47,35 @@ const NOTHING: Configuration = {
 }
 
 /** Reads the configuration and folds it with the flags. Never throws. */
-export const loadSettings = ({ file, readFile, overrides, machine }: LoadInput): Loaded => {
-  const parsed = file === undefined ? NOTHING : parseConfiguration(file, readFile)
-  const port = file !== undefined && machine.ntpPort === true ? NTP_PORT : DEFAULT_PORT
-  const effective = effectiveSettings(parsed.statements, overrides, machine, parsed.unread, port)
-  const together = effective.diagnostics.filter(({ lacks }) => lacks === undefined || !parsed.failed.has(lacks))
-  const diagnostics = [...parsed.diagnostics, ...together].toSorted(
-    (a, b) => parsed.positionOf(a) - parsed.positionOf(b)
+export const loadSettings = ({ readFile, ...input }: LoadInput): Loaded =>
+  loadAmended({
+    ...input,
+    read: input.file === undefined ? NOTHING : parseConfiguration(input.file, readFile),
+    said: []
+  })
+
+/** Folds what was read, what was said since, and the flags. Never throws. */
+export const loadAmended = ({ file, overrides, machine, read, said }: AmendedInput): Loaded => {
+  const statements = said.reduce(
+    (before: readonly Statement[], amendment) => amend(before, amendment.statements),
+    read.statements
   )
-  const { files, missing, positionOf } = parsed
-  return { settings: effective.settings, usable: !diagnostics.some(isError), diagnostics, files, missing, positionOf }
+  const port = file !== undefined && machine.ntpPort === true ? NTP_PORT : DEFAULT_PORT
+  const effective = effectiveSettings(statements, overrides, machine, read.unread, port)
+  const together = effective.diagnostics.filter(({ lacks }) => lacks === undefined || !read.failed.has(lacks))
+  const diagnostics = [...read.diagnostics, ...together].toSorted((a, b) => read.positionOf(a) - read.positionOf(b))
+  const { files, missing, positionOf } = read
+  const usable = !diagnostics.some(isError)
+  return { settings: effective.settings, usable, diagnostics, files, missing, read, positionOf }
 }
 
 /** What `config check --json` prints: plain data. */
-export const checkReport = ({ settings, usable, diagnostics, files }: Omit<Loaded, "positionOf" | "missing">) => ({
+export const checkReport = ({
+  settings,
+  usable,
+  diagnostics,
+  files
+}: Omit<Loaded, "positionOf" | "missing" | "read">) => ({
   ok: usable,
   files,
   diagnostics: diagnostics.map(({ severity, file, line, column, message }) => ({

@@ -43,7 +43,8 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
   ...describeCluster(settings.cluster),
   ...describeAnycast(settings.anycast, quoteWord),
-  ...(settings.commandPort.value === 0 ? [] : [line("cmdport", settings.commandPort, String)])
+  ...(settings.commandPort.value === 0 ? [] : [line("cmdport", settings.commandPort, String)]),
+  ...lineWhereSet("saveconfigdir", settings.saveDirectory)
 ]
 
 const describeXdp = (place: Settings["xdp"]["value"]): string =>
@@ -210,13 +211,15 @@ const line = <T>(
   origin
 })
 
-/** `default`, `--port` or `ntp.conf:3:1`. */
+/** `default`, `--port`, `ntp.conf:3:1`, or who said it to the running node. */
 export const describeOrigin = (origin: Origin): string => {
   switch (origin.kind) {
     case "default":
       return "default"
     case "flag":
       return `--${origin.flag}`
+    case "said":
+      return origin.by
     case "file":
       return `${origin.file}:${origin.line}:${origin.column}`
   }

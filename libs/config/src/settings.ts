@@ -16,7 +16,7 @@ import {
 import { autokeySettings, type AutokeySettings } from "./autokey-settings.ts"
 import { broadcastSettings, type BroadcastSettings } from "./broadcast-settings.ts"
 import { type ClusterOverrides, type ClusterSettings, clusterSettings } from "./cluster-settings.ts"
-import { cmdportDirective } from "./control-directives.ts"
+import { cmdportDirective, saveconfigdirDirective } from "./control-directives.ts"
 import { ntpsigndsocketDirective, ntsDirective } from "./authentication-directives.ts"
 import { type HttpSettings, httpSettings } from "./http-settings.ts"
 import { errorAt, lacking, quoted, warningAt, type Diagnostic } from "./diagnostic.ts"
@@ -89,6 +89,8 @@ export interface Settings extends AuthenticationSettings, SourcesSettings {
   readonly coreDumps: Sourced<"on" | "off" | undefined>
   /** UDP port of loopback for chronyc; 0: none. */
   readonly commandPort: Sourced<number>
+  /** Where ntpq's `saveconfig` writes; undefined: nowhere. */
+  readonly saveDirectory: Sourced<string | undefined>
   readonly localReference: Sourced<LocalReference>
   /** The address under which a line names this machine's own clock. */
   readonly localClock: Sourced<string>
@@ -179,6 +181,7 @@ export const effectiveSettings = (
     logfile: choose(undefined, "", lastOf(statements, logfileDirective, "file"), undefined),
     coreDumps: choose(undefined, "", lastOf(statements, coredumpsDirective, "state"), undefined),
     commandPort: choose(undefined, "", lastOf(statements, cmdportDirective, "port"), 0),
+    saveDirectory: choose(undefined, "", lastOf(statements, saveconfigdirDirective, "directory"), undefined),
     localReference: choose(
       overrides.stratum === undefined ? undefined : { stratum: overrides.stratum },
       "stratum",

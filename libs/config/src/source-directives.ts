@@ -104,6 +104,7 @@ export const passivepeersDirective = row({
 
 export const unpeerDirective = row({
   name: "unpeer",
+  aliases: ["unconfig"],
   operands: {
     host: one(text("HOST", "a host's name or address, or clock")),
     clock: optional(text("TYPE", "a driver"))

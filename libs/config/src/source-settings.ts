@@ -177,6 +177,32 @@ export const sourcesSettings = (
 
 type UnpeerStatement = Statement<typeof unpeerDirective>
 
+/** Whether a line names what `unpeer` takes back: a source, or a reference clock, this machine's own among them. */
+const isTakenBack = (statement: Statement, unpeer: UnpeerStatement): boolean => {
+  if (isSource(statement)) {
+    const clock = clockOfAddress(statement.values.host)
+    if (clock !== undefined) return takesClockBack(unpeer, { driver: String(clock.type), unit: clock.unit })
+    const { value } = sourceOf(statement)
+    return value !== undefined && takesBack(unpeer, value)
+  }
+  const [line] = statementsOf([statement], refclockDirective)
+  return line !== undefined && takesClockBack(unpeer, { driver: line.values.driver, unit: line.values.unit ?? 0 })
+}
+
+/** The lines without those that `unpeer` takes back, and without `unpeer`; which of these found nothing. */
+export const withoutTakenBack = (
+  statements: readonly Statement[]
+): { readonly kept: readonly Statement[]; readonly idle: readonly UnpeerStatement[] } => {
+  const unpeers = statementsOf(statements, unpeerDirective)
+  return {
+    kept: statements.filter(
+      (statement) =>
+        (statement.directive as unknown) !== unpeerDirective && !unpeers.some((line) => isTakenBack(statement, line))
+    ),
+    idle: unpeers.filter((line) => !statements.some((statement) => isTakenBack(statement, line)))
+  }
+}
+
 const takesBack = ({ values }: UnpeerStatement, source: SourceSettings): boolean => {
   const target = values.clock === undefined ? hostAndPort(values.host) : undefined
   return (
@@ -186,7 +212,10 @@ const takesBack = ({ values }: UnpeerStatement, source: SourceSettings): boolean
   )
 }
 
-const takesClockBack = ({ values }: UnpeerStatement, { driver, unit }: ReferenceClockSettings): boolean => {
+const takesClockBack = (
+  { values }: UnpeerStatement,
+  { driver, unit }: Pick<ReferenceClockSettings, "driver" | "unit">
+): boolean => {
   const { host, clock } = values
   if (clock === undefined) return host === `127.127.${driverNumber(driver)}.${unit}`
   return host === "clock" && driverNumber(clock) === driverNumber(driver) && (values.unit ?? 0) === unit

@@ -1,5 +1,5 @@
 /** Values that know where they came from, and how the last line of a directive becomes one. */
-import type { Location } from "./diagnostic.ts"
+import { type Location, NO_FILE } from "./diagnostic.ts"
 import type { Directive } from "./directive.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
@@ -8,6 +8,8 @@ export type Origin =
   | { readonly kind: "default" }
   | { readonly kind: "file"; readonly file: string; readonly line: number; readonly column: number }
   | { readonly kind: "flag"; readonly flag: string }
+  /** Said to the running node, see amendment.ts. */
+  | { readonly kind: "said"; readonly by: string; readonly column: number }
 
 export interface Sourced<T> {
   readonly value: T
@@ -18,9 +20,10 @@ const DEFAULT: Origin = { kind: "default" }
 
 export const fromDefault = <T>(value: T): Sourced<T> => ({ value, origin: DEFAULT })
 export const fromFlag = <T>(value: T, flag: string): Sourced<T> => ({ value, origin: { kind: "flag", flag } })
+/** From a line of a file, or from one that was said to the running node. */
 export const fromFile = <T>(value: T, { file, line, column }: Location): Sourced<T> => ({
   value,
-  origin: { kind: "file", file, line, column }
+  origin: line === NO_FILE ? { kind: "said", by: file, column } : { kind: "file", file, line, column }
 })
 
 /** The flag beats the file, the file beats the default. */

@@ -174,6 +174,9 @@ export const signdPlan = record({ ...servingSettings, ...signdSettings })
 export type SigndPlan = TypeOf<typeof signdPlan>
 
 /** What it shows the node by. */
+/** Of 100,000 rules nobody reads a list by mode 6. */
+export const MOST_SHOWN_RULES = 1_024
+
 const controlSettings = {
   stateDirectory: path,
   /**
@@ -193,10 +196,16 @@ const controlSettings = {
     })
   ),
   /** The symmetric key that authenticated mode 6 requests must use (ntp.conf `controlkey`); null: nobody may change anything. */
-  controlKey: nullable(whole(1, MAXIMUM_KEY_ID))
+  controlKey: nullable(whole(1, MAXIMUM_KEY_ID)),
+  /** The access rules as they stand, the first of them: ntpq's `reslist` shows them. */
+  rules: list(
+    record({ address: text(1, 64), length: whole(0, 128), ntpPort: flag, flags: whole(0, 2 ** 31 - 1) }),
+    MOST_SHOWN_RULES
+  )
 }
 export const controlSettingsShape = record(controlSettings)
 export type ControlSettings = TypeOf<typeof controlSettingsShape>
+export type ShownRule = ControlSettings["rules"][number]
 
 /** Its keys hold the control key and no other; who may ask is in the access list that workers have. */
 export const controlPlan = record({

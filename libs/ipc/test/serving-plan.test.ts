@@ -131,7 +131,8 @@ const whole: ServingPlan = {
       keyFile: "/key.pem",
       clientsFile: null
     },
-    controlKey: 5
+    controlKey: 5,
+    rules: [{ address: "192.0.2.0", length: 24, ntpPort: false, flags: 0x40 }]
   }
 }
 

@@ -3,11 +3,12 @@
  * host alone.
  */
 import { decodeAccessPlan } from "@meridian/ipc/access-plan"
-import { AccessFlag } from "@meridian/protocol/access/access-flags"
+import type { ControlPlan, ShownRule } from "@meridian/ipc/serving-plan"
+import { AccessFlag, accessFlagWords } from "@meridian/protocol/access/access-flags"
 import { AccessList } from "@meridian/protocol/access/access-list"
 import { addressBytes } from "./chronyc/addresses.ts"
 import type { QueryAccess, QueryRights } from "./mode6/control-server.ts"
-import { defaultRules } from "./mode6/ordered-lists.ts"
+import type { AccessRule } from "./mode6/ordered-lists.ts"
 import { thisHostAlone } from "./this-host.ts"
 
 const rightsOf = (flags: number): QueryRights => ({
@@ -25,9 +26,33 @@ const flagsOf = (list: AccessList, address: string, port: number): number => {
     : list.ipv6(view.getUint32(0), view.getUint32(4), view.getUint32(8), view.getUint32(12), port)
 }
 
-/** @param access the compiled list; undefined where the node has none @param monotonic CLOCK_MONOTONIC, seconds */
-export const queryAccess = (access: Uint8Array | undefined, monotonic: () => number): QueryAccess => {
+/** @param access the compiled list, and its rules; undefined where the node has none @param monotonic CLOCK_MONOTONIC, seconds */
+export const queryAccess = (
+  { access, rules }: { readonly access: ControlPlan["access"] | undefined; readonly rules: ControlPlan["rules"] },
+  monotonic: () => number
+): QueryAccess => {
   if (access === undefined) return thisHostAlone(monotonic)
   const list = new AccessList(decodeAccessPlan(access).layers)
-  return { rights: (address, port) => rightsOf(flagsOf(list, address, port)), rules: () => defaultRules }
+  const shown = rules.map(ruleWords)
+  return { rights: (address, port) => rightsOf(flagsOf(list, address, port)), rules: () => shown }
+}
+
+const ruleWords = ({ address, length, ntpPort, flags }: ShownRule): AccessRule => ({
+  address,
+  mask: maskText(length, address.includes(":") ? 16 : 4),
+  flags: [...(ntpPort ? ["ntpport"] : []), ...accessFlagWords(flags)].join(" "),
+  hits: 0
+})
+
+/** @param size octets of an address */
+const maskText = (length: number, size: 4 | 16): string => {
+  const octets = Array.from({ length: size }, (_, at) => (0xff00 >> Math.min(8, Math.max(0, length - 8 * at))) & 0xff)
+  if (size === 4) return octets.join(".")
+  const groups = octets.flatMap((octet, at) =>
+    at % 2 === 0 ? [((octet << 8) | (octets[at + 1] ?? 0)).toString(16)] : []
+  )
+  return groups
+    .join(":")
+    .replace(/(:0)+$/, "::")
+    .replace(/^0::$/, "::")
 }

@@ -24,7 +24,6 @@ import { queryAccess } from "./access.ts"
 import { Acts } from "./acts.ts"
 import { ChronyServer } from "./chronyc/chrony-server.ts"
 import { CHRONY_SOCKET_NAME, serveChronySocket } from "./chronyc/unix-socket.ts"
-import { configureLive } from "./configure.ts"
 import { serveControl } from "./control-sockets.ts"
 import { ControlServer } from "./mode6/control-server.ts"
 import { Outcomes } from "./outcomes.ts"
@@ -60,7 +59,7 @@ const mode6 = new ControlServer({
   monotonic: () => clock.monotonic.seconds(),
   now: servedTime(clock, () => picture.current),
   kernel: () => kernel?.read(),
-  configure: (text, author) => configureLive(text, author, acts)
+  act: async ({ name, arguments: asked }, author) => (await acts.ask(name, asked, author)).message
 })
 const chrony = new ChronyServer({
   outcomes,
@@ -100,8 +99,8 @@ try {
   channel.warn(`chronyc cannot ask this node: ${error.message}`)
 }
 channel.run({
-  take: ({ controlKey, keys, access }) => {
-    mode6.useAccess(queryAccess(access, () => clock.monotonic.seconds()))
+  take: ({ controlKey, keys, access, rules }) => {
+    mode6.useAccess(queryAccess({ access, rules }, () => clock.monotonic.seconds()))
     mode6.useKeys(readServingKeys(keys).table)
     mode6.useControlKey(controlKey ?? undefined)
   },

@@ -25,8 +25,8 @@ const serverOf = (snapshot: NodeSnapshot = snapshotOf({}), changes: { seconds?: 
     monotonic: changes.seconds ?? (() => 100),
     now: () => 1_800_000_000.5,
     kernel: () => undefined,
-    configure: (text) => {
-      configured.push(text)
+    act: (act) => {
+      configured.push(act.name === "configure" ? act.arguments.text : act.arguments.name)
       return Promise.resolve("Config Succeeded")
     }
   })

@@ -8,8 +8,9 @@ import { accessRules, hostsOf } from "@meridian/config/access-rules"
 import type { AccessSettings } from "@meridian/config/access-settings"
 import { type IpAddress, parseAddress } from "@meridian/config/address"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
+import { MOST_SHOWN_RULES, type ShownRule } from "@meridian/ipc/serving-plan"
 import { type Strangers, strangersBy } from "@meridian/xdp/strangers"
-import { compileAccess } from "@meridian/protocol/access/access-list"
+import { type AccessRule, compileAccess, mergeAlike } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 
 /** Names are looked up again after so long, and those without an address sooner. */
@@ -47,6 +48,8 @@ export class AccessBoard {
   private published: Uint8Array
   /** Of the plan as it stands: which requests may be answered before they reach a worker. */
   strangers: Strangers = NOBODY
+  /** The rules as they stand, for those who look. */
+  shown: readonly ShownRule[] = []
 
   constructor(
     input: AccessInput,
@@ -129,6 +132,7 @@ export class AccessBoard {
     const limit = settings.rateLimit.value
     const limitsAll = limit.law === "tokens"
     const layers = rules.map(compileAccess)
+    this.shown = rules.flatMap(mergeAlike).slice(0, MOST_SHOWN_RULES).map(shownRule)
     const plan: AccessPlan = {
       layers,
       limit,
@@ -147,4 +151,17 @@ export class AccessBoard {
     this.strangers = strangersBy(rules, kept)
     return encodeAccessPlan(kept)
   }
+}
+
+const shownRule = ({ bytes, length, ntpPort, flags }: AccessRule): ShownRule => ({
+  address: addressText(bytes),
+  length,
+  ntpPort,
+  flags
+})
+
+const addressText = (bytes: readonly number[]): string => {
+  if (bytes.length === 4) return bytes.join(".")
+  const groups = Array.from({ length: 8 }, (_, at) => ((bytes[2 * at]! << 8) | bytes[2 * at + 1]!).toString(16))
+  return parseAddress(groups.join(":"))?.text ?? "::"
 }

@@ -9,10 +9,10 @@ import { hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
-import { formatDiagnostic, formatDiagnostics, isError } from "@meridian/config/diagnostic"
+import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
-import { type Loaded, loadSettings } from "@meridian/config/load"
-import { describeOrigin, describeSettings, quoteWord } from "@meridian/config/rendering"
+import { type LoadInput, loadSettings } from "@meridian/config/load"
+import { describeOrigin, quoteWord } from "@meridian/config/rendering"
 import { NTP_PORT, type Settings } from "@meridian/config/settings"
 import { fromDefault } from "@meridian/config/sourced"
 import { withEnvironmentLines, thisMachine } from "@meridian/system/configuration-files"
@@ -23,7 +23,6 @@ import { takeSecret } from "@meridian/system/environment"
 import { forbidCoreDumps, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { serviceManager } from "@meridian/system/service-manager"
-import type { ReloadReport } from "@meridian/ipc/reload-report"
 import { openLog } from "@meridian/ipc/log"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import * as Effect from "effect/Effect"
@@ -37,7 +36,7 @@ import { everyTurn } from "@meridian/ipc/turns"
 import { afterReports } from "./pacing.ts"
 import type { RunningNode } from "./running-node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
-import { changesBetween, formatChange, runningLines } from "./reload.ts"
+import { RunningConfiguration } from "./running-configuration.ts"
 import { formatListen, hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
 
@@ -64,13 +63,9 @@ const fail = (code: 1 | 2, message: string): never => {
 }
 
 interface Started {
-  readonly settings: Settings
+  readonly configuration: RunningConfiguration
   readonly files: readonly string[]
   readonly stateFlag: string
-  /** Reads the file again, under the same flags. */
-  readonly load: () => Loaded
-  /** Whether the file holds nothing now: an editor truncates before it writes. */
-  readonly isEmpty: () => boolean
 }
 
 const readSettings = (args: readonly string[]): Started => {
@@ -82,15 +77,16 @@ const readSettings = (args: readonly string[]): Started => {
   }
   const { values } = parsed.value
   const { file, readFile } = withEnvironmentLines(values.config, process.env)
-  const load = (): Loaded =>
-    loadSettings({
-      file,
-      readFile,
-      overrides: upOverrides(values),
-      // The privilege is given up later; a reload means the same port.
-      machine: { ...thisMachine(), ntpPort }
-    })
-  const loaded = load()
+  const input: LoadInput = {
+    file,
+    readFile,
+    overrides: upOverrides(values),
+    // The privilege is given up later; a reload means the same port.
+    get machine() {
+      return { ...thisMachine(), ntpPort }
+    }
+  }
+  const loaded = loadSettings(input)
   if (loaded.diagnostics.length > 0)
     process.stderr.write(`${formatDiagnostics(loaded.diagnostics, { colour: colours })}\n`)
   if (!loaded.usable) return fail(2, `${file ?? "the command line"} cannot be used as it is; nothing was started`)
@@ -98,7 +94,7 @@ const readSettings = (args: readonly string[]): Started => {
   const isEmpty = (): boolean => config !== undefined && statSync(config, { throwIfNoEntry: false })?.size === 0
   const { value: state, origin } = loaded.settings.stateDirectory
   const stateFlag = state === undefined || origin.kind === "default" ? "" : ` --state ${resolve(state)}`
-  return { settings: loaded.settings, files: loaded.files, stateFlag, load, isEmpty }
+  return { configuration: new RunningConfiguration(loaded, { input, isEmpty }), files: loaded.files, stateFlag }
 }
 
 /** What the program has left that this process was before. */
@@ -135,23 +131,22 @@ const LEGACY_PATIENCE_MS = 10_000
 /** How often a service manager that does not watch hears how the node does. */
 const STATUS_LINE_MS = 10_000
 
-/** A signal, or a reload that somebody waits for. */
+/** A signal, or something that somebody waits for. */
 type Asked =
   | "SIGTERM"
   | "SIGINT"
   | "SIGHUP"
   | "SIGUSR2"
-  | { readonly check: boolean; readonly done: (report: ReloadReport) => void }
+  /** Something to do with the node that runs, one at a time. */
+  | { readonly work: (node: RunningNode) => Effect.Effect<void> }
 
 /** The coordinator's alone: children inherit the environment, and others may read it. */
 const clusterKey = takeSecret(process.env, CLUSTER_KEY_VARIABLE)
-const { settings, files, stateFlag, load, isEmpty } = readSettings(process.argv.slice(2))
+const { configuration, files, stateFlag } = readSettings(process.argv.slice(2))
+const settings = configuration.started
 // This process and all that it starts hold keys.
 if (settings.coreDumps.value !== "on") forbidCoreDumps()
 const plan = planOrFail(settings)
-/** What was taken up last, and the files that it was read from. */
-let applied = settings
-let readFrom: readonly string[] = files
 const openLogOrFail = () => {
   const file = settings.logfile.value
   try {
@@ -164,49 +159,11 @@ const log = openLogOrFail()
 /** What no line says and the node chose when it started. */
 const chosenHere: Readonly<Record<string, string>> = { statedir: quoteWord(plan.stateDirectory) }
 
-/** Whoever only looks is told by the answer. */
-const logUnless = (check: boolean, message: string) => (check ? Effect.void : Effect.logError(message))
-
-/** Reads the configuration again and has the node work by it; a bad one changes nothing. */
-const reload = (node: RunningNode, check: boolean) =>
-  Effect.gen(function* () {
-    const loaded = load()
-    const diagnostics = loaded.diagnostics.map((diagnostic) => formatDiagnostic(diagnostic))
-    const none = { usable: false, applied: false, diagnostics, changes: [], waiting: [], problems: [] }
-    if (isEmpty()) {
-      const why = "the configuration file is empty now; the node runs on by what it had"
-      yield* logUnless(check, why)
-      return { ...none, diagnostics: [why] } satisfies ReloadReport
-    }
-    const lost = loaded.missing.find((file) => readFrom.includes(file))
-    if (lost !== undefined) {
-      const why = `${lost} was included and is gone; the node runs on by what it had`
-      yield* logUnless(check, why)
-      return { ...none, diagnostics: [...diagnostics, why] } satisfies ReloadReport
-    }
-    if (!loaded.usable) {
-      const errors = loaded.diagnostics.filter(isError)
-      for (const { file, line, message } of errors) yield* logUnless(check, `${file}:${line}: ${message}`)
-      yield* logUnless(check, "the new configuration cannot be used; the node runs on by what it had")
-      return none satisfies ReloadReport
-    }
-    const changes = changesBetween(runningLines(settings, applied), describeSettings(loaded.settings))
-    const now = changes.filter(({ effect }) => effect !== "restart").map(formatChange)
-    const waiting = changes.filter(({ effect }) => effect === "restart").map(formatChange)
-    const report = { ...none, usable: true, changes: now, waiting }
-    if (check) return report satisfies ReloadReport
-    const problems = yield* node.apply(planOf({ ...loaded.settings, user: settings.user }))
-    applied = loaded.settings
-    readFrom = loaded.files
-    log.reopen(applied.logfile.value)
-    const counted = `${now.length} line${now.length === 1 ? "" : "s"} taken up, ${waiting.length} at the next start, ${problems.length} problem${problems.length === 1 ? "" : "s"}`
-    yield* Effect.logInfo(
-      changes.length + problems.length === 0 ? "reloaded: nothing has changed" : `reloaded: ${counted}`
-    )
-    for (const change of now) yield* Effect.logInfo(`reload: ${change}`)
-    for (const change of [...waiting, ...problems]) yield* Effect.logWarning(`reload: ${change}`)
-    return { ...report, applied: true, problems } satisfies ReloadReport
-  })
+/** Has the node work by other settings; who it runs as was settled when it started. */
+const applyTo = (node: RunningNode) => (to: Settings) =>
+  node
+    .apply(planOf({ ...to, user: configuration.started.user }))
+    .pipe(Effect.tap(() => Effect.sync(() => log.reopen(to.logfile.value))))
 
 /** What a log begins with. */
 const startLines = (node: RunningNode): readonly string[] => {
@@ -254,17 +211,19 @@ const becomeInstalled = (node: RunningNode) =>
       return
     }
     // The program that follows reads it again, and there is no way back.
-    const loaded = load()
-    if (isEmpty() || !loaded.usable) {
+    const next = configuration.readAgain()
+    if (next === undefined) {
       yield* Effect.logError("the configuration cannot be used as it is now; the node runs on as it is")
       return
     }
-    if (socketsOf(planOf(loaded.settings)) !== socketsOf(plan)) {
+    if (socketsOf(planOf(next)) !== socketsOf(plan)) {
       yield* Effect.logWarning(
         "the configuration asks for other ports, workers or services now, which takes a restart; the node runs on as it is"
       )
       return
     }
+    if (configuration.hasSaid)
+      yield* Effect.logWarning("what was said to this node by ntpq ends here: it is in no file")
     yield* Effect.logInfo(`becoming Meridian ${installedVersion()}; requests are answered meanwhile`)
     const left = yield* node.handOver
     const environment = bequeath(left, {
@@ -285,18 +244,29 @@ const program = Effect.gen(function* () {
   const asked = yield* Queue.unbounded<Asked>()
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"] as const)
     process.on(signal, () => void Queue.offerUnsafe(asked, signal))
+  /** Does it once the node runs, and after what is under way. */
+  const later = <A>(what: (node: RunningNode) => Effect.Effect<A>): Promise<A> =>
+    new Promise((done) => {
+      const work = (node: RunningNode) => Effect.map(what(node), done)
+      Queue.offerUnsafe(asked, { work })
+    })
   const begun = yield* Effect.raceFirst(
     startNode(
       plan,
       {
         "/config": () =>
-          runningLines(settings, applied).map(({ directive, value, origin }) => ({
+          configuration.lines.map(({ directive, value, origin }) => ({
             directive,
             value: value ?? chosenHere[directive] ?? null,
             origin: describeOrigin(origin)
           })),
-        "/reload": (query) =>
-          new Promise<ReloadReport>((done) => Queue.offerUnsafe(asked, { check: query.has("check"), done }))
+        "/reload": (query) => later((node) => configuration.reload(applyTo(node), query.has("check")))
+      },
+      {
+        configure: ({ text }, author) =>
+          later((node) => configuration.configure(applyTo(node), String(text), author, node.sources())),
+        "reload-sources": (_, author) => later((node) => configuration.reloadSources(applyTo(node), author)),
+        saveconfig: async ({ name }) => configuration.save(String(name))
       },
       legacy
     ).pipe(
@@ -362,7 +332,7 @@ const program = Effect.gen(function* () {
   for (;;) {
     const signal = yield* Queue.take(asked)
     if (typeof signal === "object") {
-      yield* Effect.forkScoped(oneReload.withPermit(Effect.map(reload(node, signal.check), signal.done)))
+      yield* Effect.forkScoped(oneReload.withPermit(signal.work(node)))
       continue
     }
     if (signal === "SIGUSR2" || (signal === "SIGHUP" && installedVersion() !== manifest.version)) {
@@ -383,12 +353,14 @@ const program = Effect.gen(function* () {
       // Not waited for: whoever wants the node to end meanwhile has it end.
       yield* Effect.forkScoped(
         oneReload.withPermit(
-          reload(node, false).pipe(
-            Effect.andThen(Effect.logInfo("replacing the workers one by one (SIGHUP)")),
-            Effect.andThen(node.replaceWorkers),
-            Effect.andThen(Effect.logInfo("the workers are replaced")),
-            Effect.andThen(Effect.sync(() => manager.ready(inOneLine())))
-          )
+          configuration
+            .reload(applyTo(node), false)
+            .pipe(
+              Effect.andThen(Effect.logInfo("replacing the workers one by one (SIGHUP)")),
+              Effect.andThen(node.replaceWorkers),
+              Effect.andThen(Effect.logInfo("the workers are replaced")),
+              Effect.andThen(Effect.sync(() => manager.ready(inOneLine())))
+            )
         )
       )
       continue

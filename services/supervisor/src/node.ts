@@ -21,7 +21,7 @@ import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { CoordinatorPlace } from "./coordinator-place.ts"
-import { carryOut } from "./acts.ts"
+import { type Act, carryOut } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
@@ -85,11 +85,13 @@ const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, Sta
 /**
  * Starts everything; succeeds when every worker reads its sockets.
  * @param doors resources of the control socket that are the caller's to answer
+ * @param acts what an operator may ask for, besides what the node does by itself
  * @param legacy of the program before, whose place this one takes without a packet lost
  */
 export const startNode = (
   plan: NodePlan,
   doors: Partial<Record<Resource, (query: URLSearchParams) => unknown>>,
+  acts: Readonly<Record<string, Act>>,
   legacy?: Legacy
 ): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
@@ -156,10 +158,11 @@ export const startNode = (
     if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = servesKeys(plan)
-    const access = new AccessBoard(
+    const access: AccessBoard = new AccessBoard(
       plan.access,
       (encoded) => {
-        board.change({ serving: { ...board.plan.serving, access: encoded } })
+        const { serving, control } = board.plan
+        board.change({ serving: { ...serving, access: encoded }, control: { ...control, rules: access.shown } })
         tellXdp()
       },
       warn
@@ -190,7 +193,12 @@ export const startNode = (
       discipline: { ...plan.discipline, serving: sockets.serving },
       autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
       coordinator: plan.coordinator,
-      control: { stateDirectory: plan.stateDirectory, http: plan.http, controlKey: plan.controlKey ?? null }
+      control: {
+        stateDirectory: plan.stateDirectory,
+        http: plan.http,
+        controlKey: plan.controlKey ?? null,
+        rules: access.shown
+      }
     })
     const tellXdp = (): void => {
       const { precision, minimumPoll } = board.plan.serving
@@ -282,7 +290,14 @@ export const startNode = (
       commandSockets,
       board,
       warn,
-      act: (asked) => carryOut(asked, { readKeys: () => keyBoard.readFile() })
+      act: (asked) =>
+        carryOut(asked, {
+          ...acts,
+          rekey: async () => {
+            const problems = keyBoard.readFile()
+            return { ok: problems.length === 0, message: problems[0] ?? "the key file was read again" }
+          }
+        })
     })
     const signing = sockets.ofKind("signd")
     const isSteered = sockets.unsteered === undefined
@@ -507,6 +522,7 @@ export const startNode = (
       },
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) => applyPlan(parts, next),
+      sources: () => clock.report?.sources ?? [],
       leave: Effect.promise(() => drain.leave()),
       cannotHandOver: whyNoHandOver(parts),
       handOver: handOver(parts),

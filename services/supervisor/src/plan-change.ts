@@ -55,7 +55,7 @@ export const applyPlan = (parts: NodeParts, next: NodePlan): Effect.Effect<reado
       serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
       ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
       discipline,
-      control: { ...before.control, controlKey: next.controlKey ?? null }
+      control: { ...board.plan.control, controlKey: next.controlKey ?? null }
     })
     const problems = [...keyBoard.readFile(), ...readAutokeyFiles()]
     if (needsNewClock(before.discipline, discipline)) yield* clock.service.process.renew

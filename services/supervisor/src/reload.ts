@@ -35,6 +35,7 @@ const TAKEN_UP = new Set([
   "cryptonak",
   "identify",
   "logfile",
+  "saveconfigdir",
   "nts",
   "nts ca",
   "nts aead",
@@ -68,7 +69,11 @@ const OF_THE_CLOCK = new Set([
   "leapsmearinterval"
 ])
 
+/** `enable` and `disable` of what the clock's process does; others are settled when the node starts, or do nothing. */
+const SWITCHES_OF_THE_CLOCK = new Set(["auth", "bclient", "stats"])
+
 const effectOf = ({ directive, value }: SettingLine): Effect => {
+  if (SWITCHES.has(directive) && value !== "ntp") return SWITCHES_OF_THE_CLOCK.has(value ?? "") ? "clock" : "now"
   if (OF_THE_CLOCK.has(directive) || (directive === "server" && value?.startsWith("127.127.1.") === true))
     return "clock"
   if (directive === "nts" && (value === "enable" || value === "disable")) return "restart"

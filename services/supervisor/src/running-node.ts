@@ -1,6 +1,7 @@
 /** A node that runs, as its owner holds it; and what kept one from starting. */
 import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
+import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import * as Effect from "effect/Effect"
 import type { Legacy } from "./legacy.ts"
@@ -14,6 +15,8 @@ export interface RunningNode {
   readonly replaceWorkers: Effect.Effect<void>
   /** Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what went wrong. */
   readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
+  /** Those that are asked, as they stand. */
+  readonly sources: () => readonly SourceReport[]
   /** Takes the node out as an operator's drain does, for one that is about to end: nobody is cut off. */
   readonly leave: Effect.Effect<void>
   /** Why this process cannot become another version's supervisor; undefined where it can. */

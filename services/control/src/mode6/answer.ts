@@ -1,6 +1,6 @@
 /**
  * What a control message is answered with (RFC 9327 §3): from one picture, whatever the number of packets. Nothing here waits;
- * what changes the node is handed out as a Configure, to be carried out by the supervisor.
+ * what changes the node is handed out as an Act, to be carried out by the supervisor.
  */
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import {
@@ -37,12 +37,17 @@ export interface AnswerParts {
   readonly rules: readonly AccessRule[]
 }
 
+/** Lines of configuration for the running node, or the name under which its configuration is to be saved. */
+export type ControlAct =
+  | { readonly name: "configure"; readonly arguments: { readonly text: string } }
+  | { readonly name: "saveconfig"; readonly arguments: { readonly name: string } }
+
 export type ControlAnswer =
   /** Packets without MACs. */
   | { readonly _tag: "Packets"; readonly packets: readonly Uint8Array<ArrayBuffer>[] }
   | { readonly _tag: "Error"; readonly packet: Uint8Array<ArrayBuffer>; readonly code: ControlErrorCode }
-  /** Lines of configuration, to be carried out; what is said of it goes back by {@link textAnswer}. */
-  | { readonly _tag: "Configure"; readonly text: string }
+  /** To be carried out; what is said of it goes back by {@link textAnswer}. */
+  | { readonly _tag: "Act"; readonly act: ControlAct }
   | { readonly _tag: "Silence" }
 
 const headOf = (request: ControlRequest, view: ControlView, status: number): ControlReplyHead => ({
@@ -106,9 +111,7 @@ export const answerControl = (request: ControlRequest, asker: Asker, parts: Answ
     case ControlOperation.readOrderedList:
       return asker.isOperator ? readOrderedList(request, parts) : error(ControlError.permission)
     case ControlOperation.saveConfiguration:
-      return asker.isOperator
-        ? textAnswer(request, view, "saveconfig prohibited by configuration: this node writes no configuration files")
-        : error(ControlError.permission)
+      return asker.isOperator ? saveConfiguration(request, view) : error(ControlError.permission)
     case ControlOperation.writeClock:
       return asker.isOperator ? error(ControlError.badOperation) : error(ControlError.permission)
     default:
@@ -185,9 +188,20 @@ const writeVariables = (request: ControlRequest, view: ControlView): ControlAnsw
 
 const configure = (request: ControlRequest, view: ControlView): ControlAnswer => {
   if (request.association !== 0) return errorAnswer(request, view, ControlError.badValue)
-  const text = new TextDecoder("latin1").decode(request.data).replace(/\0.*$/s, "")
-  return text.trim() === "" ? errorAnswer(request, view, ControlError.badFormat) : { _tag: "Configure", text }
+  const text = textOf(request)
+  return text.trim() === ""
+    ? errorAnswer(request, view, ControlError.badFormat)
+    : { _tag: "Act", act: { name: "configure", arguments: { text } } }
 }
+
+/** By strftime's letters ntpd names files after the time; here a `%` is no letter of a file's name. */
+const saveConfiguration = (request: ControlRequest, view: ControlView): ControlAnswer => {
+  if (request.association !== 0) return errorAnswer(request, view, ControlError.badValue)
+  const name = textOf(request).trim()
+  return { _tag: "Act", act: { name: "saveconfig", arguments: { name } } }
+}
+
+const textOf = ({ data }: ControlRequest): string => new TextDecoder("latin1").decode(data).replace(/\0.*$/s, "")
 
 const readOrderedList = (request: ControlRequest, { view, rules }: AnswerParts): ControlAnswer => {
   const name = new TextDecoder("latin1").decode(request.data).replace(/[\s\0]+$/, "")

@@ -6,7 +6,7 @@ import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ControlError, type ControlRequest, decodeControlRequest, encodeControlError } from "@meridian/wire/mode6"
 import type { Outcomes } from "../outcomes.ts"
 import { QueryLimit } from "../query-limit.ts"
-import { answerControl, type ControlAnswer, textAnswer } from "./answer.ts"
+import { answerControl, type ControlAct, type ControlAnswer, textAnswer } from "./answer.ts"
 import { ControlMacs, type ControlProof } from "./control-macs.ts"
 import { EventWords } from "./event-words.ts"
 import { Nonces } from "./nonces.ts"
@@ -33,8 +33,8 @@ export interface ControlServerParts {
   /** Served time, Unix seconds. */
   readonly now: () => number
   readonly kernel: () => KernelClockState | undefined
-  /** Carries out lines of configuration; says what came of it. */
-  readonly configure: (text: string, author: string) => Promise<string>
+  /** Has the supervisor do what the control key was proved for; says what came of it. Never rejects. */
+  readonly act: (act: ControlAct, author: string) => Promise<string>
 }
 
 const nobody: QueryAccess = {
@@ -106,19 +106,13 @@ export class ControlServer {
       { address, isOperator, listsClients: rights.listsClients },
       { view, nonces: this.#nonces, monotonic: monotonic(), rules: this.#access.rules() }
     )
-    if (answer._tag !== "Configure") return this.#deliver(answer, proof, send)
+    if (answer._tag !== "Act") return this.#deliver(answer, proof, send)
     const author = typeof proof === "object" ? `ntpq under key ${proof.key.id}` : "ntpq"
-    void this.#configure(request, answer.text, author, proof, send)
+    void this.#act(request, answer.act, author, proof, send)
   }
 
-  async #configure(
-    request: ControlRequest,
-    text: string,
-    author: string,
-    proof: ControlProof,
-    send: Send
-  ): Promise<void> {
-    const said = await this.#parts.configure(text, author)
+  async #act(request: ControlRequest, act: ControlAct, author: string, proof: ControlProof, send: Send): Promise<void> {
+    const said = await this.#parts.act(act, author)
     const snapshot = this.#snapshot
     if (snapshot !== undefined) this.#deliver(textAnswer(request, this.#view(snapshot), said), proof, send)
   }
@@ -135,7 +129,7 @@ export class ControlServer {
         outcomes.count("mode6-answered")
         for (const packet of answer.packets) send(typeof proof === "object" ? this.#macs.append(packet, proof) : packet)
         return undefined
-      case "Configure":
+      case "Act":
         return undefined
     }
   }
