@@ -10,6 +10,7 @@
  *   owner UID                gives it to a user
  *   run OFFSET MS MODE LEAP  true time is CLOCK_REALTIME + OFFSET; a sample each MS milliseconds until `stop`
  *   pulse PATH OFFSET MS     the same by SOCK datagrams with the pulse flag; `sock` without it
+ *   sock PATH OFFSET MS AGE  measured so many seconds ago
  *   send PATH HEX            one datagram
  *   stop | remove
  */
@@ -46,7 +47,7 @@ struct sock_sample {
   int pulse, leap, pad, magic;
 };
 
-static int id = -1, interval_ms, mode, leap, pulse;
+static int id = -1, interval_ms, mode, leap, pulse, age;
 static unsigned char *memory;
 static double offset;
 static enum { SILENT, SHARED_MEMORY, DATAGRAMS } running = SILENT;
@@ -118,6 +119,7 @@ static void hammer(void) {
 static void write_datagram(void) {
   struct sock_sample sample = {.offset = offset, .pulse = pulse, .leap = leap, .magic = 0x534f434b};
   gettimeofday(&sample.tv, NULL);
+  sample.tv.tv_sec -= age;
   send_bytes(target, &sample, sizeof sample);
 }
 
@@ -165,8 +167,9 @@ static const char *command(char *line, char *answer, size_t room) {
   }
   if (sscanf(line, "run %lf %d %d %d", &offset, &interval_ms, &mode, &leap) == 4 && memory != NULL)
     return running = SHARED_MEMORY, "ok";
+  age = 0;
   if ((pulse = sscanf(line, "pulse %127s %lf %d", target, &offset, &interval_ms) == 3) ||
-      sscanf(line, "sock %127s %lf %d", target, &offset, &interval_ms) == 3)
+      sscanf(line, "sock %127s %lf %d %d", target, &offset, &interval_ms, &age) >= 3)
     return running = DATAGRAMS, "ok";
   if (sscanf(line, "send %127s %n", target, &place) == 1) {
     size_t length = place > 0 ? from_hex(line + place, bytes, sizeof bytes) : 0;

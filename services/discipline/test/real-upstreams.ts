@@ -74,7 +74,8 @@ export const startChronyd = async (
   address: string,
   lines: readonly string[] = [],
   stratum = 2,
-  place?: { readonly namespace: string; readonly port: number }
+  place?: { readonly namespace: string; readonly port: number },
+  program: "chronyd-4.3" | "chronyd-newest" = "chronyd-4.3"
 ): Promise<RunningServer> => {
   const port = place?.port ?? (await freePort())
   const name = `chronyd-${address}-${port}`
@@ -90,7 +91,7 @@ export const startChronyd = async (
   ]
   writeFileSync(folder.file(`${name}.conf`), `${configuration.join("\n")}\n`)
   const args = ["-x", "-d", "-f", folder.file(`${name}.conf`)]
-  return start({ name: "chronyd-4.3", args, address, port, ...(place && { namespace: place.namespace }) })
+  return start({ name: program, args, address, port, ...(place && { namespace: place.namespace }) })
 }
 
 /** Serves its own clock at stratum 6 on 127.0.0.1 port 123 of a network namespace. */

@@ -75,34 +75,73 @@ describe.skipIf(!peersAvailable("reference clocks", ["chronyd-4.3"])).concurrent
       expect(report.sources).toMatchObject([{ address: "SOCK(0)", name: ours, referenceId: "GPS", dropped: {} }])
     })
   )
-
-  it(
-    "has the same sign of a pulse's offset",
-    onStage(async (stage) => {
-      const path = (name: string): string => stage.folder.file(name)
-      await stage.chronyd("127.0.2.3", [
-        `refclock SOCK ${path("chrony.gps")} refid GPS poll 0 dpoll 0 filter 4 noselect`,
-        `refclock SOCK ${path("chrony.pps")} refid PPS poll 0 dpoll 0 filter 4 lock GPS noselect`,
-        `logdir ${stage.folder.path}`,
-        "log refclocks"
-      ])
-      const sock = { driver: "sock", minpoll: 1, maxpoll: 1 } as const
-      const discipline = await stage.start({
-        referenceClocks: [
-          referenceClock({ ...sock, path: path("our.gps") }),
-          referenceClock({ ...sock, unit: 1, path: path("our.pps"), refid: "PPS" })
-        ]
-      })
-      await soon(discipline, () => existsSync(path("our.pps")))
-      for (const name of ["chrony.gps", "our.gps"]) await startFeeder(stage).ask(`sock ${path(name)} 0 50`)
-      for (const name of ["chrony.pps", "our.pps"]) await startFeeder(stage).ask(`pulse ${path(name)} 0.01 100`)
-      const log = await lastLine(path("refclocks.log"), / PPS .* N /, 3)
-      const report = await soon(discipline, ({ sources }) => sources[1]?.verdict === "system-peer")
-      expect(Number(log[CHRONY_OFFSET])).toBeCloseTo(-0.01, 3)
-      expect(report.tracking.offset).toBeCloseTo(-0.01, 3)
-    })
-  )
 })
+
+const socketReaders = ["chronyd-4.3", "chronyd-newest"] as const
+
+describe.skipIf(!peersAvailable("datagrams of reference clocks", socketReaders)).concurrent.each(socketReaders)(
+  "%s",
+  slow,
+  (program) => {
+    const address = program === "chronyd-4.3" ? "127.0.2.3" : "127.0.2.4"
+
+    it(
+      "has the same sign of a pulse's offset",
+      onStage(async (stage) => {
+        const path = (name: string): string => stage.folder.file(name)
+        const lines = [
+          `refclock SOCK ${path("chrony.gps")} refid GPS poll 0 dpoll 0 filter 4 noselect`,
+          `refclock SOCK ${path("chrony.pps")} refid PPS poll 0 dpoll 0 filter 4 lock GPS noselect`,
+          `logdir ${stage.folder.path}`,
+          "log refclocks"
+        ]
+        await stage.chronyd(address, lines, program)
+        const sock = { driver: "sock", minpoll: 1, maxpoll: 1 } as const
+        const discipline = await stage.start({
+          referenceClocks: [
+            referenceClock({ ...sock, path: path("our.gps") }),
+            referenceClock({ ...sock, unit: 1, path: path("our.pps"), refid: "PPS" })
+          ]
+        })
+        await soon(discipline, () => existsSync(path("our.pps")))
+        for (const name of ["chrony.gps", "our.gps"]) await startFeeder(stage).ask(`sock ${path(name)} 0 50`)
+        for (const name of ["chrony.pps", "our.pps"]) await startFeeder(stage).ask(`pulse ${path(name)} 0.01 100`)
+        const log = await lastLine(path("refclocks.log"), / PPS .* N /, 3)
+        const report = await soon(discipline, ({ sources }) => sources[1]?.verdict === "system-peer")
+        expect(Number(log[CHRONY_OFFSET])).toBeCloseTo(-0.01, 3)
+        expect(report.tracking.offset).toBeCloseTo(-0.01, 3)
+      })
+    )
+
+    it(
+      "takes datagrams of a second ago, and drops those of 2 s ago and older",
+      onStage(async (stage) => {
+        const path = (name: string): string => stage.folder.file(name)
+        const lines = [
+          `refclock SOCK ${path("chrony.old")} refid OLD poll 0 dpoll 0 filter 4 noselect`,
+          `refclock SOCK ${path("chrony.new")} refid NEW poll 0 dpoll 0 filter 4 noselect`,
+          `logdir ${stage.folder.path}`,
+          "log refclocks"
+        ]
+        await stage.chronyd(address, lines, program)
+        const discipline = await stage.start({
+          referenceClocks: [
+            referenceClock({ driver: "sock", path: path("our.old") }),
+            referenceClock({ driver: "sock", unit: 1, path: path("our.new"), refid: "NEW" })
+          ]
+        })
+        await soon(discipline, () => existsSync(path("our.new")))
+        for (const name of ["chrony.old", "our.old"]) await startFeeder(stage).ask(`sock ${path(name)} 0.02 50 2`)
+        for (const name of ["chrony.new", "our.new"]) await startFeeder(stage).ask(`sock ${path(name)} 0.02 50 1`)
+        await lastLine(path("refclocks.log"), / NEW .* N /, 3)
+        const report = await soon(discipline, ({ sources }) => sources[1]?.verdict === "system-peer")
+        expect(readFileSync(path("refclocks.log"), "utf8")).not.toMatch(/ OLD /)
+        expect(report.sources[0]).toMatchObject({ reach: "000", dropped: { stale: expect.any(Number) as number } })
+        expect(report.sources[1]).toMatchObject({ dropped: {} })
+      })
+    )
+  }
+)
 
 const canMakeNamespaces = (): boolean => {
   try {

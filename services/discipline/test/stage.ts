@@ -27,8 +27,12 @@ export class Stage {
     this.ending.unshift(end)
   }
 
-  async chronyd(address: string, lines: readonly string[] = []): Promise<RunningServer> {
-    return this.keep(await startChronyd(this.folder, address, lines))
+  async chronyd(
+    address: string,
+    lines: readonly string[] = [],
+    program: "chronyd-4.3" | "chronyd-newest" = "chronyd-4.3"
+  ): Promise<RunningServer> {
+    return this.keep(await startChronyd(this.folder, address, lines, undefined, undefined, program))
   }
 
   /** With NTS under a certificate of its own, and what a source with it is configured with. */
