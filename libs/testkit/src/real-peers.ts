@@ -28,6 +28,7 @@ export type PeerName =
   | "classic-ntp-keygen"
   | "classic-ntpq"
   | "classic-sntp"
+  | "openntpd"
   | "gnutls-cli"
   | "nats-server-2.9"
   | "nats-server-2.10"
@@ -49,7 +50,7 @@ export interface PeerCommand {
 }
 
 interface Place {
-  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing"
+  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing" | "openntpd"
   readonly program: string
   /** how: with the machine's own libc, with the suite's own, or as a Python script with either */
   readonly how: "system" | "own-libc" | "python" | "python-own-libc"
@@ -88,6 +89,7 @@ const PLACES: Record<PeerName, Place> = {
   "classic-ntp-keygen": { suite: "bullseye", program: "usr/sbin/ntp-keygen", how: "system" },
   "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
   "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },
+  openntpd: { suite: "openntpd", program: "usr/sbin/ntpd", how: "system" },
   "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },
   "nats-server-2.9": { suite: "bookworm", program: "usr/sbin/nats-server", how: "system" },
   "nats-server-2.10": { suite: "trixie", program: "usr/sbin/nats-server", how: "own-libc" },

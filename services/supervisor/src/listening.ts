@@ -85,6 +85,7 @@ export class Listening {
   #present: readonly string[] = []
   #absent: readonly string[] = []
   #isEarly = false
+  #isReleased = false
 
   private constructor(plan: ListeningPlan, legacy: Legacy | undefined) {
     this.#plan = plan
@@ -209,6 +210,18 @@ export class Listening {
     }
   }
 
+  /**
+   * Lets go of the sockets for time: what comes once the last process that holds them has ended is refused, not kept for nobody.
+   * Nothing is opened from here on.
+   */
+  release(): void {
+    this.#isReleased = true
+    for (const { group } of this.#udp.values())
+      for (const descriptor of group === undefined ? [] : [...group.workers, ...group.kinds.values()])
+        closeSync(descriptor)
+    this.#udp.clear()
+  }
+
   /** To be called when every process has what it is to serve now. */
   closeLeft(): void {
     for (const descriptor of this.#leaving.splice(0)) closeSync(descriptor)
@@ -230,6 +243,7 @@ export class Listening {
     interfaces: readonly InterfaceAddress[],
     refused: (error: UdpBindError | TcpListenError) => void
   ): Promise<boolean> {
+    if (this.#isReleased) return false
     const { rules, native, nts } = this.#plan
     const { present, absent } = listenNow(rules, interfaces)
     // Only the addon can bind what is not there, and nobody can in a zone that is not.

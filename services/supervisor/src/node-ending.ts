@@ -3,6 +3,12 @@ import type { OutliveMessage } from "@meridian/ipc/outlive"
 import * as Effect from "effect/Effect"
 import { type Legacy, memoryLayout } from "./legacy.ts"
 import type { NodeParts } from "./node-parts.ts"
+import type { SupervisedProcess } from "./supervised-process.ts"
+
+/** A place of the node, whatever runs in it. */
+interface Slot {
+  readonly service: { readonly process: Pick<SupervisedProcess, "stop"> }
+}
 
 /** Why this process cannot become another version's supervisor; undefined where it can. */
 export const whyNoHandOver = ({ plan, xdp, anycast }: NodeParts): string | undefined =>
@@ -36,17 +42,25 @@ export const handOver = (parts: NodeParts): Effect.Effect<Legacy> => {
   })
 }
 
-/** Withdraws the route, has every process finish what it holds, then ends them and the clock. @param tellCounters a last time */
+/**
+ * Withdraws the route, then ends everything, the workers and the clock last: time is answered until there is nothing left to end,
+ * so that a start that follows finds the port without an answer for as short as can be. @param tellCounters a last time
+ */
 export const endNode = (parts: NodeParts, tellCounters: () => void): Effect.Effect<void> => {
-  const { workers, ntsKe, coordinator, clock, shown, signd, autokey, anycast, xdp } = parts
-  const serving = [...workers, ...ntsKe, ...(signd === undefined ? [] : [signd])].map((slot) => slot.service.process)
-  return (anycast === undefined ? Effect.void : anycast.service.process.stop).pipe(
+  const { workers, ntsKe, coordinator, clock, shown, signd, autokey, anycast, xdp, sockets } = parts
+  const ended = (...slots: readonly (Slot | undefined)[]): Effect.Effect<void> =>
+    Effect.forEach(slots, (slot) => slot?.service.process.stop ?? Effect.void, {
+      concurrency: "unbounded",
+      discard: true
+    })
+  return ended(anycast).pipe(
     Effect.andThen(Effect.sync(() => xdp?.stop())),
-    Effect.andThen(Effect.forEach(serving, (place) => place.stop, { concurrency: "unbounded", discard: true })),
-    Effect.andThen(autokey === undefined ? Effect.void : autokey.service.process.stop),
-    Effect.andThen(shown.service.process.stop),
-    Effect.andThen(coordinator.service.process.stop),
+    Effect.andThen(ended(...ntsKe, signd, autokey)),
+    Effect.andThen(ended(shown)),
+    Effect.andThen(ended(coordinator)),
+    Effect.andThen(Effect.sync(() => sockets.release())),
+    Effect.andThen(ended(...workers)),
     Effect.andThen(Effect.sync(tellCounters)),
-    Effect.andThen(clock.service.process.stop)
+    Effect.andThen(ended(clock))
   )
 }

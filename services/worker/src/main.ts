@@ -186,9 +186,12 @@ const drain = (): void => {
     // What arrives from here on waits in the kernel for whoever reads this descriptor next.
     socket.pause()
   }
+  const last = report()
+  // Where nobody else holds it, that is refused from now on. The loop is native; the fallback closes when it has paused.
+  if (loop !== undefined) for (const socket of sockets) socket.close()
   const done = (): never => process.exit(0)
   if (process.send === undefined || !process.connected) done()
-  else process.send({ type: "drained", report: report() } satisfies FromWorker, undefined, undefined, done)
+  else process.send({ type: "drained", report: last } satisfies FromWorker, undefined, undefined, done)
 }
 
 // systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.
