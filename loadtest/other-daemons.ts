@@ -1,10 +1,12 @@
 /** Daemons beside chronyd that serve plain time in the rates bench, as servers that are synchronised. */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { Command } from "./children.ts"
+import { type Command, compiled } from "./children.ts"
 import { sample } from "./measure.ts"
 import {
+  chronydCommand,
   isRoot,
+  missing,
   missingPeer,
   peerCommand,
   peerVersion,
@@ -19,6 +21,12 @@ const NTPSEC = "usr/sbin/ntpd"
 const NTPSEC_LINES = ["refclock local stratum 9 minpoll 3 maxpoll 3", "tos orphan 9 orphanwait 1", "disable ntp"]
 const NTPSEC_ATTEMPTS = 60
 
+const NTPD_RS = "usr/bin/ntp-daemon"
+/** Where the server that it follows listens: it is not synchronised by itself. */
+const NTPD_RS_UPSTREAM = "127.0.0.2"
+/** It asks each 16 s at the start, and follows after a few answers. */
+const NTPD_RS_ATTEMPTS = 240
+
 export interface OtherDaemon {
   readonly label: string
   /** Why it cannot be started here. */
@@ -28,9 +36,49 @@ export interface OtherDaemon {
 
 /** @param core the generator's */
 export const otherDaemons = (options: StartOptions, core: number): readonly OtherDaemon[] => {
-  const lacks = missingPeer("bookworm", NTPSEC) ?? (isRoot ? undefined : "a network of its own needs root")
-  const label = lacks === undefined ? `NTPsec ${peerVersion("bookworm", NTPSEC, "--version")}` : "NTPsec"
-  return [{ label, lacks, begin: () => startNtpsec(label, options, core) }]
+  const ntpsec = missingPeer("bookworm", NTPSEC) ?? (isRoot ? undefined : "a network of its own needs root")
+  const ntpdRs = missingPeer("sid", NTPD_RS) ?? missing("chronyd43")
+  const named = (name: string, suite: string, program: string, lacks: string | undefined): string =>
+    lacks === undefined ? `${name} ${peerVersion(suite, program, "--version")}` : name
+  const ntpsecLabel = named("NTPsec", "bookworm", NTPSEC, ntpsec)
+  const ntpdRsLabel = named("ntpd-rs", "sid", NTPD_RS, ntpdRs)
+  return [
+    { label: ntpsecLabel, lacks: ntpsec, begin: () => startNtpsec(ntpsecLabel, options, core) },
+    { label: ntpdRsLabel, lacks: ntpdRs, begin: () => startNtpdRs(ntpdRsLabel, options, core) }
+  ]
+}
+
+/** It ends when it may not set the clock, so those calls are replaced by ones that do nothing. */
+const startNtpdRs = async (label: string, options: StartOptions, core: number): Promise<RunningServer> => {
+  const shim = compiled("../infra/peers/noclock.c", ["-shared", "-fPIC"], "noclock.so")
+  const commands = (port: number, folder: string): readonly Command[] => {
+    const file = join(folder, "ntp.toml")
+    writeFileSync(
+      file,
+      `[observability]
+log-level = "warn"
+[[source]]
+mode = "server"
+address = "${NTPD_RS_UPSTREAM}:${port}"
+[[server]]
+listen = "${options.address}:${port}"
+[synchronization]
+minimum-agreeing-sources = 1
+`
+    )
+    const { command, args, environment } = peerCommand("sid", NTPD_RS, ["-c", file])
+    return [
+      withoutClock({
+        command,
+        args: ["--preload", shim, ...args],
+        ...(environment === undefined ? {} : { environment })
+      }),
+      chronydCommand("chronyd43", NTPD_RS_UPSTREAM, port, folder)
+    ]
+  }
+  const server = await startCommands("other", label, options, commands, async () => true)
+  await untilSynchronised(server, core, NTPD_RS_ATTEMPTS)
+  return server
 }
 
 /** It listens on port 123 only, so it has a network of its own, which ends with it. */
@@ -54,17 +102,17 @@ const startNtpsec = async (label: string, options: StartOptions, core: number): 
     port: 123,
     within: () => ["nsenter", "-n", "-t", String(started.pids()[0])]
   }
-  await untilSynchronised(server, core)
+  await untilSynchronised(server, core, NTPSEC_ATTEMPTS)
   return server
 }
 
-const untilSynchronised = async (server: RunningServer, core: number): Promise<void> => {
+const untilSynchronised = async (server: RunningServer, core: number, attempts: number): Promise<void> => {
   for (let attempt = 1; ; attempt += 1) {
     try {
       await sample(server, { mode: "open", rate: 20, seconds: 0.5 }, core)
       return
     } catch (error) {
-      if (attempt < NTPSEC_ATTEMPTS) continue
+      if (attempt < attempts) continue
       await server.stop()
       throw error
     }

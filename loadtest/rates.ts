@@ -27,6 +27,8 @@ const RATES = [
 ] as const
 const SATURATED_LIMIT = 0.95
 const FLOOR_LIMIT = 1.08
+/** Servers run for years: their first minute, when programs are read and compiled, is not what is measured. */
+const SETTLE_SECONDS = 60
 
 type Samples = ReadonlyMap<RunningServer, readonly Sample[]>
 
@@ -50,6 +52,10 @@ export const rates = async (options: BenchOptions): Promise<BenchResult> => {
     for (const server of servers) {
       progress(`rates: warming up ${server.label}`)
       await sample(server, { mode: "closed", seconds: WARM_UP_SECONDS }, core)
+    }
+    for (let left = SETTLE_SECONDS; left > 0; left -= 10) {
+      progress(`rates: the servers settle, ${left} s more`)
+      await new Promise((resolve) => setTimeout(resolve, 10_000))
     }
     const at = (name: string, load: Load): Promise<Samples> =>
       interleaved(servers, rounds, (server, round) => {
