@@ -74,6 +74,7 @@ const fuzzing = spawn(process.execPath, ["infra/fuzz/fuzz.ts", "--all", "--secon
   stdio: "inherit"
 })
 const fuzzingEnds = once(fuzzing, "exit")
+const loadStatus = step("vitest", ["run", "--root", "loadtest", "--reporter=dot"])
 const status = step("nx", ["run-many", "-t", "test", "--output-style=static", `--parallel=${atATime}`], {
   ...process.env,
   MERIDIAN_APART: isApart ? apart : ""
@@ -85,7 +86,10 @@ const [fuzzStatus] = (await fuzzingEnds) as [number | null]
 const all = [
   ...failures,
   ...(goStatus === 0 ? [] : ["  loadtest/k6: go vet or go test failed (see its output above)"]),
+  ...(loadStatus === 0 ? [] : ["  loadtest: what judges the load failed (see its output above)"]),
   ...(fuzzStatus === 0 ? [] : ["  infra/fuzz: an input was found (see its output above)"])
 ]
 if (all.length > 0 || status !== 0) process.stderr.write(`\n${all.length} failed:\n\n${all.join("\n\n")}\n`)
-process.exit(status !== 0 ? status : goStatus !== 0 ? (goStatus ?? 1) : (fuzzStatus ?? 1))
+process.exit(
+  status !== 0 ? status : loadStatus !== 0 ? loadStatus : goStatus !== 0 ? (goStatus ?? 1) : (fuzzStatus ?? 1)
+)

@@ -65,6 +65,21 @@ declare module "k6/x/ntp" {
     query(): Promise<Answer>
     /** Asks `count` times at `rate` a second; 0 is as fast as the sockets are answered. */
     burst(count: number, rate: number): Promise<Burst>
+    /**
+     * Plain requests in an open loop: `rate` a second for so many seconds, whether replies come or not, 16 a system call. Every reply
+     * is judged and counted; at most some 2,000 a second are told with their duration and offset.
+     */
+    flow(rate: number, seconds: number): Promise<Burst>
+    /** Sends what no client would: noise, modes 6 and 7, fields that lie, cookies that nobody sealed. Sums of packets and bytes. */
+    hostile(
+      rate: number,
+      seconds: number
+    ): Promise<{
+      readonly sent: number
+      readonly sentBytes: number
+      readonly received: number
+      readonly receivedBytes: number
+    }>
     /** A key exchange by itself; NTS alone. */
     exchange(): Promise<{ readonly ok: boolean; readonly error?: string; readonly cookies?: number }>
     close(): void

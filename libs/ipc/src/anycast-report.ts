@@ -11,6 +11,8 @@ const factsShape = record({
   exchanging: whole(0, 65_535),
   /** Why a key that is needed is missing; empty when none is. */
   keyProblem: text(0, 4_096),
+  /** What the clocks of the cluster's other nodes say against this one's; empty where they say nothing. */
+  clockDoubt: text(0, 4_096),
   /** Requests of the last second. */
   rate: finite(0)
 })

@@ -30,6 +30,8 @@ const coordinatorReport = record({
   reason: text(0, 65_536),
   /** Why a key that is needed is missing, which `reason` then says as well; empty or absent when none is. */
   keyProblem: optional(text(0, 65_536)),
+  /** Why this node's clock must not decide, as other clocks say it is off; empty or absent where none does. */
+  clockDoubt: optional(text(0, 4_096)),
   /** Id of the event by which this node's clock follows what it follows; null before the first, absent from an older version. */
   clockDecision: optional(nullable(text(0, 128))),
   /** Commits put aside when read, and events that did not follow from the state. */

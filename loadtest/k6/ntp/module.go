@@ -18,8 +18,9 @@ type rootModule struct{}
 
 // instruments are the extension's metrics. Every duration has a count beside it: a threshold on an empty trend passes.
 type instruments struct {
-	duration, offset, handshake                         *metrics.Metric
-	requests, replies, lost, wrong, kiss, handshakeFail *metrics.Metric
+	duration, offset, handshake                                     *metrics.Metric
+	requests, replies, lost, wrong, kiss, handshakes, handshakeFail *metrics.Metric
+	hostileSent, hostileReceived                                    *metrics.Metric
 }
 
 type instance struct {
@@ -31,15 +32,18 @@ type instance struct {
 func (*rootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 	registry := vu.InitEnv().Registry
 	return &instance{vu, instruments{
-		duration:      registry.MustNewMetric("ntp_req_duration", metrics.Trend, metrics.Time),
-		offset:        registry.MustNewMetric("ntp_offset", metrics.Trend, metrics.Time),
-		handshake:     registry.MustNewMetric("ntske_handshake_duration", metrics.Trend, metrics.Time),
-		requests:      registry.MustNewMetric("ntp_requests", metrics.Counter),
-		replies:       registry.MustNewMetric("ntp_replies", metrics.Counter),
-		lost:          registry.MustNewMetric("ntp_lost", metrics.Counter),
-		wrong:         registry.MustNewMetric("ntp_wrong", metrics.Counter),
-		kiss:          registry.MustNewMetric("ntp_kod", metrics.Counter),
-		handshakeFail: registry.MustNewMetric("ntske_failures", metrics.Counter),
+		duration:        registry.MustNewMetric("ntp_req_duration", metrics.Trend, metrics.Time),
+		offset:          registry.MustNewMetric("ntp_offset", metrics.Trend, metrics.Time),
+		handshake:       registry.MustNewMetric("ntske_handshake_duration", metrics.Trend, metrics.Time),
+		requests:        registry.MustNewMetric("ntp_requests", metrics.Counter),
+		replies:         registry.MustNewMetric("ntp_replies", metrics.Counter),
+		lost:            registry.MustNewMetric("ntp_lost", metrics.Counter),
+		wrong:           registry.MustNewMetric("ntp_wrong", metrics.Counter),
+		kiss:            registry.MustNewMetric("ntp_kod", metrics.Counter),
+		handshakeFail:   registry.MustNewMetric("ntske_failures", metrics.Counter),
+		handshakes:      registry.MustNewMetric("ntske_handshakes", metrics.Counter),
+		hostileSent:     registry.MustNewMetric("ntp_hostile_sent", metrics.Counter, metrics.Data),
+		hostileReceived: registry.MustNewMetric("ntp_hostile_received", metrics.Counter, metrics.Data),
 	}}
 }
 
@@ -74,6 +78,8 @@ func (i *instance) construct(call sobek.ConstructorCall) *sobek.Object {
 	object := call.This
 	_ = object.Set("query", func() *sobek.Promise { return i.query(c) })
 	_ = object.Set("burst", func(count int, rate float64) *sobek.Promise { return i.burst(c, count, rate) })
+	_ = object.Set("flow", func(rate, seconds float64) *sobek.Promise { return i.flow(c, rate, seconds) })
+	_ = object.Set("hostile", func(rate, seconds float64) *sobek.Promise { return i.hostile(c, rate, seconds) })
 	_ = object.Set("exchange", func() *sobek.Promise { return i.exchange(c) })
 	_ = object.Set("close", c.close)
 	return nil
@@ -138,6 +144,71 @@ func (i *instance) burst(c *client, count int, rate float64) *sobek.Promise {
 	})
 }
 
+func (i *instance) flow(c *client, rate, seconds float64) *sobek.Promise {
+	tags := i.tags(c)
+	return i.promised(func(ctx context.Context, state *lib.State) (any, error) {
+		var sum Burst
+		err := c.flow(ctx, rate, time.Duration(seconds*float64(time.Second)), func(part tally) {
+			i.recordTally(ctx, state, tags, part)
+			sum.Sent += part.sent
+			sum.Answered += part.replies
+			sum.Lost += total(part.lost)
+			sum.Wrong += total(part.wrong)
+			sum.Kod += total(part.kiss)
+		})
+		return sum, err
+	})
+}
+
+func (i *instance) hostile(c *client, rate, seconds float64) *sobek.Promise {
+	tags := i.tags(c)
+	return i.promised(func(ctx context.Context, state *lib.State) (any, error) {
+		sum, err := c.hostile(ctx, rate, time.Duration(seconds*float64(time.Second)))
+		i.push(ctx, state, tags, i.hostileSent, float64(sum.SentBytes))
+		i.push(ctx, state, tags, i.hostileReceived, float64(sum.ReceivedBytes))
+		return sum, err
+	})
+}
+
+func total(counts map[string]int) int {
+	sum := 0
+	for _, count := range counts {
+		sum += count
+	}
+	return sum
+}
+
+// recordTally pushes all of it at once: k6 takes a slice as readily as a sample.
+func (i *instance) recordTally(ctx context.Context, state *lib.State, tags *metrics.TagSet, part tally) {
+	now := time.Now()
+	samples := make(metrics.Samples, 0, 2*len(part.durations)+8)
+	add := func(metric *metrics.Metric, tags *metrics.TagSet, value float64) {
+		samples = append(samples, metrics.Sample{TimeSeries: metrics.TimeSeries{Metric: metric, Tags: tags}, Time: now, Value: value})
+	}
+	if part.sent > 0 {
+		add(i.requests, tags, float64(part.sent))
+	}
+	if part.replies > 0 {
+		add(i.replies, tags, float64(part.replies))
+	}
+	for word, count := range part.lost {
+		add(i.lost, tags.With("reason", word), float64(count))
+	}
+	for word, count := range part.wrong {
+		add(i.wrong, tags.With("reason", word), float64(count))
+	}
+	for word, count := range part.kiss {
+		add(i.kiss, tags.With("kiss", word), float64(count))
+	}
+	for index, duration := range part.durations {
+		add(i.duration, tags, duration)
+		add(i.offset, tags, part.offsets[index])
+	}
+	if len(samples) > 0 {
+		metrics.PushIfNotDone(ctx, state.Samples, samples)
+	}
+}
+
 func (i *instance) exchange(c *client) *sobek.Promise {
 	tags := i.tags(c)
 	return i.promised(func(ctx context.Context, state *lib.State) (any, error) {
@@ -151,6 +222,7 @@ func (i *instance) exchange(c *client) *sobek.Promise {
 			i.push(ctx, state, tags, i.handshakeFail, 1)
 			return map[string]any{"ok": false, "error": err.Error()}, nil
 		}
+		i.push(ctx, state, tags, i.handshakes, 1)
 		i.push(ctx, state, tags, i.handshake, float64(took)/float64(time.Millisecond))
 		return map[string]any{"ok": true, "cookies": len(c.nts.cookies)}, nil
 	})
@@ -174,7 +246,8 @@ func (i *instance) tags(c *client) *metrics.TagSet {
 
 func (i *instance) record(ctx context.Context, state *lib.State, tags *metrics.TagSet, found outcome) {
 	i.push(ctx, state, tags, i.requests, 1)
-	if found.handshake > 0 {
+	if found.handshake > 0 && found.lost != "keys" {
+		i.push(ctx, state, tags, i.handshakes, 1)
 		i.push(ctx, state, tags, i.handshake, float64(found.handshake)/float64(time.Millisecond))
 	}
 	switch {

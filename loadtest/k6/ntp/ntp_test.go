@@ -210,3 +210,61 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+func TestFlowJudgesEveryReplyAndCountsWhatIsMissing(t *testing.T) {
+	served := 0
+	address := serve(t, func(request []byte) []byte {
+		served++
+		reply := honest(request, 0)
+		switch {
+		case served%10 == 1:
+			return nil
+		case served%10 == 2:
+			reply[atOrigin+7] ^= 1 // not a reply to anything that was asked
+		case served%10 == 3:
+			reply[atFlags] = 0x23 // a client's
+		}
+		return reply
+	})
+	c, err := newClient(settings{target: address, version: 4, timeout: 200 * time.Millisecond, sockets: 2, tolerance: 0.1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum tally
+	sum = newTally()
+	if err := c.flow(t.Context(), 1000, 200*time.Millisecond, func(part tally) {
+		sum.sent += part.sent
+		sum.replies += part.replies
+		sum.lost["timeout"] += part.lost["timeout"]
+		sum.wrong["mode"] += part.wrong["mode"]
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if sum.sent != 200 || sum.replies != 140 || sum.lost["timeout"] != 40 || sum.wrong["mode"] != 20 {
+		t.Fatalf("%+v", sum)
+	}
+}
+
+func TestFlowIsForRequestsWithoutState(t *testing.T) {
+	c, _ := newClient(settings{target: "127.0.0.1:9", version: 4, sockets: 1, nts: &ntsSettings{}})
+	if err := c.flow(t.Context(), 1, time.Millisecond, func(tally) {}); err == nil {
+		t.Fatal("an open loop would use up the cookies")
+	}
+}
+
+func TestMisshapenPacketsFitTheirBuffer(t *testing.T) {
+	packet := make([]byte, longestHostile)
+	for range 10_000 {
+		if made := misshapen(packet); len(made) > longestHostile {
+			t.Fatalf("%d bytes", len(made))
+		}
+	}
+}
+
+func TestTimelineHasALineForEachSecondAndSeries(t *testing.T) {
+	found := series{sum: 6, values: []float64{3, 1, 2}}
+	line := found.line(7, seriesName{"ntp_req_duration", "plain", "", ""})
+	if line.Second != 7 || line.Count != 3 || *line.P50 != 2 || *line.Max != 3 || line.Load != "plain" {
+		t.Fatalf("%+v", line)
+	}
+}

@@ -17,17 +17,27 @@ export interface HealthView {
   readonly silent: readonly string[]
 }
 
-/** What is in the way, a sentence each; none: the node is healthy. */
-export const healthProblems = (view: HealthView): readonly string[] => [
-  ...(view.plan.announces ? [] : ["an operator drains the node"]),
-  ...clockProblems(view),
-  ...workerProblems(view),
-  ...keyProblems(view)
-]
+export interface HealthProblems {
+  /** What the node knows of itself: its orders, its clock and its keys. */
+  readonly known: readonly string[]
+  /** What it has looked for and not seen, and may see the next time. */
+  readonly seen: readonly string[]
+}
 
-const clockProblems = ({ plan: { maximumError }, curve, monotonic }: HealthView): readonly string[] => {
+/** What is in the way, a sentence each; none: the node is healthy. */
+export const healthProblems = (view: HealthView): HealthProblems => ({
+  known: [
+    ...(view.plan.announces ? [] : ["an operator drains the node"]),
+    ...clockProblems(view),
+    ...keyProblems(view)
+  ],
+  seen: workerProblems(view)
+})
+
+const clockProblems = ({ plan: { maximumError }, facts, curve, monotonic }: HealthView): readonly string[] => {
   if (monotonic > curve.deadline) return ["the clock page is stale: the clock's process has not written for too long"]
   if (!isSynchronised(curve, monotonic)) return ["the clock is not synchronised"]
+  if (facts !== undefined && facts.clockDoubt !== "") return [facts.clockDoubt]
   const error = curve.rootDelay / 2 + rootDispersionAt(curve, monotonic)
   return error <= maximumError
     ? []

@@ -24,11 +24,12 @@ export class Hysteresis {
   /**
    * Takes a look into account. Returns whether the decision is another than before.
    * @param now CLOCK_MONOTONIC, seconds
+   * @param fall seconds of bad health that are enough this time; never more than the usual
    */
-  look(isGood: boolean, now: number): boolean {
+  look(isGood: boolean, now: number, fall = this.times.fall): boolean {
     if (isGood !== this.last) this.since = now
     this.last = isGood
-    const needed = isGood ? this.times.rise : this.times.fall
+    const needed = isGood ? this.times.rise : Math.min(fall, this.times.fall)
     if (this.state === isGood || now - this.since < needed) return false
     this.state = isGood
     return true

@@ -1,5 +1,5 @@
 /**
- * The process that announces the node's routes: looks at the node's health once a second, oftener while something is wrong, and has the route come and go by
+ * The process that announces the node's routes: looks at the node's health four times a second, oftener while something is wrong, and has the route come and go by
  * it. A process of its own, so that the route goes when the supervisor does: without a supervisor it withdraws, and ends.
  *
  * Arguments: --clock-page FD [--device FD]
@@ -22,13 +22,18 @@ import { healthProblems } from "./health.ts"
 import { Hysteresis } from "./hysteresis.ts"
 import { Probe } from "./probe.ts"
 
-const LOOK_MS = 1_000
+/** At rest: how late a clock that is lost is noticed. */
+const LOOK_MS = 250
+/** Between two probes at rest; a little less than four looks. */
+const PROBE_SECONDS = 0.95
 /** While something is wrong, so that a route goes and comes when it should. */
 const CLOSE_LOOK_MS = 100
 /** Between two reports; a little less than a look. */
 const REPORT_MS = 900
 /** Between two probes meanwhile: a busy worker is given the time to answer. */
 const CLOSE_PROBE_SECONDS = 0.2
+/** What the node knows of itself is no matter of a late answer: it need only be there at two looks or three. */
+const KNOWN_FALL_SECONDS = 0.2
 /** The supervisor kills what has not ended within three seconds. */
 const LAST_WORDS_MS = 2_000
 /** FRR forgets what it was told when it starts anew, and nobody says that it did. */
@@ -151,12 +156,14 @@ const decide = (): void => {
   report(true)
 }
 
+const isQuiet = (): boolean => problems.length === 0 && hysteresis.state === true
+
 const look = (): void => {
   const now = monotonic.seconds()
   page.readInto(curve)
   const served = servedTimeAt(curve, now)
-  problems = isEnding
-    ? ["the node ends"]
+  const { known, seen } = isEnding
+    ? { known: ["the node ends"], seen: [] }
     : healthProblems({
         plan,
         facts,
@@ -165,10 +172,12 @@ const look = (): void => {
         now: served.seconds + served.nanoseconds / 1e9,
         silent: probe.silent
       })
+  problems = [...known, ...seen]
+  const fall = known.length > 0 ? KNOWN_FALL_SECONDS : plan.fall
   // An order is no matter of how long it lasts.
   const isOrdered = isEnding || !plan.announces
-  if (isOrdered ? hysteresis.drop(now) : hysteresis.look(problems.length === 0, now)) decide()
-  if (now - probedAt >= CLOSE_PROBE_SECONDS) {
+  if (isOrdered ? hysteresis.drop(now) : hysteresis.look(problems.length === 0, now, fall)) decide()
+  if (now - probedAt >= (isQuiet() ? PROBE_SECONDS : CLOSE_PROBE_SECONDS)) {
     probe.send()
     probedAt = now
   }
@@ -203,13 +212,12 @@ channel.run({
 function lookSoon(): void {
   clearTimeout(looking)
   look()
-  const isQuiet = problems.length === 0 && hysteresis.state === true
   const due = performance.now() - reportedAt >= REPORT_MS
   if (due) {
     reportedAt = performance.now()
     report(false)
   }
-  looking = setTimeout(lookSoon, isQuiet ? LOOK_MS : CLOSE_LOOK_MS)
+  looking = setTimeout(lookSoon, isQuiet() ? LOOK_MS : CLOSE_LOOK_MS)
 }
 lookSoon()
 channel.send({ type: "ready" })

@@ -6,7 +6,7 @@ import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { Fleet } from "./fleet.ts"
+import { Fleet } from "@meridian/testkit/fleet"
 
 const SUITE = "ExaBGP and FRR"
 const available =

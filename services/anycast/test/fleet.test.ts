@@ -7,11 +7,12 @@ import { randomBytes } from "node:crypto"
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
+import { Fleet, SERVICE } from "@meridian/testkit/fleet"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import type { ChildProcess } from "node:child_process"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { AskingClient, Fleet, SERVICE } from "./fleet.ts"
+import { AskingClient } from "./asking.ts"
 
 const SUITE = "nodes behind one address"
 const available =
@@ -82,8 +83,7 @@ beforeAll(async () => {
   writeFileSync(fleet.file("cluster-key"), `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 })
   for (const number of NODES) fleet.network(number)
   nats = startNats()
-  const program = join(import.meta.dirname, "time-source.ts")
-  source = fleet.start(fleet.router, [process.execPath, program], ["10.9.1.1", "10.9.2.1", "10.9.3.1"])
+  source = fleet.startTimeSource(["10.9.1.1", "10.9.2.1", "10.9.3.1"])
   fleet.startRouter(NODES.length)
   for (const number of NODES) birds.set(number, fleet.startBird(number, hasDevice(number)))
   await Promise.all(NODES.map((number) => startNode(number)))

@@ -10,7 +10,7 @@ const generation = { id: 7, activation: NOW - 100, retirement: NOW + 100 }
 const curve = { ...unsynchronisedCurve(), baseMonotonic: 1_000, deadline: 1_012, leap: 0, stratum: 2 } as const
 const good: HealthView = {
   plan: { announces: true, exchangeOnly: false, generations: [generation], maximumError: 0.5, maximumRate: null },
-  facts: { workers: 2, exchanging: 0, keyProblem: "", rate: 1e6 },
+  facts: { workers: 2, exchanging: 0, keyProblem: "", clockDoubt: "", rate: 1e6 },
   curve,
   monotonic: 1_001,
   now: NOW,
@@ -19,9 +19,9 @@ const good: HealthView = {
 
 describe("health", () => {
   it("lacks nothing where nothing is lacking", () => {
-    expect(healthProblems(good)).toEqual([])
+    expect(healthProblems(good)).toEqual({ known: [], seen: [] })
     // Nobody needs a key where none is served.
-    expect(healthProblems({ ...good, plan: { ...good.plan, generations: null } })).toEqual([])
+    expect(healthProblems({ ...good, plan: { ...good.plan, generations: null } })).toEqual({ known: [], seen: [] })
   })
 
   it.each<[string, Partial<HealthView>]>([
@@ -34,7 +34,7 @@ describe("health", () => {
       { curve: { ...curve, rootDelay: 0.8, rootDispersion: 0.2, dispersionRate: 0 } }
     ],
     ["the supervisor has said nothing of the workers yet", { facts: undefined }],
-    ["no worker reads its sockets", { facts: { workers: 0, exchanging: 1, keyProblem: "", rate: 0 } }],
+    ["no worker reads its sockets", { facts: { workers: 0, exchanging: 1, keyProblem: "", clockDoubt: "", rate: 0 } }],
     ["no process takes key exchanges", { plan: { ...good.plan, exchangeOnly: true } }],
     ["no answer to a probe of 192.0.2.1", { silent: ["192.0.2.1"] }],
     [
@@ -43,17 +43,39 @@ describe("health", () => {
     ],
     [
       "a key is missing: nobody can open generation 8",
-      { facts: { workers: 2, exchanging: 1, keyProblem: "nobody can open generation 8", rate: 0 } }
+      { facts: { workers: 2, exchanging: 1, keyProblem: "nobody can open generation 8", clockDoubt: "", rate: 0 } }
+    ],
+    [
+      "this node's clock is 20 s ahead of nodes b, c",
+      { facts: { ...good.facts!, clockDoubt: "this node's clock is 20 s ahead of nodes b, c" } }
     ],
     ["no NTS master key is active", { plan: { ...good.plan, generations: [] } }],
     ["no NTS master key is active", { now: NOW + 100 }],
     ["no NTS master key is active", { now: NOW - 101 }]
   ])("%s", (problem, view) => {
-    expect(healthProblems({ ...good, ...view })).toEqual([problem])
+    const { known, seen } = healthProblems({ ...good, ...view })
+    expect([...known, ...seen]).toEqual([problem])
   })
 })
 
 describe("hysteresis", () => {
+  it("falls sooner for what is known than for what was not seen", () => {
+    const it = new Hysteresis({ rise: 0, fall: 1 })
+    const looks = [
+      [true, 0, 1],
+      [false, 1, 1],
+      [false, 1.5, 1],
+      [false, 1.6, 0.2],
+      [true, 2, 1],
+      [false, 3, 5],
+      [false, 3.9, 5],
+      [false, 4, 5]
+    ] as const
+    expect(looks.filter(([isGood, now, fall]) => it.look(isGood, now, fall)).map(([, now]) => now)).toEqual([
+      0, 1.6, 2, 4
+    ])
+  })
+
   it("rises after as long a time of good health as it is told, and falls after its own", () => {
     const it = new Hysteresis({ rise: 10, fall: 1 })
     const looks = [

@@ -61,6 +61,8 @@ export interface Surroundings {
   readonly sendKeys: (keys: ServingKeys) => void
   /** Called once, when the supervisor has what it needs or a warning why not. */
   readonly onReady: () => void
+  /** Told at once what a node must not go on serving without: it is drained, lacks a key, its clock is off, or it is none of that any more. */
+  readonly onNews: (report: CoordinatorReport) => void
   /** This system's clock, milliseconds since 1970. */
   readonly now: () => number
   /** This node's own shelf where the cluster's is elsewhere. */
@@ -198,6 +200,7 @@ export class Coordinator {
       drained: this.#folded && this.fold.member(this.settings.node).drained,
       reason,
       keyProblem: this.#nodeKeys.problem ?? "",
+      clockDoubt: this.clock.mayCompete ? "" : this.clock.doubt,
       clockDecision: this.fold.clocks.get(this.settings.node)?.decidedBy ?? null,
       quarantined: this.#quarantined,
       clockEventsDropped: this.relay.dropped
@@ -463,7 +466,18 @@ export class Coordinator {
 
   /** Keys as the fold and the clock want them; one look at a time. */
   #serve(): Effect.Effect<void, WrongKey> {
-    return this.#looking.withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#caughtUp)))
+    return this.#looking
+      .withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#caughtUp)))
+      .pipe(Effect.tap(() => Effect.sync(() => this.#sayNews())))
+  }
+
+  #news = ""
+
+  #sayNews(): void {
+    const { drained, ready, keyProblem, clockDoubt } = this.state
+    const news = JSON.stringify([drained, ready, keyProblem, clockDoubt])
+    if (news !== this.#news) this.#surroundings.onNews(this.report)
+    this.#news = news
   }
 
   #standsBack(): boolean {
@@ -569,6 +583,7 @@ export class Coordinator {
       const off = !this.clock.mayCompete
       if (off === this.#doubted) return
       this.#doubted = off
+      this.#sayNews()
       this.#surroundings.notices.warn(off ? this.clock.doubt : "this node's clock agrees with the others again")
     })
   }

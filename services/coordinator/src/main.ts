@@ -112,6 +112,7 @@ const program = Effect.gen(function* () {
     notices,
     sendKeys,
     onReady: sayReady,
+    onNews: (report) => channel.send(report),
     now,
     mirror: local?.mirror
   })

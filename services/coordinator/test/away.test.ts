@@ -133,7 +133,9 @@ describe.runIf(binary !== undefined)(`a node that was away${why}`, { timeout: 30
         expect(await node.warning(/registered as node b/)).toContain("a name of its own")
         expect((await node.state()).nameDoubt).toContain("node b")
       }
-      expect((await back.state()).nameDoubt).toBe("")
+      // Where it had put a commit aside for want of the key it has begun anew, which is a supervisor's to see to.
+      const present = back.process.exitCode === null ? back : cluster.start("c")
+      expect((await present.stateWhen(({ members }) => members.length > 0)).nameDoubt).toBe("")
     } finally {
       await impostor.kill()
     }

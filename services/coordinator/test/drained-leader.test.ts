@@ -39,7 +39,7 @@ describe.runIf(binary !== undefined)(`draining nodes of a cluster${why}`, () => 
     const { term } = await drained.state()
 
     const ordered = performance.now()
-    expect((await other.ask("POST", "/cluster/drain", { node: name })).status).toBe(200)
+    expect((await other.command("/cluster/drain", { node: name })).status).toBe(200)
     await drained.stateWhen(({ leading }) => !leading)
     process.stdout.write(
       `the drained node leads nothing ${Math.round(performance.now() - ordered)} ms after the order\n`
@@ -52,16 +52,16 @@ describe.runIf(binary !== undefined)(`draining nodes of a cluster${why}`, () => 
     const again = cluster.start(name)
     await again.report((it) => it.drained)
     await agreement([again, other], ({ leader }) => leader === nameOf(other))
-    expect((await again.ask("POST", "/keys/rotate", { kind: "symmetric" })).status).toBe(200)
+    expect((await again.command("/keys/rotate", { kind: "symmetric" })).status).toBe(200)
 
     // Somebody has to look after the keys: with both drained either may lead.
-    expect((await again.ask("POST", "/cluster/drain", { node: nameOf(other) })).status).toBe(200)
+    expect((await again.command("/cluster/drain", { node: nameOf(other) })).status).toBe(200)
     await until(
       async () => ((await again.command("/keys/rotate", { kind: "symmetric" })).status === 200 ? true : undefined),
       () => "a rotation with every node drained"
     )
 
-    expect((await other.ask("POST", "/cluster/undrain", { node: name })).status).toBe(200)
+    expect((await other.command("/cluster/undrain", { node: name })).status).toBe(200)
     await agreement([again, other], ({ leader }) => leader === name)
     await again.report((it) => it.leading && !it.drained)
     expect(outOfTerm(await eventsOf(again, "keys.nts"))).toEqual([])

@@ -1,5 +1,6 @@
 /** The place of the process that announces the node's routes. Where it is gone, another takes over the route as it stands. */
 import { type AnycastFacts, type AnycastReport, type FromAnycast, parseFromAnycast } from "@meridian/ipc/anycast-report"
+import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { AnycastStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
 import { everyTurn, type Turns } from "@meridian/ipc/turns"
@@ -67,6 +68,13 @@ export class AnycastSlot {
     this.service.process.broadcast({ type: "facts", ...facts } satisfies AnycastFacts)
   }
 
+  /** What speaks against this node is told at once: clients must not be sent here meanwhile. */
+  hearCoordinator({ keyProblem = "", clockDoubt = "" }: CoordinatorReport): void {
+    if (this.told === undefined) return
+    const isNew = keyProblem !== this.told.keyProblem || clockDoubt !== this.told.clockDoubt
+    if (isNew) this.tell({ ...this.told, keyProblem, clockDoubt })
+  }
+
   /** Whether no client is sent here any more; false while nobody knows. */
   get isWithdrawn(): boolean {
     return this.report !== undefined && !this.report.announced && this.report.settled
@@ -98,6 +106,7 @@ interface Counted {
   readonly workers: number
   readonly exchanging: number
   readonly keyProblem: string
+  readonly clockDoubt: string
   /** Requests since the start. */
   readonly received: number
   /** CLOCK_MONOTONIC, seconds. */
@@ -110,14 +119,14 @@ export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
   let known = ""
   let same = 0
   const tell = (): void => {
-    const { workers, exchanging, keyProblem, received, monotonic } = count()
+    const { received, monotonic, ...told } = count()
     const seconds = Math.max(0.001, monotonic - before.monotonic)
     const rate = Math.max(0, received - before.received) / seconds
-    before = { workers, exchanging, keyProblem, received, monotonic }
-    const news = `${workers} ${exchanging} ${keyProblem}`
+    before = { ...told, received, monotonic }
+    const news = JSON.stringify(told)
     same = news === known ? same + 1 : 0
     known = news
-    if (same % REPEATED === 0 || rate > RATE_WORTH_TELLING) slot.tell({ workers, exchanging, keyProblem, rate })
+    if (same % REPEATED === 0 || rate > RATE_WORTH_TELLING) slot.tell({ ...told, rate })
   }
   tell()
   return everyTurn(FACTS_MS, tell, afterReports)

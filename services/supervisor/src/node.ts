@@ -239,6 +239,7 @@ export const startNode = (
       onKeys: (given) => keyBoard.useLog(given),
       onReport: (report) => {
         drain.hear(report)
+        anycast?.hearCoordinator(report)
         if (board.plan.identity === null || board.plan.identity.decision === decisionOf(report)) return
         board.change({ identity: { ...board.plan.identity, decision: decisionOf(report) } })
       },
@@ -498,6 +499,7 @@ export const startNode = (
         workers: workers.filter(({ service }) => service.process.state === "running").length,
         exchanging: ntsKe.filter(({ service }) => service.process.state === "running").length,
         keyProblem: coordinator.report?.keyProblem ?? "",
+        clockDoubt: coordinator.report?.clockDoubt ?? "",
         received: receivedNow(),
         monotonic: monotonic.seconds()
       }))

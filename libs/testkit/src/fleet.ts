@@ -9,21 +9,13 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { NodeStatus } from "@meridian/ipc/node-status"
-import { NetworkNamespace } from "@meridian/testkit/network-namespace"
-import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { peer, type PeerName } from "@meridian/testkit/real-peers"
-import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { NetworkNamespace } from "./network-namespace.ts"
+import { PATIENCE_MS } from "./patience.ts"
+import { peer, type PeerName } from "./real-peers.ts"
+import { meridian, type RunningNode, startNode } from "./running-node.ts"
 
 const infra = resolve(import.meta.dirname, "../../../infra/anycast")
 export const SERVICE = "192.0.2.1"
-
-/** What one asking of the address came to. */
-export interface Asked {
-  /** When it was asked first, milliseconds since 1970. */
-  readonly at: number
-  readonly tries: number
-  readonly answered: boolean
-}
 
 export class Fleet {
   readonly folder = mkdtempSync(join(tmpdir(), "meridian-fleet-"))
@@ -41,6 +33,12 @@ export class Fleet {
 
   file(name: string): string {
     return join(this.folder, name)
+  }
+
+  /** A setting of the kernel's for one network: `net.NAME=VALUE`. */
+  set(network: NetworkNamespace, setting: string): void {
+    const [program = "", ...before] = network.within
+    execFileSync(program, [...before, "sysctl", "-qw", setting], { stdio: "ignore" })
   }
 
   /** The network of a node, connected to the router: 10.9.N.2 there, 10.9.N.1 here. */
@@ -107,6 +105,11 @@ export class Fleet {
     ])
   }
 
+  /** A server of time at the router's addresses; what it is told on its standard input is in time-source.ts. */
+  startTimeSource(addresses: readonly string[]): ChildProcess {
+    return this.start(this.router, [process.execPath, join(import.meta.dirname, "time-source.ts")], addresses)
+  }
+
   /** A node that announces the service address, with these lines besides. */
   async startNode(number: number, lines: readonly string[], args: readonly string[] = []): Promise<RunningNode> {
     const configuration = this.file(`node${number}.conf`)
@@ -170,38 +173,5 @@ export class Fleet {
     }
     for (const network of [...this.namespaces.values(), this.client, this.router]) network.remove()
     rmSync(this.folder, { recursive: true, force: true })
-  }
-}
-
-/** Asks the service address for as long as it is not told to stop. */
-export class AskingClient {
-  readonly asked: Asked[] = []
-  private readonly child: ChildProcess
-
-  constructor(fleet: Fleet) {
-    const program = join(import.meta.dirname, "asking-client.ts")
-    this.child = fleet.start(fleet.client, [process.execPath, program], [SERVICE])
-    let rest = ""
-    this.child.stdout!.on("data", (chunk) => {
-      const lines = (rest + String(chunk)).split("\n")
-      rest = lines.pop() ?? ""
-      for (const line of lines) this.asked.push(JSON.parse(line) as Asked)
-    })
-  }
-
-  /** Waits until what is asked from now on has been answered, or not, so many times. */
-  async more(count: number): Promise<void> {
-    const from = Date.now()
-    const until = performance.now() + PATIENCE_MS
-    while (this.asked.filter(({ at }) => at >= from).length < count) {
-      if (performance.now() > until) throw new Error("the client has stopped asking")
-      await sleep(20)
-    }
-  }
-
-  /** What was asked since then and not answered at the first try; at no try. */
-  troubles(since: number): { readonly repeated: readonly Asked[]; readonly lost: readonly Asked[] } {
-    const own = this.asked.filter(({ at }) => at >= since)
-    return { repeated: own.filter(({ tries }) => tries > 1), lost: own.filter(({ answered }) => !answered) }
   }
 }

@@ -1,0 +1,96 @@
+/** Whether a scenario's bounds were kept. Pure. */
+import type { Bound, Finding } from "./scenario.ts"
+import { percentileOf, type SeriesLine, sumOf } from "./seconds.ts"
+
+export interface Judged {
+  readonly what: string
+  readonly found: string
+  readonly wanted: string
+  readonly met: boolean
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString("en")
+const ofLoad = (load: string | undefined): string => (load === undefined ? "" : ` of ${load}`)
+
+const judgeBound = (bound: Bound, lines: readonly SeriesLine[]): Judged => {
+  switch (bound.kind) {
+    case "sum": {
+      const { metric, load, atLeast = 0, atMost = Number.POSITIVE_INFINITY } = bound
+      const found = sumOf(lines, metric, load)
+      const wanted = [
+        ...(bound.atLeast === undefined ? [] : [`at least ${whole(atLeast)}`]),
+        ...(bound.atMost === undefined ? [] : [`at most ${whole(atMost)}`])
+      ]
+      return {
+        what: `${metric}${ofLoad(load)}`,
+        found: whole(found),
+        wanted: wanted.join(", "),
+        met: found >= atLeast && found <= atMost
+      }
+    }
+    case "loss": {
+      const sent = sumOf(lines, "ntp_requests", bound.load)
+      const share = sent === 0 ? 1 : sumOf(lines, "ntp_lost", bound.load) / sent
+      return {
+        what: `lost share${ofLoad(bound.load)}`,
+        found: `${(share * 100).toFixed(4)} % of ${whole(sent)}`,
+        wanted: `below ${bound.below * 100} %`,
+        met: share < bound.below
+      }
+    }
+    case "latency": {
+      const { metric, load, percentile, below, samples } = bound
+      const found = percentileOf(lines, metric, percentile, load)
+      return {
+        what: `${metric} p${percentile}${ofLoad(load)}`,
+        found: found === undefined ? "not measured" : `${found.value.toFixed(2)} ms of ${whole(found.samples)}`,
+        wanted: `below ${below} ms, at least ${whole(samples)} measured`,
+        met: found !== undefined && found.value < below && found.samples >= samples
+      }
+    }
+  }
+}
+
+export const judgeFinding = ({ what, found, limit, unit }: Finding): Judged => {
+  const write = (value: number): string => (unit === "s" ? `${value.toFixed(2)} s` : whole(value))
+  return { what, found: write(found), wanted: `at most ${write(limit)}`, met: found <= limit }
+}
+
+export const judge = (
+  bounds: readonly Bound[],
+  lines: readonly SeriesLine[],
+  findings: readonly Finding[]
+): readonly Judged[] => [...bounds.map((bound) => judgeBound(bound, lines)), ...findings.map(judgeFinding)]
+
+export interface RampStep {
+  /** Requests a second that were asked for; that were sent; that were lost. */
+  readonly rate: number
+  readonly sent: number
+  readonly lost: number
+  /** milliseconds */
+  readonly p99: number | null
+}
+
+const SATURATED = 1e-3
+/** A generator that cannot keep its pace says nothing of the server's. */
+const KEPT_PACE = 0.95
+
+/** What each step of a flow came to. */
+export const rampSteps = (
+  rates: readonly number[],
+  lines: readonly SeriesLine[],
+  secondsEach: number
+): readonly RampStep[] =>
+  rates.map((rate) => {
+    const own = lines.filter(({ step }) => step === String(rate))
+    return {
+      rate,
+      sent: sumOf(own, "ntp_requests") / secondsEach,
+      lost: sumOf(own, "ntp_lost") / secondsEach,
+      p99: percentileOf(own, "ntp_req_duration", 99)?.value ?? null
+    }
+  })
+
+/** Requests a second of the highest step that kept its pace and lost next to nothing; undefined where none did. */
+export const saturationOf = (steps: readonly RampStep[]): number | undefined =>
+  steps.findLast(({ rate, sent, lost }) => sent >= KEPT_PACE * rate && lost < SATURATED * sent)?.rate
