@@ -5,6 +5,7 @@
 import type { BroadcastLists } from "./autokey-plan.ts"
 import { isRecord } from "./message.ts"
 import { parsePeersSeen, type PeersSeen } from "./peer-sighting.ts"
+import { parseSourceCommand, type SourceCommand } from "./source-command.ts"
 import type { NtsClientCounters, SourceDetail } from "./source-detail.ts"
 
 export {
@@ -81,6 +82,8 @@ export interface SourceReport {
   readonly dropped: Readonly<Record<string, number>>
   /** Whether the last sample was measured in interleaved mode (RFC 9769); absent before the first one. */
   readonly interleaved?: boolean
+  /** It is not asked, since an operator took it offline. */
+  readonly offline?: boolean
   readonly detail?: SourceDetail
 }
 
@@ -228,7 +231,7 @@ export interface SystemCounters {
 export interface DisciplineDrain {
   readonly type: "drain"
 }
-export type ToDiscipline = DisciplineDrain | SystemCounters | PeersSeen
+export type ToDiscipline = DisciplineDrain | SystemCounters | PeersSeen | SourceCommand
 
 const isTracking = (value: unknown): value is TrackingReport =>
   isRecord(value) &&
@@ -295,6 +298,7 @@ export const parseToDiscipline = (message: unknown): ToDiscipline | undefined =>
   if (!isRecord(message)) return undefined
   if (message["type"] === "drain") return { type: "drain" }
   if (message["type"] === "peers-seen") return parsePeersSeen(message)
+  if (message["type"] === "source-command") return parseSourceCommand(message)
   if (message["type"] !== "system-counters") return undefined
   return counterNames.every((name) => Number.isFinite(message[name]))
     ? (message as unknown as SystemCounters)

@@ -28,6 +28,8 @@ export class PollSchedule {
   /** The least interval since the source asked us to slow down. */
   private floor: number
   private burstLeft = 0
+  /** Good answers that a burst somebody asked for still waits for; 0: no such burst. */
+  private wantedGood = 0
   /** Requests since the source became unreachable, or since the start. */
   private retries = 0
   private everReached = false
@@ -55,16 +57,21 @@ export class PollSchedule {
     this.reach = (this.reach << 1) & 0xff
     this.unanswered += 1
     this.retries = this.reach === 0 ? this.retries + 1 : 0
-    if (this.reach === 0) this.burstLeft = 0
+    const isOrdered = this.wantedGood > 0
+    if (this.reach === 0 && !isOrdered) this.burstLeft = 0
     else if (this.burstLeft > 0) this.burstLeft -= 1
-    else if (this.options.burst) this.burstLeft = BURST_REQUESTS - 1
+    else if (this.options.burst && !isOrdered) this.burstLeft = BURST_REQUESTS - 1
+    if (this.burstLeft === 0) this.wantedGood = 0
     return wasReachable && this.reach === 0
   }
 
   /** A usable reply came. Returns whether the source just became reachable. */
   replied(): boolean {
     const isNew = this.reach === 0
-    if (isNew) this.burstLeft = this.firstRequests() - 1
+    if (this.wantedGood > 0) {
+      this.wantedGood -= 1
+      if (this.wantedGood === 0) this.burstLeft = 0
+    } else if (isNew) this.burstLeft = this.firstRequests() - 1
     this.reach |= 1
     this.unanswered = 0
     this.everReached = true
@@ -82,11 +89,32 @@ export class PollSchedule {
     return !this.everReached && this.options.mode === "client"
   }
 
+  /** Somebody wants a burst, of so many requests at most, until so many were answered well. The first is due at once. */
+  startBurst(good: number, total: number): void {
+    this.wantedGood = good
+    this.burstLeft = total
+  }
+
+  /** The source is to be asked no more: what it said lately counts no more either. */
+  rest(): void {
+    this.reach = 0
+    this.unanswered = 0
+    this.burstLeft = 0
+    this.wantedGood = 0
+    this.retries = 0
+  }
+
   /** The source asks us to come less often (RATE). Ends a burst. */
   slowDown(sourcePoll: number): void {
     const slowest = Math.max(this.options.maxpoll, SLOWEST_KISS)
     this.floor = Math.min(slowest, Math.max(this.exponent + 1, sourcePoll))
     this.burstLeft = 0
+    this.wantedGood = 0
+  }
+
+  /** Whether a burst that somebody asked for is under way. */
+  get isOrdered(): boolean {
+    return this.wantedGood > 0
   }
 
   /** Whether the next request comes after {@link burstSeconds} instead of the whole interval. */

@@ -203,6 +203,11 @@ export class AssociationSet {
   resolved(now: Moment, host: string, addresses: readonly string[]): readonly SetAction[] {
     const source = this.sources.get(host)
     if (source === undefined || source.hasEnded) return []
+    if (source.isRefreshing && addresses.length > 0) {
+      source.isRefreshing = false
+      for (const member of source.members)
+        if (!addresses.includes(member.association.endpoint.address)) source.doom(member, "useless", now.monotonic)
+    }
     const given = source.lacksMembers(this.room) ? addresses.flatMap((address) => this.giveWay(address)) : []
     const unused = addresses.filter(
       (address, index) =>
@@ -248,7 +253,7 @@ export class AssociationSet {
   /** A datagram for an association; see Association.receive. Nothing for a number that is not in use any more. */
   receive(now: Moment, id: number, packet: Uint8Array, arrival: NtpTimestamp, from: Endpoint): readonly SetAction[] {
     const member = this.members.get(id)
-    if (member === undefined) return []
+    if (member === undefined || member.isOffline) return []
     const actions = this.absorb(now, member, member.association.receive(now, packet, arrival, from))
     if (isMeasured(actions)) member.source.spare(member, this.room)
     return actions
@@ -271,7 +276,38 @@ export class AssociationSet {
   /** Polls an association out of turn. */
   askNow(now: Moment, id: number): readonly SetAction[] {
     const member = this.members.get(id)
-    return member === undefined ? [] : this.absorb(now, member, member.association.poll(now))
+    return member === undefined || member.isOffline ? [] : this.absorb(now, member, member.association.poll(now))
+  }
+
+  /** Asks no more, until it is told to again: then at once. Nothing for a number that is not in use. */
+  setOnline(now: Moment, id: number, online: boolean): void {
+    const member = this.members.get(id)
+    if (member === undefined || isUnasked(member) || member.isOffline !== online) return
+    member.isOffline = !online
+    member.due = online ? now.monotonic : Infinity
+    if (!online) member.association.rest()
+  }
+
+  /** Whether it is not asked, because somebody said so. */
+  isOffline(id: number): boolean {
+    return this.members.get(id)?.isOffline === true
+  }
+
+  /** Requests two seconds apart from now on: `total` at most, until `good` were answered well. One that is offline is not asked. */
+  startBurst(now: Moment, id: number, good: number, total: number): void {
+    const member = this.members.get(id)
+    if (member === undefined || member.isOffline || isUnasked(member)) return
+    member.association.startBurst(good, total)
+    member.due = now.monotonic
+  }
+
+  /** Looks every name up again; members at addresses that it has no more make way for those that it has. */
+  refresh(now: Moment): void {
+    for (const source of this.sources.values()) {
+      if (source.configuration.address !== undefined || source.hasEnded) continue
+      source.isRefreshing = true
+      source.resolveAt = now.monotonic
+    }
   }
 
   /** Our clock was stepped; see Association.clockStepped. */
@@ -324,7 +360,7 @@ export class AssociationSet {
     const id = (this.lastId += 1)
     const spread = Math.min(LONGEST_SPREAD, SPREAD_EACH * (this.members.size + 1))
     const due = now.monotonic + spread * this.environment.random()
-    const member: Member = { id, source, association, due, doom: undefined }
+    const member: Member = { id, source, association, due, isOffline: false, doom: undefined }
     this.members.set(id, member)
     source.members.add(member)
     const { kind, host } = source.configuration
@@ -347,7 +383,7 @@ export class AssociationSet {
   private absorb(now: Moment, member: Member, actions: readonly AssociationAction[]): SetAction[] {
     const out: SetAction[] = []
     for (const action of actions) {
-      if (action._tag === "SetTimer") member.due = action.at
+      if (action._tag === "SetTimer") member.due = member.isOffline ? Infinity : action.at
       else if (action._tag === "Demobilise") out.push(this.ended(now, member, action.reason))
       else out.push({ _tag: "Associated", id: member.id, action })
     }

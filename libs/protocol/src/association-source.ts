@@ -28,6 +28,8 @@ export interface Member {
   readonly association: Association
   /** When to poll it, CLOCK_MONOTONIC seconds. */
   due: number
+  /** It is not asked, because somebody said so. */
+  isOffline: boolean
   /** Why it is to be replaced as soon as another address is known. What was silent is spared when it answers again. */
   doom: "silent" | "useless" | undefined
 }
@@ -53,6 +55,8 @@ export class Source {
   resolveAt: number
   /** The server denied us: nothing more is sent to what this line names. */
   hasEnded = false
+  /** The next look-up says which addresses the name has now: members at others make way. */
+  isRefreshing = false
   private pause = 0
   private readonly avoided = new Map<string, number>()
 

@@ -112,6 +112,17 @@ export class Association {
     return [this.timer(lateAfter(this.schedule, false))]
   }
 
+  /** A burst of its own, see PollSchedule.startBurst; {@link poll} begins it. */
+  startBurst(good: number, total: number): void {
+    this.schedule.startBurst(good, total)
+  }
+
+  /** It is not polled for a while: nothing is under way, and it is out of reach. */
+  rest(): void {
+    this.exchanges.forget()
+    this.schedule.rest()
+  }
+
   /** Our clock was stepped: nothing that is under way can be measured. */
   clockStepped(): void {
     this.exchanges.forget()
@@ -279,9 +290,13 @@ export class Association {
 
   private reached(): readonly AssociationAction[] {
     const { schedule } = this
-    if (!schedule.replied()) return []
+    const wasOrdered = schedule.isOrdered
+    const isNew = schedule.replied()
     const change: AssociationAction = { _tag: "ReachabilityChanged", reachable: true, reach: schedule.reach }
-    return schedule.isBursting ? [change, this.timer(schedule.burstSeconds)] : [change]
+    const changes = isNew ? [change] : []
+    // An ordered burst has what it wanted: the next request is not two seconds away any more.
+    if (wasOrdered && !schedule.isOrdered) return [...changes, this.timer(schedule.interval(this.environment.random()))]
+    return isNew && schedule.isBursting ? [change, this.timer(schedule.burstSeconds)] : changes
   }
 
   /** RFC 5905 §7.4. Codes that ask for nothing (INIT, STEP, …) only say that the source is not synchronised. */

@@ -306,3 +306,73 @@ it("never has two associations with one address, whatever DNS says and whoever i
     { numRuns: 60 }
   )
 })
+
+describe("what an operator has done with a source", () => {
+  const sends = (
+    set: AssociationSet,
+    from: number,
+    until: number,
+    alive: (address: string) => boolean = all
+  ): readonly number[] => {
+    const times: number[] = []
+    run(
+      set,
+      from,
+      until,
+      (address) => {
+        times.push(Math.round(set.nextDue * 10) / 10)
+        return alive(address)
+      },
+      {}
+    )
+    return times
+  }
+
+  it("offline: it is not asked, out of reach, and what still comes from it counts for nothing; online: it is asked at once", () => {
+    const set = newSet()
+    set.configure(moment(0), line("server", "192.0.2.1"))
+    run(set, 0, 300, all, {})
+    expect(set.get(1)?.reach).not.toBe(0)
+    set.setOnline(moment(300), 1, false)
+    expect([set.isOffline(1), set.get(1)?.reach, set.nextDue]).toEqual([true, 0, Infinity])
+    expect(set.askNow(moment(301), 1)).toEqual([])
+    set.startBurst(moment(302), 1, 2, 4)
+    expect(sends(set, 302, 5_000)).toEqual([])
+    set.setOnline(moment(5_000), 1, true)
+    expect(set.nextDue).toBe(5_000)
+    run(set, 5_000, 5_020, all, {})
+    expect(set.get(1)?.reach).not.toBe(0)
+  })
+
+  it("a burst: so many requests until so many are answered, whether it answers or not", () => {
+    const quiet = { options: { ...defaultAssociationOptions, minpoll: 10, maxpoll: 10 } }
+    for (const [alive, good, total, sent] of [
+      [all, 3, 8, 3],
+      [none, 2, 5, 5]
+    ] as const) {
+      const set = newSet()
+      set.configure(moment(0), line("server", "192.0.2.1", quiet))
+      run(set, 0, 3_000, alive, {})
+      set.startBurst(moment(3_000), 1, good, total)
+      expect(sends(set, 3_000, 3_000 + 2 * total, alive)).toHaveLength(sent)
+    }
+  })
+
+  it("refreshed: names are looked up again, and who is at an address that a name has no more makes way", () => {
+    const set = newSet({ maxclock: 3 })
+    set.configure(moment(0), line("server", "one.test"))
+    set.configure(moment(0), line("pool", "many.test"))
+    run(set, 0, 100, all, { "one.test": ["192.0.2.1"], "many.test": addresses(2, 2) })
+    set.refresh(moment(100))
+    const log = run(set, 100, 200, all, { "one.test": ["192.0.2.9"], "many.test": addresses(2, 3) })
+    expect(
+      log
+        .map(({ what }) => what)
+        .filter((what) => what.startsWith("-"))
+        .toSorted()
+    ).toEqual(["-192.0.2.1 replaced", "-192.0.2.2 replaced"])
+    // A name that cannot be looked up leaves all as it is.
+    set.refresh(moment(200))
+    expect(run(set, 200, 210, all, {}).filter(({ what }) => what.startsWith("-"))).toEqual([])
+  })
+})

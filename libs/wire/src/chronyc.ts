@@ -83,6 +83,9 @@ export type ChronyRecordType = (typeof ChronyRecord)[keyof typeof ChronyRecord]
 
 /** Whole lengths of the shortest request that is answered, as chronyc 4.3 sends it; later versions may send more. */
 const leastLengths: Readonly<Record<number, number>> = {
+  [ChronyCommand.online]: 60,
+  [ChronyCommand.offline]: 60,
+  [ChronyCommand.burst]: 68,
   [ChronyCommand.sourceCount]: 32,
   [ChronyCommand.sourceData]: 76,
   [ChronyCommand.tracking]: 104,

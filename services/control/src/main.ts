@@ -65,7 +65,7 @@ const chrony = new ChronyServer({
   outcomes,
   current: () => picture.current,
   monotonic: () => clock.monotonic.seconds(),
-  act: (name, author) => acts.ask(name, {}, author)
+  act: (name, asked, author) => acts.ask(name, asked, author)
 })
 picture.onChange((snapshot) => mode6.useSnapshot(snapshot))
 

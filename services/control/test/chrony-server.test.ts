@@ -44,8 +44,8 @@ const serverOf = () => {
     outcomes,
     current: () => snapshot,
     monotonic: () => 100,
-    act: (name) => {
-      asked.push(name)
+    act: (name, given) => {
+      asked.push([name, ...Object.values(given)].join(" "))
       return Promise.resolve({ ok: true, message: "" })
     }
   })
@@ -131,11 +131,27 @@ describe("what changes something", () => {
       changing.filter(
         (command) => statusOf(ask(server, request(command, 600, 0, 1), asker)) !== ChronyStatus.unauthorised
       )
-    // The monitoring commands, and those without an answer yet: refresh, rekey, reload sources.
+    // The monitoring commands, and those without an answer yet: online, offline, rekey, refresh, reload sources. A burst of 0 is none.
     expect(answered(udp)).toEqual([14, 15, 33, 34, 35, 41, 44, 51, 65])
     expect(asked).toEqual([])
-    expect(answered(unix)).toEqual([14, 15, 16, 33, 34, 35, 41, 44, 51, 53, 54, 57, 65, 67, 68, 69, 70])
-    expect(asked).toEqual(["rekey", "refresh", "reload-sources"])
+    expect(answered(unix)).toEqual([1, 2, 3, 14, 15, 16, 33, 34, 35, 41, 44, 51, 53, 54, 57, 65, 67, 68, 69, 70])
+    const all = "192.0.2.2 2001:db8::1"
+    expect(asked).toEqual([`online ${all}`, `offline ${all}`, "rekey", "refresh", "reload-sources"])
+  })
+
+  it("is about the sources that an address and its mask name", () => {
+    const { server, asked } = serverOf()
+    const masked = (mask: number) => [mask, 0, 0, 0, 0x00010000, ...address]
+    const burst = (...numbers: readonly number[]) =>
+      statusOf(ask(server, request(ChronyCommand.burst, 68, ...masked(0xffffff00), ...numbers), unix))
+    expect(burst(2, 4)).toBeUndefined()
+    expect(burst(4, 2)).toBe(ChronyStatus.failed)
+    expect(burst(2, 0x7fffffff)).toBe(ChronyStatus.failed)
+    expect(asked).toEqual(["burst 2 4 192.0.2.2"])
+    const elsewhere = [0xffffffff, 0, 0, 0, 0x00010000, 0xc0000209, 0, 0, 0, 0x00010000]
+    expect(statusOf(ask(server, request(ChronyCommand.offline, 60, ...elsewhere), unix))).toBe(
+      ChronyStatus.noSuchSource
+    )
   })
 })
 

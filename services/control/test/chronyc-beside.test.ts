@@ -29,7 +29,7 @@ let stage: Stage
 const daemons = new Map<string, ReturnType<typeof startChronydBeside>>()
 beforeAll(async () => {
   if (!isAvailable) return
-  stage = await startStage()
+  stage = await startStage(["cmdport 323"])
   for (const { chronyd } of pairs) daemons.set(chronyd, startChronydBeside(stage, chronyd))
 }, PATIENCE_MS)
 afterAll(async () => {
@@ -114,6 +114,61 @@ describe.runIf(isAvailable)("chronyc", () => {
       expect(own).toHaveLength(3)
     },
     PATIENCE_MS
+  )
+
+  it.each(pairs)(
+    "$chronyc does to the node's sources what it does to its daemon's",
+    async ({ chronyc, chronyd }) => {
+      const theirs = { chronyc, socket: daemons.get(chronyd)!.socket, network: daemons.get(chronyd)!.network }
+      const ours = { chronyc, socket: join(stage.node.state, "chronyd.sock"), network: stage.network }
+      const both = async (command: string) => {
+        const [node, daemon] = [await ask(ours, command), await ask(theirs, command)]
+        expect([command, node]).toEqual([command, daemon])
+        return node
+      }
+      /** State and reach of 192.0.2.2, and what `activity` says of those offline. */
+      const standing = async (each: Asked) => {
+        const row = /^\^,(.),192\.0\.2\.2,\d+,-?\d+,(\d+),/m.exec((await ask(each, "sources", "-c")).text)
+        // Those that do a burst are counted by chronyd for themselves.
+        const [, offline] = (await ask(each, "activity", "-c")).text.trim().split(",")
+        return { reached: row?.[2] !== "0", offline: Number(offline) }
+      }
+      const settles = async (wanted: { reached: boolean; offline: number }) => {
+        for (const each of [ours, theirs])
+          expect(
+            await eventually(
+              () => standing(each),
+              ({ reached, offline }) => reached === wanted.reached && offline === wanted.offline
+            )
+          ).toEqual(wanted)
+      }
+      await settles({ reached: true, offline: 0 })
+      expect((await both("offline 192.0.2.2")).text).toContain("200 OK")
+      await settles({ reached: false, offline: 1 })
+      expect((await ask(ours, "activity")).text).toContain("2 sources online\n1 sources offline")
+      // While it is offline nothing is sent to it.
+      const sent = async () =>
+        (await stage.snapshot()).sources.find(({ address }) => address === "192.0.2.2")?.detail?.packetsSent
+      const before = await sent()
+      await both("online 192.0.2.3")
+      expect((await both("online 192.0.2.0/29")).text).toContain("200 OK")
+      await settles({ reached: true, offline: 0 })
+      expect(await sent()).toBeGreaterThan(before ?? Infinity)
+      const polls = await sent()
+      await both("burst 4/8 192.0.2.2")
+      await eventually(sent, (now) => (now ?? 0) >= (polls ?? Infinity) + 4)
+      for (const command of ["offline 192.0.2.9", "online 192.0.2.9", "burst 1/2 192.0.2.9"])
+        expect((await both(command)).text).toContain("503 No such source")
+      await both("refresh")
+      await both("rekey")
+      await both("reload sources")
+      // By the port that anybody on the machine may send to, nothing of it.
+      for (const command of ["offline", "online", "burst 1/2", "refresh", "rekey", "reload sources"]) {
+        const { stdout } = await stage.run(chronyc, ["-n", "-h", "127.0.0.1", ...command.split(" ")])
+        expect([command, stdout.trim()]).toEqual([command, "501 Not authorised"])
+      }
+    },
+    2 * PATIENCE_MS
   )
 
   it.each(pairs)("$chronyc changes nothing but what means the same here", async ({ chronyc }) => {

@@ -145,6 +145,7 @@ channel.run({
   obey: (told) => {
     if (told.type === "drain") end(0)
     else if (told.type === "system-counters") service.countersArrived(told)
+    else if (told.type === "source-command") service.commandSources(told)
     else void digestsOnce().then((digests) => service.peersSeen(told, digests))
   }
 })

@@ -66,8 +66,9 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     poll: upstreams.poll(id),
     reach: upstreams.reach(id).toString(8).padStart(3, "0"),
     verdict: verdict?.verdict ?? "unreachable",
-    reason:
-      keyless !== undefined
+    reason: upstreams.isOffline(id)
+      ? "an operator took it offline; chronyc online has it asked again"
+      : keyless !== undefined
         ? `nothing was sent yet; it waits for ${keyless}`
         : (verdict?.reason ?? (options.mode === "passive" ? "taken, and not heard since" : "not asked yet")),
     ...sourceFigures(tracked, 2 ** upstreams.poll(id), sample !== undefined, keeper, now),
@@ -75,6 +76,7 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
     dropped: { ...upstream.dropped },
     ...(sample && { interleaved: sample.interleaved }),
+    ...(upstreams.isOffline(id) && { offline: true }),
     detail: upstreamDetail(upstream, verdict?.verdict, upstreams, keeper, now)
   }
 }

@@ -18,6 +18,7 @@ import type {
 } from "@meridian/ipc/discipline-report"
 import type { KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
 import type { AutokeyClient } from "@meridian/ipc/autokey-plan"
+import type { SourceCommand } from "@meridian/ipc/source-command"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import type { Sample } from "@meridian/protocol/association-action"
 import { Leap } from "@meridian/time/clock-curve"
@@ -231,6 +232,10 @@ export class DisciplineService {
   peersSeen(seen: PeersSeen, digests: DigestPort): void {
     this.digests.port ??= digests
     if (!this.hasStopped) this.upstreams.passive.seen(seen)
+  }
+
+  commandSources(command: SourceCommand): void {
+    if (!this.hasStopped) this.upstreams.command(command)
   }
 
   countersArrived(counters: SystemCounters): void {

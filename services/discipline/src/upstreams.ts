@@ -13,6 +13,7 @@ import type {
   UpstreamConfiguration,
   AutokeySourceReport
 } from "@meridian/ipc/discipline-report"
+import type { SourceCommand } from "@meridian/ipc/source-command"
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
 import type { Sample } from "@meridian/protocol/association-action"
 import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
@@ -265,6 +266,30 @@ export class Upstreams {
     return this.keys
   }
 
+  /** What an operator has done with sources: asked, not asked, asked quickly, looked up again. */
+  command({ act, addresses, good, total }: SourceCommand): void {
+    const now = this.moment()
+    if (act === "refresh") this.set.refresh(now)
+    for (const upstream of this.all) {
+      const { id, endpoint } = upstream
+      if (!addresses.includes(endpoint.address)) continue
+      if (act === "burst") this.set.startBurst(now, id, good, total)
+      if (act === "online") this.set.setOnline(now, id, true)
+      if (act !== "offline" || this.set.isOffline(id)) continue
+      const { reach } = upstream.tracked
+      this.set.setOnline(now, id, false)
+      // What it said lately counts no more.
+      this.forgotten(upstream)
+      if (reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)
+    }
+    this.schedule()
+  }
+
+  /** Whether an operator took it offline. */
+  isOffline(id: number): boolean {
+    return this.set.isOffline(id)
+  }
+
   /** Asks a source at once: what kept it from being asked is there. */
   askNow({ address, port }: Endpoint): void {
     const id = this.set.find(address, port)
@@ -503,7 +528,10 @@ export class Upstreams {
   private dropped(id: number): void {
     this.set.get(id)?.keysDropped()
     const upstream = this.byId.get(id)
-    if (upstream === undefined) return
+    if (upstream !== undefined) this.forgotten(upstream)
+  }
+
+  private forgotten(upstream: Upstream): void {
     const { precision, frequency } = this.surroundings
     upstream.sample = undefined
     upstream.tracked = trackedAt(upstream.endpoint, upstream.options, 2 ** precision, frequency, upstream.configuration)

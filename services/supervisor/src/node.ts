@@ -41,6 +41,7 @@ import { PortWatch } from "./port-watch.ts"
 import { mayAskForMore } from "@meridian/config/listen"
 import { machineAddresses } from "@meridian/system/configuration-files"
 import { SigndSlot } from "./signd-slot.ts"
+import { sourceActs } from "./source-acts.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 import { systemCounters } from "@meridian/ipc/system-counters"
 import { attempt, type RunningNode, type StartFailed } from "./running-node.ts"
@@ -294,6 +295,10 @@ export const startNode = (
       act: (asked) =>
         carryOut(asked, {
           ...acts,
+          ...sourceActs(
+            (command) => clock.service.process.broadcast(command),
+            (message) => log(Effect.logInfo(message))
+          ),
           rekey: async () => {
             const problems = keyBoard.readFile()
             return { ok: problems.length === 0, message: problems[0] ?? "the key file was read again" }

@@ -4,7 +4,9 @@
  * commands that mean the same here.
  */
 import type { SourceReport } from "@meridian/ipc/discipline-report"
+import type { ActMessage } from "@meridian/ipc/control-messages"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { MOST_BURST } from "@meridian/ipc/source-command"
 import {
   ChronyCommand,
   type ChronyRecordWriter,
@@ -20,7 +22,7 @@ import {
 import type { Acted } from "../acts.ts"
 import type { Outcomes } from "../outcomes.ts"
 import { QueryLimit } from "../query-limit.ts"
-import { addressBytes, sameBytes } from "./addresses.ts"
+import { addressBytes, sameBytes, underMask } from "./addresses.ts"
 import {
   activityRecord,
   authenticationRecord,
@@ -41,7 +43,7 @@ export interface ChronyParts {
   readonly current: () => NodeSnapshot | undefined
   /** CLOCK_MONOTONIC, seconds. */
   readonly monotonic: () => number
-  readonly act: (name: string, author: string) => Promise<Acted>
+  readonly act: (name: string, asked: ActMessage["arguments"], author: string) => Promise<Acted>
 }
 
 /** `unix`: by the socket in the state directory. Otherwise the address that it came from by UDP. */
@@ -86,12 +88,52 @@ const byAddress = ({ sources }: NodeSnapshot, given: DataView): SourceReport | u
   return sources.find((source) => source.mode !== "clock" && sameBytes(addressBytes(source.address), address))
 }
 
-/** Commands that mean the same here; each is the supervisor's to do. */
-const acts: Readonly<Record<number, string>> = {
-  [ChronyCommand.rekey]: "rekey",
-  [ChronyCommand.reloadSources]: "reload-sources",
-  [ChronyCommand.refresh]: "refresh"
+type Act = readonly [name: string, asked: ActMessage["arguments"]]
+
+/** A mask and an address, then numbers: what chronyc sends with commands about sources. */
+const [ADDRESS_AT, GOOD_AT, TOTAL_AT] = [20, 40, 44]
+
+/** A command that means the same here, for the supervisor to do; a status where it is about no source that there is. */
+const actOf = ({ command, arguments: given }: ChronyRequest, snapshot: NodeSnapshot): Act | ChronyStatusCode => {
+  switch (command) {
+    case ChronyCommand.rekey:
+      return ["rekey", {}]
+    case ChronyCommand.reloadSources:
+      return ["reload-sources", {}]
+    case ChronyCommand.refresh:
+      return ["refresh", {}]
+    case ChronyCommand.online:
+      return aboutSources("online", given, snapshot)
+    case ChronyCommand.offline:
+      return aboutSources("offline", given, snapshot)
+    case ChronyCommand.burst: {
+      const [good, total] = [given.getInt32(GOOD_AT), given.getInt32(TOTAL_AT)]
+      if (good < 1 || total < good || total > MOST_BURST) return ChronyStatus.failed
+      return aboutSources("burst", given, snapshot, { good, total })
+    }
+    default:
+      return ChronyStatus.unauthorised
+  }
 }
+
+/** Of all sources where no address is named. */
+const aboutSources = (
+  name: string,
+  given: DataView,
+  { sources }: NodeSnapshot,
+  more: ActMessage["arguments"] = {}
+): Act | ChronyStatusCode => {
+  const [mask, address] = [readChronyAddress(given), readChronyAddress(given, ADDRESS_AT)]
+  const addresses = sources.flatMap((source) => {
+    const bytes = isAsked(source) ? addressBytes(source.address) : undefined
+    return bytes !== undefined && (address === undefined || underMask(bytes, address, mask)) ? [source.address] : []
+  })
+  return addresses.length === 0 && address !== undefined
+    ? ChronyStatus.noSuchSource
+    : [name, { ...more, addresses: [...new Set(addresses)].join(" ") }]
+}
+
+const isAsked = ({ mode }: SourceReport): boolean => mode === "client" || mode === "active"
 
 export class ChronyServer {
   readonly #parts: ChronyParts
@@ -129,14 +171,14 @@ export class ChronyServer {
     const answer =
       openAnswer(request, snapshot) ?? (asker._tag === "unix" ? this.#ownAnswer(request, snapshot) : undefined)
     if (answer !== undefined) return reply(answer)
-    const act = asker._tag === "unix" ? acts[request.command] : undefined
-    if (act === undefined) return reply(ChronyStatus.unauthorised)
+    const act = asker._tag === "unix" ? actOf(request, snapshot) : ChronyStatus.unauthorised
+    if (typeof act === "number") return reply(act)
     void this.#act(act, reply)
     return undefined
   }
 
-  async #act(name: string, reply: (answer: Answer) => void): Promise<void> {
-    const { ok } = await this.#parts.act(name, "chronyc")
+  async #act([name, asked]: Act, reply: (answer: Answer) => void): Promise<void> {
+    const { ok } = await this.#parts.act(name, asked, "chronyc")
     reply(ok ? ChronyStatus.success : ChronyStatus.failed)
   }
 

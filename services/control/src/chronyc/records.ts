@@ -121,8 +121,8 @@ const runsOf = ({ detail }: SourceReport): number => {
 
 export const activityRecord = ({ sources }: NodeSnapshot): ChronyRecordWriter =>
   new ChronyRecordWriter(ChronyRecord.activity)
-    .uint32(sources.filter((source) => !isClock(source)).length)
-    .uint32(0)
+    .uint32(sources.filter((source) => !isClock(source) && source.offline !== true).length)
+    .uint32(sources.filter(({ offline }) => offline === true).length)
     .uint32(0)
     .uint32(0)
     .uint32(0)

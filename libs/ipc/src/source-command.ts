@@ -1,0 +1,23 @@
+/** What an operator has done with sources that are asked, in chronyc's words: the supervisor tells the clock's process. */
+import { isRecord } from "./message.ts"
+import { fits, list, record, text, type TypeOf, whole, words } from "./shape.ts"
+
+/** A burst may have so many requests. */
+export const MOST_BURST = 1_000
+export const SOURCE_ACTS = ["online", "offline", "burst", "refresh"] as const
+
+export const sourceCommand = record({
+  type: words("source-command"),
+  /** `refresh` looks every name up again and is about no address. */
+  act: words(...SOURCE_ACTS),
+  /** Numeric. */
+  addresses: list(text(1, 64), 65_536),
+  /** Of a burst: it ends after so many good answers, or after so many requests. */
+  good: whole(0, MOST_BURST),
+  total: whole(0, MOST_BURST)
+})
+export type SourceCommand = TypeOf<typeof sourceCommand>
+
+/** Reads the message; undefined when it is another or not what it should be. */
+export const parseSourceCommand = (message: unknown): SourceCommand | undefined =>
+  isRecord(message) && message["type"] === "source-command" && fits(sourceCommand, message) ? message : undefined
