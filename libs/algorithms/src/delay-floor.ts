@@ -14,6 +14,14 @@ const SPANS = 24
 const ROUTE_WINDOW = 8
 /** Samples that the spread of delays is read from. */
 const RECENT = 32
+/** Delays below which two that are nearly alike are luck: the lower quarter of a few is no lower than the third. */
+const LUCK = 2
+/** Differences of neighbours from which on they tell the spread. */
+const DIFFERENCES = 8
+/** The lower quarter of exponential queues over their least, in lower quarters of what two in a row differ by. */
+const QUARTER_BY_DIFFERENCE = 1.8
+/** A queue that grows in steps smaller than jitter hides at most so much of the spread. */
+const MOST_HIDDEN = 16
 
 /** What the newest sample did to the floor: `change` is the new floor less the old one, seconds. */
 export interface FloorChange {
@@ -31,7 +39,8 @@ export class DelayFloor {
   least = 0
   /**
    * How far the lower quarter of the recent delays lies over the least, seconds: by about as much the least that was seen
-   * is over the least possible. Packets in the worse three quarters do not count.
+   * is over the least possible. Packets in the worse three quarters do not count, nor does what a slow queue adds to all of
+   * them, since neighbours hardly differ by it: it is everyday jitter that is looked for.
    */
   unseen = 0
   #spans: Span[] = []
@@ -47,9 +56,15 @@ export class DelayFloor {
       this.#spans = [{ since: time, least: Math.min(...this.#recent) }]
     } else this.#keep(time, delay)
     this.least = Math.min(...this.#spans.map((span) => span.least))
-    const sorted = this.#recent.toSorted((a, b) => a - b)
-    this.unseen = Math.max(0, (sorted[sorted.length >> 2] ?? 0) - this.least)
+    this.unseen = this.#everyday()
     return { change: this.least - before, route }
+  }
+
+  #everyday(): number {
+    const over = Math.max(0, lowerQuarter(this.#recent) - this.least)
+    const differences = this.#recent.slice(1).map((delay, i) => Math.abs(delay - (this.#recent[i] as number)))
+    if (differences.length < DIFFERENCES) return over
+    return Math.min(over, Math.max(over / MOST_HIDDEN, QUARTER_BY_DIFFERENCE * lowerQuarter(differences)))
   }
 
   #keep(time: number, delay: number): void {
@@ -68,3 +83,6 @@ export class DelayFloor {
     return Math.min(...after) - Math.max(...before) > 2 * spread
   }
 }
+
+const lowerQuarter = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.max(values.length >> 2, Math.min(LUCK, values.length - 1))] ?? 0

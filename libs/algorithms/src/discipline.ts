@@ -148,7 +148,7 @@ export class ClockDiscipline {
           (byId.get(leader.id)?.estimator.leapt ?? 0),
         at: now
       }
-      const noise = byId.get(leader.id)?.estimator.noise ?? 0
+      const noise = byId.get(leader.id)?.estimator.quietNoise ?? 0
       this.poll = adaptPoll(
         this.poll,
         combined,

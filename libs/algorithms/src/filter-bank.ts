@@ -15,15 +15,18 @@ import {
   startFromTwo
 } from "./kalman.ts"
 
-/** Frequency wander of the guesses, seconds per second per root second: from a good oven oscillator to a bad crystal in a draught. */
-const WANDERS = [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
+/**
+ * Frequency wander of the guesses, seconds per second per root second: from one that cannot be told from none in a month, over
+ * a good oven oscillator, to a bad crystal in a draught.
+ */
+const WANDERS = [1e-14, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
 /** Noise of the guesses, as a multiple of what the delays suggest. */
 const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
 /**
  * What a sample's delay may say of its offset; each filter believes one of these.
  *
- * `lever`: of which delay a share shows in the offset, all being on one way. Of all that is over the least; or of late packets
- * only, while everyday jitter is on both ways alike: an upload.
+ * `lever`: of which delay a share shows in the offset, all being on one way. Of all that is over the least; or of what late
+ * packets have more than ordinary ones, while everyday jitter is on both ways alike: an upload.
  *
  * `noise`: as much as queues cause that are split at random between the ways; or the level of an ordinary sample, whatever
  * the delay: that is so where a queue is on one way only, or where delays vary that are no queues.

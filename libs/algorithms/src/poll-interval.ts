@@ -24,7 +24,7 @@ const HIDDEN = 0.03
 const FINEST = 20e-6
 
 /**
- * @param noise typical noise of a sample, seconds
+ * @param noise of a sample that was not late, seconds: late packets are no reason to ask rarely
  * @param delay of the path to the primary reference, seconds
  */
 export const adaptPoll = (

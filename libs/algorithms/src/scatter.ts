@@ -9,6 +9,8 @@
 const WINDOW = 15
 /** Samples whose median says which are the better half. */
 const RECENT = 16
+/** What is found has to be so many times what delays foresee before it counts: the medians of a few squares differ by luck. */
+const SURPRISE = 3
 /** Median of the square of a standard normal variable. */
 const MEDIAN_OF_SQUARES = 0.455
 
@@ -58,7 +60,7 @@ export class Scatter {
     this.deviation = Math.sqrt(last.reduce((sum, it) => sum + it.square / it.weight, 0) / last.length)
     const found = median(this.#residuals.map((it) => it.square / it.weight)) / MEDIAN_OF_SQUARES
     const foreseen = median(this.#residuals.map((it) => it.suggested / it.weight))
-    this.unexplained = this.#residuals.length < 4 ? 0 : Math.max(0, found - foreseen)
+    this.unexplained = this.#residuals.length < 4 ? 0 : Math.max(0, found - SURPRISE * foreseen)
   }
 
   clear(): void {

@@ -23,6 +23,10 @@ export type { OffsetEstimate } from "./filter-bank.ts"
 const LATE = 6
 /** Extra delay of an ordinary sample in lower quarters. */
 const ORDINARY = 1.75
+/** Samples that the noise of the better ones is read from; which of them in order, and by how much the usual one is larger. */
+const MISSES = 16
+const BETTER_SHARE = 0.3
+const USUAL_BY_BETTER = 3
 /** Outliers in a row, agreeing with each other, that are believed: the clock or the source was stepped. */
 const STEP_AFTER = 4
 /** Samples within which a lower delay has all of them judged anew. */
@@ -38,6 +42,8 @@ export interface ClockEstimator {
   readonly samples: number
   /** Typical noise of a sample, seconds. */
   readonly noise: number
+  /** The same of a sample that was not late, seconds. */
+  readonly quietNoise: number
   /** How far samples scatter about a straight line, seconds. */
   readonly scatter: number
   /** The farthest it has leapt in the last day with nothing in its delays to show for it, seconds. */
@@ -74,6 +80,8 @@ export class SourceEstimator implements ClockEstimator {
   /** What may be a leap, as the next sample will tell, and how the past goes on without it. */
   #maybeLeap: MaybeLeap | undefined
   #outliers: ClockSample[] = []
+  /** By how much the last samples were off what was foretold, seconds. */
+  #misses: readonly number[] = []
   /** The samples so far, while they are few and the least delay is hardly known. */
   #young: ClockSample[] | undefined = []
   /** The first sample, while it is the only one. */
@@ -137,6 +145,7 @@ export class SourceEstimator implements ClockEstimator {
     if (this.#outliers.length >= STEP_AFTER) return this.#restart()
     this.#bank.learn(sample.offset, meaning, this.samples > 3)
     this.samples += 1
+    this.#misses = [...this.#misses.slice(1 - MISSES), Math.abs(innovation)]
     this.noise += (Math.min(Math.abs(innovation), GATE * deviation) * 1.25 - this.noise) / Math.min(this.samples, 16)
     return outlier ? "outlier" : "used"
   }
@@ -145,6 +154,12 @@ export class SourceEstimator implements ClockEstimator {
   estimate(time: number): OffsetEstimate | undefined {
     if (this.samples === 0) return undefined
     return this.#bank.estimate(Math.max(0, time - this.#time))
+  }
+
+  /** Noise of an ordinary sample as the better third tell it, seconds: late packets, be they half of all, are not in it. */
+  get quietNoise(): number {
+    const better = this.#misses.toSorted((a, b) => a - b)[Math.floor(BETTER_SHARE * this.#misses.length)]
+    return better === undefined ? this.noise : Math.min(this.noise, USUAL_BY_BETTER * better)
   }
 
   get leapt(): number {
@@ -180,11 +195,12 @@ export class SourceEstimator implements ClockEstimator {
   #meaning(sample: ClockSample, habitual: number): SampleMeaning {
     const all = Math.max(0, sample.delay - this.floor.least)
     const { unexplained } = this.#scatter
+    const { unseen } = this.floor
     return {
-      lever: { all, late: all > LATE * this.floor.unseen ? all : 0 },
+      lever: { all, late: all > LATE * unseen ? all - ORDINARY * unseen : 0 },
       noise: {
         delay: this.#sampleVariance(sample, all) + unexplained,
-        level: this.#sampleVariance(sample, ORDINARY * this.floor.unseen) + unexplained
+        level: this.#sampleVariance(sample, ORDINARY * unseen) + unexplained
       },
       habitual
     }

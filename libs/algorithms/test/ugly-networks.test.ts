@@ -1,6 +1,7 @@
 /** Networks and servers as they are found: what once made the clock worse than it had to be, one test for each cause. */
 import { describe, expect, it } from "vitest"
 import { ClockDiscipline, defaultDisciplineOptions } from "@meridian/algorithms/discipline"
+import { DelayFloor } from "@meridian/algorithms/delay-floor"
 import { combineEstimates } from "@meridian/algorithms/combine-estimates"
 import { rootDistance } from "@meridian/algorithms/root-distance"
 import type { ClockSample } from "@meridian/algorithms/sample"
@@ -95,7 +96,51 @@ describe("queues", () => {
   })
 })
 
+describe("everyday jitter", () => {
+  it("is not what a slow queue adds to all packets", () => {
+    const random = uniform(11)
+    const floor = new DelayFloor()
+    let largest = 0
+    for (let t = 0; t < 14_400; t += 64) {
+      floor.add(t, 16e-3 + jitter(random) + jitter(random) + (0.1 * (t % 7200)) / 7200)
+      if (t > 7200) largest = Math.max(largest, floor.unseen)
+    }
+    expect(largest).toBeLessThan(6e-3)
+  })
+
+  it("is not none because two of the first few packets were alike", () => {
+    const floor = new DelayFloor()
+    for (const [i, delay] of [11.403e-3, 10.4225e-3, 10.415e-3, 55e-3, 80e-3, 34e-3].entries()) floor.add(i, delay)
+    expect(floor.unseen).toBeGreaterThan(0.5e-3)
+  })
+
+  it("is left in what is read from late packets, so that they shift nothing", () => {
+    const random = uniform(12)
+    const { rms } = errorOf(1350, 64, (_, t) =>
+      exchange(t, 8e-3 + jitter(random) + (t % 3600 < 1200 ? 0.3 * random() : 0), 8e-3 + jitter(random))
+    )
+    expect(rms).toBeLessThan(0.3e-3)
+  })
+})
+
+describe("oscillators", () => {
+  it("is not held for one that wanders when it does not, however rarely it is asked", () => {
+    const random = uniform(13)
+    const tiny = (): number => 5e-5 + jitter(random) / 1000
+    expect(errorOf(300, 1024, (_, t) => exchange(t, tiny(), tiny())).rms).toBeLessThan(0.15e-6)
+  })
+})
+
 describe("late packets", () => {
+  it("are no reason to ask rarely: the noise of those on time is told apart", () => {
+    const random = uniform(14)
+    const estimator = new SourceEstimator(1e-6)
+    const late = (): number => 5e-3 + jitter(random) / 2 + (random() < 0.3 ? 0.1 * random() : 0)
+    for (let t = 0; t < 6400; t += 64) estimator.add(exchange(t, late(), late()))
+    expect(estimator.quietNoise).toBeLessThan(2e-3)
+    expect(estimator.noise).toBeGreaterThan(4e-3)
+  })
+
   it("leaves clean samples clean where one packet in three is late", () => {
     const random = uniform(3)
     const late = (): number => 5e-3 + jitter(random) / 2 + (random() < 0.3 ? 0.1 * random() : 0)

@@ -23,6 +23,7 @@ interface Fit {
 export class RegressionEstimator implements ClockEstimator {
   samples = 0
   noise = 0
+  quietNoise = 0
   scatter = 0
   leapt = 0
   readonly #floor = new DelayFloor()
@@ -50,6 +51,7 @@ export class RegressionEstimator implements ClockEstimator {
     this.samples = this.#kept.length
     this.noise = fit?.deviation ?? sample.delay / 4
     this.scatter = this.noise
+    this.quietNoise = this.noise
     return "used"
   }
 
