@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { connect, type NatsConnection, nkeyAuthenticator, type TlsOptions } from "@nats-io/transport-node"
+import { connect, type NatsConnection, nkeyAuthenticator, type Server, type TlsOptions } from "@nats-io/transport-node"
 import { LogUnavailable } from "./event-log.ts"
 
 export interface NatsOptions {
@@ -29,8 +29,9 @@ export const connectNats = (options: NatsOptions): Effect.Effect<NatsConnection,
           servers: [...options.servers],
           name: options.name,
           maxReconnectAttempts: -1,
-          reconnectTimeWait: 500,
-          reconnectJitter: 100,
+          // The client ends its own pause by the wall clock: set back by an hour, that would keep it waiting for an hour.
+          reconnectDelayHandler: () => Number.NEGATIVE_INFINITY,
+          reconnectToServer: pausing,
           // A server that the network has swallowed is given up within 6 s, about as soon as a lease on it has lapsed.
           pingInterval: 2_000,
           maxPingOut: 2,
@@ -51,6 +52,16 @@ export const connectNats = (options: NatsOptions): Effect.Effect<NatsConnection,
     }),
     (connection) => Effect.promise(() => closed(connection))
   )
+
+const PAUSE_MS = 500
+const JITTER_MS = 100
+
+/** Which server to try next, and after how long: each is tried about twice a second, at the first time at once. */
+const pausing = (pool: ReadonlyArray<Server>): { server: Server; delay: number } | null => {
+  const [server] = pool
+  if (server === undefined || server.lastConnect === 0) return null
+  return { server, delay: (PAUSE_MS + Math.random() * JITTER_MS) / pool.length }
+}
 
 /** Drains within a second where the server is there to drain to, and closes all the same where it is not. */
 const closed = async (connection: NatsConnection): Promise<void> => {

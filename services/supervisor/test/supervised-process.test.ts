@@ -1,100 +1,10 @@
 /** Supervision under a clock of the test's own: processes that crash, hang, never start, and a system that has none to spare. */
-import { EventEmitter } from "node:events"
-import type { ChildProcess } from "node:child_process"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { describe, expect, it } from "vitest"
-import { backoffMs, type ProcessPlan, SupervisedProcess } from "../src/supervised-process.ts"
-
-/** Time passes when the test says so. */
-const underTestClock = <A>(body: () => Generator<Effect.Effect<unknown, unknown>, A, never>): Promise<A> =>
-  Effect.runPromise(Effect.gen(body).pipe(Effect.scoped, Effect.provide(TestClock.layer())) as Effect.Effect<A>)
-
-class FakeChild extends EventEmitter {
-  readonly pid: number
-  connected = true
-  exitCode: number | null = null
-  signalCode: NodeJS.Signals | null = null
-  readonly told: unknown[] = []
-  /** A stopped process ends by SIGKILL alone. */
-  isStopped = false
-
-  constructor(pid: number) {
-    super()
-    this.pid = pid
-  }
-  say(message: unknown): void {
-    this.emit("message", message)
-  }
-  send(message: unknown): boolean {
-    this.told.push(message)
-    return true
-  }
-  end(code: number | null, signal: NodeJS.Signals | null = null): void {
-    if (this.exitCode !== null || this.signalCode !== null) return
-    this.exitCode = code
-    this.signalCode = signal
-    this.emit("close", code, signal)
-  }
-  kill(signal: NodeJS.Signals): boolean {
-    if (signal === "SIGKILL") this.end(null, signal)
-    return true
-  }
-}
-
-interface Stage {
-  readonly place: SupervisedProcess
-  readonly children: FakeChild[]
-  readonly exited: number[]
-  /** What the next starts do in place of starting. */
-  readonly refusals: (() => never)[]
-  readonly fiber: Fiber.Fiber<void>
-}
-
-const silentSeconds = 3
-
-const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)[] = []): Effect.Effect<Stage> =>
-  Effect.gen(function* () {
-    const children: FakeChild[] = []
-    const exited: number[] = []
-    const place = new SupervisedProcess({
-      name: "worker 0",
-      silentSeconds,
-      overlaps: true,
-      longestBackoffMs: 1_000,
-      spawn: () => {
-        refusals.shift()?.()
-        const child = new FakeChild(children.length + 1)
-        children.push(child)
-        return child as unknown as ChildProcess
-      },
-      onStart: (child) => void child.send("plan"),
-      onMessage: (_pid, message) => message === "ready",
-      onExit: (pid) => exited.push(pid),
-      askToEnd: (child) => {
-        const fake = child as unknown as FakeChild
-        if (!fake.isStopped) fake.end(0)
-      },
-      ...change
-    })
-    const fiber = yield* Effect.forkChild(place.keepFilled)
-    yield* TestClock.adjust(0)
-    return { place, children, exited, refusals, fiber }
-  })
-
-/** Seconds pass; those that live say so each second, unless they are stopped. */
-const pass = (children: readonly FakeChild[], seconds: number): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    for (let second = 0; second < seconds; second += 1) {
-      yield* TestClock.adjust("1 second")
-      for (const child of children) if (!child.isStopped && child.exitCode === null) child.say("alive")
-    }
-  })
-
-const refuse = (code: string) => (): never => {
-  throw Object.assign(new Error(`spawn ${code}`), { code })
-}
+import { backoffMs, STALLED_STARTS, STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
+import { pass, refuse, silentSeconds, stage, underTestClock } from "./supervised-stage.ts"
 
 describe("a place", () => {
   it("is filled, tells its process what it serves by, and stops when told", () =>
@@ -199,6 +109,20 @@ describe("a process that is silent", () => {
       expect(children[0]!.signalCode).toBe("SIGKILL")
       yield* TestClock.adjust("100 millis")
       expect(place).toMatchObject({ state: "starting", pid: 2 })
+    }))
+
+  it("is tried again before the node counts as one that cannot start", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      const outcome = yield* Effect.forkChild(Effect.result(place.firstReady))
+      for (let start = 1; start < STALLED_STARTS; start += 1) {
+        children.at(-1)!.isStopped = true
+        yield* pass(children, STARTING_SILENT_SECONDS + 2)
+        expect(children).toHaveLength(start + 1)
+      }
+      children.at(-1)!.say("ready")
+      expect((yield* Fiber.join(outcome))._tag).toBe("Success")
+      expect(place).toMatchObject({ state: "running", stalls: STALLED_STARTS - 1 })
     }))
 
   it("is one that speaks and never becomes ready, too", () =>

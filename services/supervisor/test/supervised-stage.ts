@@ -1,0 +1,103 @@
+/** A place under a clock of the test's own, and processes that do as they are told. */
+import { EventEmitter } from "node:events"
+import type { ChildProcess } from "node:child_process"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
+import { TestClock } from "effect/testing"
+import { type ProcessPlan, SupervisedProcess } from "../src/supervised-process.ts"
+
+/** Time passes when the test says so, and the log is nobody's. */
+export const underTestClock = <A>(body: () => Generator<Effect.Effect<unknown, unknown>, A, never>): Promise<A> =>
+  Effect.runPromise(
+    Effect.gen(body).pipe(
+      Effect.scoped,
+      Effect.provideService(References.MinimumLogLevel, "None"),
+      Effect.provide(TestClock.layer())
+    ) as Effect.Effect<A>
+  )
+
+export class FakeChild extends EventEmitter {
+  readonly pid: number
+  connected = true
+  exitCode: number | null = null
+  signalCode: NodeJS.Signals | null = null
+  readonly told: unknown[] = []
+  /** A stopped process ends by SIGKILL alone. */
+  isStopped = false
+
+  constructor(pid: number) {
+    super()
+    this.pid = pid
+  }
+  say(message: unknown): void {
+    this.emit("message", message)
+  }
+  send(message: unknown): boolean {
+    this.told.push(message)
+    return true
+  }
+  end(code: number | null, signal: NodeJS.Signals | null = null): void {
+    if (this.exitCode !== null || this.signalCode !== null) return
+    this.exitCode = code
+    this.signalCode = signal
+    this.emit("close", code, signal)
+  }
+  kill(signal: NodeJS.Signals): boolean {
+    if (signal === "SIGKILL") this.end(null, signal)
+    return true
+  }
+}
+
+export interface Stage {
+  readonly place: SupervisedProcess
+  readonly children: FakeChild[]
+  readonly exited: number[]
+  /** What the next starts do in place of starting. */
+  readonly refusals: (() => never)[]
+  readonly fiber: Fiber.Fiber<void>
+}
+
+export const silentSeconds = 3
+
+export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)[] = []): Effect.Effect<Stage> =>
+  Effect.gen(function* () {
+    const children: FakeChild[] = []
+    const exited: number[] = []
+    const place = new SupervisedProcess({
+      name: "worker 0",
+      silentSeconds,
+      overlaps: true,
+      longestBackoffMs: 1_000,
+      spawn: () => {
+        refusals.shift()?.()
+        const child = new FakeChild(children.length + 1)
+        children.push(child)
+        return child as unknown as ChildProcess
+      },
+      onStart: (child) => void child.send("plan"),
+      onMessage: (_pid, message) => message === "ready",
+      onExit: (pid) => exited.push(pid),
+      askToEnd: (child) => {
+        const fake = child as unknown as FakeChild
+        if (!fake.isStopped) fake.end(0)
+      },
+      ...change
+    })
+    const fiber = yield* Effect.forkChild(place.keepFilled)
+    yield* TestClock.adjust(0)
+    return { place, children, exited, refusals, fiber }
+  })
+
+/** Seconds pass; those that live say so each second, unless they are stopped. */
+export const pass = (children: readonly FakeChild[], seconds: number): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (let second = 0; second < seconds; second += 1) {
+      yield* TestClock.adjust("1 second")
+      for (const child of children) if (!child.isStopped && child.exitCode === null) child.say("alive")
+    }
+  })
+
+export const refuse = (code: string) => (): never => {
+  throw Object.assign(new Error(`spawn ${code}`), { code })
+}
