@@ -117,6 +117,45 @@ export const openSessions = async (
   return sessions
 }
 
+/** Where the parts of a request of the steady state lie. */
+export interface NtsLayout {
+  readonly cookieBytes: number
+  readonly authenticatorAt: number
+  readonly requestBytes: number
+}
+
+const COOKIE_AT = HEADER_BYTES + FIELD_HEADER_BYTES + UNIQUE_IDENTIFIER_BYTES
+
+export const ntsLayout = (aead: Aead, cookieBytes: number): NtsLayout => {
+  const authenticatorAt = COOKIE_AT + FIELD_HEADER_BYTES + padded(cookieBytes)
+  return {
+    cookieBytes,
+    authenticatorAt,
+    requestBytes: authenticatorAt + authenticatorLength(aead.nonceBytes, aead.tagBytes)
+  }
+}
+
+/** What follows the header of a request, which is written: identifier, cookie, authenticator. */
+export const completeNtsRequest = (
+  request: Uint8Array,
+  { cookieBytes, authenticatorAt }: NtsLayout,
+  aead: Aead,
+  { c2s }: Pick<NtsSession, "c2s">,
+  cookie: Uint8Array,
+  identifier: Uint8Array
+): void => {
+  const view = new DataView(request.buffer, request.byteOffset, request.byteLength)
+  const nonceAt = authenticatorAt + AUTHENTICATOR_HEADER_BYTES
+  const uniqueIdentifier = NtsFieldType.uniqueIdentifier
+  request.set(identifier, writeFieldHeader(view, HEADER_BYTES, uniqueIdentifier, UNIQUE_IDENTIFIER_BYTES))
+  request.set(cookie, writeFieldHeader(view, COOKIE_AT, NtsFieldType.cookie, padded(cookieBytes)))
+  writeAuthenticatorHeader(view, authenticatorAt, aead.nonceBytes, aead.tagBytes)
+  const nonce = request.subarray(nonceAt, nonceAt + aead.nonceBytes)
+  randomFillSync(nonce)
+  const ciphertext = request.subarray(nonceAt + padded(aead.nonceBytes))
+  aead.seal(c2s, nonce, request.subarray(0, authenticatorAt), new Uint8Array(0), ciphertext)
+}
+
 /**
  * Requests as chronyd's client sends them in the steady state: unique identifier, one cookie, no placeholder, the
  * authenticator. Neighbours in the pool belong to different clients, so no server gains by remembering a key.
@@ -128,38 +167,28 @@ export const ntsPool = (folder: string, name: string, sessions: readonly NtsSess
   const cookieBytes = first?.cookies[0]?.length
   if (aead === undefined || cookieBytes === undefined)
     throw new RangeError("expected at least one session with cookies")
-  const cookieAt = HEADER_BYTES + FIELD_HEADER_BYTES + UNIQUE_IDENTIFIER_BYTES
-  const authenticatorAt = cookieAt + FIELD_HEADER_BYTES + padded(cookieBytes)
-  const requestBytes = authenticatorAt + authenticatorLength(aead.nonceBytes, aead.tagBytes)
-  const nonceAt = authenticatorAt + AUTHENTICATOR_HEADER_BYTES
+  const layout = ntsLayout(aead, cookieBytes)
   const sessionOf = (index: number): NtsSession => sessions[index % sessions.length] as NtsSession
   const identifiers = new Uint8Array(POOL_REQUESTS * UNIQUE_IDENTIFIER_BYTES)
   randomFillSync(identifiers)
   const identifierOf = (index: number) =>
     identifiers.subarray(index * UNIQUE_IDENTIFIER_BYTES, (index + 1) * UNIQUE_IDENTIFIER_BYTES)
 
-  const file = writePool(folder, name, requestBytes, (request, index) => {
-    const view = new DataView(request.buffer, request.byteOffset, request.byteLength)
-    const { c2s, cookies } = sessionOf(index)
-    const cookie = cookies[Math.floor(index / sessions.length) % cookies.length] as Uint8Array
-    const uniqueIdentifier = NtsFieldType.uniqueIdentifier
-    request.set(identifierOf(index), writeFieldHeader(view, HEADER_BYTES, uniqueIdentifier, UNIQUE_IDENTIFIER_BYTES))
-    request.set(cookie, writeFieldHeader(view, cookieAt, NtsFieldType.cookie, padded(cookieBytes)))
-    writeAuthenticatorHeader(view, authenticatorAt, aead.nonceBytes, aead.tagBytes)
-    const nonce = request.subarray(nonceAt, nonceAt + aead.nonceBytes)
-    randomFillSync(nonce)
-    const ciphertext = request.subarray(nonceAt + padded(aead.nonceBytes))
-    aead.seal(c2s, nonce, request.subarray(0, authenticatorAt), new Uint8Array(0), ciphertext)
+  const file = writePool(folder, name, layout.requestBytes, (request, index) => {
+    const session = sessionOf(index)
+    const cookie = session.cookies[Math.floor(index / sessions.length) % session.cookies.length] as Uint8Array
+    completeNtsRequest(request, layout, aead, session, cookie, identifierOf(index))
   })
   // The reference, so that a fault of the native code cannot hide itself.
   const reference = nobleAeads.get(aead.id) as Aead
   return {
     kind: "nts",
     file,
-    requestBytes,
+    requestBytes: layout.requestBytes,
     verify: (replies) => {
       for (const reply of replies) {
-        const problem = problemOf(reply, reference, sessionOf(reply.index).s2c, identifierOf(reply.index), cookieBytes)
+        const { s2c } = sessionOf(reply.index)
+        const problem = ntsReplyProblem(reply, reference, s2c, identifierOf(reply.index), cookieBytes)
         if (problem !== undefined) throw new Error(`the reply to NTS request ${reply.index}: ${problem}`)
       }
     }
@@ -167,8 +196,8 @@ export const ntsPool = (folder: string, name: string, sessions: readonly NtsSess
 }
 
 /** What is wrong with a reply that should authenticate and bring one cookie as long as the one that was spent. */
-const problemOf = (
-  { packet }: SampledReply,
+export const ntsReplyProblem = (
+  { packet }: Pick<SampledReply, "packet">,
   aead: Aead,
   s2c: Uint8Array,
   identifier: Uint8Array,
