@@ -106,7 +106,7 @@ export const discardDirective = row({
   },
   needsOption: true,
   repeatable: true,
-  default: "average 3, minimum 1",
+  default: "average 3, minimum 2",
   meaning: "The classic ntpd's limit on those whom `restrict … limited` names: 2^average seconds from one to the next.",
   documented: "ntp.conf(5) of the classic ntpd",
   reload: "live",

@@ -66,7 +66,7 @@ const RECORD_BYTES = 50
 /** The limits where no line gives others. */
 export const DEFAULT_LIMITS = {
   score: { law: "score", average: 1, burst: 20, kod: 0.5 },
-  headway: { law: "headway", average: 3, minimum: 1 },
+  headway: { law: "headway", average: 3, minimum: 2 },
   tokens: { law: "tokens", interval: 3, burst: 8, leak: 2, kod: 0 }
 } as const satisfies Record<string, RateLimit>
 

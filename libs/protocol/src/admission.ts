@@ -9,8 +9,9 @@ export interface Admission {
   /**
    * Called before the first question of each batch. The batch stays as it is until the next call.
    * @param monotonic CLOCK_MONOTONIC, seconds
+   * @param count datagrams that the batch is known to have, in its slots from 0 on; more may be asked for
    */
-  readonly begin: (batch: RequestBatch, monotonic: number) => void
+  readonly begin: (batch: RequestBatch, monotonic: number, count?: number) => void
   /**
    * Called once for every datagram, whatever it is. The sender's family, address and port are those of the batch at `slot`.
    * @param firstByte leap, version and mode as they were sent; 0 of an empty datagram

@@ -113,8 +113,9 @@ export class NtpServer {
    * @param moment the clock page as it stands at this moment
    * @param unix served time at this moment, whole Unix seconds: keys are judged by it
    * @param monotonic CLOCK_MONOTONIC at this moment, seconds
+   * @param count datagrams of the batch, in its slots from 0 on, where what is needed of all may be fetched together; 1 where they come one by one
    */
-  beginBatch(batch: RequestBatch, moment: ServedMoment, unix: number, monotonic: number): void {
+  beginBatch(batch: RequestBatch, moment: ServedMoment, unix: number, monotonic: number, count = 1): void {
     this.endBatch()
     this.batch = batch
     this.view = batch.view
@@ -133,7 +134,7 @@ export class NtpServer {
     // Once there was good time, its loss is told.
     if (this.synchronised) this.silentUntil = Number.NEGATIVE_INFINITY
     this.isStarting = monotonic < this.silentUntil
-    this.admission?.begin(batch, monotonic)
+    this.admission?.begin(batch, monotonic, count)
   }
 
   /**

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
 
-enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
+enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 4 << 20, USUAL_MOST_BYTES = 212992 };
 
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
@@ -26,6 +27,36 @@ static int set_flag(int descriptor, int level, int name, int value) {
 /* The FORCE variant passes the system's limit but needs CAP_NET_ADMIN; failing both, the default stays. */
 static void set_buffer(int descriptor, int forced, int plain, int bytes) {
   if (set_flag(descriptor, SOL_SOCKET, forced, bytes) != 0) set_flag(descriptor, SOL_SOCKET, plain, bytes);
+}
+
+static void set_queue_bytes(int descriptor, int bytes) { set_buffer(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, bytes); }
+
+/* The receive queue's bound, as it was set: the kernel says twice that. */
+static int queue_bytes(int descriptor) {
+  int bytes = 0;
+  socklen_t length = sizeof bytes;
+  return getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, &length) == 0 ? bytes / 2 : 0;
+}
+
+/* What anybody may set; a network namespace may not show it. */
+static int most_queue_bytes(void) {
+  int bytes = USUAL_MOST_BYTES;
+  FILE *file = fopen("/proc/sys/net/core/rmem_max", "re");
+  if (file == NULL) return bytes;
+  if (fscanf(file, "%d", &bytes) != 1) bytes = USUAL_MOST_BYTES;
+  fclose(file);
+  return bytes;
+}
+
+/* Whoever held the socket before may have shortened its queue. It is shortened here only where it can be lengthened again. */
+static void take_queue(struct udp_batch *batch, int descriptor) {
+  int bytes = queue_bytes(descriptor);
+  if (bytes == SHORT_QUEUE_BYTES) {
+    set_queue_bytes(descriptor, LONGEST_QUEUE_BYTES);
+    bytes = queue_bytes(descriptor);
+  }
+  bool may_lengthen = set_flag(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, bytes) == 0 || bytes <= most_queue_bytes();
+  batch->queue = (struct standing_queue){.long_bytes = may_lengthen && bytes > SHORT_QUEUE_BYTES ? bytes : 0};
 }
 
 /* What a reader needs on the descriptor. An earlier holder may have set something else. */
@@ -141,6 +172,7 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
   if (batch->fixed_source)
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
+  take_queue(batch, descriptor);
   prepare_messages(batch);
   start_line(batch);
   return 0;
@@ -177,8 +209,8 @@ static void note_destination6(struct udp_batch *batch, int slot, const struct in
   batch->interfaces[slot] = bound_to_link ? packet->ipi6_ifindex : 0;
 }
 
-/* Reads one message's control data. Without a kernel timestamp the arrival is the moment of reading. */
-static void note_control(struct udp_batch *batch, int slot, struct msghdr *header) {
+/* Reads one message's control data. Returns its arrival, CLOCK_MONOTONIC; without a kernel timestamp that is the moment of reading. */
+static uint64_t note_control(struct udp_batch *batch, int slot, struct msghdr *header) {
   uint64_t arrival = batch->received_at;
   for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item != NULL; item = CMSG_NXTHDR(header, item)) {
     if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_TIMESTAMPNS) {
@@ -202,6 +234,7 @@ static void note_control(struct udp_batch *batch, int slot, struct msghdr *heade
   uint64_t timestamp = clock_line_at(&batch->line, arrival);
   batch->block.arrival_seconds[slot] = (uint32_t)(timestamp >> 32);
   batch->block.arrival_fractions[slot] = (uint32_t)timestamp;
+  return arrival;
 }
 
 /* The line as it stands now, and what it says. What is torn or was never written leaves the one before in force. */
@@ -229,20 +262,32 @@ static int receive_messages(struct udp_batch *batch) {
   return 0;
 }
 
+static void note_queue(struct udp_batch *batch, int count, uint64_t oldest) {
+  uint64_t waited = oldest < batch->received_at ? batch->received_at - oldest : 0;
+  switch (standing_queue_note(&batch->queue, count < BATCH_CAPACITY, waited, batch->received_at)) {
+    case QUEUE_STAYS: return;
+    case QUEUE_SHORTENS: set_queue_bytes(batch->descriptor, SHORT_QUEUE_BYTES); return;
+    case QUEUE_LENGTHENS: set_queue_bytes(batch->descriptor, batch->queue.long_bytes);
+  }
+}
+
 int udp_receive(struct udp_batch *batch) {
   if (batch->descriptor < 0) return 0;
   socklen_t address_length = batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   int count = receive_messages(batch);
   read_time(batch);
+  uint64_t oldest = batch->received_at;
   for (int slot = 0; slot < count; slot++) {
     struct msghdr *header = &batch->receive_messages[slot].msg_hdr;
     batch->block.request_lengths[slot] = batch->receive_messages[slot].msg_len;
-    note_control(batch, slot, header);
+    uint64_t arrival = note_control(batch, slot, header);
+    if (slot == 0) oldest = arrival;
     header->msg_namelen = address_length;
     header->msg_controllen = RECEIVE_CONTROL_BYTES;
     header->msg_flags = 0;
   }
   if (count < BATCH_CAPACITY) batch->drained_at = batch->received_at - QUEUEING_SLACK;
+  if (batch->queue.long_bytes > 0) note_queue(batch, count, oldest);
   return count;
 }
 

@@ -4,6 +4,7 @@
 
 #include "clock-difference.h"
 #include "clock-page.h"
+#include "standing-queue.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -48,6 +49,7 @@ struct udp_batch {
   const struct clock_page *page; /* NULL where there is none to serve by */
   struct clock_line line;        /* as it stood when receive returned */
   struct clock_difference difference;
+  struct standing_queue queue;
   uint64_t received_at; /* CLOCK_MONOTONIC when receive returned, ns */
   uint64_t drained_at;  /* what is received was queued after this, ns */
   uint64_t overflows;

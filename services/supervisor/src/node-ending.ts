@@ -36,7 +36,7 @@ export const handOver = (parts: NodeParts): Effect.Effect<Legacy> => {
       layout: memoryLayout(),
       commands: commandSockets,
       page,
-      clients: clients.map(({ descriptor }) => descriptor),
+      clients: clients.descriptors,
       processes: outliving.flatMap(({ service }) => service.process.pid ?? [])
     } satisfies Legacy
   })

@@ -30,7 +30,7 @@ export interface NodeParts {
   readonly sockets: Listening
   readonly commandSockets: readonly number[]
   readonly page: ClockPageDescriptors
-  readonly clients: readonly ClientMemory[]
+  readonly clients: ClientMemory
   readonly reader: ClockPageReader
   readonly system: SystemClock
   /** CLOCK_MONOTONIC, seconds; nobody is answered without time before `silentUntil`. */

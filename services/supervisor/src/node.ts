@@ -12,8 +12,8 @@ import type * as Scope from "effect/Scope"
 import { AccessBoard } from "./access-board.ts"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { clientList, MOST_LISTED, orderOf } from "./client-list.ts"
-import { openClientMemory } from "./client-memory.ts"
 import { everyTurn } from "@meridian/ipc/turns"
+import { ClientMemory } from "./client-memory.ts"
 import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
@@ -169,8 +169,8 @@ export const startNode = (
       warn
     )
     yield* Effect.addFinalizer(() => Effect.sync(() => access.stop()))
-    const clients = yield* attempt(() =>
-      openClientMemory(plan.access.settings.clientList.bytes.value, plan.workers, memory?.clients)
+    const clients = yield* attempt(
+      () => new ClientMemory(plan.access.settings, plan.workers, memory?.clients, monotonic.seconds)
     )
     const board: PlanBoard = new PlanBoard({
       keys: keyBoard.keys,
@@ -214,7 +214,7 @@ export const startNode = (
           index,
           program: plan.programs.worker,
           clockPage: page.readable,
-          clients: clients[index]?.descriptor,
+          clients: () => clients.descriptors[index],
           sockets: sockets.worker(index),
           board,
           onPeers: (seen) => clock.service.process.broadcast(seen),
@@ -429,14 +429,14 @@ export const startNode = (
     const receivedNow = (): number => workers.reduce((sum, slot) => sum + slot.received, xdp?.counters.received ?? 0)
     const listed = (order: ClientOrder, most: number) =>
       clientList(
-        clients.map(({ buffer }) => buffer),
+        clients.tables,
         { realtime: Date.now() / 1e3, monotonic: monotonic.seconds() },
         order,
         most,
         xdp?.clients(monotonic.seconds(), order, Math.min(most, MOST_LISTED))
       )
     const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, receivedNow, () =>
-      clients.length === 0 && xdp === undefined ? null : listed("last", CLIENTS_IN_PICTURE)
+      clients.tables.length === 0 && xdp === undefined ? null : listed("last", CLIENTS_IN_PICTURE)
     )
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {

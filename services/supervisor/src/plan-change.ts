@@ -35,7 +35,7 @@ export const servesKeys = ({ keyFile, nts, coordinator }: NodePlan): boolean =>
  * went wrong.
  */
 export const applyPlan = (parts: NodeParts, next: NodePlan): Effect.Effect<readonly string[]> => {
-  const { plan, board, access, keyBoard, coordinator, clock, ntsKe, readAutokeyFiles } = parts
+  const { plan, board, access, keyBoard, coordinator, clock, workers, clients, ntsKe, readAutokeyFiles } = parts
   return Effect.gen(function* () {
     const { mode } = plan.discipline
     const { serving } = board.plan.discipline
@@ -59,6 +59,13 @@ export const applyPlan = (parts: NodeParts, next: NodePlan): Effect.Effect<reado
     })
     const problems = [...keyBoard.readFile(), ...readAutokeyFiles()]
     if (needsNewClock(before.discipline, discipline)) yield* clock.service.process.renew
+    // Memory of another size goes to another process: one worker after the other, while the rest serve.
+    for (const slot of workers) {
+      const closeFormer = clients.resize(slot.index, next.access.settings)
+      if (closeFormer === undefined) continue
+      yield* slot.service.process.refresh
+      closeFormer()
+    }
     for (const slot of ntsKe) {
       if (ntsKeChanged) yield* slot.service.process.replace
       else slot.service.process.broadcast({ type: "reload" })

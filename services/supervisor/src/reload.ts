@@ -77,7 +77,6 @@ const effectOf = ({ directive, value }: SettingLine): Effect => {
   if (OF_THE_CLOCK.has(directive) || (directive === "server" && value?.startsWith("127.127.1.") === true))
     return "clock"
   if (directive === "nts" && (value === "enable" || value === "disable")) return "restart"
-  if (directive === "mru" && value !== undefined && /^max(mem|depth)/.test(value)) return "restart"
   return TAKEN_UP.has(directive) ? "now" : "restart"
 }
 

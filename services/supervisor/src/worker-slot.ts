@@ -27,8 +27,8 @@ export interface WorkerLaunch {
   readonly program: string
   /** The clock page, open for reading. */
   readonly clockPage: number
-  /** Memory of its list of clients, which outlives its processes; undefined where none could be made. */
-  readonly clients: number | undefined
+  /** Memory of its list of clients as it is now, which outlives its processes; undefined where none could be made. */
+  readonly clients: () => number | undefined
   readonly sockets: HandedSockets
   readonly board: PlanBoard
   /** Told of peers that nobody configured. */
@@ -68,11 +68,14 @@ export class WorkerSlot {
         nodeFlags: NODE_FLAGS,
         silentSeconds: SILENT_SECONDS,
         overlaps: true,
-        descriptors: () => ({
-          "--clock-page": [clockPage],
-          ...(clients === undefined ? {} : { "--clients": [clients] }),
-          "--sockets": sockets.descriptors
-        }),
+        descriptors: () => {
+          const memory = clients()
+          return {
+            "--clock-page": [clockPage],
+            ...(memory === undefined ? {} : { "--clients": [memory] }),
+            "--sockets": sockets.descriptors
+          }
+        },
         places: () => sockets.places,
         plan: () => projections.worker(board.plan),
         read: parseFromWorker,

@@ -18,10 +18,12 @@ interface Heard {
 const folder = mkdtempSync(join(tmpdir(), "meridian-access-"))
 const nodes: RunningNode[] = []
 
-/** A node of two workers on these lines. */
+const write = (config: string, lines: readonly string[]): void => writeFileSync(config, [...lines, ""].join("\n"))
+
+/** A node of two workers on these lines; its file is the one of its number. */
 const nodeWith = async (...lines: readonly string[]): Promise<RunningNode> => {
   const config = join(folder, `${nodes.length}.conf`)
-  writeFileSync(config, [...lines, ""].join("\n"))
+  write(config, lines)
   const node = await startNode({ args: ["--workers", "2", "--config", config] })
   nodes.push(node)
   return node
@@ -56,6 +58,7 @@ const ask = async (node: RunningNode, from: string, packets: number, everyMs: nu
 }
 
 interface Listed {
+  readonly bytes: number
   readonly entries: readonly { readonly address: string; readonly packets: number; readonly dropped: number }[]
 }
 
@@ -93,6 +96,25 @@ describe("a node of two workers", { timeout: 3 * PATIENCE_MS }, () => {
       [40, 32],
       [20, 12]
     ])
+  })
+
+  it("gives its list of clients other memory at a reload, and forgets nobody who is over the limit", async () => {
+    const limit = "ratelimit interval 12 burst 8 leak 0"
+    const config = join(folder, `${nodes.length}.conf`)
+    const node = await nodeWith(limit, "mru maxmem 1024")
+    expect(await ask(node, "127.0.0.41", 40, 1)).toMatchObject({ times: 8 })
+    for (const kilobytes of [4096, 512]) {
+      write(config, [limit, `mru maxmem ${kilobytes}`])
+      const { code, stdout } = await meridian(["reload", "--state", node.state])
+      expect([code, stdout]).toEqual([0, expect.stringContaining(`-> mru maxmem ${kilobytes} (${config}:2:1)`)])
+      expect(await ask(node, "127.0.0.41", 10, 1)).toMatchObject({ times: 0 })
+      const { bytes, entries } = await clientsOf(node)
+      expect(bytes).toBe(kilobytes * 1024)
+      expect(entries.map(({ address }) => address)).toContain("127.0.0.41")
+    }
+    const [known] = (await clientsOf(node)).entries.filter(({ address }) => address === "127.0.0.41")
+    expect(known).toMatchObject({ packets: 60, dropped: 52 })
+    expect(await ask(node, "127.0.0.42", 20, 1)).toMatchObject({ times: 8 })
   })
 
   it("does with each address what the lines say, and counts it by name", async () => {

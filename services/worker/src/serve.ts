@@ -18,7 +18,7 @@ export const answer = (
   const { bytes, served, now, requestLengths, replyLengths, arrivalSeconds, arrivalFractions } = socket
   let written = 0
   let pending = 0
-  server.beginBatch(socket, served, now[NOW_UNIX]!, now[NOW_MONOTONIC]!)
+  server.beginBatch(socket, served, now[NOW_UNIX]!, now[NOW_MONOTONIC]!, count)
   for (let slot = 0; slot < count; slot += 1) {
     counters.kinds[bytes[slot * SLOT_STRIDE]! & 63]! += 1
     const outcome = server.handle(

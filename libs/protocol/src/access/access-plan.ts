@@ -24,7 +24,9 @@ export const gateOf = (plan: AccessPlan, memory: ArrayBuffer | undefined, seed: 
   const chance = new Chance(seed)
   const limiter = new RateLimiter(plan.limit, chance)
   const table =
-    plan.clients === null || memory === undefined ? undefined : new ClientTable(memory, plan.clients, limiter, chance)
+    plan.clients === null || memory === undefined
+      ? undefined
+      : new ClientTable(memory, plan.clients, limiter, chance, slots)
   return new AccessGate(new AccessList(plan.layers), table, limiter, plan.manners, chance, slots)
 }
 

@@ -37,23 +37,39 @@ export class ClientTable {
   private readonly limiter: RateLimiter
   private readonly chance: Chance
   private readonly masks: readonly [number, number, number, number]
+  /** By packet of a batch: its address in four words, the set and the tag that it has, and the record that is likely its own. */
+  private readonly addresses: Int32Array
+  private readonly sets: Int32Array
+  private readonly tags: Int32Array
+  private readonly records: Int32Array
+  /** The sets of those that are likely not known. */
+  private readonly strangers: Int32Array
+  /** Of the packet that {@link find} was asked for last. */
   private a = 0
   private b = 0
   private c = 0
   private d = 0
   private ipv6 = false
+  /** Of what was read for nothing but to have it near: kept, so that no compiler leaves the reading out. */
+  private readonly near = new Int32Array(1)
 
   /**
    * @param buffer zeros, or a table that another process keeps or kept
    * @param limiter says which addresses are over their limit
    * @param chance its first two draws are the secret of a table that is new
+   * @param batch most packets of a batch
    */
-  constructor(buffer: ArrayBuffer, plan: ClientTablePlan, limiter: RateLimiter, chance: Chance) {
+  constructor(buffer: ArrayBuffer, plan: ClientTablePlan, limiter: RateLimiter, chance: Chance, batch = 1) {
     this.memory = clientMemory(buffer)
     this.plan = plan
     this.limiter = limiter
     this.chance = chance
     this.masks = prefixMasks(plan.ipv6Prefix)
+    this.addresses = new Int32Array(4 * batch)
+    this.sets = new Int32Array(batch)
+    this.tags = new Int32Array(batch)
+    this.records = new Int32Array(batch)
+    this.strangers = new Int32Array(batch)
     const { header, sets } = this.memory
     if (header[Header.magic] === TABLE_MAGIC && header[Header.sets] === sets) return
     new Uint8Array(buffer).fill(0)
@@ -64,15 +80,100 @@ export class ClientTable {
   }
 
   /**
-   * The record of an address, made where there is none; {@link NO_RECORD} where no place is to be had. A new record's count is 0.
+   * Says whose record will be asked for.
+   * @param packet its number in the batch, from 0 on
+   */
+  expect(packet: number, a: number, b: number, c: number, d: number): void {
+    const { header, sets } = this.memory
+    const { addresses } = this
+    const at = 4 * packet
+    addresses[at] = a
+    addresses[at + 1] = b
+    addresses[at + 2] = c
+    addresses[at + 3] = d
+    const first = this.hash(a, b, c, d, header[Header.seed]! | 0)
+    const set = Math.floor(((first >>> 0) * sets) / 2 ** 32) * WAYS
+    this.tags[packet] = (mix(first ^ header[Header.seed + 1]!) & 0xffff) | 1
+    this.sets[packet] = set
+    this.records[packet] = set
+  }
+
+  /**
+   * Fetches the records of the addresses that were {@link expect}ed. A table of a million addresses lies in no cache, and a processor
+   * waits for a dozen places of memory at once where no step depends on what is read: so each loop here reads one thing of each address.
+   * @param count how many they are
+   */
+  fetch(count: number): void {
+    const { sets, tags: wanted, records } = this
+    const { tags, words } = this.memory
+    let near = 0
+    let strangers = 0
+    for (let packet = 0; packet < count; packet += 1) near ^= tags[tagAt(sets[packet]!)]!
+    for (let packet = 0; packet < count; packet += 1) {
+      const set = sets[packet]!
+      const tag = wanted[packet]!
+      const at = tagAt(set)
+      let way = 0
+      // Without a branch, which would be guessed wrong: all ones where the tag is the wanted one.
+      for (let each = 1; each < WAYS; each += 1) way |= (((tags[at + each]! ^ tag) - 1) >> 31) & each
+      records[packet] = set + way
+      this.strangers[strangers] = set
+      strangers += tags[tagAt(set + way)] === tag ? 0 : 1
+    }
+    for (let packet = 0; packet < count; packet += 1) {
+      const at = recordAt(records[packet]!)
+      near ^= words[at]! ^ words[at + Field.marks]!
+    }
+    // A stranger may take anybody's place in its set, so all of them are looked at.
+    for (let each = 0; each < strangers; each += 1)
+      for (let way = 0; way < WAYS; way += 1) near ^= words[recordAt(this.strangers[each]! + way) + Field.last]!
+    this.near[0] = near
+  }
+
+  /**
+   * The record of a packet's address, made where there is none; {@link NO_RECORD} where no place is to be had. A new record's count is 0.
+   * @param packet as it was {@link expect}ed
    * @param now ticks
    */
-  find(a: number, b: number, c: number, d: number, now: number): number {
-    const { header, tags, sets } = this.memory
-    this.take(a, b, c, d)
-    const first = this.hash(header[Header.seed]! | 0)
-    const tag = (mix(first ^ header[Header.seed + 1]!) & 0xffff) | 1
-    const set = Math.floor(((first >>> 0) * sets) / 2 ** 32) * WAYS
+  find(packet: number, now: number): number {
+    const { header, tags } = this.memory
+    const { addresses } = this
+    const at = 4 * packet
+    this.a = addresses[at]!
+    this.b = addresses[at + 1]!
+    this.c = addresses[at + 2]!
+    this.d = addresses[at + 3]!
+    this.ipv6 = isIpv6(this.a, this.b, this.c)
+    const likely = this.records[packet]!
+    if (tags[tagAt(likely)] !== this.tags[packet] || !this.holds(likely)) return this.search(packet, now)
+    header[Header.known]! += 1
+    return likely
+  }
+
+  /**
+   * Takes over what another table knows, those over their limit first; who finds no place is forgotten.
+   * @param from another table's memory, which nobody else may write to meanwhile
+   * @param now ticks
+   */
+  inherit(from: ArrayBuffer, now: number): void {
+    const old = clientMemory(from)
+    if (old.header[Header.magic] !== TABLE_MAGIC) return
+    for (const over of [Mark.over, 0])
+      for (let record = 0; record < old.sets * WAYS; record += 1) {
+        const at = recordAt(record)
+        if (old.tags[tagAt(record)] === 0 || (old.words[at + Field.marks]! & Mark.over) !== over) continue
+        this.expect(0, old.words[at]!, old.words[at + 1]!, old.words[at + 2]!, old.words[at + 3]!)
+        const own = this.find(0, now)
+        if (own !== NO_RECORD) this.memory.words.set(old.words.subarray(at, at + RECORD_WORDS), recordAt(own))
+      }
+    const counted = [Header.known, Header.fresh, Header.replaced, Header.refused]
+    for (const field of counted) this.memory.header[field] = old.header[field]!
+  }
+
+  private search(packet: number, now: number): number {
+    const { header, tags } = this.memory
+    const set = this.sets[packet]!
+    const tag = this.tags[packet]!
     const tagsAt = tagAt(set)
     let free = NO_RECORD
     for (let way = 0; way < WAYS; way += 1) {
@@ -129,30 +230,21 @@ export class ClientTable {
     words[at + Field.lastKiss] = now
   }
 
-  private take(a: number, b: number, c: number, d: number): void {
-    this.a = a
-    this.b = b
-    this.c = c
-    this.d = d
-    this.ipv6 = a !== 0 || b !== 0 || c !== 0xffff
-  }
-
   /** Mixes what identifies the address with a secret, so that nobody can aim at a set. */
-  private hash(seed: number): number {
+  private hash(a: number, b: number, c: number, d: number, seed: number): number {
+    if (!isIpv6(a, b, c)) return mix(seed ^ d)
     const [m0, m1, m2, m3] = this.masks
-    const { ipv6 } = this
-    let mixed = seed ^ (ipv6 ? 0x9e3779b9 : 0)
-    if (ipv6) mixed = mix(mix(mixed ^ (this.a & m0)) ^ (this.b & m1))
-    if (ipv6 && m2 !== 0) mixed = mix(mixed ^ (this.c & m2))
-    return mix(mixed ^ (ipv6 ? this.d & m3 : this.d))
+    let mixed = mix(mix(seed ^ 0x9e3779b9 ^ (a & m0)) ^ (b & m1))
+    if (m2 !== 0) mixed = mix(mixed ^ (c & m2))
+    return mix(mixed ^ (d & m3))
   }
 
   private holds(record: number): boolean {
     const { words } = this.memory
     const at = recordAt(record)
-    const isIpv6 = (words[at + Field.marks]! & Mark.ipv6) !== 0
-    if (isIpv6 !== this.ipv6) return false
-    if (!isIpv6) return words[at + 3] === this.d
+    const marked = (words[at + Field.marks]! & Mark.ipv6) !== 0
+    if (marked !== this.ipv6) return false
+    if (!marked) return words[at + 3] === this.d
     const [m0, m1, m2, m3] = this.masks
     const differs =
       ((words[at]! ^ this.a) & m0) |
@@ -214,6 +306,9 @@ export class ClientTable {
     return record
   }
 }
+
+/** Whether four words are no IPv4 address in IPv6's clothes. */
+const isIpv6 = (a: number, b: number, c: number): boolean => a !== 0 || b !== 0 || c !== 0xffff
 
 /** The finaliser of MurmurHash3: every bit of the word moves every bit of the result. */
 const mix = (word: number): number => {

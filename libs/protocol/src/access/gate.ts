@@ -54,12 +54,10 @@ export class AccessGate implements Admission {
   private readonly chance: Chance
   private batch: RequestBatch = noBatch
   private now = 0
+  /** Datagrams of the batch that were looked at already. */
+  private expected = 0
   private kisses = KISSES_PER_SECOND
   private kissesCountedAt = 0
-  private a = 0
-  private b = 0
-  private c = 0
-  private d = 0
   /** By slot: the flags that the sender met, and its record. */
   private readonly flags: Int32Array
   private readonly records: Int32Array
@@ -82,40 +80,36 @@ export class AccessGate implements Admission {
     this.records = new Int32Array(slots)
   }
 
-  begin(batch: RequestBatch, monotonic: number): void {
+  begin(batch: RequestBatch, monotonic: number, count = 1): void {
     this.batch = batch
     this.now = ticksAt(monotonic)
     if (monotonic - this.kissesCountedAt >= 1) {
       this.kissesCountedAt = monotonic
       this.kisses = KISSES_PER_SECOND
     }
+    this.expected = count
+    for (let slot = 0; slot < count; slot += 1) this.look(slot)
+    // One alone waits for its own record and for no other.
+    if (count > 1) this.table?.fetch(count)
   }
 
   judge(slot: number, firstByte: number, _length: number): Ignore | Kiss | undefined {
-    const { batch, list } = this
-    const port = sourcePort(batch.addresses, slot)
-    this.takeAddress(batch.addresses, sourceAddressAt(slot, batch.family), batch.family)
-    const flags =
-      list === undefined
-        ? 0
-        : batch.family === 6
-          ? list.ipv6(this.a, this.b, this.c, this.d, port)
-          : list.ipv4(this.d, port)
-    this.flags[slot] = flags
+    if (slot >= this.expected) this.look(slot)
+    const flags = this.flags[slot]!
     this.records[slot] = NO_RECORD
     const mode = modeOf(firstByte)
     const isQuery = mode === Mode.control || mode === Mode.private
     if ((flags & AccessFlag.ignore) !== 0) return ignored
     if ((flags & AccessFlag.flake) !== 0 && this.chance.next() < FLAKE) return flaked
     if (isQuery && (flags & AccessFlag.noquery) !== 0) return refused
-    if (!isQuery && (flags & AccessFlag.noserve) !== 0) return this.refuse(flags)
+    if (!isQuery && (flags & AccessFlag.noserve) !== 0) return this.refuse(slot, flags)
     if (
       (flags & AccessFlag.version) !== 0 &&
       versionOf(firstByte) !== 4 &&
       !(isQuery && this.manners.queriesOfAnyVersion)
     )
       return wrongVersion
-    return this.monitor(slot, port, firstByte, isQuery)
+    return this.monitor(slot, sourcePort(this.batch.addresses, slot), firstByte, isQuery)
   }
 
   judgeProof(slot: number, isAuthenticated: boolean): Ignore | undefined {
@@ -133,25 +127,29 @@ export class AccessGate implements Admission {
     return (this.flags[slot]! & (AccessFlag.nopeer | AccessFlag.noepeer)) === 0
   }
 
-  private takeAddress(bytes: Uint8Array, at: number, family: 4 | 6): void {
-    if (family === 4) {
-      this.a = 0
-      this.b = 0
-      this.c = 0xffff
-      this.d = wordAt(bytes, at)
+  /** Reads a sender's address, looks up its flags, and has its record found. */
+  private look(slot: number): void {
+    const { batch, list, table } = this
+    const bytes = batch.addresses
+    const at = sourceAddressAt(slot, batch.family)
+    const port = sourcePort(bytes, slot)
+    if (batch.family === 4) {
+      const word = wordAt(bytes, at)
+      if (list !== undefined) this.flags[slot] = list.ipv4(word, port)
+      if (table !== undefined) table.expect(slot, 0, 0, 0xffff, word)
       return
     }
-    this.a = wordAt(bytes, at)
-    this.b = wordAt(bytes, at + 4)
-    this.c = wordAt(bytes, at + 8)
-    this.d = wordAt(bytes, at + 12)
+    const [a, b] = [wordAt(bytes, at), wordAt(bytes, at + 4)]
+    const [c, d] = [wordAt(bytes, at + 8), wordAt(bytes, at + 12)]
+    if (list !== undefined) this.flags[slot] = list.ipv6(a, b, c, d, port)
+    if (table !== undefined) table.expect(slot, a, b, c, d)
   }
 
   /** Counts the packet for its sender, and holds that to its limit. */
   private monitor(slot: number, port: number, firstByte: number, isQuery: boolean): Ignore | Kiss | undefined {
     const { table, limiter, now } = this
     if (table === undefined) return undefined
-    const record = table.find(this.a, this.b, this.c, this.d, now)
+    const record = table.find(slot, now)
     this.records[slot] = record
     if (record === NO_RECORD) return undefined
     const flags = this.flags[slot]!
@@ -176,11 +174,11 @@ export class AccessGate implements Admission {
   }
 
   /** A refused sender hears why where that is wished, seldom enough. */
-  private refuse(flags: number): Ignore | Kiss {
+  private refuse(slot: number, flags: number): Ignore | Kiss {
     if ((flags & (AccessFlag.kodDeny | AccessFlag.kodRstr)) === 0) return refused
     const answer = (flags & AccessFlag.kodDeny) !== 0 ? kissDeny : kissRestrict
     const { table, now } = this
-    const record = table === undefined ? NO_RECORD : table.find(this.a, this.b, this.c, this.d, now)
+    const record = table === undefined ? NO_RECORD : table.find(slot, now)
     if (table === undefined || record === NO_RECORD) return this.kiss(NO_RECORD) ? answer : refused
     const isFirst = (table.get(record, Field.kissesAndPort) & 0xffff) === 0
     const since = ((now - table.get(record, Field.lastKiss)) >>> 0) / TICKS_PER_SECOND

@@ -43,7 +43,7 @@ const gateOf = (buffer: ArrayBuffer, limit: RateLimit = ntpsec, flags: number = 
       const family = address.length === 4 ? 4 : 6
       addresses.set([port >> 8, port & 255], 2)
       addresses.set(address, sourceAddressAt(0, family))
-      gate.begin({ ...noBatch, family, addresses }, now)
+      gate.begin({ ...noBatch, family, addresses }, now, 1)
       return gate.judge(0, firstByte, 48)?.reason
     },
     proved: (): unknown => gate.judgeProof(0, true)
@@ -147,6 +147,31 @@ describe("the table of clients", () => {
     expect(after.ask(ipv4(1))).toBe("rate-limited")
     after.at(161)
     expect(after.ask(ipv4(1))).toBeUndefined()
+  })
+
+  it("takes over what another knows: all of it where there is room, and those over their limit first where there is not", () => {
+    const old = new ArrayBuffer(clientTableBytes(32_000))
+    const gate = gateOf(old)
+    for (let address = 0; address < 2_000; address += 1) {
+      gate.at(100 + address / 100)
+      for (let packet = 0; packet < (address % 10 === 0 ? 40 : 1); packet += 1) gate.ask(ipv4(address))
+    }
+    const inherited = (room: number): ArrayBuffer => {
+      const buffer = new ArrayBuffer(clientTableBytes(room))
+      const chance = new Chance(9)
+      new ClientTable(buffer, plan, new RateLimiter(ntpsec, chance), chance).inherit(old, ticksAt(125))
+      return buffer
+    }
+    const [larger, smaller] = [inherited(64_000), inherited(800)]
+    const order = (table: ArrayBuffer) =>
+      clientsOf(table, ticksAt(125)).toSorted((a, b) => a.bytes.join().localeCompare(b.bytes.join()))
+    expect(order(larger)).toEqual(order(old))
+    const over = (table: ArrayBuffer): number => clientsOf(table, ticksAt(125)).filter(({ limited }) => limited).length
+    expect(over(old)).toBe(200)
+    expect(over(smaller)).toBe(200)
+    const later = gateOf(smaller)
+    later.at(125)
+    expect(later.ask(ipv4(1_990))).toBe("rate-limited")
   })
 
   it("fits a million addresses into 64 MB", () => {

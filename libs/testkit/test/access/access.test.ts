@@ -51,7 +51,7 @@ const fateOf = (gate: AccessGate, { from, port, packet }: Probe): Fate => {
   const addresses = new Uint8Array(SOURCE_STRIDE)
   addresses.set([(port ?? 40_000) >> 8, (port ?? 40_000) & 255], 2)
   addresses.set(address.bytes, sourceAddressAt(0, address.family))
-  gate.begin({ ...noBatch, family: address.family, addresses }, 100)
+  gate.begin({ ...noBatch, family: address.family, addresses }, 100, 1)
   const bytes = request(packet)
   const refusal = gate.judge(0, bytes[0]!, bytes.length) ?? (packet === "query" ? undefined : gate.judgeProof(0, false))
   if (refusal === undefined) return packet === "query" ? "answer" : "time"

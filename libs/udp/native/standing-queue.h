@@ -1,0 +1,54 @@
+/*
+ * When a receive queue is to be short. A long one carries a server over a pause of its own: what came meanwhile is answered late, and
+ * nothing is lost. Under more requests than can be answered it is full all the time instead: each request waits for all that stand before
+ * it, as many are lost as with a short one, and as each has left the processor's caches by its turn, an answer costs a quarter more.
+ *
+ * So it is shortened when requests were waiting for half a second on end, and is long again when it was empty now and then for two seconds.
+ */
+#ifndef MERIDIAN_STANDING_QUEUE_H
+#define MERIDIAN_STANDING_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+  SHORT_QUEUE_BYTES = 102400, /* as setsockopt wants it: some 260 requests, little less than Linux's usual default, so that it is told from that */
+  LONG_WAIT_NS = 5000000,
+  STANDING_NS = 500000000,
+  STILL_STANDING_NS = 20000000,
+  CALM_NS = 2000000000, /* fits into 31 bits */
+  PAUSE_NS = 50000000
+};
+
+struct standing_queue {
+  int long_bytes; /* what it has otherwise, as setsockopt wants it; 0: its length stays as it is */
+  bool is_short;
+  uint64_t emptied_at; /* when it was empty, or short of itself */
+  uint64_t stood_at;
+  uint64_t noted_at;
+};
+
+enum queue_change { QUEUE_STAYS, QUEUE_SHORTENS, QUEUE_LENGTHENS };
+
+/*
+ * Notes a receive, at a reading of CLOCK_MONOTONIC, ns. `emptied`: nothing is left behind. `waited`: the time that the oldest of what was
+ * received stood there, ns.
+ */
+static inline enum queue_change standing_queue_note(struct standing_queue *queue, bool emptied, uint64_t waited, uint64_t now) {
+  /* What stands there after a pause of this process, or before the first receive, is no flood. */
+  if (now - queue->noted_at > PAUSE_NS || emptied) queue->emptied_at = now;
+  queue->noted_at = now;
+  if (!queue->is_short) {
+    if (waited < LONG_WAIT_NS) queue->emptied_at = now;
+    if (now - queue->emptied_at < STANDING_NS) return QUEUE_STAYS;
+    queue->is_short = true;
+    queue->stood_at = now;
+    return QUEUE_SHORTENS;
+  }
+  if (now - queue->emptied_at >= STILL_STANDING_NS) queue->stood_at = now;
+  if (now - queue->stood_at < CALM_NS) return QUEUE_STAYS;
+  queue->is_short = false;
+  return QUEUE_LENGTHENS;
+}
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * What becomes of a receive queue over time: for each step on the command line, `RATE:MILLISECONDS` with a server that answers a hundred requests a
+ * millisecond, or `pause:MILLISECONDS`, prints the changes of its length and what was lost.
+ */
+#include "../../native/standing-queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 64, WORK_NS = 10000, LONG = 11000, SHORT = 270 };
+
+int main(int argc, char **argv) {
+  struct standing_queue queue = {.long_bytes = 1};
+  uint64_t now = 1000000000, waiting = 0, lost = 0;
+  double arrived = 0;
+  for (int step = 1; step < argc; step++) {
+    const char *colon = strchr(argv[step], ':');
+    bool is_pause = strncmp(argv[step], "pause", 5) == 0;
+    double rate = is_pause ? 50000 : atof(argv[step]);
+    uint64_t end = now + strtoull(colon + 1, NULL, 10) * 1000000;
+    int changes[3] = {0};
+    lost = 0;
+    for (uint64_t last = now; now < end; last = now) {
+      now = is_pause ? end : now + WORK_NS * BATCH;
+      arrived += (double)(now - last) * rate / 1e9;
+      uint64_t came = (uint64_t)arrived, room = queue.is_short ? SHORT : LONG;
+      arrived -= (double)came;
+      uint64_t fits = waiting >= room ? 0 : came < room - waiting ? came : room - waiting;
+      waiting += fits;
+      lost += came - fits;
+      uint64_t count = waiting < BATCH ? waiting : BATCH;
+      if (count == 0) continue;
+      /* The oldest stands there for as long as it took all of them to come. */
+      changes[standing_queue_note(&queue, count < BATCH, (uint64_t)((double)waiting / rate * 1e9), now)]++;
+      waiting -= count;
+    }
+    printf("%d %d %d %llu\n", changes[QUEUE_SHORTENS], changes[QUEUE_LENGTHENS], queue.is_short, (unsigned long long)lost);
+  }
+  return 0;
+}
