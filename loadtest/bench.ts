@@ -11,7 +11,9 @@ import { keyed, nts } from "./authenticated.ts"
 import { autokey } from "./autokey.ts"
 import { eventLog } from "./event-log.ts"
 import { firstSync } from "./first-sync.ts"
+import { flood } from "./flood.ts"
 import { keyExchange } from "./key-exchange.ts"
+import { manners } from "./manners.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
 import { mssntp } from "./mssntp.ts"
 import { plain } from "./plain.ts"
@@ -42,6 +44,8 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   "event-log": eventLog,
   "first-sync": firstSync,
   access,
+  flood,
+  manners,
   xdp
 }
 

@@ -9,9 +9,9 @@ import { join } from "node:path"
 import type { Command } from "./children.ts"
 import { generate } from "./measure.ts"
 import type { CoreLayout } from "./process-figures.ts"
-import { checkout, type RunningServer, startCommands } from "./servers.ts"
+import { type answers, checkout, type RunningServer, startCommands } from "./servers.ts"
 
-const SERVER = "192.0.2.1"
+export const SERVER = "192.0.2.1"
 const CLIENT = "192.0.2.2"
 const passProgram = join(checkout, "libs/xdp/test/pass-program.ts")
 
@@ -48,10 +48,63 @@ export const missingCable = (): string | undefined => {
 
 let made = 0
 
+/** Two networks with a cable between them; each end's device has its network's name. */
 export interface Cable {
-  readonly device: string
-  readonly server: RunningServer
+  readonly here: string
+  readonly there: string
+  readonly remove: () => void
 }
+
+/** @param clients addresses of the far end, beside its own */
+export const layCable = (clients: readonly string[] = []): Cable => {
+  const number = (made += 1)
+  const [here, there] = [`mb${process.pid % 1000}s${number}`, `mb${process.pid % 1000}c${number}`]
+  const removeBoth = (): void => {
+    for (const network of [here, there])
+      try {
+        run("ip", "netns", "delete", network)
+      } catch {
+        // It was never made.
+      }
+  }
+  process.once("exit", removeBoth)
+  for (const network of [here, there]) {
+    run("ip", "netns", "add", network)
+    run("ip", "-n", network, "link", "set", "lo", "up")
+  }
+  run("ip", "link", "add", here, "netns", here, "type", "veth", "peer", "name", there, "netns", there)
+  for (const [network, addresses] of [
+    [here, [SERVER]],
+    [there, [CLIENT, ...clients]]
+  ] as const) {
+    for (const address of addresses) run("ip", "-n", network, "address", "add", `${address}/24`, "dev", network)
+    run("ip", "-n", network, "link", "set", network, "up")
+  }
+  const remove = (): void => {
+    removeBoth()
+    process.removeListener("exit", removeBoth)
+  }
+  return { here, there, remove }
+}
+
+/** Asks until the server's answers are right; some daemons need a minute until they believe their own clock. */
+export const answersBehind =
+  (within: readonly string[], core: number, ownPort?: number): typeof answers =>
+  async (address, port, ended) => {
+    for (let attempt = 0; attempt < 60 && !ended(); attempt += 1) {
+      const flags = ["--mode", "open", "--rate", "20", "--seconds", "1"]
+      const report = await generate(address, ownPort ?? port, flags, core, within)
+      if (report.answered > 0 && report.wrong === 0) return true
+    }
+    return false
+  }
+
+/** A command in a network. */
+export const inNetwork = (network: string, command: Command): Command => ({
+  ...command,
+  command: "ip",
+  args: ["netns", "exec", network, command.command, ...command.args]
+})
 
 /** Puts a device's thread on a core, with the features it needs for one. */
 const threaded = (network: string, device: string, core: number): number => {
@@ -84,46 +137,13 @@ export const startCabled = async (
   layout: CoreLayout,
   commands: (address: string, port: number, folder: string, device: string) => readonly Command[]
 ): Promise<RunningServer> => {
-  const number = (made += 1)
-  const [here, there] = [`mb${process.pid % 1000}s${number}`, `mb${process.pid % 1000}c${number}`]
-  const remove = (): void => {
-    for (const network of [here, there])
-      try {
-        run("ip", "netns", "delete", network)
-      } catch {
-        // It was never made.
-      }
-  }
-  process.once("exit", remove)
-  for (const network of [here, there]) {
-    run("ip", "netns", "add", network)
-    run("ip", "-n", network, "link", "set", "lo", "up")
-  }
-  run("ip", "link", "add", here, "netns", here, "type", "veth", "peer", "name", there, "netns", there)
-  for (const [network, address] of [
-    [here, SERVER],
-    [there, CLIENT]
-  ] as const) {
-    run("ip", "-n", network, "address", "add", `${address}/24`, "dev", network)
-    run("ip", "-n", network, "link", "set", network, "up")
-  }
+  const { here, there, remove } = layCable()
   const holder = await holdPassProgram(there, there)
   const within = ["ip", "netns", "exec", there]
-  const ready = async (address: string, port: number, ended: () => boolean): Promise<boolean> => {
-    for (let attempt = 0; attempt < 60 && !ended(); attempt += 1) {
-      const flags = ["--mode", "open", "--rate", "20", "--seconds", "1"]
-      const report = await generate(address, port, flags, layout.generator, within)
-      if (report.answered > 0 && report.wrong === 0) return true
-    }
-    return false
-  }
-  const inside = (command: Command): Command => ({
-    ...command,
-    command: "ip",
-    args: ["netns", "exec", here, command.command, ...command.args]
-  })
+  const ready = answersBehind(within, layout.generator)
   const options = { address: SERVER, workers: 1, cores: layout.one }
-  const begin = (port: number, folder: string): readonly Command[] => commands(SERVER, port, folder, here).map(inside)
+  const begin = (port: number, folder: string): readonly Command[] =>
+    commands(SERVER, port, folder, here).map((command) => inNetwork(here, command))
   const server = await startCommands(name, label, options, begin, ready)
   const threads = [threaded(here, here, layout.one[0] ?? 0)]
   threaded(there, there, layout.generator)
@@ -135,7 +155,6 @@ export const startCabled = async (
       await server.stop()
       holder.stdin?.end()
       remove()
-      process.removeListener("exit", remove)
     }
   }
 }
