@@ -54,6 +54,29 @@ const fallible = {
   why: "throws without /proc or descriptors; use memoryUse of @meridian/system/memory"
 }
 
+/** What waits for ever for a pipe, or fills the memory from a device: everything that is read may be one. */
+const unbounded = {
+  /** Not where the kernel writes the file, and not where a file is made. */
+  words:
+    /\b(?:readFileSync\((?!["'`]\/(?:proc|sys)\/)|createReadStream\(|(?<![.\w])readFile\((?=\w+, *["'])|openSync\([^)\n]*, *(?:"r\+?"|constants\.O_RD))/,
+  allowed: new Map([
+    ["libs/system/src/regular-file.ts", "the one function"],
+    ["libs/system/src/udp-sockets.ts", "a path of /proc, by name"],
+    ["libs/clocks/src/clock-page.ts", "files that this process has just made"],
+    ["libs/clocks/src/clock-devices.ts", "devices are what it opens, and the kernel's to answer"],
+    ["libs/xdp/src/own-addresses.ts", "paths of /sys, by name"],
+    ["libs/event-log/src/log-head.ts", "a file of the state directory, which is the node's own"],
+    ["libs/event-log/src/snapshot-file.ts", "the same"],
+    ["libs/event-log/src/shelf-sqlite.ts", "the shelf's own file, which SQLite has opened"],
+    [
+      "services/coordinator/src/cookie-key-file.ts",
+      "opens without waiting and looks at what it is, for it writes there too"
+    ],
+    ["services/nts-ke/src/open-files.ts", "a path of /proc"]
+  ]),
+  why: "waits for a pipe for ever and has no bound; use readRegularFile of @meridian/system/regular-file"
+}
+
 interface Module {
   readonly file: string
   readonly imports: readonly string[]
@@ -142,6 +165,10 @@ const checkModule = (module: Module, kind: "libs" | "services", name: string): v
   if (isSource && layer !== "test" && !fallible.allowed.test(relative(root, module.file))) {
     const found = fallible.words.exec(module.text)
     if (found !== null) report(module.file, `${found[0]}: ${fallible.why}`)
+  }
+  if (isSource && layer !== "test" && !unbounded.allowed.has(relative(root, module.file))) {
+    const found = unbounded.words.exec(module.text)
+    if (found !== null) report(module.file, `${found[0]}: ${unbounded.why}`)
   }
   const impure = layer === "pure" && isSource ? impureWords.exec(module.text) : null
   if (impure !== null) report(module.file, `${impure[0]}: pure code takes time and randomness as arguments`)

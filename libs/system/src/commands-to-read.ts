@@ -1,6 +1,7 @@
 /** Who may read a file, and what an administrator types to let somebody read it. By modes: lists of control are the system's to judge. */
-import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs"
+import { lstatSync, readlinkSync, type Stats } from "node:fs"
 import { dirname, join, resolve } from "node:path"
+import { readRegularFile } from "./regular-file.ts"
 
 export interface Reader {
   readonly uid: number
@@ -19,9 +20,12 @@ const shiftFor = ({ uid, gid }: Stats, reader: Reader): 6 | 3 | 0 =>
 
 const quoted = (path: string): string => (/^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
 
+const LONGEST_GROUPS = 16 * 1024 * 1024
+
 const groupName = (gid: number): string => {
   try {
-    const line = readFileSync("/etc/group", "utf8")
+    const line = readRegularFile("/etc/group", LONGEST_GROUPS)
+      .toString("utf8")
       .split("\n")
       .find((each) => each.split(":")[2] === String(gid))
     return line?.split(":")[0] ?? String(gid)

@@ -1,5 +1,5 @@
 /** Reads configuration files and the machine's addresses for libs/config, which does no I/O itself. */
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { readdirSync, statSync } from "node:fs"
 import { availableParallelism, networkInterfaces } from "node:os"
 import { resolve } from "node:path"
 import { isLinkLocal, parseAddress, withScope } from "@meridian/config/address"
@@ -8,6 +8,7 @@ import type { ReadFile } from "@meridian/config/parse"
 import { type Machine, NTP_PORT } from "@meridian/config/settings"
 import { mayBindPort } from "./capabilities.ts"
 import { loadNative } from "./native.ts"
+import { FileNotRead, readRegularFile, readWholePipe } from "./regular-file.ts"
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
@@ -15,12 +16,18 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of its path is not a directory"
 }
 
+const LONGEST_FILE = 64 * 1024 * 1024
+/** What a shell hands over in place of a file, as in `config check <(…)`: its writer is there. */
+const HANDED_OVER = /^\/dev\/(?:stdin|fd\/\d+)$/
+
 /** Reads a file, or lists a directory; what cannot be read is an answer, not an exception. */
 export const readConfigurationFile: ReadFile = (path) => {
   try {
     if (statSync(path).isDirectory()) return { ok: true, entries: readdirSync(path) }
-    return { ok: true, bytes: readFileSync(path) }
+    return { ok: true, bytes: HANDED_OVER.test(path) ? readWholePipe(path) : readRegularFile(path, LONGEST_FILE) }
   } catch (error) {
+    if (error instanceof FileNotRead)
+      return { ok: false, reason: REASONS[error.reason] ?? error.why, missing: error.reason === "ENOENT" }
     const { code, message } = error as NodeJS.ErrnoException
     return { ok: false, reason: REASONS[code ?? ""] ?? message, missing: code === "ENOENT" || code === "ENOTDIR" }
   }

@@ -51,3 +51,6 @@ export const readRegularFile = (
     throw error instanceof FileNotRead ? error : new FileNotRead(path, errnoName(error))
   }
 }
+
+/** All that comes from a pipe whose writer is known to be there: what a shell hands over by its descriptor. Waits for its end. */
+export const readWholePipe = (path: string): Buffer<ArrayBuffer> => readFileSync(path)

@@ -24,6 +24,7 @@ import {
   rankClients,
   RULE_BYTES
 } from "./answer-layout.ts"
+import { readRegularFile } from "@meridian/system/regular-file"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import { attach, attempt, bpfAddon, loadProgram, makeMap, type Maps, XdpError, type XdpMode } from "./bpf.ts"
 import { type BpfObject, readBpfObject } from "./bpf-object.ts"
@@ -90,8 +91,10 @@ interface Loaded {
   readonly program: number
 }
 
+const LONGEST_OBJECT = 16 * 1024 * 1024
+
 const load = (path: string, clients: number): Loaded => {
-  const object = readBpfObject(readFileSync(path))
+  const object = readBpfObject(readRegularFile(path, LONGEST_OBJECT))
   const maps = makeMaps(object, clients)
   try {
     return { maps, program: loadProgram(object, maps) }

@@ -2,7 +2,7 @@
  * `meridian config convert FILE [--from chrony|ntpd-rs] [--json]`: chrony.conf, or ntpd-rs's ntp.toml, as an ntp.conf on standard output.
  * What is not carried over is said on standard error. Exit codes: 0 carried over whole, 1 not readable, 2 wrong flag, 3 but for some lines.
  */
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { type Conversion, convertChrony, convertNtpdRs, type Files } from "@meridian/config/convert"
 import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"
@@ -10,6 +10,7 @@ import { loadSettings } from "@meridian/config/load"
 import { oneOf } from "@meridian/config/value-types"
 import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
 import { reasonOf } from "@meridian/system/errno-words"
+import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 
 export const configConvertCommand = defineFlags({
@@ -26,12 +27,14 @@ export const configConvertCommand = defineFlags({
   positional: { name: "FILE", meaning: "The other program's file.", least: 1, most: 1 }
 })
 
+const LONGEST_FILE = 16 * 1024 * 1024
+
 const files: Files = {
   read: (path) => {
     try {
-      return { text: readFileSync(path, "utf8") }
+      return { text: readRegularFile(path, LONGEST_FILE).toString("utf8") }
     } catch (error) {
-      return { why: reasonOf(error) }
+      return { why: error instanceof FileNotRead ? error.why : reasonOf(error) }
     }
   },
   list: (directory, suffix) => {

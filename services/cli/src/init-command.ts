@@ -2,13 +2,14 @@
  * `meridian init [PURPOSE] [--out FILE]`: a configuration to start from, for what the node is to be. Asks where it is not
  * told and a terminal is there. Exit codes: 0 written or shown, 1 it could not be written, 2 wrong flag or purpose.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline/promises"
 import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"
 import { path } from "@meridian/config/value-types"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { OperatorProblem, runCommand } from "./run-command.ts"
 
 const purposes = {
@@ -37,6 +38,8 @@ export const initCommand = defineFlags({
   positional: { name: "PURPOSE", meaning: "What the node is to be.", least: 0, most: 1 }
 })
 
+const LONGEST_STARTER = 1024 * 1024
+
 /** In a checkout the starters lie with the packaging, in a package below share. */
 const starter = (programRoot: string, purpose: Purpose): string => {
   const places = [
@@ -45,7 +48,7 @@ const starter = (programRoot: string, purpose: Purpose): string => {
     "/usr/share/doc/meridian-time/examples"
   ]
   const folder = places.find((place) => existsSync(join(place, `${purpose}.conf`))) ?? (places[0] as string)
-  return readFileSync(join(folder, `${purpose}.conf`), "utf8")
+  return readRegularFile(join(folder, `${purpose}.conf`), LONGEST_STARTER).toString("utf8")
 }
 
 const isPurpose = (word: string): word is Purpose => Object.hasOwn(purposes, word)

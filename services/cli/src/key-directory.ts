@@ -5,7 +5,6 @@ import {
   linkSync,
   lstatSync,
   openSync,
-  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -14,6 +13,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { type AutokeyFile, readAutokeyFile } from "@meridian/auth/autokey/key-file"
+import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 /** A file that cannot be read or written; the message is one line for a person. */
 export class KeyFileTrouble extends Error {
@@ -40,6 +40,8 @@ const reasonOf = (error: unknown): string => {
   return REASONS[code ?? ""] ?? message
 }
 
+const LONGEST_FILE = 1024 * 1024
+
 export class KeyDirectory {
   private readonly path: string
 
@@ -52,10 +54,11 @@ export class KeyDirectory {
     const path = join(this.path, name)
     let text: string
     try {
-      text = readFileSync(path, "utf8")
+      text = readRegularFile(path, LONGEST_FILE).toString("utf8")
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-      throw new KeyFileTrouble(`cannot read ${path}: ${reasonOf(error)}`)
+      if (!(error instanceof FileNotRead)) throw error
+      if (error.reason === "ENOENT") return undefined
+      throw new KeyFileTrouble(`cannot read ${path}: ${REASONS[error.reason] ?? error.why}`)
     }
     const file = readAutokeyFile(text)
     if (typeof file === "string") throw new KeyFileTrouble(`${path}: expected ${file}; it is no file of ntp-keygen`)

@@ -3,10 +3,11 @@
  * of Base64. A file must not be open to everybody; what systemd hands over is guarded by systemd.
  */
 import { randomBytes } from "node:crypto"
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type LogKeys, logKeyOf } from "@meridian/event-log/authenticity"
 import { reasonOf } from "@meridian/system/errno-words"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log/sealing"
 
 /** No cluster key, or one that cannot be used. Never holds the key. */
@@ -172,7 +173,7 @@ const readText = (file: string): string => {
   // A pipe would be waited for, and nothing else is done meanwhile.
   if (!status.isFile()) throw new ClusterKeyProblem(`${file} is no file: a cluster key is one short line in a file`)
   if (size > LONGEST_TEXT) throw new ClusterKeyProblem(`${file} has ${size} bytes: a cluster key is one short line`)
-  return attempt(file, () => readFileSync(file, "utf8"))
+  return attempt(file, () => readRegularFile(file, LONGEST_TEXT).toString("utf8"))
 }
 
 const attempt = <A>(file: string, run: () => A): A => {

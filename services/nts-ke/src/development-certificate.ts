@@ -3,10 +3,11 @@
  * saying so in its subject. Clients accept it only when they are given the file.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { errnoName } from "@meridian/system/native"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { writeAddress } from "@meridian/udp/socket-address"
 import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
 import {
@@ -27,6 +28,7 @@ import { type CertificateFiles, parseKey, readCertificate } from "./certificates
 export const DEVELOPMENT_SUBJECT = "Meridian development certificate - not for production"
 
 const DAY = 86_400
+const LONGEST_KEY = 1024 * 1024
 const VALID_DAYS = 365
 /** It is made anew when so little is left that it could run out while in use. */
 const RENEW_DAYS = 30
@@ -50,7 +52,7 @@ export const developmentCertificate = (folder: string, host: string, now: number
   const isMissing = !existsSync(files.certificate)
   if (!isMissing && isFresh(files, names, now)) return files
   makeKey(files.key)
-  const pem = selfSigned(parseKey(files, readFileSync(files.key, "utf8")), names, now)
+  const pem = selfSigned(parseKey(files, readRegularFile(files.key, LONGEST_KEY).toString("utf8")), names, now)
   if (isMissing) putFirst(files.certificate, pem, 0o644)
   else {
     // Renamed into its place, so that nobody reads half a file. Who has loaded the one before sees the change.

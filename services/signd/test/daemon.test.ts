@@ -34,6 +34,12 @@ describe("meridian signd", () => {
     }
   })
 
+  it("leaves no image of its memory behind, in which the accounts' keys are", () => {
+    const limits = readFileSync(`/proc/${daemon.pid}/limits`, "utf8")
+    // Where the machine allows none, none it stays.
+    expect(/^Max core file size\s+([01])\s/m.test(limits)).toBe(true)
+  })
+
   it("signs with the previous password when asked to, and takes a new table on SIGHUP", async () => {
     await daemon.reload("1103 password new-1 password old-1\n")
     const asking = new Asking(daemon.socket)

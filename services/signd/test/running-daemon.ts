@@ -39,6 +39,10 @@ export class RunningDaemon {
     this.child.stderr?.on("data", (chunk: Buffer) => (this.text += chunk.toString()))
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0
+  }
+
   get said(): string {
     return this.text
   }

@@ -4,7 +4,7 @@
  * SIGTERM and SIGINT finish what is under way and exit 0 (a second one ends at once; with --drain SIGTERM drains the node first), SIGHUP reads the configuration again, replaces the workers one
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
-import { readFileSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
@@ -21,6 +21,7 @@ import { mayBindPort } from "@meridian/system/capabilities"
 import { endChildren } from "@meridian/system/process-image"
 import { takeSecret } from "@meridian/system/environment"
 import { forbidCoreDumps, releaseStartupPagesSoon } from "@meridian/system/memory"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { disableNative, loadNative } from "@meridian/system/native"
 import { serviceManager } from "@meridian/system/service-manager"
 import { openLog } from "@meridian/ipc/log"
@@ -176,11 +177,17 @@ const startLines = (node: RunningNode): readonly string[] => {
   ]
 }
 
+const LONGEST_MANIFEST = 1024 * 1024
+
 /** The version of what is installed now; of what runs where that cannot be told. */
 const installedVersion = (): string => {
   try {
     return String(
-      (JSON.parse(readFileSync(resolve(import.meta.dirname, "../package.json"), "utf8")) as typeof manifest).version
+      (
+        JSON.parse(
+          readRegularFile(resolve(import.meta.dirname, "../package.json"), LONGEST_MANIFEST).toString("utf8")
+        ) as typeof manifest
+      ).version
     )
   } catch {
     return manifest.version

@@ -1,6 +1,6 @@
 /** The page's files, read once: they are few and small, and lie in this package. */
-import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { readRegularFile } from "@meridian/system/regular-file"
 
 export interface PageFile {
   readonly type: string
@@ -27,6 +27,8 @@ const places: Readonly<Record<string, string>> = {
   "/rows.js": "rows.js"
 }
 
+const LONGEST_FILE = 16 * 1024 * 1024
+
 const held = new Map<string, PageFile>()
 
 /** Undefined where there is no such file. */
@@ -36,7 +38,10 @@ export const pageFile = (path: string): PageFile | undefined => {
   const name = Object.hasOwn(places, path) ? places[path] : undefined
   if (name === undefined) return undefined
   const type = TYPES[name.slice(name.lastIndexOf(".") + 1)] ?? "application/octet-stream"
-  const file = { type, bytes: readFileSync(fileURLToPath(new URL(`../page/${name}`, import.meta.url))) }
+  const file = {
+    type,
+    bytes: readRegularFile(fileURLToPath(new URL(`../page/${name}`, import.meta.url)), LONGEST_FILE)
+  }
   held.set(path, file)
   return file
 }

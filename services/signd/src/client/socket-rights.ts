@@ -1,6 +1,7 @@
 /** Why the socket cannot be used by this process, in one line with the command that mends it. */
-import { readFileSync, type Stats, statSync } from "node:fs"
+import { type Stats, statSync } from "node:fs"
 import { dirname } from "node:path"
+import { readRegularFile } from "@meridian/system/regular-file"
 import { octal, shellQuoted } from "../socket-place.ts"
 
 /** Who this process is, as the kernel judges it. */
@@ -74,10 +75,13 @@ const may = ({ mode, uid, gid }: Stats, { user, groups }: Asker, right: number):
   return (bits & right) !== 0
 }
 
+const LONGEST_FILE = 16 * 1024 * 1024
+
 /** Of a user or group, by the system's own file: a name service over the network might have this process wait. */
 const nameOf = (file: string, number: number): string => {
   try {
-    const line = readFileSync(file, "utf8")
+    const line = readRegularFile(file, LONGEST_FILE)
+      .toString("utf8")
       .split("\n")
       .find((one) => one.split(":")[2] === String(number))
     return line?.split(":", 1)[0] ?? String(number)

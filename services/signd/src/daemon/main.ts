@@ -12,6 +12,7 @@ import { signdCommand } from "@meridian/config/command-lines"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { parseFlags, renderHelp } from "@meridian/config/flags"
 import { readSigndFile, type SigndWord } from "@meridian/config/signd-settings"
+import { forbidCoreDumps } from "@meridian/system/memory"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import { BadSocketPlace } from "../socket-place.ts"
 import { KeyTableNotRead, readKeyTable } from "./key-table.ts"
@@ -65,6 +66,8 @@ const readSettings = (args: readonly string[]): Settings => {
 }
 
 const settings = readSettings(process.argv.slice(2))
+// The table of keys is in its memory from here on.
+forbidCoreDumps()
 
 const readTable = (): AccountTable => {
   try {
