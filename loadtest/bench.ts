@@ -26,6 +26,7 @@ import { selfCheck } from "./self-check.ts"
 import { DelayedError, repeatsNote, takeRepeats } from "./repeats.ts"
 import { missing, type ServerName, serverNames } from "./servers.ts"
 import { table } from "./table.ts"
+import { watched } from "./watched.ts"
 import { xdp } from "./xdp.ts"
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
@@ -46,6 +47,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   access,
   flood,
   manners,
+  watched,
   xdp
 }
 

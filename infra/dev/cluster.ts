@@ -7,7 +7,7 @@
  *
  * NTP on 127.0.0.1 ports 11131 to 11133, NTS key exchange on TCP 11141 to 11143, HTTP on 11180 to 11182, NATS on 14222 to 14224 (routes 16222 to
  * 16224), state in .meridian/cluster. For more clusters at once: --directory DIR --ntp-port N --nats-port N. For `up`:
- * --workers N of each node (1), --rotate SECONDS between rotations of the NTS key.
+ * --workers N of each node (1), --rotate SECONDS between rotations of the NTS key, --operators FILE of those who may act over HTTP.
  * Exit codes: 0 done and in agreement, 1 not, 2 wrong arguments.
  */
 import { execFileSync, spawnSync } from "node:child_process"
@@ -70,6 +70,8 @@ interface Place {
   readonly workers: number
   /** Seconds; undefined: as the policy says. */
   readonly rotate: number | undefined
+  /** File of operators; undefined: nobody may act over HTTP. */
+  readonly operators: string | undefined
 }
 
 const stateOf = ({ directory }: Place, node: string): string => join(directory, node)
@@ -112,7 +114,7 @@ const nodeConfiguration = (place: Place, node: string, index: number): string =>
     "listen 127.0.0.1",
     `workers ${place.workers}`,
     `statedir "${stateOf(place, node)}"`,
-    `control http 127.0.0.1:${place.ntpPort + HTTP_ABOVE_NTP + index}`,
+    `control http 127.0.0.1:${place.ntpPort + HTTP_ABOVE_NTP + index}${place.operators === undefined ? "" : ` operators "${place.operators}"`}`,
     "nts enable",
     `nts port ${place.ntpPort + NTS_ABOVE_NTP + index}`,
     `cluster nats ${natsServers(place)
@@ -346,7 +348,8 @@ const main = async (): Promise<void> => {
     ntpPort: port("ntp-port", values["ntp-port"]),
     natsPort: port("nats-port", values["nats-port"]),
     workers: count("workers", values.workers),
-    rotate: values.rotate === undefined ? undefined : count("rotate", values.rotate)
+    rotate: values.rotate === undefined ? undefined : count("rotate", values.rotate),
+    operators: values.operators === undefined ? undefined : resolve(values.operators)
   }
   const [verb, ...more] = positionals
   if (more.length === 0 && verb === "up") return up(place)
@@ -365,6 +368,7 @@ const readArguments = () => {
         "nats-port": { type: "string", default: "14222" },
         workers: { type: "string", default: "1" },
         rotate: { type: "string" },
+        operators: { type: "string" },
         keep: { type: "boolean", default: false },
         json: { type: "boolean", default: false }
       }

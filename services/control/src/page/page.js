@@ -8,10 +8,9 @@ import { movingPlot } from "/plots.js"
 import { age, both, bytes, count, fillFacts, fillTable, seconds, utc } from "/rows.js"
 
 const RETRY_MS = 2_000
-const CLUSTER_MS = 1_000
 const LATENCY_PICTURES = 60
-/** Views that show little of the cluster ask for it each so many times. */
-const SELDOM = 5
+/** Ages and marks move on without news: the cluster is asked for again after so long, and sooner where it has news. */
+const CLUSTER_MS = 10_000
 const views = ["clock", "traffic", "keys", "fleet", "history"]
 const element = (id) => document.getElementById(id)
 const rate = (value) => `${count(Math.round(value))}/s`
@@ -233,7 +232,16 @@ const show = (picture) => {
   showClock(picture)
   showTraffic(picture)
   showCertificates(picture)
+  const news = clusterNews(picture)
+  if (news !== seen) void askForCluster()
+  seen = news
 }
+
+/** What a picture says of the cluster: where it is another than before, there is something to ask for. */
+let seen
+
+const clusterNews = ({ status: { coordinator: it } }) =>
+  it === null ? "" : [it.foldedSeq, it.lastSeq, it.leader, it.term, it.adapter, it.reason].join(" ")
 
 let stream = new AbortController()
 
@@ -262,7 +270,6 @@ const follow = async () => {
 }
 
 let retry
-let ticks = 0
 
 const followForEver = () =>
   follow().catch((error) => {
@@ -274,11 +281,14 @@ const followForEver = () =>
 const current = () => (views.includes(location.hash.slice(1)) ? location.hash.slice(1) : "clock")
 
 let isAsking = false
+/** There was news while an answer was awaited. */
+let asksAgain = false
 /** Place of the last event that the node knew of when the log was read. */
 let readUpTo
 
 /** The cluster and what is new in the log, for the views that show them. */
 const askForCluster = async () => {
+  asksAgain = isAsking
   if (isAsking || document.hidden || current() === "traffic") return
   isAsking = true
   try {
@@ -294,6 +304,7 @@ const askForCluster = async () => {
     showMarks(knownEvents())
   } finally {
     isAsking = false
+    if (asksAgain) void askForCluster()
   }
 }
 
@@ -315,10 +326,8 @@ startActs(
 )
 startHistory()
 addEventListener("hashchange", turn)
-setInterval(() => {
-  ticks += 1
-  if (["keys", "fleet"].includes(current()) || ticks % SELDOM === 0) void askForCluster()
-}, CLUSTER_MS)
+setInterval(() => void askForCluster(), CLUSTER_MS)
+document.addEventListener("visibilitychange", () => void askForCluster())
 turn()
 void learnOperator()
 void followForEver()
