@@ -224,7 +224,7 @@ describe.runIf(available)("the page", () => {
     await rows.filter({ hasText: "unreachable" }).waitFor({ timeout: SEE_MS })
     await tellDelay("an upstream that is gone", "SourceReachabilityChanged")
     await expect.poll(followed, { timeout: SEE_MS }).not.toContain(gone)
-    await see("event", "#clock-facts")
+    await see(/By event[0-9a-f]{8}-/, "#clock-facts")
   })
 
   it("says what was true at a moment, by slider and by event", async () => {

@@ -1,5 +1,6 @@
 /** The events that the page knows: the last ones when it is opened, then each new one. Heartbeats are left out. */
 import { ask } from "/node-api.js"
+import { utc } from "/rows.js"
 
 const MOST = 2_000
 
@@ -22,12 +23,23 @@ export const readEvents = async () => {
 
 export const knownEvents = () => events
 
-/** An event's data in words. */
-export const dataOf = ({ data }) =>
-  Object.entries(data ?? {})
+const ISO = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/
+
+/** A value in words: lists by their members, records by what they hold, `predecessorUntil` as two words. */
+const valueOf = (value) => {
+  if (Array.isArray(value)) return value.map(valueOf).join("; ")
+  if (typeof value === "object" && value !== null) return fieldsOf(value)
+  return ISO.test(value) ? utc(value) : String(value ?? "none")
+}
+
+const fieldsOf = (record) =>
+  Object.entries(record)
     .filter(([name]) => name !== "measurements")
-    .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${valueOf(value)}`)
     .join(", ")
+
+/** An event's data in words. */
+export const dataOf = ({ data }) => fieldsOf(data ?? {})
 
 export const eventColumns = (utc) => [
   ["Time", ({ time }) => utc(time)],

@@ -21,6 +21,14 @@ const offsets = movingPlot(element("offset-plot"), "Offset of the followed sourc
 })
 const rates = movingPlot(element("rate-plot"), "Replies a second", rate, { isCentred: false, least: 10 })
 
+/** What stands for a reason where no source is followed. */
+const STATES = {
+  unset: "there is no time yet",
+  spike: "the sources disagree with this clock; it waits for certainty",
+  holdover: "no source is good; it goes on by what it learnt",
+  local: "this machine's own clock, with no source beside it"
+}
+
 const say = (text, kind) => {
   const state = element("state")
   if (state.textContent !== text) state.textContent = text
@@ -42,12 +50,16 @@ const showClock = ({ status, tracking, sources }) => {
   offsets.add(followed?.offset ?? Number.NaN, bound)
   fillFacts("clock-facts", [
     ["Follows", tracking?.systemPeer ?? clock.source],
-    ["Why", followed?.reason ?? tracking?.state],
-    ["Since", followedSince],
+    ["Why", followed?.reason ?? STATES[tracking?.state] ?? tracking?.state],
+    ["Since", both(decision?.time)],
+    ["By event", decision?.id],
     ["Stratum", clock.stratum],
     ["Claimed bound", seconds(bound)],
     ["System clock is off by", seconds(tracking?.offset ?? Number.NaN)],
-    ["Frequency", Number.isFinite(tracking?.frequency) ? `${tracking.frequency.toFixed(3)} ppm` : "–"],
+    [
+      "Frequency",
+      Number.isFinite(tracking?.frequency) ? `${(Math.round(tracking.frequency * 1e3) / 1e3 || 0).toFixed(3)} ppm` : "–"
+    ],
     ["Last update", utc(tracking?.referenceTime ?? undefined)],
     ["Steps", count(tracking?.steps)]
   ])
@@ -85,6 +97,18 @@ const within = (counts, share) => {
   return bin === counts.length - 1 ? "more than 33 ms" : `${seconds(2 ** (bin + 1) / 1e6)} or less`
 }
 
+const share = (part, whole, digits) => (whole > 0 ? `${((100 * part) / whole).toFixed(digits)} %` : "–")
+
+/** The modes of RFC 5905 §7.3 that others send to a server. */
+const MODES = {
+  1: ", symmetric active",
+  2: ", symmetric passive",
+  3: ", client",
+  5: ", broadcast",
+  6: ", control",
+  7: ", private"
+}
+
 const showTraffic = ({ status, clients }) => {
   const { totals, workers } = status
   const counted = totals.batchLatencies ?? []
@@ -98,13 +122,11 @@ const showTraffic = ({ status, clients }) => {
     ["Replies", rate(totals.repliedPerSecond)],
     ["Requests since the start", count(totals.received)],
     ["Lost in the kernel's queue", count(totals.overflow)],
-    ["Half of the batches are answered in", within(lately, 0.5)],
-    ["99 % of the batches are answered in", within(lately, 0.99)],
+    ["Batch answered in, median", within(lately, 0.5)],
+    ["Batch answered in, 99 %", within(lately, 0.99)],
     ["Clients known", count(clients?.known)]
   ])
-  const kinds = (totals.kinds ?? []).flatMap((number, kind) =>
-    number === 0 ? [] : [[`asked in version ${kind >> 3}, mode ${kind & 7}`, number]]
-  )
+  const kinds = (totals.kinds ?? []).flatMap((number, kind) => (number === 0 ? [] : [[kind, number]]))
   const outcomes = [
     ...Object.entries(totals.served),
     ...Object.entries(totals.dropped).map(([name, n]) => [`dropped: ${name}`, n])
@@ -115,13 +137,20 @@ const showTraffic = ({ status, clients }) => {
     [
       ["Outcome", ([name]) => name],
       ["Packets", ([, number]) => count(number), true],
-      [
-        "Share",
-        ([, number]) => (totals.received > 0 ? `${((100 * number) / totals.received).toFixed(1)} %` : "–"),
-        true
-      ]
+      ["Share", ([, number]) => share(number, totals.received, 1), true]
     ],
-    [...outcomes.filter(([, number]) => number > 0), ...kinds]
+    outcomes.filter(([, number]) => number > 0)
+  )
+  fillTable(
+    "kinds",
+    "How they were asked",
+    [
+      ["NTP version", ([kind]) => kind >> 3],
+      ["Mode", ([kind]) => `${kind & 7}${MODES[kind & 7] ?? ""}`],
+      ["Packets", ([, number]) => count(number), true],
+      ["Share", ([, number]) => share(number, totals.received, 1), true]
+    ],
+    kinds
   )
   fillTable(
     "workers",
@@ -130,11 +159,7 @@ const showTraffic = ({ status, clients }) => {
       ["Worker", ({ index }) => index],
       ["State", ({ state }) => state],
       ["Requests", ({ receivedPerSecond }) => rate(receivedPerSecond), true],
-      [
-        "Share",
-        ({ received }) => (totals.received > 0 ? `${((100 * received) / totals.received).toFixed(0)} %` : "–"),
-        true
-      ],
+      ["Share", ({ received }) => share(received, totals.received, 0), true],
       ["Restarts", ({ restarts }) => restarts, true],
       ["Memory", ({ rss }) => bytes(rss), true]
     ],
@@ -146,9 +171,9 @@ const showTraffic = ({ status, clients }) => {
     "batches",
     "Batches: how many requests one receive call found waiting",
     [
-      ["Requests", ([least]) => (least === 1 || least === 64 ? least : `${least} to ${2 * least - 1}`), true],
+      ["Requests at once", ([least]) => (least === 1 || least === 64 ? least : `${least} to ${2 * least - 1}`)],
       ["Batches", ([, number]) => count(number), true],
-      ["Share", ([, number]) => `${((100 * number) / batches).toFixed(1)} %`, true]
+      ["Share", ([, number]) => share(number, batches, 1), true]
     ],
     bins
   )
@@ -192,7 +217,7 @@ const showFleet = (cluster) => {
     ["Term", cluster.term],
     ["Log", cluster.log.adapter ?? "out of reach"],
     ["This node is behind by", `${count(Math.max(0, cluster.log.lastSeq - cluster.log.foldedSeq))} events`],
-    ["Put aside", count(cluster.log.quarantined)]
+    ["Events put aside", count(cluster.log.quarantined)]
   ])
   const act = ({ node, drained }) => proposal(drained ? "/cluster/undrain" : "/cluster/drain", { node })
   fillTable(
@@ -214,19 +239,23 @@ const showFleet = (cluster) => {
   )
 }
 
-/** Since when somebody is followed, by the event that says so. */
-let followedSince = "–"
+/** The node's name in its cluster, which may be another than the machine's. */
+let ownName
+
+/** The event by which somebody is followed. */
+let decision
 
 const learnFollowed = ({ node, clocks }, events) => {
   const own = clocks.find((clock) => clock.node === node)
-  const event = events.findLast(({ id }) => id === own?.event)
-  followedSince = event === undefined ? "–" : `${both(event.time)}, event ${event.id}`
+  decision = events.findLast(({ id }) => id === own?.event)
+  ownName = node
 }
 
 const show = (picture) => {
   const { status, unready, at } = picture
-  element("node").textContent = `${status.node} · Meridian ${status.version}`
-  document.title = `${status.node} · Meridian`
+  const name = ownName === undefined || ownName === status.node ? status.node : `${ownName} on ${status.node}`
+  element("node").textContent = `${name} · Meridian ${status.version}`
+  document.title = `${name} · Meridian`
   say(unready.length === 0 ? "ready" : `not ready: ${unready.join("; ")}`, unready.length === 0 ? "good" : "bad")
   element("times").textContent = `${utc(at)} · ${new Date(at * 1e3).toLocaleString()} here · up ${age(status.uptime)}`
   showClock(picture)

@@ -29,8 +29,10 @@ export const movingPlot = (figure, name, write, { isCentred, least }) => {
     add(value, bound) {
       points.push({ value, bound })
       if (points.length > MOST_POINTS) points.shift()
-      const known = points.filter((point) => Number.isFinite(point.value))
-      const most = Math.max(least, ...known.map((point) => Math.max(Math.abs(point.value), point.bound ?? 0))) * 1.05
+      const heights = points.map(({ value: at, bound: of }) =>
+        Math.max(Number.isFinite(at) ? Math.abs(at) : 0, of ?? 0)
+      )
+      const most = Math.max(least, ...heights) * 1.05
       const span = Math.max(LEAST_POINTS, points.length)
       const x = (place) => ((place - points.length + 1) * WIDTH) / (span - 1) + WIDTH
       const y = (height) =>

@@ -59,8 +59,14 @@ const fillCell = (element, value, isNumber) => {
     deeds.set(button, value.deed)
     return
   }
-  setText(element, String(value ?? "–"))
+  const text = String(value ?? "–")
+  element.classList.toggle("time", MOMENT.test(text))
+  element.classList.toggle("prose", text.length > 30)
+  setText(element, text)
 }
+
+/** What {@link utc} writes, which is read as a whole. */
+const MOMENT = /^\d{4}-\d\d-\d\d \S+ UTC$/
 
 const fillRow = (row, kind, values) => {
   while (row.children.length > values.length) row.lastElementChild.remove()
