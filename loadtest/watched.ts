@@ -10,7 +10,7 @@ import { atMost, type BenchOptions, type BenchResult, compared, figure, interlea
 import { meridianCommand, type RunningServer, startCommands, type StartOptions } from "./servers.ts"
 import { pairedRatio, summary } from "./statistics.ts"
 
-const RATE = 10_000
+const RATE = 2_000
 /** A control process takes thousandths of a second: shorter than this nothing can be said of it. */
 const LEAST_SECONDS = 10
 const SETTLE_SECONDS = 30

@@ -96,6 +96,7 @@ describe.runIf(available)("the page in a cluster of three", { timeout: 3 * PATIE
     await page("a").fill("#reason", "a laptop was lost")
     await confirm()
     await seenByAll(`generation ${generation} revoked`, "a laptop was lost", "#behind")
+    expect(generation).toMatch(/^\d+$/)
     // Nobody holds it any more, and all hold the one that is active.
     for (const name of NAMES) {
       const rows = page(name).locator("#generations tbody tr")
