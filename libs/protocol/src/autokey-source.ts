@@ -20,6 +20,8 @@ export interface AutokeySurroundings {
 /** The longest packet of ours: two fields of a certificate of 4096 bits each. */
 const LONGEST_PACKET = 4_096
 const LEAP_UNSYNCHRONISED = 3
+/** Authentic packets of a symmetric peer in a row that do not answer ours: it hears us and drops what it hears. */
+const UNHEARD_BEFORE_ECHO = 2
 /** Packets in a row without an authentic answer after which the exchange begins anew, as in the reference. */
 const RESTARTED_AFTER = 8
 
@@ -30,6 +32,9 @@ export class AutokeySource implements AssociationAuthentication {
   private heard = new Uint8Array(8)
   private isPeerSynchronised = false
   private unanswered = 0
+  /** Our last packet's receive and transmit timestamps: one of them is the origin of what answers it. */
+  private sent = new Uint8Array(16)
+  private unheard = 0
 
   constructor(surroundings: AutokeySurroundings) {
     this.surroundings = surroundings
@@ -51,6 +56,7 @@ export class AutokeySource implements AssociationAuthentication {
     const poll = new DataView(header.buffer, header.byteOffset).getInt8(Offset.poll)
     const context = this.context(local, this.surroundings.remote, 2 ** poll)
     const length = association.write(packet, HEADER_BYTES, context, this.isPeerSynchronised)
+    this.sent = packet.slice(Offset.receive, Offset.receive + 16)
     return { _tag: "Sealed", bytes: packet.subarray(0, length) }
   }
 
@@ -68,9 +74,17 @@ export class AutokeySource implements AssociationAuthentication {
     const received = association.receive(packet, decoded, this.context(this.surroundings.remote, local, 1))
     if (!received.isAuthentic) return "forged"
     this.unanswered = 0
+    this.unheard = this.isAnswer(packet) ? 0 : this.unheard + 1
+    if (this.unheard >= UNHEARD_BEFORE_ECHO) association.echoKeyIds()
     this.heard = packet.slice(Offset.transmit, Offset.transmit + 8)
     this.isPeerSynchronised = leapOf(packet[Offset.flags]!) !== LEAP_UNSYNCHRONISED
     return received.isTimeUsable ? "authentic" : "autokey-incomplete"
+  }
+
+  private isAnswer(packet: Uint8Array): boolean {
+    const { sent } = this
+    const [receive, transmit] = [sent.subarray(0, 8), sent.subarray(8)]
+    return [receive, transmit].some((stamp) => stamp.every((octet, index) => octet === packet[Offset.origin + index]))
   }
 
   judgeTold(packet: Uint8Array): Authenticity {

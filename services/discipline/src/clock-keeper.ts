@@ -169,7 +169,8 @@ export class ClockKeeper {
   /** A sample came or a source fell silent. Publishes what is decided. */
   decide(sources: readonly TrackedSource[]): DisciplineOutcome {
     const { monotonic } = this.read()
-    if (sources.some(({ reach }) => reach !== 0)) this.everReached = true
+    // Who repeats what it heard from us says nothing of its own.
+    if (sources.some(({ reach, report }) => reach !== 0 && !report.loop)) this.everReached = true
     const outcome = this.discipline.decide(sources, monotonic)
     this.hearLeaps(sources, outcome)
     if (outcome.action._tag === "Stepped") this.steps += 1

@@ -1,11 +1,10 @@
 /** Broadcast and multicast with unmodified classic ntpd 4.2.8p15, both ways, under a symmetric key and without one. */
-import { execFileSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
-import { resolve } from "node:path"
+import { writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
+import { autokeyHost } from "./autokey-hosts.ts"
 import { sources, until } from "./peer-stage.ts"
 import { onStage, type Stage } from "./stage.ts"
 import { askClassic, BROADCAST, CLIENT, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
@@ -13,7 +12,6 @@ import { askClassic, BROADCAST, CLIENT, SERVER, startClassicIn, startNodeIn, two
 const suite = "broadcast"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
 const isLong = process.env["MERIDIAN_LONG"] === "1"
-const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
 const SLOW_MS = 240_000
 const GROUP = "239.123.1.1"
 
@@ -67,16 +65,7 @@ const ways: readonly Way[] = [
 const chosen = isLong ? ways : ways.slice(0, 1)
 
 /** Credentials of Autokey: of a trusted host and of whoever asks it. */
-const autokeyLines = (stage: Stage) => {
-  const lines = (name: string, ...flags: readonly string[]): readonly string[] => {
-    const folder = stage.folder.file(`${name}-keys`)
-    mkdirSync(folder)
-    const args = [KEYGEN, "-m", "1024", ...flags, "-p", `${name}pw`, "-s", name]
-    execFileSync(process.execPath, args, { cwd: folder, stdio: "ignore" })
-    return [`keysdir ${folder}`, `crypto host ${name} pw ${name}pw`]
-  }
-  return { alice: lines("alice", "-T"), bob: lines("bob") }
-}
+const autokeyLines = (stage: Stage) => ({ alice: autokeyHost(stage, "alice", "-T"), bob: autokeyHost(stage, "bob") })
 /** Of the word that the exchange lights: certificate, identity, cookie and key list, each verified. */
 const LIST_VERIFIED = 0x1f00
 const flagsIn = (text: string): number => Number.parseInt(/flags=0x([0-9a-f]+)/.exec(text)?.[1] ?? "0", 16)

@@ -344,6 +344,20 @@ describe("the local reference", () => {
     expect(onPage().stratum).toBe(10)
   })
 
+  it("is served on to a peer that follows it, and answers with what it heard", () => {
+    const keeper = keeperWith({ local })
+    monotonic += 21
+    const tracked = source()
+    for (let second = 0; second < 10; second += 1) {
+      monotonic += 1
+      tracked.polled()
+      const report = { stratum: 11, leap: Leap.none, rootDelay: 0, rootDispersion: 0, loop: true }
+      tracked.answered({ time: monotonic, offset: 0, delay: 1e-4, dispersion: 1e-6 }, report)
+      keeper.decide([tracked])
+      expect(onPage().stratum).toBe(10)
+    }
+  })
+
   it("does not overrule sources that answer and are not believed", () => {
     const keeper = keeperWith({ local })
     const tracked = source()

@@ -66,6 +66,11 @@ export class AutokeyAssociation {
   /** The key id of the packet before, in symmetric modes. */
   private chainKeyId = 0
   private pendingRequest: AutokeyField | undefined
+  /** Of a symmetric peer's packet that came last. */
+  private heardKeyId = 0
+  private echoes = false
+  /** Whether the peer asked for our list: before that it cannot verify the list's values. */
+  private isListKnown = false
 
   /** @param associationId 16 bits, not 0 */
   constructor(parts: AssociationParts, associationId: number) {
@@ -133,6 +138,16 @@ export class AutokeyAssociation {
     this.list = undefined
     this.pendingRequest = undefined
     this.offersList = false
+    this.isListKnown = false
+  }
+
+  /**
+   * Goes on under the key ids of the peer's own packets, each time with the signed values of a list that has this one id. For the
+   * reference since 4.2.8p12, which drops what comes under other ids than the one it sent last, also from symmetric peers,
+   * whose ids are their own (RFC 5906 §11.4); a signature it believes whatever the list.
+   */
+  echoKeyIds(): void {
+    this.echoes = this.state.parts.mode === "symmetric"
   }
 
   /**
@@ -140,12 +155,15 @@ export class AutokeyAssociation {
    * @param isPeerSynchronised of a symmetric peer: whether its last header said so
    */
   next(context: PacketContext, isPeerSynchronised = false): Outgoing {
-    const keyId = this.nextKeyId(context)
+    const isEcho = this.echoes && this.heardKeyId !== 0
+    const keyId = isEcho ? this.echoedKeyId(context) : this.nextKeyId(context)
     const fields: AutokeyField[] = []
     const response = this.takeResponse(context)
     if (response !== undefined) fields.push(response)
     const own = this.nextField(context, isPeerSynchronised)
     if (own !== undefined) fields.push(own)
+    const isSigned = fields.some(({ isResponse, content }) => isResponse && content?.signature.length !== 0)
+    if (isEcho && this.isListKnown && context.now !== undefined && !isSigned) fields.push(this.offer())
     this.sentKeyId = keyId
     return { fields, keyId, cookie: fields.length > 0 ? PUBLIC_COOKIE : this.state.cookie }
   }
@@ -173,6 +191,7 @@ export class AutokeyAssociation {
     if (!this.keys.verify(bytes, packet.macOffset, context.pair, cookie)) return NOTHING
     const isServer = state.parts.mode !== "symmetric"
     if (isServer && packet.keyId !== this.sentKeyId) return NOTHING
+    this.heardKeyId = packet.keyId
     let signed = false
     for (const field of packet.fields) {
       const result = this.receiveField(field, context)
@@ -210,6 +229,27 @@ export class AutokeyAssociation {
     const isTimeUsable =
       (state.status & StatusFlag.proventic) !== 0 && this.follows(packet.keyId, context, PUBLIC_COOKIE, signed)
     return { isAuthentic: true, isTimeUsable, restarted: false }
+  }
+
+  /** The key id that the peer sent last, as a list of its own. */
+  private echoedKeyId({ pair, now }: PacketContext): number {
+    const { heardKeyId: keyId, state } = this
+    this.isListKnown ||= this.pendingRequest?.operation === AutokeyOperation.autokey
+    // The list before is of no use any more.
+    this.list = undefined
+    this.offersList = false
+    if (!this.isListKnown) return keyId
+    const values = { keyId: this.keys.nextKeyId(pair, keyId, state.cookie), sequence: 0 }
+    const stamp = stampOf(now)
+    this.listValues = signValue(state.parts.host.signer, stamp, stamp, encodeAutokeyValues(values))
+    return keyId
+  }
+
+  /** The values of the list, unasked. */
+  private offer(): AutokeyField {
+    const { peerAssociationId } = this.state
+    const offer = this.request(AutokeyOperation.autokey, this.listValues)
+    return { ...offer, isResponse: true, associationId: peerAssociationId }
   }
 
   /** The next key id of the list; a new list where there is none, or the cookie has changed. */
@@ -277,8 +317,7 @@ export class AutokeyAssociation {
     }
     if (mode === "symmetric" && this.offersList && !lacks(StatusFlag.signed)) {
       this.offersList = false
-      const offer = this.request(AutokeyOperation.autokey, this.listValues)
-      return { ...offer, isResponse: true, associationId: state.peerAssociationId }
+      return this.offer()
     }
     if (now === undefined) return undefined
     if (lacks(StatusFlag.signed)) {
@@ -299,7 +338,8 @@ export class AutokeyAssociation {
       // A peer that asks again while the exchange runs may have been restarted, or be somebody else: we find out by ourselves.
       if ((state.status & StatusFlag.certificate) !== 0) return "protocol"
       if (state.status !== 0 && state.peerAssociationId !== field.associationId) return "protocol"
-      this.pendingRequest = { ...field, associationId: field.associationId }
+      // Of all responses this one alone names us.
+      this.pendingRequest = { ...field, associationId: state.associationId }
       return receiveResponse(state, { ...field, isResponse: true }, stampOf(context.now))
     }
     this.pendingRequest ??= field

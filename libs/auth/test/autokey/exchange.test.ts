@@ -1,5 +1,5 @@
 /** Whole exchanges: an association of ours against a responder of ours, and against what the reference said. */
-import { generateKeyPairSync, generatePrimeSync, randomFillSync, randomInt } from "node:crypto"
+import { generatePrimeSync } from "node:crypto"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import {
   AutokeyOperation,
@@ -16,12 +16,9 @@ import { describe, expect, it } from "vitest"
 import { AutokeyAssociation, type PacketContext } from "../../src/autokey/association.ts"
 import { AutokeyBroadcaster } from "../../src/autokey/broadcaster.ts"
 import { publicKeyOf } from "../../src/autokey/certificate.ts"
-import { CertificateCache } from "../../src/autokey/certificate-cache.ts"
-import { issueHostCertificate } from "../../src/autokey/certificate-issue.ts"
 import { makeGqGroup } from "../../src/autokey/gq.ts"
 import { type GroupParameters, noParameters } from "../../src/autokey/group-parameters.ts"
-import { type AutokeyHost, type HostCredentials, openHost } from "../../src/autokey/host.ts"
-import { randomBelowFrom } from "../../src/autokey/identity.ts"
+import type { AutokeyHost } from "../../src/autokey/host.ts"
 import { gqGroupKeyNumbers, iffGroupKeyNumbers, mvServerKeyNumbers } from "../../src/autokey/identity-files.ts"
 import { iffParametersOf, makeIffGroup } from "../../src/autokey/iff.ts"
 import { followsInChain, KeyList } from "../../src/autokey/key-list.ts"
@@ -30,79 +27,22 @@ import { writeDsa, writeRsa } from "../../src/autokey/private-keys.ts"
 import { Responder } from "../../src/autokey/responder.ts"
 import { PUBLIC_COOKIE, SessionKeys } from "../../src/autokey/session-key.ts"
 import { signatureFault, signValue } from "../../src/autokey/signed-value.ts"
-import { schemeByName } from "../../src/autokey/signature-schemes.ts"
 import type { MacAlgorithmName } from "../../src/mac-algorithms.ts"
+import {
+  client,
+  client6,
+  hostOf,
+  LEAP,
+  NOW,
+  NTP,
+  type Party,
+  partyOf,
+  randomBelow,
+  randomWord,
+  server,
+  server6
+} from "./parties.ts"
 import { digests } from "./recordings.ts"
-
-const NOW = 1_795_180_974
-const NTP = (unix: number): number => unix + 2_208_988_800
-const randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
-const randomWord = (): number => randomInt(2 ** 32)
-const client = Uint8Array.of(10, 77, 0, 2)
-const server = Uint8Array.of(10, 77, 0, 1)
-const client6 = Uint8Array.from({ length: 16 }, (_, index) => (index === 15 ? 2 : 0xfd))
-const server6 = Uint8Array.from({ length: 16 }, (_, index) => (index === 15 ? 1 : 0xfd))
-
-const keys = Array.from({ length: 3 }, () =>
-  generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ type: "pkcs8", format: "der" })
-)
-interface About {
-  readonly key?: number
-  readonly kind?: "trusted" | "private" | "plain"
-  readonly scheme?: string
-  readonly identity?: HostCredentials["identity"]
-  readonly gqPublic?: bigint
-  readonly digest?: MacAlgorithmName
-  readonly from?: number
-}
-const hostOf = (name: string, about: About = {}): AutokeyHost => {
-  const hostKey = keys[about.key ?? 0]!
-  const from = about.from ?? NOW - 1_000
-  const certificate = issueHostCertificate(
-    {
-      name,
-      serial: NTP(from),
-      from,
-      lifetimeSeconds: 365 * 86_400,
-      kind: about.kind ?? "plain",
-      gqPublic: about.gqPublic
-    },
-    nodeRsa.openPrivateKey(hostKey)!,
-    schemeByName(about.scheme ?? "RSA-MD5")!
-  )
-  const host = openHost(
-    {
-      hostKey,
-      hostFilestamp: NTP(from),
-      signKey: undefined,
-      certificate,
-      certificateFilestamp: NTP(from),
-      identity: about.identity ?? [],
-      digest: about.digest ?? "MD5"
-    },
-    nodeRsa
-  )
-  if ("_tag" in host) throw new Error(host.message)
-  return host
-}
-
-const LEAP = { taiOffset: 37, lastLeap: 3_692_217_600, expiry: 3_694_377_600 }
-
-/** A host that answers and asks. */
-const partyOf = (host: AutokeyHost, hasLeap = true) => {
-  const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
-  const responder = new Responder({
-    host,
-    certificates,
-    rsa: nodeRsa,
-    digests,
-    randomBelow,
-    leapSeconds: hasLeap ? LEAP : undefined,
-    autokeyValues: () => undefined
-  })
-  return { host, certificates, responder }
-}
-type Party = ReturnType<typeof partyOf>
 
 const associationOf = (party: Party, group?: GroupParameters, lines: string[] = []) =>
   new AutokeyAssociation(
