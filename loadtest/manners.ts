@@ -13,7 +13,7 @@ import {
   limitedNtpsec,
   startLimited
 } from "./limited-servers.ts"
-import type { BenchOptions, BenchResult, Check, Figure } from "./results.ts"
+import { atMost, type BenchOptions, type BenchResult, type Check, type Figure } from "./results.ts"
 import { summary } from "./statistics.ts"
 import type { ClientGroup, Fate } from "./steady-clients.ts"
 
@@ -48,8 +48,16 @@ const competitors: readonly Limited[] = [
 const shareOf = ({ sent, times }: Fate): number => (100 * times) / sent
 const kissesOf = ({ sent, kisses }: Fate): number => (100 * kisses) / sent
 
-/** Of one law, how far apart the two may be: what is left to chance, and to the moment at which a packet comes. */
-const ALIKE = 6
+/** Of one law, how far apart two may be by chance, in standard deviations; and points beside that, for the moment at which a packet comes. */
+const DEVIATIONS = 3
+const POINTS = 1
+
+/** How far apart two shares are, of what chance allows. */
+const apartBy = (one: Fate, other: Fate): number => {
+  const share = (one.times + other.times) / (one.sent + other.sent)
+  const deviation = 100 * Math.sqrt(share * (1 - share) * (1 / one.sent + 1 / other.sent))
+  return Math.abs(shareOf(one) - shareOf(other)) / (DEVIATIONS * deviation + POINTS)
+}
 
 type Fates = Readonly<Record<string, Fate>>
 
@@ -70,16 +78,8 @@ const rows = (found: ReadonlyMap<string, Fates>): readonly Figure[] =>
 const alike = (found: ReadonlyMap<string, Fates>, own: string, other: string): readonly Check[] => {
   const [ours, theirs] = [found.get(own), [...found].find(([label]) => label.startsWith(other))?.[1]]
   if (ours === undefined || theirs === undefined) return []
-  const apart = summary(GROUPS.map(({ name }) => Math.abs(shareOf(ours[name]!) - shareOf(theirs[name]!))))
-  return [
-    {
-      name: `${own} / ${other}: answered, farthest apart`,
-      found: { median: apart.max, min: apart.max, max: apart.max },
-      digits: 1,
-      target: `at most ${ALIKE} points`,
-      met: apart.max <= ALIKE
-    }
-  ]
+  const apart = Math.max(...GROUPS.map(({ name }) => apartBy(ours[name]!, theirs[name]!)))
+  return [atMost(`${own} / ${other}: answered, farthest apart, of what chance allows`, summary([apart]), 1, 2)]
 }
 
 export const manners = async ({ layout, progress }: BenchOptions): Promise<BenchResult> => {

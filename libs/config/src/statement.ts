@@ -156,6 +156,8 @@ class LineReader {
   #readOptional(name: string, type: ValueType<unknown>): boolean {
     const token = this.#line.tokens[this.#next]
     if (token === undefined) return true
+    // The name of an option is that, though it may look like a host's: `deny all kod`.
+    if (token.kind === "word" && Object.hasOwn(this.#directive.options, token.text)) return true
     const parsed = parseToken(token, type)
     if (parsed.ok) {
       this.#next += 1

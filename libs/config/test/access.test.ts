@@ -32,7 +32,6 @@ const flagsFor = ({ settings }: Loaded, text: string, port = 40_000): string => 
 describe("a broken line gives an error at its place", () => {
   it.each([
     ["restrict", 9],
-    ["restrict defalt", 10, "warning"],
     ["restrict 300.1.1.1", 10],
     ["restrict 1.2.3", 10],
     ["restrict 1.2.3.4.5", 10],
@@ -76,7 +75,6 @@ describe("a broken line gives an error at its place", () => {
     ["allow 300", 7],
     ["allow all 1.2.3.4 5.6.7.8", 19],
     ["allow 10/8 leak", 12],
-    ["deny all all", 10, "warning"],
     ["deny ::ffff:1.2.3.4", 6],
     ["deny 10.0.0.1 kod kiss", 19],
     ["limit", 6],
@@ -103,12 +101,19 @@ describe("a broken line gives an error at its place", () => {
     ["dialect", 8],
     ["dialect chrony", 9],
     ["sourcedir", 10]
-  ] as const)("%s", (line, column, severity?: "warning") => {
+  ] as const)("%s", (line, column) => {
     const { usable, diagnostics } = load(`port 123\n${line}`)
-    if (severity === "warning") return
     expect(usable).toBe(false)
     expect(diagnostics.filter(isError).map((one) => [one.line, one.column])).toEqual([[2, column]])
   })
+
+  it.each(["restrict defalt", "deny all all"])(
+    "%s: counts, and names nobody until that host has an address",
+    (line) => {
+      const { usable, diagnostics } = load(`port 123\n${line}`)
+      expect({ usable, errors: diagnostics.filter(isError) }).toEqual({ usable: true, errors: [] })
+    }
+  )
 })
 
 interface Shape {
@@ -468,6 +473,14 @@ describe("a whole file in the shape of", () => {
   })
 
   it("thirty there are", () => expect(SHAPES).toHaveLength(30))
+})
+
+describe("chrony's words beside a name", () => {
+  it.each(["deny all kod", "deny kod"])("%s: tells everybody", (line) => {
+    const loaded = load(`${line}\nallow 192.168.0.0/16`)
+    expect(flagsFor(loaded, "198.51.100.7")).toContain("kod-deny")
+    expect(flagsFor(loaded, "192.168.1.9")).not.toContain("noserve")
+  })
 })
 
 describe("what is printed of them", () => {

@@ -29,6 +29,7 @@ export type PeerName =
   | "classic-ntpq"
   | "classic-sntp"
   | "openntpd"
+  | "ntpd-rs"
   | "gnutls-cli"
   | "nats-server-2.9"
   | "nats-server-2.10"
@@ -90,6 +91,7 @@ const PLACES: Record<PeerName, Place> = {
   "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
   "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },
   openntpd: { suite: "openntpd", program: "usr/sbin/ntpd", how: "system" },
+  "ntpd-rs": { suite: "sid", program: "usr/bin/ntp-daemon", how: "own-libc" },
   "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },
   "nats-server-2.9": { suite: "bookworm", program: "usr/sbin/nats-server", how: "system" },
   "nats-server-2.10": { suite: "trixie", program: "usr/sbin/nats-server", how: "own-libc" },

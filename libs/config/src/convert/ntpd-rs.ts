@@ -2,6 +2,7 @@
  * ntpd-rs's ntp.toml as an ntp.conf that behaves alike. Tables and meanings are ntp.toml(5)'s of 1.9. The program that reads TOML
  * hands over the tree; lines are found again by the name of an entry.
  */
+import { parseAddress, prefixContains } from "../address.ts"
 import { type Conversion, Draft, type Place, quoted } from "./conversion.ts"
 
 type Tree = Readonly<Record<string, unknown>>
@@ -31,6 +32,7 @@ class NtpdRsFile {
     this.#leftOver("source-defaults", defaults, ["poll-interval-limits", "initial-poll-interval"])
     if (isTree(tree["synchronization"])) this.#synchronization(tree["synchronization"])
     const servers = tablesOf(tree["server"])
+    this.#addresses(servers.map(({ listen }) => hostOf(textOf(listen))))
     for (const server of servers) this.#server(server)
     if (servers.length === 0) this.#draft.add("", "# ntpd-rs serves nobody without a server.", "deny all")
     for (const server of tablesOf(tree["nts-ke-server"])) this.#keyExchange(server)
@@ -119,15 +121,22 @@ class NtpdRsFile {
     ])
   }
 
-  /** Without a list everybody is served. Where both name an address ntpd-rs denies; here the longer prefix decides. */
+  /**
+   * Without a list everybody is served. Where both name an address ntpd-rs denies; here the longer prefix decides, so what is allowed
+   * within a denied one is left out.
+   */
   #access(allowed: Tree, denied: Tree): void {
     const [allow = [], deny = []] = [allowed, denied].map(({ filter }) =>
       Array.isArray(filter) ? filter.map(String) : undefined
     )
+    const told = ({ action }: Tree): string => (action === "deny" ? " kod" : "")
     const isForAll = allow.length === 0 || ["0.0.0.0/0", "::/0"].every((all) => allow.includes(all))
-    if (!isForAll) this.#draft.add(...allow.map((subnet) => `allow ${subnet}`))
-    else if (deny.length > 0) this.#draft.add("allow")
-    this.#draft.add(...deny.map((subnet) => `deny ${subnet}${denied["action"] === "deny" ? " kod" : ""}`))
+    if (!isForAll) {
+      const open = allow.filter((subnet) => !deny.some((shut) => isWithin(subnet, shut)))
+      if (open.length === 0 || told(allowed) !== "") this.#draft.add(`deny all${told(allowed)}`)
+      this.#draft.add(...open.map((subnet) => `allow ${subnet}`))
+    } else if (deny.length > 0) this.#draft.add("allow")
+    this.#draft.add(...deny.map((subnet) => `deny ${subnet}${told(denied)}`))
   }
 
   #keyExchange(server: Tree): void {
@@ -168,14 +177,19 @@ class NtpdRsFile {
     this.#leftOver("observability", settings, ["metrics-exporter-listen"])
   }
 
-  /** One port, and every address but those that stand for all. */
+  /** `[::]` takes IPv4 as well; `0.0.0.0` takes no IPv6. */
+  #addresses(hosts: readonly string[]): void {
+    if (hosts.length === 0 || hosts.some((host) => host === "::" || host === "")) return
+    const isAllOfIpv4 = hosts.includes("0.0.0.0")
+    const named = hosts.filter((host) => !isAllOfIpv4 || host === "0.0.0.0" || host.includes(":"))
+    this.#draft.add(...[...new Set(named)].map((host) => `listen ${host}`))
+  }
+
   #listen(listen: string, word: string): void {
-    const [, address = "", port = ""] = /^(.*):(\d+)$/.exec(listen) ?? []
+    const port = /:(\d+)$/.exec(listen)?.[1] ?? ""
     const isStandard = port === (word === "port" ? "123" : "4460")
     if (!isStandard && port !== "" && !this.#hasPort.has(`${word} ${port}`)) this.#draft.add(`${word} ${port}`)
     this.#hasPort.add(`${word} ${port}`)
-    const bare = address.replace(/^\[(.*)\]$/, "$1")
-    if (word === "port" && !["0.0.0.0", "::", ""].includes(bare)) this.#draft.add(`listen ${bare}`)
   }
 
   /** A remark on each entry of a table that is none of the known. */
@@ -193,6 +207,21 @@ class NtpdRsFile {
     const shown = isTree(value) || Array.isArray(value) ? name : `${name} = ${JSON.stringify(value)}`
     return { file: this.#file, line: at + 1 || 1, text: at === -1 ? shown : (this.#lines[at] ?? shown) }
   }
+}
+
+/** The address of `ADDRESS:PORT`, without brackets. */
+const hostOf = (listen: string): string => listen.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
+
+/** Whether a subnet lies in another. */
+const isWithin = (subnet: string, other: string): boolean => {
+  const [inner, outer] = [subnet, other].map((text) => {
+    const [address = "", length = ""] = text.split("/")
+    const parsed = parseAddress(address)
+    return parsed && { address: parsed, length: length === "" ? parsed.bytes.length * 8 : Number(length) }
+  })
+  return (
+    inner !== undefined && outer !== undefined && inner.length >= outer.length && prefixContains(outer, inner.address)
+  )
 }
 
 const textOf = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? String(value) : "")

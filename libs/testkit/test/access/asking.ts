@@ -25,7 +25,8 @@ const ask = async ({ from, port, packet }: Probe): Promise<string> => {
 
 const nameOf = (reply: Buffer): string => {
   if ((reply[0]! & 7) === 6) return "answer"
-  const isKiss = reply[1] === 0 && /^[A-Z]{4}$/.test(reply.toString("latin1", 12, 16)) && reply[0]! >> 6 === 3
+  // ntpd-rs's kisses have no alarm in the leap bits.
+  const isKiss = reply[1] === 0
   const code = reply.toString("latin1", 12, 16)
   return isKiss && ["DENY", "RSTR", "RATE"].includes(code) ? code : "time"
 }
