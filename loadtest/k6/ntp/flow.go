@@ -24,6 +24,11 @@ const (
 	mostTogether = 16
 	tick         = time.Millisecond
 	tellEvery    = 50 * time.Millisecond
+	// stalled is how late a tick must be for the generator to have stood still itself. Then replies wait in its sockets: nothing is
+	// lost before they have been read, and what was not sent meanwhile goes out at a pace that clients might have.
+	stalled    = 20 * time.Millisecond
+	afterStall = 250 * time.Millisecond
+	catchUp    = 1.25
 	// detailed is how many replies a second are told with duration and offset; all of them are judged and counted.
 	detailed      = 2000
 	receiveBuffer = 4 << 20
@@ -63,6 +68,8 @@ type flow struct {
 	tally  tally
 	// nth: of so many replies one is told in detail
 	nth, counted int
+	// patientUntil: nothing is given up before. Only the sender's goroutine uses it.
+	patientUntil time.Time
 }
 
 // flow asks `rate` times a second for so long, then waits for the last replies. Only plain requests have no state that an
@@ -143,8 +150,11 @@ func (f *flow) send(ctx context.Context, streams []*stream, rate float64, length
 	total := int(rate * length.Seconds())
 	pace := time.NewTicker(tick)
 	defer pace.Stop()
+	before := began
 	for sent, turn := 0, 0; sent < total && ctx.Err() == nil; <-pace.C {
+		passed := f.passed(&before)
 		due := min(total, int(time.Since(began).Seconds()*rate)) - sent
+		due = min(due, 1+int(catchUp*rate*min(passed, stalled).Seconds()))
 		for due > 0 && ctx.Err() == nil {
 			s := streams[turn%len(streams)]
 			turn++
@@ -155,6 +165,17 @@ func (f *flow) send(ctx context.Context, streams []*stream, rate float64, length
 		}
 		f.sweep(streams[turn%len(streams)])
 	}
+}
+
+// passed is the time since the last look, and notes where the generator stood still.
+func (f *flow) passed(before *time.Time) time.Duration {
+	now := time.Now()
+	passed := now.Sub(*before)
+	*before = now
+	if passed > stalled {
+		f.patientUntil = now.Add(afterStall)
+	}
+	return passed
 }
 
 // ask sends as many requests as there are messages.
@@ -207,7 +228,11 @@ func (f *flow) giveUp(s *stream) {
 
 // sweep gives up what has waited for longer than the timeout. Only the sender's goroutine calls it.
 func (f *flow) sweep(s *stream) {
-	limit := time.Now().Add(-f.client.options.timeout).UnixNano()
+	now := time.Now()
+	if now.Before(f.patientUntil) {
+		return
+	}
+	limit := now.Add(-f.client.options.timeout).UnixNano()
 	for s.tail < s.next {
 		slot := s.tail % ringSlots
 		if s.asked[slot].Load() != 0 && s.sent[slot].Load() > limit {
@@ -219,8 +244,10 @@ func (f *flow) sweep(s *stream) {
 
 // settle waits for what is under way.
 func (f *flow) settle(ctx context.Context, streams []*stream) {
-	until := time.Now().Add(f.client.options.timeout + tick)
+	before := time.Now()
+	until := before.Add(f.client.options.timeout + tick)
 	for {
+		f.passed(&before)
 		waiting := 0
 		for _, s := range streams {
 			f.sweep(s)
@@ -229,7 +256,7 @@ func (f *flow) settle(ctx context.Context, streams []*stream) {
 		if waiting == 0 {
 			return
 		}
-		if time.Now().After(until) || ctx.Err() != nil {
+		if now := time.Now(); now.After(until) && now.After(f.patientUntil) || ctx.Err() != nil {
 			break
 		}
 		time.Sleep(tick)

@@ -1,5 +1,5 @@
 /**
- * The process that announces the node's routes: looks at the node's health four times a second, oftener while something is wrong, and has the route come and go by
+ * The process that announces the node's routes: looks at the node's health twice a second, oftener while something is wrong, and has the route come and go by
  * it. A process of its own, so that the route goes when the supervisor does: without a supervisor it withdraws, and ends.
  *
  * Arguments: --clock-page FD [--device FD]
@@ -23,8 +23,8 @@ import { Hysteresis } from "./hysteresis.ts"
 import { Probe } from "./probe.ts"
 
 /** At rest: how late a clock that is lost is noticed. */
-const LOOK_MS = 250
-/** Between two probes at rest; a little less than four looks. */
+const LOOK_MS = 500
+/** Between two probes at rest; a little less than two looks. */
 const PROBE_SECONDS = 0.95
 /** While something is wrong, so that a route goes and comes when it should. */
 const CLOSE_LOOK_MS = 100

@@ -27,7 +27,7 @@ import { SimLog } from "./simulated-log.ts"
 
 export const ROTATION_MS = 60_000
 export const START = Date.UTC(2026, 0, 1)
-const CLUSTER_KEY = Uint8Array.from({ length: 32 }, (_, index) => index * 7 + 3)
+export const CLUSTER_KEY = Uint8Array.from({ length: 32 }, (_, index) => index * 7 + 3)
 
 /** What the whole cluster shares, and what the checks know of it. */
 export class World {

@@ -23,7 +23,7 @@ const STEPS = 20
 const LEADER_WITHIN_MS = HISTORY_WAIT_MS
 const ROUND_MS = 1_000
 
-const random = (seed: number): (() => number) => {
+export const random = (seed: number): (() => number) => {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
