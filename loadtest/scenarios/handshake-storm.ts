@@ -17,7 +17,7 @@ export const handshakeStorm: Scenario = {
     { kind: "sum", metric: "ntp_wrong", atMost: 0 },
     { kind: "sum", metric: "ntp_failures", atMost: 0 },
     { kind: "sum", metric: "ntske_given_up", atMost: 0 },
-    { kind: "sum", metric: "ntp_replies", load: "nts", atLeast: 90 * seconds },
+    { kind: "sum", metric: "ntp_replies", load: "nts", atLeast: 75 * seconds },
     { kind: "latency", metric: "ntp_req_duration", load: "plain", percentile: 50, below: 100, samples: 100 * seconds },
     {
       kind: "latency",

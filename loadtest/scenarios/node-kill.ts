@@ -19,14 +19,14 @@ export const nodeKill: Scenario = {
     { kind: "sum", metric: "ntp_failures", atMost: 0 },
     { kind: "sum", metric: "ntp_kod", atMost: 0 },
     { kind: "sum", metric: "ntp_wrong", atMost: 0 },
-    { kind: "sum", metric: "ntp_replies", load: "asking-twice", atLeast: 90 * seconds },
+    { kind: "sum", metric: "ntp_replies", load: "asking-twice", atLeast: 75 * seconds },
     {
       kind: "latency",
       metric: "ntp_req_duration",
       load: "asking-twice",
       percentile: 50,
       below: 100,
-      samples: 90 * seconds
+      samples: 75 * seconds
     }
   ]
 }

@@ -18,9 +18,9 @@ export const ntsMix: Scenario = {
     { kind: "sum", metric: "ntp_wrong", atMost: 0 },
     { kind: "sum", metric: "ntp_kod", atMost: 0 },
     { kind: "sum", metric: "ntp_failures", atMost: 0 },
-    { kind: "sum", metric: "ntp_replies", load: "nts", atLeast: 380 * seconds },
-    { kind: "sum", metric: "ntp_replies", load: "keyed", atLeast: 90 * seconds },
-    { kind: "latency", metric: "ntp_req_duration", load: "nts", percentile: 50, below: 100, samples: 380 * seconds },
+    { kind: "sum", metric: "ntp_replies", load: "nts", atLeast: 300 * seconds },
+    { kind: "sum", metric: "ntp_replies", load: "keyed", atLeast: 75 * seconds },
+    { kind: "latency", metric: "ntp_req_duration", load: "nts", percentile: 50, below: 100, samples: 300 * seconds },
     {
       kind: "latency",
       metric: "ntske_handshake_duration",
