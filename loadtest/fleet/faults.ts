@@ -108,7 +108,7 @@ export const joinWithWrongClock = async (stage: Stage, node: number, offset: num
   stage.tellSource(node, 0.001, offset)
   await stage.startNode(node)
   await until(`n${node} knows that it is wrong`, async () =>
-    ((await stage.status(node))?.anycast?.problems ?? []).some((it) => it.includes("clock is"))
+    ((await stage.status(node))?.anycast?.problems ?? []).some((it) => it.includes("this node's clock is"))
   )
   return [
     {

@@ -11,14 +11,18 @@ const root = resolve(import.meta.dirname, "../..")
 export const K6 = join(root, ".meridian/k6")
 const SCRIPT = join(root, "loadtest/k6/scenario.js")
 
-/** A request without an answer by then is lost: longer than any reply takes, shorter than a client's patience. */
-const TIMEOUT_MS = 800
+/** A client that asks twice does so after this. */
+const RETRY_MS = 800
+/** A request of a flow that has no reply by then is lost; one that is merely late shows in the durations. Clients wait as long. */
+const LOST_MS = 5_000
 const SOCKETS = 64
 /** Users of an arrival rate: so many requests can wait for their timeout at once. */
 const MOST_USERS = 400
 const FEWEST_USERS = 16
 /** k6 gives a load this long beyond its end. */
 const GRACE_SECONDS = 10
+/** A flow counts requests: a generator that was held up sends all of them. */
+const FLOW_GRACE_SECONDS = 180
 const HERD_WAIT_SECONDS = 65
 
 export interface Target {
@@ -33,13 +37,13 @@ export interface Target {
 
 const clientOf = (load: Load, target: Target) => {
   const { address, sources, authority, key } = target
-  const common = { target: `${address}:123`, sources, timeout: TIMEOUT_MS, tolerance: 20 }
+  const common = { target: `${address}:123`, sources, timeout: RETRY_MS, tolerance: 20 }
   const nts = { server: `${address}:4460`, name: address, ca: authority, timeout: 3_000 }
   switch (load.kind) {
     case "flow":
-      return { ...common, version: load.version ?? 4, sockets: load.sockets ?? SOCKETS }
+      return { ...common, timeout: LOST_MS, version: load.version ?? 4, sockets: load.sockets ?? SOCKETS }
     case "herd":
-      return { ...common, version: 4, sockets: SOCKETS }
+      return { ...common, timeout: LOST_MS, version: 4, sockets: SOCKETS }
     case "hostile":
       return common
     case "exchange":
@@ -70,7 +74,7 @@ const executorOf = (load: Load, index: number, seconds: number) => {
       maxVUs: MOST_USERS,
       gracefulStop: `${GRACE_SECONDS}s`
     }
-  const longest = load.kind === "herd" ? HERD_WAIT_SECONDS + GRACE_SECONDS : own + GRACE_SECONDS
+  const longest = load.kind === "herd" ? HERD_WAIT_SECONDS + GRACE_SECONDS : own + FLOW_GRACE_SECONDS
   return { ...common, executor: "per-vu-iterations", vus: 1, iterations: 1, maxDuration: `${longest}s` }
 }
 
