@@ -14,7 +14,7 @@ export const hostileMix: Scenario = {
     { kind: "hostile", name: "hostile", rate: HOSTILE, after: 5 }
   ],
   bounds: ({ seconds }) => [
-    { kind: "sum", metric: "ntp_lost", atMost: 0 },
+    { kind: "sum", metric: "ntp_lost", load: "plain", atMost: 0 },
     { kind: "sum", metric: "ntp_wrong", atMost: 0 },
     { kind: "sum", metric: "ntp_failures", atMost: 0 },
     { kind: "sum", metric: "ntp_hostile_sent", atLeast: LEAST_BYTES * HOSTILE * (seconds - 6) },

@@ -14,7 +14,8 @@ export const ntsMix: Scenario = {
     { kind: "flow", name: "version-1", rates: [100], version: 1 }
   ],
   bounds: ({ seconds }) => [
-    { kind: "sum", metric: "ntp_lost", atMost: 0 },
+    { kind: "sum", metric: "ntp_lost", load: "version-3", atMost: 0 },
+    { kind: "sum", metric: "ntp_lost", load: "version-1", atMost: 0 },
     { kind: "sum", metric: "ntp_wrong", atMost: 0 },
     { kind: "sum", metric: "ntp_kod", atMost: 0 },
     { kind: "sum", metric: "ntp_failures", atMost: 0 },

@@ -14,5 +14,5 @@ export const workerKill: Scenario = {
       name: `a worker of n${node} killed`,
       act: (stage) => killWorker(stage, node)
     })),
-  bounds: (setting) => [{ kind: "loss", below: 1e-4 }, ...noClientFails(setting)]
+  bounds: (setting) => [{ kind: "loss", load: "plain", below: 1e-4 }, ...noClientFails(setting)]
 }
