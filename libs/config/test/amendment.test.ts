@@ -1,4 +1,5 @@
 /** Lines said to a running node, folded into those of its file: one after the other, each as ntpd takes it. */
+import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { accessRules } from "../src/access-rules.ts"
 import { readAmendment } from "../src/amendment.ts"
@@ -77,5 +78,32 @@ describe("lines said to a running node", () => {
     const [problem] = readAmendment(line, "ntpq").diagnostics
     expect(problem).toMatchObject({ severity: "error", line: 0, file: "ntpq" })
     expect(problem?.message).toMatch(why)
+  })
+
+  it("whatever they are, are read without an exception, and what can be used is one configuration again", () => {
+    const words = fc.constantFrom(
+      ..."server unpeer unconfig restrict unrestrict limit discard tos tinker enable disable keys includefile sourcedir".split(
+        " "
+      ),
+      ...'192.0.2.1 2001:db8::1 127.127.28.0 default mask key 7 minpoll 99 nts average clock shm unit # ( " \u0000'.split(
+        " "
+      )
+    )
+    const lines = fc.array(
+      fc.array(words, { maxLength: 6 }).map((each) => each.join(" ")),
+      { maxLength: 4 }
+    )
+    const text = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 200 }),
+      lines.map((each) => each.join("\n"))
+    )
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 4 }), (said) => {
+        for (const each of said) for (const { line } of readAmendment(each, "ntpq").diagnostics) expect(line).toBe(0)
+        const { usable, settings } = settle("server a\nrestrict default limited", ...said)
+        if (usable) expect(settle(renderSettings(settings)).usable).toBe(true)
+      }),
+      { numRuns: 150 }
+    )
   })
 })

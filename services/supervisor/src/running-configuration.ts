@@ -175,10 +175,9 @@ export class RunningConfiguration {
   /** Writes what the node runs by where `saveconfigdir` says, in ntpd's words. Never over a file. */
   readonly save = (name: string): Acted => {
     const directory = this.applied.saveDirectory.value
-    if (directory === undefined)
-      return { ok: false, message: "saveconfig prohibited by configuration, no saveconfigdir" }
+    if (directory === undefined) return { ok: false, message: "saveconfig prohibited, no saveconfigdir configured" }
     if (!/^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$/.test(name))
-      return { ok: false, message: "saveconfig does not allow directory in filename, nor blanks" }
+      return { ok: false, message: `saveconfig rejects unsafe file name '${name}'` }
     try {
       writeFileSync(join(directory, name), renderSettings(this.applied), { flag: "wx", mode: 0o640 })
       return { ok: true, message: `Configuration saved to '${name}'` }
