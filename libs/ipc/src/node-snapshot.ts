@@ -76,10 +76,36 @@ export interface NodeSnapshot {
 }
 
 /**
+ * A picture on its way to the control process. The list of clients is long and read seldom: `clientsKept` stands for the one that the
+ * process was told with the picture before.
+ */
+export interface PictureMessage extends NodeSnapshot {
+  readonly clientsKept?: boolean
+}
+
+/** Tells pictures to one process after another, and to each its clients once. */
+export class PictureTeller {
+  #pid: number | undefined
+  #clients: ClientList | null = null
+
+  /** @param pid of the process that is told: a new one knows nothing */
+  tell(snapshot: NodeSnapshot, pid: number | undefined): PictureMessage {
+    const isKept = snapshot.clients !== null && pid === this.#pid && snapshot.clients === this.#clients
+    this.#pid = pid
+    this.#clients = snapshot.clients
+    return isKept ? { ...snapshot, clients: null, clientsKept: true } : snapshot
+  }
+}
+
+/** The picture that a message means to who was told `before`. */
+export const pictureOf = ({ clientsKept, ...told }: PictureMessage, before: NodeSnapshot | undefined): NodeSnapshot =>
+  clientsKept === true ? { ...told, clients: before?.clients ?? null } : told
+
+/**
  * Reads the message; undefined when it is another. It comes from the process that started this one, so only what tells one
  * message from another is looked at.
  */
-export const parseNodeSnapshot = (message: unknown): NodeSnapshot | undefined =>
+export const parseNodeSnapshot = (message: unknown): PictureMessage | undefined =>
   isRecord(message) &&
   message["type"] === "snapshot" &&
   Number.isInteger(message["sequence"]) &&
@@ -87,7 +113,7 @@ export const parseNodeSnapshot = (message: unknown): NodeSnapshot | undefined =>
   isRecord(message["status"]) &&
   isRecord(message["facts"]) &&
   Array.isArray(message["sources"])
-    ? (message as unknown as NodeSnapshot)
+    ? (message as unknown as PictureMessage)
     : undefined
 
 /** The same picture with what the coordinator said. */

@@ -10,7 +10,7 @@ import { nativeKernelClock } from "@meridian/clocks/kernel-clock"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { memoryUse } from "@meridian/system/memory"
 import { type FromControl, parseToControl, type ToControl } from "@meridian/ipc/control-messages"
-import { type NodeSnapshot, parseNodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { parseNodeSnapshot, type PictureMessage, pictureOf } from "@meridian/ipc/node-snapshot"
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
@@ -47,7 +47,7 @@ const clock = systemClock()
 const kernel = nativeKernelClock()
 const picture = new Picture()
 const outcomes = new Outcomes()
-const channel = new SupervisorChannel<ControlPlan, ToControl | NodeSnapshot, FromControl>({
+const channel = new SupervisorChannel<ControlPlan, ToControl | PictureMessage, FromControl>({
   service: "control",
   plan: controlPlan,
   read: (message) => parseNodeSnapshot(message) ?? parseToControl(message)
@@ -105,7 +105,7 @@ channel.run({
     mode6.useControlKey(controlKey ?? undefined)
   },
   obey: (told) => {
-    if (told.type === "snapshot") picture.replace(told)
+    if (told.type === "snapshot") picture.replace(pictureOf(told, picture.current))
     if (told.type === "acted") acts.done(told)
     if (told.type === "drain") end()
   }

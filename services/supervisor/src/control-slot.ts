@@ -6,7 +6,7 @@ import {
   parseFromControl,
   type ToControl
 } from "@meridian/ipc/control-messages"
-import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { type NodeSnapshot, PictureTeller } from "@meridian/ipc/node-snapshot"
 import { projections } from "@meridian/ipc/serving-plan"
 import type { PlanBoard } from "./plan-board.ts"
 import { Service } from "./service.ts"
@@ -39,6 +39,7 @@ export class ControlSlot {
   readonly service: Service<FromControl>
   /** What it said last; undefined before its first word. */
   report: ControlReport | undefined
+  private readonly pictures = new PictureTeller()
 
   constructor({ program, sockets, commandSockets, board, warn, act }: ControlLaunch) {
     this.service = new Service(
@@ -69,6 +70,7 @@ export class ControlSlot {
   }
 
   show(snapshot: NodeSnapshot): void {
-    if (this.service.process.state === "running") this.service.process.broadcast(snapshot)
+    const { state, pid } = this.service.process
+    if (state === "running") this.service.process.broadcast(this.pictures.tell(snapshot, pid))
   }
 }
