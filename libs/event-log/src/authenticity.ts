@@ -159,6 +159,25 @@ export class Authenticity {
       this.#former.set(print, seq)
   }
 
+  /** Whether everything of the cluster's bears a MAC by now. */
+  get isSealed(): boolean {
+    return this.#sealedAt !== undefined
+  }
+
+  /** A MAC over what goes from node to node beside the log; undefined where this node lacks the key. */
+  vouch(text: string): string | undefined {
+    const print = this.#signWith()
+    const key = this.#keys.logKey(print)
+    return key === undefined ? undefined : `${print}.${messageTag(key, this.#stream, text)}`
+  }
+
+  /** Whether a node with the cluster key, and not a former one, has written it. */
+  isVouched(text: string, mac: string): boolean {
+    const [, print = "", tag = ""] = MAC.exec(mac) ?? []
+    const key = this.#keys.logKey(print)
+    return key !== undefined && !this.#former.has(print) && isSame(tag, messageTag(key, this.#stream, text))
+  }
+
   /** Whether a commit is one that a log of ours has stored, as far as its MACs tell. */
   believes({ subject, body, seq }: StoredCommit): boolean {
     if (!isSigned(subject)) return true
@@ -217,6 +236,10 @@ export class Authenticity {
     return Buffer.from(`meridian log key 1\n${this.#stream}\n${from}\n${to}`)
   }
 }
+
+/** Never the tag of an event, whatever the text. */
+const messageTag = (key: Uint8Array, stream: string, text: string): string =>
+  createHmac("sha256", key).update(`meridian message 1\n${stream}\n${text}`).digest("base64url")
 
 interface HandedDown {
   readonly from: string

@@ -23,6 +23,7 @@ import type { NatsSettings } from "@meridian/ipc/coordinator-plan"
 import { natsForward } from "./cluster-forward.ts"
 import { exposure } from "./cluster-keys.ts"
 import { type LeaseClock, natsLease } from "./cluster-lease.ts"
+import { HandingOn } from "./handing-on.ts"
 import { type Backend, localShelf, type Scrutiny } from "./embedded.ts"
 import { STREAM } from "./log-names.ts"
 import { sentence } from "./notices.ts"
@@ -142,7 +143,7 @@ const openStores = async (
   { replicas, logBytes, seedFile, authorityFile }: NatsSettings,
   node: string,
   { snapshots }: Local,
-  { inspect, authenticity }: Scrutiny,
+  { inspect, authenticity, now }: Scrutiny,
   clock: LeaseClock
 ): Promise<Backend> => {
   const store = await jetstreamStore({
@@ -168,7 +169,7 @@ const openStores = async (
     log: overStore(store, inspect, authenticity),
     shelf: overShelf(shelf),
     lease,
-    forward: natsForward(connection, node),
+    forward: natsForward(connection, node, new HandingOn(node, authenticity, now)),
     warnings: [
       ...store.warnings,
       ...shelf.warnings,

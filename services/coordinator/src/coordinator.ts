@@ -259,7 +259,7 @@ export class Coordinator {
 
   /** For the log: refuses at append what this process has minted and sealed wrongly, and believes what nodes have signed. */
   get scrutiny(): Scrutiny {
-    return { inspect: this.#custody.inspect, authenticity: this.#authenticity }
+    return { inspect: this.#custody.inspect, authenticity: this.#authenticity, now: this.now }
   }
 
   /** Keys put aside as wrongly sealed, in words. */

@@ -27,6 +27,8 @@ export interface Backend {
 export interface Scrutiny {
   readonly inspect: Inspect
   readonly authenticity: Authenticity
+  /** Milliseconds since 1970, as the node decides by it. */
+  readonly now: () => number
 }
 
 /** A command for the leader as the API has it, and the leader's answer. */

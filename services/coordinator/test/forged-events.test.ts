@@ -129,6 +129,44 @@ for (const { suite, binary } of suites)
         expect(survivor.warnings.join("\n")).toMatch(/put aside, forged: /)
       })
 
+      it.runIf(isNewest)(
+        "obeys no command that was not handed on by a node with the cluster key, or twice",
+        async () => {
+          const leader = await leaderOf(nodes)
+          const follower = nodes.find((it) => it !== leader) as RunningCoordinator
+          await until(
+            async () =>
+              (await eventsOf(follower, "keys.cluster")).some(({ type }) => type === "LogSealed") ? true : undefined,
+            () => "a sealed log"
+          )
+          const subject = `meridian-command.${nameOf(leader)}`
+          const before = await follower.state()
+          const order = async (text: string): Promise<unknown> =>
+            JSON.parse((await connection.request(subject, text, { timeout: 20_000 })).string())
+          const command = { path: "/keys/revoke", body: JSON.stringify({ generation: 1, reason: "forged" }) }
+          const text = JSON.stringify({ ...command, to: nameOf(leader), at: Date.now(), nonce: "n" })
+          const mac = `${before.clusterKey.current}.${"A".repeat(43)}`
+          for (const forged of [command, { text, mac }, { text }, { ...command, mac }])
+            expect(await order(JSON.stringify(forged))).toMatchObject({ status: 403 })
+          const overheard: Array<string> = []
+          const subscription = connection.subscribe(subject, {
+            callback: (_, message) => void overheard.push(message.string())
+          })
+          await connection.flush()
+          expect(await follower.command("/keys/revoke", { generation: 2, reason: "a test" })).toMatchObject({
+            status: 200
+          })
+          subscription.unsubscribe()
+          expect(overheard).toHaveLength(1)
+          expect(await order(overheard[0] as string)).toMatchObject({ status: 403 })
+          const after = await agreement(nodes, ({ ntsKeys }) => ntsKeys.length > 2)
+          expect(liveOf(after)).toContain(1)
+          expect(
+            (await eventsOf(follower, "keys.nts")).filter(({ type }) => type === "NtsGenerationRevoked")
+          ).toHaveLength(1)
+        }
+      )
+
       it.runIf(isNewest)("says that nobody leads while the lease names somebody who is none of them", async () => {
         const { leader } = await agreement(nodes, (state) => state.leader !== null)
         const kv = await new Kvm(connection).open(LEASE_BUCKET)
