@@ -43,7 +43,7 @@ import { NodeClock } from "./node-clock.ts"
 import { lacksKey, NodeKeys, WrongKey } from "./node-keys.ts"
 import { Rounds } from "./rounds.ts"
 import { foreignness, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
-import { liveSlots } from "./serving.ts"
+import { isClusters, liveSlots } from "./serving.ts"
 import { standsBack } from "./standing-back.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
@@ -572,7 +572,7 @@ export class Coordinator {
   /** Of what the shelf has lost, somebody has a copy; whoever leads need not. */
   #layIn(): Effect.Effect<void, unknown> {
     this.#shelfAt = performance.now()
-    return this.#custody.layIn(liveSlots(this.fold))
+    return this.#custody.layIn(liveSlots(this.fold), isClusters(this.fold.clusterKey))
   }
 
   #doubted = false

@@ -213,25 +213,43 @@ export class KeyCustody {
   }
 
   /** Leader: shreds every slot of the cluster's shelf that is not live, and lays in again what the shelf has lost. */
-  tidyShelf(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
+  tidyShelf(
+    live: ReadonlySet<string>,
+    isClusters: (print: string) => boolean
+  ): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
       if (this.#shelf === undefined) return
       yield* shredOthers(this.#shelf, live)
-      yield* this.layIn(live)
+      yield* this.layIn(live, isClusters)
     })
   }
 
-  /** Lays in again what the cluster's shelf has lost of the live slots and this node has a copy of. */
-  layIn(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
+  /**
+   * Lays in again what the cluster's shelf has lost of the live slots and this node has a copy of, also where somebody has laid
+   * something else in its place: whoever has a node's nkey may.
+   * @param isClusters whether a fingerprint is that of a key of the cluster's, at hand here or not
+   */
+  layIn(
+    live: ReadonlySet<string>,
+    isClusters: (print: string) => boolean
+  ): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
       const shelf = this.#shelf
       if (shelf === undefined || this.#mirror === undefined) return
-      const there = new Set((yield* shelf.list).map(({ slot }) => slot))
       for (const slot of live) {
-        const copy = there.has(slot) ? undefined : yield* this.#mirror.get(slot)
-        if (copy !== undefined) yield* shelf.put(slot, copy)
+        const there = yield* shelf.get(slot)
+        if (there !== undefined && this.#isSound(slot, there, isClusters)) continue
+        const copy = yield* this.#mirror.get(slot)
+        if (copy === undefined || !this.#opens(slot, copy)) continue
+        if (there !== undefined) yield* shelf.shred(slot)
+        yield* shelf.put(slot, copy)
       }
     })
+  }
+
+  /** Whether it may be what a node laid there: it opens, or is wrapped under a key of the cluster's that this node lacks. */
+  #isSound(slot: string, wrapped: WrappedKey, isClusters: (print: string) => boolean): boolean {
+    return this.#keys.has(wrapped.under) ? this.#opens(slot, wrapped) : isClusters(wrapped.under)
   }
 
   /**

@@ -30,7 +30,7 @@ import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } fro
 import type { KeyCustody, KeyUnopened, LiveKey } from "./key-custody.ts"
 import type { Lease } from "./lease.ts"
 import type { Mint } from "./minting.ts"
-import { isHeldElsewhere, liveKeys, liveSlots, wantedKeys } from "./serving.ts"
+import { isClusters, isHeldElsewhere, liveKeys, liveSlots, wantedKeys } from "./serving.ts"
 
 /** Another node leads, or none does. */
 export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader: string | null }> {
@@ -389,7 +389,7 @@ export class Leader {
       for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
       const kept = new Set([...liveSlots(fold), ...this.#mint.reserved(fold)])
       if (!this.leading) return
-      yield* this.#custody.tidyShelf(kept)
+      yield* this.#custody.tidyShelf(kept, isClusters(fold.clusterKey))
       yield* this.#custody.keepOnly(kept)
       this.#tidied = [...liveSlots(fold)].join(" ")
       this.#tidiedAt = performance.now()

@@ -9,6 +9,7 @@ import { MASTER_KEY_BYTES, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
 import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
+import type { ClusterKeyState } from "@meridian/events/cluster-key"
 import { effectiveNow } from "@meridian/events/event"
 import { isLive } from "@meridian/events/members"
 import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
@@ -60,6 +61,12 @@ export const isHeldElsewhere = (fold: ClusterFold, { place }: LiveKey, node: str
     const held = place.subject === NTS_KEYS_SUBJECT ? ntsGeneration : symmetricSet
     return it.node !== node && held >= place.generation && isLive(it, now, fold.policy.settings.memberSilenceMs)
   })
+
+/** Whether a fingerprint is that of a key that the cluster has, or changes to. */
+export const isClusters =
+  ({ current, changingTo }: ClusterKeyState) =>
+  (print: string): boolean =>
+    print === current || print === changingTo
 
 /** Slots of everything that has neither retired nor been revoked, wanted at the moment or not. */
 export const liveSlots = ({ nts, symmetric }: ClusterFold): ReadonlySet<string> =>

@@ -3,7 +3,7 @@
  * believed, and nothing that he writes stays in anybody's way. Then somebody who has the key and a generation that nobody
  * can open.
  */
-import { jetstream } from "@nats-io/jetstream"
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { Kvm } from "@nats-io/kv"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -164,6 +164,26 @@ for (const { suite, binary } of suites)
           expect(
             (await eventsOf(follower, "keys.nts")).filter(({ type }) => type === "NtsGenerationRevoked")
           ).toHaveLength(1)
+        }
+      )
+
+      it.runIf(isNewest)(
+        "puts back on the key shelf what somebody has laid something else in the place of",
+        async () => {
+          const { clusterKey } = await agreement(nodes, ({ ntsKeys }) => ntsKeys.length === 2)
+          await sameKeys(nodes, 2)
+          const manager = await jetstreamManager(connection)
+          const { state } = await manager.streams.info("MERIDIAN_SHELF", { subjects_filter: ">" })
+          const slots = Object.keys(state.subjects ?? {})
+          expect(slots.length).toBeGreaterThanOrEqual(2)
+          for (const [index, slot] of slots.entries()) {
+            const print = index % 2 === 0 ? (clusterKey.current ?? "") : "f".repeat(16)
+            await jetstream(connection).publish(slot, Buffer.concat([Buffer.from(print), Buffer.alloc(72, 7)]))
+          }
+          const all = [...nodes, cluster.start("c")]
+          await sameKeys(all, 2)
+          const after = await agreement(all, ({ ntsKeys }) => ntsKeys.length >= 2)
+          expect(liveOf(after)).toEqual(expect.arrayContaining([1, 2]))
         }
       )
 

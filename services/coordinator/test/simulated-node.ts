@@ -22,7 +22,7 @@ import { unreadyReason } from "../src/membership.ts"
 import { Mint } from "../src/minting.ts"
 import { NodeClock } from "../src/node-clock.ts"
 import { NodeKeys } from "../src/node-keys.ts"
-import { liveSlots } from "../src/serving.ts"
+import { isClusters, liveSlots } from "../src/serving.ts"
 import { SimLog } from "./simulated-log.ts"
 
 export const ROTATION_MS = 60_000
@@ -193,7 +193,8 @@ export class SimNode {
     if (!this.isRunning) return
     if (this.fault !== "away") await this.#catchUp()
     await this.attempt(this.#nodeKeys.follow(this.fold, this.clock(), this.#isCaughtUp))
-    if (this.fault !== "away") await this.attempt(this.custody.layIn(liveSlots(this.fold)))
+    if (this.fault !== "away")
+      await this.attempt(this.custody.layIn(liveSlots(this.fold), isClusters(this.fold.clusterKey)))
   }
 
   async #catchUp(): Promise<void> {
