@@ -3,8 +3,9 @@
  * agree and one does not, its clock runs at another rate than theirs, be it still within its interval: a liar on its way
  * out, or a queue that grows. Rates show that long before offsets do, since no path's asymmetry is in them.
  *
- * A source that has strayed has to keep the others' rate for as long as it strayed before it is taken in again. One that
- * swings to and fro has their rate at each turn, where it is farthest off.
+ * A source that has strayed has to keep the others' rate for as long as it strayed before it is taken in again, and for as
+ * long as it takes to know the rate as well as when it was found to be another: a busy minute tells a rate badly, and is
+ * refuted in minutes. One that swings to and fro has the others' rate at each turn, where it is farthest off.
  */
 
 /** What is known of one source's rate: frequency and its standard deviation, seconds per second. */
@@ -12,12 +13,18 @@ export interface Rate {
   readonly id: string
   readonly frequency: number
   readonly deviation: number
+  /** Of a sample, seconds. */
+  readonly noise: number
+  /** Between its samples, seconds. */
+  readonly interval: number
 }
 
 /** Since when a source has strayed, and since when it keeps the others' rate again, if it does: seconds. */
 export interface Straying {
   readonly since: number
   readonly agreesSince: number | undefined
+  /** Time in which its rate is known as well as when it began to stray, seconds. */
+  readonly learning: number
 }
 
 export type Strays = ReadonlyMap<string, Straying>
@@ -38,9 +45,9 @@ const LEAVES = 4
 const AGREES = 2
 /** Rates that differ by less are the same, seconds per second: temperature moves oscillators by more in a few polls. */
 const LEAST_DEVIATION = 5e-9
-/** Least and longest time in which a source has to prove itself, seconds. */
-const SHORTEST_PROOF = 1800
+/** Longest time in which a source has to prove itself, seconds, and the least in its samples. */
 const LONGEST_PROOF = 86_400
+const SHORTEST_PROOF = 3
 
 interface Against {
   readonly difference: number
@@ -60,6 +67,10 @@ const against = (rate: Rate, others: readonly Rate[]): Against => {
   const deviation = Math.sqrt(rate.deviation ** 2 + others.length / weights + LEAST_DEVIATION ** 2)
   return { difference: -sum / weights, deviation }
 }
+
+/** Samples of this noise tell a rate to its deviation in about the time in which that makes up the noise. */
+const learningTime = ({ noise, interval }: Rate, { deviation }: Against): number =>
+  Math.max(noise / deviation, SHORTEST_PROOF * interval)
 
 const strangeness = ({ difference, deviation }: Against): number => Math.abs(difference) / deviation
 
@@ -97,13 +108,14 @@ export const findStrays = (
   for (const rate of rates) {
     if (steady.includes(rate)) continue
     const found = against(rate, steady)
-    const { since, agreesSince: agreed } = before.get(rate.id) ?? { since: now, agreesSince: undefined }
+    const known = before.get(rate.id) ?? { since: now, agreesSince: undefined, learning: learningTime(rate, found) }
+    const { since, agreesSince: agreed, learning } = known
     const agreesSince = strangeness(found) < AGREES ? (agreed ?? now) : undefined
     const proof =
-      agreesSince === undefined ? undefined : Math.min(LONGEST_PROOF, Math.max(SHORTEST_PROOF, agreesSince - since))
+      agreesSince === undefined ? undefined : Math.min(LONGEST_PROOF, Math.max(learning, agreesSince - since))
     const believedAt = agreesSince === undefined || proof === undefined ? undefined : agreesSince + proof
     if (believedAt !== undefined && now >= believedAt) continue
-    strays.set(rate.id, { since, agreesSince })
+    strays.set(rate.id, { since, agreesSince, learning })
     out.push({ id: rate.id, ...found, believedAt })
   }
   return { strays, out }

@@ -324,8 +324,11 @@ const withoutStrays = (
   now: number,
   say: Say
 ): { readonly strays: Strays; readonly steady: readonly Survivor[] } => {
-  const rates = chosen.flatMap(({ source: { id, frequency, alwaysTrue } }) =>
-    frequency === undefined || alwaysTrue ? [] : [{ id, frequency: frequency.value, deviation: frequency.deviation }]
+  const rates = chosen.flatMap(
+    ({ source: { id, frequency: rate, alwaysTrue, jitter: noise, pollInterval: interval } }) =>
+      rate === undefined || alwaysTrue
+        ? []
+        : [{ id, frequency: rate.value, deviation: rate.deviation, noise, interval }]
   )
   const { strays, out } = findStrays(rates, before, now)
   for (const stray of out) say(stray.id, "falseticker", strayReason(stray, now))

@@ -6,6 +6,7 @@ import { combineEstimates } from "@meridian/algorithms/combine-estimates"
 import { rootDistance } from "@meridian/algorithms/root-distance"
 import type { ClockSample } from "@meridian/algorithms/sample"
 import { SourceEstimator } from "@meridian/algorithms/source-estimator"
+import { findStrays, noStrays, type Rate } from "@meridian/algorithms/strays"
 import { type SourceReport, TrackedSource } from "@meridian/algorithms/tracked-source"
 
 const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
@@ -205,6 +206,20 @@ describe("liars among good servers", () => {
       )
     expect(verdicts[Math.floor(10_800 / 64)]).toBe("falseticker")
     expect(verdicts.at(-1)).not.toBe("falseticker")
+  })
+
+  it("shuts out one whose busy minute told its rate badly for as many minutes as it takes to know better, not for half an hour", () => {
+    const good = (id: string): Rate => ({ id, frequency: 0, deviation: 1e-8, noise: 1e-3, interval: 64 })
+    /** Minutes for which it is out that seemed to run `off` fast in one sample, and is as the others from the next on. */
+    const minutesOut = (off: number, deviation: number): number => {
+      let { strays } = findStrays([{ ...good("a"), frequency: off, deviation }, good("b"), good("c")], noStrays, 0)
+      expect([...strays.keys()]).toEqual(["a"])
+      let now = 0
+      while (strays.size > 0) strays = findStrays([good("a"), good("b"), good("c")], strays, (now += 64)).strays
+      return now / 60
+    }
+    expect(minutesOut(1.2e-5, 2e-6)).toBeLessThan(12)
+    expect(minutesOut(1e-6, 2e-7)).toBeGreaterThan(60)
   })
 
   it("lets one count little that is off by less than its path would allow", () => {
