@@ -120,3 +120,11 @@ export const findStrays = (
   }
   return { strays, out }
 }
+
+const perMillion = (rate: number): string => `${(rate * 1e6).toPrecision(3)} ppm`
+
+/** Why it is out, one sentence for people. */
+export const strayReason = ({ difference, deviation, believedAt }: StrayingSource, now: number): string =>
+  believedAt === undefined
+    ? `its clock gains ${perMillion(difference)} ± ${perMillion(deviation)} on the others, which agree`
+    : `strayed from the others' rate, and is believed again when it has kept it for ${Math.ceil((believedAt - now) / 60)} more minutes`

@@ -9,7 +9,7 @@ import { MAXDIST, MAXSTRAT } from "./parameters.ts"
 import { NUMBERING_LIMIT } from "./reference-filter.ts"
 import { rootDistance, type RootDistanceTerms } from "./root-distance.ts"
 import { type CorrectnessInterval, type Intersection, select, type SelectionRule } from "./selection.ts"
-import { findStrays, noStrays, type Strays, type StrayingSource } from "./strays.ts"
+import { findStrays, noStrays, strayReason, type Strays } from "./strays.ts"
 import { formatSeconds, type SourceVerdict, type Verdict } from "./verdict.ts"
 
 /** One source as the system process sees it. Offsets and times as in {@link RootDistanceTerms}: seconds. */
@@ -336,13 +336,6 @@ const withoutStrays = (
   const kept = new Map([...before].filter(([id]) => !rates.some((rate) => rate.id === id)))
   return { strays: new Map([...kept, ...strays]), steady: chosen.filter(({ source }) => !strays.has(source.id)) }
 }
-
-const perMillion = (rate: number): string => `${(rate * 1e6).toPrecision(3)} ppm`
-
-const strayReason = ({ difference, deviation, believedAt }: StrayingSource, now: number): string =>
-  believedAt === undefined
-    ? `its clock gains ${perMillion(difference)} ± ${perMillion(deviation)} on the others, which agree`
-    : `strayed from the others' rate, and is believed again when it has kept it for ${Math.ceil((believedAt - now) / 60)} more minutes`
 
 const merit = ({ source, distance }: Survivor): number => source.stratum * MAXDIST + distance
 

@@ -34,6 +34,7 @@ export interface ScenarioOutcome {
   /** Requests after settling, mean of the seeds. */
   readonly requests: number
   readonly referenceRms: number | undefined
+  readonly referenceRequests: number | undefined
   readonly ratio: number | undefined
   readonly max: number
   /** Least over the seeds. */
@@ -46,6 +47,9 @@ export interface ScenarioOutcome {
 
 const quadratic = (values: readonly number[]): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length)
+
+const requestsOf = (results: readonly SimulationResult[]): number =>
+  Math.round(results.reduce((sum, it) => sum + it.settledRequests, 0) / results.length)
 
 const worst = (results: readonly SimulationResult[], of: (result: SimulationResult) => number): number =>
   Math.max(...results.map(of))
@@ -157,8 +161,9 @@ export const judgeScenario = (
     reference,
     rms,
     equalRms: equal.length === 0 ? undefined : quadratic(equal.map((it) => it.rms)),
-    requests: Math.round(meridian.reduce((sum, it) => sum + it.settledRequests, 0) / meridian.length),
+    requests: requestsOf(meridian),
     referenceRms,
+    referenceRequests: reference.length > 0 ? requestsOf(reference) : undefined,
     ratio: referenceRms === undefined ? undefined : rms / referenceRms,
     max: worst(meridian, (it) => it.max),
     coverage: Math.min(...meridian.map((it) => it.coverage)),

@@ -82,6 +82,14 @@ const chronydLine = (what: string, compared: readonly Compared[]): readonly Summ
   ]
 }
 
+/** Whether a goal that is set for each world by itself is missed in this one. */
+export const isBehind = (outcome: ScenarioOutcome, chronyd: ChronydWorld | undefined): boolean =>
+  outcome.scenario.mustNotSynchronise !== true &&
+  (outcome.rms > CHRONYD_EACH * (chronyd?.own.rms ?? Number.POSITIVE_INFINITY) ||
+    (outcome.equalRms ?? 0) > CHRONYD_EACH * (chronyd?.equal?.rms ?? Number.POSITIVE_INFINITY) ||
+    outcome.coverage < COVERAGE_TARGET ||
+    (outcome.scenario.group === "ugly" && (outcome.ratio ?? 0) > 1))
+
 const ratioTo = (found: number | undefined, chronyd: number | undefined, name: string): readonly Compared[] =>
   found === undefined || chronyd === undefined || chronyd === 0 ? [] : [{ name, ratio: found / chronyd }]
 

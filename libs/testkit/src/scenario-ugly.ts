@@ -34,6 +34,7 @@ interface Ugly {
   readonly options?: Scenario["options"]
   /** No client can know of the lie before it has seen it end once. */
   readonly claimsFrom?: number
+  readonly why?: string
 }
 
 const ugly = ({
@@ -51,6 +52,7 @@ const ugly = ({
   duration,
   settling,
   compared: true,
+  ...(more.why === undefined ? {} : { why: more.why }),
   ...(more.claimsFrom === undefined ? {} : { claimsFrom: more.claimsFrom }),
   ...(more.poll === undefined ? {} : { options: { minpoll: more.poll, maxpoll: more.poll } }),
   ...(more.options === undefined ? {} : { options: more.options }),
@@ -93,7 +95,8 @@ const queues = [
   ugly({
     name: `queue ${ms(height)} ${time(period)} ${of(servers)}`,
     title: `a queue on the way there grows to ${ms(height)} in ${time(period)} and drains at once`,
-    sources: beside(sawtoothQueue(wan, "request", height, period), servers)
+    sources: beside(sawtoothQueue(wan, "request", height, period), servers),
+    why: "a queue that grows for hours looks like an oscillator that runs fast, until it drains"
   })
 )
 
@@ -110,6 +113,7 @@ const wifi = [
       name: `wifi${cold ? " cold" : ""} ${100 * share} % ${ms(upTo)} ${of(servers)}`,
       title: `${100 * share} % of the packets late by up to ${ms(upTo)}${cold ? ", from a cold start" : ""}`,
       sources: all(spikedPath(radio, share, upTo), servers),
+      why: "late samples are weighed by their delay, where chronyd leaves them out",
       ...(cold ? { cold, duration: 4 * HOUR, settling: HOUR / 2 } : {})
     })
   )
@@ -152,7 +156,8 @@ const liars = [
           server: goodServer(),
           path: exponentialPath({ base: 0.04, jitter: 1e-3 })
         }))
-      ]
+      ],
+      why: "the liar is within what the others' delays allow; the bound says how far they are"
     })
   )
 ]
@@ -166,7 +171,8 @@ const bloat = [
   ugly({
     name: `upload ${ms(height)} ${of(servers)}`,
     title: `an upload queues up to ${ms(height)} for 20 minutes of each hour`,
-    sources: all(busyQueue(wan, "request", height, 20 * MINUTE, HOUR), servers)
+    sources: all(busyQueue(wan, "request", height, 20 * MINUTE, HOUR), servers),
+    why: "late samples are set right by the share of their delay that is on one way, where chronyd leaves them out"
   })
 )
 

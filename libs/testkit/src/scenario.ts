@@ -52,6 +52,8 @@ export interface Scenario {
   readonly mustNotSynchronise?: boolean
   /** Whether it counts in the comparison with the RFC's discipline: not where the RFC's cannot work at all. */
   readonly compared: boolean
+  /** Where it is known that the goals are not met in it: why, a sentence for people. */
+  readonly why?: string
   readonly options?: Partial<DisciplineOptions>
   /** Lines of chrony.conf, for when chronyd is run through the same world. */
   readonly chrony?: readonly string[]
