@@ -1,11 +1,13 @@
 /**
- * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--network NAME] [--json FILE]
+ * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--network NAME] [--suspend SECONDS] [--json FILE]
  *
  * How far served time is from the truth, live: chronyd serves this machine's own clock on loopback, a node follows it,
  * and since both stand on one CLOCK_REALTIME, what served time is ahead of that clock is its error. Read ten times a
  * second from the node's first decision on. The polls are ntp.conf's defaults (64 to 1024 s) unless told otherwise.
  * --network puts a path between (delay-relay.ts) and a chronyd -x beside the node, which follows the same server over a
  * path of the same kind; what it takes for the offset of the system's clock is its error, read once a second.
+ * --suspend stops every process of the node and of the chronyd beside it for so long, half way through, as a laptop's lid
+ * does; what is read from then on is told apart.
  * Exit code: 0 measured, 1 could not be measured, 2 a wrong command line.
  */
 import { openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
@@ -45,6 +47,7 @@ const readFlags = () => {
         minpoll: { type: "string", default: "6" },
         maxpoll: { type: "string", default: "10" },
         network: { type: "string" },
+        suspend: { type: "string", default: "0" },
         json: { type: "string" }
       }
     }).values
@@ -57,6 +60,10 @@ const flags = readFlags()
 const minutes = Number(flags.minutes)
 if (!(minutes > 0 && minutes <= 24 * 60))
   fail(2, `expected --minutes of more than 0 and at most 1440, found "${flags.minutes}"`)
+
+const suspend = Number(flags.suspend)
+if (!(suspend >= 0 && suspend < minutes * 30))
+  fail(2, `expected --suspend of less than half of ${minutes} min in seconds, found "${flags.suspend}"`)
 
 leaveNothingBehind()
 const reason = missing("chronyd43")
@@ -137,13 +144,31 @@ const curve = unsynchronisedCurve()
 /** |error| of served time, seconds; and how many of them lay outside what the page claimed at that moment. */
 const errors: number[] = []
 const chronydErrors: number[] = []
+const suspended: readonly number[] = [...node.pids(), ...(beside?.pids() ?? [])]
+const tell = (signal: NodeJS.Signals): void => {
+  for (const pid of suspended)
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // It has ended: the figures will say so.
+    }
+}
+const middle = (minutes * 60 * SAMPLES_PER_SECOND) >> 1
+const awake = middle + suspend * SAMPLES_PER_SECOND
+/** From the suspension on: |error| of served time, seconds. */
+const errorsSince: number[] = []
+const chronydErrorsSince: number[] = []
 let outside = 0
 let unsynchronised = 0
 for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
   await sleep(1000 / SAMPLES_PER_SECOND)
-  if (beside !== undefined && sample % SAMPLES_PER_SECOND === 0) {
+  if (suspend > 0 && sample === middle) tell("SIGSTOP")
+  if (suspend > 0 && sample === awake) tell("SIGCONT")
+  const isSuspended = sample >= middle && sample < awake
+  if (beside !== undefined && sample % SAMPLES_PER_SECOND === 0 && !isSuspended) {
     const error = await chronydError()
     if (Number.isFinite(error)) chronydErrors.push(error)
+    if (Number.isFinite(error) && sample >= middle) chronydErrorsSince.push(error)
   }
   readClocks(now)
   const monotonic = now[NOW_MONOTONIC_SECONDS] as number
@@ -157,8 +182,10 @@ for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
   }
   const error = Math.abs(unixDifferenceSeconds(servedTimeAt(curve, monotonic), realtime))
   errors.push(error)
+  if (sample >= middle) errorsSince.push(error)
   if (error > rootDispersionAt(curve, monotonic) + curve.rootDelay / 2) outside++
 }
+const alive = new Set([...node.pids(), ...(beside?.pids() ?? [])])
 await node.stop()
 await beside?.stop()
 await Promise.all(relays.map((it) => it.stop()))
@@ -178,6 +205,16 @@ const result = {
   unsynchronisedSamples: unsynchronised,
   network: network ?? "loopback",
   microseconds: quantilesOf(errors),
+  suspended:
+    suspend === 0
+      ? null
+      : {
+          seconds: suspend,
+          processes: suspended.length,
+          ended: suspended.filter((pid) => !alive.has(pid)).length,
+          microseconds: quantilesOf(errorsSince),
+          chronyd: quantilesOf(chronydErrorsSince)
+        },
   chronyd: beside === undefined ? null : { label: beside.label, ...quantilesOf(chronydErrors) },
   outsideClaim: outside
 }
@@ -192,5 +229,12 @@ if (result.chronyd !== null) {
   const { label, ...its } = result.chronyd
   console.log(
     `${label} -x beside it: |offset| p50 ${its.p50.toFixed(2)} µs, p99 ${its.p99.toFixed(2)} µs, max ${its.max.toFixed(2)} µs`
+  )
+}
+if (result.suspended !== null) {
+  const { seconds, processes, ended, microseconds, chronyd } = result.suspended
+  console.log(
+    `${processes} processes stopped for ${seconds} s, ${ended} of them replaced: from then on |offset| p99 ${microseconds.p99.toFixed(2)} µs, ` +
+      `max ${microseconds.max.toFixed(2)} µs; chronyd p99 ${chronyd.p99.toFixed(2)} µs, max ${chronyd.max.toFixed(2)} µs`
   )
 }

@@ -5,7 +5,8 @@ import { type Directive, one, optional, row } from "./directive.ts"
 import { decimalNumber, oneOf, path, text, wholeNumber } from "./value-types.ts"
 
 /** log2 of the poll interval in seconds: RFC 5905 §7.3 has 4 to 17, NTPsec takes 0 to 17. */
-const pollExponent = wholeNumber("LOG2_SECONDS", 0, 17)
+const pollExponent = wholeNumber("LOG2_SECONDS", -7, 17)
+const clockPollExponent = wholeNumber("LOG2_SECONDS", 0, 17)
 
 const sourceOperands = {
   family: optional(oneOf("-4", "-6")),
@@ -145,8 +146,8 @@ export const refclockDirective = row({
     true: "switch",
     bias: decimalNumber("SECONDS", "seconds"),
     baud: wholeNumber("N", 300, 4_000_000),
-    maxpoll: pollExponent,
-    minpoll: pollExponent,
+    maxpoll: clockPollExponent,
+    minpoll: clockPollExponent,
     mode: wholeNumber("N", 0, 2 ** 32 - 1),
     path: path("FILE"),
     ppspath: path("FILE"),

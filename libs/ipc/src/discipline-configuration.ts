@@ -18,6 +18,8 @@ import {
 const MOST_SOURCES = 10_000
 /** log2 seconds */
 const poll = whole(0, 17)
+/** Of a source: in the same network several times a second. */
+const sourcePoll = whole(-7, 17)
 const port = whole(1, 65_535)
 const path = text(1, 4_096)
 const count = whole(0, 1_000)
@@ -51,8 +53,8 @@ export const upstreamConfiguration = rule(
     port,
     iburst: flag,
     burst: flag,
-    minpoll: poll,
-    maxpoll: poll,
+    minpoll: sourcePoll,
+    maxpoll: sourcePoll,
     prefer: flag,
     noselect: flag,
     /** ntp.conf `true`: always a truechimer. */

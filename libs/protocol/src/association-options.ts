@@ -21,7 +21,7 @@ export interface AssociationOptions {
   readonly mode: AssociationMode
   /** 1 … 4, as sent. */
   readonly version: number
-  /** log2 seconds, 0 … 17; minpoll is at most maxpoll. */
+  /** log2 seconds, -7 … 17; minpoll is at most maxpoll. Below 0 only where the source turns out to be near. */
   readonly minpoll: number
   readonly maxpoll: number
   /** Several requests in a row once the source answers for the first time, and each time it comes back. */
@@ -39,6 +39,8 @@ export interface AssociationOptions {
 }
 
 export const LEAST_POLL = 0
+/** Within one network. */
+export const LEAST_NEAR_POLL = -7
 export const GREATEST_POLL = 17
 
 export const defaultAssociationOptions: AssociationOptions = {
@@ -94,8 +96,8 @@ export class InvalidAssociationOption extends Error {
 export const checkAssociationOptions = (options: AssociationOptions): void => {
   const { minpoll, maxpoll, version } = options
   for (const [name, value] of Object.entries({ minpoll, maxpoll }))
-    if (!Number.isInteger(value) || value < LEAST_POLL || value > GREATEST_POLL)
-      throw new InvalidAssociationOption(`expected ${name} from ${LEAST_POLL} to ${GREATEST_POLL}, found ${value}`)
+    if (!Number.isInteger(value) || value < LEAST_NEAR_POLL || value > GREATEST_POLL)
+      throw new InvalidAssociationOption(`expected ${name} from ${LEAST_NEAR_POLL} to ${GREATEST_POLL}, found ${value}`)
   if (minpoll > maxpoll)
     throw new InvalidAssociationOption(`expected minpoll at or below maxpoll, found ${minpoll} and ${maxpoll}`)
   if (![1, 2, 3, 4].includes(version))

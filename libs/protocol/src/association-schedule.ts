@@ -2,7 +2,7 @@
  * When an association polls: the reach register, bursts, the interval the discipline asks for, and patience with sources
  * that do not answer. Intervals are exponents (log2 seconds) but for bursts.
  */
-import type { AssociationOptions } from "./association-options.ts"
+import { type AssociationOptions, LEAST_POLL } from "./association-options.ts"
 
 /** Requests of a burst, and the seconds between two (RFC 5905 §13.1; ntpd's NTP_IBURST, NTP_BURST). */
 const IBURST_REQUESTS = 6
@@ -16,6 +16,9 @@ const EAGER_EXPONENT = 1
 const JITTER = 0.02
 /** A kiss cannot make us slower than this, or than maxpoll where that is longer (NTPsec's NTP_MAXDPOLL). */
 const SLOWEST_KISS = 10
+
+/** A source with a shorter delay is in the same network, and may be asked more than once a second (chrony.conf): seconds. */
+const NEAR_DELAY = 0.01
 
 export class PollSchedule {
   /** The last eight requests, newest lowest: 1 where a usable reply came (RFC 5905 §9.2). */
@@ -33,6 +36,7 @@ export class PollSchedule {
   /** Requests since the source became unreachable, or since the start. */
   private retries = 0
   private everReached = false
+  private isNear = false
 
   constructor(options: AssociationOptions) {
     this.options = options
@@ -42,7 +46,13 @@ export class PollSchedule {
 
   /** The interval in use while the source answers, log2 seconds. */
   get exponent(): number {
-    return Math.max(this.wanted, this.floor)
+    const isClose = this.isNear && this.reach !== 0
+    return Math.max(this.wanted, this.floor, isClose ? this.options.minpoll : LEAST_POLL)
+  }
+
+  /** A reply was measured. @param delay seconds */
+  measured(delay: number): void {
+    this.isNear = delay < NEAR_DELAY
   }
 
   /** A longer or shorter interval, as the discipline finds best; kept between minpoll and maxpoll. */

@@ -285,6 +285,7 @@ export class Association {
     if (typeof times === "string" && times !== "measured-already") return [drop(times)]
     const result = typeof times === "string" ? drop(times) : measureExchange(times, header, this.environment.precision)
     if (result._tag === "Drop" && result.reason !== "measured-already") return [result]
+    if (result._tag === "Sample") this.schedule.measured(result.delay)
     return [...this.reached(), result]
   }
 

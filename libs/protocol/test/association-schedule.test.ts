@@ -13,6 +13,7 @@ import {
   NO_TIME,
   recordedMacs,
   replyTo,
+  SERVER,
   sendIn,
   tags,
   timerIn,
@@ -160,6 +161,23 @@ describe("the schedule", () => {
     expect(times(associate({ iburst: true, minpoll: 0 }), 4)).toEqual([0, 1, 2, 3])
   })
 
+  it("asks a near source several times a second where its line says so, once it has shown that it is near and answers", () => {
+    const near = associate({ minpoll: -3, maxpoll: -3 })
+    expect(near.pollExponent).toBe(0)
+    const send = sendIn(near.poll(moment(0)))
+    expect(tags(near.receive(moment(0.002), replyTo(send.bytes, at(0.26), at(0.261)), at(0.002), SERVER))).toContain(
+      "Sample"
+    )
+    expect(near.pollExponent).toBe(-3)
+    expect(timerIn(near.poll(moment(1)))).toBeCloseTo(1.125, 2)
+    for (let silent = 0; silent < 8; silent += 1) near.poll(moment(2 + silent))
+    expect(near.pollExponent).toBe(0)
+  })
+
+  it("asks a far source once a second at most, whatever its line says", () => {
+    expect(times(associate({ minpoll: -7, maxpoll: -7 }), 6)).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
   it("asks a dead source ever more rarely up to maxpoll, for ever, and one at a time", () => {
     expect(times(associate({ minpoll: 6, maxpoll: 8 }), 11, never)).toEqual([
       0, 2, 6, 14, 30, 62, 126, 254, 510, 766, 1022
@@ -208,7 +226,7 @@ describe("the schedule", () => {
   })
 
   it.each([
-    { minpoll: -1 },
+    { minpoll: -8 },
     { maxpoll: 18 },
     { minpoll: 7, maxpoll: 6 },
     { minpoll: 3.5 },

@@ -40,7 +40,8 @@ const LOST_VALUES: Readonly<Record<string, string>> = {
 }
 
 /** Polls that a line may name here, log2 seconds. */
-const LEAST_POLL = 0
+const LEAST_POLL = -7
+const LEAST_CLOCK_POLL = 0
 const MOST_POLL = 17
 
 const withPort = (host: string, port: string): string =>
@@ -140,6 +141,6 @@ export const convertClock = (draft: Draft, place: Place, words: readonly string[
 }
 
 const pollsOf = (poll: number): readonly string[] => {
-  const within = Math.min(MOST_POLL, Math.max(LEAST_POLL, poll))
+  const within = Math.min(MOST_POLL, Math.max(LEAST_CLOCK_POLL, poll))
   return [`minpoll ${within}`, `maxpoll ${within}`]
 }
