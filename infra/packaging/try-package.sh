@@ -10,7 +10,7 @@ exec unshare --net --mount bash -euo pipefail -c '
   inside() { chroot "$root" "$@"; }
   as_meridian() { inside setpriv --reuid=meridian --regid=meridian --clear-groups --inh-caps=+net_bind_service \
     --ambient-caps=+net_bind_service --bounding-set=-all,+net_bind_service "$@"; }
-  files() { (cd "$root"; find . -xdev \( -path ./proc -o -path ./dev -o -path ./tmp -o -path ./var/lib/dpkg -o -path ./var/log \) -prune -o -print | sort); }
+  files() { (cd "$root"; find . -xdev \( -path ./proc -o -path ./dev -o -path ./tmp -o -path ./var/lib/dpkg -o -path ./var/log -o -path ./run/systemd \) -prune -o -print | sort); }
   files > "$root/tmp/before"
   cp "$deb" "$root/tmp/meridian.deb"; inside dpkg -i /tmp/meridian.deb
   inside systemd-analyze verify /usr/lib/systemd/system/meridian.service 2>&1 | grep -v "man meridian" || true

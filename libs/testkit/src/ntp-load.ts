@@ -13,6 +13,8 @@ export interface LoadPlan {
   readonly sources: number
   /** Requests a second, all sources together. */
   readonly rate: number
+  /** It ends by itself after so many, lest anybody forget one that runs on; {@link MOST_REQUESTS} unless told. */
+  readonly most?: number
 }
 
 export interface LoadResult {
@@ -34,7 +36,6 @@ export interface RunningLoad {
 const TICK_MS = 5
 /** Requests under way at once: a socket's queue holds as many even where root may not enlarge it. */
 const MOST_WAITING = 256
-/** Nobody forgets a load that runs on: it ends by itself after this many requests. */
 const MOST_REQUESTS = 200_000
 
 export const startLoad = async (plan: LoadPlan): Promise<RunningLoad> => {
@@ -63,7 +64,7 @@ export const startLoad = async (plan: LoadPlan): Promise<RunningLoad> => {
   }
   const startedAt = performance.now()
   const timer = setInterval(() => {
-    const due = Math.min(((performance.now() - startedAt) / 1000) * plan.rate, MOST_REQUESTS)
+    const due = Math.min(((performance.now() - startedAt) / 1000) * plan.rate, plan.most ?? MOST_REQUESTS)
     // After a pause of this process or of the node, what is due comes bit by bit: a flood would be lost by the kernel.
     for (; sent < due && waiting.size < MOST_WAITING; sent += 1) {
       const nonce = ntpTimestamp(0x5eed0000, sent + 1)
