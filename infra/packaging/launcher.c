@@ -32,6 +32,8 @@ int main(int count, char **arguments) {
   snprintf(path, sizeof path, "%s/cache", prefix);
   setenv("NODE_COMPILE_CACHE_PORTABLE", "1", 0);
   setenv("NODE_COMPILE_CACHE", path, 0);
+  /* Each process has one thread that allocates: more of malloc's arenas only hold memory. */
+  setenv("MALLOC_ARENA_MAX", "1", 0);
   /* The tarball brings the two libraries that Node needs beside libc. */
   snprintf(path, sizeof path, "%s/lib", prefix);
   if (access(path, F_OK) == 0) setenv("LD_LIBRARY_PATH", path, 1);

@@ -3,24 +3,18 @@
  * `npm start` needs, and strip, tar, xz and dpkg-deb; what is missing is said. For another architecture than this machine's
  * CC names a compiler for it, and Node comes from npm.
  */
-import { execFileSync, spawnSync } from "node:child_process"
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync
-} from "node:fs"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { parseArgs } from "node:util"
+import { freePort } from "@meridian/testkit/running-node"
 import { layOut } from "./contents.ts"
 import { buildDebianPackage } from "./debian.ts"
 import { writeManuals } from "./manuals.ts"
+import { keepUsedOfEffect } from "./used-of-effect.ts"
 
 const root = join(import.meta.dirname, "../..")
 const { version, optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -84,22 +78,42 @@ const copyLibraries = (to: string): void => {
   }
 }
 
-/** Compiles every service's modules once, so that no start has to: the modules' own folder moves with the tree. */
-const warmCache = (tree: string): void => {
+/** Loads every module there is but the programs themselves, which have been run. */
+const LOAD_ALL = `
+  import { globSync } from "node:fs"
+  for (const file of globSync("{libs,services}/*/src/**/*.ts"))
+    if (!file.endsWith("/main.ts")) await import(process.cwd() + "/" + file).catch(() => {})
+  process.exit(0)`
+
+/**
+ * Runs a node and asks it once, then loads what it did not, so that every module lies there stripped and compiled: a process that
+ * finds one that is not takes 10 to 17 MB for the stripper, for as long as it lives, and the node's user cannot add to the cache.
+ */
+const warmCache = async (tree: string, scratch: string): Promise<void> => {
   const env = { ...process.env, NODE_COMPILE_CACHE: join(tree, "cache"), NODE_COMPILE_CACHE_PORTABLE: "1" }
-  const node = join(tree, "bin/node")
-  for (const service of readdirSync(join(tree, "services")))
-    for (const flags of [[], ["--optimize-for-size"], ["--no-maglev"]])
-      spawnSync(node, [...flags, join(tree, "services", service, "src/main.ts"), "--help"], {
-        stdio: "ignore",
-        timeout: 20_000,
-        env
-      })
-  spawnSync(node, ["--no-maglev", join(tree, "services/worker/src/authentication.ts")], {
-    stdio: "ignore",
-    timeout: 20_000,
-    env
-  })
+  const state = join(scratch, "state")
+  const [port, ntsPort] = [await freePort(), await freePort()]
+  const flags = ["--port", String(port), "--nts-port", String(ntsPort), "--workers", "1", "--listen", "127.0.0.1"]
+  const run = (...args: readonly string[]): void =>
+    void spawnSync(join(tree, "bin/meridian"), args, { stdio: "ignore", timeout: 60_000, env })
+  const node = spawn(join(tree, "bin/meridian"), ["up", "--nts", ...flags, "--state", state], { stdio: "ignore", env })
+  const ended = once(node, "exit")
+  run("waitsync", "--state", state, "60")
+  for (const command of ["status", "sources", "tracking", "keys list", "log"])
+    run(...command.split(" "), "--state", state)
+  run("query", `127.0.0.1:${port}`)
+  // What a process loads some seconds after its start, and as it ends.
+  await setTimeout(5_000)
+  node.kill()
+  await ended
+  rmSync(state, { recursive: true, force: true })
+  for (const flags of [["--optimize-for-size"], ["--no-maglev"], []])
+    spawnSync(join(tree, "bin/node"), [...flags, "--input-type=module", "--eval", LOAD_ALL], {
+      stdio: "ignore",
+      timeout: 120_000,
+      cwd: tree,
+      env
+    })
 }
 
 const work = mkdtempSync(join(tmpdir(), "meridian-package-"))
@@ -108,6 +122,7 @@ try {
   say(`laying out Meridian ${version} for ${arch} …`)
   mkdirSync(join(tree, "bin"), { recursive: true })
   layOut(tree)
+  await keepUsedOfEffect(root, tree)
   const node = nodeFolder(work)
   cpSync(join(node, "bin/node"), join(tree, "bin/node"))
   execFileSync(stripper, [join(tree, "bin/node")])
@@ -130,9 +145,11 @@ try {
     )
   }
   for (const name of ["ntpkeygen", "ntp-keygen"]) execFileSync("ln", ["-s", "meridian", join(tree, "bin", name)])
-  if (isNative) warmCache(tree)
+  if (isNative) await warmCache(tree, work)
   writeManuals(join(tree, "share"))
   cpSync(join(import.meta.dirname, "starters"), join(tree, "share/starters"), { recursive: true })
+  // Of the compiled modules too, which Node makes for their maker alone: who runs the tarball is not who unpacked it.
+  execFileSync("chmod", ["-R", "u=rwX,go=rX", tree])
   mkdirSync(values.out, { recursive: true })
   const compress = `-${values.compression}`
   say("writing the Debian package …")

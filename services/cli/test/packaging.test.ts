@@ -9,15 +9,17 @@ import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian } from "@meridian/testkit/running-node"
 import { layOut } from "../../../infra/packaging/contents.ts"
 import { writeManuals } from "../../../infra/packaging/manuals.ts"
+import { keepUsedOfEffect, namesUsed } from "../../../infra/packaging/used-of-effect.ts"
 
 const root = resolve(import.meta.dirname, "../../..")
 const starters = readdirSync(join(root, "infra/packaging/starters"))
 
 describe("the tree that packages hold", () => {
   let folder = ""
-  beforeAll(() => {
+  beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "meridian-packaging-"))
     layOut(folder)
+    await keepUsedOfEffect(root, folder)
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -41,6 +43,17 @@ describe("the tree that packages hold", () => {
     expect(existsSync(join(folder, "libs/testkit"))).toBe(false)
     expect(existsSync(join(folder, "services/cli/test"))).toBe(false)
     expect(existsSync(join(folder, "node_modules/vitest"))).toBe(false)
+  })
+
+  it("has of Effect what our modules name, under the names they use", async () => {
+    for (const [module, names] of namesUsed(root)) {
+      const whole = (await import(join(root, "node_modules/effect/dist", `${module}.js`))) as Record<string, unknown>
+      const kept = (await import(join(folder, "node_modules/effect/dist", `${module}.js`))) as Record<string, unknown>
+      const named = [...names].filter((name) => name in whole)
+      expect({ module, names: Object.keys(kept).sort() }).toEqual({ module, names: named.sort() })
+    }
+    const size = execFileSync("du", ["-sk", join(folder, "node_modules/effect")], { encoding: "utf8" })
+    expect(Number.parseInt(size, 10)).toBeLessThan(1_000)
   })
 
   it("has man pages and completions for every command", () => {
