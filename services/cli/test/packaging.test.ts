@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian } from "@meridian/testkit/running-node"
 import { layOut } from "../../../infra/packaging/contents.ts"
@@ -20,6 +20,9 @@ describe("the tree that packages hold", () => {
     folder = mkdtempSync(join(tmpdir(), "meridian-packaging-"))
     layOut(folder)
     await keepUsedOfEffect(root, folder)
+    // Compiled where a package is made; here its place is enough.
+    mkdirSync(join(folder, "bin"))
+    writeFileSync(join(folder, "bin/meridian"), "")
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -32,14 +35,18 @@ describe("the tree that packages hold", () => {
       process.execPath,
       [cli, "up", "--port", String(port), "--state", join(folder, "state"), "--workers", "1"],
       {
-        stdio: "ignore"
+        stdio: ["ignore", "pipe", "ignore"]
       }
     )
-    const ended = once(node, "exit")
+    let screen = ""
+    node.stdout.on("data", (chunk: Buffer) => (screen += chunk.toString()))
+    const ended = once(node, "close")
     run("waitsync", "--state", join(folder, "state"), String(PATIENCE_MS / 1e3))
     expect(run("query", `127.0.0.1:${port}`)).toContain("stratum 10")
+    await vi.waitUntil(() => screen.includes("Ctrl-C"), { timeout: PATIENCE_MS })
     node.kill()
     expect(await ended).toEqual([0, null])
+    expect(screen).toContain(`Try next\n  ${join(folder, "bin/meridian")} query 127.0.0.1:${port}\n`)
     expect(existsSync(join(folder, "libs/testkit"))).toBe(false)
     expect(existsSync(join(folder, "services/cli/test"))).toBe(false)
     expect(existsSync(join(folder, "node_modules/vitest"))).toBe(false)

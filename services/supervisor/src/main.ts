@@ -4,7 +4,7 @@
  * SIGTERM and SIGINT finish what is under way and exit 0 (a second one ends at once; with --drain SIGTERM drains the node first), SIGHUP reads the configuration again, replaces the workers one
  * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
-import { statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import { accessSummary } from "@meridian/config/access-rendering"
@@ -44,13 +44,16 @@ import { firstScreen } from "./screen.ts"
 // Node would open its inspector on this signal, to whoever may connect to this machine.
 process.on("SIGUSR1", () => {})
 
-/** A path as one would type it here: relative below this folder, else whole. */
-const nearestName = (path: string): string => {
-  const below = relative(process.cwd(), path)
-  return below.startsWith("..") ? path : below || "."
-}
-
 const programRoot = resolve(import.meta.dirname, "../../..")
+/** A path that can be typed wherever one is; in the checkout it is relative to that. */
+const nearestName = (path: string): string => {
+  const below = relative(programRoot, path)
+  return process.cwd() !== programRoot || below.startsWith("..") ? path : below || "."
+}
+/** What starts the commands: the packages have a program for that, which Debian's has on the path. */
+const launcher = resolve(programRoot, "bin/meridian")
+const command = !existsSync(launcher) ? "npx meridian" : programRoot.startsWith("/usr/") ? "meridian" : launcher
+
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 const native = loadNative()
 const ipv6 = hasIpv6(native.addon !== undefined)
@@ -310,6 +313,7 @@ const program = Effect.gen(function* () {
       ipv6,
       access: accessSummary(settings.access),
       stateDirectory: nearestName(plan.stateDirectory),
+      command,
       stateFlag,
       port: plan.ports[0] ?? 0,
       ntpPortDenied: files.length > 0 && settings.port.origin.kind === "default" && !ntpPort,

@@ -18,6 +18,8 @@ export interface Screen {
   /** Who may ask what, in a line. */
   readonly access: string
   readonly stateDirectory: string
+  /** What the commands are called here: `meridian`, or how it is reached where it is not on the path. */
+  readonly command: string
   /** --state DIR as the next commands need it, empty for the default directory */
   readonly stateFlag: string
   readonly port: number
@@ -38,7 +40,7 @@ const ntsTrials = (screen: Screen, host: string): readonly string[] => {
   if (nts?.developmentCertificate !== true) return []
   const certificate = join(stateDirectory, DEVELOPMENT_CERTIFICATE_NAME)
   return [
-    `  npx meridian query --nts --ca ${certificate} ${host}:${nts.port}`,
+    `  ${screen.command} query --nts --ca ${certificate} ${host}:${nts.port}`,
     `  ${chronyd(screen)} 'server 127.0.0.1 nts ntsport ${nts.port} iburst' 'ntstrustedcerts ${certificate}'`
   ]
 }
@@ -130,8 +132,8 @@ export const firstScreen = (screen: Screen): string => {
     ...notes.map((note) => line("note", note)),
     "",
     "Try next",
-    `  npx meridian query ${host}:${screen.port}`,
-    `  npx meridian status${screen.stateFlag}`,
+    `  ${screen.command} query ${host}:${screen.port}`,
+    `  ${screen.command} status${screen.stateFlag}`,
     `  ${chronyd(screen)} 'server ${host.replace(/^\[|\]$/g, "")} port ${screen.port} iburst'`,
     ...ntsTrials(screen, host),
     "Ctrl-C ends it.",
