@@ -3,13 +3,13 @@
  * All schemes under MERIDIAN_LONG=1; otherwise trusted certificates in one direction and IFF in the other.
  */
 import { execFileSync } from "node:child_process"
-import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
+import { KEYGEN, LEAP_TABLE } from "./autokey-hosts.ts"
 import { sources, until } from "./peer-stage.ts"
 import { onStage, type Stage } from "./stage.ts"
 import { askClassic, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
@@ -18,12 +18,6 @@ const suite = "Autokey"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
 const isLong = process.env["MERIDIAN_LONG"] === "1"
 const SLOW_MS = 400_000
-const KEYGEN = resolve(import.meta.dirname, "../../cli/bin/ntp-keygen.mjs")
-/** Of leap-seconds.list; the reference passes on none whose hash is absent or wrong. */
-const leapLines = ["#$\t3676924800", "#@\t4291747200", "2272060800\t10", "3692217600\t37"]
-const leapHash = createHash("sha1").update(leapLines.join("").replaceAll(/\D/g, "")).digest("hex")
-const LEAP_TABLE = [...leapLines, `#h\t${leapHash.match(/.{8}/g)?.join(" ") ?? ""}`, ""].join("\n")
-
 interface Scheme {
   readonly name: string
   /** Of `ntp-keygen`, on the trusted host beside -T and on its client. */
