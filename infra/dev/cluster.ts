@@ -10,7 +10,7 @@
  * --workers N of each node (1), --rotate SECONDS between rotations of the NTS key, --operators FILE of those who may act over HTTP.
  * Exit codes: 0 done and in agreement, 1 not, 2 wrong arguments.
  */
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, relative, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -34,8 +34,8 @@ import {
   startRecorded,
   writeRecords
 } from "./recorded-processes.ts"
+import { fetchedPeer, readArguments, root, runTool, runVerb, ToolProblem } from "./tool.ts"
 
-const root = resolve(import.meta.dirname, "../..")
 const cli = join(root, "services/cli/bin/meridian.mjs")
 
 const NODES = ["a", "b", "c"]
@@ -51,16 +51,6 @@ const FORMING_MS = 20_000
 const LOOK_MS = 200
 const NODE_END_MS = 30_000
 const NATS_END_MS = 30_000
-
-/** It cannot be done, in a sentence that says what to do. */
-class ClusterProblem extends Error {
-  readonly _tag = "ClusterProblem"
-  readonly exitCode: 1 | 2
-  constructor(message: string, exitCode: 1 | 2 = 1) {
-    super(message)
-    this.exitCode = exitCode
-  }
-}
 
 interface Place {
   readonly directory: string
@@ -95,17 +85,11 @@ const cleanEnvironment = (): NodeJS.ProcessEnv => {
 }
 
 /** nats-server from the folder of real peers, which is filled where it is missing. */
-const natsServer = (): PeerCommand => {
-  const found = () => peer("nats-server-2.10") ?? peer("nats-server-newest")
-  if (found() === undefined)
-    spawnSync(process.execPath, [join(root, "infra/peers/fetch.ts")], { stdio: ["ignore", "ignore", "inherit"] })
-  const command = found()
-  if (command === undefined)
-    throw new ClusterProblem(
-      "no nats-server: `node infra/peers/fetch.ts` could not fetch one; set PEERS to a folder that it has filled"
-    )
-  return command
-}
+const natsServer = (): PeerCommand =>
+  fetchedPeer(
+    () => peer("nats-server-2.10") ?? peer("nats-server-newest"),
+    "no nats-server: `node infra/peers/fetch.ts` could not fetch one; set PEERS to a folder that it has filled"
+  )
 
 const nodeConfiguration = (place: Place, node: string, index: number): string =>
   [
@@ -138,7 +122,7 @@ const prepare = (place: Place): void => {
     })
   for (const { name, port: own } of natsServers(place))
     if (!readFileSync(serverConfiguration(natsFolder(place), name), "utf8").includes(`"127.0.0.1:${own}"`))
-      throw new ClusterProblem(`${place.directory} was made for other ports: run \`down\` first, or name those ports`)
+      throw new ToolProblem(`${place.directory} was made for other ports: run \`down\` first, or name those ports`)
   if (!existsSync(keyFile(place)))
     execFileSync(process.execPath, [cli, "cluster", "init", "--out", keyFile(place)], {
       stdio: ["ignore", "ignore", "inherit"],
@@ -207,10 +191,10 @@ const agreed = async (
     const ended = [...records.values()].find((record) => !isRunning(record))
     if (ended !== undefined) {
       const log = join(place.directory, `${ended.name}.log`)
-      throw new ClusterProblem(`${ended.name} ended: ${lastLine(log)} (${log}); \`down\` ends the others`)
+      throw new ToolProblem(`${ended.name} ended: ${lastLine(log)} (${log}); \`down\` ends the others`)
     }
     if (performance.now() > until)
-      throw new ClusterProblem(
+      throw new ToolProblem(
         `no agreement within ${AGREE_LIMIT_MS / 1_000} s: ${why}; see the logs in ${place.directory}`
       )
     await sleep(LOOK_MS)
@@ -234,7 +218,7 @@ const startNatsAgain = async (
   for (const { name } of natsServers(place)) {
     const [program, record] = [wanted.find((it) => it.name === name), records.get(name)]
     if (program === undefined || record === undefined || !(await endRecorded(record, NATS_END_MS)))
-      throw new ClusterProblem(`${name} did not end; \`down\` ends the others`)
+      throw new ToolProblem(`${name} did not end; \`down\` ends the others`)
     records.set(name, startRecorded(program))
     writeRecords(recordsOf(place), [...records.values()])
   }
@@ -310,7 +294,7 @@ const down = async (place: Place, keep: boolean): Promise<void> => {
     const ended = await Promise.all(group.map((record) => endRecorded(record, limit)))
     left.push(...group.filter((_, index) => ended[index] === false).map(({ name, pid }) => `${name} (pid ${pid})`))
   }
-  if (left.length > 0) throw new ClusterProblem(`${left.join(", ")} did not end; their state is kept`)
+  if (left.length > 0) throw new ToolProblem(`${left.join(", ")} did not end; their state is kept`)
   if (keep) rmSync(recordsOf(place), { force: true })
   else if (isOurs(place)) rmSync(place.directory, { recursive: true, force: true })
   console.log(
@@ -330,7 +314,7 @@ const LAST_PORT = 65_535
 const port = (name: string, text: string): number => {
   const value = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (value >= 1 && value + ROUTES_ABOVE_CLIENTS + NODES.length <= LAST_PORT) return value
-  throw new ClusterProblem(`expected --${name} with a port, found ${JSON.stringify(text)}`, 2)
+  throw new ToolProblem(`expected --${name} with a port, found ${JSON.stringify(text)}`, 2)
 }
 
 const MOST = 999
@@ -338,11 +322,11 @@ const MOST = 999
 const count = (name: string, text: string): number => {
   const value = /^\d{1,3}$/.test(text) ? Number(text) : 0
   if (value >= 1) return value
-  throw new ClusterProblem(`expected --${name} with a number from 1 to ${MOST}, found ${JSON.stringify(text)}`, 2)
+  throw new ToolProblem(`expected --${name} with a number from 1 to ${MOST}, found ${JSON.stringify(text)}`, 2)
 }
 
 const main = async (): Promise<void> => {
-  const { values, positionals } = readArguments()
+  const { values, positionals } = readArguments(parse)
   const place: Place = {
     directory: resolve(values.directory ?? join(root, ".meridian/cluster")),
     ntpPort: port("ntp-port", values["ntp-port"]),
@@ -351,36 +335,26 @@ const main = async (): Promise<void> => {
     rotate: values.rotate === undefined ? undefined : count("rotate", values.rotate),
     operators: values.operators === undefined ? undefined : resolve(values.operators)
   }
-  const [verb, ...more] = positionals
-  if (more.length === 0 && verb === "up") return up(place)
-  if (more.length === 0 && verb === "down") return down(place, values.keep)
-  if (more.length > 0 || verb !== "status") throw new ClusterProblem("expected one of up, status, down", 2)
-  if (!(await status(place, values.json))) process.exitCode = 1
+  await runVerb(positionals, {
+    up: () => up(place),
+    down: () => down(place, values.keep),
+    status: () => status(place, values.json)
+  })
 }
 
-const readArguments = () => {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        directory: { type: "string" },
-        "ntp-port": { type: "string", default: "11131" },
-        "nats-port": { type: "string", default: "14222" },
-        workers: { type: "string", default: "1" },
-        rotate: { type: "string" },
-        operators: { type: "string" },
-        keep: { type: "boolean", default: false },
-        json: { type: "boolean", default: false }
-      }
-    })
-  } catch (error) {
-    throw new ClusterProblem((error as Error).message, 2)
-  }
-}
+const parse = () =>
+  parseArgs({
+    allowPositionals: true,
+    options: {
+      directory: { type: "string" },
+      "ntp-port": { type: "string", default: "11131" },
+      "nats-port": { type: "string", default: "14222" },
+      workers: { type: "string", default: "1" },
+      rotate: { type: "string" },
+      operators: { type: "string" },
+      keep: { type: "boolean", default: false },
+      json: { type: "boolean", default: false }
+    }
+  })
 
-try {
-  await main()
-} catch (error) {
-  process.stderr.write(`cluster: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = error instanceof ClusterProblem ? error.exitCode : 1
-}
+await runTool("cluster", main)

@@ -23,24 +23,14 @@ import {
   prometheusProgram,
   type Targets
 } from "./prometheus.ts"
+import { fetchedPeer, readArguments, root, runTool, runVerb, ToolProblem } from "../dev/tool.ts"
 
-const root = resolve(import.meta.dirname, "../..")
 const CLUSTER = join(root, "infra/dev/cluster.ts")
 const DASHBOARD = join(root, "infra/observability/grafana-dashboard.json")
 const SCRAPE_SECONDS = 5
 const UP_MS = 60_000
 const END_MS = 20_000
 const LOOK_MS = 500
-
-/** It cannot be done, in a sentence that says what to do. */
-class ObservabilityProblem extends Error {
-  readonly _tag = "ObservabilityProblem"
-  readonly exitCode: 1 | 2
-  constructor(message: string, exitCode: 1 | 2 = 1) {
-    super(message)
-    this.exitCode = exitCode
-  }
-}
 
 interface Place {
   readonly directory: string
@@ -53,7 +43,7 @@ const recordsOf = ({ directory }: Place): string => join(directory, "processes.j
 
 const runCluster = ({ cluster }: Place, verb: "up" | "down"): void => {
   const { status } = spawnSync(process.execPath, [CLUSTER, verb, ...cluster], { stdio: "inherit" })
-  if (status !== 0) throw new ObservabilityProblem(`the cluster could not be taken ${verb}; it has said why above`)
+  if (status !== 0) throw new ToolProblem(`the cluster could not be taken ${verb}; it has said why above`)
 }
 
 /** Where the nodes answer HTTP. */
@@ -63,17 +53,11 @@ const nodesOf = ({ cluster }: Place): readonly string[] => {
   return nodes.map(({ http }) => `127.0.0.1:${http}`)
 }
 
-const program = (): string => {
-  const found = () => prometheusProgram("prometheus")
-  if (found() === undefined)
-    spawnSync(process.execPath, [join(root, "infra/peers/fetch.ts")], { stdio: ["ignore", "ignore", "inherit"] })
-  const path = found()
-  if (path === undefined)
-    throw new ObservabilityProblem(
-      "no Prometheus: `node infra/peers/fetch.ts` could not fetch one; install it (apt-get install prometheus), or set PEERS to a folder that has been filled"
-    )
-  return path
-}
+const program = (): string =>
+  fetchedPeer(
+    () => prometheusProgram("prometheus"),
+    "no Prometheus: `node infra/peers/fetch.ts` could not fetch one; install it (apt-get install prometheus), or set PEERS to a folder that has been filled"
+  )
 
 const up = async (place: Place): Promise<void> => {
   const command = program()
@@ -108,9 +92,7 @@ const scrapesAll = async (place: Place, wanted: number): Promise<void> => {
   }
   const log = join(place.directory, "prometheus.log")
   const said = existsSync(log) ? (readFileSync(log, "utf8").trim().split("\n").at(-1) ?? "") : ""
-  throw new ObservabilityProblem(
-    `Prometheus does not scrape all ${wanted} nodes: ${said} (${log}); \`down\` ends everything`
-  )
+  throw new ToolProblem(`Prometheus does not scrape all ${wanted} nodes: ${said} (${log}); \`down\` ends everything`)
 }
 
 /** Shows what is scraped. Returns whether all of it is. */
@@ -135,32 +117,27 @@ const status = async (place: Place): Promise<boolean> => {
 const down = async (place: Place): Promise<void> => {
   for (const record of readRecords(recordsOf(place)))
     if (!(await endRecorded(record, END_MS)))
-      throw new ObservabilityProblem(`Prometheus (pid ${record.pid}) did not end; its state is kept`)
+      throw new ToolProblem(`Prometheus (pid ${record.pid}) did not end; its state is kept`)
   if (existsSync(recordsOf(place))) rmSync(place.directory, { recursive: true, force: true })
   runCluster(place, "down")
 }
 
-const readArguments = () => {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        directory: { type: "string" },
-        port: { type: "string", default: "19090" },
-        "cluster-directory": { type: "string" },
-        "ntp-port": { type: "string" },
-        "nats-port": { type: "string" }
-      }
-    })
-  } catch (error) {
-    throw new ObservabilityProblem((error as Error).message, 2)
-  }
-}
+const parse = () =>
+  parseArgs({
+    allowPositionals: true,
+    options: {
+      directory: { type: "string" },
+      port: { type: "string", default: "19090" },
+      "cluster-directory": { type: "string" },
+      "ntp-port": { type: "string" },
+      "nats-port": { type: "string" }
+    }
+  })
 
 const main = async (): Promise<void> => {
-  const { values, positionals } = readArguments()
+  const { values, positionals } = readArguments(parse)
   const port = /^\d{1,5}$/.test(values.port) ? Number(values.port) : 0
-  if (port < 1 || port > 65_535) throw new ObservabilityProblem("expected --port with a port", 2)
+  if (port < 1 || port > 65_535) throw new ToolProblem("expected --port with a port", 2)
   const flag = (name: string, value: string | undefined) => (value === undefined ? [] : [`--${name}`, value])
   const place: Place = {
     directory: resolve(values.directory ?? join(root, ".meridian/observability")),
@@ -171,16 +148,11 @@ const main = async (): Promise<void> => {
       ...flag("nats-port", values["nats-port"])
     ]
   }
-  const [verb, ...more] = positionals
-  if (more.length === 0 && verb === "up") return up(place)
-  if (more.length === 0 && verb === "down") return down(place)
-  if (more.length > 0 || verb !== "status") throw new ObservabilityProblem("expected one of up, status, down", 2)
-  if (!(await status(place))) process.exitCode = 1
+  await runVerb(positionals, {
+    up: () => up(place),
+    down: () => down(place),
+    status: () => status(place)
+  })
 }
 
-try {
-  await main()
-} catch (error) {
-  process.stderr.write(`observability: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = error instanceof ObservabilityProblem ? error.exitCode : 1
-}
+await runTool("observability", main)

@@ -25,7 +25,7 @@ const mayImport: Record<string, readonly string[]> = {
   protocol: ["time", "wire", "auth"],
   events: ["time"],
   config: ["time", "protocol"],
-  "event-log": ["events", ...pure],
+  "event-log": ["system", "events", ...pure],
   system: ["config", ...pure],
   clocks: ["system", "time", "wire"],
   udp: ["system", "clocks", "config", ...pure],

@@ -8,22 +8,13 @@
  * for another architecture's Node with the compiler that CC names, as packaging does.
  */
 import { spawnSync } from "node:child_process"
-import { createHash } from "node:crypto"
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync
-} from "node:fs"
-import { basename, dirname, join } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { buildOnce, compileTo, fingerprint, isCalled } from "./build-once.mjs"
 
 const here = dirname(fileURLToPath(import.meta.url))
-const direct = process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
+const direct = isCalled(import.meta.url)
 /** Each package of C has a folder of its own; together they are one addon. addon.h and transmit-stamp.h are for all. */
 const folders = ["system", "clocks", "udp", "tls", "ciphers", "xdp"].map((name) => join(here, "..", name, "native"))
 const compiler = process.env.CC || "cc"
@@ -62,20 +53,11 @@ const compilerFlags = (version, sources, sanitize) => [
     : ["-O2"])
 ]
 
-/** Everything the result depends on. */
-const fingerprint = (flags, files) => {
-  const hash = createHash("sha256").update([compiler, process.arch, ...flags].join("\0"))
-  for (const file of files) hash.update(`\0${basename(file)}\0`).update(readFileSync(file))
-  return hash.digest("hex")
-}
-
-/** Built beside its place and renamed: a process that has the old file mapped keeps it, and none sees half a file. */
 const compile = (pinnedNode, flags, sources, target) => {
-  const partial = `${target}.${process.pid}.partial`
   const includes = ["system", "clocks"].flatMap((name) => ["-I", join(here, "..", name, "native")])
   const result = spawnSync(
     compiler,
-    [...flags, ...includes, "-isystem", join(pinnedNode, "include/node"), "-o", partial, ...sources],
+    [...flags, ...includes, "-isystem", join(pinnedNode, "include/node"), "-o", target, ...sources],
     { stdio: ["ignore", "inherit", "inherit"] }
   )
   // EACCES: there is none, and a folder of PATH may not be looked into.
@@ -84,14 +66,12 @@ const compile = (pinnedNode, flags, sources, target) => {
     return false
   }
   if (result.status !== 0) {
-    rmSync(partial, { force: true })
     say(
       `${compiler} could not build the addon (exit ${result.status ?? result.signal ?? result.error?.code}); ${FALLBACK}`
     )
     if (direct) process.exitCode = 1
     return false
   }
-  renameSync(partial, target)
   return true
 }
 
@@ -115,13 +95,9 @@ const buildAddon = (sanitize) => {
   const sources = files.filter((file) => file.endsWith(".c"))
   const { version } = JSON.parse(readFileSync(join(pinnedNode, "package.json"), "utf8"))
   const flags = compilerFlags(`v${version}`, sources, sanitize)
-  const wanted = fingerprint(flags, files)
-  const build = flag("--target") ?? join(here, "build")
-  const target = join(build, sanitize ? "meridian-asan.node" : "meridian.node")
-  const stamp = `${target}.sha256`
-  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return
-  mkdirSync(build, { recursive: true })
-  if (compile(pinnedNode, flags, sources, target)) writeFileSync(stamp, wanted)
+  const wanted = fingerprint([compiler, process.arch, ...flags], files)
+  const target = join(flag("--target") ?? join(here, "build"), sanitize ? "meridian-asan.node" : "meridian.node")
+  buildOnce(target, wanted, (path) => compileTo(path, (partial) => compile(pinnedNode, flags, sources, partial)))
 }
 
 buildAddon(direct && process.argv.includes("--sanitize"))

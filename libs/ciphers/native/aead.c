@@ -32,11 +32,6 @@ enum { BAD_COUNT, BAD_AEAD, BAD_KEY, BAD_NONCE, BAD_AD, BAD_PLAINTEXT, BAD_CIPHE
 enum { MAXIMUM_SIV_NONCE_BYTES = 64 };
 
 typedef struct {
-  uint8_t *data;
-  size_t length;
-} bytes;
-
-typedef struct {
   int32_t *data;
   int32_t count;
   bytes packets;
@@ -213,17 +208,6 @@ static int32_t run_jobs(const job_list *list) {
 }
 
 /* ---- Node-API */
-
-/* An empty or detached array has no address; jobs of length 0 may still point at it. */
-static int read_array(napi_env env, napi_value value, napi_typedarray_type type, bytes *array) {
-  static uint8_t nothing[4];
-  napi_typedarray_type found;
-  void *data;
-  if (napi_get_typedarray_info(env, value, &found, &array->length, &data, NULL, NULL) != napi_ok) return 0;
-  array->data = data == NULL ? nothing : data;
-  if (data == NULL) array->length = 0;
-  return found == type;
-}
 
 /* aeadRun(jobs: Int32Array, count, packets: Uint8Array, secrets: Uint8Array, stampedAt): -1, or which job is refused and why. */
 static napi_value aead_run(napi_env env, napi_callback_info info) {

@@ -14,11 +14,6 @@ typedef struct {
   EVP_MD_CTX *context;
 } digest;
 
-typedef struct {
-  unsigned char *data;
-  size_t length;
-} bytes;
-
 static void finalize(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
@@ -26,14 +21,6 @@ static void finalize(napi_env env, void *data, void *hint) {
   EVP_MD_CTX_free(opened->context);
   EVP_MD_free(opened->algorithm);
   free(opened);
-}
-
-static bool read_bytes(napi_env env, napi_value value, bytes *array) {
-  napi_typedarray_type type;
-  void *data;
-  if (napi_get_typedarray_info(env, value, &type, &array->length, &data, NULL, NULL) != napi_ok) return false;
-  array->data = data;
-  return type == napi_uint8_array;
 }
 
 static bool within(bytes array, int32_t at, int32_t length) {
@@ -51,9 +38,9 @@ static napi_value compute(napi_env env, napi_callback_info info) {
   int32_t at, length;
   void *data;
   if (napi_get_cb_info(env, info, &count, arguments, NULL, &data) != napi_ok) return NULL;
-  if (!read_bytes(env, arguments[0], &key) || !read_bytes(env, arguments[1], &message) ||
+  if (!read_array(env, arguments[0], napi_uint8_array, &key) || !read_array(env, arguments[1], napi_uint8_array, &message) ||
       napi_get_value_int32(env, arguments[2], &at) != napi_ok ||
-      napi_get_value_int32(env, arguments[3], &length) != napi_ok || !read_bytes(env, arguments[4], &out))
+      napi_get_value_int32(env, arguments[3], &length) != napi_ok || !read_array(env, arguments[4], napi_uint8_array, &out))
     return throw_type(env, "a digest expects two Uint8Arrays, an offset, a length and a Uint8Array");
   const digest *opened = data;
   unsigned int size = 0;

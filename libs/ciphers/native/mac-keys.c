@@ -50,11 +50,6 @@ typedef struct {
 } mac_keys;
 
 typedef struct {
-  uint8_t *data;
-  size_t length;
-} bytes;
-
-typedef struct {
   int32_t *data;
   int32_t count;
   bytes packets;
@@ -266,15 +261,6 @@ static int32_t run_jobs(const mac_keys *keys, const job_list *list) {
 }
 
 /* ---- Node-API */
-
-static bool read_array(napi_env env, napi_value value, napi_typedarray_type type, bytes *array) {
-  napi_typedarray_type found;
-  void *data;
-  if (napi_get_typedarray_info(env, value, &found, &array->length, &data, NULL, NULL) != napi_ok) return false;
-  array->data = data;
-  if (data == NULL) array->length = 0;
-  return found == type;
-}
 
 static napi_value construct(napi_env env, napi_callback_info info) {
   napi_value self;

@@ -34,11 +34,6 @@ typedef struct {
 } session_macs;
 
 typedef struct {
-  uint8_t *data;
-  size_t length;
-} bytes;
-
-typedef struct {
   int32_t *data;
   int32_t count;
   bytes packets;
@@ -222,15 +217,6 @@ static int32_t run_jobs(const session_macs *macs, const job_list *list) {
     if (sealing > 0) seal_group(macs, sealed, sealing, list->stamped_at);
   }
   return ACCEPTED;
-}
-
-static bool read_array(napi_env env, napi_value value, napi_typedarray_type type, bytes *array) {
-  napi_typedarray_type found;
-  void *data;
-  if (napi_get_typedarray_info(env, value, &found, &array->length, &data, NULL, NULL) != napi_ok) return false;
-  array->data = data;
-  if (data == NULL) array->length = 0;
-  return found == type;
 }
 
 /* new SessionMacs(name): throws where this OpenSSL does not have or allow the digest, or it is too short for a cookie. */

@@ -74,7 +74,7 @@ class Reader {
       this.problems.push(`${path}: expected ${file}, as ntp-keygen writes it`)
     } catch (error) {
       if (!(error instanceof FileNotRead)) throw error
-      if (error.reason !== "ENOENT") this.problems.push(`cannot use ${path}: ${error.reason}`)
+      if (error.reason !== "ENOENT") this.problems.push(`cannot use ${path}: ${error.why}`)
       else if (needed) this.problems.push(`${path} is missing: make it with ntp-keygen in that directory`)
     }
     return undefined

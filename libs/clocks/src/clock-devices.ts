@@ -1,6 +1,7 @@
 /** Reference clocks that are devices, over the C addon: pulses per second and PTP hardware clocks. */
 import { closeSync, openSync } from "node:fs"
 import type { UnixTime } from "@meridian/time/timestamp"
+import { errnoAdvice } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { type PhcPort, type PhcReading, type PpsPort, ReferenceClockError } from "./reference-clock-ports.ts"
 import { addonForClocks } from "./shm-segment.ts"
@@ -10,19 +11,10 @@ const CLEAR_EDGE = 3
 const PHC_NUMBERS = 48
 const READING_NUMBERS = 6
 
-const advices: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such device",
-  EACCES: "this user may not use it; a udev rule can give it to the group",
-  ENOTTY: "it is no such device",
-  EOPNOTSUPP: "it cannot do this",
-  EPERM: "the kernel does not stamp this edge, and only root may change that"
-}
-
 const failed = (error: unknown, path: string, what: string): ReferenceClockError => {
   const reason = errnoName(error)
-  return new ReferenceClockError(reason, `${path} cannot be used as ${what} (${reason})${suffix(advices[reason])}`)
+  return new ReferenceClockError(reason, `${path} cannot be used as ${what}: ${errnoAdvice("clock", reason)}`)
 }
-const suffix = (advice: string | undefined): string => (advice === undefined ? "" : `: ${advice}`)
 
 /** Opens a device for reading, which is all that takes, and has a first use of it; what fails closes it again. */
 const openDevice = (path: string, what: string, use: (descriptor: number) => void): number => {

@@ -9,6 +9,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName, loadNative } from "@meridian/system/native"
 import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import {
@@ -41,7 +42,9 @@ export class ClockPageError extends Error {
   readonly code: string
 
   constructor(what: string, code: string) {
-    super(`expected ${what}, found ${code}: the supervisor makes the page and hands it on as a descriptor`)
+    super(
+      `expected ${what}, found that ${errnoWords(code)}: the supervisor makes the page and hands it on as a descriptor`
+    )
     this.code = code
   }
 }

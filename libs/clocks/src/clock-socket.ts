@@ -1,5 +1,6 @@
 /** The unix datagram socket that a reference clock's program sends its samples to, over the C addon. */
 import { closeSync, lstatSync, unlinkSync } from "node:fs"
+import { errnoAdvice, errnoWords } from "@meridian/system/errno-words"
 import { errnoName, type NativeAddon } from "@meridian/system/native"
 import { type ClockSocketPort, ReferenceClockError } from "./reference-clock-ports.ts"
 import { addonForClocks } from "./shm-segment.ts"
@@ -13,15 +14,7 @@ const EVERYBODY = 0o666
 const failed = (error: unknown, path: string): ReferenceClockError => {
   if (error instanceof ReferenceClockError) return error
   const reason = errnoName(error)
-  const advice =
-    reason === "EACCES" || reason === "EROFS"
-      ? "this user may not make files there; name a path in a folder of its own"
-      : reason === "ENOENT"
-        ? "its folder does not exist"
-        : reason === "ENAMETOOLONG"
-          ? "expected 1 to 107 bytes"
-          : "another path may work"
-  return new ReferenceClockError(reason, `the socket ${path} cannot be made (${reason}): ${advice}`)
+  return new ReferenceClockError(reason, `the socket ${path} cannot be made: ${errnoAdvice("clock-socket", reason)}`)
 }
 
 /** Frees the path of a socket that a process left behind. What somebody uses, and what is no socket, stays. */
@@ -77,6 +70,6 @@ const receive = (addon: NativeAddon, descriptor: number, bytes: Uint8Array, path
     return addon.datagramReceive(descriptor, bytes)
   } catch (error) {
     const reason = errnoName(error)
-    throw new ReferenceClockError(reason, `the socket ${path} cannot be read (${reason})`)
+    throw new ReferenceClockError(reason, `the socket ${path} cannot be read: ${errnoWords(reason)}`)
   }
 }

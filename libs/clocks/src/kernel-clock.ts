@@ -3,6 +3,7 @@
  * programs of the clock's quality. {@link kernelClock} works on any implementation of clock_adjtime(2): the kernel's, or
  * the simulated one in kernel-clock-simulated.ts. Reading needs no privilege; everything else needs CAP_SYS_TIME.
  */
+import { errnoAdvice } from "@meridian/system/errno-words"
 import {
   ESTIMATED_ERROR,
   FRACTION,
@@ -69,9 +70,7 @@ export class KernelClockRefused extends Error {
   readonly code: string
 
   constructor(what: string, code: string) {
-    const why =
-      code === "EPERM" ? "this process may not set the clock: it needs the capability CAP_SYS_TIME" : `found ${code}`
-    super(`${what}: ${why}`)
+    super(`${what}: ${errnoAdvice("system-clock", code)}`)
     this.code = code
   }
 }

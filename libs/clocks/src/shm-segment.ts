@@ -1,5 +1,6 @@
 /** Shared memory of reference clocks over the C addon. */
 import type { ShmTime } from "@meridian/wire/shm-time"
+import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName, loadNative, type NativeAddon, type NativeShmSegment } from "@meridian/system/native"
 import { ReferenceClockError, type ShmPort } from "./reference-clock-ports.ts"
 
@@ -36,8 +37,8 @@ export const openShmSegment = (unit: number, isPrivate: boolean): ShmPort => {
     const advice =
       reason === "EACCES" && isPrivate
         ? "it is for root alone; use unit 2 or above, which anybody may use, or run as its owner"
-        : "see `ipcs -m`"
-    throw new ReferenceClockError(reason, `${name} cannot be attached (${reason}): ${advice}`)
+        : `${errnoWords(reason)}; see \`ipcs -m\``
+    throw new ReferenceClockError(reason, `${name} cannot be attached: ${advice}`)
   }
   try {
     judge(segment, name, isPrivate)

@@ -282,7 +282,7 @@ describe("devices", () => {
   it("that are not there, or are something else, are refused with what to do", () => {
     expect(refusal(() => openPpsDevice("/dev/pps250", false))).toMatchObject({
       reason: "ENOENT",
-      message: "/dev/pps250 cannot be used as pulses per second (ENOENT): there is no such device"
+      message: "/dev/pps250 cannot be used as pulses per second: there is no such device"
     })
     expect(refusal(() => openPhcDevice("/dev/ptp250"))).toMatchObject({ reason: "ENOENT" })
     expect(refusal(() => openPpsDevice("/dev/null", true))).toMatchObject({ reason: "ENOTTY" })

@@ -35,21 +35,23 @@ const many: ValueType<string> = {
 const pollExponent = wholeNumber("LOG2_SECONDS", 0, 17)
 const family = optional(oneOf("-4", "-6"))
 
+/** Of lines that name many servers or clients at once. */
+const manyOptions = {
+  autokey: "switch",
+  iburst: "switch",
+  prefer: "switch",
+  ident: keyOwner("GROUP", "a group's name"),
+  key: keyId,
+  maxpoll: pollExponent,
+  minpoll: pollExponent,
+  ttl: wholeNumber("HOPS", 0, 255),
+  version: wholeNumber("N", 1, 4)
+} as const
+
 export const broadcastDirective = row({
   name: "broadcast",
   operands: { family, address: one(many) },
-  options: {
-    autokey: "switch",
-    iburst: "switch",
-    prefer: "switch",
-    xleave: "switch",
-    ident: keyOwner("GROUP", "a group's name"),
-    key: keyId,
-    maxpoll: pollExponent,
-    minpoll: pollExponent,
-    ttl: wholeNumber("HOPS", 0, 255),
-    version: wholeNumber("N", 1, 4)
-  },
+  options: { ...manyOptions, xleave: "switch" },
   repeatable: true,
   default: "none",
   meaning:
@@ -104,17 +106,7 @@ export const manycastserverDirective = row({
 export const manycastclientDirective = row({
   name: "manycastclient",
   operands: { family, address: one(many) },
-  options: {
-    autokey: "switch",
-    iburst: "switch",
-    prefer: "switch",
-    ident: keyOwner("GROUP", "a group's name"),
-    key: keyId,
-    maxpoll: pollExponent,
-    minpoll: pollExponent,
-    ttl: wholeNumber("HOPS", 0, 255),
-    version: wholeNumber("N", 1, 4)
-  },
+  options: manyOptions,
   repeatable: true,
   default: "none",
   meaning:

@@ -32,6 +32,7 @@ import {
   type OpenedStream,
   openStream,
   PAUSE_MS,
+  persist,
   storedMessage,
   subjectsOf,
   WRONG_LAST_SEQUENCE
@@ -274,28 +275,25 @@ const warningsOf = ({ connection, replicas, maxBytes }: JetStreamOptions): Reado
 
 /** Finds the log's stream, or makes it as it should be; tries again while JetStream is out of reach. */
 const openLog = async (options: JetStreamOptions): Promise<OpenedStream & { readonly created: string }> => {
-  const deadline = performance.now() + (options.deadlineMs ?? DEADLINE_MS)
-  for (;;) {
-    try {
-      const opened = await openStream(options, "file", {
-        max_bytes: options.maxBytes,
-        duplicate_window: nanos(DUPLICATE_WINDOW_MS),
-        deny_delete: true,
-        allow_direct: true
-      })
-      const { created } = await opened.manager.streams.info(options.stream)
-      return { ...opened, created }
-    } catch (error) {
-      if (performance.now() + PAUSE_MS >= deadline || (apiCode(error) !== 0 && !isPassing(error)))
-        throw new LogUnavailable({
-          detail: `stream ${options.stream}: ${textOf(error)}`,
-          uncertain: false,
-          cause: error
-        })
-      await sleep(PAUSE_MS)
-    }
+  const open = async () => {
+    const opened = await openStream(options, "file", {
+      max_bytes: options.maxBytes,
+      duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+      deny_delete: true,
+      allow_direct: true
+    })
+    const { created } = await opened.manager.streams.info(options.stream)
+    return { ...opened, created }
+  }
+  try {
+    return await persist(options.deadlineMs ?? DEADLINE_MS, open, (error) => apiCode(error) !== 0 && !isPassing(error))
+  } catch (error) {
+    throw unavailable(error, `stream ${options.stream}: ${textOf(error)}`)
   }
 }
+
+const unavailable = (cause: unknown, detail = textOf(cause)): LogUnavailable =>
+  cause instanceof LogUnavailable ? cause : new LogUnavailable({ detail, uncertain: false, cause })
 
 /** A log in a stream. The connection is the caller's to close. Says at the start what an operator should know. */
 export const jetstreamEventLog = (options: JetStreamOptions): Layer.Layer<EventLog, LogUnavailable> =>
@@ -304,10 +302,7 @@ export const jetstreamEventLog = (options: JetStreamOptions): Layer.Layer<EventL
     Effect.gen(function* () {
       const store = yield* Effect.tryPromise({
         try: () => jetstreamStore(options),
-        catch: (error) =>
-          error instanceof LogUnavailable
-            ? error
-            : new LogUnavailable({ detail: textOf(error), uncertain: false, cause: error })
+        catch: (error) => unavailable(error)
       })
       for (const warning of store.warnings) yield* Effect.logWarning(warning)
       return overStore(store, options.inspect)

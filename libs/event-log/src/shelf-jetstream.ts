@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { jetstream, JetStreamApiError, type StoredMsg } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
-import { setTimeout as sleep } from "node:timers/promises"
 import {
   KeyShelf,
   overShelf,
@@ -27,7 +26,7 @@ import {
   ATTEMPT_MS,
   DEADLINE_MS,
   openStream,
-  PAUSE_MS,
+  persist,
   storedMessage,
   subjectsOf,
   WRONG_LAST_SEQUENCE
@@ -133,20 +132,13 @@ const warningsOf = (storage: "memory" | "file", replicas: number): ReadonlyArray
     : ["the key shelf is replicated on disk: shredded keys stay in the servers' Raft logs until those are compacted"]
 }
 
-/** Tries until it succeeds, is refused for good, or the deadline has passed. */
-const repeat = async <A>(deadlineMs: number, run: () => Promise<A>): Promise<A> => {
-  const deadline = performance.now() + deadlineMs
-  for (;;) {
-    try {
-      return await run()
-    } catch (error) {
-      const final =
-        error instanceof SlotTaken || (error instanceof JetStreamApiError && error.status < 500 && error.status !== 408)
-      if (final || performance.now() + PAUSE_MS >= deadline) throw error
-      await sleep(PAUSE_MS)
-    }
-  }
-}
+const repeat = <A>(deadlineMs: number, run: () => Promise<A>): Promise<A> =>
+  persist(
+    deadlineMs,
+    run,
+    (error) =>
+      error instanceof SlotTaken || (error instanceof JetStreamApiError && error.status < 500 && error.status !== 408)
+  )
 
 /** A shelf in a stream. The connection is the caller's to close. */
 export const jetstreamKeyShelf = (options: ShelfOptions): Layer.Layer<KeyShelf, ShelfUnavailable> =>

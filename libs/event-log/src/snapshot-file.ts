@@ -2,6 +2,7 @@
  * Snapshots as files, for logs that are elsewhere: a node whose NATS is out of reach starts from what lies here. Written
  * beside and renamed, so that a crash leaves the old one or the new one; checked by a sum when read.
  */
+import { reasonOf } from "@meridian/system/errno-words"
 import { hash } from "node:crypto"
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -40,7 +41,8 @@ export const snapshotFiles = (directory: string, onUnusable: (message: string) =
   load: async (name) => {
     const file = join(directory, `${name}.snapshot`)
     const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") onUnusable(`the snapshot ${file} cannot be read (${error.code}): it is not used`)
+      if (error.code !== "ENOENT")
+        onUnusable(`the snapshot ${file} cannot be read (${reasonOf(error)}): it is not used`)
       return undefined
     })
     if (text === undefined) return undefined

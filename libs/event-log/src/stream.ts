@@ -11,10 +11,28 @@ import {
   type StreamUpdateConfig
 } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
+import { setTimeout as sleep } from "node:timers/promises"
 
 /** How long one request to JetStream may take, and the pause before it is repeated. */
 export const ATTEMPT_MS = 2_500
 export const PAUSE_MS = 100
+
+/** Tries until it succeeds, fails for good, or the deadline has passed; then the last error is thrown. */
+export const persist = async <A>(
+  deadlineMs: number,
+  run: () => Promise<A>,
+  isFinal: (error: unknown) => boolean
+): Promise<A> => {
+  const deadline = performance.now() + deadlineMs
+  for (;;) {
+    try {
+      return await run()
+    } catch (error) {
+      if (isFinal(error) || performance.now() + PAUSE_MS >= deadline) throw error
+      await sleep(PAUSE_MS)
+    }
+  }
+}
 /** How long something is repeated before it fails: a SIGKILLed stream leader takes up to 8 s to replace. */
 export const DEADLINE_MS = 15_000
 

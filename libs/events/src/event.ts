@@ -130,6 +130,21 @@ export interface Decider<State extends AggregateState, Command, Event extends En
 
 export const refuse = (rule: string, message: string): Refused => ({ _tag: "Refused", rule, message })
 
+/** Why a command under a term may not be decided on a log that is at another; undefined where it may. */
+export const refuseTerm = (
+  state: { readonly term: number; readonly leader: string | null },
+  command: { readonly _tag: string; readonly term: number }
+): Refused | undefined => {
+  if (command.term < state.term)
+    return refuse("fenced", `term ${command.term} is over: ${state.leader} leads with term ${state.term}; step down`)
+  if (command.term > state.term && command._tag !== "TakeOver")
+    return refuse(
+      "not-leader",
+      `term ${command.term} has not taken over (the log is at ${state.term}): take over first`
+    )
+  return undefined
+}
+
 /** The time a decision counts from: now, or the greatest time the log has shown where the clock has gone back. */
 export const effectiveNow = (state: AggregateState, now: number): number => Math.max(now, state.latest)
 

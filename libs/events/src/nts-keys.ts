@@ -19,6 +19,7 @@ import {
   fromIso,
   mayFollowTerm,
   refuse,
+  refuseTerm,
   type Refused,
   toIso
 } from "./event.ts"
@@ -102,7 +103,7 @@ export const decide = (
     draft.emit(NtsKeysRestored, restoration(state))
     return draft.accept()
   }
-  const fenced = checkTerm(state, command)
+  const fenced = refuseTerm(state, command)
   if (fenced !== undefined) return fenced
   if (command._tag === "TakeOver") {
     if (command.term > state.term) draft.emit(NtsLeaderTookOver, { term: command.term, leader: command.leader })
@@ -141,20 +142,6 @@ export const generationsNeeded = (
   return decision._tag === "Refused"
     ? []
     : decision.events.flatMap((event) => (event.type === "NtsGenerationPublished" ? [event.data.generation] : []))
-}
-
-const checkTerm = (
-  state: NtsKeysState,
-  command: Exclude<NtsKeysCommand, { readonly _tag: "Restore" }>
-): Refused | undefined => {
-  if (command.term < state.term)
-    return refuse("fenced", `term ${command.term} is over: ${state.leader} leads with term ${state.term}; step down`)
-  if (command.term > state.term && command._tag !== "TakeOver")
-    return refuse(
-      "not-leader",
-      `term ${command.term} has not taken over (the log is at ${state.term}): take over first`
-    )
-  return undefined
 }
 
 const bringForward = (draft: NtsDraft, plan: NtsKeysPlan, laggards: ReadonlyArray<string>): Refused | undefined => {

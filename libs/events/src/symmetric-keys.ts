@@ -17,6 +17,7 @@ import {
   fromIso,
   mayFollowTerm,
   refuse,
+  refuseTerm,
   type Refused,
   toIso
 } from "./event.ts"
@@ -129,13 +130,8 @@ export const decide = (
     draft.emit(SymmetricKeysRestored, restoration(state))
     return draft.accept()
   }
-  if (command.term < state.term)
-    return refuse("fenced", `term ${command.term} is over: ${state.leader} leads with term ${state.term}; step down`)
-  if (command.term > state.term && command._tag !== "TakeOver")
-    return refuse(
-      "not-leader",
-      `term ${command.term} has not taken over (the log is at ${state.term}): take over first`
-    )
+  const fenced = refuseTerm(state, command)
+  if (fenced !== undefined) return fenced
   if (command._tag === "TakeOver") {
     if (command.term > state.term) draft.emit(SymmetricLeaderTookOver, { term: command.term, leader: command.leader })
     return draft.accept()

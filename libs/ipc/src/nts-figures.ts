@@ -3,7 +3,7 @@
  * As server summed over workers and NTS-KE processes, as client what the clock's process counts.
  */
 import type { NodeSnapshot } from "./node-snapshot.ts"
-import type { NtsKeCounters } from "./nts-ke-report.ts"
+import { type NtsKeCounters, outcomesWithoutTls } from "./nts-ke-report.ts"
 import type { NtsClientCounters } from "./source-detail.ts"
 import type { CookieCounters, WorkerCounters } from "./worker-report.ts"
 
@@ -29,21 +29,6 @@ export interface NtsKeFigures {
   readonly bad: number
 }
 
-const withoutTls = [
-  "too-many-connections",
-  "too-many-from-address",
-  "rate-in-all",
-  "rate-from-address",
-  "not-tls",
-  "tls-version",
-  "other-alpn",
-  "client-alert",
-  "handshake-failed",
-  "handshake-timeout",
-  "closed-in-handshake",
-  "made-way"
-]
-
 const noCookies: CookieCounters = { made: 0, current: 0, old: 0, old2: 0, older: 0, unknown: 0, forged: 0 }
 
 export const ntsServerFigures = (totals: WorkerCounters, ke: readonly NtsKeCounters[]): NtsServerFigures => {
@@ -68,8 +53,8 @@ export const ntsKeFigures = (ke: readonly NtsKeCounters[]): NtsKeFigures => {
     counts.reduce((total, [name, count]) => (wanted(name) ? total + count : total), 0)
   return {
     good: sum((name) => name === "agreed"),
-    withoutTls: sum((name) => withoutTls.includes(name)),
-    bad: sum((name) => name !== "agreed" && !withoutTls.includes(name))
+    withoutTls: sum((name) => (outcomesWithoutTls as readonly string[]).includes(name)),
+    bad: sum((name) => name !== "agreed" && !(outcomesWithoutTls as readonly string[]).includes(name))
   }
 }
 

@@ -12,8 +12,8 @@ import { sumOf, zeroOf } from "./sums.ts"
 /** The certificate that a node without a configured one makes for itself, in its state directory. */
 export const DEVELOPMENT_CERTIFICATE_NAME = "nts-development-certificate.pem"
 
-/** How a connection ended, when it did not end in an agreement or a refused request. */
-export const connectionOutcomes = [
+/** How a connection ended without TLS. */
+export const outcomesWithoutTls = [
   /** Ended before TLS: as many connections as allowed were open, in all or from one address. */
   "too-many-connections",
   "too-many-from-address",
@@ -29,8 +29,13 @@ export const connectionOutcomes = [
   "handshake-timeout",
   "closed-in-handshake",
   /** During the handshake or after it: all places were taken, and its network held most of them. */
-  "made-way",
-  /** After it. */
+  "made-way"
+] as const
+
+/** How a connection ended, when it did not end in an agreement or a refused request. */
+export const connectionOutcomes = [
+  ...outcomesWithoutTls,
+  /** After the handshake. */
   "no-alpn",
   "request-timeout",
   "closed-without-request",

@@ -55,6 +55,16 @@ void *typed_array(napi_env env, napi_value value, napi_typedarray_type type, siz
   return found == type && length >= least ? data : NULL;
 }
 
+bool read_array(napi_env env, napi_value value, napi_typedarray_type type, bytes *array) {
+  static uint8_t nothing[8];
+  napi_typedarray_type found;
+  void *data;
+  if (napi_get_typedarray_info(env, value, &found, &array->length, &data, NULL, NULL) != napi_ok) return false;
+  array->data = data == NULL ? nothing : data;
+  if (data == NULL) array->length = 0;
+  return found == type;
+}
+
 NAPI_MODULE_INIT() {
   napi_value version;
   if (napi_create_string_utf8(env, MERIDIAN_NODE_VERSION, NAPI_AUTO_LENGTH, &version) == napi_ok)

@@ -56,6 +56,14 @@ void set_number(napi_env env, napi_value object, const char *name, double value)
 /* Reads up to `wanted` arguments and `this`; missing ones are undefined. Returns the object `this` wraps, or NULL. */
 void *unwrap_call(napi_env env, napi_callback_info info, size_t wanted, napi_value *arguments, napi_value *this_value);
 
+typedef struct {
+  uint8_t *data;
+  size_t length;
+} bytes;
+
+/* The memory of a typed array argument; false if it is none of that type. An empty or detached one has an address all the same. */
+bool read_array(napi_env env, napi_value value, napi_typedarray_type type, bytes *array);
+
 /* The bytes of a Uint8Array or Float64Array argument, NULL if it is not one of that type or is shorter than `least`. */
 void *typed_array(napi_env env, napi_value value, napi_typedarray_type type, size_t least);
 

@@ -7,14 +7,9 @@ import type { InterfaceAddress } from "@meridian/config/listen"
 import type { ReadFile } from "@meridian/config/parse"
 import { type Machine, NTP_PORT } from "@meridian/config/settings"
 import { mayBindPort } from "./capabilities.ts"
-import { loadNative } from "./native.ts"
+import { reasonOf } from "./errno-words.ts"
+import { errnoName, loadNative } from "./native.ts"
 import { FileNotRead, readRegularFile, readWholePipe } from "./regular-file.ts"
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  EACCES: "permission denied",
-  ENOTDIR: "a part of its path is not a directory"
-}
 
 const LONGEST_FILE = 64 * 1024 * 1024
 /** What a shell hands over in place of a file, as in `config check <(…)`: its writer is there. */
@@ -26,10 +21,9 @@ export const readConfigurationFile: ReadFile = (path) => {
     if (statSync(path).isDirectory()) return { ok: true, entries: readdirSync(path) }
     return { ok: true, bytes: HANDED_OVER.test(path) ? readWholePipe(path) : readRegularFile(path, LONGEST_FILE) }
   } catch (error) {
-    if (error instanceof FileNotRead)
-      return { ok: false, reason: REASONS[error.reason] ?? error.why, missing: error.reason === "ENOENT" }
-    const { code, message } = error as NodeJS.ErrnoException
-    return { ok: false, reason: REASONS[code ?? ""] ?? message, missing: code === "ENOENT" || code === "ENOTDIR" }
+    if (error instanceof FileNotRead) return { ok: false, reason: error.why, missing: error.reason === "ENOENT" }
+    const missing = ["ENOENT", "ENOTDIR"].includes(errnoName(error))
+    return { ok: false, reason: reasonOf(error), missing }
   }
 }
 

@@ -1,4 +1,5 @@
 /** Addresses of this machine's network devices, and a device of our own whose link is ours to raise. All of it needs the addon. */
+import { errnoAdvice } from "./errno-words.ts"
 import { errnoName, loadNative } from "./native.ts"
 
 /** What the system did not do, in words. `code` is the errno's name, NOADDON without the addon. */
@@ -18,21 +19,13 @@ const addonOrThrow = () => {
   return addon
 }
 
-const ADVICE: Readonly<Record<string, string>> = {
-  EPERM: "only root, or who has CAP_NET_ADMIN, may do that",
-  EACCES: "only root, or who has CAP_NET_ADMIN, may do that",
-  ENOENT: "this system offers no /dev/net/tun",
-  ENODEV: "there is no such device",
-  EBUSY: "somebody else holds it; no two nodes may have one device",
-  EINVAL: "a device of that name is there and is no TUN"
-}
-
 const attempt = <A>(what: string, act: () => A): A => {
   try {
     return act()
   } catch (error) {
+    if (error instanceof NetworkDeviceError) throw error
     const code = errnoName(error)
-    throw new NetworkDeviceError(`${what}: ${ADVICE[code] ?? code}`, code)
+    throw new NetworkDeviceError(`${what}: ${errnoAdvice("interface", code)}`, code)
   }
 }
 

@@ -63,28 +63,14 @@ const limitChecks = (scenario: Scenario, results: readonly SimulationResult[]): 
     limit: limits[what],
     met: found <= LIMIT_FACTOR * limits[what]
   })
-  return [
-    check(
-      "timeMax",
-      worst(results, (it) => it.max)
-    ),
-    check(
-      "timeRms",
-      worst(results, (it) => it.rms)
-    ),
-    check(
-      "frequencyMax",
-      worst(results, (it) => it.frequencyMax)
-    ),
-    check(
-      "frequencyRms",
-      worst(results, (it) => it.frequencyRms)
-    ),
-    check(
-      "synchronisedBy",
-      worst(results, (it) => it.synchronisedAt)
-    )
-  ]
+  const figures: Readonly<Record<keyof ScenarioLimits, (it: SimulationResult) => number>> = {
+    timeMax: (it) => it.max,
+    timeRms: (it) => it.rms,
+    frequencyMax: (it) => it.frequencyMax,
+    frequencyRms: (it) => it.frequencyRms,
+    synchronisedBy: (it) => it.synchronisedAt
+  }
+  return (Object.keys(figures) as (keyof ScenarioLimits)[]).map((what) => check(what, worst(results, figures[what])))
 }
 
 /** One run of one scenario. */

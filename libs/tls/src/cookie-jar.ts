@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
-import { errnoName } from "@meridian/system/native"
+import { reasonOf } from "@meridian/system/errno-words"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 /** The node's own jars; another program that keeps some in the same directory names its file otherwise. */
@@ -71,7 +71,7 @@ export class CookieJars {
       this.save(new Map())
     } catch (error) {
       return none(
-        `${path} cannot be written (${errnoName(error)}): its cookies could be used twice and are not, keys are exchanged anew`
+        `${path} cannot be written (${reasonOf(error)}): its cookies could be used twice and are not, keys are exchanged anew`
       )
     }
     return { jars, problem: undefined }

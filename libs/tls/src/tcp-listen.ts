@@ -1,6 +1,6 @@
 /** Opens a listening TCP socket as a bare descriptor, which a child inherits and serves with `net.Server.listen({fd})`. */
 import { isIP } from "node:net"
-import { errnoWords } from "@meridian/system/errno-words"
+import { errnoAdvice } from "@meridian/system/errno-words"
 import { errnoName, loadNative, type NativeAddon } from "@meridian/system/native"
 
 /** How to open a listening TCP socket. */
@@ -33,24 +33,11 @@ export class TcpListenError extends Error {
   readonly port: number
 
   constructor(code: string, address: string, port: number) {
-    super(
-      `TCP ${address} port ${port} cannot be listened on: ${ADVICE[code] ?? `the system refused: ${errnoWords(code)}`}`
-    )
+    super(`TCP ${address} port ${port} cannot be listened on: ${errnoAdvice("port", code)}`)
     this.code = code
     this.address = address
     this.port = port
   }
-}
-
-const ADVICE: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the port is in use by another program; stop that program or choose another port",
-  EADDRNOTAVAIL: "this machine has no such address; choose one that `ip address` lists",
-  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a port from 1024 up or run as root",
-  EAFNOSUPPORT: "this system has that address family switched off; listen on the other one",
-  EINVAL: "give a numeric IPv4 or IPv6 address, a port from 0 to 65535 and a backlog from 1 to 65535",
-  ENODEV: "there is no such network interface; choose one that `ip link` lists",
-  EMFILE: "the process has too many open files; raise its limit (ulimit -n)",
-  ENOSYS: "the native addon is missing, so no descriptor can be handed over; run `node libs/system/build.mjs`"
 }
 
 type TcpAddon = NativeAddon & {

@@ -9,7 +9,8 @@
  * Sockets are numbered in the order in which they were bound: first the workers', then one of each kind. They have to stay open
  * in one process, as a close renumbers them. A group is of one family: IPv6 sockets are IPV6_V6ONLY.
  */
-import { errnoName, loadNative } from "@meridian/system/native"
+import { reasonOf } from "@meridian/system/errno-words"
+import { loadNative } from "@meridian/system/native"
 import { HEADER_BYTES, Mode, Offset } from "@meridian/wire/ntp"
 import { MS_SNTP_BYTES, MS_SNTP_EXTENDED_BYTES, MsSntpOffset, NT_HASH } from "@meridian/wire/ms-sntp"
 import { NtsFieldType } from "@meridian/wire/nts-fields"
@@ -154,6 +155,6 @@ export const steerPackets = (descriptor: number, plan: SteeringPlan): string | u
     addon.attachReuseportProgram(descriptor, steeringProgram(plan))
     return undefined
   } catch (error) {
-    return `the kernel takes no program for the sockets (${errnoName(error)})`
+    return `the kernel takes no program for the sockets: ${reasonOf(error)}`
   }
 }

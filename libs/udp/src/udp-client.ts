@@ -3,6 +3,7 @@
  * with the kernel's stamps of what came and of what left. Two implementations keep this contract: the C addon, and a
  * fallback on node:dgram, whose stamps are taken in user space when Node delivers, and which cannot say when a datagram left.
  */
+import { errnoAdvice } from "@meridian/system/errno-words"
 import { isIP } from "node:net"
 import type { UnixTime } from "@meridian/time/timestamp"
 
@@ -79,30 +80,14 @@ export class UdpClientError extends Error {
   readonly code: string
 
   constructor(code: string, what: string, advice: string) {
-    super(`expected to ${what}, found ${code}: ${advice}`)
+    super(`cannot ${what}: ${advice}`)
     this.code = code
   }
 }
 
-const ADVICE: Readonly<Record<string, string>> = {
-  EINVAL: "give numeric addresses of one family and ports from 0 to 65535",
-  EBADF: "the socket was closed; open another",
-  EADDRINUSE: "the port is in use by another program; let the system choose one",
-  EADDRNOTAVAIL: "this machine has no such address; choose one that `ip address` lists",
-  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE, and broadcast addresses cannot be asked",
-  ENETUNREACH: "no route leads there; see `ip route`",
-  EHOSTUNREACH: "no route leads there; see `ip route`",
-  ECONNREFUSED: "nothing listens there; check the address and the port",
-  EISCONN: "the socket is connected to one address; open another for another",
-  EDESTADDRREQ: "the socket is not connected; say where to send",
-  EAFNOSUPPORT: "this system has that address family switched off",
-  EMSGSIZE: "the datagram is too long for the path",
-  EMFILE: "the process has too many open files; raise its limit (ulimit -n)"
-}
-
 /** The error for an errno's name, with what to do about it. */
 export const udpClientError = (code: string, what: string): UdpClientError =>
-  new UdpClientError(code, what, ADVICE[code] ?? "the system refused; see the code")
+  new UdpClientError(code, what, errnoAdvice("asking", code))
 
 /** Text of an endpoint, for messages. */
 export const endpointText = ({ address, port }: UdpEndpoint): string => `${address} port ${port}`

@@ -8,7 +8,7 @@
  * A socket serves by the clock page that it was opened with: it says when each request arrived in served time, and what
  * replies say now.
  */
-import { errnoWords } from "@meridian/system/errno-words"
+import { errnoAdvice, errnoWords } from "@meridian/system/errno-words"
 import type { ServedMoment } from "@meridian/time/clock-line"
 
 /** Largest datagram kept whole. Longer ones are cut and show a `requestLengths` entry above this. */
@@ -146,7 +146,7 @@ export class UdpAdoptError extends Error {
 
   constructor(code: string, descriptor: number) {
     super(
-      `expected descriptor ${descriptor} to be a bound UDP socket, found ${code}: the process that starts this one must open it`
+      `expected descriptor ${descriptor} to be a bound UDP socket, found that ${errnoWords(code)}: the process that starts this one must open it`
     )
     this.code = code
     this.descriptor = descriptor
@@ -162,19 +162,9 @@ export class UdpClosedError extends Error {
   }
 }
 
-const ADVICE: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the port is in use by another program; stop that program or choose another port",
-  EADDRNOTAVAIL: "this machine has no such address; choose one that `ip address` lists",
-  EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a port from 1024 up or run as root",
-  EAFNOSUPPORT: "this system has that address family switched off; listen on the other one",
-  EINVAL: "give a numeric IPv4 or IPv6 address and a port from 0 to 65535",
-  ENODEV: "there is no such network interface; choose one that `ip link` lists",
-  EMFILE: "the process has too many open files; raise its limit (ulimit -n)"
-}
-
 /** The error for a failed bind, with what to do about it. */
 export const udpBindError = (code: string, address: string, port: number): UdpBindError =>
-  new UdpBindError(code, address, port, ADVICE[code] ?? `the system refused: ${errnoWords(code)}`)
+  new UdpBindError(code, address, port, errnoAdvice("port", code))
 
 /** Whether a number can be a UDP port to bind. */
 export const isPort = (port: number): boolean => Number.isInteger(port) && port >= 0 && port <= 65_535

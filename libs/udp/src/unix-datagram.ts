@@ -1,6 +1,7 @@
 /** A unix datagram socket that answers its senders, over the C addon: Node has none. */
+import { reasonOf } from "@meridian/system/errno-words"
 import { lstatSync, unlinkSync } from "node:fs"
-import { errnoName, loadNative } from "@meridian/system/native"
+import { loadNative } from "@meridian/system/native"
 
 export interface UnixDatagramSocket {
   /** Takes a datagram into `bytes` without waiting: its length, which may be more than was kept; -1 for none. */
@@ -56,6 +57,6 @@ export const openUnixDatagram = (path: string, permissions: number): UnixDatagra
     }
   } catch (error) {
     if (error instanceof UnixDatagramError) throw error
-    throw new UnixDatagramError(`the socket ${path} cannot be made: ${errnoName(error)}`)
+    throw new UnixDatagramError(`the socket ${path} cannot be made: ${reasonOf(error)}`)
   }
 }

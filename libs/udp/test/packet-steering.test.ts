@@ -230,7 +230,7 @@ describe("the kernel", () => {
 
   it("names what keeps it from taking a program", () => {
     expect(steerPackets(99_999, { family: 4, workers: 1, kinds: [], seed: 0 })).toBe(
-      "the kernel takes no program for the sockets (EBADF)"
+      "the kernel takes no program for the sockets: it was closed, or is not of the kind expected"
     )
   })
 })

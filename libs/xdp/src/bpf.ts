@@ -2,6 +2,7 @@
  * Loading a BPF program and attaching it to an interface, by bpf(2) of the addon. Maps, program and link are descriptors: what this process held is gone
  * when it ends, however it ends, and with the link the program leaves the interface.
  */
+import { errnoAdvice } from "@meridian/system/errno-words"
 import { closeSync } from "node:fs"
 import { errnoName, loadNative, type NativeAddon } from "@meridian/system/native"
 import type { BpfObject, MapDefinition } from "./bpf-object.ts"
@@ -11,21 +12,10 @@ export class XdpError extends Error {
   readonly _tag = "XdpError"
   readonly code: string
   constructor(what: string, code: string) {
-    super(`${what} (${code}${code in ADVICE ? `: ${ADVICE[code as keyof typeof ADVICE]}` : ""})`)
+    super(`${what}: ${errnoAdvice("xdp", code)}`)
     this.code = code
   }
 }
-
-const ADVICE = {
-  EPERM: "CAP_BPF and CAP_NET_ADMIN are needed at the start",
-  EBUSY: "another program is attached there; `ip link show` names it",
-  EEXIST: "another program is attached there; `ip link show` names it",
-  EOPNOTSUPP: "its driver cannot do that; try `generic`",
-  ENODEV: "there is no interface of this name",
-  ENOSYS: "the addon is needed",
-  EINVAL: "this kernel does not know it; Linux 6.1 or newer is needed",
-  ENOTSUPP: "its driver cannot do that; try `generic`"
-} as const
 
 /** The addon. @throws XdpError where there is none */
 export const bpfAddon = (): NativeAddon => {

@@ -20,7 +20,8 @@ import { LOCAL_ADDRESS_STRIDE } from "@meridian/protocol/request-batch"
 import type { NtpServer } from "@meridian/protocol/server"
 import { moveTimestamp, unixSeconds } from "@meridian/time/timestamp"
 import { NOW_MONOTONIC, NOW_UNIX, SLOT_BYTES, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
-import { Budget, ClientTable } from "./client-table.ts"
+import { ClientTable } from "./client-table.ts"
+import { TokenBucket } from "@meridian/protocol/access/token-bucket"
 
 /** Addresses remembered: about 20 MB. */
 const MOST_CLIENTS = 65_536
@@ -36,6 +37,9 @@ export interface Answerer {
   readonly secrets: SecretRing
 }
 
+const inEachSecond = (count: number, now: number): TokenBucket =>
+  new TokenBucket({ burst: count, perSecond: count }, now)
+
 export class Answering {
   answerer: Answerer | undefined
   /** Who may ask, and how often; undefined: everybody. */
@@ -46,15 +50,15 @@ export class Answering {
   private readonly server: NtpServer
   private readonly monotonic: () => number
   private readonly clients = new ClientTable(MOST_CLIENTS)
-  private readonly signatures: Budget
-  private readonly unproved: Budget
+  private readonly signatures: TokenBucket
+  private readonly unproved: TokenBucket
 
   /** @param server writes the headers; it has neither authenticators nor an access list */
   constructor(server: NtpServer, monotonic: () => number) {
     this.server = server
     this.monotonic = monotonic
-    this.signatures = new Budget(SIGNATURES_PER_SECOND, monotonic())
-    this.unproved = new Budget(UNPROVED_ANSWERS_PER_SECOND, monotonic())
+    this.signatures = inEachSecond(SIGNATURES_PER_SECOND, monotonic())
+    this.unproved = inEachSecond(UNPROVED_ANSWERS_PER_SECOND, monotonic())
   }
 
   /** Answers what waits, at most one batch. Returns the datagrams read. The clock page has been read. */
@@ -100,9 +104,9 @@ export class Answering {
     const address = pair.source.toHex()
     if (!this.clients.admits(address, now)) return "limited-address"
     const origin = socket.view.getBigUint64(offset + Offset.origin)
-    if (answersAreLonger(request) && !this.clients.isProved(address, origin) && !this.unproved.take(1, now))
+    if (answersAreLonger(request) && !this.clients.isProved(address, origin) && !this.unproved.take(now))
       return "limited-unproved"
-    if (!this.signatures.take(signaturesOf(request), now)) return "limited-signatures"
+    if (!this.signatures.take(now, signaturesOf(request))) return "limited-signatures"
     return this.reply(socket, slot, request, packet.keyId, pair, answerer)
   }
 

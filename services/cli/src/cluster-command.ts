@@ -7,7 +7,8 @@ import {
   clusterUndrainCommand
 } from "@meridian/config/cluster-command-lines"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
-import { errnoWords } from "@meridian/system/errno-words"
+import { reasonOf } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
 import { randomBytes } from "node:crypto"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -46,12 +47,11 @@ const writeFresh = (file: string, text: string): void => {
     mkdirSync(dirname(file), { recursive: true, mode: 0o750 })
     writeFileSync(file, text, { mode: 0o600, flag: "wx", flush: true })
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
     throw new OperatorProblem(
       1,
-      code === "EEXIST"
+      errnoName(error) === "EEXIST"
         ? `${file} exists and may be the key that keys are sealed under: nothing was changed; choose another place with --out FILE`
-        : `cannot write ${file}: ${code === undefined ? String(error) : errnoWords(code)}`
+        : `cannot write ${file}: ${reasonOf(error)}`
     )
   }
 }

@@ -1,5 +1,5 @@
 /** Tables that fit a width by leaving out what matters least. */
-import { printable } from "./text-table.ts"
+import { inColumns, printable } from "./text-table.ts"
 
 /** A column, by how soon it goes where there is no room: 0 stays. */
 export interface Column<Item> {
@@ -40,14 +40,7 @@ export const fitted = <Item>(
     if (next === undefined) break
     shown.delete(next)
   }
-  return (texts[0] ?? []).map((_, row) =>
-    [...shown]
-      .map((column) => {
-        const text = texts[column]?.[row] ?? ""
-        return columns[column]?.isRight === true ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0)
-      })
-      .join(GAP)
-      .trimEnd()
-      .slice(0, width)
-  )
+  const rows = (texts[0] ?? []).map((_, row) => [...shown].map((column) => texts[column]?.[row] ?? ""))
+  const numbers = [...shown].map((column) => columns[column]?.isRight === true)
+  return inColumns(rows, (column) => numbers[column] === true, false).map((line) => line.slice(0, width))
 }

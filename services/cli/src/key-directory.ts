@@ -13,6 +13,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { type AutokeyFile, readAutokeyFile } from "@meridian/auth/autokey/key-file"
+import { reasonOf } from "@meridian/system/errno-words"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 /** A file that cannot be read or written; the message is one line for a person. */
@@ -22,23 +23,6 @@ export class KeyFileTrouble extends Error {
 
 /** Owner and group, as the reference has it: ntpd runs as somebody else. */
 const KEY_FILE_MODE = 0o640
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EDQUOT: "the quota is used up",
-  EFBIG: "it would be longer than this process may write",
-  EISDIR: "it is a directory",
-  ELOOP: "its links lead in a circle",
-  ENOENT: "no such directory",
-  ENOSPC: "no space left",
-  ENOTDIR: "a part of its path is not a directory",
-  EROFS: "the file system is read-only"
-}
-
-const reasonOf = (error: unknown): string => {
-  const { code, message } = error as NodeJS.ErrnoException
-  return REASONS[code ?? ""] ?? message
-}
 
 const LONGEST_FILE = 1024 * 1024
 

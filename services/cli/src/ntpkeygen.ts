@@ -21,6 +21,8 @@ import { hostname } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { generateKeyFile } from "@meridian/auth/keygen"
+import { reasonOf } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
 import manifest from "../package.json" with { type: "json" }
 import { asctime } from "./asctime.ts"
 
@@ -126,23 +128,12 @@ const placeLink = (path: string, target: string): void => {
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EDQUOT: "the quota is used up",
-  EEXIST: "it exists already; wait a second and try again",
-  EFBIG: "it would be longer than this process may write",
-  ENOENT: "no such directory",
-  ENOSPC: "no space left",
-  ENOTDIR: "a part of its path is not a directory",
-  EROFS: "the file system is read-only"
-}
-
 const attempt = (path: string, action: () => void): void => {
   try {
     action()
   } catch (error) {
     if (error instanceof KeyFileNotWritten) throw error
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new KeyFileNotWritten(`cannot write ${path}: ${REASONS[code ?? ""] ?? message}`)
+    const again = errnoName(error) === "EEXIST" ? "; wait a second and try again" : ""
+    throw new KeyFileNotWritten(`cannot write ${path}: ${reasonOf(error)}${again}`)
   }
 }

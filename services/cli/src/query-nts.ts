@@ -14,6 +14,7 @@ import {
   type ShownCertificate
 } from "@meridian/tls/nts-key-exchange"
 import { clientRequest } from "@meridian/protocol/sntp-client"
+import { reasonOf } from "@meridian/system/errno-words"
 import {
   addressOf,
   type Answer,
@@ -222,7 +223,7 @@ class KeptSessions {
     try {
       this.jars.save(this.kept)
     } catch (error) {
-      this.warnings.push(`cookies cannot be kept for the next query: ${String(error)}`)
+      this.warnings.push(`cookies cannot be kept for the next query: ${reasonOf(error)}`)
     }
   }
 }

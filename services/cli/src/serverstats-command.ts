@@ -5,6 +5,7 @@ import { ntsFigures } from "@meridian/ipc/nts-figures"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
+import { nameValues } from "./text-table.ts"
 
 export const serverstatsCommand = defineFlags({
   command: "meridian serverstats",
@@ -45,8 +46,7 @@ export const formatServerstats = (snapshot: NodeSnapshot): string => {
     ["  without TLS", String(ke.withoutTls)],
     ["  refused", String(ke.bad)]
   ]
-  const width = Math.max(...rows.map(([name]) => name.length))
-  return `${rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n")}\n`
+  return `${nameValues(rows).join("\n")}\n`
 }
 
 export const runServerstats = (programRoot: string, args: readonly string[]): Promise<number> =>

@@ -1,6 +1,6 @@
 /** A source at length, for `meridian sources --verbose`: what chronyc's `ntpdata`, `sourcestats` and `authdata` show of it. */
 import type { SourceReport } from "@meridian/ipc/discipline-report"
-import { printable } from "./text-table.ts"
+import { nameValues, printable } from "./text-table.ts"
 
 type Seconds = (seconds: number, signed?: boolean) => string
 
@@ -50,6 +50,5 @@ export const formatSourceDetail = (source: SourceReport, seconds: Seconds): stri
   ]
   const name =
     source.name === null || source.name === source.address ? source.address : `${source.address} (${source.name})`
-  const width = Math.max(...rows.map(([label]) => label.length))
-  return [name, ...rows.map(([label, value]) => `  ${label.padEnd(width)}  ${value}`)].map(printable).join("\n")
+  return [printable(name), ...nameValues(rows).map((line) => `  ${line}`)].join("\n")
 }

@@ -6,7 +6,7 @@ import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askedNode, askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
 import { formatSourceDetail } from "./source-details.ts"
-import { WIDTH, wrapped } from "./text-table.ts"
+import { inColumns, WIDTH, wrapped } from "./text-table.ts"
 
 export const sourcesCommand = defineFlags({
   command: "meridian sources",
@@ -82,18 +82,11 @@ const figuresOf = (source: SourceReport): readonly string[] => [
 
 const markOf = ({ mode, verdict }: SourceReport): string => `${modes[mode]}${marks[verdict] ?? "?"}`
 
-/** Columns side by side, those of the numbers in `left` with their text to the left. */
-const inColumns = (rows: readonly (readonly string[])[], left: readonly number[]): readonly string[] => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) =>
-    row
-      .map((cell, column) =>
-        left.includes(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
-      )
-      .join("  ")
-      .trimEnd()
-  )
-}
+/** Of the columns with these numbers the text stands to the left. */
+const textAt =
+  (...left: readonly number[]) =>
+  (column: number): boolean =>
+    !left.includes(column)
 
 /** A line a source. */
 const wideTable = (sources: readonly SourceReport[]): readonly string[] =>
@@ -110,7 +103,8 @@ const wideTable = (sources: readonly SourceReport[]): readonly string[] =>
         `${source.verdict}: ${source.reason}`
       ])
     ],
-    [0, 1, 9, 10]
+    textAt(0, 1, 9, 10),
+    false
   )
 
 /** Where a line a source is too wide: its figures, and below them the words about it. */
@@ -120,7 +114,8 @@ const tallTable = (sources: readonly SourceReport[]): readonly string[] => {
       ["MS", "source", "st", "poll", "reach", "last", "offset", "+/-", "jitter"],
       ...sources.map((source) => [markOf(source), sourcePlace(source), ...figuresOf(source)])
     ],
-    [0, 1]
+    textAt(0, 1),
+    false
   )
   const words = sources.map((source) => {
     const name = source.name === null || source.name === source.address ? [] : [source.name]

@@ -1,5 +1,6 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
 import type { NodeStatus } from "@meridian/ipc/node-status"
+import { inColumns } from "./text-table.ts"
 
 const duration = (seconds: number): string => {
   const whole = Math.floor(seconds)
@@ -16,11 +17,6 @@ const duration = (seconds: number): string => {
         .slice(first, first + 2)
         .map(([count, unit]) => `${count} ${unit}`)
         .join(" ")
-}
-
-const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)))
-  return rows.map((row) => `  ${row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("  ")}`).join("\n")
 }
 
 const dropText = (dropped: Readonly<Record<string, number>>): string => {
@@ -124,7 +120,7 @@ export const formatStatus = (status: NodeStatus): string => {
     ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
     ...(status.shared ?? []).map((sentence) => `shared    ${sentence}`),
     ...xdpLines(status.xdp),
-    table([head, ...rows, last]),
+    ...inColumns([head, ...rows, last], () => true, false).map((line) => `  ${line}`),
     `dropped   ${dropText(totals.dropped)}`,
     ...signdLines(status.signd),
     ...autokeyLines(status.autokey),

@@ -20,28 +20,43 @@ export const cell = (text: string, colour: Colour = "plain"): Cell => ({ text: p
 /** What comes over the socket may have come from another machine: nothing of it may steer the terminal. */
 export const printable = (text: string): string => text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\uFFFD")
 
-/** Rows under a head, two blanks between columns, no blanks at the ends of lines. Ends with a newline. */
+/**
+ * Rows side by side, two blanks between columns and none at the ends of lines.
+ * @param isRight whether a column's text stands to the right
+ */
+export const inColumns = (
+  rows: readonly (readonly (string | Cell)[])[],
+  isRight: (column: number) => boolean = () => false,
+  colours = coloursWanted()
+): readonly string[] => {
+  const all = rows.map((row) => row.map((it) => (typeof it === "string" ? cell(it) : it)))
+  const widths: number[] = []
+  for (const row of all)
+    for (const [column, { text }] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, text.length)
+  return all.map((row) => {
+    const last = row.findLastIndex(({ text }) => text !== "")
+    const cells = row.slice(0, last + 1).map(({ text, colour }, column) => {
+      const padding = " ".repeat((widths[column] ?? 0) - text.length)
+      const painted = paint(text, colour, colours)
+      return isRight(column) ? `${padding}${painted}` : column === last ? painted : `${painted}${padding}`
+    })
+    return cells.join("  ")
+  })
+}
+
+/** Rows under a head. Ends with a newline. */
 export const table = (
   head: readonly string[],
   rows: readonly (readonly (string | Cell)[])[],
   colours = coloursWanted()
-): string => {
-  const all = [
-    head.map((text) => cell(text, "dim")),
-    ...rows.map((row) => row.map((it) => (typeof it === "string" ? cell(it) : it)))
-  ]
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.text.length ?? 0)))
-  return all
-    .map((row) => {
-      const last = row.findLastIndex(({ text }) => text !== "")
-      const cells = row.slice(0, last + 1).map(({ text, colour }, column) => {
-        const padding = column === last ? "" : " ".repeat((widths[column] ?? 0) - text.length)
-        return `${paint(text, colour, colours)}${padding}`
-      })
-      return `  ${cells.join("  ")}\n`
-    })
+): string =>
+  inColumns([head.map((text) => cell(text, "dim")), ...rows], undefined, colours)
+    .map((line) => `  ${line}\n`)
     .join("")
-}
+
+/** Names and values, a line each. */
+export const nameValues = (rows: readonly (readonly [name: string, value: string])[]): readonly string[] =>
+  inColumns(rows, undefined, false)
 
 /** `2026-11-21 12:00:00Z`, short of the fraction; a dash for none. */
 export const shortTime = (iso: string | null): string =>

@@ -5,6 +5,7 @@ import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
 import { shortSeconds } from "./sources-command.ts"
+import { nameValues } from "./text-table.ts"
 
 export const trackingCommand = defineFlags({
   command: "meridian tracking",
@@ -68,9 +69,8 @@ export const formatTracking = (tracking: TrackingReport): string => {
     ...(passivePeers === undefined ? [] : [["passive peers", passive(passivePeers)] as const]),
     ["steps", `${tracking.steps} of served time, ${tracking.foreignSteps} of the system's clock by others`]
   ]
-  const width = Math.max(...rows.map(([name]) => name.length))
   const waiting = tracking.waitingFor.map((sentence) => `waiting for ${sentence}`)
-  return `${[...rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`), ...waiting].join("\n")}\n`
+  return `${[...nameValues(rows), ...waiting].join("\n")}\n`
 }
 
 export const runTracking = (programRoot: string, args: readonly string[]): Promise<number> =>

@@ -24,6 +24,8 @@ import {
   writeSync
 } from "node:fs"
 import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
+import { reasonOf } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
 
 /** As in NTPsec: the key in use and nine before it. */
 const MOST_KEYS = 10
@@ -129,10 +131,11 @@ export class CookieKeyFile {
       // A pipe would be waited for otherwise.
       descriptor = openSync(this.#file, constants.O_RDONLY | constants.O_NONBLOCK)
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === "ENOENT") return undefined
+      if (errnoName(error) === "ENOENT") return undefined
       this.#foreign = true
-      throw new CookieKeyFileUnusable(`it cannot be opened (${code}) and stays as it is: name another, or remove it`)
+      throw new CookieKeyFileUnusable(
+        `it cannot be opened (${reasonOf(error)}) and stays as it is: name another, or remove it`
+      )
     }
     try {
       const status = fstatSync(descriptor)
@@ -172,8 +175,7 @@ export class CookieKeyFile {
   }
 
   #say(error: unknown): void {
-    const why =
-      error instanceof CookieKeyFileUnusable ? error.message : ((error as NodeJS.ErrnoException).code ?? String(error))
+    const why = error instanceof CookieKeyFileUnusable ? error.message : reasonOf(error)
     this.#warn(`nts cookie ${this.#file}: ${why}`)
   }
 }

@@ -1,21 +1,19 @@
 /** Three coordinators over a real three-node NATS, and what may happen to them. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { expect, it } from "vitest"
 import type { ClusterState, GenerationView } from "@meridian/ipc/cluster-state"
-import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import {
   agreement,
   eventsOf,
   holesIn,
   leaderOf,
-  makeCluster,
+  describeOverNats,
   nameOf,
   NODES,
   oneLeads,
   outOfTerm,
   readyToRotate,
-  type RunningCluster,
   sameKeys
 } from "./running-cluster.ts"
 import { ids, type RunningCoordinator, until } from "./running-coordinator.ts"
@@ -26,22 +24,8 @@ const ROTATION_S = 3
 const lifeOf = ({ activation, retirement }: GenerationView): number =>
   Date.parse(retirement ?? "") - Date.parse(activation ?? "")
 
-const binary = natsBinary()
-const why =
-  binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
-describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () => {
-  let nats: RunningNats
-  let cluster: RunningCluster
-  const start = (node: string, ...args: ReadonlyArray<string>): RunningCoordinator => cluster.start(node, args)
-
-  beforeEach(async () => {
-    nats = await startNats(binary ?? [])
-    cluster = makeCluster(() => nats.urls)
-  })
-  afterEach(async () => {
-    await cluster.stop()
-    await nats.stop()
-  })
+describeOverNats("three coordinators over NATS", (stage) => {
+  const start = (node: string, ...args: ReadonlyArray<string>): RunningCoordinator => stage.cluster.start(node, args)
 
   it("elects one leader, agrees, hands commands on, and replaces a leader that is killed as it is told to rotate", async () => {
     const nodes = NODES.map((node) => start(node))
@@ -95,14 +79,14 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     await sameKeys(all, numbers.length)
     expect(outOfTerm(await eventsOf(again, "keys.nts"))).toEqual([])
 
-    const wrong = start("d", "--cluster-key", cluster.place.clusterKey("wrong"))
+    const wrong = start("d", "--cluster-key", stage.cluster.place.clusterKey("wrong"))
     expect(await wrong.exited).toBe(1)
     expect(wrong.stderr()).toMatch(/wrong cluster key: .* the cluster's is [0-9a-f]{16}/)
 
     // No key in the clear, in any store of any server, nor in any node's directory. All have ended: files change no more.
     await Promise.all(all.map((it) => it.kill()))
-    await Promise.all(nats.servers.map((it) => it.end()))
-    const folders = [nats.directory, ...NODES.map((node) => join(cluster.place.path, node))]
+    await Promise.all(stage.nats.servers.map((it) => it.end()))
+    const folders = [stage.nats.directory, ...NODES.map((node) => join(stage.cluster.place.path, node))]
     const stored = Buffer.concat(
       folders.flatMap((folder) =>
         readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -168,7 +152,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
         existsSync(snapshot) && /generation..:([2-9]|\d\d)/.test(readFileSync(snapshot, "utf8")) ? true : undefined,
       () => "a snapshot"
     )
-    await Promise.all(nats.servers.map((it) => it.kill()))
+    await Promise.all(stage.nats.servers.map((it) => it.kill()))
     await b.kill()
     const restarted = start("b", ...rotation)
     const warning = await restarted.warning(/goes on from its snapshot/)
@@ -186,7 +170,7 @@ describe.runIf(binary !== undefined)(`three coordinators over NATS${why}`, () =>
     await a.keys(({ generations }) => generations.find(({ id }) => id === newest)?.activation === 0)
     expect(Math.max(...ids(await a.keys()))).toBe(newest)
 
-    await Promise.all(nats.servers.map((it) => it.start()))
+    await Promise.all(stage.nats.servers.map((it) => it.start()))
     const all = [a, nodes[2] as RunningCoordinator, restarted, fresh]
     const after = await until(
       async () => {

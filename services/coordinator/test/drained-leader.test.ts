@@ -1,36 +1,11 @@
 /** A node that an operator drains leads no longer, does not stand again, and knows it after a start. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
-import {
-  agreement,
-  eventsOf,
-  leaderOf,
-  makeCluster,
-  nameOf,
-  oneLeads,
-  outOfTerm,
-  type RunningCluster
-} from "./running-cluster.ts"
+import { expect, it } from "vitest"
+import { agreement, eventsOf, leaderOf, describeOverNats, nameOf, oneLeads, outOfTerm } from "./running-cluster.ts"
 import { type RunningCoordinator, until } from "./running-coordinator.ts"
 
-const binary = natsBinary()
-const why =
-  binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
-describe.runIf(binary !== undefined)(`draining nodes of a cluster${why}`, () => {
-  let nats: RunningNats
-  let cluster: RunningCluster
-
-  beforeEach(async () => {
-    nats = await startNats(binary ?? [])
-    cluster = makeCluster(() => nats.urls)
-  })
-  afterEach(async () => {
-    await cluster.stop()
-    await nats.stop()
-  })
-
+describeOverNats("draining nodes of a cluster", (stage) => {
   it("gives leadership away, leaves it to the others over a restart, and leads where nobody else may", async () => {
-    const nodes = ["a", "b"].map((node) => cluster.start(node))
+    const nodes = ["a", "b"].map((node) => stage.cluster.start(node))
     await agreement(nodes, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length === 2)
     await oneLeads(nodes)
     const drained = await leaderOf(nodes)
@@ -49,7 +24,7 @@ describe.runIf(binary !== undefined)(`draining nodes of a cluster${why}`, () => 
 
     // Its end loses nothing that its next start needs to know.
     await drained.kill()
-    const again = cluster.start(name)
+    const again = stage.cluster.start(name)
     await again.report((it) => it.drained)
     await agreement([again, other], ({ leader }) => leader === nameOf(other))
     expect((await again.command("/keys/rotate", { kind: "symmetric" })).status).toBe(200)

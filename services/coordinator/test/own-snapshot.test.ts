@@ -116,7 +116,11 @@ describe("a node whose NATS is out of reach", { timeout: 90_000 }, () => {
       /does not hold/,
       (folder: string) => snapshotFiles(folder).save("coordinator", { seq: 3, format: 1, state: "rubbish" })
     ],
-    ["is a directory", /cannot be read \(EISDIR\)/, (folder: string) => mkdirSync(join(folder, "coordinator.snapshot"))]
+    [
+      "is a directory",
+      /cannot be read \(it is a directory\)/,
+      (folder: string) => mkdirSync(join(folder, "coordinator.snapshot"))
+    ]
   ] as const)("says that its snapshot %s, and waits", async (_what, said, prepare) => {
     const node = await startWith(prepare)
     expect(await node.warning(said)).toContain("not used")

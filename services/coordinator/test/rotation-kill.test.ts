@@ -6,52 +6,35 @@ import { connect } from "@nats-io/transport-node"
 import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { expect, it } from "vitest"
 import type { AnyEvent } from "@meridian/events/catalogue"
 import { PREFIX, SHELF_PREFIX } from "../src/cluster.ts"
-import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import {
   agreement,
   eventsOf,
   holesIn,
   leaderOf,
-  makeCluster,
+  describeOverNats,
   nameOf,
   NODES,
   outOfTerm,
   readyToRotate,
-  type RunningCluster,
   sameKeys
 } from "./running-cluster.ts"
 import { type RunningCoordinator, until } from "./running-coordinator.ts"
 
 const FREEZE_AT = new URL("freeze-at.ts", import.meta.url).href
-const binary = natsBinary()
-const why =
-  binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
-
 /** Events of one decision have one command's id before their last dot. */
 const decisions = (events: ReadonlyArray<AnyEvent>): ReadonlyArray<ReadonlyArray<AnyEvent>> => [
   ...Map.groupBy(events, ({ id }) => id.slice(0, id.lastIndexOf("."))).values()
 ]
 
-describe.runIf(binary !== undefined)(`a leader killed while it rotates${why}`, () => {
-  let nats: RunningNats
-  let cluster: RunningCluster
-  beforeEach(async () => {
-    nats = await startNats(binary ?? [])
-    cluster = makeCluster(() => nats.urls)
-  })
-  afterEach(async () => {
-    await cluster.stop()
-    await nats.stop()
-  })
-
-  const fileOf = (node: string): string => join(cluster.place.path, `${node}.freeze-at`)
+describeOverNats("a leader killed while it rotates", (stage) => {
+  const fileOf = (node: string): string => join(stage.cluster.place.path, `${node}.freeze-at`)
   const frozenFile = (node: string): string => `${fileOf(node)}.frozen`
   /** A node that can be stopped at a moment; see freeze-at.ts. */
   const start = (node: string): RunningCoordinator =>
-    cluster.start(node, [], ["env", `MERIDIAN_FREEZE_AT=${fileOf(node)}`, `NODE_OPTIONS=--import=${FREEZE_AT}`])
+    stage.cluster.start(node, [], ["env", `MERIDIAN_FREEZE_AT=${fileOf(node)}`, `NODE_OPTIONS=--import=${FREEZE_AT}`])
 
   /** Commands a rotation and stops the leader as it publishes to the subject; the leader once others have what it published. */
   const frozenAt = async (
@@ -59,7 +42,7 @@ describe.runIf(binary !== undefined)(`a leader killed while it rotates${why}`, (
     nodes: ReadonlyArray<RunningCoordinator>,
     command: (leader: RunningCoordinator) => Promise<unknown>
   ): Promise<RunningCoordinator> => {
-    const watcher = await connect({ servers: [...nats.urls] })
+    const watcher = await connect({ servers: [...stage.nats.urls] })
     let seen: true | undefined
     watcher.subscribe(subject, { callback: () => void (seen = true) })
     await watcher.flush()

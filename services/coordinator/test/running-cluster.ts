@@ -3,6 +3,8 @@ import { basename, join } from "node:path"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { AnyEvent } from "@meridian/events/catalogue"
 import type { ClusterState } from "@meridian/ipc/cluster-state"
+import { afterEach, beforeEach, describe } from "vitest"
+import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
 
 export const NODES = ["a", "b", "c"]
@@ -150,5 +152,39 @@ export const outOfTerm = (events: ReadonlyArray<AnyEvent>): ReadonlyArray<string
       if (again) return [`${version}: term ${term} does not follow the one before`]
     }
     return node === leader ? [] : [`${version}: ${type} by ${node} while ${leader} led with term ${term}`]
+  })
+}
+
+/** What each test of {@link describeOverNats} has to itself. */
+export interface ClusterStage {
+  readonly nats: RunningNats
+  readonly cluster: RunningCluster
+}
+
+/** A suite over a NATS of Debian trixie and an empty cluster for each of its tests; says why where there is no NATS. */
+export const describeOverNats = (title: string, tests: (stage: ClusterStage) => void, timeout?: number): void => {
+  const binary = natsBinary()
+  const why =
+    binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
+  const options = timeout === undefined ? {} : { timeout }
+  describe.runIf(binary !== undefined)(`${title}${why}`, options, () => {
+    let nats: RunningNats
+    let cluster: RunningCluster
+    beforeEach(async () => {
+      nats = await startNats(binary ?? [])
+      cluster = makeCluster(() => nats.urls)
+    })
+    afterEach(async () => {
+      await cluster.stop()
+      await nats.stop()
+    })
+    tests({
+      get nats() {
+        return nats
+      },
+      get cluster() {
+        return cluster
+      }
+    })
   })
 }

@@ -1,28 +1,14 @@
 /** Three coordinators over a real NATS, one of them with a clock that is a year or an hour off. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, expect, it } from "vitest"
 import { fromIso } from "@meridian/events/event"
-import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
-import { agreement, eventsOf, keysText, makeCluster, type RunningCluster } from "./running-cluster.ts"
+import { agreement, eventsOf, keysText, describeOverNats } from "./running-cluster.ts"
 import { type RunningCoordinator, until } from "./running-coordinator.ts"
 
-const binary = natsBinary()
-const why =
-  binary === undefined ? " NOT RUN: no nats-server of Debian trixie (set PEERS, or let infra/peers fetch it)" : ""
 const YEAR_S = 31_557_600
 
-describe.runIf(binary !== undefined)(`a node whose clock is wrong${why}`, () => {
-  let nats: RunningNats
-  let cluster: RunningCluster
+describeOverNats("a node whose clock is wrong", (stage) => {
   let telling: NodeJS.Timeout | undefined
-  beforeEach(async () => {
-    nats = await startNats(binary ?? [])
-    cluster = makeCluster(() => nats.urls)
-  })
-  afterEach(async () => {
-    clearInterval(telling)
-    await cluster.stop()
-    await nats.stop()
-  })
+  afterEach(() => clearInterval(telling))
 
   /** Has the nodes say something every second, so that others hear what time they have. */
   const keepTelling = (nodes: ReadonlyArray<RunningCoordinator>): void => {
@@ -36,11 +22,11 @@ describe.runIf(binary !== undefined)(`a node whose clock is wrong${why}`, () => 
   it("does not lead, ends no key before its time, writes no wrong time down, and says so", async () => {
     const startedAt = Date.now()
     // It is the first and has nobody but NATS to compare with.
-    const early = cluster.start("a", [`--clock-offset=${YEAR_S}`])
+    const early = stage.cluster.start("a", [`--clock-offset=${YEAR_S}`])
     expect(await early.warning(/ahead of NATS/)).toMatch(/3155\d{4} s ahead of NATS: it does not lead until/)
     await early.stateWhen(({ clockDoubt, leader }) => clockDoubt.includes("ahead of NATS") && leader === null)
 
-    const good = ["b", "c"].map((node) => cluster.start(node))
+    const good = ["b", "c"].map((node) => stage.cluster.start(node))
     keepTelling(good)
     const first = await agreement(
       [early, ...good],
@@ -71,7 +57,7 @@ describe.runIf(binary !== undefined)(`a node whose clock is wrong${why}`, () => 
 
     // The same node a day's rotation behind: what is active stays so.
     await early.kill()
-    const behind = cluster.start("a", ["--clock-offset=-3600"])
+    const behind = stage.cluster.start("a", ["--clock-offset=-3600"])
     expect(await behind.warning(/behind/)).toMatch(/ 3[56]\d\d s behind/)
     const same = await agreement([behind, other], ({ members }) => members.length === 3)
     expect(same.ntsKeys.map(({ status }) => status)).toEqual(["active", "pending"])

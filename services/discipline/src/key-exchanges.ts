@@ -9,14 +9,15 @@ import { aeadProvider } from "@meridian/ciphers/aead"
 import type { NtsConfiguration } from "@meridian/ipc/discipline-report"
 import type { NtsDetail } from "@meridian/ipc/source-detail"
 import type { Endpoint } from "@meridian/protocol/association-options"
+import { reasonOf } from "@meridian/system/errno-words"
+import { backoff } from "@meridian/time/backoff"
 import type { CookieJars, Jar } from "@meridian/tls/cookie-jar"
 import { type CertificateTime, judgeChain, type ShownChain } from "@meridian/tls/certificate-time"
 import { ofFamily, resolveHost } from "./name-resolver.ts"
 import { exchangeKeys, type ExchangedKeys, KeyExchangeFailed } from "@meridian/tls/nts-key-exchange"
 
 /** Seconds after the first exchange and at most; each that gave no keys, or none that a server took, doubles. */
-const FIRST_PAUSE = 8
-const LONGEST_PAUSE = 4096
+const PAUSES = { first: 8, longest: 4096 }
 const SAVE_AFTER_MS = 1_000
 const NTP_PORT = 123
 
@@ -175,7 +176,7 @@ export class KeyExchanges {
     if (held?.otherwise !== undefined) this.held.set(id, { ...held, otherwise: undefined })
     if (attempts === undefined || attempts.inVain === 0) return
     attempts.inVain = 0
-    attempts.notBefore = Math.min(attempts.notBefore, this.monotonic() + FIRST_PAUSE)
+    attempts.notBefore = Math.min(attempts.notBefore, this.monotonic() + PAUSES.first)
   }
 
   /** Nothing is heard from where an association asks: to the next address of the name that the server gave, if it gave one. */
@@ -214,7 +215,7 @@ export class KeyExchanges {
     try {
       this.jars.save(jars)
     } catch (error) {
-      const problem = `NTS cookies cannot be kept for the next start: ${String(error)}`
+      const problem = `NTS cookies cannot be kept for the next start: ${reasonOf(error)}`
       // It is tried again after every answer.
       if (problem !== this.unsaved) this.listener.warn(problem)
       this.unsaved = problem
@@ -272,7 +273,7 @@ export class KeyExchanges {
       this.begin(source, session, { address: served, port }, this.monotonic(), others)
     } catch (error) {
       const problem =
-        error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${String(error)}`
+        error instanceof KeyExchangeFailed ? error.message : `NTS keys for ${source.host}: ${reasonOf(error)}`
       if (problem !== attempts.problem) this.listener.warn(problem)
       attempts.problem = problem
       this.pause(attempts)
@@ -284,8 +285,8 @@ export class KeyExchanges {
   }
 
   private pause(attempts: Attempts): void {
-    attempts.notBefore = this.monotonic() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts.inVain)
     attempts.inVain += 1
+    attempts.notBefore = this.monotonic() + backoff(PAUSES, attempts.inVain)
   }
 
   private begin(

@@ -11,6 +11,7 @@ import {
 } from "@meridian/algorithms/leap-file"
 import { type Smear, smearAt, smearBefore, smearOff, type SmearOptions } from "@meridian/algorithms/smear"
 import type { LeapTableReport } from "@meridian/ipc/discipline-report"
+import { reasonOf } from "@meridian/system/errno-words"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { Leap } from "@meridian/time/clock-curve"
 
@@ -126,7 +127,7 @@ export class LeapSeconds {
     } catch (error) {
       this.file = undefined
       this.fileRead = ""
-      this.warn(`leap second file ${this.path} cannot be read: ${String(error)}`)
+      this.warn(`leap second file ${this.path} cannot be read: ${reasonOf(error)}`)
     }
     if (this.file !== undefined && leapFileExpired(this.file, unix))
       this.warn(`leap second file ${this.path} has expired: the sources' word counts; fetch the file anew`)

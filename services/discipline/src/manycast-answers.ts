@@ -7,6 +7,7 @@
 import type { KeyRange } from "@meridian/auth/key-table"
 import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
 import type { AnsweringConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
+import { TokenBucket } from "@meridian/protocol/access/token-bucket"
 import type { Admission } from "@meridian/protocol/admission"
 import {
   type AssociationAuthentication,
@@ -44,8 +45,8 @@ export interface ManycastAnswersSurroundings {
 }
 
 const MOST_EVENTS = 64
-/** Answers a second; a search is one request, and searches are minutes apart. */
-const ANSWERS_PER_SECOND = 20
+/** Answers; a search is one request, and searches are minutes apart. */
+const RATE = { burst: 20, perSecond: 20 }
 const MAXSTRAT = 16
 
 /** Seals an answer's header, from an address of ours; undefined where it would be too long. */
@@ -55,23 +56,21 @@ export class ManycastAnswers {
   private readonly configuration: AnsweringConfiguration
   private readonly surroundings: ManycastAnswersSurroundings
   private readonly sockets: UdpClientSocket[] = []
-  private left = ANSWERS_PER_SECOND
-  private refill: NodeJS.Timeout | undefined
+  private readonly answers: TokenBucket
   private hasStopped = false
 
   constructor(configuration: AnsweringConfiguration, surroundings: ManycastAnswersSurroundings) {
     this.configuration = configuration
     this.surroundings = surroundings
+    this.answers = new TokenBucket(RATE, surroundings.moment().monotonic)
   }
 
   start(): void {
-    this.refill = setInterval(() => (this.left = ANSWERS_PER_SECOND), 1_000)
     for (const group of this.configuration.groups) void this.listen(group)
   }
 
   stop(): void {
     this.hasStopped = true
-    clearInterval(this.refill)
     for (const socket of this.sockets) socket.close()
   }
 
@@ -103,8 +102,7 @@ export class ManycastAnswers {
     if (header.version < LOWEST_VERSION || header.version > HIGHEST_VERSION) return
     if (!this.isAdmitted(packet, from) || !this.mayHelp(header)) return
     const seal = this.autokeySeal(packet, from, group) ?? this.keyedSeal(packet, header.version)
-    if (seal === undefined || this.left === 0) return
-    this.left -= 1
+    if (seal === undefined || !this.answers.take(this.surroundings.moment().monotonic)) return
     const receive = this.surroundings.served(arrival)
     try {
       const address = await addressTowards(from)

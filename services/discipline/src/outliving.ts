@@ -1,6 +1,7 @@
 /** What outlives this process: the frequency in the drift file, and what the next start goes on from. */
 import type { KernelRate } from "@meridian/clocks/kernel-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
+import { reasonOf } from "@meridian/system/errno-words"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import { DriftFile, FREQUENCY_DEVIATION } from "./drift-file.ts"
 import { KeptClockFile } from "./kept-clock-file.ts"
@@ -80,7 +81,7 @@ export class Outliving {
     try {
       this.drift?.save(estimate.frequency)
     } catch (error) {
-      this.warn(`drift file ${this.configuration.driftfile} cannot be written: ${String(error)}`)
+      this.warn(`drift file ${this.configuration.driftfile} cannot be written: ${reasonOf(error)}`)
     }
   }
 
@@ -89,7 +90,7 @@ export class Outliving {
     try {
       keeper.keep(rests)
     } catch (error) {
-      this.warn(`what is known of the clock cannot be kept for the next start: ${String(error)}`)
+      this.warn(`what is known of the clock cannot be kept for the next start: ${reasonOf(error)}`)
     }
   }
 }

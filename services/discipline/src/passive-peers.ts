@@ -11,6 +11,7 @@ import type { PeerSighting, PeersSeen } from "@meridian/ipc/peer-sighting"
 import { symmetricKey } from "@meridian/protocol/association-authentication"
 import type { Endpoint, Moment } from "@meridian/protocol/association-options"
 import type { AssociationSet, Demobilised, Mobilised, SetAction } from "@meridian/protocol/association-set"
+import { errnoWords } from "@meridian/system/errno-words"
 import { inZoneOf, servedFrom } from "./source-identity.ts"
 
 export interface PassivePeersSurroundings {
@@ -133,7 +134,7 @@ export class PassivePeers {
     if (error.code === "EACCES" || error.code === "EADDRINUSE") {
       this.isBarred = true
       warn(
-        `no peer without a line can be taken: the node's port cannot be shared (${error.code}); run the whole node as one user that may bind it, not with --user, or set passivepeers 0`
+        `no peer without a line can be taken: the node's port cannot be shared: ${errnoWords(error.code)}; run the whole node as one user that may bind it, not with --user, or set passivepeers 0`
       )
     }
     this.count("port")

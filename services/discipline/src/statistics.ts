@@ -1,6 +1,7 @@
 /** Statistics files in the formats that NTPsec writes and ntpviz reads. One line an event; a full disk costs lines, no more. */
 import type { FilegenConfiguration, StatisticsName, SystemCounters } from "@meridian/ipc/discipline-report"
 import type { Sample } from "@meridian/protocol/association-action"
+import { reasonOf } from "@meridian/system/errno-words"
 import { fractionNanoseconds, type NtpTimestamp } from "@meridian/time/timestamp"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import { GenerationFile } from "./file-generations.ts"
@@ -138,7 +139,7 @@ export class Statistics {
     try {
       this.files.get(name)?.append(line, { unix, uptime: this.uptime(), pid: process.pid })
     } catch (error) {
-      this.warn(`${name} cannot be written: ${String(error)}`)
+      this.warn(`${name} cannot be written: ${reasonOf(error)}`)
     }
   }
 }

@@ -7,6 +7,7 @@ import { UdpClientError, type UdpClientSocket, type UdpEndpoint } from "@meridia
 import { openUdpClient } from "@meridian/udp/udp-client-open"
 import type { Send } from "@meridian/protocol/association-action"
 import type { Endpoint } from "@meridian/protocol/association-options"
+import { reasonOf } from "@meridian/system/errno-words"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { servingTowards } from "./source-identity.ts"
 
@@ -80,7 +81,7 @@ export class UpstreamSockets {
       await this.keep(id, () => openUdpClient({ remote, local }), true)
       return undefined
     } catch (error) {
-      return error instanceof UdpClientError ? error : new UdpClientError("EIO", "open a socket", String(error))
+      return error instanceof UdpClientError ? error : new UdpClientError("EIO", "open a socket", reasonOf(error))
     }
   }
 

@@ -140,9 +140,9 @@ export class Upstreams {
           this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from))
         },
         failed: (id, code) => this.failed(id, code),
-        elsewhere: ({ address }, { code }) =>
+        elsewhere: ({ address }) =>
           listener.warn(
-            `the peer ${address} is spoken to from another port than ours (${code}), so it may not know us: run the whole node as one user that may bind the port, not with --user`
+            `the peer ${address} is spoken to from another port than ours, so it may not know us: run the whole node as one user that may bind the port, not with --user`
           )
       },
       () => ({ ...surroundings.read() }),

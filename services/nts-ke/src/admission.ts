@@ -2,14 +2,9 @@
  * Who may connect: so many connections at a time and so many new ones a second, in all and from one address. Everything
  * that is remembered has a bound.
  */
+import { type Rate, Remembered, TokenBucket } from "@meridian/protocol/access/token-bucket"
 import { writeAddress } from "@meridian/udp/socket-address"
 import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
-
-/** A token bucket: `burst` at once, `perSecond` in the long run. `perSecond` 0 means no limit. */
-export interface Rate {
-  readonly perSecond: number
-  readonly burst: number
-}
 
 export interface AdmissionLimits {
   /** Connections open at a time, in all. */
@@ -34,12 +29,6 @@ export const defaultAdmissionLimits: AdmissionLimits = {
 /** Addresses whose rate is remembered; the one not seen for longest is forgotten first. */
 export const REMEMBERED_ADDRESSES = 16_384
 
-interface Bucket {
-  tokens: number
-  /** seconds, when `tokens` was right */
-  at: number
-}
-
 export type AdmissionRefusal = Extract<
   ConnectionOutcome,
   "too-many-connections" | "too-many-from-address" | "rate-in-all" | "rate-from-address"
@@ -47,8 +36,8 @@ export type AdmissionRefusal = Extract<
 
 export class Admission {
   private readonly limits: AdmissionLimits
-  private readonly total: Bucket
-  private readonly buckets = new Map<string, Bucket>()
+  private readonly total: TokenBucket
+  private readonly buckets: Remembered<TokenBucket>
   private readonly openFrom = new Map<string, number>()
   private openInAll = 0
   /** Open connections that are about to be ended for others, by address and in all. */
@@ -58,7 +47,8 @@ export class Admission {
   /** @param now monotonic seconds */
   constructor(limits: AdmissionLimits, now: number) {
     this.limits = limits
-    this.total = { tokens: limits.rate.burst, at: now }
+    this.total = new TokenBucket(limits.rate, now)
+    this.buckets = new Remembered(REMEMBERED_ADDRESSES, (at) => new TokenBucket(limits.ratePerAddress, at))
   }
 
   /** Connections open at this moment. */
@@ -81,12 +71,12 @@ export class Admission {
     const { limits } = this
     const from = this.openFrom.get(key) ?? 0
     if (from >= limits.connectionsPerAddress) return "too-many-from-address"
-    const bucket = this.bucketOf(key, now)
-    if (!hasToken(bucket, limits.ratePerAddress, now)) return "rate-from-address"
-    if (!hasToken(this.total, limits.rate, now)) return "rate-in-all"
+    const bucket = this.buckets.of(key, now)
+    if (!bucket.has(now)) return "rate-from-address"
+    if (!this.total.has(now)) return "rate-in-all"
     if (this.openInAll - this.leaving >= limits.connections) return "too-many-connections"
-    bucket.tokens--
-    this.total.tokens--
+    bucket.spend()
+    this.total.spend()
     this.openInAll++
     this.openFrom.set(key, from + 1)
     return undefined
@@ -110,28 +100,6 @@ export class Admission {
     if (from > 1) this.openFrom.set(key, from - 1)
     else this.openFrom.delete(key)
   }
-
-  /** The address's bucket, moved to the young end of the table. */
-  private bucketOf(key: string, now: number): Bucket {
-    const known = this.buckets.get(key)
-    const bucket = known ?? { tokens: this.limits.ratePerAddress.burst, at: now }
-    if (known !== undefined) this.buckets.delete(key)
-    else if (this.buckets.size >= REMEMBERED_ADDRESSES) {
-      const [oldest] = this.buckets.keys()
-      if (oldest !== undefined) this.buckets.delete(oldest)
-    }
-    this.buckets.set(key, bucket)
-    return bucket
-  }
-}
-
-/** Refills, and tells whether there is a token to take. */
-const hasToken = (bucket: Bucket, rate: Rate, now: number): boolean => {
-  if (rate.perSecond === 0) return true
-  const elapsed = Math.max(0, now - bucket.at)
-  bucket.tokens = Math.min(rate.burst, bucket.tokens + elapsed * rate.perSecond)
-  bucket.at = now
-  return bucket.tokens >= 1
 }
 
 const scratch = new Uint8Array(16)

@@ -119,7 +119,7 @@ const readText = (files: CertificateFiles, which: "certificate" | "key"): string
     if (!(error instanceof FileNotRead)) throw error
     throw new CertificateError(
       files,
-      `expected to read the ${which} from ${files[which]}, found ${error.reason}: ${error.reason === "EACCES" ? howToRead(files, which) : "check the path"}`
+      `expected to read the ${which} from ${files[which]}, found that ${error.why}: ${error.reason === "EACCES" ? howToRead(files, which) : "check the path"}`
     )
   }
   throw new CertificateError(

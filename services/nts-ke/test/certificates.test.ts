@@ -70,8 +70,10 @@ describe("readCertificate", () => {
   })
 
   it("says what is wrong with each file, and never quotes a key", () => {
-    expect(broken({ certificate: "/nonexistent.pem" })).toMatch(/certificate from \/nonexistent\.pem, found ENOENT/)
-    expect(broken({ key: folder.path })).toMatch(/read the key .* found EISDIR/)
+    expect(broken({ certificate: "/nonexistent.pem" })).toMatch(
+      /certificate from \/nonexistent\.pem, found that it is not there/
+    )
+    expect(broken({ key: folder.path })).toMatch(/read the key .* found that it is a directory/)
     expect(broken({ certificate: file("empty.pem", "") })).toMatch(/expected a PEM certificate .* found none/)
     const nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     expect(broken({ certificate: file("nonsense.pem", nonsense) })).toMatch(/cannot be read \(number 1\)/)

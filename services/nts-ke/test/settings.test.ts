@@ -78,7 +78,9 @@ describe("main.ts", () => {
     try {
       const later = { certificate: join(folder.path, "a.crt"), key: join(folder.path, "a.key") }
       const service = await startService({ certificates: [later] })
-      expect(await service.warning(/no certificate can be used/)).toContain("found ENOENT: check the path")
+      expect(await service.warning(/no certificate can be used/)).toContain(
+        "found that it is not there: check the path"
+      )
       expect((await service.report()).troubles).toEqual([expect.stringContaining("no certificate can be used")])
       folder.certificate("a", ["localhost"])
       expect((await service.report(({ certificates }) => certificates.length === 1)).troubles).toEqual([])

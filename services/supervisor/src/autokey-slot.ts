@@ -1,60 +1,35 @@
-/** The place of the process that answers Autokey's requests with fields. Plain time goes on without it. */
-import { autokeyFigures, type AutokeyReport, type FromAutokey, parseFromAutokey } from "@meridian/ipc/autokey-report"
+/** The slot of the process that answers Autokey's requests with fields. */
+import { autokeyFigures, type AutokeyReport, parseFromAutokey } from "@meridian/ipc/autokey-report"
 import type { AutokeyStatus } from "@meridian/ipc/node-status"
 import { projections } from "@meridian/ipc/serving-plan"
-import { LastingFigures } from "./lasting-figures.ts"
-import type { PlanBoard } from "./plan-board.ts"
-import { Service } from "./service.ts"
-import type { HandedSockets } from "./sockets.ts"
+import { packetService, type PacketServiceKind, type PacketServiceLaunch } from "./packet-service.ts"
 
-const NODE_FLAGS = [
-  "--max-semi-space-size=1",
-  "--v8-pool-size=1",
-  "--optimize-for-size",
-  "--disable-warning=ExperimentalWarning"
-]
-
-export interface AutokeyLaunch {
-  /** The service's main.ts. */
-  readonly program: string
-  /** The clock page, open for reading. */
-  readonly clockPage: number
-  /** UDP sockets that requests with Autokey's fields arrive on. */
-  readonly sockets: HandedSockets
-  readonly board: PlanBoard
-  readonly warn: (message: string) => void
-}
+const kind = {
+  name: "autokey",
+  nodeFlags: [
+    "--max-semi-space-size=1",
+    "--v8-pool-size=1",
+    "--optimize-for-size",
+    "--disable-warning=ExperimentalWarning"
+  ],
+  figures: autokeyFigures,
+  figuresOf: (report: AutokeyReport) => report,
+  project: projections.autokey,
+  read: parseFromAutokey
+} satisfies PacketServiceKind<AutokeyReport, unknown>
 
 export class AutokeySlot {
-  readonly service: Service<FromAutokey>
-  private readonly figures = new LastingFigures(autokeyFigures, (report: AutokeyReport) => report)
+  private readonly parts
+  readonly service
 
-  constructor({ program, clockPage, sockets, board, warn }: AutokeyLaunch) {
-    this.service = new Service(
-      {
-        name: "autokey",
-        program,
-        nodeFlags: NODE_FLAGS,
-        silentSeconds: 3,
-        overlaps: true,
-        descriptors: () => ({ "--clock-page": [clockPage], "--sockets": sockets.descriptors }),
-        places: () => sockets.places,
-        plan: () => projections.autokey(board.plan),
-        read: parseFromAutokey,
-        hear: (said, pid) => {
-          if (said.type === "report") this.figures.note(pid, said)
-          if (said.type === "drained") this.figures.note(pid, said.report)
-          if (said.type === "warning") warn(said.message)
-        },
-        gone: (pid) => this.figures.retire(pid),
-        warn
-      },
-      () => board.version
-    )
+  constructor(launch: PacketServiceLaunch) {
+    this.parts = packetService(kind, launch)
+    this.service = this.parts.service
   }
 
   status(): AutokeyStatus {
     const { pid, state, restarts } = this.service.process
-    return { pid, state, restarts, ...this.figures.sum, rss: this.figures.of(pid)?.rss ?? 0 }
+    const { figures } = this.parts
+    return { pid, state, restarts, ...figures.sum, rss: figures.of(pid)?.rss ?? 0 }
   }
 }

@@ -5,7 +5,7 @@
  */
 import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { errnoName } from "@meridian/system/native"
+import { reasonOf } from "@meridian/system/errno-words"
 import { tcpAdmit } from "@meridian/tls/tcp-listen"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { DrainStatus } from "@meridian/ipc/node-status"
@@ -190,7 +190,7 @@ export class NodeDrain {
         tcpAdmit(descriptor, admits)
       } catch (error) {
         const what = admits ? "take" : "refuse"
-        this.#parts.warn(`the system does not ${what} key exchanges any more (${errnoName(error)}): restart the node`)
+        this.#parts.warn(`the system does not ${what} key exchanges any more (${reasonOf(error)}): restart the node`)
       }
     }
   }
@@ -202,7 +202,7 @@ export class NodeDrain {
       else rmSync(file, { force: true })
     } catch (error) {
       this.#parts.warn(
-        `${file} cannot be ${drained ? "written" : "removed"} (${errnoName(error)}): the next start knows only by the log whether the node is drained`
+        `${file} cannot be ${drained ? "written" : "removed"} (${reasonOf(error)}): the next start knows only by the log whether the node is drained`
       )
     }
   }

@@ -6,6 +6,7 @@
  */
 import type { ChildProcess, Serializable } from "node:child_process"
 import type { WorkerState } from "@meridian/ipc/node-status"
+import { backoff } from "@meridian/time/backoff"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -72,9 +73,8 @@ const END_LIMIT = "3 seconds"
 const CRASHES_LOGGED = 5
 const CRASHES_LOGGED_EACH = 60
 
-/** Back-off before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400 … */
-export const backoffMs = (failures: number, longest: number): number =>
-  Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(20, Math.max(0, failures - 1)), longest)
+/** Before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400 … */
+const backoffMs = (failures: number, longest: number): number => backoff({ first: FIRST_BACKOFF_MS, longest }, failures)
 
 /** How long a replacement asks a system that has no process to spare, about ten seconds: the old one serves meanwhile. */
 const untilSpared = { schedule: Schedule.exponential(FIRST_BACKOFF_MS), times: 6 }

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { describe, expect, it } from "vitest"
-import { backoffMs, STALLED_STARTS, STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
+import { STALLED_STARTS, STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
 import { pass, refuse, silentSeconds, stage, underTestClock } from "./supervised-stage.ts"
 
 describe("a place", () => {
@@ -210,10 +210,4 @@ describe("stopping", () => {
       yield* Fiber.join(stopping)
       expect(children[0]!.signalCode).toBe("SIGKILL")
     }))
-})
-
-it("backs off to a second and no further", () => {
-  expect([1, 2, 3, 4, 5, 5_000].map((failures) => backoffMs(failures, 1_000))).toEqual([
-    100, 200, 400, 800, 1_000, 1_000
-  ])
 })

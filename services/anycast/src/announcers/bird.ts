@@ -4,6 +4,7 @@
  * that the daemon ended, and what it was told is told anew to its successor.
  */
 import { createConnection, type Socket } from "node:net"
+import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { type Announcer, AnnouncerTrouble } from "../announcer.ts"
 import { type BirdAnswer, BirdReader, refusalOf } from "./bird-protocol.ts"
@@ -120,7 +121,7 @@ export class BirdAnnouncer implements Announcer {
       socket.setTimeout(ANSWER_MS, () => {
         if (!isGreeted) end("it did not greet: is this BIRD's control socket?")
       })
-      socket.on("error", (error) => end(REASONS[errnoName(error)] ?? errnoName(error)))
+      socket.on("error", (error) => end(REASONS[errnoName(error)] ?? reasonOf(error)))
       socket.on("close", () => end("the daemon ended"))
       socket.on("data", (chunk) => {
         try {

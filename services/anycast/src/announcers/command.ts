@@ -1,6 +1,6 @@
 /** Announcers that run a program at each change: FRR's shell, or a script of the user's. */
 import { execFile } from "node:child_process"
-import { errnoName } from "@meridian/system/native"
+import { reasonOf } from "@meridian/system/errno-words"
 import { type Announcer, AnnouncerTrouble } from "../announcer.ts"
 
 /** vtysh waits for the daemons; a script may wait for a network. */
@@ -27,7 +27,7 @@ const run = (program: string, args: readonly string[]): Promise<Finished> =>
           ? `did not end within ${LONGEST_MS / 1e3} s`
           : typeof error.code === "number"
             ? `ended with ${error.code}`
-            : `cannot be run: ${errnoName(error)}`
+            : `cannot be run: ${reasonOf(error)}`
         done({ output, failure: last === "" ? how : `${how}: ${last.slice(0, 200)}` })
       }
     )

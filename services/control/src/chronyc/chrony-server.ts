@@ -21,7 +21,7 @@ import {
 } from "@meridian/wire/chronyc"
 import type { Acted } from "../acts.ts"
 import type { Outcomes } from "../outcomes.ts"
-import { QueryLimit } from "../query-limit.ts"
+import { queryLimit } from "../query-limit.ts"
 import { addressBytes, sameBytes, underMask } from "./addresses.ts"
 import {
   activityRecord,
@@ -137,7 +137,7 @@ const isAsked = ({ mode }: SourceReport): boolean => mode === "client" || mode =
 
 export class ChronyServer {
   readonly #parts: ChronyParts
-  readonly #limit = new QueryLimit()
+  readonly #limit = queryLimit()
   #requests = 0
   #dropped = 0
 

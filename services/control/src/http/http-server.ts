@@ -14,7 +14,7 @@ import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import type { Outcomes } from "../outcomes.ts"
-import { QueryLimit } from "../query-limit.ts"
+import { queryLimit } from "../query-limit.ts"
 import type { Admission } from "./admission.ts"
 import { answerApi, API } from "./api.ts"
 import { type CoordinatorQuestions, problem } from "./coordinator-questions.ts"
@@ -64,7 +64,7 @@ export class HttpDoor {
   readonly server: Server
   readonly #parts: HttpParts
   readonly #streams = new EventStream()
-  readonly #limit = new QueryLimit()
+  readonly #limit = queryLimit()
   readonly #operators: OperatorDoor
 
   constructor(parts: HttpParts, makeServer: MakeServer = createServer) {

@@ -1,5 +1,7 @@
 /** Opens the HTTP door where the plan says, and tries again where another process has the address. */
 import type { ControlPlan } from "@meridian/ipc/serving-plan"
+import { errnoAdvice } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
 import { readToken } from "./admission.ts"
 import { CoordinatorQuestions } from "./coordinator-questions.ts"
 import { Credentials } from "./credentials.ts"
@@ -70,16 +72,10 @@ const httpsMaker = async (http: HttpPlan, warn: (message: string) => void): Prom
 const listen = (door: HttpDoor, { address, port }: HttpPlan, failed: (reason: string) => void): void => {
   const { server } = door
   let isTold = false
-  server.on("error", ({ code = "unknown error" }: NodeJS.ErrnoException) => {
-    if (!isTold) failed(reasons[code] ?? code)
+  server.on("error", (error) => {
+    if (!isTold) failed(errnoAdvice("port", errnoName(error)))
     isTold = true
     setTimeout(() => server.listen(port, address), RETRY_MS).unref()
   })
   server.listen(port, address)
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another process has it; choose another port with 'control http', or end that process",
-  EADDRNOTAVAIL: "this host does not have that address (any more)",
-  EACCES: "ports below 1024 are root's; choose another"
 }

@@ -1,5 +1,6 @@
 /** POST: the acts of operators. Nobody without an operator's token comes past the first lines. */
 import type { IncomingMessage } from "node:http"
+import { TokenBucket } from "@meridian/protocol/access/token-bucket"
 import type { Admission } from "./admission.ts"
 import { type CoordinatorAnswer, type CoordinatorQuestions, problem } from "./coordinator-questions.ts"
 import { ACTS, consequence, type OperatorAct, readAct } from "./operator-acts.ts"
@@ -8,6 +9,7 @@ const LONGEST_BODY = 4_096
 /** Acts at once, and seconds to the next: each stays in the log for ever. */
 const BURST = 20
 const SECONDS_EACH = 3
+const RATE = { burst: BURST, perSecond: 1 / SECONDS_EACH }
 
 /** `outcome`: the name it is counted under. */
 export interface OperatorAnswer extends CoordinatorAnswer {
@@ -25,13 +27,13 @@ export const actOf = (resource: string): OperatorAct["command"] | undefined => A
 export class OperatorDoor {
   readonly #coordinator: CoordinatorQuestions
   readonly #monotonic: () => number
-  #left = BURST
-  #at = 0
+  readonly #acts: TokenBucket
 
   /** @param monotonic CLOCK_MONOTONIC, seconds */
   constructor(coordinator: CoordinatorQuestions, monotonic: () => number) {
     this.#coordinator = coordinator
     this.#monotonic = monotonic
+    this.#acts = new TokenBucket(RATE, monotonic())
   }
 
   async act(command: OperatorAct["command"], admission: Admission, asked: IncomingMessage): Promise<OperatorAnswer> {
@@ -47,7 +49,8 @@ export class OperatorDoor {
     if (body === undefined) return answer(413, `a body has at most ${LONGEST_BODY} bytes`, "act-malformed")
     const act = readAct(command, parse(body))
     if (typeof act === "string") return answer(400, act, "act-malformed")
-    if (!this.#mayActNow()) return answer(429, `too many acts; one each ${SECONDS_EACH} s, please`, "act-limited")
+    if (!this.#acts.take(this.#monotonic()))
+      return answer(429, `too many acts; one each ${SECONDS_EACH} s, please`, "act-limited")
     const said = await this.#coordinator.act(act, `http ${name}`)
     return { ...said, outcome: said.status === 200 ? "act-done" : "act-refused" }
   }
@@ -66,15 +69,6 @@ export class OperatorDoor {
     return cluster === undefined
       ? problem(503, "the coordinator does not answer; ask again")
       : { status: 200, body: JSON.stringify({ act, consequence: consequence(act, cluster) }) }
-  }
-
-  #mayActNow(): boolean {
-    const now = this.#monotonic()
-    this.#left = Math.min(BURST, this.#left + Math.max(0, now - this.#at) / SECONDS_EACH)
-    this.#at = now
-    if (this.#left < 1) return false
-    this.#left -= 1
-    return true
   }
 }
 

@@ -5,7 +5,7 @@ import type { KernelClockState } from "@meridian/clocks/kernel-clock"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ControlError, type ControlRequest, decodeControlRequest, encodeControlError } from "@meridian/wire/mode6"
 import type { Outcomes } from "../outcomes.ts"
-import { QueryLimit } from "../query-limit.ts"
+import { queryLimit } from "../query-limit.ts"
 import { answerControl, type ControlAct, type ControlAnswer, textAnswer } from "./answer.ts"
 import { ControlMacs, type ControlProof } from "./control-macs.ts"
 import { EventWords } from "./event-words.ts"
@@ -54,7 +54,7 @@ export class ControlServer {
   readonly #parts: ControlServerParts
   readonly #macs: ControlMacs
   readonly #nonces = new Nonces()
-  readonly #limit = new QueryLimit()
+  readonly #limit = queryLimit()
 
   constructor(parts: ControlServerParts) {
     this.#parts = parts

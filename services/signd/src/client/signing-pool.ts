@@ -2,6 +2,7 @@
  * Has replies signed: a few connections with one request outstanding each, a bounded queue before them, and a deadline for every
  * request. Whoever asks never waits; what became of a request is told when it is known.
  */
+import { backoff } from "@meridian/time/backoff"
 import { type ConnectionEvents, SigndConnection } from "./signd-connection.ts"
 import { RefusedAccounts } from "./refused-accounts.ts"
 import type { SigningJob, SigningOutcome } from "./signing-job.ts"
@@ -18,8 +19,8 @@ export const DEFAULT_POOL: PoolLimits = { connections: 4, queue: 256, deadlineMs
 /** How often deadlines are looked at while something waits. */
 const SWEEP_MS = 50
 /** After a connection that could not be made, and again after each next one, doubled up to the longest. */
-const FIRST_PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 2_000
+/** Milliseconds. */
+const PAUSES = { first: 100, longest: 2_000 }
 /** Its listener's queue is full: it is there, and slow. */
 const BUSY = "EAGAIN"
 
@@ -41,7 +42,7 @@ export class SigningPool {
   private readonly connections = new Set<SigndConnection>()
   private waiting: SigningJob[] = []
   private sweep: NodeJS.Timeout | undefined
-  private pauseMs = FIRST_PAUSE_MS
+  private failures = 0
   private pausedUntil = 0
   private errno: string | undefined
   private isClosed = false
@@ -92,7 +93,7 @@ export class SigningPool {
 
   private readonly connectionEvents: ConnectionEvents = {
     connected: (connection) => {
-      this.pauseMs = FIRST_PAUSE_MS
+      this.failures = 0
       this.pausedUntil = 0
       // Another signd may know other accounts.
       if (this.errno !== undefined) this.refused.clear()
@@ -156,9 +157,9 @@ export class SigningPool {
   private notConnected(errno: string): void {
     this.tell(errno)
     if (this.connections.size > 0) return
-    this.pausedUntil = performance.now() + (errno === BUSY ? SWEEP_MS : this.pauseMs)
+    if (errno !== BUSY) this.failures += 1
+    this.pausedUntil = performance.now() + (errno === BUSY ? SWEEP_MS : backoff(PAUSES, this.failures))
     if (errno === BUSY) return
-    this.pauseMs = Math.min(2 * this.pauseMs, LONGEST_PAUSE_MS)
     const jobs = this.waiting
     this.waiting = []
     for (const job of jobs) this.events.finished(job, "signd-away")

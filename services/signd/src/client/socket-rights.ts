@@ -1,4 +1,5 @@
 /** Why the socket cannot be used by this process, in one line with the command that mends it. */
+import { errnoWords } from "@meridian/system/errno-words"
 import { type Stats, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { readRegularFile } from "@meridian/system/regular-file"
@@ -26,7 +27,7 @@ export const troubleWith = (path: string, errno: string, asker: Asker = thisProc
     return `nobody listens on ${path}; start Samba (\`systemctl start samba-ad-dc\`) or \`meridian signd\``
   if (errno === "ENOTSOCK" || errno === "EPROTOTYPE")
     return `${path} is no stream socket; let ntpsigndsocket name the directory of Samba's \`ntp signd socket directory\``
-  return `${path} cannot be connected to: ${errno}`
+  return `${path} cannot be connected to: ${errnoWords(errno)}`
 }
 
 const foldersTo = (path: string): readonly string[] => {
