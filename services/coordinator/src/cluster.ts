@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { join } from "node:path"
 import { jetstream } from "@nats-io/jetstream"
@@ -35,8 +36,8 @@ export const LEASE_BUCKET = "meridian-lease"
 
 /** How long a start waits for NATS before it says that it does. */
 const PATIENCE_MS = 2_000
-const RETRY_MS = 1_000
-const ASK_AGAIN_MS = 30_000
+const OPEN_AGAIN = Schedule.spaced("1 second")
+const ASK_AGAIN = Schedule.spaced("30 seconds")
 
 /** What a node has of its own, whether or not NATS is there. */
 export interface Local {
@@ -69,17 +70,19 @@ export const openCluster = (
     const saying = yield* Effect.forkScoped(sayWhy(nats, options, waiting))
     const connection = yield* connectNats(options)
     yield* Fiber.interrupt(saying)
-    for (;;) {
-      const opened = yield* Effect.result(
-        Effect.tryPromise({ try: () => openStores(connection, nats, node, local, scrutiny, clock), catch: sentence })
-      )
-      if (opened._tag === "Success") {
-        yield* Effect.addFinalizer(() => opened.success.lease.resign)
-        return opened.success
-      }
-      waiting(`NATS at ${nats.servers.join(", ")} has no log for us: ${opened.failure}${advice(opened.failure)}`)
-      yield* Effect.sleep(RETRY_MS)
-    }
+    const open = Effect.tryPromise({
+      try: () => openStores(connection, nats, node, local, scrutiny, clock),
+      catch: sentence
+    })
+    const opened = yield* open.pipe(
+      Effect.tapError((why) =>
+        Effect.sync(() => waiting(`NATS at ${nats.servers.join(", ")} has no log for us: ${why}${advice(why)}`))
+      ),
+      Effect.retry(OPEN_AGAIN),
+      Effect.orDie
+    )
+    yield* Effect.addFinalizer(() => opened.lease.resign)
+    return opened
   })
 
 /** Servers that all run may be of more than one mind about who belongs to their group, for good: that is for people to mend. */
@@ -95,9 +98,9 @@ const sayWhy = (nats: NatsSettings, options: NatsOptions, waiting: (why: string)
       onSuccess: () => undefined,
       onFailure: ({ cause }) => waiting(`no NATS at ${nats.servers.join(", ")}: ${refusal(nats, cause)}`)
     }),
+    Effect.repeat(ASK_AGAIN),
     Effect.delay(PATIENCE_MS),
-    Effect.andThen(Effect.sleep(ASK_AGAIN_MS)),
-    Effect.forever
+    Effect.andThen(Effect.never)
   )
 
 /** What to do about it, in words. */

@@ -1,40 +1,39 @@
 /**
  * A coordinator at work: folds the log, keeps the keys that the node serves with opened and tells the supervisor, speaks
  * for the node in the cluster, and leads while it holds the lease.
- *
- * Each duty is a loop of its own, so that none waits for another: an append that NATS keeps waiting holds up neither the
- * folding nor the keys.
  */
 import { memoryUse } from "@meridian/system/memory"
-import * as Effect from "effect/Effect"
 import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { Authenticity } from "@meridian/event-log/authenticity"
-import { type LogBatch, LogUnavailable, type Snapshot } from "@meridian/event-log/event-log"
+import type { LogUnavailable, Snapshot } from "@meridian/event-log/event-log"
 import type { KeyShelf } from "@meridian/event-log/key-shelf"
-import { isRestoration } from "@meridian/events/catalogue"
+import type { AnyEvent } from "@meridian/events/catalogue"
 import { memberSubject } from "@meridian/events/members"
-import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
 import type { CoordinatorReport, HealthMessage } from "@meridian/ipc/coordinator-report"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { ClockRelay } from "./clock-relay.ts"
-import { ClusterFold } from "./cluster-fold.ts"
+import type { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import type { LeaseClock } from "./cluster-lease.ts"
 import type { Writer } from "./command.ts"
 import type { CookieKeys } from "./cookie-key-file.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand, Scrutiny } from "./embedded.ts"
 import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
-import { layIn, LOOKS_FOR_LEADER } from "./laying-in.ts"
+import { type DutyDied, duty, perform } from "./duties.ts"
 import { Leader } from "./leader.ts"
 import { OWN_LOG, STREAM } from "./log-names.ts"
-import { type LastEvent, LogReplaced, LogWatch } from "./log-watch.ts"
-import { HISTORY_WAIT_MS, LostHistory, lostHistory } from "./lost-history.ts"
+import { LogFolding } from "./log-folding.ts"
+import { LogReplaced } from "./log-watch.ts"
+import { ClusterCare } from "./cluster-care.ts"
+import { SnapshotKeeper } from "./snapshot-keeper.ts"
+import type { Surroundings } from "./surroundings.ts"
 import { MemberVoice } from "./member-voice.ts"
 import { maySeal, memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
@@ -42,36 +41,7 @@ import { type Notices, sentence } from "./notices.ts"
 import { NodeClock } from "./node-clock.ts"
 import { lacksKey, NodeKeys, WrongKey } from "./node-keys.ts"
 import { Rounds } from "./rounds.ts"
-import { foreignness, readSnapshot, writeSnapshot } from "./own-snapshot.ts"
-import { isClusters, liveSlots } from "./serving.ts"
 import { standsBack } from "./standing-back.ts"
-
-export const SNAPSHOT_NAME = "coordinator"
-const SECOND_MS = 1_000
-const LOOK_AT_LOG_MS = 5_000
-const SNAPSHOT_EVERY_MS = 60_000
-const LAY_IN_MS = 10_000
-const SNAPSHOT_EVERY_EVENTS = 10_000
-
-/** What main.ts puts in. */
-export interface Surroundings {
-  readonly settings: CoordinatorPlan
-  readonly keys: ClusterKeys
-  readonly notices: Notices
-  readonly sendKeys: (keys: ServingKeys) => void
-  /** Called once, when the supervisor has what it needs or a warning why not. */
-  readonly onReady: () => void
-  /** Told at once what a node must not go on serving without: it is drained, lacks a key, its clock is off, or it is none of that any more. */
-  readonly onNews: (report: CoordinatorReport) => void
-  /** This system's clock, milliseconds since 1970. */
-  readonly now: () => number
-  /** This node's own shelf where the cluster's is elsewhere. */
-  readonly mirror: KeyShelf["Service"] | undefined
-}
-
-/** Its name, whether it has anything to do (cheap: asked each second), and how it is done. */
-type Duty = readonly [string, () => boolean, () => Effect.Effect<unknown, unknown>]
-const always = (): boolean => true
 
 export class Coordinator {
   readonly settings: CoordinatorPlan
@@ -80,8 +50,6 @@ export class Coordinator {
   /** Milliseconds since 1970, as the node decides by it. */
   readonly now: () => number
   readonly relay = new ClockRelay()
-  fold = new ClusterFold()
-  foldedSeq = 0
   backend: Backend | undefined
   leader: Leader | undefined
   writer: Writer | undefined
@@ -98,14 +66,9 @@ export class Coordinator {
   readonly #rounds = new Rounds()
   readonly #looking = Semaphore.makeUnsafe(1)
   #health: HealthMessage | undefined
-  #quarantined = 0
-  #folded = false
-  readonly #history = new LostHistory(() => performance.now())
-  readonly #watch = new LogWatch()
-  #snapshotAt = performance.now()
-  #snapshotSeq = 0
-  #snapshotEssentials = ""
-  #last: LastEvent | undefined
+  readonly #log: LogFolding
+  readonly #snapshots: SnapshotKeeper
+  readonly #care: ClusterCare
   readonly #replaced = Deferred.makeUnsafe<never, LogReplaced | LogUnavailable>()
 
   constructor(surroundings: Surroundings) {
@@ -125,8 +88,36 @@ export class Coordinator {
       return current !== null && this.keys.has(current) ? current : this.keys.first
     })
     this.#mint = new Mint(this.#custody)
+    this.#log = new LogFolding({
+      node: surroundings.settings.node,
+      keys: surroundings.keys,
+      notices: surroundings.notices,
+      authenticity: this.#authenticity,
+      hear: (event, isNew) => this.#hear(event, isNew),
+      changed: () => {
+        this.nudge()
+        this.#rounds.look()
+      },
+      begun: (seq) => this.#snapshots.begin(seq)
+    })
     this.#voice = new MemberVoice(surroundings.settings)
     const { keys, notices, settings, sendKeys, onReady } = surroundings
+    this.#snapshots = new SnapshotKeeper(
+      settings.node,
+      () => this.#log.stateAt(this.clock.sure),
+      (topic, message) => this.#tell(topic, message)
+    )
+    this.#care = new ClusterCare({
+      node: settings.node,
+      clock: this.clock,
+      custody: this.#custody,
+      watch: this.#log.watch,
+      warn: notices.warn,
+      known: () => this.#log.known,
+      health: () => memberHealth(this.#view),
+      clockJudged: () => this.#sayNews(),
+      replaced: (why) => Effect.asVoid(Deferred.fail(this.#replaced, why))
+    })
     this.#nodeKeys = new NodeKeys({
       node: settings.node,
       custody: this.#custody,
@@ -138,8 +129,16 @@ export class Coordinator {
         sendKeys(message)
         onReady()
       },
-      condemned: () => void (this.#quarantined += 1)
+      condemned: () => void (this.#log.quarantined += 1)
     })
+  }
+
+  get fold(): ClusterFold {
+    return this.#log.fold
+  }
+
+  get foldedSeq(): number {
+    return this.#log.seq
   }
 
   /** Keys to go on from where the log turns out to be empty. */
@@ -164,7 +163,7 @@ export class Coordinator {
 
   /** For the lease: a node that knows nothing of the cluster yet, or leaves leading to others, does not try for it. */
   get candidacy(): LeaseClock {
-    const mayCompete = (): boolean => this.clock.mayCompete && this.#folded && !this.#standsBack()
+    const mayCompete = (): boolean => this.clock.mayCompete && this.#log.isWhole && !this.#standsBack()
     return {
       get mayCompete() {
         return mayCompete()
@@ -193,16 +192,16 @@ export class Coordinator {
       leading: this.leader?.leading ?? false,
       term: Math.max(nts.term, symmetric.term),
       foldedSeq: this.foldedSeq,
-      lastSeq: Math.max(this.#watch.lastSeq, this.foldedSeq),
+      lastSeq: Math.max(this.#log.watch.lastSeq, this.foldedSeq),
       adapter: this.#adapter,
       ready: reason === "",
       // Half a history would say what is long over.
-      drained: this.#folded && this.fold.member(this.settings.node).drained,
+      drained: this.#log.isWhole && this.fold.member(this.settings.node).drained,
       reason,
       keyProblem: this.#nodeKeys.problem ?? "",
       clockDoubt: this.clock.mayCompete ? "" : this.clock.doubt,
       clockDecision: this.fold.clocks.get(this.settings.node)?.decidedBy ?? null,
-      quarantined: this.#quarantined,
+      quarantined: this.#log.quarantined,
       clockEventsDropped: this.relay.dropped
     }
   }
@@ -212,7 +211,7 @@ export class Coordinator {
   }
 
   get #adapter(): CoordinatorReport["adapter"] {
-    if (this.backend === undefined || !this.#watch.reachable) return null
+    if (this.backend === undefined || !this.#log.watch.reachable) return null
     return this.settings.nats === null ? "sqlite" : "jetstream"
   }
 
@@ -220,7 +219,7 @@ export class Coordinator {
     const { held, problem } = this.#nodeKeys
     const lacked = [...this.#authenticity.lacking].find((print) => this.#isWanted(print))
     const keyProblem = lacked === undefined ? problem : lacksKey(lacked)
-    return { health: this.#health, ...held, keyProblem, folded: this.#folded }
+    return { health: this.#health, ...held, keyProblem, folded: this.#log.isWhole }
   }
 
   /** Whether events of the cluster's are put aside for want of this key. */
@@ -232,16 +231,9 @@ export class Coordinator {
   /** Starts from a snapshot, if there is one: the node serves with what it knew, and activates what is due by the clock. */
   restore(snapshot: Snapshot | undefined): Effect.Effect<boolean, WrongKey> {
     return Effect.gen({ self: this }, function* () {
-      const found = snapshot === undefined ? undefined : readSnapshot(snapshot)
-      if (typeof found === "string") this.#surroundings.notices.warn(found)
-      if (found === undefined || typeof found === "string") return false
-      this.fold = found.fold
+      const found = this.#log.restore(snapshot)
+      if (found === undefined) return false
       this.clock.notBefore(found.seen)
-      this.foldedSeq = this.#snapshotSeq = found.seq
-      this.#last = found.last
-      this.#watch.created = found.created
-      if (found.authenticity !== undefined) this.#authenticity.restore(found.authenticity)
-      this.#folded = true
       yield* this.#serve()
       return true
     })
@@ -251,9 +243,9 @@ export class Coordinator {
   readonly keepServing: Effect.Effect<never, WrongKey, Scope.Scope> = Effect.gen({ self: this }, function* () {
     yield* this.#rounds.run
     for (;;) {
-      const turn = this.#rounds.until(() => (this.#folded ? this.#nodeKeys.dueIn(this.now()) : Infinity))
+      const turn = this.#rounds.until(() => (this.#log.isWhole ? this.#nodeKeys.dueIn(this.now()) : Infinity))
       yield* Effect.raceFirst(Queue.take(this.#changed), turn)
-      if (this.#folded) yield* this.#serve()
+      if (this.#log.isWhole) yield* this.#serve()
     }
   })
 
@@ -278,7 +270,7 @@ export class Coordinator {
   }
 
   openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
-    return this.#custody.open(live, this.#caughtUp)
+    return this.#custody.open(live, this.#log.isCaughtUp)
   }
 
   /** Has got a cluster key: where events were put aside for want of it, the next start folds the log anew. */
@@ -296,12 +288,12 @@ export class Coordinator {
   }
 
   /** All that needs a log, until interrupted. */
-  workWith(backend: Backend): Effect.Effect<never, WrongKey | LogReplaced | LogUnavailable, Scope.Scope> {
+  workWith(backend: Backend): Effect.Effect<never, WrongKey | LogReplaced | LogUnavailable | DutyDied, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const { notices } = this.#surroundings
       for (const warning of backend.warnings) notices.warn(warning)
       this.use(backend)
-      yield* this.#dropForeignSnapshot(backend)
+      yield* this.#log.dropForeignSnapshot(backend)
       const { fold } = this
       const writer: Writer = {
         log: backend.log,
@@ -316,95 +308,40 @@ export class Coordinator {
       const doubt = (): string => this.clock.doubt
       const back = (): boolean => this.#standsBack()
       const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys, doubt, back)
-      const folding = this.#follow(backend)
-      yield* Effect.forkScoped(folding)
-      while (!this.#folded || !this.#caughtUp) yield* Effect.sleep(20)
+      const folding = Fiber.join(yield* Effect.forkScoped(this.#log.follow(backend)))
+      yield* Effect.raceFirst(this.#log.caughtUp, folding)
       yield* this.#checkAuthenticity()
-      if (this.settings.nats !== null) yield* Effect.forkScoped(this.#awaitHistory(backend))
+      if (this.settings.nats !== null) yield* Effect.forkScoped(this.#care.awaitHistory(backend))
       this.clock.notBefore(this.fold.member(this.settings.node).latest)
       yield* this.#serve()
       this.leader = leader
       if (this.onForwarded !== undefined) backend.forward?.serve(this.onForwarded)
-      const duties: ReadonlyArray<Duty> = [
-        ["leading", () => leader.isDue, () => leader.step],
-        ["membership", () => this.#hasToSpeak(writer), () => this.#speakForNode(writer)],
-        ["clock events", () => this.relay.length > 0, () => this.#relayClock(writer)],
-        ["snapshots", () => this.#isSnapshotDue, () => this.save],
+      const duties = [
+        duty("leading", () => leader.isDue, leader.step),
+        duty(
+          "membership",
+          () => this.#hasToSpeak(writer),
+          Effect.suspend(() => this.#speakForNode(writer))
+        ),
+        duty(
+          "clock events",
+          () => this.relay.length > 0,
+          Effect.suspend(() => this.#relayClock(writer))
+        ),
+        duty("snapshots", () => this.#snapshots.isDue, this.save),
         // A log of our own needs no asking, and a node on its own has no other clock beside it.
-        ...(this.settings.nats === null ? [] : this.#inCluster(backend, leader))
+        ...(this.settings.nats === null ? [] : this.#care.duties(backend, leader, writer))
       ]
-      for (const duty of duties) yield* Effect.forkScoped(this.#repeated(duty))
-      return yield* Deferred.await(this.#replaced)
+      const how = { rounds: this.#rounds, tell: (topic: string, what: string) => this.#tell(topic, what) }
+      const ends = [...duties.map((it) => perform(it, how)), folding, Deferred.await(this.#replaced)]
+      return yield* Effect.raceAllFirst(ends)
     })
   }
 
   /** The state as it stands goes into the snapshot. */
-  readonly save: Effect.Effect<void> = Effect.suspend(() => {
-    const { backend, foldedSeq: seq } = this
-    if (backend === undefined || !this.#folded) return Effect.void
-    const authenticity = this.#authenticity.state
-    const { created } = this.#watch
-    const snapshot = writeSnapshot({
-      seq,
-      seen: this.clock.sure,
-      fold: this.fold,
-      last: this.#last,
-      created,
-      authenticity
-    })
-    const keys = this.#essentials
-    return Effect.matchEffect(backend.log.saveSnapshot(SNAPSHOT_NAME, snapshot), {
-      onSuccess: () =>
-        Effect.sync(() => {
-          this.#snapshotAt = performance.now()
-          this.#snapshotSeq = seq
-          this.#snapshotEssentials = keys
-        }),
-      onFailure: (error) => this.#tell("snapshot", `no snapshot could be saved: ${sentence(error)}`)
-    })
-  })
-
-  /** What a start without the log must know: keys, and whether the node is drained. */
-  get #essentials(): string {
-    const { nts, symmetric, clusterKey, policy } = this.fold
-    const versions = [nts, symmetric, clusterKey, policy].map(({ version }) => version)
-    return [...versions, this.fold.member(this.settings.node).drained].join(" ")
-  }
-
-  #caughtUp = false
-
-  /**
-   * A snapshot that is ahead of the log, or knows another event where it ends, is not of this log. Where the log lacks what it
-   * knows, that is laid in again: no key is lost for a purge or an old backup. Else the log is right.
-   */
-  #dropForeignSnapshot({ log }: Backend): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      if (this.foldedSeq === 0) return
-      const { warn } = this.#surroundings.notices
-      const known = { seq: this.foldedSeq, last: this.#last, fold: this.fold, created: this.#watch.created }
-      const lacked = [...this.#authenticity.lacking].find((print) => this.keys.has(print))
-      const found = yield* Effect.result(foreignness(log, this.settings.node, known))
-      if (lacked === undefined && (found._tag === "Failure" || found.success === undefined)) return
-      const foreign = found._tag === "Success" ? found.success : undefined
-      this.foldedSeq = this.#snapshotSeq = 0
-      this.#last = undefined
-      this.#watch.created = undefined
-      if (foreign !== undefined && foreign.lost.length > 0) {
-        this.#authenticity.carryOver()
-        return warn(
-          `${foreign.why}: it has been replaced, and lacks what this node knows of ${foreign.lost.join(", ")}: that is laid in again`
-        )
-      }
-      warn(
-        foreign === undefined
-          ? `this node has cluster key ${lacked} now, which it lacked: it folds the log from its start`
-          : `${foreign.why}: it has been replaced, folding it from the start`
-      )
-      this.fold = new ClusterFold()
-      this.#authenticity.forget()
-      this.#folded = false
-    })
-  }
+  readonly save: Effect.Effect<void> = Effect.suspend(() =>
+    this.backend === undefined || !this.#log.isWhole ? Effect.void : this.#snapshots.save(this.backend.log)
+  )
 
   /** A log of which this node cannot believe anything is another cluster's, or this node has another's key. */
   #checkAuthenticity(): Effect.Effect<void, WrongKey> {
@@ -419,55 +356,16 @@ export class Coordinator {
         )
   }
 
-  #follow({ log }: Backend): Effect.Effect<never> {
-    const once = Effect.suspend(() =>
-      Stream.runForEach(log.subscribe({ from: this.foldedSeq + 1 }), (batch) => Effect.sync(() => this.#take(batch)))
-    )
-    return Effect.forever(
-      once.pipe(
-        Effect.tapError((error) => this.#endIfDamaged(error)),
-        Effect.catch((error) => this.#tell("folding", `the log cannot be read, trying again: ${sentence(error)}`)),
-        Effect.andThen(Effect.sleep(SECOND_MS))
-      )
-    )
-  }
-
-  #take({ events, quarantined, upTo, caughtUp }: LogBatch): void {
-    const { notices } = this.#surroundings
-    for (const { seq, event } of events) {
-      if (this.#caughtUp) this.clock.hear(event)
-      if (event.type === "MemberRegistered" && event.subject === memberSubject(this.settings.node))
-        this.#voice.hearRegistration(event.version)
-      if (this.#caughtUp && isRestoration(event.type))
-        notices.warn(`the log had lost what was in it of ${event.subject}: node ${event.node} has laid it in again`)
-      const why = this.fold.fold(event)
-      if (why === undefined) continue
-      this.#quarantined += 1
-      notices.warnOnce(`rejected ${event.type}`, `event ${event.id} at ${seq} is left out: ${why}`)
-    }
-    for (const { seq, subject, reason, detail } of quarantined) {
-      this.#quarantined += 1
-      notices.warnOnce(
-        `quarantined ${reason}`,
-        `the commit at ${seq} (${subject}) is put aside, ${reason}: ${detail}; more of this kind are only counted`
-      )
-    }
-    const newest = events.at(-1)
-    if (newest !== undefined) this.#last = { seq: newest.seq, id: newest.event.id }
-    this.foldedSeq = Math.max(this.foldedSeq, upTo)
-    this.#watch.heard(upTo)
-    if (caughtUp) {
-      this.#caughtUp = true
-      this.#folded = true
-    }
-    this.nudge()
-    this.#rounds.look()
+  #hear(event: AnyEvent, isNew: boolean): void {
+    if (isNew) this.clock.hear(event)
+    if (event.type === "MemberRegistered" && event.subject === memberSubject(this.settings.node))
+      this.#voice.hearRegistration(event.version)
   }
 
   /** Keys as the fold and the clock want them; one look at a time. */
   #serve(): Effect.Effect<void, WrongKey> {
     return this.#looking
-      .withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#caughtUp)))
+      .withPermit(Effect.suspend(() => this.#nodeKeys.follow(this.fold, this.now(), this.#log.isCaughtUp)))
       .pipe(Effect.tap(() => Effect.sync(() => this.#sayNews())))
   }
 
@@ -481,30 +379,8 @@ export class Coordinator {
   }
 
   #standsBack(): boolean {
-    if (this.settings.nats !== null && this.#history.isAwaited(this.fold)) return true
+    if (this.settings.nats !== null && this.#care.isHistoryAwaited(this.fold)) return true
     return standsBack(this.fold, this.settings.node, this.now())
-  }
-
-  /** Others may know what the log has lost: this node leads only when they have had the time to lay it in. */
-  #awaitHistory(backend: Backend): Effect.Effect<void> {
-    const { log, shelf } = backend
-    const look = Effect.gen({ self: this }, function* () {
-      const { beginsAt = 1 } = yield* log.status
-      const shelved = (yield* shelf.list).length
-      const version = yield* log.version(NTS_KEYS_SUBJECT)
-      if (!this.#history.look({ version, beginsAt, shelved })) return
-      const { warn } = this.#surroundings.notices
-      if (this.fold.nts.version > 0) return
-      warn(lostHistory(beginsAt, shelved))
-      yield* Effect.sleep(HISTORY_WAIT_MS)
-      if (this.fold.nts.version === 0)
-        warn("no node has laid in again what the log has lost: this node may lead now, and the keys begin anew")
-    })
-    const again = Effect.andThen(
-      Effect.sleep(SECOND_MS),
-      Effect.suspend(() => this.#awaitHistory(backend))
-    )
-    return look.pipe(Effect.catch(() => again))
   }
 
   #hasToSpeak(writer: Writer): boolean {
@@ -522,89 +398,6 @@ export class Coordinator {
     return this.relay.flush(writer, (error) =>
       this.#surroundings.notices.warnOnce("clock event", `a clock event was refused: ${sentence(error)}`)
     )
-  }
-
-  get #isSnapshotDue(): boolean {
-    const late = performance.now() - this.#snapshotAt >= SNAPSHOT_EVERY_MS
-    const news = this.foldedSeq - this.#snapshotSeq
-    // These change seldom, and a start without NATS needs the newest.
-    return news >= SNAPSHOT_EVERY_EVENTS || (late && news > 0) || this.#essentials !== this.#snapshotEssentials
-  }
-
-  #inCluster(backend: Backend, leader: Leader): ReadonlyArray<Duty> {
-    return [
-      ["standing back", () => leader.mustStandBack, () => leader.standBack],
-      ["log", always, () => this.#lookAtLog(backend)],
-      ["clock", always, () => this.#lookAtClock()],
-      ["laying in", () => this.#toLayIn(leader).length > 0, () => this.#layInLog(leader)],
-      ["shelf", () => performance.now() - this.#shelfAt >= LAY_IN_MS, () => this.#layIn()]
-    ]
-  }
-
-  #lookAtLog({ log }: Backend): Effect.Effect<void> {
-    const known = { fold: this.fold, node: this.settings.node, seq: this.foldedSeq, last: this.#last }
-    return this.#watch.look(log, known, this.#surroundings.notices.warn).pipe(
-      Effect.catch((replaced) => Effect.asVoid(Deferred.fail(this.#replaced, replaced))),
-      Effect.andThen(Effect.sleep(LOOK_AT_LOG_MS - SECOND_MS))
-    )
-  }
-
-  /** The leader does at once what others do where he does not. */
-  #toLayIn({ leading }: Leader): ReadonlyArray<string> {
-    const own = memberSubject(this.settings.node)
-    const late = new Set(this.#watch.lacking(LOOKS_FOR_LEADER))
-    return this.#watch.lacking().filter((subject) => leading || subject === own || late.has(subject))
-  }
-
-  #layInLog(leader: Leader): Effect.Effect<void, unknown> {
-    const { writer } = this
-    const subjects = this.#toLayIn(leader)
-    if (writer === undefined || subjects.length === 0 || !this.clock.mayWrite) return Effect.void
-    return Effect.tap(layIn(writer, subjects, memberHealth(this.#view)), () =>
-      Effect.sync(() => {
-        for (const subject of subjects) this.#watch.lost.delete(subject)
-      })
-    )
-  }
-
-  #shelfAt = Number.NEGATIVE_INFINITY
-
-  /** Of what the shelf has lost, somebody has a copy; whoever leads need not. */
-  #layIn(): Effect.Effect<void, unknown> {
-    this.#shelfAt = performance.now()
-    return this.#custody.layIn(liveSlots(this.fold), isClusters(this.fold.clusterKey))
-  }
-
-  #doubted = false
-
-  /** Says when the clock is found to be off, and when it is right again. */
-  #lookAtClock(): Effect.Effect<void> {
-    return Effect.sync(() => {
-      const off = !this.clock.mayCompete
-      if (off === this.#doubted) return
-      this.#doubted = off
-      this.#sayNews()
-      this.#surroundings.notices.warn(off ? this.clock.doubt : "this node's clock agrees with the others again")
-    })
-  }
-
-  /** Runs a duty at once, and whenever a look finds it due; says once per cause why it could not be done. */
-  #repeated([duty, isDue, run]: Duty): Effect.Effect<never> {
-    return Effect.forever(
-      Effect.suspend(run).pipe(
-        Effect.tapError((error) => this.#endIfDamaged(error)),
-        Effect.catch((error) => this.#tell(duty, `${duty}: ${sentence(error)}`)),
-        Effect.catchDefect((defect) => this.#tell(duty, `${duty}: ${sentence(defect)}`)),
-        Effect.andThen(this.#rounds.until(() => (isDue() ? 0 : Infinity)))
-      )
-    )
-  }
-
-  /** The next start puts a damaged log aside; trying again would never end. */
-  #endIfDamaged(error: unknown): Effect.Effect<void> {
-    return error instanceof LogUnavailable && (error.damaged === true || error.replaced === true)
-      ? Effect.asVoid(Deferred.fail(this.#replaced, error))
-      : Effect.void
   }
 
   #tell(topic: string, message: string): Effect.Effect<void> {

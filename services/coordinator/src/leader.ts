@@ -9,19 +9,16 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
-import type { LogUnavailable } from "@meridian/event-log/event-log"
 import type { CommandContext } from "@meridian/events/event"
 import { isLive } from "@meridian/events/members"
 import { generationsNeeded, ntsKeys, type NtsKeysState, pendingGenerations } from "@meridian/events/nts-keys"
-import type { NtsKeysCommand, NtsKeysPlan } from "@meridian/events/nts-keys-commands"
+import type { NtsKeysCommand } from "@meridian/events/nts-keys-commands"
 import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
-import type { PolicySettings } from "@meridian/events/policy"
 import {
   setNeeded,
   symmetricKeys,
   type SymmetricKeysCommand,
   type SymmetricKeysEvent,
-  type SymmetricKeysPlan,
   type SymmetricKeysState
 } from "@meridian/events/symmetric-keys"
 import { clusterKeyAggregate, ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
@@ -30,7 +27,9 @@ import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } fro
 import type { KeyCustody, KeyUnopened, LiveKey } from "./key-custody.ts"
 import type { Lease } from "./lease.ts"
 import type { Mint } from "./minting.ts"
-import { isClusters, isHeldElsewhere, liveKeys, liveSlots, wantedKeys } from "./serving.ts"
+import { ntsPlan, symmetricPlan } from "./leader-plans.ts"
+import { isHeldElsewhere, liveKeys, wantedKeys } from "./serving.ts"
+import { type ClockRetention, Upkeep } from "./upkeep.ts"
 
 /** Another node leads, or none does. */
 export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader: string | null }> {
@@ -61,16 +60,11 @@ export interface LeaderPlan {
   readonly mint: { readonly nts: boolean; readonly symmetric: boolean }
   /** Milliseconds; undefined for the policy's. */
   readonly rotationMs: number | null
-  /** Of clock events; undefined for the policy's. */
-  readonly clockRetention: { readonly ms: number | null; readonly count: number | null }
+  readonly clockRetention: ClockRetention
 }
 
-const TIDY_INTERVAL_MS = 60_000
-const RETENTION_INTERVAL_MS = 3_600_000
 /** How long the others have to lay in again what the shelf has lost. */
 const ABSENT_MS = 15_000
-/** Beyond what any clock may differ by: of members goes all that a node has summed up since, so that its log begins with that. */
-const DAY_MS = 86_400_000
 
 export class Leader {
   readonly #writer: Writer
@@ -85,9 +79,7 @@ export class Leader {
   #leading: { readonly revision: number; readonly term: number } | undefined
   /** Who led before and gave the lease up or let it lapse, and when we took over. */
   #lapsed: { readonly node: string; readonly at: number } | undefined
-  #tidied = ""
-  #tidiedAt = Number.NEGATIVE_INFINITY
-  #retainedAt = Number.NEGATIVE_INFINITY
+  readonly #upkeep: Upkeep
 
   /** `doubt`: why this node's clock must not decide, empty when it may. `standsBack`: whether it leaves leading to others. */
   constructor(
@@ -108,6 +100,7 @@ export class Leader {
     this.#custody = custody
     this.#mint = mint
     this.#keys = keys
+    this.#upkeep = new Upkeep(writer, plan.clockRetention, custody, mint)
   }
 
   get leading(): boolean {
@@ -123,7 +116,7 @@ export class Leader {
     const { term } = this.#leading
     const { current, changingTo } = fold.clusterKey
     if (current === null || changingTo !== null || this.#custody.hasCondemned || this.#isSealDue) return true
-    if (this.#isTidyDue || performance.now() - this.#retainedAt >= RETENTION_INTERVAL_MS) return true
+    if (this.#upkeep.isDue) return true
     return (this.#plan.mint.nts && this.#isNtsDue(term)) || this.#isSymmetricDue(term)
   }
 
@@ -181,7 +174,7 @@ export class Leader {
         const term = this.leading ? this.#leading?.term : undefined
         if (term === undefined) return yield* new NotLeading({ leader: this.#otherLeader })
         const result = yield* this.#steppingDown(run(term))
-        yield* this.#tidy(true)
+        yield* this.#upkeep.tidy(() => this.leading)
         return result
       })
     )
@@ -211,8 +204,8 @@ export class Leader {
         yield* this.#steppingDown(this.#changeNts(term, { _tag: "Tick" }))
       yield* this.#steppingDown(this.#tickSymmetric(term))
       yield* this.#changeClusterKey()
-      yield* this.#tidy(false)
-      yield* this.#retain()
+      if (this.#upkeep.isTidyDue) yield* this.#upkeep.tidy(() => this.leading)
+      yield* this.#upkeep.retain
     })
   }
 
@@ -236,7 +229,7 @@ export class Leader {
       this.#leading = { revision, term }
       this.#lapsed =
         predecessor === null || predecessor === node ? undefined : { node: predecessor, at: this.#writer.now() }
-      this.#tidied = ""
+      this.#upkeep.beginToLead()
     })
   }
 
@@ -375,27 +368,6 @@ export class Leader {
       .map((it) => it.node)
   }
 
-  get #isTidyDue(): boolean {
-    if (performance.now() - this.#tidiedAt >= TIDY_INTERVAL_MS) return true
-    return [...liveSlots(this.#writer.fold)].join(" ") !== this.#tidied
-  }
-
-  /** Shreds what has ended, as soon as it has and once in a while. */
-  #tidy(now: boolean): Effect.Effect<void, ShelfUnavailable | SlotTaken | LogUnavailable> {
-    return Effect.gen({ self: this }, function* () {
-      const { fold } = this.#writer
-      if (!now && !this.#isTidyDue) return
-      // What was stored without our hearing of it may name a slot: nothing is shredded on an old view.
-      for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
-      const kept = new Set([...liveSlots(fold), ...this.#mint.reserved(fold)])
-      if (!this.leading) return
-      yield* this.#custody.tidyShelf(kept, isClusters(fold.clusterKey))
-      yield* this.#custody.keepOnly(kept)
-      this.#tidied = [...liveSlots(fold)].join(" ")
-      this.#tidiedAt = performance.now()
-    })
-  }
-
   /** Goes on with a change of the cluster key, if this node has the key that is changed to. */
   #changeClusterKey(): Effect.Effect<void, LeaderError> {
     return Effect.gen({ self: this }, function* () {
@@ -409,41 +381,4 @@ export class Leader {
       )
     })
   }
-
-  /** At once when it begins to lead, then once an hour. Keys and policy are kept for ever. */
-  #retain(): Effect.Effect<void, LogUnavailable> {
-    if (performance.now() - this.#retainedAt < RETENTION_INTERVAL_MS) return Effect.void
-    this.#retainedAt = performance.now()
-    const { log, fold, now } = this.#writer
-    const { clockRetentionMs, clockRetentionCount, clockRetentionBytes } = fold.policy.settings
-    const { ms, count } = this.#plan.clockRetention
-    return Effect.andThen(
-      log.retain({
-        family: "clock",
-        storedBefore: now() - (ms ?? clockRetentionMs),
-        keepPerSubject: count ?? clockRetentionCount,
-        keepBytesPerSubject: clockRetentionBytes
-      }),
-      Effect.asVoid(log.retain({ family: "members", storedBefore: now() + DAY_MS }))
-    )
-  }
 }
-
-/** The policy as the NTS keys' rules take it. A rotation set by hand shortens the lead where it would be too long. */
-export const ntsPlan = (settings: PolicySettings, rotationMs: number | null): NtsKeysPlan => {
-  const rotation = rotationMs ?? settings.ntsRotationMs
-  return {
-    aead: settings.ntsAead,
-    rotationMs: rotation,
-    acceptPast: settings.ntsAcceptPast,
-    acceptFuture: settings.ntsAcceptFuture,
-    leadMs: Math.min(settings.ntsLeadMs, Math.floor(rotation / 4))
-  }
-}
-
-export const symmetricPlan = (settings: PolicySettings): SymmetricKeysPlan => ({
-  rotationMs: settings.symmetricRotationMs,
-  announceMs: settings.symmetricAnnounceMs,
-  graceMs: settings.symmetricGraceMs,
-  leadMs: settings.ntsLeadMs
-})

@@ -20,9 +20,10 @@ import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { openApi } from "./api.ts"
 import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
 import { CookieKeyFile } from "./cookie-key-file.ts"
-import { Coordinator, SNAPSHOT_NAME } from "./coordinator.ts"
+import { Coordinator } from "./coordinator.ts"
 import { openEmbedded } from "./embedded.ts"
 import { openNotices, sentence } from "./notices.ts"
+import { SNAPSHOT_NAME } from "./snapshot-keeper.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 
