@@ -143,7 +143,9 @@ describe("programs", () => {
     await expect(new ScriptAnnouncer(failing, []).apply(true)).rejects.toThrow(
       `${failing} ended with 3: no router here`
     )
-    await expect(new ScriptAnnouncer(join(folder, "none"), []).apply(true)).rejects.toThrow("cannot be run: ENOENT")
+    await expect(new ScriptAnnouncer(join(folder, "none"), []).apply(true)).rejects.toThrow(
+      "cannot be run: it is not there"
+    )
   })
 
   it("FRR's shell gets networks of both families", async () => {

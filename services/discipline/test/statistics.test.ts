@@ -247,7 +247,7 @@ describe("a statistics file", () => {
     )
     statistics.write("loopstats", NEW_YEAR, "line")
     statistics.write("rawstats", NEW_YEAR, "goes nowhere")
-    expect(warnings).toEqual([expect.stringContaining("ENOENT")])
+    expect(warnings).toEqual([expect.stringContaining("it is not there")])
     expect(statistics.has("rawstats")).toBe(false)
   })
 })

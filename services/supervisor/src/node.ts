@@ -2,19 +2,17 @@
  * The node: sockets, clock page, the processes and their keys, the control socket; what signals do to them. Everything is
  * acquired in one scope and given back in reverse order.
  */
-import { availableParallelism } from "node:os"
 import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { AccessBoard } from "./access-board.ts"
-import type { ClientOrder } from "@meridian/protocol/access/client-list"
-import { clientList, MOST_LISTED, orderOf } from "./client-list.ts"
-import { everyTurn } from "@meridian/ipc/turns"
 import { ClientMemory } from "./client-memory.ts"
-import { AnycastSlot, tellFacts } from "./anycast-slot.ts"
+import { everyTurn } from "@meridian/ipc/turns"
+import { AnycastSlot } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
@@ -26,12 +24,11 @@ import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard, unreadableLater } from "./key-board.ts"
-import { Journal } from "./journal.ts"
 import { type Legacy, memoryLayout } from "./legacy.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
-import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
+import { firstPlan } from "./first-plan.ts"
 import { PlanBoard } from "./plan-board.ts"
 import { settlePrivilege } from "./privilege.ts"
 import { openCommandSockets } from "./sockets.ts"
@@ -42,46 +39,21 @@ import { mayAskForMore } from "@meridian/config/listen"
 import { machineAddresses } from "@meridian/system/configuration-files"
 import { SigndSlot } from "./signd-slot.ts"
 import { sourceActs } from "./source-acts.ts"
-import type { SupervisedProcess } from "./supervised-process.ts"
-import { systemCounters } from "@meridian/ipc/system-counters"
-import { attempt, type RunningNode, type StartFailed } from "./running-node.ts"
-import { afterReports, onNews, seldom } from "./pacing.ts"
+import { attempt, type RunningNode, startAll, type StartFailed } from "./running-node.ts"
+import { afterReports } from "./pacing.ts"
 import { applyPlan, decisionOf, servesKeys, speaksToMany } from "./plan-change.ts"
 import { endNode, handOver, whyNoHandOver } from "./node-ending.ts"
 import type { NodeParts } from "./node-parts.ts"
-import { clockSource, nodeStatus, totalCounters } from "./node-status-view.ts"
+import { watchNode } from "./node-watching.ts"
+import { nodeStatus } from "./node-status-view.ts"
 import { WorkerSlot } from "./worker-slot.ts"
 import { XdpPlace } from "./xdp-place.ts"
-
-/** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
-const HEALTH_INTERVAL_MS = 2_000
-
-/** How often the control process gets a new picture. */
-const SNAPSHOT_INTERVAL_MS = 1_000
-
-/** While nothing is new, so many pass between two pictures: they age by less than what makes one stale. */
-const QUIET_PICTURES = 3
-/** A coordinator that has just begun to listen may have missed what it was told. */
-const HEALTH_REPEATED = 5
-
-/** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
-const CLIENTS_IN_PICTURE = 1_000
-const CLIENTS_INTERVAL_SECONDS = 10
 
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
 const COUNTERS_INTERVAL_MS = 10_000
 
 /** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
 const KEYS_PATIENCE = "20 seconds"
-
-/** Starts processes together; succeeds when all are ready. */
-const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, StartFailed, Scope.Scope> =>
-  Effect.gen(function* () {
-    for (const place of places) yield* Effect.forkScoped(place.keepFilled)
-    yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
-      Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
-    )
-  })
 
 /**
  * Starts everything; succeeds when every worker reads its sockets.
@@ -172,35 +144,18 @@ export const startNode = (
     const clients = yield* attempt(
       () => new ClientMemory(plan.access.settings, plan.workers, memory?.clients, monotonic.seconds)
     )
-    const board: PlanBoard = new PlanBoard({
-      keys: keyBoard.keys,
-      servesKeys: hasKeys,
-      serving: {
-        gatherMicroseconds: plan.gatherMicroseconds,
+    const board: PlanBoard = new PlanBoard(
+      firstPlan(plan, {
+        keys: keyBoard.keys,
+        autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
+        access,
         silentUntil,
-        // A client's poll interval is echoed as it is, the negative ones of sub-second polls too.
-        minimumPoll: -128,
         // Told where two answer, which must say the same.
         precision: xdp === undefined ? null : system.measurePrecision(),
-        tellPeers: (plan.discipline.passivePeers ?? 0) > 0,
-        access: access.encoded
-      },
-      ntsKe: plan.nts?.settings ?? null,
-      acceptsNtsKe: !wasDrained(plan.stateDirectory),
-      anycast: plan.anycast?.settings ?? null,
-      announces: !wasDrained(plan.stateDirectory),
-      identity: plan.identifiesAs === undefined ? null : { ...plan.identifiesAs, decision: "" },
-      signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
-      discipline: { ...plan.discipline, serving: sockets.serving },
-      autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
-      coordinator: plan.coordinator,
-      control: {
-        stateDirectory: plan.stateDirectory,
-        http: plan.http,
-        controlKey: plan.controlKey ?? null,
-        rules: access.shown
-      }
-    })
+        serving: sockets.serving,
+        wasDrained: wasDrained(plan.stateDirectory)
+      })
+    )
     const tellXdp = (): void => {
       const { precision, minimumPoll } = board.plan.serving
       xdp?.use({ strangers: access.strangers, precision: precision ?? 0, minimumPoll })
@@ -333,27 +288,13 @@ export const startNode = (
     if (plan.autokey !== undefined && autokey === undefined)
       warn("Autokey is not served: its packets cannot be told from others here, for which the addon is needed")
     // Everything that is served by the plan; a service that is added is added here.
-    const services: readonly { readonly tellPlan: () => void }[] = [
-      ...workers,
-      ...ntsKe,
-      ...(signd === undefined ? [] : [signd]),
-      clock,
-      shown,
-      ...(autokey === undefined ? [] : [autokey]),
-      ...(anycast === undefined ? [] : [anycast])
-    ].map(({ service }) => service)
-    for (const service of services) board.whenChanged(() => service.tellPlan())
+    const services = [...workers, ...ntsKe, signd, clock, shown, autokey, anycast].filter((it) => it !== undefined)
+    for (const { service } of services) board.whenChanged(() => service.tellPlan())
     for (const problem of keyProblems) warn(problem)
     void access.resolveNames()
     const timeServing = [clock.service.process, ...workers.map(({ service }) => service.process)]
     const keyServing = [coordinator.service.process, ...ntsKe.map(({ service }) => service.process)]
-    const served = [
-      ...workers,
-      ...ntsKe,
-      shown,
-      ...(signd === undefined ? [] : [signd]),
-      ...(autokey === undefined ? [] : [autokey])
-    ]
+    const served = [...workers, ...ntsKe, shown, signd, autokey].filter((it) => it !== undefined)
     const network: AddressWatch = new AddressWatch({
       listening: sockets,
       addresses: machineAddresses,
@@ -417,104 +358,26 @@ export const startNode = (
     yield* startAll(timeServing)
     if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     // As the workers, the program answers nobody without time while the node has just started.
-    const mayAnswer = (): boolean => clockStatus(reader, "", system).synchronised || monotonic.seconds() >= silentUntil
-    if (mayAnswer()) xdp?.begin()
-    else if (xdp !== undefined)
-      yield* Effect.forkScoped(
-        Effect.gen(function* () {
-          while (!mayAnswer()) yield* Effect.sleep("100 millis")
-          xdp.begin()
-        })
-      )
-    const receivedNow = (): number => workers.reduce((sum, slot) => sum + slot.received, xdp?.counters.received ?? 0)
-    const listed = (order: ClientOrder, most: number) =>
-      clientList(
-        clients.tables,
-        { realtime: Date.now() / 1e3, monotonic: monotonic.seconds() },
-        order,
-        most,
-        xdp?.clients(monotonic.seconds(), order, Math.min(most, MOST_LISTED))
-      )
-    const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, receivedNow, () =>
-      clients.tables.length === 0 && xdp === undefined ? null : listed("last", CLIENTS_IN_PICTURE)
+    const mayAnswer = Effect.sync(
+      () => clockStatus(reader, "", system).synchronised || monotonic.seconds() >= silentUntil
     )
-    const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
-    const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
-      status,
-      clock: () => clock.report,
-      autokey: () => autokeyBoard?.report ?? null,
-      clients: clientsNow,
-      monotonic: () => monotonic.seconds(),
-      processes: () => [
-        { name: "clock", ...use(clock.service.process, clock.report?.rss) },
-        { name: "coordinator", ...use(coordinator.service.process, coordinator.report?.rss) },
-        { name: "control", ...use(shown.service.process, shown.report?.rss) },
-        ...(autokey === undefined ? [] : [{ name: "autokey", ...use(autokey.service.process, autokey.status().rss) }]),
-        ...(anycast === undefined ? [] : [{ name: "anycast", ...use(anycast.service.process, anycast.report?.rss) }])
-      ]
-    })
+    const begun = Effect.repeat(mayAnswer, { schedule: Schedule.spaced("100 millis"), until: (may) => may })
+    if (xdp !== undefined)
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          begun,
+          Effect.sync(() => xdp.begin())
+        )
+      )
     // Nothing waits for these: a node that cannot be looked at, or cannot sign, serves all the same.
     if (signd !== undefined) yield* Effect.forkScoped(signd.service.process.keepFilled)
     if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.keepFilled)
     yield* Effect.forkScoped(shown.service.process.keepFilled)
     if (anycast !== undefined) yield* Effect.forkScoped(anycast.service.process.keepFilled)
-    let latest = snapshot()
-    const journal = new Journal({ inform: (message) => void log(Effect.logInfo(message)), warn })
-    let keepsJournal = false
-    const filled = [clock, coordinator, shown, ...workers, ...ntsKe, signd, autokey, anycast].filter(
-      (it) => it !== undefined
-    )
-    const newsNow = (): string => {
-      const { synchronised } = clockStatus(reader, clockSource(parts), system)
-      return `${board.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
-    }
-    const isPictureDue = onNews(QUIET_PICTURES)
-    const pictures = everyTurn(
-      SNAPSHOT_INTERVAL_MS,
-      () => {
-        if (!isPictureDue(newsNow())) return
-        latest = snapshot()
-        shown.show(latest)
-        if (keepsJournal) journal.look(latest)
-      },
-      afterReports
-    )
-    yield* Effect.addFinalizer(() => Effect.sync(pictures.stop))
-    started["/snapshot"] = () => latest
-    started["/status"] = status
-    started["/clients"] = (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100)
-    started["/sources"] = () => clock.report?.sources ?? []
-    started["/tracking"] = () => clock.report?.tracking
-    const isHealthDue = onNews(HEALTH_REPEATED)
-    const health = everyTurn(
-      HEALTH_INTERVAL_MS,
-      () => {
-        const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
-        const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
-        const health = { workers: running, synchronised, stratum }
-        const { pid } = coordinator.service.process
-        if (isHealthDue([running, synchronised, stratum, pid].join(" "))) coordinator.tellHealth(health)
-        access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
-      },
-      afterReports
-    )
-    yield* Effect.addFinalizer(() => Effect.sync(health.stop))
-    if (anycast !== undefined) {
-      const facts = tellFacts(anycast, () => ({
-        workers: workers.filter(({ service }) => service.process.state === "running").length,
-        exchanging: ntsKe.filter(({ service }) => service.process.state === "running").length,
-        keyProblem: coordinator.report?.keyProblem ?? "",
-        clockDoubt: coordinator.report?.clockDoubt ?? "",
-        received: receivedNow(),
-        monotonic: monotonic.seconds()
-      }))
-      yield* Effect.addFinalizer(() => Effect.sync(facts.stop))
-    }
-    const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
-    const tellCounters = (): void => {
-      if (!writesCounters) return
-      clock.service.process.broadcast(systemCounters(totalCounters(parts)))
-    }
+    const inform = (message: string): void => void log(Effect.logInfo(message))
+    const watching = yield* watchNode(parts, () => autokeyBoard?.report ?? null, { inform, warn })
+    Object.assign(started, watching.resources)
+    const { tellCounters } = watching
     tellCounters()
     yield* Effect.forEach(keyServing, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
       Effect.timeoutOption(KEYS_PATIENCE)
@@ -523,10 +386,7 @@ export const startNode = (
     yield* Effect.addFinalizer(() => Effect.sync(told.stop))
     return {
       status,
-      keepJournal: () => {
-        keepsJournal = true
-        journal.look(latest)
-      },
+      keepJournal: watching.keepJournal,
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) => applyPlan(parts, next),
       sources: () => clock.report?.sources ?? [],

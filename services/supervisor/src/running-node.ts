@@ -4,6 +4,8 @@ import { errnoName } from "@meridian/system/native"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeStatus } from "@meridian/ipc/node-status"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { SupervisedProcess } from "./supervised-process.ts"
 import type { Legacy } from "./legacy.ts"
 import type { NodePlan } from "./node-plan.ts"
 
@@ -43,4 +45,13 @@ export const attempt = <A>(what: () => A | Promise<A>): Effect.Effect<A, StartFa
       const name = errnoName(error)
       return { _tag: "StartFailed", message: name === "UNKNOWN" ? (known.message ?? String(error)) : errnoWords(name) }
     }
+  })
+
+/** Starts processes together; succeeds when all are ready. */
+export const startAll = (places: readonly SupervisedProcess[]): Effect.Effect<void, StartFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    for (const place of places) yield* Effect.forkScoped(place.keepFilled)
+    yield* Effect.forEach(places, (place) => place.firstReady, { concurrency: "unbounded", discard: true }).pipe(
+      Effect.mapError((message): StartFailed => ({ _tag: "ProcessNotReady", message }))
+    )
   })

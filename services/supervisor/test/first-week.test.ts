@@ -230,7 +230,7 @@ describe.runIf(isRoot)("a node whose key its user may not read, as certbot leave
       const missing = async (): Promise<readonly string[]> => (await node.status())["missing"] as readonly string[]
       const said = await missing()
       expect(said.join()).toContain("nts-ke 0 does not serve: NTS key establishment: no certificate can be used")
-      const commands = /EACCES: as root, (.*); it is looked for again/.exec(said.join())?.[1] ?? ""
+      const commands = /permission denied: as root, (.*); it is looked for again/.exec(said.join())?.[1] ?? ""
       expect(commands.split(" && ")).toHaveLength(4)
       expect(node.stderr()).toContain(commands)
       execFileSync("sh", ["-c", commands])
