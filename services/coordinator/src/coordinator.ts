@@ -10,10 +10,8 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomUUID } from "node:crypto"
-import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { Authenticity } from "@meridian/event-log/authenticity"
 import type { LogUnavailable, Snapshot } from "@meridian/event-log/event-log"
-import type { KeyShelf } from "@meridian/event-log/key-shelf"
 import type { AnyEvent } from "@meridian/events/catalogue"
 import { memberSubject } from "@meridian/events/members"
 import type { CoordinatorReport, HealthMessage } from "@meridian/ipc/coordinator-report"
@@ -37,7 +35,7 @@ import type { Surroundings } from "./surroundings.ts"
 import { MemberVoice } from "./member-voice.ts"
 import { maySeal, memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
-import { type Notices, sentence } from "./notices.ts"
+import { sentence } from "./notices.ts"
 import { NodeClock } from "./node-clock.ts"
 import { lacksKey, NodeKeys, WrongKey } from "./node-keys.ts"
 import { Rounds } from "./rounds.ts"
@@ -69,6 +67,8 @@ export class Coordinator {
   readonly #log: LogFolding
   readonly #snapshots: SnapshotKeeper
   readonly #care: ClusterCare
+  readonly #tell = (topic: string, message: string): Effect.Effect<void> =>
+    Effect.sync(() => this.#surroundings.notices.warnOnce(`${topic} ${message}`, message))
   readonly #replaced = Deferred.makeUnsafe<never, LogReplaced | LogUnavailable>()
 
   constructor(surroundings: Surroundings) {
@@ -102,11 +102,7 @@ export class Coordinator {
     })
     this.#voice = new MemberVoice(surroundings.settings)
     const { keys, notices, settings, sendKeys, onReady } = surroundings
-    this.#snapshots = new SnapshotKeeper(
-      settings.node,
-      () => this.#log.stateAt(this.clock.sure),
-      (topic, message) => this.#tell(topic, message)
-    )
+    this.#snapshots = new SnapshotKeeper(settings.node, () => this.#log.stateAt(this.clock.sure), this.#tell)
     this.#care = new ClusterCare({
       node: settings.node,
       clock: this.clock,
@@ -332,7 +328,7 @@ export class Coordinator {
         // A log of our own needs no asking, and a node on its own has no other clock beside it.
         ...(this.settings.nats === null ? [] : this.#care.duties(backend, leader, writer))
       ]
-      const how = { rounds: this.#rounds, tell: (topic: string, what: string) => this.#tell(topic, what) }
+      const how = { rounds: this.#rounds, tell: this.#tell }
       const ends = [...duties.map((it) => perform(it, how)), folding, Deferred.await(this.#replaced)]
       return yield* Effect.raceAllFirst(ends)
     })
@@ -398,9 +394,5 @@ export class Coordinator {
     return this.relay.flush(writer, (error) =>
       this.#surroundings.notices.warnOnce("clock event", `a clock event was refused: ${sentence(error)}`)
     )
-  }
-
-  #tell(topic: string, message: string): Effect.Effect<void> {
-    return Effect.sync(() => this.#surroundings.notices.warnOnce(`${topic} ${message}`, message))
   }
 }
