@@ -29,7 +29,7 @@ describe("a configuration file", () => {
   it("that is not there is missing", () =>
     expect(readConfigurationFile(join(folder, "none"), undefined)).toEqual({
       ok: false,
-      reason: "no such file",
+      reason: "it is not there",
       missing: true
     }))
 

@@ -42,7 +42,7 @@ export class KeyDirectory {
     } catch (error) {
       if (!(error instanceof FileNotRead)) throw error
       if (error.reason === "ENOENT") return undefined
-      throw new KeyFileTrouble(`cannot read ${path}: ${REASONS[error.reason] ?? error.why}`)
+      throw new KeyFileTrouble(`cannot read ${path}: ${error.why}`)
     }
     const file = readAutokeyFile(text)
     if (typeof file === "string") throw new KeyFileTrouble(`${path}: expected ${file}; it is no file of ntp-keygen`)

@@ -19,7 +19,7 @@ const keyOf = (generation: number) => ({ generation, key: new Uint8Array(32).fil
 it.each([
   ["a pipe that nobody writes to", () => void execFileSync("mkfifo", [file]), /name another/],
   ["a device without end", () => symlinkSync("/dev/zero", file), /name another/],
-  ["a link to itself", () => symlinkSync("nts-keys", file), /ELOOP/]
+  ["a link to itself", () => symlinkSync("nts-keys", file), /links that lead to each other/]
 ])("%s is not waited for, and stays as it is", (_what, make, why) => {
   make()
   const before = lstatSync(file)

@@ -1,0 +1,101 @@
+/**
+ * How large the tree is and how its parts hang together: `node infra/workspace/structure.ts` prints a table, of another checkout
+ * with its folder as argument. `--check` fails where docs/architecture.md gives another number of files for a package, or where a
+ * file of source is longer than 400 lines; `--mend` writes the numbers.
+ */
+import { existsSync, globSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join, relative, resolve } from "node:path"
+
+const flags = process.argv.slice(2)
+const root = resolve(flags.find((word) => !word.startsWith("-")) ?? join(import.meta.dirname, "../.."))
+const LONGEST = 400
+const MAP = join(root, "docs/architecture.md")
+
+interface Package {
+  /** As in `libs/time`. */
+  readonly place: string
+  readonly typescript: readonly string[]
+  readonly native: readonly string[]
+}
+
+const packages: readonly Package[] = ["libs", "services"].flatMap((kind) =>
+  readdirSync(join(root, kind))
+    .filter((name) => statSync(join(root, kind, name)).isDirectory())
+    .toSorted()
+    .map((name) => ({
+      place: `${kind}/${name}`,
+      typescript: globSync("src/**/*.ts", { cwd: join(root, kind, name) }).map((file) => join(root, kind, name, file)),
+      native: globSync("native/**/*.{c,h}", { cwd: join(root, kind, name) }).map((file) => join(root, kind, name, file))
+    }))
+)
+
+const linesOf = (file: string): number => readFileSync(file, "utf8").split("\n").length - 1
+const sum = (files: readonly string[]): number => files.reduce((lines, file) => lines + linesOf(file), 0)
+
+const IMPORT = /\bfrom "@meridian\/([a-z0-9-]+)\/([^"]+)"/g
+
+/** `from → to` of packages, and of a module and one of another package. */
+const pairs = (): readonly [packages: number, modules: number] => {
+  const [betweenPackages, betweenModules] = [new Set<string>(), new Set<string>()]
+  for (const { place, typescript } of packages)
+    for (const file of typescript)
+      for (const [, to = "", module = ""] of readFileSync(file, "utf8").matchAll(IMPORT)) {
+        if (place.endsWith(`/${to}`)) continue
+        betweenPackages.add(`${place} ${to}`)
+        betweenModules.add(`${file} ${to}/${module}`)
+      }
+  return [betweenPackages.size, betweenModules.size]
+}
+
+const tests = ["libs", "services"].flatMap((kind) =>
+  globSync(`${kind}/*/test/**/*.ts`, { cwd: root, exclude: (name) => String(name) === "node_modules" }).map((file) =>
+    join(root, file)
+  )
+)
+const typescript = packages.flatMap((each) => each.typescript)
+const native = packages.flatMap((each) => each.native)
+const [packagePairs, modulePairs] = pairs()
+
+const rows: readonly (readonly [string, number])[] = [
+  ["packages", packages.length],
+  ["files of TypeScript", typescript.length],
+  ["lines of them", sum(typescript)],
+  ["files of C", native.length],
+  ["lines of them", sum(native)],
+  ["files of tests", tests.length],
+  ["lines of them", sum(tests)],
+  ["pairs of packages, one importing the other", packagePairs],
+  ["pairs of modules of two packages", modulePairs],
+  [`files over ${LONGEST} lines`, [...typescript, ...native].filter((file) => linesOf(file) > LONGEST).length]
+]
+
+/** `| `libs/time` | pure | 6 | …` and `8 and 7 of C`. */
+const ROW = /^(\| `((?:libs|services)\/[a-z0-9-]+)` \| [a-z]+ \| )([^|]+?)( \|)/gm
+const countOf = ({ typescript: files, native: inC }: Package): string =>
+  inC.length === 0 ? String(files.length) : `${files.length} and ${inC.length} of C`
+
+const problems: string[] = []
+const checked = (text: string): string =>
+  text.replaceAll(ROW, (row, before: string, place: string, count: string, after: string) => {
+    const found = packages.find((each) => each.place === place)
+    if (found === undefined) problems.push(`docs/architecture.md names ${place}, which is not there`)
+    else if (countOf(found) !== count)
+      problems.push(`docs/architecture.md gives ${place} ${count} files; there are ${countOf(found)}`)
+    return found === undefined ? row : `${before}${countOf(found)}${after}`
+  })
+
+if (flags.includes("--check") || flags.includes("--mend")) {
+  const text = existsSync(MAP) ? readFileSync(MAP, "utf8") : ""
+  const mended = checked(text)
+  const named = new Set([...text.matchAll(ROW)].map(([, , place]) => place))
+  for (const { place } of packages)
+    if (place.startsWith("libs/") && !named.has(place)) problems.push(`docs/architecture.md does not name ${place}`)
+  if (flags.includes("--mend")) writeFileSync(MAP, mended)
+  else {
+    for (const file of [...typescript, ...native])
+      if (linesOf(file) > LONGEST)
+        problems.push(`${relative(root, file)} has ${linesOf(file)} lines: divide it by purpose`)
+    for (const problem of problems) console.error(`structure: ${problem}; mend it (counts by --mend)`)
+    process.exitCode = problems.length === 0 ? 0 : 1
+  }
+} else for (const [what, count] of rows) console.log(`${String(count).padStart(7)}  ${what}`)
