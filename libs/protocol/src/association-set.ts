@@ -5,7 +5,8 @@
 import type { NtsAssociation } from "@meridian/auth/nts-client"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
 import { Association } from "./association.ts"
-import type { AssociationAction, Demobilise, SetTimer } from "./association-action.ts"
+import type { AssociationAction } from "./association-action.ts"
+import type { Demobilised, Mobilised, Refused, SetAction } from "./association-set-actions.ts"
 import type { AssociationAuthentication } from "./association-authentication.ts"
 import {
   type AssociationEnvironment,
@@ -14,60 +15,8 @@ import {
   type Endpoint,
   type Moment
 } from "./association-options.ts"
-import {
-  type Caller,
-  passiveOptions,
-  type PassiveRefusal,
-  PassiveRegister,
-  type Teller,
-  tellerOptions
-} from "./association-callers.ts"
+import { type Caller, passiveOptions, PassiveRegister, type Teller, tellerOptions } from "./association-callers.ts"
 import { askedPort, isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
-
-/** What one association asks for, timers and ends aside. */
-export interface Associated {
-  readonly _tag: "Associated"
-  readonly id: number
-  readonly action: Exclude<AssociationAction, SetTimer | Demobilise>
-}
-
-export interface Mobilised {
-  readonly _tag: "Mobilised"
-  readonly id: number
-  /** The configured line's host; undefined for a peer that came by itself. */
-  readonly host: string | undefined
-  readonly endpoint: Endpoint
-  readonly options: AssociationOptions
-}
-
-/** Let go of sockets and state of this association. */
-export interface Demobilised {
-  readonly _tag: "Demobilised"
-  readonly id: number
-  readonly endpoint: Endpoint
-  readonly reason: Demobilise["reason"] | "unpeered" | "replaced" | "key-withdrawn" | "no-socket"
-}
-
-/** Look the host up and tell `resolved` or `resolutionFailed`. */
-export interface Resolve {
-  readonly _tag: "Resolve"
-  readonly host: string
-}
-
-/** Something that was asked for cannot be. */
-export interface Refused {
-  readonly _tag: "Refused"
-  readonly host: string
-  readonly reason: "duplicate-host" | "duplicate-address" | "unknown-host"
-}
-
-/** A peer that came by itself is not taken. Its packet was answered already, and its next one will be. */
-export interface CallerRefused {
-  readonly _tag: "CallerRefused"
-  readonly reason: PassiveRefusal
-}
-
-export type SetAction = Associated | Mobilised | Demobilised | Resolve | Refused | CallerRefused
 
 export interface AssociationSetOptions {
   /** Pools are filled up to so many associations in all (tos maxclock). */

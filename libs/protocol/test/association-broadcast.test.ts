@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest"
 import { unauthenticated } from "@meridian/protocol/association-authentication"
 import type { Teller } from "@meridian/protocol/association-callers"
-import { AssociationSet, defaultSetOptions, type Mobilised, type SetAction } from "@meridian/protocol/association-set"
+import { AssociationSet, defaultSetOptions } from "@meridian/protocol/association-set"
+import type { Mobilised, SetAction } from "@meridian/protocol/association-set-actions"
 import { encodeHeader, Mode } from "@meridian/wire/ntp"
 import { at, environment, headerOf, moment, NO_TIME, replyTo } from "./association-harness.ts"
 

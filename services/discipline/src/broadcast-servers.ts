@@ -12,7 +12,8 @@ import {
   unauthenticated
 } from "@meridian/protocol/association-authentication"
 import type { Endpoint, Moment } from "@meridian/protocol/association-options"
-import type { AssociationSet, SetAction } from "@meridian/protocol/association-set"
+import type { AssociationSet } from "@meridian/protocol/association-set"
+import type { SetAction } from "@meridian/protocol/association-set-actions"
 import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
 import { UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
 import { openUdpClient } from "@meridian/udp/udp-client-open"

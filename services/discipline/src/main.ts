@@ -21,8 +21,9 @@ import { readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
 import { resolveHost } from "./name-resolver.ts"
 import { chooseKernelMode, kernelModeSurroundings } from "./kernel-mode.ts"
-import { DisciplineService, type ServiceSurroundings } from "./service.ts"
-import type { UpstreamSurroundings } from "./upstreams.ts"
+import { DisciplineService } from "./service.ts"
+import type { ServiceSurroundings } from "./service-surroundings.ts"
+import type { UpstreamSurroundings } from "./upstream-surroundings.ts"
 
 /** How often the page is renewed and CLOCK_REALTIME watched. */
 const TICK_MS = 250

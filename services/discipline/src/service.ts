@@ -5,18 +5,9 @@ import { agrees, formatSeconds, type SourceVerdict } from "@meridian/algorithms/
 import type { TrackedSource } from "@meridian/algorithms/tracked-source"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { KeyTable } from "@meridian/auth/key-table"
-import type { ClockCommand, Measurement } from "@meridian/events/clock"
+import type { Measurement } from "@meridian/events/clock"
 import type { CertificateTime } from "@meridian/tls/certificate-time"
-import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
-import type { KernelClock, KernelRate } from "@meridian/clocks/kernel-clock"
-import type {
-  AutokeyCertificates,
-  DisciplineConfiguration,
-  DisciplineReport,
-  FromDiscipline,
-  SystemCounters
-} from "@meridian/ipc/discipline-report"
-import type { KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
+import type { DisciplineConfiguration, DisciplineReport, SystemCounters } from "@meridian/ipc/discipline-report"
 import type { AutokeyClient } from "@meridian/ipc/autokey-plan"
 import type { SourceCommand } from "@meridian/ipc/source-command"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
@@ -24,13 +15,12 @@ import type { Sample } from "@meridian/protocol/association-action"
 import { Leap } from "@meridian/time/clock-curve"
 import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
-import type { AutokeySources, AutokeySourcesSurroundings } from "./autokey-sources.ts"
-import { type ReadClocks, unixOf } from "./clocks.ts"
+import type { AutokeySources } from "./autokey-sources.ts"
+import { unixOf } from "./clocks.ts"
 import { LateDigests } from "./late-digests.ts"
 import { LeapSeconds } from "./leap-seconds.ts"
 import { Outliving } from "./outliving.ts"
 import { ReferenceClocks } from "./reference-clocks.ts"
-import type { ReferencePorts } from "./reference-drivers.ts"
 import { clockMeasurements, clockReport, numberingOf } from "./reference-reporting.ts"
 import { measurementsOf, sourceReport, type Standing, systemVariables, trackingReport } from "./reporting.ts"
 import { disciplineOptions, localOptions } from "./settings.ts"
@@ -40,32 +30,9 @@ import { shownVerdicts } from "./standing-word.ts"
 import { systemUptime } from "./realtime-watch.ts"
 import { closesLoop, orphanRank, OwnAddresses, referenceIdOfAddress } from "./source-identity.ts"
 import { StatisticsWriter } from "./statistics-writer.ts"
+import type { ServiceSurroundings } from "./service-surroundings.ts"
 import type { Upstream } from "./upstream.ts"
-import { Upstreams, type UpstreamSurroundings } from "./upstreams.ts"
-
-export interface ServiceSurroundings {
-  readonly page: ClockPageWriter
-  /** Of the same page: what the process before left there. */
-  readonly before: ClockPageReader
-  readonly read: ReadClocks
-  /** What to steer in kernel mode; undefined in virtual mode. */
-  readonly kernelClock?: KernelClock | undefined
-  /** The kernel's rate, steered or not; undefined where it cannot be read. */
-  readonly kernelRate?: (() => KernelRate | undefined) | undefined
-  /** log2 seconds */
-  readonly precision: number
-  /** What keyed sources and sources with NTS need; undefined where there are none. */
-  readonly digests: DigestPort | undefined
-  readonly keyExchanges: UpstreamSurroundings["keyExchanges"]
-  /** Undefined where no source is asked by Autokey. */
-  readonly autokey?: ((surroundings: Omit<AutokeySourcesSurroundings, "digests">) => AutokeySources) | undefined
-  readonly resolve?: UpstreamSurroundings["resolve"]
-  /** Ways to the reference clocks. */
-  readonly referencePorts: ReferencePorts
-  readonly send: (message: FromDiscipline<ClockCommand>) => void
-  /** Ends this process so that another takes its place. */
-  readonly restart: () => void
-}
+import { Upstreams } from "./upstreams.ts"
 
 export class DisciplineService {
   private readonly surroundings: ServiceSurroundings
@@ -254,7 +221,8 @@ export class DisciplineService {
     this.announcements.flush()
     this.statistics.tick()
     const known = this.autokey?.newCertificates()
-    if (known !== undefined) this.surroundings.send(autokeyCertificates(known))
+    const certificates = known?.map(({ certificate: { der }, filestamp }) => ({ der, filestamp }))
+    if (certificates !== undefined) this.surroundings.send({ type: "autokey-certificates", certificates })
     const lists = this.autokey?.broadcasts.newLists()
     if (lists !== undefined) this.surroundings.send({ type: "autokey-lists", lists })
     this.outliving.tick(this.keeper, monotonic)
@@ -427,9 +395,3 @@ export class DisciplineService {
     this.surroundings.restart()
   }
 }
-
-/** For this node's own Autokey server, which shows trails with them. */
-const autokeyCertificates = (known: readonly KnownCertificate[]): AutokeyCertificates => ({
-  type: "autokey-certificates",
-  certificates: known.map(({ certificate: { der }, filestamp }) => ({ der, filestamp }))
-})

@@ -2,11 +2,8 @@
  * Drives the associations: does what their actions say, and turns samples into what the discipline tracks. What is decided
  * from it is the listener's business.
  */
-import { isScreenedLate } from "@meridian/algorithms/sample-screen"
 import { randomFillSync } from "node:crypto"
-import { isIPv6 } from "node:net"
 import { MAXSTRAT } from "@meridian/algorithms/parameters"
-import type { SymmetricMacs } from "@meridian/auth/mac"
 import type {
   DisciplineConfiguration,
   ServingEndpoint,
@@ -15,76 +12,27 @@ import type {
 } from "@meridian/ipc/discipline-report"
 import type { SourceCommand } from "@meridian/ipc/source-command"
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
-import type { Sample } from "@meridian/protocol/association-action"
-import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
-import { type Endpoint, isSymmetric, type Moment, type SystemVariables } from "@meridian/protocol/association-options"
-import {
-  type Associated,
-  AssociationSet,
-  defaultSetOptions,
-  type Demobilised,
-  type Mobilised,
-  type SetAction
-} from "@meridian/protocol/association-set"
+import { type Endpoint, isSymmetric, type Moment } from "@meridian/protocol/association-options"
+import { AssociationSet, defaultSetOptions } from "@meridian/protocol/association-set"
+import type { Demobilised, Mobilised, SetAction } from "@meridian/protocol/association-set-actions"
 import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
-import type { AutokeySources } from "./autokey-sources.ts"
-import { correctedStamp, type ReadClocks } from "./clocks.ts"
-import type { KeyExchangeListener, KeyExchanges } from "./key-exchanges.ts"
+import { correctedStamp } from "./clocks.ts"
+import type { KeyExchanges } from "./key-exchanges.ts"
 import { ManycastSearch } from "./manycast-search.ts"
-import { ofFamily, resolutionProblem, resolveHost, numericAddress } from "./name-resolver.ts"
+import { resolveHost, numericAddress } from "./name-resolver.ts"
 import { OneToMany } from "./one-to-many.ts"
 import { NtsCounts } from "./nts-counts.ts"
-import { PassivePeers, type PassivePeersSurroundings } from "./passive-peers.ts"
+import { PassivePeers } from "./passive-peers.ts"
 import { addressTowards, servedFrom } from "./source-identity.ts"
-import { count, type KnownFrequency, newUpstream, noteAction, optionsOf, trackedAt, type Upstream } from "./upstream.ts"
+import { count, newUpstream, optionsOf, trackedAt, type Upstream } from "./upstream.ts"
 import { UpstreamSockets } from "./upstream-sockets.ts"
-
-export interface UpstreamListener {
-  /** A datagram is here and not yet looked at. */
-  readonly arriving: () => void
-  /** A sample was taken in. */
-  readonly measured: (upstream: Upstream, sample: Sample) => void
-  /** A source fell silent, or went: the choice may have to change. */
-  readonly lost: () => void
-  readonly reachabilityChanged: (upstream: Upstream, reachable: boolean, reach: number) => void
-  /** A peer that no line names was taken or let go. */
-  readonly passiveChanged: PassivePeersSurroundings["changed"]
-  readonly warn: (message: string) => void
-}
-
-/** See autokey-sources.ts, whose code is loaded where it is needed. */
-export type AutokeyKeeper = Pick<
-  AutokeySources,
-  "source" | "broadcastServer" | "broadcasts" | "search" | "answerSearch" | "forget" | "report"
->
-
-export interface UpstreamSurroundings {
-  readonly read: ReadClocks
-  /** log2 seconds */
-  readonly precision: number
-  readonly frequency: KnownFrequency | undefined
-  /** Replaced as a whole when keys come. */
-  readonly macs: SymmetricMacs
-  /** Our own state, for symmetric peers. */
-  readonly system: () => SystemVariables
-  /** Undefined where no source has NTS: its code is not loaded then. */
-  readonly keyExchanges: ((listener: KeyExchangeListener) => KeyExchanges) | undefined
-  /** Undefined where no source is asked by Autokey. */
-  readonly autokey?: AutokeyKeeper | undefined
-  /** Numeric addresses of a name, best first; rejects as the system's resolver does, which it is where none is given. */
-  readonly resolve?: typeof resolveHost | undefined
-  /** Served time at a moment of CLOCK_MONOTONIC. */
-  readonly served: (monotonic: number) => UnixTime
-  /** Served time minus CLOCK_REALTIME at a moment of CLOCK_MONOTONIC, seconds: symmetric peers are told served time. */
-  readonly correction: (monotonic: number) => number
-  /** What CLOCK_REALTIME was slewed and stepped by until then, seconds: what is tracked is the clock without it. */
-  readonly added: (monotonic: number) => number
-}
+import { AssociationEvents } from "./association-events.ts"
+import { NameLookups } from "./name-lookups.ts"
+import { askedPortOf, authenticationOf, byLine, lineName, refusals } from "./source-lines.ts"
+import type { UpstreamListener, UpstreamSurroundings } from "./upstream-surroundings.ts"
 
 /** A pool's member that was of no use for so many requests in a row is replaced. */
 const USELESS_AFTER = 8
-/** Requests in a row that went unanswered, the one under way included, after which the next address of a name is tried. */
-const SILENT_BEFORE_NEXT_ADDRESS = 4
 const LONGEST_SLEEP_SECONDS = 3_600
 
 export class Upstreams {
@@ -92,7 +40,6 @@ export class Upstreams {
   readonly passive: PassivePeers
   /** Broadcast, multicast and manycast, but for looking for servers. */
   readonly many: OneToMany
-  private readonly manycast: ManycastSearch
   private readonly surroundings: UpstreamSurroundings
   private readonly listener: UpstreamListener
   private lines: readonly UpstreamConfiguration[]
@@ -104,10 +51,10 @@ export class Upstreams {
   private readonly ranksOrphans: boolean
   private readonly keys: KeyExchanges | undefined
   private readonly byId = new Map<number, Upstream>()
-  /** Lines whose hosts are being looked up, with what went wrong the last time. */
-  private readonly unresolved = new Map<string, string>()
+  private readonly names: NameLookups
   private timer: NodeJS.Timeout | undefined
   private readonly nts = new NtsCounts()
+  private readonly events: AssociationEvents
 
   constructor(configuration: DisciplineConfiguration, surroundings: UpstreamSurroundings, listener: UpstreamListener) {
     this.surroundings = surroundings
@@ -132,14 +79,17 @@ export class Upstreams {
     this.ranksOrphans = (configuration.tos.orphan ?? MAXSTRAT) < MAXSTRAT
     this.sockets = new UpstreamSockets(
       {
-        transmitted: (id, exchange, stamp) => this.transmitted(id, exchange, stamp),
+        transmitted: (id, exchange, time) => this.set.transmitted(id, exchange, this.stamp(id, time)),
         datagram: (id, bytes, from, arrival) => {
           listener.arriving()
           const upstream = this.byId.get(id)
           if (upstream !== undefined) upstream.received += 1
           this.act(this.set.receive(this.moment(), id, bytes, this.stamp(id, arrival), from))
         },
-        failed: (id, code) => this.failed(id, code),
+        failed: (id, code) => {
+          const upstream = this.byId.get(id)
+          if (upstream !== undefined) count(upstream, code)
+        },
         elsewhere: ({ address }) =>
           listener.warn(
             `the peer ${address} is spoken to from another port than ours, so it may not know us: run the whole node as one user that may bind the port, not with --user`
@@ -148,6 +98,8 @@ export class Upstreams {
       () => ({ ...surroundings.read() }),
       this.serving
     )
+    const { set, byId, sockets, nts } = this
+    this.events = new AssociationEvents({ set, byId, sockets, nts, keys: () => this.keys }, surroundings, listener)
     this.passive = new PassivePeers(configuration.passivePeers ?? 0, configuration.passiveKeys ?? [], {
       set: this.set,
       macs: surroundings.macs,
@@ -171,12 +123,22 @@ export class Upstreams {
       arriving: listener.arriving,
       warn: listener.warn
     })
-    const { macs, autokey } = surroundings
-    this.manycast = new ManycastSearch({ macs, serving: this.serving, autokey })
+    this.names = new NameLookups({
+      resolve: surroundings.resolve ?? resolveHost,
+      manycast: new ManycastSearch({ macs: surroundings.macs, serving: this.serving, autokey: surroundings.autokey }),
+      configured: (line) => this.configured.get(line),
+      ended: (line, addresses) => {
+        const now = this.moment()
+        this.act(
+          addresses === undefined ? this.set.resolutionFailed(now, line) : this.set.resolved(now, line, addresses)
+        )
+      },
+      warn: listener.warn
+    })
     this.keys = surroundings.keyExchanges?.({
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
-      dropped: (id) => this.dropped(id),
+      dropped: (id) => this.events.dropped(id),
       warn: listener.warn
     })
   }
@@ -196,23 +158,15 @@ export class Upstreams {
     this.configured = after
     for (const line of before.keys()) {
       if (isSame(line)) continue
-      this.unresolved.delete(line)
+      this.names.forget(line)
       this.act(this.set.unpeer(line))
     }
     for (const [line, source] of after) if (!isSame(line)) this.begin(source)
   }
 
   private begin(source: UpstreamConfiguration): void {
-    const { host, port, keyId, nts, autokey } = source
-    const { macs, autokey: keeper } = this.surroundings
-    const authentication = (endpoint: Endpoint) => {
-      if (nts !== null) return networkTimeSecurity(undefined)
-      if (autokey && keeper !== undefined) {
-        const mode = source.kind === "peer" ? "symmetric" : "client"
-        return keeper.source(endpoint, mode, autokey.ident ?? undefined)
-      }
-      return keyId !== null ? symmetricKey(macs, keyId) : unauthenticated
-    }
+    const { host, port } = source
+    const { macs, autokey } = this.surroundings
     const address = source.hops === undefined ? numericAddress(host) : undefined
     const options = optionsOf(source)
     this.act(
@@ -223,7 +177,7 @@ export class Upstreams {
         port,
         askedPort: askedPortOf(source),
         options,
-        authentication
+        authentication: authenticationOf(source, macs, autokey)
       })
     )
   }
@@ -279,7 +233,7 @@ export class Upstreams {
       const { reach } = upstream.tracked
       this.set.setOnline(now, id, false)
       // What it said lately counts no more.
-      this.forgotten(upstream)
+      this.events.forget(upstream)
       if (reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)
     }
     this.schedule()
@@ -308,16 +262,13 @@ export class Upstreams {
 
   /** Names whose addresses are not known yet, each with why, as far as that is known. */
   get unresolvedNames(): readonly string[] {
-    return [...this.unresolved].map(
-      ([line, why]) => `${this.configured.get(line)?.host ?? line}${why === "" ? "" : `: ${why}`}`
-    )
+    return this.names.names
   }
 
   /** What keeps names and keys away, one sentence each. */
   problems(): readonly string[] {
-    const names = this.unresolvedNames.map((name) => `the address of ${name}`)
-    const keys = this.all.flatMap(({ id }) => this.keys?.problem(id) ?? [])
-    return [...names, ...keys]
+    const addresses = this.unresolvedNames.map((name) => `the address of ${name}`)
+    return [...addresses, ...this.all.flatMap(({ id }) => this.keys?.problem(id) ?? [])]
   }
 
   /** The discipline's wish for the poll interval, log2 seconds. */
@@ -369,15 +320,6 @@ export class Upstreams {
     return correctedStamp(time, correction)
   }
 
-  private transmitted(id: number, exchange: number, time: UnixTime): void {
-    this.set.transmitted(id, exchange, this.stamp(id, time))
-  }
-
-  private failed(id: number, code: string): void {
-    const upstream = this.byId.get(id)
-    if (upstream !== undefined) count(upstream, code)
-  }
-
   private act(actions: readonly SetAction[]): void {
     for (const action of actions) {
       switch (action._tag) {
@@ -388,7 +330,7 @@ export class Upstreams {
           this.demobilised(action)
           break
         case "Resolve":
-          void this.resolve(action.host)
+          void this.names.resolve(action.host)
           break
         case "Refused":
           this.listener.warn(`${action.host}: ${refusals[action.reason]}`)
@@ -397,7 +339,7 @@ export class Upstreams {
           this.passive.count(action.reason)
           break
         case "Associated":
-          this.associated(action)
+          this.events.take(action)
       }
     }
     this.schedule()
@@ -418,17 +360,18 @@ export class Upstreams {
     const configuration = line === undefined ? undefined : this.configured.get(line)
     const host = configuration?.host ?? line
     const keyId = configuration?.keyId ?? this.passive.keyOf(id) ?? this.many.keyId
-    const tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration, this.nameFor(endpoint))
+    const tracked = trackedAt(
+      endpoint,
+      options,
+      2 ** precision,
+      frequency,
+      configuration,
+      this.events.nameFor(endpoint)
+    )
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
     void this.findLocalAddress(upstream)
     if (this.ranksOrphans) void this.findOwnAddress(upstream)
-  }
-
-  /** A source's address names it, with its port where another source has that address. */
-  private nameFor({ address, port }: Endpoint): string {
-    const isTaken = this.all.some(({ tracked }) => tracked.configuration.id === address)
-    return isTaken ? `${bracketed(address)}:${port}` : address
   }
 
   private async findOwnAddress(upstream: Upstream): Promise<void> {
@@ -454,159 +397,4 @@ export class Upstreams {
       this.listener.warn(`${endpoint.address} refuses to serve us (kiss-o'-death): nothing more is sent to it`)
     this.listener.lost()
   }
-
-  private associated({ id, action }: Associated): void {
-    const upstream = this.byId.get(id)
-    if (upstream === undefined) return
-    noteAction(upstream, action, this.surroundings.read().monotonic)
-    if (upstream.configuration !== undefined && upstream.configuration.nts !== null) this.nts.note(action)
-    switch (action._tag) {
-      case "Send":
-        this.moved(upstream)
-        void this.sockets.send(id, action)
-        this.keys?.changed(id)
-        this.polled(upstream)
-        if (this.unanswered(id) % SILENT_BEFORE_NEXT_ADDRESS === 0) this.keys?.turnToOtherAddress(id)
-        break
-      case "Sample":
-        this.keys?.used(id)
-        this.sockets.answered(id)
-        this.measured(upstream, action)
-        break
-      case "Unusable": {
-        this.keys?.used(id)
-        const { leap, stratum, rootDelay, rootDispersion } = action
-        upstream.tracked.unusable({ leap, stratum, rootDelay, rootDispersion })
-        this.listener.lost()
-        break
-      }
-      case "ReachabilityChanged":
-        this.listener.reachabilityChanged(upstream, action.reachable, action.reach)
-        break
-      case "Kiss":
-        count(upstream, `kiss ${action.code}`)
-        break
-      case "Missed":
-        this.polled(upstream)
-        break
-      case "NeedKeyExchange":
-        // Beside a request, or in place of one.
-        if (action.reason !== "unreachable") this.polled(upstream)
-        this.needKeys(upstream)
-        break
-      case "Drop":
-        count(upstream, action.reason)
-        if (action.reason === "no-key") this.polled(upstream)
-    }
-  }
-
-  private polled(upstream: Upstream): void {
-    upstream.polls += 1
-    upstream.useless += 1
-    upstream.tracked.polled()
-    if (upstream.tracked.reach === 0 && upstream.polls > 1) this.listener.lost()
-  }
-
-  private measured(upstream: Upstream, sample: Sample): void {
-    const { time, delay, dispersion, stratum, leap, rootDelay, rootDispersion } = sample
-    const isPeer = isSymmetric(upstream.options.mode)
-    const { correction, added } = this.surroundings
-    const middle = time - delay / 2
-    const bias = upstream.configuration?.bias ?? 0
-    const offset = sample.offset + bias + (isPeer ? correction(middle) : 0) + added(middle)
-    upstream.sample = sample
-    upstream.lastReply = time
-    const outcome = upstream.tracked.answered(
-      { time, offset, delay, dispersion },
-      { stratum, leap, rootDelay, rootDispersion, loop: false }
-    )
-    if (isScreenedLate(outcome)) count(upstream, outcome)
-    this.listener.measured(upstream, sample)
-  }
-
-  /** What a source said under keys that were dropped counts no more. */
-  private dropped(id: number): void {
-    this.set.get(id)?.keysDropped()
-    const upstream = this.byId.get(id)
-    if (upstream !== undefined) this.forgotten(upstream)
-  }
-
-  private forgotten(upstream: Upstream): void {
-    const { precision, frequency } = this.surroundings
-    upstream.sample = undefined
-    upstream.tracked = trackedAt(upstream.endpoint, upstream.options, 2 ** precision, frequency, upstream.configuration)
-    this.listener.lost()
-  }
-
-  /** A key exchange may have sent us elsewhere: that is another source. */
-  private moved(upstream: Upstream): void {
-    const endpoint = this.set.get(upstream.id)?.endpoint
-    if (endpoint === undefined || endpoint === upstream.endpoint) return
-    const { precision, frequency } = this.surroundings
-    if (endpoint.address !== upstream.endpoint.address)
-      upstream.tracked = trackedAt(
-        endpoint,
-        upstream.options,
-        2 ** precision,
-        frequency,
-        upstream.configuration,
-        this.nameFor(endpoint)
-      )
-    upstream.endpoint = endpoint
-  }
-
-  private needKeys({ id, host, mobilisedAt, configuration }: Upstream): void {
-    if (host === undefined || configuration === undefined || configuration.nts === null) return
-    const { nts, family } = configuration
-    this.keys?.need({ id, host, family, endpoint: mobilisedAt, nts })
-  }
-
-  /** Asks the system's resolver for a name, and a multicast group for its servers. */
-  private lookUp(host: string): Promise<readonly string[]> {
-    const { hops, port, keyId = null, autokey, version = 4 } = this.configured.get(host) ?? {}
-    if (hops === undefined || port === undefined) return (this.surroundings.resolve ?? resolveHost)(host)
-    const isAutokey = (autokey ?? null) !== null
-    return this.manycast.search({ group: host, port, keyId, autokey: isAutokey, hops, version })
-  }
-
-  private async resolve(line: string): Promise<void> {
-    const { host = line, family = null } = this.configured.get(line) ?? {}
-    if (!this.unresolved.has(line)) this.unresolved.set(line, "")
-    try {
-      const found = await this.lookUp(host)
-      this.unresolved.delete(line)
-      this.act(this.set.resolved(this.moment(), line, ofFamily(found, family)))
-    } catch (error) {
-      const why = resolutionProblem(error)
-      if (this.unresolved.get(line) !== why)
-        this.listener.warn(`${host} cannot be looked up: ${why}; it is tried again`)
-      this.unresolved.set(line, why)
-      this.act(this.set.resolutionFailed(this.moment(), line))
-    }
-  }
 }
-
-/** NTP's own port, and that of NTS key exchange: whoever names neither means the one server of a host. */
-const [NTP_PORT, NTS_KE_PORT] = [123, 4460]
-
-/** The port that tells a line's server from others of its host; the key exchange's where there is one, for who gives keys says where time is. */
-const askedPortOf = ({ port, nts }: UpstreamConfiguration): number =>
-  nts === null || nts.port === NTS_KE_PORT ? port : nts.port
-
-/** The host, with its port where that is not NTP's own. */
-const lineName = (source: UpstreamConfiguration): string => {
-  const asked = askedPortOf(source)
-  return asked === NTP_PORT ? source.host : `${bracketed(source.host)}:${asked}`
-}
-
-const bracketed = (host: string): string => (isIPv6(host) ? `[${host}]` : host)
-
-/** Of two lines about one server the first counts; the second is refused, and said to be, when it begins. */
-const byLine = (lines: readonly UpstreamConfiguration[]): ReadonlyMap<string, UpstreamConfiguration> =>
-  new Map(lines.toReversed().map((source) => [lineName(source), source]))
-
-const refusals = {
-  "duplicate-host": "is configured twice; the first line counts",
-  "duplicate-address": "its address is that of another source, which is asked already",
-  "unknown-host": "no such source"
-} as const

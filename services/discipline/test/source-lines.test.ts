@@ -13,7 +13,8 @@ import {
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { readingsOf } from "../src/clocks.ts"
 import { nativePorts } from "../src/reference-drivers.ts"
-import { DisciplineService, type ServiceSurroundings } from "../src/service.ts"
+import { DisciplineService } from "../src/service.ts"
+import type { ServiceSurroundings } from "../src/service-surroundings.ts"
 import { type FakeServer, startFakeServer } from "./fake-server.ts"
 import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
 
