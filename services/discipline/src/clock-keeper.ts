@@ -395,7 +395,6 @@ export class ClockKeeper {
 
   private moveInherited(seconds: number): void {
     if (this.inherited === undefined || seconds === 0) return
-    this.inherited.offset += seconds
-    this.page.write(this.inherited)
+    this.page.write(Object.assign(this.inherited, { offset: this.inherited.offset + seconds }))
   }
 }
