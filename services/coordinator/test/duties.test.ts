@@ -1,10 +1,14 @@
 /** A coordinator's duties: each in a fiber of its own, told of when it fails, ended by name when it dies. */
-import { describe, expect, it } from "@effect/vitest"
 import { LogUnavailable } from "@meridian/event-log/event-log"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/testing/TestClock"
+import { TestClock } from "effect/testing"
+import { describe, expect, it } from "vitest"
 import { duty, type DutyDied, perform } from "../src/duties.ts"
+
+/** Time passes when the test says so. */
+const underTestClock = <A>(body: () => Generator<Effect.Effect<unknown, unknown>, A, never>): Promise<A> =>
+  Effect.runPromise(Effect.gen(body).pipe(Effect.scoped, Effect.provide(TestClock.layer())) as Effect.Effect<A>)
 
 /** Looks once a second of a clock that the test moves. */
 const surroundings = (told: string[]) => ({
@@ -19,8 +23,8 @@ const surroundings = (told: string[]) => ({
 })
 
 describe("a duty", () => {
-  it.effect("is done at once, and again whenever it is due", () =>
-    Effect.gen(function* () {
+  it("is done at once, and again whenever it is due", () =>
+    underTestClock(function* () {
       let [done, isDue] = [0, false]
       const run = Effect.sync(() => void (done += 1))
       yield* Effect.forkChild(
@@ -34,11 +38,10 @@ describe("a duty", () => {
       isDue = true
       yield* TestClock.adjust("3 seconds")
       expect(done).toBe(4)
-    })
-  )
+    }))
 
-  it.effect("that fails is told of and done again", () =>
-    Effect.gen(function* () {
+  it("that fails is told of and done again", () =>
+    underTestClock(function* () {
       const told: string[] = []
       let tries = 0
       const run = Effect.suspend(() => ((tries += 1) < 3 ? Effect.fail(new Error("no answer")) : Effect.void))
@@ -50,11 +53,10 @@ describe("a duty", () => {
       )
       yield* TestClock.adjust("10 seconds")
       expect([tries, told]).toEqual([3, ["asking: asking: no answer", "asking: asking: no answer"]])
-    })
-  )
+    }))
 
-  it.effect("that dies ends by its name, whatever the others do", () =>
-    Effect.gen(function* () {
+  it("that dies ends by its name, whatever the others do", () =>
+    underTestClock(function* () {
       const told: string[] = []
       const good = perform(
         duty("waiting", () => false, Effect.void),
@@ -76,11 +78,10 @@ describe("a duty", () => {
         "leading died: x is not a function",
         []
       ])
-    })
-  )
+    }))
 
-  it.effect("that finds the log damaged does not go on", () =>
-    Effect.gen(function* () {
+  it("that finds the log damaged does not go on", () =>
+    underTestClock(function* () {
       const damaged = new LogUnavailable({ detail: "a page is torn", uncertain: false, damaged: true })
       const why = yield* Effect.flip(
         perform(
@@ -89,6 +90,5 @@ describe("a duty", () => {
         )
       )
       expect(why).toBe(damaged)
-    })
-  )
+    }))
 })
