@@ -44,7 +44,7 @@ describe("a duty", () => {
     underTestClock(function* () {
       const told: string[] = []
       let tries = 0
-      const run = Effect.suspend(() => ((tries += 1) < 3 ? Effect.fail(new Error("no answer")) : Effect.void))
+      const run = Effect.suspend(() => ((tries += 1) < 3 ? Effect.fail("no answer" as const) : Effect.void))
       yield* Effect.forkChild(
         perform(
           duty("asking", () => tries < 3, run),
