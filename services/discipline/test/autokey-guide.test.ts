@@ -222,7 +222,7 @@ const follow = async (stage: Stage, machines: Readonly<Record<Who, Machine>>, is
   return count
 }
 
-describe.runIf(available)(suite, { timeout: SLOW_MS }, () => {
+describe.runIf(available)(`${suite}`, { timeout: SLOW_MS }, () => {
   const classic = peer("classic-ntp-keygen")
   const ways = [
     { name: "as it stands, with our ntp-keygen on both sides", keygen: undefined },
