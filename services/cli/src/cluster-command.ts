@@ -9,8 +9,9 @@ import {
 import type { ClusterState } from "@meridian/ipc/cluster-state"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
+import { makeDirectory } from "@meridian/system/make-directory"
 import { randomBytes } from "node:crypto"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { memberTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
@@ -44,7 +45,7 @@ const init = (programRoot: string, args: readonly string[]): Promise<number> =>
 /** Hexadecimal digits and a newline, as the coordinator reads them; only its owner may. Never over another key. */
 const writeFresh = (file: string, text: string): void => {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o750 })
+    makeDirectory(dirname(file), 0o750)
     writeFileSync(file, text, { mode: 0o600, flag: "wx", flush: true })
   } catch (error) {
     throw new OperatorProblem(

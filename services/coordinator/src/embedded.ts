@@ -1,7 +1,6 @@
 /** A node on its own: log and shelf in SQLite files of the state directory, and nobody else to lead. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { overStore } from "@meridian/event-log/commit-store"
 import type { Authenticity } from "@meridian/event-log/authenticity"
@@ -11,6 +10,8 @@ import { type KeyShelf, overShelf, ShelfUnavailable } from "@meridian/event-log/
 import { openOrBeginAnew } from "@meridian/event-log/damaged-file"
 import { sqliteShelf } from "@meridian/event-log/shelf-sqlite"
 import { sqliteStore } from "@meridian/event-log/sqlite"
+import { reasonOf } from "@meridian/system/errno-words"
+import { makeDirectory } from "@meridian/system/make-directory"
 import type { Lease } from "./lease.ts"
 
 /** Where events and keys lie and who leads. */
@@ -59,7 +60,7 @@ export const localShelf = (
     Effect.acquireRelease(
       Effect.try({
         try: () => {
-          mkdirSync(join(directory, "shelf"), { recursive: true, mode: 0o700 })
+          makeDirectory(join(directory, "shelf"), 0o700)
           const file = join(directory, "shelf", "keys.sqlite")
           const { opened, aside } = openOrBeginAnew(file, () => sqliteShelf(file), isDamagedShelf, Date.now)
           if (aside !== undefined)
@@ -69,7 +70,7 @@ export const localShelf = (
           return opened
         },
         catch: (error) =>
-          error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: String(error), cause: error })
+          error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: reasonOf(error), cause: error })
       }),
       (store) => Effect.sync(() => store.close())
     ),
@@ -90,7 +91,7 @@ export const openEmbedded = (
     const store = yield* Effect.acquireRelease(
       Effect.try({
         try: () => {
-          mkdirSync(join(directory, "log"), { recursive: true, mode: 0o700 })
+          makeDirectory(join(directory, "log"), 0o700)
           const file = join(directory, "log", "events.sqlite")
           const { opened, aside } = openOrBeginAnew(
             file,
@@ -105,7 +106,7 @@ export const openEmbedded = (
         catch: (error) =>
           error instanceof LogFull || error instanceof LogUnavailable
             ? error
-            : new LogUnavailable({ detail: String(error), uncertain: false, cause: error })
+            : new LogUnavailable({ detail: reasonOf(error), uncertain: false, cause: error })
       }),
       (opened) => Effect.sync(() => opened.close())
     )
@@ -115,7 +116,7 @@ export const openEmbedded = (
       catch: (error) =>
         error instanceof LogUnavailable
           ? error
-          : new LogUnavailable({ detail: String(error), uncertain: false, cause: error })
+          : new LogUnavailable({ detail: reasonOf(error), uncertain: false, cause: error })
     })
     return {
       log: overStore(store, inspect, authenticity),

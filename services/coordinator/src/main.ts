@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { mkdirSync } from "node:fs"
 import { parseArgs } from "node:util"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { unixClock } from "@meridian/clocks/clock-page"
@@ -17,6 +16,8 @@ import { type FromCoordinator, parseToCoordinator, type ToCoordinator } from "@m
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { reasonOf } from "@meridian/system/errno-words"
+import { makeDirectory } from "@meridian/system/make-directory"
 import { openApi } from "./api.ts"
 import { type ClusterKeys, openClusterKeys } from "./cluster-keys.ts"
 import { CookieKeyFile } from "./cookie-key-file.ts"
@@ -36,7 +37,11 @@ const fail = (message: string): never => {
 
 const readClusterKeys = ({ clusterKeyFile, clusterKey, directory, nats }: CoordinatorPlan): ClusterKeys => {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o750 })
+    makeDirectory(directory, 0o750)
+  } catch (error) {
+    return fail(`there is no state directory ${directory} and none can be made: ${reasonOf(error)}`)
+  }
+  try {
     return openClusterKeys({
       file: clusterKeyFile ?? undefined,
       credentials: process.env["CREDENTIALS_DIRECTORY"],

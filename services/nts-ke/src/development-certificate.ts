@@ -3,13 +3,14 @@
  * saying so in its subject. Clients accept it only when they are given the file.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { errnoName } from "@meridian/system/native"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { writeAddress } from "@meridian/udp/socket-address"
 import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
+import { makeDirectory } from "@meridian/system/make-directory"
 import {
   bitString,
   booleanTrue,
@@ -48,7 +49,7 @@ export const developmentCertificate = (folder: string, host: string, now: number
     key: join(folder, "nts-development-key.pem")
   }
   const names = ["localhost", ...(isDnsName(host) && host !== "localhost" ? [host] : []), "127.0.0.1", "::1"]
-  mkdirSync(folder, { recursive: true })
+  makeDirectory(folder, 0o755)
   const isMissing = !existsSync(files.certificate)
   if (!isMissing && isFresh(files, names, now)) return files
   makeKey(files.key)

@@ -258,7 +258,7 @@ describe("a socket that cannot be used", () => {
     ["ENOENT", "no/such/socket", /\/no is not there; let ntpsigndsocket name what `testparm/],
     ["ECONNREFUSED", "socket", /nobody listens on/],
     ["ENOTSOCK", "socket", /is no stream socket/],
-    ["EMFILE", "socket", /cannot be connected to: EMFILE/]
+    ["EMFILE", "socket", /cannot be connected to: this process has too many open files/]
   ])("is said to be so: %s at %s", async (errno, path, words) => {
     await signd.end()
     expect(troubleWith(join(signd.folder, path), errno)).toMatch(words)

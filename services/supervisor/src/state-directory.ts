@@ -2,12 +2,13 @@
  * The state directory: made where there is none, and claimed for as long as this process lives. A directory that cannot be
  * written is no reason not to serve time: what it lacks is said, and the node goes on without.
  */
-import { mkdirSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { CONTROL_SOCKET_NAME, isSocketServed, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"
+import { makeDirectory } from "@meridian/system/make-directory"
 
 /** The state directory cannot be used: another node has it, or its path is too long for a Unix socket. */
 export class StateDirectoryTaken {
@@ -37,7 +38,7 @@ export const claimStateDirectory = async (directory: string): Promise<StateDirec
       `the control socket's path ${socket} has ${socket.length} characters, a Unix socket takes at most ${LONGEST_SOCKET_PATH}; choose a shorter --state DIR`
     )
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    makeDirectory(directory, 0o755)
   } catch (error) {
     return { problem: `there is no state directory ${directory} and none can be made: ${reasonOf(error)}`, release }
   }

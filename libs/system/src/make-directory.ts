@@ -1,0 +1,20 @@
+import { existsSync, mkdirSync, statSync } from "node:fs"
+import { dirname } from "node:path"
+
+/**
+ * Makes a directory, and those above it that are not there. Node's own way never comes back where the system will not have a directory below
+ * one that is there, as in /proc.
+ * @throws ErrnoException where it cannot be made, or something else has its name
+ */
+export const makeDirectory = (path: string, mode: number): void => {
+  try {
+    mkdirSync(path, { mode })
+    return
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EEXIST" && statSync(path).isDirectory()) return
+    if (code !== "ENOENT" || existsSync(dirname(path))) throw error
+  }
+  makeDirectory(dirname(path), mode)
+  mkdirSync(path, { mode })
+}
