@@ -168,21 +168,22 @@ const up = async (place: Place): Promise<void> => {
     records.set(program.name, startRecorded(program))
     writeRecords(recordsOf(place), [...records.values()])
   }
-  await agreed(place, wanted, records)
-  await status(place, false)
+  await status(place, false, await agreed(place, wanted, records))
 }
 
-/** Waits until one node leads and all agree. */
+type States = Awaited<ReturnType<typeof askAll>>
+
+/** Waits until one node leads and all agree. Returns what they said then: a node that has just started says more a moment later. */
 const agreed = async (
   place: Place,
   wanted: readonly Program[],
   records: Map<string, RecordedProcess>
-): Promise<void> => {
+): Promise<States> => {
   const until = performance.now() + AGREE_LIMIT_MS
   for (let since = performance.now(); ;) {
     const states = await askAll(place)
     const why = disagreement(NODES, states)
-    if (why === undefined) return
+    if (why === undefined) return states
     const unformed = states.every((it) => (it?.leader ?? null) === null) && sayUnformed(place)
     if (unformed && performance.now() - since > FORMING_MS) {
       await startNatsAgain(place, wanted, records)
@@ -238,9 +239,9 @@ const textOf = (file: string): string => {
 const lastLine = (file: string): string => textOf(file).trim().split("\n").at(-1) ?? ""
 
 /** Shows processes and nodes. Returns whether all run and agree. */
-const status = async (place: Place, json: boolean): Promise<boolean> => {
+const status = async (place: Place, json: boolean, said?: States): Promise<boolean> => {
   const records = readRecords(recordsOf(place))
-  const states = await askAll(place)
+  const states = said ?? (await askAll(place))
   const why = records.length === 0 ? "nothing was started" : disagreement(NODES, states)
   const running = (name: string): RecordedProcess | undefined =>
     records.find((record) => record.name === name && isRunning(record))

@@ -84,7 +84,10 @@ it("a pool replaces a member that lies and one that is silent, and leaves the go
 
   await until(() => numbersOf(service.report().sources).join() === "1,2,5,6")
   const gone = [3, 4].map((number) => servers[number - 1]!.requests())
-  await until(() => service.report().sources.every(({ verdict }) => ["system-peer", "candidate"].includes(verdict)))
+  // Servers on one machine are microseconds apart, and so may be one too many to combine: it is good all the same.
+  const good = ["system-peer", "candidate", "outlier"]
+  await until(() => service.report().sources.every(({ verdict }) => good.includes(verdict)))
+  expect(numbersOf(service.report().sources)).toEqual([1, 2, 5, 6])
   // Replaced for good: the name still stands for them, and nobody asks them.
   expect([3, 4].map((number) => servers[number - 1]!.requests())).toEqual(gone)
   expect(asked.length).toBeGreaterThanOrEqual(2)

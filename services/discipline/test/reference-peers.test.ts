@@ -1,6 +1,7 @@
 /** The same segment and the same datagrams read by chronyd, by NTPsec's ntpd and by the real process: all see one time. */
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -186,6 +187,7 @@ describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq
           }))
         })
         const report = await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
+        await lastLine(join(statsdir, "clockstats"), new RegExp(String.raw`SHM\(${unit}\)`), 3)
         const seen = seenByNtpviz(statsdir)
         expect(seen.peers).toEqual([id])
         expect(seen.clocks[0]).toEqual([
