@@ -13,7 +13,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { formatSeconds } from "@meridian/algorithms/verdict"
+import { formatSeconds } from "@meridian/algorithms"
 import type { Scenario } from "@meridian/testkit/scenario"
 import { allScenarios } from "@meridian/testkit/scenario-all"
 import { scenarioPlot } from "@meridian/testkit/scenario-plot"

@@ -1,7 +1,7 @@
 /** What the nodes of the development cluster say of it, and whether they agree. */
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { askSocket } from "@meridian/ipc/socket-question"
 import { COORDINATOR_SOCKET_NAME } from "@meridian/ipc/unix-socket"
 

@@ -3,8 +3,9 @@
  *
  * It reads every TypeScript file of libs/, services/ and loadtest/ and fails on: an import against the direction, a
  * relative import that leaves its package, a service importing a service, a package not declared in package.json, a
- * forbidden word in a pure lib (node:, effect, timers, Date, Math.random), a cycle between modules, and when it found
- * fewer modules than the tree should have: a check that looked at nothing is a failure.
+ * module of a lib that its package.json does not name as an entry, an entry that nobody imports, a forbidden word in a
+ * pure lib (node:, effect, timers, Date, Math.random), a cycle between modules, and when it found fewer modules than the
+ * tree should have: a check that looked at nothing is a failure.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, relative, resolve, sep } from "node:path"
@@ -98,7 +99,7 @@ const withoutComments = (text: string): string =>
   text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[^:"'`])\/\/.*$/gm, "$1")
 
 const importPattern =
-  /(?:^|[;\n])\s*(?:import|export)\s(?:[^"'`;]*?\sfrom\s*)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g
+  /(?:^|[;\n])\s*(?:import|export)\s(?:[^"'`;]*?\sfrom\s*)?["']([^"']+)["']|\bimport(?:\.meta\.resolve)?\(\s*["']([^"']+)["']\s*\)/g
 
 const read = (file: string): Module => {
   const text = withoutComments(readFileSync(file, "utf8"))
@@ -106,17 +107,34 @@ const read = (file: string): Module => {
   return { file, imports, text }
 }
 
+const manifestOf = (packageFolder: string): Record<string, Record<string, string>> =>
+  JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8"))
+
 const declared = (packageFolder: string): ReadonlySet<string> => {
-  const manifest = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8")) as Record<
-    string,
-    Record<string, string>
-  >
+  const manifest = manifestOf(packageFolder)
   return new Set([...Object.keys(manifest["dependencies"] ?? {}), ...Object.keys(manifest["devDependencies"] ?? {})])
 }
 
 const packageOf = (specifier: string): string => {
   const parts = specifier.split("/")
   return specifier.startsWith("@") ? parts.slice(0, 2).join("/") : (parts[0] ?? "")
+}
+
+/** What may be imported of each lib, by the specifier that does, and what nobody has imported yet. */
+const entries = new Map<string, string>()
+const unused = new Set<string>()
+for (const lib of readdirSync(join(root, "libs"))) {
+  const folder = join(root, "libs", lib)
+  for (const [entry, file] of Object.entries(manifestOf(folder)["exports"] ?? {})) {
+    const specifier = `${scope}${lib}${entry.slice(1)}`
+    entries.set(specifier, join(folder, file))
+    unused.add(specifier)
+    if (!existsSync(join(folder, file)))
+      report(
+        join(folder, "package.json"),
+        `exports ${entry} as ${file}, which is not there; name each entry and its file`
+      )
+  }
 }
 
 const layerOf = (lib: string): "pure" | "model" | "adapter" | "test" =>
@@ -139,7 +157,10 @@ const checkModule = (module: Module, kind: "libs" | "services", name: string): v
     if (specifier.startsWith(scope)) {
       const other = packageOf(specifier).slice(scope.length)
       const isLib = existsSync(join(root, "libs", other))
+      if (other !== name) unused.delete(specifier)
       if (!isLib) report(module.file, `${specifier}: no service may be imported`)
+      else if (!entries.has(specifier))
+        report(module.file, `${specifier}: not an entry of ${other}; those that it has stand in its package.json`)
       else if (other === "testkit" && !isTest && name !== "testkit")
         report(module.file, `${specifier}: only tests import testkit`)
       else if (isTest) continue
@@ -177,8 +198,7 @@ const checkModule = (module: Module, kind: "libs" | "services", name: string): v
 const resolveImport = (module: Module, specifier: string): string | undefined => {
   if (specifier.startsWith(".")) return resolve(dirname(module.file), specifier)
   if (!specifier.startsWith(scope)) return undefined
-  const [, lib, ...rest] = specifier.split("/")
-  return join(root, "libs", lib ?? "", "src", `${rest.join("/")}.ts`)
+  return entries.get(specifier)
 }
 
 const checkCycles = (modules: readonly Module[]): void => {
@@ -212,6 +232,10 @@ for (const kind of ["libs", "services"] as const)
       checkModule(module, kind, name)
     }
 checkCycles(modules)
+for (const tools of ["infra", "loadtest"].map((name) => join(root, name)).filter(existsSync))
+  for (const specifier of walk(tools).flatMap((file) => read(file).imports)) unused.delete(specifier)
+for (const specifier of unused)
+  report(join(root, "libs"), `${specifier} is an entry that nobody imports: take it out of its package.json`)
 const imports = modules.reduce((sum, module) => sum + module.imports.length, 0)
 if (modules.length < minimumModules || imports < modules.length)
   problems.push(

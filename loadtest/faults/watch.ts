@@ -1,7 +1,7 @@
 /** Looks at all nodes, now and then: whether each says that it is ready, who leads, and which key generations there are. */
 import { request } from "node:http"
 import { performance } from "node:perf_hooks"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { askState } from "../../infra/dev/cluster-state.ts"
 import type { FaultCluster, FaultNode } from "./fault-cluster.ts"
 

@@ -1,8 +1,7 @@
 /** What a node says of itself over the sockets in its state directory: cheaper than a command, so fit to be asked each second. */
 import { request } from "node:http"
 import { join } from "node:path"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { ClusterState, NodeStatus } from "@meridian/ipc"
 
 const PATIENCE_MS = 1_000
 

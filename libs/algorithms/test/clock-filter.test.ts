@@ -1,14 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import {
-  type ClockFilter,
-  emptyClockFilter,
-  filterMiss,
-  filterOutput,
-  filterSample
-} from "@meridian/algorithms/clock-filter"
-import { isPopcornSpike } from "@meridian/algorithms/popcorn"
-import type { ClockSample } from "@meridian/algorithms/sample"
+import { type ClockFilter, emptyClockFilter, filterMiss, filterOutput, filterSample } from "../src/clock-filter.ts"
+import { isPopcornSpike } from "../src/popcorn.ts"
+import type { ClockSample } from "../src/sample.ts"
 
 const shift = (filter: ClockFilter, sample: ClockSample): ClockFilter => {
   const next = filterSample(filter, sample)

@@ -1,19 +1,19 @@
 import { isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type ClockLine, jumpTo, residueAt, servedLine, turnTo } from "@meridian/algorithms/clock-line"
-import { combineEstimates } from "@meridian/algorithms/combine-estimates"
+import { type ClockLine, jumpTo, residueAt, servedLine, turnTo } from "../src/clock-line.ts"
+import { combineEstimates } from "../src/combine-estimates.ts"
 import {
   ClockDiscipline,
   defaultDisciplineOptions,
   type DisciplineAction,
   type DisciplineOptions
-} from "@meridian/algorithms/discipline"
-import { adaptPoll } from "@meridian/algorithms/poll-interval"
-import { publishedCurve } from "@meridian/algorithms/publication"
-import { smearAt, smearNoonToNoon } from "@meridian/algorithms/smear"
-import type { OffsetEstimate } from "@meridian/algorithms/source-estimator"
-import { type SourceReport, TrackedSource } from "@meridian/algorithms/tracked-source"
+} from "../src/discipline.ts"
+import { adaptPoll } from "../src/poll-interval.ts"
+import { publishedCurve } from "../src/publication.ts"
+import { smearAt, smearNoonToNoon } from "../src/smear.ts"
+import type { OffsetEstimate } from "../src/source-estimator.ts"
+import { type SourceReport, TrackedSource } from "../src/tracked-source.ts"
 
 const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
 const configured = (id: string) => ({ id, prefer: false, noselect: false, alwaysTrue: false, minpoll: 6, maxpoll: 10 })

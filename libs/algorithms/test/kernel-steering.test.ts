@@ -1,11 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import {
-  KernelSteering,
-  type SteeringAim,
-  type SteeringOptions,
-  type SteeringRate
-} from "@meridian/algorithms/kernel-steering"
+import { KernelSteering, type SteeringAim, type SteeringOptions, type SteeringRate } from "../src/kernel-steering.ts"
 
 const options: SteeringOptions = { step: 0.128, stepout: 300, panic: 1000, slewRate: 500e-6 }
 const nominal: SteeringRate = { frequency: 0, tick: 10_000 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { daysToMonth, nextMonth } from "@meridian/time/civil-date"
-import { decideLeap, leapOffset } from "@meridian/algorithms/leap"
+import { decideLeap, leapOffset } from "../src/leap.ts"
 import {
   type LeapFile,
   LeapFileError,
@@ -13,14 +13,7 @@ import {
   taiOffsetAt,
   verifyLeapFile
 } from "@meridian/algorithms/leap-file"
-import {
-  smearAt,
-  smearBefore,
-  smearNoonToNoon,
-  smearOff,
-  smearOfReferenceId,
-  smearReferenceId
-} from "@meridian/algorithms/smear"
+import { smearAt, smearBefore, smearNoonToNoon, smearOff, smearOfReferenceId, smearReferenceId } from "../src/smear.ts"
 
 const published = readFileSync(new URL("./fixtures/leap-seconds.list", import.meta.url), "utf8")
 const sha1 = (bytes: Uint8Array): Uint8Array => createHash("sha1").update(bytes).digest()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { localMode, noLocalMode } from "@meridian/algorithms/local-mode"
+import { localMode, noLocalMode } from "../src/local-mode.ts"
 
 const orphan = { localStratum: undefined, orphanStratum: 6, orphanWait: 300 }
 

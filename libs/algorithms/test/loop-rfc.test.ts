@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { RfcLoop, type RfcLoopOptions } from "@meridian/algorithms/loop-rfc"
+import { RfcLoop, type RfcLoopOptions } from "../src/loop-rfc.ts"
 
 const options: RfcLoopOptions = { minpoll: 6, maxpoll: 6, precision: 1e-6, frequency: 0, panicGate: false }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { orphanParent, type OrphanRank } from "@meridian/algorithms/orphan"
-import { decideSystemPeer, defaultSystemOptions, noSystemPeer, type SourceView } from "@meridian/algorithms/system-peer"
+import { orphanParent, type OrphanRank } from "../src/orphan.ts"
+import { decideSystemPeer, defaultSystemOptions, noSystemPeer, type SourceView } from "../src/system-peer.ts"
 
 const source = (id: string, more: Partial<SourceView> = {}): SourceView => ({
   id,

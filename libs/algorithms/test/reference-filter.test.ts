@@ -5,14 +5,14 @@ import {
   ReferenceFilter,
   referenceRootDispersion,
   type ReferenceSample
-} from "@meridian/algorithms/reference-filter"
+} from "../src/reference-filter.ts"
 import {
   LONGEST_AGE,
   LONGEST_AGE_OF_DATAGRAMS,
   readingRejection,
   type ReferenceReading
-} from "@meridian/algorithms/reference-reading"
-import { sampleRejection } from "@meridian/algorithms/sample"
+} from "../src/reference-reading.ts"
+import { sampleRejection } from "../src/sample.ts"
 
 const START = 1_700_000_000
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
-import type { ClockSample } from "@meridian/algorithms/sample"
-import { SampleScreen } from "@meridian/algorithms/sample-screen"
-import { TrackedSource } from "@meridian/algorithms/tracked-source"
+import type { ClockSample } from "../src/sample.ts"
+import { SampleScreen } from "../src/sample-screen.ts"
+import { TrackedSource } from "../src/tracked-source.ts"
 
 const sample = (time: number, offset: number, delay: number): ClockSample => ({ time, offset, delay, dispersion: 1e-6 })
 

@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { cluster, type ClusterCandidate } from "@meridian/algorithms/cluster"
-import { combine } from "@meridian/algorithms/combine"
-import { type CorrectnessInterval, intersect, majorityInterval, select } from "@meridian/algorithms/selection"
+import { cluster, type ClusterCandidate } from "../src/cluster.ts"
+import { combine } from "../src/combine.ts"
+import { type CorrectnessInterval, intersect, majorityInterval, select } from "../src/selection.ts"
 
 const interval = (low: number, high: number): CorrectnessInterval => ({
   offset: (low + high) / 2,

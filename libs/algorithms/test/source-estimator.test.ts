@@ -1,9 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { DelayFloor } from "@meridian/algorithms/delay-floor"
-import { FrequencyMemory } from "@meridian/algorithms/frequency-memory"
-import { Scatter } from "@meridian/algorithms/scatter"
-import { SourceEstimator } from "@meridian/algorithms/source-estimator"
+import { DelayFloor } from "../src/delay-floor.ts"
+import { FrequencyMemory } from "../src/frequency-memory.ts"
+import { Scatter } from "../src/scatter.ts"
+import { SourceEstimator } from "../src/source-estimator.ts"
 
 /** A small linear congruential generator: tests of estimators need noise that is the same each time. */
 const noise = (seed: number): (() => number) => {

@@ -8,8 +8,8 @@ import {
   type SystemDecision,
   type SystemMemory,
   type SystemOptions
-} from "@meridian/algorithms/system-peer"
-import { rootDistance } from "@meridian/algorithms/root-distance"
+} from "../src/system-peer.ts"
+import { rootDistance } from "../src/root-distance.ts"
 
 const source = (id: string, more: Partial<SourceView> = {}): SourceView => ({
   id,

@@ -1,13 +1,13 @@
 /** Networks and servers as they are found: what once made the clock worse than it had to be, one test for each cause. */
 import { describe, expect, it } from "vitest"
-import { ClockDiscipline, defaultDisciplineOptions } from "@meridian/algorithms/discipline"
-import { DelayFloor } from "@meridian/algorithms/delay-floor"
-import { combineEstimates } from "@meridian/algorithms/combine-estimates"
-import { rootDistance } from "@meridian/algorithms/root-distance"
-import type { ClockSample } from "@meridian/algorithms/sample"
-import { SourceEstimator } from "@meridian/algorithms/source-estimator"
-import { findStrays, noStrays, type Rate } from "@meridian/algorithms/strays"
-import { type SourceReport, TrackedSource } from "@meridian/algorithms/tracked-source"
+import { ClockDiscipline, defaultDisciplineOptions } from "../src/discipline.ts"
+import { DelayFloor } from "../src/delay-floor.ts"
+import { combineEstimates } from "../src/combine-estimates.ts"
+import { rootDistance } from "../src/root-distance.ts"
+import type { ClockSample } from "../src/sample.ts"
+import { SourceEstimator } from "../src/source-estimator.ts"
+import { findStrays, noStrays, type Rate } from "../src/strays.ts"
+import { type SourceReport, TrackedSource } from "../src/tracked-source.ts"
 
 const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
 

@@ -2,7 +2,7 @@
 import { type Aead, AeadId } from "@meridian/auth/aead"
 import { nobleAeads } from "@meridian/auth/aead-noble"
 import { aeadProvider } from "@meridian/ciphers/aead"
-import { nodeAeads } from "@meridian/ciphers/aead-node"
+import { nodeAeads } from "../src/aead-node.ts"
 import { describe, expect, it } from "vitest"
 
 const TEXTS_PER_AEAD = 25_000

@@ -17,7 +17,7 @@ import {
 } from "@meridian/auth/aead"
 import { describe, expect, it } from "vitest"
 import { aeadProviderWith } from "@meridian/ciphers/aead"
-import { AeadJobError, loadAeadBinding } from "@meridian/ciphers/aead-native"
+import { AeadJobError, loadAeadBinding } from "../src/aead-native.ts"
 import { systemClock } from "@meridian/clocks/system-clock"
 
 const result = loadAeadBinding()

@@ -21,7 +21,7 @@ import { nobleAeads, nobleBatch } from "@meridian/auth/aead-noble"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { describe, expect, it } from "vitest"
 import { type AeadProvider, aeadProvider, aeadProviderWith } from "@meridian/ciphers/aead"
-import { loadAeadBinding } from "@meridian/ciphers/aead-native"
+import { loadAeadBinding } from "../src/aead-native.ts"
 import { loadNative } from "@meridian/system/native"
 
 const bytesOf = (hex: string): Uint8Array => (hex === "-" ? new Uint8Array(0) : Uint8Array.fromHex(hex))

@@ -3,11 +3,11 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { accessFlagWords } from "@meridian/protocol/access/access-flags"
 import { AccessList, compileAccess } from "@meridian/protocol/access/access-list"
-import { accessRules } from "@meridian/config/access-rules"
+import { accessRules } from "../src/access-rules.ts"
 import { parseAddress } from "@meridian/config/address"
 import { isError } from "@meridian/config/diagnostic"
-import { loadSettings, type Loaded } from "@meridian/config/load"
-import { renderSettings } from "@meridian/config/rendering"
+import { loadSettings, type Loaded } from "../src/load.ts"
+import { renderSettings } from "../src/rendering.ts"
 
 const load = (text: string): Loaded =>
   loadSettings({

@@ -1,7 +1,7 @@
 /** What an operator is told of `nts` lines that are valid and still hardly what was meant. */
 import { expect, it } from "vitest"
-import { parseText } from "@meridian/config/parse"
-import { effectiveSettings } from "@meridian/config/settings"
+import { parseText } from "../src/parse.ts"
+import { effectiveSettings } from "../src/settings.ts"
 
 const remarks = (text: string): readonly string[] => {
   const { statements, diagnostics } = parseText("f", text)

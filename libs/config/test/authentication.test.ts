@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest"
-import { authenticationSettings } from "@meridian/config/authentication-settings"
-import { aeadId, keyRange, tlsVersion } from "@meridian/config/authentication-types"
-import { parseText } from "@meridian/config/parse"
-import { effectiveSettings, type Overrides } from "@meridian/config/settings"
+import { authenticationSettings } from "../src/authentication-settings.ts"
+import { aeadId, keyRange, tlsVersion } from "../src/authentication-types.ts"
+import { parseText } from "../src/parse.ts"
+import { effectiveSettings, type Overrides } from "../src/settings.ts"
 
 const settle = (text: string, overrides: Overrides = {}) => {
   const { statements, diagnostics } = parseText("f", text)

@@ -1,7 +1,7 @@
 /** Lines about broadcast, multicast and manycast, and what they come to. */
 import { describe, expect, it } from "vitest"
-import { loadSettings } from "@meridian/config/load"
-import { renderSettings } from "@meridian/config/rendering"
+import { loadSettings } from "../src/load.ts"
+import { renderSettings } from "../src/rendering.ts"
 
 const load = (text: string) =>
   loadSettings({

@@ -3,9 +3,9 @@ import { upCommand, upOverrides } from "@meridian/config/command-lines"
 import { natsServers, nodeName } from "@meridian/config/cluster-directives"
 import { explainCommand, keysRevokeCommand, logCommand } from "@meridian/config/cluster-command-lines"
 import { parseFlags } from "@meridian/config/flags"
-import { parseText } from "@meridian/config/parse"
-import { renderSettings } from "@meridian/config/rendering"
-import { effectiveSettings, type Overrides } from "@meridian/config/settings"
+import { parseText } from "../src/parse.ts"
+import { renderSettings } from "../src/rendering.ts"
+import { effectiveSettings, type Overrides } from "../src/settings.ts"
 
 const settle = (text: string, overrides: Overrides = {}) => {
   const { statements, diagnostics } = parseText("f", text)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
-import { DIRECTIVES } from "@meridian/config/directives"
-import { parseText } from "@meridian/config/parse"
-import { effectiveSettings } from "@meridian/config/settings"
+import { DIRECTIVES } from "../src/directives.ts"
+import { parseText } from "../src/parse.ts"
+import { effectiveSettings } from "../src/settings.ts"
 
 const settle = (text: string) => {
   const { statements, diagnostics } = parseText("f", text)

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { configCheckCommand, queryCommand, statusCommand, upCommand, upOverrides } from "@meridian/config/command-lines"
-import { DIRECTIVES } from "@meridian/config/directives"
+import { DIRECTIVES } from "../src/directives.ts"
 import { type CommandLine, type Flag, parseFlags, renderHelp, UsageError } from "@meridian/config/flags"
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "")

@@ -1,6 +1,6 @@
 /** Files that were written for other daemons: what is taken without a word of its own, what is left out, what is refused. */
 import { describe, expect, it } from "vitest"
-import { loadSettings } from "@meridian/config/load"
+import { loadSettings } from "../src/load.ts"
 
 const load = (text: string | Uint8Array, files: Readonly<Record<string, string>> = {}, ntpPort = false) =>
   loadSettings({

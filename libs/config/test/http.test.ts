@@ -1,8 +1,8 @@
 /** `control http`: where it is served, and that nobody else reaches it without a token. */
 import { isError } from "@meridian/config/diagnostic"
-import { parseText } from "@meridian/config/parse"
-import { describeSettings } from "@meridian/config/rendering"
-import { effectiveSettings } from "@meridian/config/settings"
+import { parseText } from "../src/parse.ts"
+import { describeSettings } from "../src/rendering.ts"
+import { effectiveSettings } from "../src/settings.ts"
 import { expect, it } from "vitest"
 
 const read = (text: string) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { lex, MAX_FILE_BYTES, MAX_LINE_BYTES } from "@meridian/config/lexer"
+import { lex, MAX_FILE_BYTES, MAX_LINE_BYTES } from "../src/lexer.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 

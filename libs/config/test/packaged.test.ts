@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { loadSettings } from "@meridian/config/load"
+import { loadSettings } from "../src/load.ts"
 
 const load = (name: string) =>
   loadSettings({

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
-import { listenDirective, portDirective, userDirective } from "@meridian/config/directives"
-import { parseConfiguration, parseText, type ReadFile, resolveInclude } from "@meridian/config/parse"
-import { fudgeDirective, serverDirective } from "@meridian/config/source-directives"
-import { statementsOf } from "@meridian/config/statement"
+import { listenDirective, portDirective, userDirective } from "../src/directives.ts"
+import { parseConfiguration, parseText, type ReadFile, resolveInclude } from "../src/parse.ts"
+import { fudgeDirective, serverDirective } from "../src/source-directives.ts"
+import { statementsOf } from "../src/statement.ts"
 
 /** What a compiler would print for a text. */
 const rendered = (text: string): string => formatDiagnostics(parseText("ntp.conf", text).diagnostics)

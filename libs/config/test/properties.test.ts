@@ -1,10 +1,10 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { formatDiagnostic } from "@meridian/config/diagnostic"
-import { DIRECTIVES } from "@meridian/config/directives"
-import { lex } from "@meridian/config/lexer"
-import { loadSettings, type Loaded } from "@meridian/config/load"
-import { renderSettings } from "@meridian/config/rendering"
+import { DIRECTIVES } from "../src/directives.ts"
+import { lex } from "../src/lexer.ts"
+import { loadSettings, type Loaded } from "../src/load.ts"
+import { renderSettings } from "../src/rendering.ts"
 
 const MACHINE = { cores: 2, interfaces: [] }
 

@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { parseText } from "@meridian/config/parse"
-import { renderSettings } from "@meridian/config/rendering"
-import { effectiveSettings } from "@meridian/config/settings"
+import { parseText } from "../src/parse.ts"
+import { renderSettings } from "../src/rendering.ts"
+import { effectiveSettings } from "../src/settings.ts"
 
 const settle = (text: string) => {
   const { statements, diagnostics } = parseText("f", text)

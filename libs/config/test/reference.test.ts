@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { DIRECTIVES, findDirective } from "@meridian/config/directives"
-import { findKnownWord, KNOWN_WORDS } from "@meridian/config/known-words"
+import { DIRECTIVES, findDirective } from "../src/directives.ts"
+import { findKnownWord, KNOWN_WORDS } from "../src/known-words.ts"
 import { editDistance, nearestWord } from "@meridian/config/nearest"
 import { renderReferenceMarkdown, renderReferenceText } from "@meridian/config/reference"
 

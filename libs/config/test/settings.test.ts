@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest"
 import { type IpAddress, parseAddress } from "@meridian/config/address"
 import { listenNow, mayAskForMore } from "@meridian/config/listen"
-import { checkReport, loadSettings } from "@meridian/config/load"
-import { parseText } from "@meridian/config/parse"
-import { describeOrigin, describeSettings, quoteWord, renderSettings } from "@meridian/config/rendering"
-import { effectiveSettings, type Machine, type Overrides } from "@meridian/config/settings"
+import { checkReport, loadSettings } from "../src/load.ts"
+import { parseText } from "../src/parse.ts"
+import { describeOrigin, describeSettings, quoteWord, renderSettings } from "../src/rendering.ts"
+import { effectiveSettings, type Machine, type Overrides } from "../src/settings.ts"
 
 const address = (text: string) => {
   const parsed = parseAddress(text)

@@ -7,11 +7,11 @@ import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { accessFlagWords } from "@meridian/protocol/access/access-flags"
 import { AccessList, compileAccess } from "@meridian/protocol/access/access-list"
-import { accessRules } from "@meridian/config/access-rules"
+import { accessRules } from "../src/access-rules.ts"
 import { parseAddress } from "@meridian/config/address"
 import { isError } from "@meridian/config/diagnostic"
-import { loadSettings } from "@meridian/config/load"
-import { describeSettings } from "@meridian/config/rendering"
+import { loadSettings } from "../src/load.ts"
+import { describeSettings } from "../src/rendering.ts"
 
 interface Shape {
   readonly name: string

@@ -11,8 +11,7 @@
  */
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
-import { type AnyEvent, encodeEvent, familyOf, isRestoration } from "@meridian/events/catalogue"
-import { CLUSTER_KEY_SUBJECT } from "@meridian/events/cluster-key"
+import { type AnyEvent, encodeEvent, familyOf, isRestoration, CLUSTER_KEY_SUBJECT } from "@meridian/events"
 import type { QuarantineReason } from "./event-log.ts"
 
 /** The last day on which a release reads logs that were never sealed: a later one refuses events without a MAC anywhere. */

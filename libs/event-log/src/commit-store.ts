@@ -4,8 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { type AnyEvent, type Family, familyOf } from "@meridian/events/catalogue"
-import { isSummary } from "@meridian/events/members"
+import { type AnyEvent, type Family, familyOf, isSummary } from "@meridian/events"
 import type { Authenticity } from "./authenticity.ts"
 import { type Commit, type Inspect, makeCommit, openCommit, type RawCommit } from "./commit.ts"
 import {

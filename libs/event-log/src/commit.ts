@@ -2,9 +2,15 @@
  * Commits: the unit that stores keep. A commit's body is a JSON array of its events, so that several events of one
  * decision are stored whole or not at all on every store, whatever it knows of transactions.
  */
-import { type AnyEvent, encodeEvent, familyOf, judgeEvent, readEventQuickly } from "@meridian/events/catalogue"
-import { MAX_EVENT_BYTES } from "@meridian/events/event"
-import { MOST_LIVE_GENERATIONS } from "@meridian/events/nts-keys-events"
+import type { AnyEvent } from "@meridian/events"
+import {
+  encodeEvent,
+  familyOf,
+  judgeEvent,
+  readEventQuickly,
+  MAX_EVENT_BYTES,
+  MOST_LIVE_GENERATIONS
+} from "@meridian/events"
 import type { Authenticity } from "./authenticity.ts"
 import { EventRefused, type QuarantineReason } from "./event-log.ts"
 

@@ -10,7 +10,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import type { AnyEvent, Family, RefusalReason } from "@meridian/events/catalogue"
+import type { AnyEvent, Family, RefusalReason } from "@meridian/events"
 
 /** The subject has moved on: fold what is new and decide again. */
 export class VersionConflict extends Data.TaggedError("VersionConflict")<{

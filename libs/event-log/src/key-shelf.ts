@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { isSlotName } from "@meridian/events/sealed-key"
+import { isSlotName } from "@meridian/events"
 
 /** A data key as it lies on the shelf. */
 export interface WrappedKey {

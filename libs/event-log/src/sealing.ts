@@ -6,10 +6,7 @@
 import * as Data from "effect/Data"
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
 import { createHmac, randomBytes } from "node:crypto"
-import type { AnyEvent } from "@meridian/events/catalogue"
-import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
-import type { SealedKey } from "@meridian/events/sealed-key"
-import { SYMMETRIC_KEYS_SUBJECT } from "@meridian/events/symmetric-keys"
+import { type AnyEvent, NTS_KEYS_SUBJECT, type SealedKey, SYMMETRIC_KEYS_SUBJECT } from "@meridian/events"
 import type { Inspect } from "./commit.ts"
 import type { WrappedKey } from "./key-shelf.ts"
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { AnyEvent } from "@meridian/events/catalogue"
+import type { AnyEvent } from "@meridian/events"
 import { Authenticity, LATE_PLACES, type LogKeys, logKeyOf } from "../src/authenticity.ts"
 import { overStore } from "../src/commit-store.ts"
 import { memoryStore } from "../src/memory.ts"

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto"
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { expect, it } from "vitest"
-import type { SealedKey } from "@meridian/events/sealed-key"
+import type { SealedKey } from "@meridian/events"
 import { overShelf, type ShelfStore, type WrappedKey } from "../src/key-shelf.ts"
 import { type KeyPlace, openKey, rewrapKey, sealKey, WrongClusterKey } from "../src/sealing.ts"
 

@@ -1,8 +1,7 @@
 /** What every event log drops when it is told to, and what it never does; a part of the contract of event-log-contract.ts. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, it } from "vitest"
-import { fold } from "@meridian/events/event"
-import { member, type MemberEvent, memberInitial } from "@meridian/events/members"
+import { fold, member, type MemberEvent, memberInitial } from "@meridian/events"
 import { eventsOf, type Fixture, readAll, run, withLogOf } from "./log-fixture.ts"
 import { clockEvent, clockEvents, memberEvents, takeOver } from "./sample-events.ts"
 

@@ -1,10 +1,5 @@
 /** Events of the real aggregates, made short. */
-import type { AnyEvent } from "@meridian/events/catalogue"
-import type { ClockEvent } from "@meridian/events/clock"
-import type { MemberEvent } from "@meridian/events/members"
-import type { NtsKeysEvent } from "@meridian/events/nts-keys-events"
-import type { PolicyEvent } from "@meridian/events/policy"
-import type { SealedKey } from "@meridian/events/sealed-key"
+import type { AnyEvent, ClockEvent, MemberEvent, NtsKeysEvent, PolicyEvent, SealedKey } from "@meridian/events"
 
 const envelope = (subject: string, version: number, id: string) => ({
   schema: 1,

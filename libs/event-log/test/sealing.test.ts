@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { AnyEvent } from "@meridian/events/catalogue"
+import type { AnyEvent } from "@meridian/events"
 import {
   fingerprint,
   inspectSeals,

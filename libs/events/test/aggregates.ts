@@ -8,7 +8,7 @@ import {
   EventRejected,
   fold,
   toIso
-} from "@meridian/events/event"
+} from "../src/event.ts"
 
 export const START = Date.parse("2026-11-21T00:00:00.000Z")
 export const HOUR = 3_600_000

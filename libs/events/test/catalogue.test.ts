@@ -3,15 +3,8 @@ import * as fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
 import { basename } from "node:path"
 import { describe, expect, it } from "vitest"
-import {
-  type AnyEvent,
-  decodeEvent,
-  definitions,
-  encodeEvent,
-  familyOf,
-  openCatalogue
-} from "@meridian/events/catalogue"
-import { defineEvent, fromIso, isInstant, MAX_EVENT_BYTES, schemaVersion } from "@meridian/events/event"
+import { type AnyEvent, decodeEvent, definitions, encodeEvent, familyOf, openCatalogue } from "../src/catalogue.ts"
+import { defineEvent, fromIso, isInstant, MAX_EVENT_BYTES, schemaVersion } from "../src/event.ts"
 import { describeSchema, GOLDEN, type Golden, goldenFile } from "./golden.ts"
 
 const golden = (file: string): Golden => JSON.parse(readFileSync(file, "utf8")) as Golden

@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { clock, type ClockCommand, clockInitial, clockSubject, SOURCES_KEPT } from "@meridian/events/clock"
+import { clock, type ClockCommand, clockInitial, clockSubject, SOURCES_KEPT } from "../src/clock.ts"
 import { at, foldsWell, Story } from "./aggregates.ts"
 
 const measurement = {

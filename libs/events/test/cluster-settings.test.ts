@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { clusterKey, type ClusterKeyCommand, clusterKeyInitial } from "@meridian/events/cluster-key"
-import { contradiction, defaultPolicy, policy, policyInitial, type PolicySettings } from "@meridian/events/policy"
+import { clusterKey, type ClusterKeyCommand, clusterKeyInitial } from "../src/cluster-key.ts"
+import { contradiction, defaultPolicy, policy, policyInitial, type PolicySettings } from "../src/policy.ts"
 import { at, foldsWell, Story } from "./aggregates.ts"
 
 const [first, second, third] = ["1".repeat(16), "2".repeat(16), "3".repeat(16)] as const

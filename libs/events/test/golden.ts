@@ -6,9 +6,9 @@
 import type * as SchemaAST from "effect/SchemaAST"
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type AnyDefinition, definitions } from "@meridian/events/catalogue"
-import { schemaVersion } from "@meridian/events/event"
-import { defaultPolicy } from "@meridian/events/policy"
+import { type AnyDefinition, definitions } from "../src/catalogue.ts"
+import { schemaVersion } from "../src/event.ts"
+import { defaultPolicy } from "../src/policy.ts"
 
 export const GOLDEN = join(import.meta.dirname, "golden")
 

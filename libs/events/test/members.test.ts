@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { fold } from "@meridian/events/event"
+import { fold } from "../src/event.ts"
 import {
   EVENTS_PER_SUMMARY,
   isLive,
@@ -11,7 +11,7 @@ import {
   type MemberHealth,
   memberInitial,
   memberSubject
-} from "@meridian/events/members"
+} from "../src/members.ts"
 import { at, foldsWell, HOUR, START, Story } from "./aggregates.ts"
 
 const health: MemberHealth = { workers: 2, synchronised: true, ntsGeneration: 1, symmetricSet: 0 }

@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { fold, toIso } from "@meridian/events/event"
+import { fold, toIso } from "../src/event.ts"
 import {
   acceptedGenerations,
   activeGeneration,
@@ -11,8 +11,8 @@ import {
   type NtsKeysState,
   pendingGenerations,
   witness
-} from "@meridian/events/nts-keys"
-import type { NtsKeysCommand, NtsKeysPlan } from "@meridian/events/nts-keys-commands"
+} from "../src/nts-keys.ts"
+import type { NtsKeysCommand, NtsKeysPlan } from "../src/nts-keys-commands.ts"
 import { at, DAY, foldsWell, HOUR, iso, START, Story } from "./aggregates.ts"
 
 const plan: NtsKeysPlan = { aead: 15, rotationMs: DAY, acceptPast: 2, acceptFuture: 1, leadMs: 10_000 }

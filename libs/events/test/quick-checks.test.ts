@@ -4,9 +4,9 @@ import * as fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { type AnyEvent, definitions, judgeEvent, judgeEventBySchema } from "@meridian/events/catalogue"
-import { isNodeName } from "@meridian/events/event"
-import { isQuickId, quickChecks } from "@meridian/events/quick-checks"
+import { type AnyEvent, definitions, judgeEvent, judgeEventBySchema } from "../src/catalogue.ts"
+import { isNodeName } from "../src/event.ts"
+import { isQuickId, quickChecks } from "../src/quick-checks.ts"
 import { GOLDEN, type Golden } from "./golden.ts"
 
 const written = readdirSync(GOLDEN).map(

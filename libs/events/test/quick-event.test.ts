@@ -3,7 +3,7 @@ import * as fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { type AnyEvent, judgeEventBySchema, readEventQuickly } from "@meridian/events/catalogue"
+import { type AnyEvent, judgeEventBySchema, readEventQuickly } from "../src/catalogue.ts"
 import { GOLDEN, type Golden } from "./golden.ts"
 
 const written = readdirSync(GOLDEN).map(

@@ -9,7 +9,7 @@ import {
   type SymmetricKeysCommand,
   symmetricKeysInitial,
   type SymmetricKeysPlan
-} from "@meridian/events/symmetric-keys"
+} from "../src/symmetric-keys.ts"
 import { at, DAY, foldsWell, HOUR, iso, START, Story } from "./aggregates.ts"
 
 const plan: SymmetricKeysPlan = { rotationMs: 10 * DAY, announceMs: DAY, graceMs: 2 * DAY, leadMs: 10_000 }

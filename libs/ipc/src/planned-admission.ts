@@ -1,6 +1,6 @@
 /** The gate of a process beside the workers, by the access part of its plan: their own lists and limits, a table of its own. */
 import { gateOf } from "@meridian/protocol/access/access-plan"
-import type { Admission } from "@meridian/protocol/admission"
+import type { Admission } from "@meridian/protocol"
 import { decodeAccessPlan } from "./access-plan.ts"
 
 /** Of a table of clients: about 20,000 addresses. */

@@ -1,7 +1,7 @@
 /** The plan is declared once: the plain check that workers make and the Effect Schema take and refuse the same. */
 import { noKeys } from "@meridian/auth/serving-keys"
 import { coordinatorPlan } from "@meridian/ipc/coordinator-plan"
-import { defaultTinker, defaultTos, disciplineConfiguration } from "@meridian/ipc/discipline-configuration"
+import { defaultTinker, defaultTos, disciplineConfiguration } from "../src/discipline-configuration.ts"
 import {
   controlPlan,
   disciplinePlan,
@@ -14,7 +14,7 @@ import {
   workerPlan
 } from "@meridian/ipc/serving-plan"
 import { bins, fits, InvalidMessage, read, record, type Shape, tagged, whole as wholeNumber } from "@meridian/ipc/shape"
-import { schemaOf } from "@meridian/ipc/shape-schema"
+import { schemaOf } from "../src/shape-schema.ts"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import fc from "fast-check"

@@ -1,9 +1,9 @@
 /** A client of broadcast servers: the volley, what is told afterwards, and what is not believed. */
 import { describe, expect, it } from "vitest"
-import { unauthenticated } from "@meridian/protocol/association-authentication"
-import type { Teller } from "@meridian/protocol/association-callers"
-import { AssociationSet, defaultSetOptions } from "@meridian/protocol/association-set"
-import type { Mobilised, SetAction } from "@meridian/protocol/association-set-actions"
+import { unauthenticated } from "../src/association-authentication.ts"
+import type { Teller } from "../src/association-callers.ts"
+import { AssociationSet, defaultSetOptions } from "../src/association-set.ts"
+import type { Mobilised, SetAction } from "../src/association-set-actions.ts"
 import { encodeHeader, Mode } from "@meridian/wire/ntp"
 import { at, environment, headerOf, moment, NO_TIME, replyTo } from "./association-harness.ts"
 

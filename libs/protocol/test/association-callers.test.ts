@@ -1,11 +1,11 @@
 /** Peers that come by themselves, as the set of associations takes them in. */
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { unauthenticated } from "@meridian/protocol/association-authentication"
-import type { Caller } from "@meridian/protocol/association-callers"
-import { defaultAssociationOptions } from "@meridian/protocol/association-options"
-import { AssociationSet, defaultSetOptions } from "@meridian/protocol/association-set"
-import type { Mobilised, SetAction } from "@meridian/protocol/association-set-actions"
+import { unauthenticated } from "../src/association-authentication.ts"
+import type { Caller } from "../src/association-callers.ts"
+import { defaultAssociationOptions } from "../src/association-options.ts"
+import { AssociationSet, defaultSetOptions } from "../src/association-set.ts"
+import type { Mobilised, SetAction } from "../src/association-set-actions.ts"
 import { encodeHeader, Mode } from "@meridian/wire/ntp"
 import { at, environment, headerOf, moment, NO_TIME, replyTo } from "./association-harness.ts"
 

@@ -5,16 +5,16 @@ import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { KeyTable, SymmetricKey } from "@meridian/auth/key-table"
 import { type DigestPort, SymmetricMacs } from "@meridian/auth/mac"
 import { macAlgorithm } from "@meridian/auth/mac-algorithms"
-import { Association } from "@meridian/protocol/association"
-import type { AssociationAction, Sample, Send } from "@meridian/protocol/association-action"
-import { type AssociationAuthentication, unauthenticated } from "@meridian/protocol/association-authentication"
+import { Association } from "../src/association.ts"
+import type { AssociationAction, Sample, Send } from "../src/association-action.ts"
+import { type AssociationAuthentication, unauthenticated } from "../src/association-authentication.ts"
 import {
   type AssociationEnvironment,
   type AssociationOptions,
   defaultAssociationOptions,
   type Endpoint,
   type Moment
-} from "@meridian/protocol/association-options"
+} from "../src/association-options.ts"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
 import { decodeHeader, encodeHeader, Mode, type NtpHeader } from "@meridian/wire/ntp"
 

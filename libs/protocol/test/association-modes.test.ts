@@ -2,11 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { nobleAeads } from "@meridian/auth/aead-noble"
 import { NtsAssociation } from "@meridian/auth/nts-client"
-import {
-  type AssociationAuthentication,
-  networkTimeSecurity,
-  symmetricKey
-} from "@meridian/protocol/association-authentication"
+import { type AssociationAuthentication, networkTimeSecurity, symmetricKey } from "../src/association-authentication.ts"
 import { encodeHeader } from "@meridian/wire/ntp"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import {

@@ -3,15 +3,15 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { nobleAeads } from "@meridian/auth/aead-noble"
 import { NtsAssociation } from "@meridian/auth/nts-client"
-import { Association } from "@meridian/protocol/association"
-import { type AssociationAction, dropReasons, type Sample } from "@meridian/protocol/association-action"
+import { Association } from "../src/association.ts"
+import { type AssociationAction, dropReasons, type Sample } from "../src/association-action.ts"
 import {
   type AssociationAuthentication,
   networkTimeSecurity,
   symmetricKey,
   unauthenticated
-} from "@meridian/protocol/association-authentication"
-import { type AssociationOptions, defaultAssociationOptions, type Moment } from "@meridian/protocol/association-options"
+} from "../src/association-authentication.ts"
+import { type AssociationOptions, defaultAssociationOptions, type Moment } from "../src/association-options.ts"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
 import { encodeHeader, HEADER_BYTES } from "@meridian/wire/ntp"
 import {

@@ -1,8 +1,8 @@
 /** When an association asks, and how kisses change that. */
 import { describe, expect, it } from "vitest"
-import { Association } from "@meridian/protocol/association"
-import { symmetricKey, unauthenticated } from "@meridian/protocol/association-authentication"
-import { InvalidAssociationOption } from "@meridian/protocol/association-options"
+import { Association } from "../src/association.ts"
+import { symmetricKey, unauthenticated } from "../src/association-authentication.ts"
+import { InvalidAssociationOption } from "../src/association-options.ts"
 import { type NtpHeader } from "@meridian/wire/ntp"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import {

@@ -1,9 +1,9 @@
 /** What an association does with packets good and bad: one test for each named outcome. */
 import { describe, expect, it } from "vitest"
-import { Association } from "@meridian/protocol/association"
-import { type DropReason, dropReasons } from "@meridian/protocol/association-action"
-import { symmetricKey } from "@meridian/protocol/association-authentication"
-import { type AssociationOptions } from "@meridian/protocol/association-options"
+import { Association } from "../src/association.ts"
+import { type DropReason, dropReasons } from "../src/association-action.ts"
+import { symmetricKey } from "../src/association-authentication.ts"
+import { type AssociationOptions } from "../src/association-options.ts"
 import { encodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 import {
   at,

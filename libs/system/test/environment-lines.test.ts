@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { loadSettings } from "@meridian/config/load"
+import { loadSettings } from "@meridian/config"
 import { withEnvironmentLines } from "@meridian/system/configuration-files"
 import { expect, it } from "vitest"
 

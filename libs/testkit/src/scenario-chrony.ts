@@ -3,7 +3,7 @@
  * networks, oscillators and limits as data for our own simulator. Each entry names the test it is of. Where a test varies a
  * value, each value is an entry. Tests of protocol and command handling are not here.
  */
-import { defaultSystemOptions } from "@meridian/algorithms/system-peer"
+import { defaultSystemOptions } from "@meridian/algorithms"
 import { largeNetwork } from "./scenario-large-network.ts"
 import type { SimulatedSourceOptions } from "./sim-client.ts"
 import { changedPath, exponentialPath, type PathModel } from "./sim-network.ts"

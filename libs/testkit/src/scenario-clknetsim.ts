@@ -2,7 +2,7 @@
  * A scenario as clknetsim's configuration, so that chronyd can be run through the same world. Delays are expressions;
  * what servers' and oscillators' clocks do is written out second by second, into files that its expressions read.
  */
-import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
+import { defaultDisciplineOptions } from "@meridian/algorithms"
 import type { Scenario, ScenarioSource } from "./scenario.ts"
 
 export interface ClknetsimRun {

@@ -1,5 +1,5 @@
 /** Runs scenarios: Meridian's discipline and the RFC's over the same seeds, and a verdict on what was asked. */
-import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
+import { defaultDisciplineOptions } from "@meridian/algorithms"
 import { hasEqualPolls } from "./scenario-clknetsim.ts"
 import type { Scenario, ScenarioLimits } from "./scenario.ts"
 import { meridianClient } from "./sim-client-meridian.ts"

@@ -1,5 +1,5 @@
 /** Scenarios: a world for the client to live in, and what is asked of it there. */
-import type { DisciplineOptions } from "@meridian/algorithms/discipline"
+import type { DisciplineOptions } from "@meridian/algorithms"
 import type { SimulatedSourceOptions } from "./sim-client.ts"
 import type { PathModel } from "./sim-network.ts"
 import type { OscillatorModel } from "./sim-oscillator.ts"

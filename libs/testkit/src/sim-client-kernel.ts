@@ -3,13 +3,8 @@
  * steered after it. What it serves is that clock and the residue; what other programs of its machine read is that clock
  * alone. `judged` says which of the two the simulation looks at.
  */
-import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
-import {
-  KernelSteering,
-  type SteeringAim,
-  type SteeringDecision,
-  type SteeringRate
-} from "@meridian/algorithms/kernel-steering"
+import type { SteeringAim, SteeringDecision, SteeringRate } from "@meridian/algorithms"
+import { defaultDisciplineOptions, KernelSteering } from "@meridian/algorithms"
 import type { SimulatedClient } from "./sim-client.ts"
 import { type MeridianClient, type MeridianClientOptions, meridianClient } from "./sim-client-meridian.ts"
 

@@ -1,13 +1,6 @@
 /** Meridian's discipline as a simulated client: the code that services/discipline runs, with nothing replaced. */
-import {
-  ClockDiscipline,
-  defaultDisciplineOptions,
-  type DisciplineAction,
-  type DisciplineOptions
-} from "@meridian/algorithms/discipline"
-import { type ClockEstimator, SourceEstimator } from "@meridian/algorithms/source-estimator"
-import { TrackedSource } from "@meridian/algorithms/tracked-source"
-import type { SourceVerdict } from "@meridian/algorithms/verdict"
+import type { DisciplineAction, DisciplineOptions, ClockEstimator, SourceVerdict } from "@meridian/algorithms"
+import { ClockDiscipline, defaultDisciplineOptions, SourceEstimator, TrackedSource } from "@meridian/algorithms"
 import type { SimulatedClient, SimulatedSourceOptions } from "./sim-client.ts"
 
 export interface MeridianClient extends SimulatedClient {

@@ -1,25 +1,28 @@
 /** The reference: RFC 5905 as written, from the clock filter to the phase-locked loop. */
 import { PHI } from "@meridian/time/clock-curve"
+import type {
+  ClockFilter,
+  FilterOutput,
+  SourceView,
+  SystemMemory,
+  SystemOptions,
+  SourceReport
+} from "@meridian/algorithms"
 import {
-  type ClockFilter,
   emptyClockFilter,
   filterMiss,
   filterOutput,
-  type FilterOutput,
-  filterSample
-} from "@meridian/algorithms/clock-filter"
-import { RfcLoop } from "@meridian/algorithms/loop-rfc"
-import { MAXDISP, MAXDIST, MAXSTRAT, MINDISP } from "@meridian/algorithms/parameters"
-import { isPopcornSpike } from "@meridian/algorithms/popcorn"
-import {
+  filterSample,
+  RfcLoop,
+  MAXDISP,
+  MAXDIST,
+  MAXSTRAT,
+  MINDISP,
+  isPopcornSpike,
   decideSystemPeer,
   defaultSystemOptions,
-  noSystemPeer,
-  type SourceView,
-  type SystemMemory,
-  type SystemOptions
-} from "@meridian/algorithms/system-peer"
-import type { SourceReport } from "@meridian/algorithms/tracked-source"
+  noSystemPeer
+} from "@meridian/algorithms"
 import type { SimulatedClient, SimulatedReply, SimulatedSourceOptions } from "./sim-client.ts"
 
 interface RfcPeer {

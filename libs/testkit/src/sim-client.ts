@@ -1,6 +1,5 @@
 /** What a simulation drives: a clock client that is handed replies and asked for the time. */
-import type { ClockSample } from "@meridian/algorithms/sample"
-import type { SourceReport } from "@meridian/algorithms/tracked-source"
+import type { ClockSample, SourceReport } from "@meridian/algorithms"
 
 export interface SimulatedReply {
   /** Offset against the client's uncorrected wall clock; time on its monotonic clock. */

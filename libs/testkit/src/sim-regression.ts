@@ -3,9 +3,8 @@
  * number chosen by a runs test. Residuals of a straight clock change sign at random; too few runs of one sign mean that
  * the clock bends, and the oldest samples are dropped until they do not. chrony describes the method in its manual.
  */
-import { DelayFloor } from "@meridian/algorithms/delay-floor"
-import { type ClockSample, sampleRejection } from "@meridian/algorithms/sample"
-import type { ClockEstimator, OffsetEstimate, SampleOutcome } from "@meridian/algorithms/source-estimator"
+import type { ClockSample, ClockEstimator, OffsetEstimate, SampleOutcome } from "@meridian/algorithms"
+import { DelayFloor, sampleRejection } from "@meridian/algorithms"
 
 const LONGEST = 64
 const SHORTEST = 3

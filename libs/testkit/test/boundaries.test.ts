@@ -88,6 +88,12 @@ describe("the boundary check", () => {
   ])("finds %s", (_name, path, text, message) => {
     expect(checkTree({ [path]: `${text}\n` })).toContain(message)
   })
+  it("finds a module that is no entry of its lib, and an entry without a user or a file", () => {
+    const found = checkTree({ "libs/wire/src/a.ts": 'import { x } from "@meridian/time/inner"\n' })
+    expect(found).toContain("@meridian/time/inner: not an entry of time")
+    expect(found).toContain("@meridian/time/timestamp is an entry that nobody imports")
+    expect(found).toContain("exports ./timestamp as ./src/timestamp.ts, which is not there")
+  })
   it("finds a cycle", () => {
     const found = checkTree({
       "libs/time/src/a.ts": 'import { b } from "./b.ts"\nexport const a = b\n',

@@ -5,12 +5,12 @@
 import { describe, expect, it } from "vitest"
 import { SimulatedKernel } from "@meridian/clocks/kernel-clock-simulated"
 import type { Scenario } from "@meridian/testkit/scenario"
-import { chronyScenarios } from "@meridian/testkit/scenario-chrony"
-import { ownScenarios } from "@meridian/testkit/scenario-own"
+import { chronyScenarios } from "../src/scenario-chrony.ts"
+import { ownScenarios } from "../src/scenario-own.ts"
 import { PRECISION, runScenario } from "@meridian/testkit/scenario-run"
-import { type KernelClient, kernelClient, type SteeredMachine } from "@meridian/testkit/sim-client-kernel"
-import type { SimulationResult } from "@meridian/testkit/sim-judge"
-import { runSimulation } from "@meridian/testkit/sim-run"
+import { type KernelClient, kernelClient, type SteeredMachine } from "../src/sim-client-kernel.ts"
+import type { SimulationResult } from "../src/sim-judge.ts"
+import { runSimulation } from "../src/sim-run.ts"
 
 /** By how much more than the virtual mode's a clock's error may be, over the same seed once it runs. */
 const SERVED_FACTOR = 1.01

@@ -1,8 +1,8 @@
 /** The accuracy that Meridian asks of itself, on fewer seeds than `npm run scenarios` takes and on shorter weeks. */
 import { describe, expect, it } from "vitest"
 import type { Scenario } from "@meridian/testkit/scenario"
-import { chronyScenarios } from "@meridian/testkit/scenario-chrony"
-import { ownScenarios } from "@meridian/testkit/scenario-own"
+import { chronyScenarios } from "../src/scenario-chrony.ts"
+import { ownScenarios } from "../src/scenario-own.ts"
 import { scenarioPlot } from "@meridian/testkit/scenario-plot"
 import { judgeScenario, runScenario } from "@meridian/testkit/scenario-run"
 import { summarise } from "@meridian/testkit/scenario-summary"

@@ -1,19 +1,13 @@
 import { describe, expect, it } from "vitest"
-import type { SimulatedClient } from "@meridian/testkit/sim-client"
-import { meridianClient } from "@meridian/testkit/sim-client-meridian"
-import { rfcClient } from "@meridian/testkit/sim-client-rfc"
+import type { SimulatedClient } from "../src/sim-client.ts"
+import { meridianClient } from "../src/sim-client-meridian.ts"
+import { rfcClient } from "../src/sim-client-rfc.ts"
 import { busyPath, changedPath, exponentialPath, type PathModel } from "@meridian/testkit/sim-network"
-import { makeOscillator, type OscillatorModel } from "@meridian/testkit/sim-oscillator"
+import { makeOscillator, type OscillatorModel } from "../src/sim-oscillator.ts"
 import { randomStream } from "@meridian/testkit/sim-random"
-import { emptyRecord } from "@meridian/testkit/sim-record"
-import { runSimulation, type SimulationModel } from "@meridian/testkit/sim-run"
-import {
-  goodServer,
-  recordedServer,
-  tremblingServer,
-  unsynchronisedServer,
-  wrongServer
-} from "@meridian/testkit/sim-server"
+import { emptyRecord } from "../src/sim-record.ts"
+import { runSimulation, type SimulationModel } from "../src/sim-run.ts"
+import { goodServer, recordedServer, tremblingServer, unsynchronisedServer, wrongServer } from "../src/sim-server.ts"
 
 const still: OscillatorModel = { offset: 0, frequency: 0, wander: 0 }
 const near = exponentialPath({ base: 1e-3, jitter: 1e-4 })

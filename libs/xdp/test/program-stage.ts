@@ -1,8 +1,6 @@
 /** The program without an interface: packets go through it one by one, beside the server that the workers run. */
 import { ClockPageWriter, ClockPageReader, beginClockPage } from "@meridian/clocks/clock-page"
-import type { Outcome } from "@meridian/protocol/outcome"
-import type { Admission } from "@meridian/protocol/admission"
-import { NtpServer } from "@meridian/protocol/server"
+import { type Outcome, type Admission, NtpServer } from "@meridian/protocol"
 import { type ClockCurve, Leap } from "@meridian/time/clock-curve"
 import { type ClockLine, SERVED_NUMBERS, serveLine } from "@meridian/time/clock-line"
 import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"

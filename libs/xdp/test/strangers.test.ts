@@ -1,7 +1,6 @@
 /** Which requests are left to the program by the access lists, and for which addresses of this machine. */
 import { describe, expect, it } from "vitest"
-import { accessRules } from "@meridian/config/access-rules"
-import { loadSettings } from "@meridian/config/load"
+import { accessRules, loadSettings } from "@meridian/config"
 import { compileAccess } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 import { parseVlans, placesOn } from "../src/own-addresses.ts"

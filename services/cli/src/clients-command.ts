@@ -1,7 +1,7 @@
 /** `meridian clients`: who asked this node, how often, and what became of it. Exit codes as `meridian sources`. */
 import { defineFlags, valueFlag } from "@meridian/config/flags"
 import { oneOf, wholeNumber } from "@meridian/config/value-types"
-import type { ClientEntry, ClientList } from "@meridian/ipc/client-list"
+import type { ClientEntry, ClientList } from "@meridian/ipc"
 import { cell, table } from "./text-table.ts"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"

@@ -6,7 +6,7 @@ import {
   clusterStatusCommand,
   clusterUndrainCommand
 } from "@meridian/config/cluster-command-lines"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { makeDirectory } from "@meridian/system/make-directory"

@@ -1,5 +1,5 @@
 /** Tables of what a coordinator says of the cluster. */
-import type { ClockView, GenerationView, MemberView, SetView } from "@meridian/ipc/cluster-state"
+import type { ClockView, GenerationView, MemberView, SetView } from "@meridian/ipc"
 import { cell, type Cell, type Colour, shortTime, table } from "./text-table.ts"
 
 const KEY_COLOURS: Readonly<Record<string, Colour>> = {

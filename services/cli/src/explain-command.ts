@@ -1,6 +1,6 @@
 /** `meridian explain --at TIME`: what was true at a moment, and the events that say so. */
 import { explainCommand } from "@meridian/config/cluster-command-lines"
-import type { Explanation } from "@meridian/ipc/cluster-state"
+import type { Explanation } from "@meridian/ipc"
 import { clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { OperatorProblem, printJson, runCommand } from "./run-command.ts"

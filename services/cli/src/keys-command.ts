@@ -5,7 +5,7 @@ import {
   keysRevokeCommand,
   keysRotateCommand
 } from "@meridian/config/cluster-command-lines"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { renameSync, rmSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"

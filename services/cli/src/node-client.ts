@@ -1,6 +1,6 @@
 /** Asks the supervisor of a running node over its Unix socket. Every failure is one line that says what to do. */
 import { join } from "node:path"
-import { stateDirectoryDirective } from "@meridian/config/directives"
+import { stateDirectoryDirective } from "@meridian/config"
 import { switchFlag, valueFlag } from "@meridian/config/flags"
 import { askSocket, NoAnswer } from "@meridian/ipc/socket-question"
 import { CONTROL_SOCKET_NAME } from "@meridian/ipc/unix-socket"

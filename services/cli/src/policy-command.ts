@@ -1,7 +1,7 @@
 /** `meridian policy [NAME=VALUE…]`: what the nodes share as configuration. */
 import { policyCommand } from "@meridian/config/cluster-command-lines"
 import { nearestWord } from "@meridian/config/nearest"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 import { formatEvents, type Recorded } from "./recorded-events.ts"

@@ -2,7 +2,7 @@
  * `meridian query HOST[:PORT]`. Exit codes: 0 every request was answered with good time, 1 one was not answered, 2 wrong flag,
  * 3 an answer was unsynchronised, or beyond a limit of --check.
  */
-import { DEFAULT_NTS_KE_PORT } from "@meridian/config/authentication-settings"
+import { DEFAULT_NTS_KE_PORT } from "@meridian/config"
 import type { CheckLimits } from "@meridian/config/check-limits"
 import { queryCommand } from "@meridian/config/command-lines"
 import type { FlagValues } from "@meridian/config/flags"

@@ -1,6 +1,6 @@
 /** `meridian reload [--check]`. Exit codes: 0 taken up (or could be), 1 no node, 2 the file or the command line is wrong. */
 import { defineFlags, switchFlag } from "@meridian/config/flags"
-import type { ReloadReport } from "@meridian/ipc/reload-report"
+import type { ReloadReport } from "@meridian/ipc"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"

@@ -4,7 +4,7 @@
  */
 import { statusCommand } from "@meridian/config/command-lines"
 import type { TrackingReport } from "@meridian/ipc/discipline-report"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { type Health, healthProblems, NOT_GOOD } from "./health.ts"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askedNode, askNode } from "./node-client.ts"

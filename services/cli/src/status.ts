@@ -1,5 +1,5 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { inColumns } from "./text-table.ts"
 
 const duration = (seconds: number): string => {

@@ -1,9 +1,8 @@
 /** What `meridian top` shows, as lines that fit a terminal of any size from 40 columns. Pure. */
-import type { ClientEntry } from "@meridian/ipc/client-list"
+import type { ClientEntry, WorkerStatus } from "@meridian/ipc"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { sourcePlace } from "@meridian/ipc/source-place"
-import type { WorkerStatus } from "@meridian/ipc/node-status"
 import { batchLatency } from "@meridian/ipc/worker-report"
 import { type Column, fitted, left, right } from "./fitted-table.ts"
 import { shortSeconds } from "./sources-command.ts"

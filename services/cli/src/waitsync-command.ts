@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises"
 import { defineFlags, valueFlag } from "@meridian/config/flags"
 import { wholeNumber } from "@meridian/config/value-types"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags, NodeUnreachable } from "./node-client.ts"
 import { OperatorProblem, runCommand } from "./run-command.ts"

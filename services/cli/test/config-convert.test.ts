@@ -3,8 +3,7 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
-import { loadSettings } from "@meridian/config/load"
-import type { Settings } from "@meridian/config/settings"
+import { loadSettings, type Settings } from "@meridian/config"
 import { afterAll, describe, expect, it } from "vitest"
 
 const folder = mkdtempSync(join(tmpdir(), "meridian-convert-"))

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { loadSettings } from "@meridian/config/load"
+import { loadSettings } from "@meridian/config"
 import { checkNamedFiles } from "../src/named-files.ts"
 import { meridian } from "@meridian/testkit/running-node"
 

@@ -8,7 +8,7 @@ import { join, resolve } from "node:path"
 import { meridian } from "@meridian/testkit/running-node"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { describeLine } from "../src/log-command.ts"
-import { defaultPolicy } from "@meridian/events/policy"
+import { defaultPolicy } from "@meridian/events"
 import { state } from "./sample-state.ts"
 
 let folder = ""

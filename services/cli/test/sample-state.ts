@@ -1,5 +1,5 @@
 /** What a coordinator might say of a cluster in which not all is well. */
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 
 export const state: ClusterState = {
   node: "a",

@@ -1,5 +1,5 @@
 /** A picture of a node that runs well, to be changed where a test needs it otherwise. */
-import type { ClientList } from "@meridian/ipc/client-list"
+import type { ClientList } from "@meridian/ipc"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { noCounters } from "@meridian/ipc/worker-report"
 

@@ -1,7 +1,6 @@
 /** The API's commands. */
 import * as Effect from "effect/Effect"
-import { type Envelope, isAuthor } from "@meridian/events/event"
-import { defaultPolicy, type PolicyChanges } from "@meridian/events/policy"
+import { type Envelope, isAuthor, defaultPolicy, type PolicyChanges } from "@meridian/events"
 import { type ApiAnswer, ApiError, json, toAnswer } from "./api-answer.ts"
 import { clusterKeyAggregate, memberAggregate, policyAggregate } from "./cluster-fold.ts"
 import { readClusterKeyFile } from "./cluster-keys.ts"

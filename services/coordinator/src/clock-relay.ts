@@ -1,6 +1,6 @@
 /** Clock events on their way to the log: kept in order in a queue that does not grow without bound while the log is away. */
 import * as Effect from "effect/Effect"
-import type { ClockCommand } from "@meridian/events/clock"
+import type { ClockCommand } from "@meridian/events"
 import { clockAggregate } from "./cluster-fold.ts"
 import { carryOut, type CommandError, type Writer } from "./command.ts"
 

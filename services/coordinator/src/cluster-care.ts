@@ -4,8 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { memberSubject, type MemberHealth } from "@meridian/events/members"
-import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
+import { memberSubject, type MemberHealth, NTS_KEYS_SUBJECT } from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
 import type { Writer } from "./command.ts"
 import { type Duty, duty } from "./duties.ts"

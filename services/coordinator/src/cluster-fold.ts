@@ -4,37 +4,49 @@
  * An event that a rule rejects is left out of its aggregate's state, but its version is used up: the next one is decided
  * after it.
  */
-import type { AnyEvent } from "@meridian/events/catalogue"
-import { type ClockEvent, clock, clockInitial, type ClockState, clockSubject } from "@meridian/events/clock"
+import type {
+  AnyEvent,
+  ClockEvent,
+  ClockState,
+  ClusterKeyCommand,
+  ClusterKeyEvent,
+  ClusterKeyState,
+  AggregateState,
+  Decider,
+  Envelope,
+  MemberEvent,
+  MemberState,
+  NtsKeysState,
+  NtsKeysCommand,
+  NtsKeysEvent,
+  PolicyCommand,
+  PolicyEvent,
+  PolicyState,
+  SymmetricKeysCommand,
+  SymmetricKeysEvent,
+  SymmetricKeysState
+} from "@meridian/events"
 import {
+  clock,
+  clockInitial,
+  clockSubject,
   clusterKey,
-  type ClusterKeyCommand,
-  type ClusterKeyEvent,
   clusterKeyInitial,
-  type ClusterKeyState,
-  CLUSTER_KEY_SUBJECT
-} from "@meridian/events/cluster-key"
-import { type AggregateState, type Decider, type Envelope, EventRejected } from "@meridian/events/event"
-import { member, type MemberEvent, memberInitial, type MemberState, memberSubject } from "@meridian/events/members"
-import { ntsKeys, ntsKeysInitial, type NtsKeysState } from "@meridian/events/nts-keys"
-import type { NtsKeysCommand } from "@meridian/events/nts-keys-commands"
-import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
-import {
+  CLUSTER_KEY_SUBJECT,
+  EventRejected,
+  member,
+  memberInitial,
+  memberSubject,
+  ntsKeys,
+  ntsKeysInitial,
+  NTS_KEYS_SUBJECT,
   policy,
-  type PolicyCommand,
-  type PolicyEvent,
   policyInitial,
-  type PolicyState,
-  POLICY_SUBJECT
-} from "@meridian/events/policy"
-import {
+  POLICY_SUBJECT,
   SYMMETRIC_KEYS_SUBJECT,
   symmetricKeys,
-  type SymmetricKeysCommand,
-  type SymmetricKeysEvent,
-  symmetricKeysInitial,
-  type SymmetricKeysState
-} from "@meridian/events/symmetric-keys"
+  symmetricKeysInitial
+} from "@meridian/events"
 
 /** One aggregate as the fold holds it. */
 export interface Aggregate<State extends AggregateState, Command, Event extends Envelope> {

@@ -5,10 +5,9 @@
 import { randomBytes } from "node:crypto"
 import { existsSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type LogKeys, logKeyOf } from "@meridian/event-log/authenticity"
+import { type LogKeys, logKeyOf, CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log"
 import { reasonOf } from "@meridian/system/errno-words"
 import { readRegularFile } from "@meridian/system/regular-file"
-import { CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log/sealing"
 
 /** No cluster key, or one that cannot be used. Never holds the key. */
 export class ClusterKeyProblem extends Error {

@@ -8,7 +8,7 @@ import type { JetStreamClient } from "@nats-io/jetstream"
 import { type KvEntry, Kvm } from "@nats-io/kv"
 import * as Effect from "effect/Effect"
 import { randomUUID } from "node:crypto"
-import { isNodeName } from "@meridian/events/event"
+import { isNodeName } from "@meridian/events"
 import type { Lease } from "./lease.ts"
 
 /** How long the lease lasts without renewal. A leader that is killed is replaced within this and a moment. */

@@ -5,9 +5,8 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { EventLog, EventRefused, LogFull, LogUnavailable } from "@meridian/event-log/event-log"
-import type { AnyEvent } from "@meridian/events/catalogue"
-import type { AggregateState, CommandContext, Envelope } from "@meridian/events/event"
+import type { EventLog, EventRefused, LogFull, LogUnavailable } from "@meridian/event-log"
+import type { AnyEvent, AggregateState, CommandContext, Envelope } from "@meridian/events"
 import type { Aggregate, ClusterFold } from "./cluster-fold.ts"
 
 /** A rule of the aggregate forbids the command. */

@@ -6,7 +6,7 @@
  * which nobody knows what its state is worth: the process ends by the duty's name, and the supervisor starts another.
  */
 import * as Effect from "effect/Effect"
-import { LogUnavailable } from "@meridian/event-log/event-log"
+import { LogUnavailable } from "@meridian/event-log"
 import { sentence } from "./notices.ts"
 import type { Rounds } from "./rounds.ts"
 

@@ -4,10 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { EventLog, LogUnavailable } from "@meridian/event-log/event-log"
-import { clockSubject } from "@meridian/events/clock"
-import { fromIso, toIso } from "@meridian/events/event"
-import type { Explanation } from "@meridian/ipc/cluster-state"
+import type { EventLog, LogUnavailable } from "@meridian/event-log"
+import { clockSubject, fromIso, toIso } from "@meridian/events"
+import type { Explanation } from "@meridian/ipc"
 import { ClusterFold } from "./cluster-fold.ts"
 import { clockViews, generationViews, setViews } from "./state-view.ts"
 

@@ -3,7 +3,7 @@
  * MAC under the cluster's key, for one node, for a moment, and once. What that node decides it signs as its own.
  */
 import { randomBytes } from "node:crypto"
-import type { Authenticity } from "@meridian/event-log/authenticity"
+import type { Authenticity } from "@meridian/event-log"
 import type { ForwardedCommand } from "./embedded.ts"
 
 /** How far a command's time may lie from this node's, either way. */

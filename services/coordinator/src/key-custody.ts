@@ -8,10 +8,9 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
-import type { Inspect } from "@meridian/event-log/commit"
-import type { KeyShelf, ShelfUnavailable, SlotTaken, WrappedKey } from "@meridian/event-log/key-shelf"
-import { inspectSeals, type KeyPlace, openKey, rewrapKey, sealKey, WronglySealed } from "@meridian/event-log/sealing"
-import type { SealedKey } from "@meridian/events/sealed-key"
+import type { Inspect, KeyShelf, ShelfUnavailable, SlotTaken, WrappedKey, KeyPlace } from "@meridian/event-log"
+import { inspectSeals, openKey, rewrapKey, sealKey, WronglySealed } from "@meridian/event-log"
+import type { SealedKey } from "@meridian/events"
 import type { ClusterKeys } from "./cluster-keys.ts"
 
 type Shelf = KeyShelf["Service"]

@@ -4,8 +4,7 @@
  * for itself. Of nodes that are away the log knows again when they are back.
  */
 import * as Effect from "effect/Effect"
-import type { AggregateState, Envelope } from "@meridian/events/event"
-import { type MemberHealth, memberSubject } from "@meridian/events/members"
+import { type AggregateState, type Envelope, type MemberHealth, memberSubject } from "@meridian/events"
 import { type Aggregate, keptAggregates, memberAggregate } from "./cluster-fold.ts"
 import { carryOut, type CommandError, type Writer } from "./command.ts"
 

@@ -1,7 +1,5 @@
 /** What the policy says, as the rules of keys take it. */
-import type { NtsKeysPlan } from "@meridian/events/nts-keys-commands"
-import type { PolicySettings } from "@meridian/events/policy"
-import type { SymmetricKeysPlan } from "@meridian/events/symmetric-keys"
+import type { NtsKeysPlan, PolicySettings, SymmetricKeysPlan } from "@meridian/events"
 
 /** A rotation set by hand shortens the lead where it would be too long. */
 export const ntsPlan = (settings: PolicySettings, rotationMs: number | null): NtsKeysPlan => {

@@ -8,19 +8,25 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
-import type { CommandContext } from "@meridian/events/event"
-import { isLive } from "@meridian/events/members"
-import { generationsNeeded, ntsKeys, type NtsKeysState, pendingGenerations } from "@meridian/events/nts-keys"
-import type { NtsKeysCommand } from "@meridian/events/nts-keys-commands"
-import { NTS_KEYS_SUBJECT, type NtsKeysEvent } from "@meridian/events/nts-keys-events"
+import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log"
+import type {
+  CommandContext,
+  NtsKeysState,
+  NtsKeysCommand,
+  NtsKeysEvent,
+  SymmetricKeysCommand,
+  SymmetricKeysEvent,
+  SymmetricKeysState
+} from "@meridian/events"
 import {
+  isLive,
+  generationsNeeded,
+  ntsKeys,
+  pendingGenerations,
+  NTS_KEYS_SUBJECT,
   setNeeded,
-  symmetricKeys,
-  type SymmetricKeysCommand,
-  type SymmetricKeysEvent,
-  type SymmetricKeysState
-} from "@meridian/events/symmetric-keys"
+  symmetricKeys
+} from "@meridian/events"
 import { clusterKeyAggregate, ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } from "./command.ts"

@@ -6,8 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { EventLog, LogStatus, LogUnavailable } from "@meridian/event-log/event-log"
-import { memberSubject } from "@meridian/events/members"
+import type { EventLog, LogStatus, LogUnavailable } from "@meridian/event-log"
+import { memberSubject } from "@meridian/events"
 import { type ClusterFold, keptAggregates } from "./cluster-fold.ts"
 import { sentence } from "./notices.ts"
 

@@ -7,7 +7,7 @@
  * of us in the same way.
  */
 import * as Effect from "effect/Effect"
-import { HEARTBEAT_FLOOR_MS, type MemberHealth, type MemberState } from "@meridian/events/members"
+import { HEARTBEAT_FLOOR_MS, type MemberHealth, type MemberState } from "@meridian/events"
 import { memberAggregate } from "./cluster-fold.ts"
 import { carryOut, type CommandError, type Writer } from "./command.ts"
 

@@ -1,6 +1,6 @@
 /** This node's own place in the cluster: whether it may be sent traffic, and why not. Pure. */
 import type { HealthMessage } from "@meridian/ipc/coordinator-report"
-import type { MemberHealth } from "@meridian/events/members"
+import type { MemberHealth } from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
 
 /** What is known of the node at a moment. */

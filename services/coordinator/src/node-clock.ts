@@ -4,8 +4,7 @@
  * after their time, nor puts times into the log that hold up everybody else. Where others confirm it, the time decided by
  * is ahead of theirs by twice the limit at most: the clock by once, what was seen before it by as much again.
  */
-import { type Envelope, fromIso } from "@meridian/events/event"
-import { memberSubject } from "@meridian/events/members"
+import { type Envelope, fromIso, memberSubject } from "@meridian/events"
 import { CLOCK_LIMIT_MS, ClockWitnesses, type Verdict } from "./clock-witnesses.ts"
 import { ForwardClock } from "./forward-clock.ts"
 

@@ -3,8 +3,7 @@
  * By that event a log that has been replaced is told from the one that the snapshot is of.
  */
 import * as Effect from "effect/Effect"
-import type { AuthenticityState } from "@meridian/event-log/authenticity"
-import type { EventLog, LogUnavailable, Snapshot } from "@meridian/event-log/event-log"
+import type { AuthenticityState, EventLog, LogUnavailable, Snapshot } from "@meridian/event-log"
 import { ClusterFold, keptAggregates, SNAPSHOT_FORMAT } from "./cluster-fold.ts"
 import { eventThere, type LastEvent, lossesOf } from "./log-watch.ts"
 

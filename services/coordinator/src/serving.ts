@@ -8,13 +8,16 @@
 import { MASTER_KEY_BYTES, MAXIMUM_GENERATIONS } from "@meridian/auth/key-ring"
 import { macAlgorithm } from "@meridian/auth/mac-algorithms"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log/sealing"
-import type { ClusterKeyState } from "@meridian/events/cluster-key"
-import { effectiveNow } from "@meridian/events/event"
-import { isLive } from "@meridian/events/members"
-import { NTS_KEYS_SUBJECT } from "@meridian/events/nts-keys-events"
-import { acceptedGenerations, type NtsGeneration, pendingGenerations } from "@meridian/events/nts-keys"
-import { acceptedSets, type SymmetricKey, type SymmetricSet } from "@meridian/events/symmetric-keys"
+import { ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log"
+import type { ClusterKeyState, NtsGeneration, SymmetricKey, SymmetricSet } from "@meridian/events"
+import {
+  effectiveNow,
+  isLive,
+  NTS_KEYS_SUBJECT,
+  acceptedGenerations,
+  pendingGenerations,
+  acceptedSets
+} from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
 import { keyName, type LiveKey } from "./key-custody.ts"
 

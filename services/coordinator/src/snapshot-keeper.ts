@@ -1,6 +1,6 @@
 /** When the state is worth a snapshot, and saving it. */
 import * as Effect from "effect/Effect"
-import type { EventLog } from "@meridian/event-log/event-log"
+import type { EventLog } from "@meridian/event-log"
 import { sentence } from "./notices.ts"
 import { type OwnSnapshot, writeSnapshot } from "./own-snapshot.ts"
 

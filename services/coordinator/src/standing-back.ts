@@ -1,5 +1,5 @@
 /** A drained node leaves leading to the others. Pure. */
-import { isLive } from "@meridian/events/members"
+import { isLive } from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
 
 /**

@@ -1,10 +1,7 @@
 /** What GET /state says: the fold in the words of operators, without key material. Pure. */
-import type { ClockView, ClusterState, GenerationView, MemberView, SetView } from "@meridian/ipc/cluster-state"
+import type { ClockView, ClusterState, GenerationView, MemberView, SetView } from "@meridian/ipc"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
-import { toIso } from "@meridian/events/event"
-import { isLive, isServing } from "@meridian/events/members"
-import { generationStatus } from "@meridian/events/nts-keys"
-import { setStatus } from "@meridian/events/symmetric-keys"
+import { toIso, isLive, isServing, generationStatus, setStatus } from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
 
 /** `now`: milliseconds since 1970. */

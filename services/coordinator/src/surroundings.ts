@@ -1,6 +1,6 @@
 /** What the coordinator's process gives it to work with. */
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { KeyShelf } from "@meridian/event-log/key-shelf"
+import type { KeyShelf } from "@meridian/event-log"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { ClusterKeys } from "./cluster-keys.ts"

@@ -1,7 +1,6 @@
 /** What the leader keeps in order: no ended key stays on the shelf, no clock event in the log for longer than the policy says. */
 import * as Effect from "effect/Effect"
-import type { LogUnavailable } from "@meridian/event-log/event-log"
-import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log/key-shelf"
+import type { LogUnavailable, ShelfUnavailable, SlotTaken } from "@meridian/event-log"
 import { ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
 import { catchUp, type Writer } from "./command.ts"
 import type { KeyCustody } from "./key-custody.ts"

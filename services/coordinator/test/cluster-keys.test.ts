@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { fingerprint } from "@meridian/event-log/sealing"
+import { fingerprint } from "@meridian/event-log"
 import { openClusterKeys, parseClusterKey } from "../src/cluster-keys.ts"
 
 describe("cluster keys", () => {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, it } from "vitest"
-import type { ClusterState, GenerationView } from "@meridian/ipc/cluster-state"
+import type { ClusterState, GenerationView } from "@meridian/ipc"
 import {
   agreement,
   eventsOf,

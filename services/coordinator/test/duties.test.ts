@@ -1,5 +1,5 @@
 /** A coordinator's duties: each in a fiber of its own, told of when it fails, ended by name when it dies. */
-import { LogUnavailable } from "@meridian/event-log/event-log"
+import { LogUnavailable } from "@meridian/event-log"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"

@@ -1,7 +1,7 @@
 /** What an explanation says of times that lie off the log, and of clocks whose first events are gone. */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import { overStore } from "@meridian/event-log/commit-store"
+import { overStore } from "@meridian/event-log"
 import { memoryStore } from "@meridian/event-log/memory"
 import { clockAggregate } from "../src/cluster-fold.ts"
 import { carryOut, type Writer } from "../src/command.ts"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { Authenticity } from "@meridian/event-log/authenticity"
+import type { Authenticity } from "@meridian/event-log"
 import { STREAM } from "../src/log-names.ts"
 import { COMMAND_AGE_MS, HandingOn } from "../src/handing-on.ts"
 import { signerWith } from "./signing.ts"

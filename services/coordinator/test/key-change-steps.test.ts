@@ -4,11 +4,17 @@
  */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import { overStore } from "@meridian/event-log/commit-store"
-import { type EventLog, LogUnavailable } from "@meridian/event-log/event-log"
-import { type KeyShelf, memoryShelf, overShelf, ShelfUnavailable } from "@meridian/event-log/key-shelf"
+import type { EventLog, KeyShelf } from "@meridian/event-log"
+import {
+  overStore,
+  LogUnavailable,
+  memoryShelf,
+  overShelf,
+  ShelfUnavailable,
+  fingerprint,
+  openKey
+} from "@meridian/event-log"
 import { memoryStore } from "@meridian/event-log/memory"
-import { fingerprint, openKey } from "@meridian/event-log/sealing"
 import { clusterKeyAggregate, ClusterFold } from "../src/cluster-fold.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 import { carryOut, catchUp, type Writer } from "../src/command.ts"

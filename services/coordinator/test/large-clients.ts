@@ -3,7 +3,7 @@
  * the key that the node that answers seals with at that moment. Routes send a client to some node of its region, now to this and
  * now to that, and to another region's where its own has none.
  */
-import { acceptedGenerations } from "@meridian/events/nts-keys"
+import { acceptedGenerations } from "@meridian/events"
 import type { LargeNode, LargeWorld } from "./large-cluster.ts"
 import { START } from "./simulated-node.ts"
 

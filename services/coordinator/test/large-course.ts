@@ -1,5 +1,5 @@
 /** One course of a large cluster under a million clients: what befalls it by chance, and what was found. */
-import { activeGeneration } from "@meridian/events/nts-keys"
+import { activeGeneration } from "@meridian/events"
 import { LargeNode, LargeWorld } from "./large-cluster.ts"
 import { ManyClients } from "./large-clients.ts"
 import { START } from "./simulated-node.ts"

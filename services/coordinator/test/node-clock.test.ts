@@ -1,8 +1,7 @@
 /** Whose time counts: this node's, the other nodes', or that of NATS. Simulated clocks throughout. */
 import { describe, expect, it } from "vitest"
 import * as fc from "fast-check"
-import { toIso } from "@meridian/events/event"
-import { memberSubject } from "@meridian/events/members"
+import { toIso, memberSubject } from "@meridian/events"
 import { CLOCK_LIMIT_MS } from "../src/clock-witnesses.ts"
 import { NodeClock } from "../src/node-clock.ts"
 

@@ -1,7 +1,7 @@
 /** Three machines, a NATS server and a coordinator on each, and the leader's machine cut off from the other two. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { AnyEvent } from "@meridian/events/catalogue"
+import type { AnyEvent } from "@meridian/events"
 import { ClusterFold } from "../src/cluster-fold.ts"
 import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import { makePartitionNetwork } from "./partition-network.ts"

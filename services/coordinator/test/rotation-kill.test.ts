@@ -7,7 +7,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, it } from "vitest"
-import type { AnyEvent } from "@meridian/events/catalogue"
+import type { AnyEvent } from "@meridian/events"
 import { PREFIX, SHELF_PREFIX } from "../src/cluster.ts"
 import {
   agreement,

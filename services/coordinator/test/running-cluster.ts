@@ -1,8 +1,8 @@
 /** Coordinators over one NATS, and what a test asks of them together. */
 import { basename, join } from "node:path"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { AnyEvent } from "@meridian/events/catalogue"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { AnyEvent } from "@meridian/events"
+import type { ClusterState } from "@meridian/ipc"
 import { afterEach, beforeEach, describe } from "vitest"
 import { natsBinary, type RunningNats, startNats } from "./nats-cluster.ts"
 import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"

@@ -14,7 +14,7 @@ import {
   parseFromCoordinator,
   type ToCoordinator
 } from "@meridian/ipc/coordinator-report"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { isRecord } from "@meridian/ipc/message"
 import type { PlanMessage } from "@meridian/ipc/serving-plan"
 import { planOf } from "./plan-of.ts"

@@ -1,6 +1,6 @@
 /** Signs as a node with a cluster key would: for tests that write into a log behind the coordinators' backs. */
 import { readFileSync } from "node:fs"
-import { Authenticity } from "@meridian/event-log/authenticity"
+import { Authenticity } from "@meridian/event-log"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 
 /** The key that a file holds as hexadecimal digits. */

@@ -1,17 +1,8 @@
 /** The log in memory, as cheap as can be, and somebody who may write to it and has no cluster key. */
 import * as Effect from "effect/Effect"
-import { type Commit, makeCommit, mayFollow } from "@meridian/event-log/commit"
-import { wants } from "@meridian/event-log/commit-store"
-import {
-  type Appended,
-  type AppendError,
-  EventRefused,
-  type LogBatch,
-  type LogStatus,
-  type ReadOptions,
-  VersionConflict
-} from "@meridian/event-log/event-log"
-import type { AnyEvent } from "@meridian/events/catalogue"
+import type { Commit, Appended, AppendError, LogBatch, LogStatus, ReadOptions } from "@meridian/event-log"
+import { makeCommit, mayFollow, wants, EventRefused, VersionConflict } from "@meridian/event-log"
+import type { AnyEvent } from "@meridian/events"
 
 export type SimCommit = Commit & { readonly events: ReadonlyArray<AnyEvent> }
 

@@ -1,6 +1,6 @@
 /** Three coordinators over a real NATS, one of them with a clock that is a year or an hour off. */
 import { afterEach, expect, it } from "vitest"
-import { fromIso } from "@meridian/events/event"
+import { fromIso } from "@meridian/events"
 import { agreement, eventsOf, keysText, describeOverNats } from "./running-cluster.ts"
 import { type RunningCoordinator, until } from "./running-coordinator.ts"
 

@@ -1,7 +1,6 @@
 /** What the service tells the log, and the people who read it: commands with the measurements behind them, and warnings. */
-import type { DisciplineOutcome } from "@meridian/algorithms/discipline"
-import { formatSeconds } from "@meridian/algorithms/verdict"
-import type { ClockCommand, Measurement } from "@meridian/events/clock"
+import { type DisciplineOutcome, formatSeconds } from "@meridian/algorithms"
+import type { ClockCommand, Measurement } from "@meridian/events"
 import type { FromDiscipline } from "@meridian/ipc/discipline-report"
 import { ClockEventOutbox } from "./clock-event-outbox.ts"
 import type { ClockKeeper } from "./clock-keeper.ts"

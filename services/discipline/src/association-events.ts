@@ -1,9 +1,7 @@
 /** What associations do, told to those that care: sockets send, keys are exchanged, samples become what is tracked. */
-import { isScreenedLate } from "@meridian/algorithms/sample-screen"
-import type { Sample } from "@meridian/protocol/association-action"
-import { type Endpoint, isSymmetric } from "@meridian/protocol/association-options"
-import type { AssociationSet } from "@meridian/protocol/association-set"
-import type { Associated } from "@meridian/protocol/association-set-actions"
+import { isScreenedLate } from "@meridian/algorithms"
+import type { Sample, Endpoint, AssociationSet, Associated } from "@meridian/protocol/associations"
+import { isSymmetric } from "@meridian/protocol/associations"
 import type { KeyExchanges } from "./key-exchanges.ts"
 import type { NtsCounts } from "./nts-counts.ts"
 import { bracketed } from "./source-lines.ts"

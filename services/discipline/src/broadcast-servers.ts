@@ -6,17 +6,16 @@
 import type { KeyRange } from "@meridian/auth/key-table"
 import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
 import type { HearingConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
-import {
-  type AssociationAuthentication,
-  symmetricKey,
-  unauthenticated
-} from "@meridian/protocol/association-authentication"
-import type { Endpoint, Moment } from "@meridian/protocol/association-options"
-import type { AssociationSet } from "@meridian/protocol/association-set"
-import type { SetAction } from "@meridian/protocol/association-set-actions"
+import type {
+  AssociationAuthentication,
+  Endpoint,
+  Moment,
+  AssociationSet,
+  SetAction
+} from "@meridian/protocol/associations"
+import { symmetricKey, unauthenticated } from "@meridian/protocol/associations"
 import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
-import { UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
-import { openUdpClient } from "@meridian/udp/udp-client-open"
+import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
 import { decodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode } from "@meridian/wire/ntp"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
 import type { AutokeySources } from "./autokey-sources.ts"

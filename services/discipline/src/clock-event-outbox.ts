@@ -2,7 +2,7 @@
  * Commands for the clock's aggregate, on their way to whoever owns the log. A source that flaps must not fill it: of
  * commands about one thing only the newest waits, and so many a minute leave at most.
  */
-import type { ClockCommand, Measurement } from "@meridian/events/clock"
+import type { ClockCommand, Measurement } from "@meridian/events"
 
 /** Events at once, and how long each takes to be allowed again, seconds. */
 const BURST = 20

@@ -7,19 +7,17 @@
  * the page are. The uncorrected one, which the discipline measures: that, without what steering has slewed. And
  * CLOCK_REALTIME, by which the kernel stamps packets: the uncorrected one with all that was slewed and stepped.
  */
-import { ClockDiscipline, type DisciplineOptions, type DisciplineOutcome } from "@meridian/algorithms/discipline"
-import type { SteeringAim } from "@meridian/algorithms/kernel-steering"
-import type { LocalOptions } from "@meridian/algorithms/local-mode"
-import { publishedCurve } from "@meridian/algorithms/publication"
-import type { TrackedSource } from "@meridian/algorithms/tracked-source"
-import { agrees } from "@meridian/algorithms/verdict"
+import type {
+  DisciplineOptions,
+  DisciplineOutcome,
+  SteeringAim,
+  LocalOptions,
+  TrackedSource
+} from "@meridian/algorithms"
+import { ClockDiscipline, publishedCurve, agrees } from "@meridian/algorithms"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
-import {
-  type ClockCurve,
-  isSynchronised,
-  STRATUM_UNSYNCHRONISED,
-  unsynchronisedCurve
-} from "@meridian/time/clock-curve"
+import type { ClockCurve } from "@meridian/time/clock-curve"
+import { isSynchronised, STRATUM_UNSYNCHRONISED, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { originOf, timeSinceOrigin } from "@meridian/time/clock-line"
 import { shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 import { type Reading, type ReadClocks, unixOf } from "./clocks.ts"

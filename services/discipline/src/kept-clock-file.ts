@@ -5,7 +5,7 @@
  * later than that.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { type KeptClock, movedKept } from "@meridian/algorithms/kept-clock"
+import { type KeptClock, movedKept } from "@meridian/algorithms"
 import { finite, fits, flag, nullable, record, text, type TypeOf, whole } from "@meridian/ipc/shape"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import type { UnixTime } from "@meridian/time/timestamp"

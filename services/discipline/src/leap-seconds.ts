@@ -1,7 +1,8 @@
 /** Leap seconds: what the file and the sources say, the moment one takes effect, and the smear. */
 import { createHash } from "node:crypto"
 import { statSync } from "node:fs"
-import { ANNOUNCE_SECONDS, type ArmedLeap, decideLeap } from "@meridian/algorithms/leap"
+import type { ArmedLeap, Smear, SmearOptions } from "@meridian/algorithms"
+import { ANNOUNCE_SECONDS, decideLeap, smearAt, smearBefore, smearOff } from "@meridian/algorithms"
 import {
   type LeapFile,
   leapFileExpired,
@@ -9,7 +10,6 @@ import {
   taiOffsetAt,
   verifyLeapFile
 } from "@meridian/algorithms/leap-file"
-import { type Smear, smearAt, smearBefore, smearOff, type SmearOptions } from "@meridian/algorithms/smear"
 import type { LeapTableReport } from "@meridian/ipc/discipline-report"
 import { reasonOf } from "@meridian/system/errno-words"
 import { readRegularFile } from "@meridian/system/regular-file"

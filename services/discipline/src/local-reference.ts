@@ -3,8 +3,7 @@
  * when it is served: at once where nothing else is configured, else only when no source was ever reachable, or when
  * nothing is left of what the sources once said.
  */
-import { localMode, type LocalOptions } from "@meridian/algorithms/local-mode"
-import type { ServedLine } from "@meridian/algorithms/clock-line"
+import { localMode, type LocalOptions, type ServedLine } from "@meridian/algorithms"
 import { type ClockCurve, Leap, PHI } from "@meridian/time/clock-curve"
 import { LOCAL_CLOCK_REFERENCE_ID, referenceIdFromText } from "@meridian/wire/reference-id"
 import { shiftInPlace, type UnixTime } from "@meridian/time/timestamp"

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
-import type { ClockCommand } from "@meridian/events/clock"
+import type { ClockCommand } from "@meridian/events"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"

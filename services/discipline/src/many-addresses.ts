@@ -1,7 +1,7 @@
 /** Addresses that stand for many: the broadcast addresses of this machine's networks, and what multicasts leave from. */
 import { isIPv4, isIPv6 } from "node:net"
 import { networkInterfaces } from "node:os"
-import { isGroup } from "@meridian/udp/udp-client"
+import { isGroup } from "@meridian/udp/client"
 import { addressTowards } from "./source-identity.ts"
 
 /** An own address on a network that can carry broadcasts or multicasts. */

@@ -8,19 +8,14 @@ import type { KeyRange } from "@meridian/auth/key-table"
 import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
 import type { AnsweringConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
 import { TokenBucket } from "@meridian/protocol/access/token-bucket"
-import type { Admission } from "@meridian/protocol/admission"
-import {
-  type AssociationAuthentication,
-  symmetricKey,
-  unauthenticated
-} from "@meridian/protocol/association-authentication"
-import type { Endpoint, Moment, SystemVariables } from "@meridian/protocol/association-options"
+import type { Admission } from "@meridian/protocol"
+import type { AssociationAuthentication, Endpoint, Moment, SystemVariables } from "@meridian/protocol/associations"
+import { symmetricKey, unauthenticated } from "@meridian/protocol/associations"
 import { Leap } from "@meridian/time/clock-curve"
 import { secondsToShort } from "@meridian/time/short"
 import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
 import { writeSocketAddress } from "@meridian/udp/socket-address"
-import { UdpClientError, type UdpClientSocket } from "@meridian/udp/udp-client"
-import { openUdpClient } from "@meridian/udp/udp-client-open"
+import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
 import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"

@@ -1,5 +1,5 @@
 /** Packets to and from sources with NTS, counted as NTPsec's `nts` screen counts them. */
-import type { AssociationAction, DropReason } from "@meridian/protocol/association-action"
+import type { AssociationAction, DropReason } from "@meridian/protocol/associations"
 
 /** Drops of packets whose NTS fields were looked at and did not prove anything. */
 const UNSEALED: ReadonlySet<DropReason> = new Set([

@@ -5,13 +5,18 @@
  */
 import type { KeyRange } from "@meridian/auth/key-table"
 import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { UdpClientError, UdpEndpoint } from "@meridian/udp/udp-client"
+import type { UdpClientError, UdpEndpoint } from "@meridian/udp/client"
 import type { PassivePeersReport } from "@meridian/ipc/discipline-report"
 import type { PeerSighting, PeersSeen } from "@meridian/ipc/peer-sighting"
-import { symmetricKey } from "@meridian/protocol/association-authentication"
-import type { Endpoint, Moment } from "@meridian/protocol/association-options"
-import type { AssociationSet } from "@meridian/protocol/association-set"
-import type { Demobilised, Mobilised, SetAction } from "@meridian/protocol/association-set-actions"
+import type {
+  Endpoint,
+  Moment,
+  AssociationSet,
+  Demobilised,
+  Mobilised,
+  SetAction
+} from "@meridian/protocol/associations"
+import { symmetricKey } from "@meridian/protocol/associations"
 import { errnoWords } from "@meridian/system/errno-words"
 import { inZoneOf, servedFrom } from "./source-identity.ts"
 

@@ -2,16 +2,16 @@
  * Drives the reference clocks: reads each a few times a second, and once a poll makes a sample of the readings, which the
  * discipline tracks like that of a server. What is decided from it is the listener's business.
  */
+import type { Numbering, ReferenceSample } from "@meridian/algorithms"
 import {
-  type Numbering,
   ReferenceFilter,
   referenceRootDispersion,
-  type ReferenceSample
-} from "@meridian/algorithms/reference-filter"
-import { LONGEST_AGE, LONGEST_AGE_OF_DATAGRAMS } from "@meridian/algorithms/reference-reading"
-import { SourceEstimator } from "@meridian/algorithms/source-estimator"
-import { TrackedSource } from "@meridian/algorithms/tracked-source"
-import { ReferenceClockError } from "@meridian/clocks/reference-clock-ports"
+  LONGEST_AGE,
+  LONGEST_AGE_OF_DATAGRAMS,
+  SourceEstimator,
+  TrackedSource
+} from "@meridian/algorithms"
+import { ReferenceClockError } from "@meridian/clocks/reference-clocks"
 import type { ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import { referenceIdFromText } from "@meridian/wire/reference-id"
 import type { Reading, ReadClocks } from "./clocks.ts"

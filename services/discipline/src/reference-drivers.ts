@@ -1,17 +1,8 @@
 /** What each driver of a reference clock makes of what it finds: readings, or drops with a name. */
 import { endianness } from "node:os"
-import type { ReferenceReading } from "@meridian/algorithms/reference-reading"
-import { openPhcDevice, openPpsDevice } from "@meridian/clocks/clock-devices"
-import { openClockSocket } from "@meridian/clocks/clock-socket"
-import type {
-  ClockSocketPort,
-  PhcPort,
-  PhcReading,
-  PpsPort,
-  Pulse,
-  ShmPort
-} from "@meridian/clocks/reference-clock-ports"
-import { openShmSegment } from "@meridian/clocks/shm-segment"
+import type { ReferenceReading } from "@meridian/algorithms"
+import type { ClockSocketPort, PhcPort, PhcReading, PpsPort, Pulse, ShmPort } from "@meridian/clocks/reference-clocks"
+import { openPhcDevice, openPpsDevice, openClockSocket, openShmSegment } from "@meridian/clocks/reference-clocks"
 import type { ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import { shiftInPlace, unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { shmTimes } from "@meridian/wire/shm-time"

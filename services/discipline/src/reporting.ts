@@ -1,8 +1,6 @@
 /** What this service tells about itself: sources, tracking, and what it is waiting for. */
-import { SAMPLES_NEEDED } from "@meridian/algorithms/tracked-source"
-import { agrees, formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
-import type { DisciplineAction } from "@meridian/algorithms/discipline"
-import type { Measurement } from "@meridian/events/clock"
+import { SAMPLES_NEEDED, agrees, formatSeconds, type SourceVerdict, type DisciplineAction } from "@meridian/algorithms"
+import type { Measurement } from "@meridian/events"
 import type {
   ClockState,
   DisciplineConfiguration,
@@ -10,7 +8,7 @@ import type {
   SourceReport,
   TrackingReport
 } from "@meridian/ipc/discipline-report"
-import type { SystemVariables } from "@meridian/protocol/association-options"
+import type { SystemVariables } from "@meridian/protocol/associations"
 import { type ClockCurve, rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"
 import type { ClockKeeper } from "./clock-keeper.ts"

@@ -2,7 +2,7 @@
 import type { DigestPort } from "@meridian/auth/mac"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import type { KernelClock, KernelRate } from "@meridian/clocks/kernel-clock"
-import type { ClockCommand } from "@meridian/events/clock"
+import type { ClockCommand } from "@meridian/events"
 import type { FromDiscipline } from "@meridian/ipc/discipline-report"
 import type { AutokeySources, AutokeySourcesSurroundings } from "./autokey-sources.ts"
 import type { ReadClocks } from "./clocks.ts"

@@ -1,8 +1,6 @@
 /** From the configuration to the options of the algorithms. */
-import { defaultDisciplineOptions, type DisciplineOptions } from "@meridian/algorithms/discipline"
-import { type LocalOptions, noLocalMode } from "@meridian/algorithms/local-mode"
-import { MAXSTRAT } from "@meridian/algorithms/parameters"
-import { defaultSystemOptions, type SystemOptions } from "@meridian/algorithms/system-peer"
+import type { DisciplineOptions, LocalOptions, SystemOptions } from "@meridian/algorithms"
+import { defaultDisciplineOptions, noLocalMode, MAXSTRAT, defaultSystemOptions } from "@meridian/algorithms"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 
 /** The defaults, with what is not null in their place. */

@@ -1,8 +1,6 @@
 /** What ntpq and chronyc ask of one source beyond its report. */
 import { PHI } from "@meridian/time/clock-curve"
-import { MAXDISP } from "@meridian/algorithms/parameters"
-import type { TrackedSource } from "@meridian/algorithms/tracked-source"
-import type { Verdict } from "@meridian/algorithms/verdict"
+import { MAXDISP, type TrackedSource, type Verdict } from "@meridian/algorithms"
 import { noStamp, type SourceDetail, type StampText } from "@meridian/ipc/source-detail"
 import { Mode } from "@meridian/wire/ntp"
 import type { ClockKeeper } from "./clock-keeper.ts"

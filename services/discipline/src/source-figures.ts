@@ -1,6 +1,6 @@
 /** The figures of a source or a reference clock, as its report shows them. */
 import { PHI } from "@meridian/time/clock-curve"
-import type { TrackedSource } from "@meridian/algorithms/tracked-source"
+import type { TrackedSource } from "@meridian/algorithms"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import type { Reading } from "./clocks.ts"

@@ -1,5 +1,5 @@
 /** Reference identifiers of addresses (RFC 5905 §7.3), and which sources would close a timing loop. */
-import type { OrphanRank } from "@meridian/algorithms/orphan"
+import type { OrphanRank } from "@meridian/algorithms"
 import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { isIPv6 } from "node:net"

@@ -2,13 +2,8 @@
 import { isIPv6 } from "node:net"
 import type { SymmetricMacs } from "@meridian/auth/mac"
 import type { UpstreamConfiguration } from "@meridian/ipc/discipline-report"
-import {
-  type AssociationAuthentication,
-  networkTimeSecurity,
-  symmetricKey,
-  unauthenticated
-} from "@meridian/protocol/association-authentication"
-import type { Endpoint } from "@meridian/protocol/association-options"
+import type { AssociationAuthentication, Endpoint } from "@meridian/protocol/associations"
+import { networkTimeSecurity, symmetricKey, unauthenticated } from "@meridian/protocol/associations"
 import type { AutokeyKeeper } from "./upstream-surroundings.ts"
 
 /** NTP's own port, and that of NTS key exchange: whoever names neither means the one server of a host. */

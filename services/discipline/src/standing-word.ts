@@ -1,6 +1,5 @@
 /** What is said of a source: the selection's word, as far as the clock follows it, and why nothing is heard. One truth for all screens. */
-import type { DisciplineAction } from "@meridian/algorithms/discipline"
-import { formatSeconds, type SourceVerdict } from "@meridian/algorithms/verdict"
+import { type DisciplineAction, formatSeconds, type SourceVerdict } from "@meridian/algorithms"
 import { STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import type { Upstream } from "./upstream.ts"

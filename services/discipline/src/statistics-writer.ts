@@ -1,10 +1,8 @@
 /** Which statistics lines the service writes, and when. */
-import type { ClockDiscipline, DisciplineOutcome } from "@meridian/algorithms/discipline"
-import type { Verdict } from "@meridian/algorithms/verdict"
+import type { ClockDiscipline, DisciplineOutcome, Verdict, ReferenceSample } from "@meridian/algorithms"
 import type { DisciplineConfiguration, SystemCounters } from "@meridian/ipc/discipline-report"
-import type { Sample } from "@meridian/protocol/association-action"
+import type { Sample } from "@meridian/protocol/associations"
 import { type ReadClocks, unixOf } from "./clocks.ts"
-import type { ReferenceSample } from "@meridian/algorithms/reference-filter"
 import type { ReferenceClock } from "./reference-clocks.ts"
 import { statisticsSample } from "./reference-reporting.ts"
 import { clockLine, loopLine, mjdTime, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"

@@ -1,6 +1,6 @@
 /** Statistics files in the formats that NTPsec writes and ntpviz reads. One line an event; a full disk costs lines, no more. */
 import type { FilegenConfiguration, StatisticsName, SystemCounters } from "@meridian/ipc/discipline-report"
-import type { Sample } from "@meridian/protocol/association-action"
+import type { Sample } from "@meridian/protocol/associations"
 import { reasonOf } from "@meridian/system/errno-words"
 import { fractionNanoseconds, type NtpTimestamp } from "@meridian/time/timestamp"
 import { formatReferenceId } from "@meridian/wire/reference-id"

@@ -2,15 +2,8 @@
  * Kernel mode: has the kernel's CLOCK_REALTIME follow the served line, and tells the kernel what it may tell others of it.
  * What is to be done is decided by libs/algorithms kernel-steering.ts; this does it, and notices who else does.
  */
-import {
-  KernelSteering,
-  type SteeringAim,
-  type SteeringDecision,
-  type SteeringOptions,
-  type SteeringRate
-} from "@meridian/algorithms/kernel-steering"
-import type { ArmedLeap } from "@meridian/algorithms/leap"
-import { formatSeconds } from "@meridian/algorithms/verdict"
+import type { SteeringAim, SteeringDecision, SteeringOptions, SteeringRate, ArmedLeap } from "@meridian/algorithms"
+import { KernelSteering, formatSeconds } from "@meridian/algorithms"
 import {
   type KernelAdjustment,
   type KernelClock,

@@ -3,10 +3,8 @@
  * spoken to from the port that the node serves on, as RFC 5905 §9.1 has it and as peers that are configured expect: the
  * kernel gives what comes from the peer to this socket, and everything else to the workers.
  */
-import { UdpClientError, type UdpClientSocket, type UdpEndpoint } from "@meridian/udp/udp-client"
-import { openUdpClient } from "@meridian/udp/udp-client-open"
-import type { Send } from "@meridian/protocol/association-action"
-import type { Endpoint } from "@meridian/protocol/association-options"
+import { UdpClientError, type UdpClientSocket, type UdpEndpoint, openUdpClient } from "@meridian/udp/client"
+import type { Send, Endpoint } from "@meridian/protocol/associations"
 import { reasonOf } from "@meridian/system/errno-words"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { servingTowards } from "./source-identity.ts"

@@ -1,7 +1,6 @@
 /** What upstreams are given to work with, and whom they tell. */
 import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { Sample } from "@meridian/protocol/association-action"
-import type { SystemVariables } from "@meridian/protocol/association-options"
+import type { Sample, SystemVariables } from "@meridian/protocol/associations"
 import type { UnixTime } from "@meridian/time/timestamp"
 import type { AutokeySources } from "./autokey-sources.ts"
 import type { ReadClocks } from "./clocks.ts"

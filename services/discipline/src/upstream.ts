@@ -1,10 +1,7 @@
 /** One source as this service keeps it: its association's number, what the discipline tracks of it, what it said last. */
-import { TrackedSource } from "@meridian/algorithms/tracked-source"
-import type { ScreenOptions } from "@meridian/algorithms/sample-screen"
-import { SourceEstimator } from "@meridian/algorithms/source-estimator"
+import { TrackedSource, type ScreenOptions, SourceEstimator } from "@meridian/algorithms"
 import type { UpstreamConfiguration } from "@meridian/ipc/discipline-report"
-import type { AssociationAction, Sample } from "@meridian/protocol/association-action"
-import type { AssociationOptions, Endpoint } from "@meridian/protocol/association-options"
+import type { AssociationAction, Sample, AssociationOptions, Endpoint } from "@meridian/protocol/associations"
 
 /** A frequency to start from, seconds per second, with its standard deviation. */
 export interface KnownFrequency {

@@ -3,7 +3,7 @@
  * from it is the listener's business.
  */
 import { randomFillSync } from "node:crypto"
-import { MAXSTRAT } from "@meridian/algorithms/parameters"
+import { MAXSTRAT } from "@meridian/algorithms"
 import type {
   DisciplineConfiguration,
   ServingEndpoint,
@@ -12,9 +12,8 @@ import type {
 } from "@meridian/ipc/discipline-report"
 import type { SourceCommand } from "@meridian/ipc/source-command"
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
-import { type Endpoint, isSymmetric, type Moment } from "@meridian/protocol/association-options"
-import { AssociationSet, defaultSetOptions } from "@meridian/protocol/association-set"
-import type { Demobilised, Mobilised, SetAction } from "@meridian/protocol/association-set-actions"
+import type { Endpoint, Moment, Demobilised, Mobilised, SetAction } from "@meridian/protocol/associations"
+import { isSymmetric, AssociationSet, defaultSetOptions } from "@meridian/protocol/associations"
 import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
 import { correctedStamp } from "./clocks.ts"
 import type { KeyExchanges } from "./key-exchanges.ts"

@@ -1,6 +1,5 @@
 /** What the log makes of this service's commands: decided, written, read back and folded as its owner does. */
-import { judgeEvent } from "@meridian/events/catalogue"
-import { clock, type ClockCommand, clockInitial, type ClockState } from "@meridian/events/clock"
+import { judgeEvent, clock, type ClockCommand, clockInitial, type ClockState } from "@meridian/events"
 
 export interface FoldedClock {
   readonly state: ClockState

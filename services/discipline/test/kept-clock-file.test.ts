@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { KeptClock } from "@meridian/algorithms/kept-clock"
+import type { KeptClock } from "@meridian/algorithms"
 import { KeptClockFile, type KeptMoment } from "../src/kept-clock-file.ts"
 
 const kept: KeptClock = {

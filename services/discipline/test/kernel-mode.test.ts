@@ -3,9 +3,7 @@
  * real clock is steered: the one real process here is started without CAP_SYS_TIME.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { defaultDisciplineOptions } from "@meridian/algorithms/discipline"
-import { noLocalMode } from "@meridian/algorithms/local-mode"
-import { TrackedSource } from "@meridian/algorithms/tracked-source"
+import { defaultDisciplineOptions, noLocalMode, TrackedSource } from "@meridian/algorithms"
 import { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import { SimulatedKernel } from "@meridian/clocks/kernel-clock-simulated"
 import { originOf } from "@meridian/time/clock-line"

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import type { DisciplinePlan } from "@meridian/ipc/serving-plan"
-import type { ClockCommand } from "@meridian/events/clock"
+import type { ClockCommand } from "@meridian/events"
 import {
   closeClockPage,
   type ClockPageDescriptors,

@@ -1,7 +1,6 @@
 /** Reference clocks and this machine's clock in simulated time: a day passes in a moment, and nothing is ever late. */
-import { ClockDiscipline, defaultDisciplineOptions } from "@meridian/algorithms/discipline"
-import type { SourceVerdict } from "@meridian/algorithms/verdict"
-import { type PhcReading, type Pulse, ReferenceClockError } from "@meridian/clocks/reference-clock-ports"
+import { ClockDiscipline, defaultDisciplineOptions, type SourceVerdict } from "@meridian/algorithms"
+import { type PhcReading, type Pulse, ReferenceClockError } from "@meridian/clocks/reference-clocks"
 import type { ReferenceClockConfiguration } from "@meridian/ipc/discipline-report"
 import type { UnixTime } from "@meridian/time/timestamp"
 import type { ShmTime } from "@meridian/wire/shm-time"

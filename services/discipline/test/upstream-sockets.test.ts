@@ -3,7 +3,7 @@ import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, expect, it } from "vitest"
-import type { Send } from "@meridian/protocol/association-action"
+import type { Send } from "@meridian/protocol/associations"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { UpstreamSockets } from "../src/upstream-sockets.ts"
 

@@ -1,8 +1,7 @@
 /** The service that answers Windows clients, in this process, on a socket of its own, with a clock that is right. */
 import { bindSocket } from "@meridian/udp/udp-open"
 import { SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
-import type { Admission } from "@meridian/protocol/admission"
-import { NtpServer } from "@meridian/protocol/server"
+import { type Admission, NtpServer } from "@meridian/protocol"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { servedMoment } from "@meridian/testkit/served-moment"

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { Samba, SAMBA_PASSWORDS, sambaAvailable } from "@meridian/testkit/samba"
 import { type WindowsQuestion, windowsRequest } from "@meridian/testkit/windows-client"
-import { ignore } from "@meridian/protocol/outcome"
+import { ignore } from "@meridian/protocol"
 import { FakeSignd, refuses } from "./fake-signd.ts"
 import { everybody, ServiceStage } from "./service-stage.ts"
 

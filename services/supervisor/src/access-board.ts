@@ -4,12 +4,11 @@
  * that is said.
  */
 import { lookup } from "node:dns/promises"
-import { accessRules, hostsOf } from "@meridian/config/access-rules"
-import type { AccessSettings } from "@meridian/config/access-settings"
+import { accessRules, hostsOf, type AccessSettings } from "@meridian/config"
 import { type IpAddress, parseAddress } from "@meridian/config/address"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
 import { MOST_SHOWN_RULES, type ShownRule } from "@meridian/ipc/serving-plan"
-import { type Strangers, strangersBy } from "@meridian/xdp/strangers"
+import { type Strangers, strangersBy } from "@meridian/xdp"
 import { type AccessRule, compileAccess, mergeAlike } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 

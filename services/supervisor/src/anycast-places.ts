@@ -1,8 +1,7 @@
 /** From the lines about anycast to what the node holds and what its announcing process works by. */
 import { resolve } from "node:path"
 import { networkOf } from "@meridian/config/address"
-import type { ServiceAddress } from "@meridian/config/anycast-directives"
-import type { Settings } from "@meridian/config/settings"
+import type { ServiceAddress, Settings } from "@meridian/config"
 import type { AnycastPlaces } from "./node-plan.ts"
 
 /** The prefix as routers write it, its host bits cleared. */

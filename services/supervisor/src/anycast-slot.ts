@@ -1,7 +1,7 @@
 /** The place of the process that announces the node's routes. Where it is gone, another takes over the route as it stands. */
 import { type AnycastFacts, type AnycastReport, type FromAnycast, parseFromAnycast } from "@meridian/ipc/anycast-report"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
-import type { AnycastStatus } from "@meridian/ipc/node-status"
+import type { AnycastStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import { everyTurn, type Turns } from "@meridian/ipc/turns"
 import { afterReports } from "./pacing.ts"

@@ -1,6 +1,6 @@
 /** The slot of the process that answers Autokey's requests with fields. */
 import { autokeyFigures, type AutokeyReport, parseFromAutokey } from "@meridian/ipc/autokey-report"
-import type { AutokeyStatus } from "@meridian/ipc/node-status"
+import type { AutokeyStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import { packetService, type PacketServiceKind, type PacketServiceLaunch } from "./packet-service.ts"
 

@@ -1,6 +1,6 @@
 /** The list of clients as the workers' memory holds it: for `meridian clients`, and for the node's picture. */
 import { parseAddress } from "@meridian/config/address"
-import type { ClientEntry as ClientReport, ClientList } from "@meridian/ipc/client-list"
+import type { ClientEntry as ClientReport, ClientList } from "@meridian/ipc"
 import { ticksAt } from "@meridian/protocol/access/client-layout"
 import { mergeClients } from "./xdp-clients.ts"
 import {

@@ -4,7 +4,7 @@ import { randomInt } from "node:crypto"
 import { clientTableBytes, ticksAt } from "@meridian/protocol/access/client-layout"
 import { ClientTable } from "@meridian/protocol/access/client-table"
 import { Chance, RateLimiter } from "@meridian/protocol/access/rate-limit"
-import type { AccessSettings } from "@meridian/config/access-settings"
+import type { AccessSettings } from "@meridian/config"
 import { makeSharedMemory, mapSharedMemory } from "@meridian/system/shared-memory"
 
 interface Piece {

@@ -8,7 +8,7 @@ import {
   parseFromDiscipline,
   type TrackingReport
 } from "@meridian/ipc/discipline-report"
-import type { ClockStatus } from "@meridian/ipc/node-status"
+import type { ClockStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import type { MonotonicClock, WallClock } from "@meridian/time/clock"
 import {

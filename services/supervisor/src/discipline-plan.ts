@@ -1,8 +1,6 @@
 /** What ntp.conf says about sources and the clock, in the shape the clock's process takes. */
 import { dirname, join, resolve } from "node:path"
-import type { ManySettings } from "@meridian/config/broadcast-settings"
-import type { Settings } from "@meridian/config/settings"
-import type { PathSettings, ReferenceClockSettings, SourceSettings } from "@meridian/config/source-settings"
+import type { ManySettings, Settings, PathSettings, ReferenceClockSettings, SourceSettings } from "@meridian/config"
 import {
   type AnsweringConfiguration,
   type DisciplineConfiguration,

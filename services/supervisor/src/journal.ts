@@ -5,7 +5,7 @@
  */
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
-import type { KeyStatus } from "@meridian/ipc/node-status"
+import type { KeyStatus } from "@meridian/ipc"
 
 export interface JournalSink {
   readonly inform: (message: string) => void

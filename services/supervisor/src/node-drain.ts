@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { tcpAdmit } from "@meridian/tls/tcp-listen"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
-import type { DrainStatus } from "@meridian/ipc/node-status"
+import type { DrainStatus } from "@meridian/ipc"
 import type { NtsKeSlot } from "./nts-ke-slot.ts"
 import type { PlanBoard } from "./plan-board.ts"
 

@@ -1,10 +1,9 @@
 /** Takes the node's picture from what its processes reported last. */
 import { memoryUse } from "@meridian/system/memory"
 import { arch, machine, release, type as systemName } from "node:os"
-import type { ClientList } from "@meridian/ipc/client-list"
+import type { ClientList, NodeStatus } from "@meridian/ipc"
 import type { DisciplineReport } from "@meridian/ipc/discipline-report"
 import type { AutokeyHostReport, NodeSnapshot, ProcessUse, SystemFacts } from "@meridian/ipc/node-snapshot"
-import type { NodeStatus } from "@meridian/ipc/node-status"
 
 export interface SnapshotParts {
   readonly status: () => NodeStatus

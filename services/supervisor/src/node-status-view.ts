@@ -1,6 +1,6 @@
 /** The node's status as `meridian status` asks for it, put together of its parts. */
 import { hostname } from "node:os"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { addCounters, noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import { clockStatus, startingText } from "./clock-place.ts"
 import type { NodeParts } from "./node-parts.ts"

@@ -4,7 +4,7 @@
  */
 import { closeClockPage, makeClockPage, openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"

@@ -1,6 +1,6 @@
 /** An NTS-KE process's place: its listening sockets, and counters that outlive the processes that filled it. */
 import { type FromNtsKe, ntsKeCounters, type NtsKeReport, parseFromNtsKe } from "@meridian/ipc/nts-ke-report"
-import type { NtsKeStatus } from "@meridian/ipc/node-status"
+import type { NtsKeStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import { LastingFigures } from "./lasting-figures.ts"
 import type { PlanBoard } from "./plan-board.ts"

@@ -1,7 +1,7 @@
 /** From settings to what the node is to do: the only place that knows both. */
 import { resolve } from "node:path"
 import type { ListenRules } from "@meridian/config/listen"
-import type { Settings } from "@meridian/config/settings"
+import type { Settings } from "@meridian/config"
 import { commandsToRead, type Reader } from "@meridian/system/commands-to-read"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { AutokeyFiles } from "./autokey-board.ts"

@@ -1,6 +1,5 @@
 /** What another configuration changes on a running node: line by line, and when each takes effect. */
-import { describeOrigin, describeSettings, type SettingLine } from "@meridian/config/rendering"
-import type { Settings } from "@meridian/config/settings"
+import { describeOrigin, describeSettings, type SettingLine, type Settings } from "@meridian/config"
 
 /** Now; now, by a new process of the clock that asks every source anew; or at the next start of the node. */
 export type Effect = "now" | "clock" | "restart"

@@ -4,14 +4,20 @@
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Amendment, amend, amendmentProblems, readAmendment } from "@meridian/config/amendment"
+import type { Amendment, Loaded, LoadInput, SettingLine, Settings } from "@meridian/config"
+import {
+  amend,
+  amendmentProblems,
+  readAmendment,
+  loadAmended,
+  loadSettings,
+  describeSettings,
+  renderSettings
+} from "@meridian/config"
 import { type Diagnostic, formatDiagnostic, isError, NO_FILE } from "@meridian/config/diagnostic"
-import { type Loaded, loadAmended, type LoadInput, loadSettings } from "@meridian/config/load"
-import { describeSettings, renderSettings, type SettingLine } from "@meridian/config/rendering"
-import type { Settings } from "@meridian/config/settings"
 import { reasonOf } from "@meridian/system/errno-words"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
-import type { ReloadReport } from "@meridian/ipc/reload-report"
+import type { ReloadReport } from "@meridian/ipc"
 import * as Effect from "effect/Effect"
 import type { Acted } from "./acts.ts"
 import { type Change, changesBetween, formatChange, runningLines } from "./reload.ts"

@@ -2,7 +2,7 @@
 import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SupervisedProcess } from "./supervised-process.ts"

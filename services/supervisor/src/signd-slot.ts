@@ -1,5 +1,5 @@
 /** The slot of the process that answers Windows clients. */
-import type { SigndStatus } from "@meridian/ipc/node-status"
+import type { SigndStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import { parseFromSignd, signdFigures, type SigndReport } from "@meridian/ipc/signd-report"
 import { packetService, type PacketServiceKind, type PacketServiceLaunch } from "./packet-service.ts"

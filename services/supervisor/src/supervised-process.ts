@@ -5,7 +5,7 @@
  * Nothing in here gives up: a system that has no process to spare is asked again, for as long as the place is to be filled.
  */
 import type { ChildProcess, Serializable } from "node:child_process"
-import type { WorkerState } from "@meridian/ipc/node-status"
+import type { WorkerState } from "@meridian/ipc"
 import { backoff } from "@meridian/time/backoff"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

@@ -1,8 +1,6 @@
 /** What `unpeer` means to a running node: besides a line's own name, an association or an address as ntpq shows them. */
 import { type Diagnostic, errorAt } from "@meridian/config/diagnostic"
-import { poolDirective, unpeerDirective } from "@meridian/config/source-directives"
-import { withoutTakenBack } from "@meridian/config/source-settings"
-import { type Statement, statementsOf } from "@meridian/config/statement"
+import { poolDirective, unpeerDirective, withoutTakenBack, type Statement, statementsOf } from "@meridian/config"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 
 type Unpeer = Statement<typeof unpeerDirective>

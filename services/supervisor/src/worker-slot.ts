@@ -1,5 +1,5 @@
 /** A worker's place: its process, its sockets, and counters that outlive the processes that filled it. */
-import type { WorkerStatus } from "@meridian/ipc/node-status"
+import type { WorkerStatus } from "@meridian/ipc"
 import type { PeersSeen } from "@meridian/ipc/peer-sighting"
 import { projections } from "@meridian/ipc/serving-plan"
 import {

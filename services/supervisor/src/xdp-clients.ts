@@ -1,6 +1,6 @@
 /** Clients that the BPF program remembers, as the list of clients has them. */
 import type { ClientEntry } from "@meridian/protocol/access/client-list"
-import type { AnsweredClient } from "@meridian/xdp/answer-layout"
+import type { AnsweredClient } from "@meridian/xdp"
 import { AccessFlag } from "@meridian/protocol/access/access-flags"
 
 const IPV4_AT = 12

@@ -4,15 +4,12 @@
  */
 import { beginClockPage, type ClockPageDescriptors } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
-import type { XdpStatus } from "@meridian/ipc/node-status"
+import type { XdpStatus } from "@meridian/ipc"
 import { noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import type { ClientEntry, ClientOrder } from "@meridian/protocol/access/client-list"
 import { giveUpCapability } from "@meridian/system/capabilities"
-import { XdpError } from "@meridian/xdp/bpf"
-import { hopLimits, type Listening, ownAddresses } from "@meridian/xdp/own-addresses"
-import type { Strangers } from "@meridian/xdp/strangers"
-import type { AnswerCounts } from "@meridian/xdp/answer-layout"
-import { XdpAnswering } from "@meridian/xdp/xdp-answering"
+import type { Listening, Strangers, AnswerCounts } from "@meridian/xdp"
+import { XdpError, hopLimits, ownAddresses, XdpAnswering } from "@meridian/xdp"
 import type { NodePlan } from "./node-plan.ts"
 import { clientEntry } from "./xdp-clients.ts"
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { meridian, startNode } from "@meridian/testkit/running-node"
 import { afterEach, expect, it } from "vitest"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 
 let stop: (() => Promise<unknown>) | undefined
 afterEach(async () => {

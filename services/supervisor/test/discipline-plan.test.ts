@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { parseText } from "@meridian/config/parse"
-import { effectiveSettings } from "@meridian/config/settings"
+import { parseText, effectiveSettings } from "@meridian/config"
 import { disciplineConfiguration } from "../src/discipline-plan.ts"
 
 const planOf = (text: string) => {

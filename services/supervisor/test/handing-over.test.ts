@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { startLoad } from "@meridian/testkit/ntp-load"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, type RunningNode, startNode } from "@meridian/testkit/running-node"

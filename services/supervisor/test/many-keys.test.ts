@@ -5,7 +5,7 @@ import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, expect, it } from "vitest"
 

@@ -19,7 +19,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"

@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto"
 import { decodeAccessPlan } from "@meridian/ipc/access-plan"
 import { gateOf } from "@meridian/protocol/access/access-plan"
-import type { Admission } from "@meridian/protocol/admission"
+import type { Admission } from "@meridian/protocol"
 import { mapSharedMemory } from "@meridian/system/shared-memory"
 import { BATCH_CAPACITY } from "@meridian/udp/udp"
 

@@ -15,7 +15,7 @@ import { installedSessionMacs } from "@meridian/ciphers/session-macs-native"
 import type { AutokeySecrets } from "@meridian/ipc/autokey-plan"
 import { BATCH_CAPACITY } from "@meridian/udp/udp"
 import { AutokeyAuthenticator } from "@meridian/protocol/autokey-authenticator"
-import type { Authenticator } from "@meridian/protocol/authenticator"
+import type { Authenticator } from "@meridian/protocol"
 import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
 import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 

@@ -1,7 +1,7 @@
 /** The worker's counters: plain numbers in typed arrays, one per named outcome, turned into a report once a second. */
 import { BATCH_SIZE_BINS, type CookieCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
 import { LATENCY_BINS } from "@meridian/udp/udp"
-import { outcomeReasons, respondReasons } from "@meridian/protocol/outcome"
+import { outcomeReasons, respondReasons } from "@meridian/protocol"
 
 export class Counters {
   /** Indexed by Outcome.index. Doubles: exact to 2^53 packets. */

@@ -27,7 +27,7 @@ import {
   type WorkerCounters,
   type WorkerReport
 } from "@meridian/ipc/worker-report"
-import { NtpServer } from "@meridian/protocol/server"
+import { NtpServer } from "@meridian/protocol"
 import { encodeIdentity } from "@meridian/wire/identity-field"
 import { Offset } from "@meridian/wire/ntp"
 import { AdmissionDesk } from "./admission.ts"

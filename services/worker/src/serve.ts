@@ -2,8 +2,7 @@
  * The packet line between receive and send: a batch is answered in place. Synchronous; nothing here waits, logs or allocates.
  */
 import { NOW_MONOTONIC, NOW_UNIX, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
-import type { Outcome } from "@meridian/protocol/outcome"
-import type { NtpServer } from "@meridian/protocol/server"
+import type { Outcome, NtpServer } from "@meridian/protocol"
 import type { Counters } from "./counters.ts"
 import type { PeerSightings } from "./peer-sightings.ts"
 

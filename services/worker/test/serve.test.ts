@@ -14,7 +14,7 @@ import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_BYTES, SLOT_STRIDE, type UdpSocket
 import { KeyedAuthenticator } from "@meridian/protocol/keyed-authenticator"
 import { NtsAuthenticator } from "@meridian/protocol/nts-authenticator"
 import { clientRequest } from "@meridian/protocol/sntp-client"
-import { NtpServer } from "@meridian/protocol/server"
+import { NtpServer } from "@meridian/protocol"
 import { servedMoment } from "@meridian/testkit/served-moment"
 import { Leap, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { differenceSeconds, ntpSeconds, ntpTimestamp } from "@meridian/time/timestamp"

@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { findIpv4, findIpv6, layRanges, type PrefixValue } from "@meridian/protocol/access/address-ranges"
+import { findIpv4, findIpv6, layRanges, type PrefixValue } from "../../src/access/address-ranges.ts"
 
 const ipv4Find = (prefixes: readonly PrefixValue[], address: readonly number[]): number =>
   findIpv4(layRanges(prefixes, 4), wordOf(address, 0))

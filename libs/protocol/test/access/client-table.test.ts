@@ -6,7 +6,7 @@ import { averageInterval, clientsOf, clientTotals, listClients } from "@meridian
 import { ClientTable } from "@meridian/protocol/access/client-table"
 import { AccessGate } from "@meridian/protocol/access/gate"
 import { Chance, type RateLimit, RateLimiter } from "@meridian/protocol/access/rate-limit"
-import { noBatch } from "@meridian/protocol/request-batch"
+import { noBatch } from "../../src/request-batch.ts"
 import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
 
 const ntpsec: RateLimit = { law: "score", average: 1, burst: 20, kod: 0.5 }

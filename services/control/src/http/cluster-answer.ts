@@ -1,5 +1,5 @@
 /** The coordinator's answer to /state, read. */
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 
 /** Undefined where it is none: a coordinator of another release. */
 export const parseClusterState = (body: string): ClusterState | undefined => {

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { parseClusterState } from "./cluster-answer.ts"
 import type { OperatorAct } from "./operator-acts.ts"
-import type { ClusterState } from "@meridian/ipc/cluster-state"
+import type { ClusterState } from "@meridian/ipc"
 import { askSocket, NoAnswer, openAnswer } from "@meridian/ipc/socket-question"
 import { COORDINATOR_SOCKET_NAME } from "@meridian/ipc/unix-socket"
 

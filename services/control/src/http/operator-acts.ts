@@ -1,5 +1,5 @@
 /** What an operator may do over HTTP: rotate and revoke keys, drain nodes and bring them back. */
-import type { ClusterState, GenerationView } from "@meridian/ipc/cluster-state"
+import type { ClusterState, GenerationView } from "@meridian/ipc"
 
 const LONGEST_REASON = 200
 const NODE = /^[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?$/

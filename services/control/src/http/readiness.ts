@@ -1,6 +1,6 @@
 /** Whether traffic may be sent to this node, and why not. Pure. */
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
-import type { NodeStatus } from "@meridian/ipc/node-status"
+import type { NodeStatus } from "@meridian/ipc"
 import { errorBound } from "./clock-metrics.ts"
 
 /** Seconds: RFC 5905's MAXDIST, beyond which a client would not take this node. */

@@ -1,5 +1,5 @@
 /** Metrics of what the node answers: plain, keyed and NTS requests, and key establishment. */
-import type { XdpStatus } from "@meridian/ipc/node-status"
+import type { XdpStatus } from "@meridian/ipc"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ntsFigures } from "@meridian/ipc/nts-figures"
 import { addNtsKeCounters, noNtsKeCounters } from "@meridian/ipc/nts-ke-report"

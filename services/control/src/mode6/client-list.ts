@@ -2,7 +2,7 @@
  * READ_MRU (op 10): the client list, oldest first, in as many packets as a request asks for. A client shows by a nonce that
  * packets reach it before it is sent any of this, so nobody can have the list thrown at somebody else.
  */
-import type { ClientEntry } from "@meridian/ipc/client-list"
+import type { ClientEntry } from "@meridian/ipc"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ControlError, type ControlErrorCode, MAXIMUM_CONTROL_DATA } from "@meridian/wire/mode6"
 import type { ControlItem } from "@meridian/wire/mode6-text"

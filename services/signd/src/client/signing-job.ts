@@ -1,5 +1,5 @@
 /** One request of a Windows client on its way through the signing process: taken in, handed to signd, sent on. */
-import type { RequestBatch } from "@meridian/protocol/request-batch"
+import type { RequestBatch } from "@meridian/protocol"
 import { ADDRESS_STRIDE, LOCAL_ADDRESS_STRIDE } from "@meridian/udp/udp"
 import { MS_SNTP_BYTES, MsSntpOffset } from "@meridian/wire/ms-sntp"
 

@@ -3,8 +3,7 @@
  * a request that cannot be signed in time is dropped and counted, and whoever sent it asks again.
  */
 import type { ServedClock } from "@meridian/clocks/clock-page"
-import type { Admission } from "@meridian/protocol/admission"
-import type { NtpServer } from "@meridian/protocol/server"
+import type { Admission, NtpServer } from "@meridian/protocol"
 import { SERVED_NUMBERS } from "@meridian/time/clock-line"
 import {
   ADDRESS_STRIDE,
