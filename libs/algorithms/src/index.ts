@@ -26,7 +26,6 @@ export {
 } from "./kernel-steering.ts"
 export { ANNOUNCE_SECONDS, type ArmedLeap, decideLeap } from "./leap.ts"
 export { type LocalOptions, localMode, noLocalMode } from "./local-mode.ts"
-export { RfcLoop } from "./loop-rfc.ts"
 export type { OrphanRank } from "./orphan.ts"
 export { MAXDISP, MAXDIST, MAXSTRAT, MINDISP } from "./parameters.ts"
 export { isPopcornSpike } from "./popcorn.ts"

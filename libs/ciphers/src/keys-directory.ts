@@ -5,13 +5,8 @@
 import { flagsOf } from "@meridian/auth/autokey/certificate-cache"
 import { join } from "node:path"
 import { openParameters, type StampedParameters } from "@meridian/auth/autokey/group-parameters"
-import {
-  BadCredentials,
-  type HostCredentials,
-  identitySchemes,
-  openHost,
-  type StampedKey
-} from "@meridian/auth/autokey/host"
+import { type HostCredentials, identitySchemes, type StampedKey } from "@meridian/auth/autokey/credentials"
+import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
 import { type KeyFault, openKey } from "@meridian/auth/autokey/key-encryption"
 import { type AutokeyFile, LONGEST_KEY_FILE_BYTES, readAutokeyFile } from "@meridian/auth/autokey/key-file"
 import { type PrivateNumbers, writeDsa, writePkcs8, writeRsa } from "@meridian/auth/autokey/private-keys"

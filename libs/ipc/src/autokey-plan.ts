@@ -1,8 +1,11 @@
 /** What processes are told of Autokey, as parts of the serving plan. Private keys are in it: only who signs gets them. */
-import { LONGEST_CERTIFICATE_BYTES } from "@meridian/auth/autokey/certificate"
-import { MOST_CERTIFICATES } from "@meridian/auth/autokey/certificate-cache"
+import {
+  type HostCredentials,
+  identitySchemes,
+  LONGEST_CERTIFICATE_BYTES,
+  MOST_CERTIFICATES
+} from "@meridian/auth/autokey/credentials"
 import type { StampedParameters } from "@meridian/auth/autokey/group-parameters"
-import { type HostCredentials, identitySchemes } from "@meridian/auth/autokey/host"
 import type { ServerSecret } from "@meridian/auth/autokey/server-secret"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
 import {

@@ -13,7 +13,6 @@ import {
   filterMiss,
   filterOutput,
   filterSample,
-  RfcLoop,
   MAXDISP,
   MAXDIST,
   MAXSTRAT,
@@ -23,6 +22,7 @@ import {
   defaultSystemOptions,
   noSystemPeer
 } from "@meridian/algorithms"
+import { RfcLoop } from "./loop-rfc.ts"
 import type { SimulatedClient, SimulatedReply, SimulatedSourceOptions } from "./sim-client.ts"
 
 interface RfcPeer {

@@ -3,10 +3,8 @@
  * subject and issuer, the one with the later filestamp.
  */
 import { type AutokeyCertificate, isSelfSigned, readCertificate } from "./certificate.ts"
+import { MOST_CERTIFICATES } from "./credentials.ts"
 import { isEarlier } from "./signed-value.ts"
-
-/** More trails than a host with a dozen servers follows. */
-export const MOST_CERTIFICATES = 64
 
 /** As ntpq shows them behind subject and issuer. */
 export const CertificateFlag = { trusted: 0x01, signed: 0x02, valid: 0x04, private: 0x08, error: 0x80 } as const

@@ -14,13 +14,12 @@ import {
   readTime,
   readUnsigned
 } from "@meridian/wire/der"
+import { LONGEST_CERTIFICATE_BYTES } from "./credentials.ts"
 import type { RsaPort, RsaPublicKey } from "./rsa-port.ts"
 import { schemeByObjectIdentifier, type SignatureScheme } from "./signature-schemes.ts"
 
 /** Classic ntpd takes names of up to 256 octets. */
 export const LONGEST_NAME_BYTES = 256
-/** What fits into a packet with a signature, and more than a certificate of a 4096-bit key takes. */
-export const LONGEST_CERTIFICATE_BYTES = 2_048
 
 export const CertificateObject = {
   commonName: "2.5.4.3",

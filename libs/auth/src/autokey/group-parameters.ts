@@ -1,7 +1,8 @@
 /** What a client has of a group (`ntpkey_iffpar_GROUP` and its like), by which a server proves that it belongs to it. */
 import type { GqParameters } from "./gq.ts"
 import { gqParametersFrom, iffParametersFrom, mvParametersFrom } from "./identity-files.ts"
-import { BadCredentials, type IdentityScheme, identityFaultText, type Stamped, type StampedKey } from "./host.ts"
+import type { IdentityScheme, StampedKey } from "./credentials.ts"
+import { BadCredentials, identityFaultText, type Stamped } from "./host.ts"
 import type { IffParameters } from "./iff.ts"
 import type { MvParameters } from "./mv.ts"
 import { readDsa, readRsa } from "./private-keys.ts"

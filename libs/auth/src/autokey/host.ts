@@ -4,6 +4,7 @@
  */
 import { type MacAlgorithmName } from "../mac-algorithms.ts"
 import { type AutokeyCertificate, publicKeyOf, isSelfSigned, isSignedBy, readCertificate } from "./certificate.ts"
+import type { HostCredentials, IdentityScheme, StampedKey } from "./credentials.ts"
 import type { GqGroupKey } from "./gq.ts"
 import { gqGroupKeyFrom, iffGroupKeyFrom, type IdentityFileFault, mvServerKeyFrom } from "./identity-files.ts"
 import type { IffGroupKey } from "./iff.ts"
@@ -12,32 +13,6 @@ import { readDsa, readRsa } from "./private-keys.ts"
 import type { RsaPort, RsaPrivateKey } from "./rsa-port.ts"
 import type { Signer } from "./signed-value.ts"
 import { StatusFlag } from "./status-word.ts"
-
-export type IdentityScheme = "iff" | "gq" | "mv"
-export const identitySchemes: readonly IdentityScheme[] = ["iff", "gq", "mv"]
-
-/** A group key in a message: DER of DSAPrivateKey (IFF, MV) or RSAPrivateKey (GQ). */
-export interface StampedKey {
-  readonly scheme: IdentityScheme
-  readonly key: Uint8Array
-  /** NTP seconds */
-  readonly filestamp: number
-}
-
-/** A host's credentials as a message. It holds private keys: never logged, never in an event unsealed. */
-export interface HostCredentials {
-  /** DER of PKCS #8 */
-  readonly hostKey: Uint8Array
-  readonly hostFilestamp: number
-  /** DER of PKCS #8; undefined where the host key signs. */
-  readonly signKey: Uint8Array | undefined
-  /** DER */
-  readonly certificate: Uint8Array
-  readonly certificateFilestamp: number
-  readonly identity: readonly StampedKey[]
-  /** `crypto digest` */
-  readonly digest: MacAlgorithmName
-}
 
 /** A value from a file with its filestamp. */
 export interface Stamped<A> {

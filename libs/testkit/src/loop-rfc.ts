@@ -1,6 +1,6 @@
 /**
  * The clock discipline of RFC 5905 §11.3 (A.5.5.6 and A.5.6.1): a hybrid of a phase-locked and a frequency-locked loop.
- * Meridian does not serve by it; it is the reference that its own discipline (discipline.ts) is measured against.
+ * Meridian does not serve by it; it is the reference that its own discipline (`ClockDiscipline` of libs/algorithms) is measured against.
  *
  * One constant differs from the RFC's listing: with its PLL gain of 65536 the time constant would be weeks. The 16 used here
  * is ntpd's, and gives the response that the loop is known for: an offset is worked off in 50 minutes at 64 s.
