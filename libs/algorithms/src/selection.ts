@@ -103,21 +103,6 @@ export const intersect = (intervals: readonly CorrectnessInterval[], rule: Selec
 
 const majorityOf = (intervals: readonly CorrectnessInterval[]): number => Math.floor(intervals.length / 2) + 1
 
-/**
- * From the first to the last point that lies in a majority of the intervals. Wider than {@link intersect}, and certain:
- * whenever a majority of the intervals hold the truth, so does this one. The RFC's own intersection promises less, since
- * a false interval may overlap all true ones and narrow their intersection away from the truth.
- */
-export const majorityInterval = (
-  intervals: readonly CorrectnessInterval[]
-): { readonly low: number; readonly high: number } | undefined => {
-  const edges = sortedEdges(intervals.filter(usable))
-  const needed = majorityOf(intervals)
-  const low = walk(edges, -1, needed).at
-  const high = walk(edges.toReversed(), 1, needed).at
-  return low === undefined || high === undefined ? undefined : { low, high }
-}
-
 /** Where at least `needed` intervals overlap, from left to right, if that is in more than one place. */
 const rivalPlaces = (intervals: readonly CorrectnessInterval[], needed: number): readonly Place[] => {
   const places: Place[] = []

@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { cluster, type ClusterCandidate } from "../src/cluster.ts"
 import { combine } from "../src/combine.ts"
-import { type CorrectnessInterval, intersect, majorityInterval, select } from "../src/selection.ts"
+import { type CorrectnessInterval, intersect, select } from "../src/selection.ts"
 
 const interval = (low: number, high: number): CorrectnessInterval => ({
   offset: (low + high) / 2,
@@ -92,7 +92,6 @@ describe("intersection (RFC 5905 §11.2.1)", () => {
           ),
         ([all, shuffled]) => {
           expect(intersect(shuffled, "midpoint")).toEqual(intersect(all, "midpoint"))
-          expect(majorityInterval(shuffled)).toEqual(majorityInterval(all))
         }
       )
     )
@@ -101,27 +100,8 @@ describe("intersection (RFC 5905 §11.2.1)", () => {
   it("always agrees on something when all hold the truth, and holds it", () => {
     fc.assert(
       fc.property(fc.array(holdingZero, { minLength: 1, maxLength: 9 }), (all) => {
-        const common = majorityInterval(all)
-        expect(common?.low).toBeLessThanOrEqual(0)
-        expect(common?.high).toBeGreaterThanOrEqual(0)
         const found = intersect(all, "midpoint")
         expect(found?.allowed === 0 && (found.low > 0 || found.high < 0)).toBe(false)
-      })
-    )
-  })
-
-  it("majority interval: from the first to the last point that most intervals hold, and no farther", () => {
-    expect(majorityInterval([interval(0, 1), interval(0.5, 2), interval(5, 6)])).toEqual({ low: 0.5, high: 1 })
-    expect(majorityInterval([interval(0, 1), interval(0.5, 2), interval(1.5, 6)])).toEqual({ low: 0.5, high: 2 })
-    expect(majorityInterval([interval(0, 1), interval(2, 3)])).toBeUndefined()
-  })
-
-  it("majority interval: a false minority never moves it off the truth", () => {
-    fc.assert(
-      fc.property(mostlyTrue, ([good, bad]) => {
-        const found = majorityInterval([...bad, ...good])
-        expect(found?.low).toBeLessThanOrEqual(0)
-        expect(found?.high).toBeGreaterThanOrEqual(0)
       })
     )
   })

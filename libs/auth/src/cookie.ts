@@ -15,7 +15,6 @@
  * the cookie 96 bytes (64 with AES-128-GCM-SIV), as short as chrony's.
  */
 import {
-  type Aead,
   type AeadBatch,
   AeadId,
   type AeadParameters,
@@ -35,7 +34,7 @@ import {
   PLAINTEXT_IN_SECRETS,
   SEAL
 } from "./aead.ts"
-import { type Generation, type KeyRing, MASTER_KEY_BYTES, type Refusal } from "./key-ring.ts"
+import { type Generation, MASTER_KEY_BYTES } from "./key-ring.ts"
 
 export const COOKIE_VERSION = 1
 /** The algorithm that seals cookies, whatever the client negotiated. */
@@ -58,9 +57,6 @@ export interface SessionKeys {
   readonly c2s: Uint8Array
   readonly s2c: Uint8Array
 }
-
-/** Why a cookie does not open. `malformed`: not one of ours; `forged`: ours in shape, but the tag does not verify. */
-export type CookieRefusal = "malformed" | "forged" | Refusal
 
 /**
  * The AEAD of the cookie at `offset`, undefined when those bytes are no cookie of ours: wrong version, an AEAD that is
@@ -134,50 +130,4 @@ export const sealCookies = (
 const checkKeys = ({ aead, c2s, s2c }: SessionKeys): void => {
   if (c2s.length !== aead.keyBytes || s2c.length !== aead.keyBytes)
     throw new RangeError(`expected keys of ${aead.keyBytes} bytes for ${aead.name}`)
-}
-
-/**
- * A fresh cookie by itself; key exchange seals several at once, and the packet path those of a batch (nts-server.ts).
- * @param sealing an implementation of {@link COOKIE_AEAD}
- * @param nonce {@link COOKIE_NONCE_BYTES} random bytes
- */
-export const sealCookie = (
-  sealing: Aead,
-  generation: Generation,
-  keys: SessionKeys,
-  nonce: Uint8Array
-): Uint8Array<ArrayBuffer> => {
-  if (nonce.length !== COOKIE_NONCE_BYTES)
-    throw new RangeError(`expected a nonce of ${COOKIE_NONCE_BYTES} bytes, found ${nonce.length}`)
-  checkKeys(keys)
-  const cookie = new Uint8Array(cookieLength(keys.aead))
-  writeCookieHeader(new DataView(cookie.buffer), 0, keys.aead, generation.id)
-  cookie.set(nonce, CookieOffset.nonce)
-  const secrets = new Uint8Array(2 * keys.aead.keyBytes)
-  secrets.set(keys.c2s)
-  secrets.set(keys.s2c, keys.aead.keyBytes)
-  const ad = cookie.subarray(0, COOKIE_AD_BYTES)
-  sealing.seal(generation.key.subarray(0, MASTER_KEY_BYTES), nonce, ad, secrets, cookie.subarray(CookieOffset.sealed))
-  secrets.fill(0)
-  return cookie
-}
-
-/** Opens one cookie at a moment (Unix seconds). Never throws on bad bytes. */
-export const openCookie = (
-  sealing: Aead,
-  ring: KeyRing,
-  cookie: Uint8Array,
-  now: number
-): SessionKeys | CookieRefusal => {
-  const view = new DataView(cookie.buffer, cookie.byteOffset, cookie.byteLength)
-  const aead = cookieAead(view, 0, cookie.length)
-  if (aead === undefined) return "malformed"
-  const generation = ring.accept(cookieGeneration(view, 0), now)
-  if (typeof generation === "string") return generation
-  const secrets = new Uint8Array(2 * aead.keyBytes)
-  const nonce = cookie.subarray(CookieOffset.nonce, CookieOffset.sealed)
-  const ad = cookie.subarray(0, COOKIE_AD_BYTES)
-  return sealing.open(generation.key, nonce, ad, cookie.subarray(CookieOffset.sealed), secrets)
-    ? { aead, c2s: secrets.slice(0, aead.keyBytes), s2c: secrets.slice(aead.keyBytes) }
-    : "forged"
 }

@@ -5,17 +5,9 @@
  *
  * No report quotes a word of the file: in a line whose columns are mixed up any of them may be the secret.
  */
-import {
-  InvalidKey,
-  isKeyId,
-  type KeyRange,
-  KeyTable,
-  MAXIMUM_KEY_BYTES,
-  MAXIMUM_KEY_ID,
-  SymmetricKey
-} from "./key-table.ts"
+import { InvalidKey, isKeyId, KeyTable, MAXIMUM_KEY_BYTES, MAXIMUM_KEY_ID, SymmetricKey } from "./key-table.ts"
 import { equalBytes } from "./mac.ts"
-import { type MacAlgorithm, type MacAlgorithmName, macAlgorithm, macAlgorithmNames } from "./mac-algorithms.ts"
+import { type MacAlgorithm, macAlgorithm, macAlgorithmNames } from "./mac-algorithms.ts"
 
 /** Keys of at most this many characters are text, longer ones hexadecimal. */
 const LONGEST_TEXT_KEY = 20
@@ -145,18 +137,6 @@ export const formatKeyFile = (table: KeyTable): string =>
   table.keys.map((key) => `${String(key.id).padStart(2)} ${typeName(key.algorithm)} ${keyText(key)}\n`).join("")
 
 /**
- * The same keys as chrony reads them: it calls ciphers AES128 and AES256, knows no type AES, and
- * takes hexadecimal only when it is marked as such. Keys of types that chrony does not have (AES-192 and others) are left out.
- */
-export const formatChronyKeyFile = (table: KeyTable): string =>
-  table.keys
-    .flatMap((key) => {
-      const type = chronyTypes[key.algorithm.name]
-      return type === undefined ? [] : `${key.id} ${type} HEX:${hexadecimal(key.secret)}\n`
-    })
-    .join("")
-
-/**
  * One file for ntpd and chronyd, which skip the lines of a type they do not know. No word for AES-128 is known to both, so such
  * a key stands there twice, for chrony first: of two lines with one number ntpq takes the last. A key that is no text would
  * have to be `HEX:…` for chrony, which ends ntpq, and gets a comment in place of that line.
@@ -175,20 +155,6 @@ export const formatSharedKeyFile = (table: KeyTable): string =>
     })
     .join("")
 
-const chronyTypes: Partial<Record<MacAlgorithmName, string>> = {
-  MD5: "MD5",
-  SHA1: "SHA1",
-  SHA256: "SHA256",
-  SHA384: "SHA384",
-  SHA512: "SHA512",
-  "SHA3-224": "SHA3-224",
-  "SHA3-256": "SHA3-256",
-  "SHA3-384": "SHA3-384",
-  "SHA3-512": "SHA3-512",
-  "AES-128": "AES128",
-  "AES-256": "AES256"
-}
-
 /** Two digits a byte, in small letters. */
 export const hexadecimal = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
@@ -204,24 +170,4 @@ const keyText = ({ id, secret }: SymmetricKey): string => {
   // Ten bytes make twenty digits, which would be read as text; one digit more is ignored by every reader.
   if (hex.length === LONGEST_TEXT_KEY) return `${hex}0`
   throw new InvalidKey(`key ${id}: ${secret.length} bytes that are no printable text cannot be written; 10 or more can`)
-}
-
-/** What a trustedkey line means, and what about it was not understood. */
-export interface TrustedKeys {
-  readonly ranges: readonly KeyRange[]
-  readonly problems: readonly string[]
-}
-
-/** Reads the arguments of trustedkey: key ids and ranges `(low ... high)`, in any number. Never throws. */
-export const parseTrustedKeys = (text: string): TrustedKeys => {
-  const ranges: KeyRange[] = []
-  const problems: string[] = []
-  for (const [token, low, high, single] of text.matchAll(
-    /\(\s*(\d+)\s*\.\.\.\s*(\d+)\s*\)|(?<![^\s)])(\d+)(?![^\s(])|[^\s]+/g
-  )) {
-    const range = { first: Number(low ?? single), last: Number(high ?? single) }
-    if (isKeyId(range.first) && isKeyId(range.last) && range.first <= range.last) ranges.push(range)
-    else problems.push(`expected a key number from 1 to ${MAXIMUM_KEY_ID} or a range (low ... high), found ${token}`)
-  }
-  return { ranges, problems }
 }

@@ -2,15 +2,8 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { type Aead, type AeadId, type AeadParameters, aeadParameters } from "../src/aead.ts"
 import { batchOver, nobleAeads } from "../src/aead-noble.ts"
-import {
-  COOKIE_AEAD,
-  COOKIE_NONCE_BYTES,
-  cookieLength,
-  openCookie,
-  sealCookie,
-  sealCookies,
-  type SessionKeys
-} from "../src/cookie.ts"
+import { COOKIE_AEAD, COOKIE_NONCE_BYTES, cookieLength, sealCookies, type SessionKeys } from "../src/cookie.ts"
+import { openCookie, sealCookie } from "@meridian/testkit/cookies"
 import { type Generation, KeyRing } from "../src/key-ring.ts"
 
 const sealing = nobleAeads.get(COOKIE_AEAD) as Aead
@@ -96,7 +89,9 @@ describe("a cookie", () => {
   })
 
   it("is made only of keys and nonces of the right length", () => {
-    expect(() => sealCookie(sealing, generation, keysOf(15), nonce.subarray(1))).toThrow("expected a nonce of 10 bytes")
+    expect(() => sealCookie(sealing, generation, keysOf(15), nonce.subarray(1))).toThrow(
+      "expected nonces of 10 bytes each, found 9 bytes"
+    )
     expect(() => sealCookie(sealing, generation, { ...keysOf(15), c2s: new Uint8Array(16) }, nonce)).toThrow(RangeError)
   })
 

@@ -13,7 +13,8 @@ import {
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
 import { type Aead, type AeadBatch, type AeadId } from "../src/aead.ts"
 import { batchOver, nobleAeads, nobleBatch } from "../src/aead-noble.ts"
-import { COOKIE_AEAD, openCookie, sealCookie } from "../src/cookie.ts"
+import { COOKIE_AEAD } from "../src/cookie.ts"
+import { openCookie, sealCookie } from "@meridian/testkit/cookies"
 import { type Generation, KeyRing } from "../src/key-ring.ts"
 import { KISS_NTSN, NtsServer, type NtsVerdict } from "../src/nts-server.ts"
 

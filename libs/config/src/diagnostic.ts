@@ -103,15 +103,6 @@ export const formatDiagnostic = (
 export const formatDiagnostics = (diagnostics: readonly Diagnostic[], style?: { readonly colour: boolean }): string =>
   diagnostics.map((diagnostic) => formatDiagnostic(diagnostic, style)).join("\n")
 
-/** "2 errors, 1 warning"; "no errors" where there are neither. */
-export const countDiagnostics = (diagnostics: readonly Diagnostic[]): string => {
-  const errors = diagnostics.filter(isError).length
-  const warnings = diagnostics.length - errors
-  const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`
-  const parts = [...(errors > 0 ? [count(errors, "error")] : []), ...(warnings > 0 ? [count(warnings, "warning")] : [])]
-  return parts.length === 0 ? "no errors" : parts.join(", ")
-}
-
 const splitAtCaret = ({ lineText, column, length }: Location) => {
   const cells = toCells(lineText)
   const start = Math.max(0, column - 1 - Math.floor(LONGEST_SHOWN / 2))

@@ -14,9 +14,6 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
 import { type AnyEvent, encodeEvent, familyOf, isRestoration, CLUSTER_KEY_SUBJECT } from "@meridian/events"
 import type { QuarantineReason } from "./event-log.ts"
 
-/** The last day on which a release reads logs that were never sealed: a later one refuses events without a MAC anywhere. */
-export const UNSEALED_LOGS_END = "2027-12-31"
-
 /**
  * Places after the change of a cluster key in which events under the former one still count: of nodes that had not heard of
  * the change when they wrote.

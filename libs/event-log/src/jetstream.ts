@@ -11,15 +11,13 @@
  * The client buffers nothing across a disconnect: an append is sent again with its message id until it is acknowledged
  * or its deadline has passed.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { jetstream, JetStreamApiError, type StoredMsg } from "@nats-io/jetstream"
 import { nanos, type NatsConnection } from "@nats-io/nats-core"
 import { setTimeout as sleep } from "node:timers/promises"
 import { claimOf, type Commit, type CommitClaim, type Inspect, mayFollow, type RawCommit } from "./commit.ts"
-import { type CommitStore, overStore } from "./commit-store.ts"
+import { type CommitStore } from "./commit-store.ts"
 import { serverAtLeast } from "./connect.ts"
-import { type Appended, EventLog, LogFull, LogUnavailable, type SubjectStatus, VersionConflict } from "./event-log.ts"
+import { type Appended, LogFull, LogUnavailable, type SubjectStatus, VersionConflict } from "./event-log.ts"
 import { jetstreamReader } from "./jetstream-read.ts"
 import { snapshotMemory, type SnapshotStore } from "./snapshot-file.ts"
 import {
@@ -294,17 +292,3 @@ const openLog = async (options: JetStreamOptions): Promise<OpenedStream & { read
 
 const unavailable = (cause: unknown, detail = textOf(cause)): LogUnavailable =>
   cause instanceof LogUnavailable ? cause : new LogUnavailable({ detail, uncertain: false, cause })
-
-/** A log in a stream. The connection is the caller's to close. Says at the start what an operator should know. */
-export const jetstreamEventLog = (options: JetStreamOptions): Layer.Layer<EventLog, LogUnavailable> =>
-  Layer.effect(
-    EventLog,
-    Effect.gen(function* () {
-      const store = yield* Effect.tryPromise({
-        try: () => jetstreamStore(options),
-        catch: (error) => unavailable(error)
-      })
-      for (const warning of store.warnings) yield* Effect.logWarning(warning)
-      return overStore(store, options.inspect)
-    })
-  )

@@ -8,7 +8,6 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { isSlotName } from "@meridian/events"
 
 /** A data key as it lies on the shelf. */
@@ -129,5 +128,3 @@ export const memoryShelf = (): ShelfStore => {
     list: async () => [...slots].map(([slot, { under }]) => ({ slot, under }))
   }
 }
-
-export const memoryKeyShelf: Layer.Layer<KeyShelf> = Layer.sync(KeyShelf, () => overShelf(memoryShelf()))

@@ -1,9 +1,8 @@
 /** The log in memory: for tests and the simulator. Gone with the process. */
-import * as Layer from "effect/Layer"
 import { BatchQueue } from "./batch-queue.ts"
-import { type Commit, type Inspect, mayFollow, type RawCommit } from "./commit.ts"
-import { type CommitStore, overStore, type RawBatch, wants } from "./commit-store.ts"
-import { EventLog, type ReadOptions, type Snapshot, type SubjectStatus, VersionConflict } from "./event-log.ts"
+import { type Commit, mayFollow, type RawCommit } from "./commit.ts"
+import { type CommitStore, type RawBatch, wants } from "./commit-store.ts"
+import { type ReadOptions, type Snapshot, type SubjectStatus, VersionConflict } from "./event-log.ts"
 
 const BATCH = 1_000
 
@@ -106,7 +105,3 @@ export const iterable = (
     }
   })
 })
-
-/** A log that ends with the process. */
-export const memoryEventLog = (inspect?: Inspect): Layer.Layer<EventLog> =>
-  Layer.sync(EventLog, () => overStore(memoryStore(), inspect))

@@ -8,19 +8,9 @@
  * one copy), where neither blocks nor proposals touch a disk, and the leader lays the live keys in again should all
  * servers ever go at once; on disk only with encryption at rest, and then a warning says so.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { jetstream, JetStreamApiError, type StoredMsg } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
-import {
-  KeyShelf,
-  overShelf,
-  sameKey,
-  type ShelfStore,
-  ShelfUnavailable,
-  SlotTaken,
-  type WrappedKey
-} from "./key-shelf.ts"
+import { sameKey, type ShelfStore, SlotTaken, type WrappedKey } from "./key-shelf.ts"
 import {
   apiCode,
   ATTEMPT_MS,
@@ -138,19 +128,4 @@ const repeat = <A>(deadlineMs: number, run: () => Promise<A>): Promise<A> =>
     run,
     (error) =>
       error instanceof SlotTaken || (error instanceof JetStreamApiError && error.status < 500 && error.status !== 408)
-  )
-
-/** A shelf in a stream. The connection is the caller's to close. */
-export const jetstreamKeyShelf = (options: ShelfOptions): Layer.Layer<KeyShelf, ShelfUnavailable> =>
-  Layer.effect(
-    KeyShelf,
-    Effect.gen(function* () {
-      const store = yield* Effect.tryPromise({
-        try: () => jetstreamShelf(options),
-        catch: (cause) =>
-          new ShelfUnavailable({ detail: cause instanceof Error ? cause.message : String(cause), cause })
-      })
-      for (const warning of store.warnings) yield* Effect.logWarning(warning)
-      return overShelf(store)
-    })
   )

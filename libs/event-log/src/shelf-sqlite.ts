@@ -5,20 +5,10 @@
  * lock, after every change. What the disk itself keeps (a copy-on-write file system, a drive's spare blocks, backups) is
  * beyond any program's reach.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { damageOf } from "./damaged-file.ts"
-import {
-  KeyShelf,
-  overShelf,
-  sameKey,
-  type ShelfStore,
-  ShelfUnavailable,
-  SlotTaken,
-  type WrappedKey
-} from "./key-shelf.ts"
+import { sameKey, type ShelfStore, ShelfUnavailable, SlotTaken, type WrappedKey } from "./key-shelf.ts"
 
 /** "MerK" in the file's header. */
 const APPLICATION_ID = 0x4d65_724b
@@ -139,20 +129,3 @@ const overwrite = (file: string): void => {
     closeSync(descriptor)
   }
 }
-
-/** A shelf in a file, closed with its scope. */
-export const sqliteKeyShelf = (file: string): Layer.Layer<KeyShelf, ShelfUnavailable> =>
-  Layer.effect(
-    KeyShelf,
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.try({
-          try: () => sqliteShelf(file),
-          catch: (error) =>
-            error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: String(error) })
-        }),
-        (store) => Effect.sync(() => store.close())
-      ),
-      overShelf
-    )
-  )

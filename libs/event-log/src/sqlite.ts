@@ -3,16 +3,13 @@
  * an append, so that a crash leaves either the whole commit or none of it. Several processes may have the file open; one
  * that waits for news hears its own appends at once and those of others within {@link SqliteOptions.pollMs}.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import { chmodSync } from "node:fs"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { crc32 } from "node:zlib"
-import { type CommitStore, overStore, type RawBatch, wants } from "./commit-store.ts"
+import { type CommitStore, type RawBatch, wants } from "./commit-store.ts"
 import { FoundCommit, type Inspect, mayFollow, type RawCommit } from "./commit.ts"
 import {
   type Appended,
-  EventLog,
   LogFull,
   LogUnavailable,
   type ReadOptions,
@@ -365,19 +362,3 @@ class Tail implements AsyncIterable<RawBatch>, AsyncIterator<RawBatch> {
     })
   }
 }
-
-/** A log in a file, closed with its scope. */
-export const sqliteEventLog = (options: SqliteOptions): Layer.Layer<EventLog, LogUnavailable | LogFull> =>
-  Layer.effect(
-    EventLog,
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.try({
-          try: () => sqliteStore(options),
-          catch: (error) => (error instanceof LogFull || error instanceof LogUnavailable ? error : translate(error))
-        }),
-        (store) => Effect.sync(() => store.close())
-      ),
-      (store) => overStore(store, options.inspect)
-    )
-  )

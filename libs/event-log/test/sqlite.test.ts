@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { overStore } from "../src/commit-store.ts"
 import { EventLog, type LogUnavailable } from "../src/event-log.ts"
-import { sqliteEventLog, type SqliteOptions, sqliteStore } from "../src/sqlite.ts"
+import { type SqliteOptions, sqliteStore } from "../src/sqlite.ts"
 import { eventLogContract } from "./event-log-contract.ts"
 import { eventsOf, failure, readAll, run } from "./log-fixture.ts"
 import { clockEvent, clockEvents, takeOver } from "./sample-events.ts"
@@ -33,9 +33,13 @@ const withLog = async <A>(options: SqliteOptions, body: (log: EventLog["Service"
 }
 
 /** What opening a file fails with. */
-const refusal = async (options: SqliteOptions): Promise<string> => {
-  const result = await run(Effect.result(Effect.provide(Effect.scoped(EventLog), sqliteEventLog(options))))
-  return Result.isFailure(result) ? (result.failure as LogUnavailable).message : "opened"
+const refusal = (options: SqliteOptions): string => {
+  try {
+    sqliteStore(options).close()
+    return "opened"
+  } catch (error) {
+    return (error as LogUnavailable).message
+  }
 }
 
 describe("event log in SQLite", () => {
@@ -207,19 +211,19 @@ describe("an SQLite log's file", () => {
 
   it("is refused with a reason when it is not a log, is another program's, of a later release, or damaged", async () => {
     writeFileSync(file, "this is no database at all, whatever its name may say ".repeat(40))
-    expect(await refusal({ file })).toContain("damaged or not a log")
+    expect(refusal({ file })).toContain("damaged or not a log")
     rmSync(file)
     const other = new DatabaseSync(file)
     other.exec("CREATE TABLE theirs (x)")
     other.close()
-    expect(await refusal({ file })).toContain("another program's")
+    expect(refusal({ file })).toContain("another program's")
     const later = join(directory, "later.db")
     sqliteStore({ file: later }).close()
     const raised = new DatabaseSync(later)
     raised.exec("PRAGMA user_version = 99")
     raised.close()
-    expect(await refusal({ file: later })).toContain("upgrade")
-    expect(await refusal({ file: join(directory, "absent/log.db") })).toContain("unable to open")
+    expect(refusal({ file: later })).toContain("upgrade")
+    expect(refusal({ file: join(directory, "absent/log.db") })).toContain("unable to open")
   })
 
   it("does not trust a damaged snapshot", async () => {
@@ -243,7 +247,7 @@ describe("an SQLite log's file", () => {
       const broken = Buffer.from(wal)
       broken[at] = (broken[at] as number) ^ 0xff
       writeFileSync(`${copy}-wal`, broken)
-      const outcome = await refusal({ file: copy })
+      const outcome = refusal({ file: copy })
       expect(["opened", "damaged"].some((it) => outcome.includes(it))).toBe(true)
       rmSync(`${copy}-shm`, { force: true })
     }

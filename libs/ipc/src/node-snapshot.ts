@@ -115,9 +115,3 @@ export const parseNodeSnapshot = (message: unknown): PictureMessage | undefined 
   Array.isArray(message["sources"])
     ? (message as unknown as PictureMessage)
     : undefined
-
-/** The same picture with what the coordinator said. */
-export const withCluster = (snapshot: NodeSnapshot, cluster: ClusterState | null): NodeSnapshot => ({
-  ...snapshot,
-  cluster
-})

@@ -1,7 +1,8 @@
 /** Interleaved mode (RFC 9769) under NTS: a server that seals what it says, and everybody who would like to be it. */
 import { describe, expect, it } from "vitest"
 import { nobleAeads, nobleBatch } from "@meridian/auth/aead-noble"
-import { COOKIE_AEAD, sealCookie } from "@meridian/auth/cookie"
+import { COOKIE_AEAD } from "@meridian/auth/cookie"
+import { sealCookie } from "@meridian/testkit/cookies"
 import { KeyRing } from "@meridian/auth/key-ring"
 import { NtsAssociation } from "@meridian/auth/nts-client"
 import { NtsServer } from "@meridian/auth/nts-server"

@@ -46,9 +46,6 @@ export const unixSeconds = (eraSeconds: number, pivotUnixSeconds: number): numbe
   return pivotUnixSeconds + distance
 }
 
-/** The era number of a Unix second: 0 until 2036-02-07, 1 after it, -1 before 1900. */
-export const eraOf = (unixSecond: number): number => Math.floor((unixSecond + NTP_UNIX_OFFSET_SECONDS) / ERA_SECONDS)
-
 /** Joins the two 32-bit halves. */
 export const ntpTimestamp = (seconds: number, fraction: number): NtpTimestamp =>
   ((BigInt(seconds >>> 0) << 32n) | BigInt(fraction >>> 0)) as NtpTimestamp
@@ -56,12 +53,6 @@ export const ntpTimestamp = (seconds: number, fraction: number): NtpTimestamp =>
 /** The timestamp of a moment of UTC; the era is dropped. */
 export const fromUnix = (time: UnixTime): NtpTimestamp =>
   ntpTimestamp(ntpSeconds(time.seconds), ntpFraction(time.nanoseconds))
-
-/** The moment a timestamp means in the era nearest to the pivot. See {@link unixSeconds}. */
-export const toUnix = (timestamp: NtpTimestamp, pivotUnixSeconds: number): UnixTime => ({
-  seconds: unixSeconds(Number(timestamp >> 32n), pivotUnixSeconds),
-  nanoseconds: fractionNanoseconds(Number(timestamp & 0xffffffffn))
-})
 
 /** `a - b` in seconds, right for any two timestamps less than 68 years apart whatever their eras (RFC 5905 §6). */
 export const differenceSeconds = (a: NtpTimestamp, b: NtpTimestamp): number =>

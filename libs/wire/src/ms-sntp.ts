@@ -28,8 +28,6 @@ export const MsSntpOffset = {
   extendedChecksum: 56
 } as const
 
-/** In `flags`: the previous password is asked for. */
-export const USE_OLD_KEY = 0x01
 /** In `hashHints` and `hashId`: the checksum of [MS-SNTP] 3.1.5.5 under the NT hash. */
 export const NT_HASH = 0x01
 

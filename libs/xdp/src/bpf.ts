@@ -3,7 +3,6 @@
  * when it ends, however it ends, and with the link the program leaves the interface.
  */
 import { errnoAdvice } from "@meridian/system/errno-words"
-import { closeSync } from "node:fs"
 import { errnoName, loadNative, type NativeAddon } from "@meridian/system/native"
 import type { BpfObject, MapDefinition } from "./bpf-object.ts"
 
@@ -64,19 +63,6 @@ export const loadProgram = (object: BpfObject, maps: Maps): number =>
   attempt("the BPF program is refused", (addon) =>
     addon.bpfProgramLoad(withMaps(object, maps), object.license, TAKES_FRAGMENTS, NO_LOG)
   )
-
-/** What the verifier says of a program that it refuses: for developers. */
-export const verifierLog = (object: BpfObject, maps: Maps): string => {
-  const log = new Uint8Array(1 << 20)
-  try {
-    const { addon } = loadNative()
-    const descriptor = addon?.bpfProgramLoad(withMaps(object, maps), object.license, TAKES_FRAGMENTS, log)
-    if (descriptor !== undefined) closeSync(descriptor)
-  } catch {
-    // The log says it.
-  }
-  return new TextDecoder().decode(log.subarray(0, log.indexOf(0)))
-}
 
 /** In the driver, or behind it. */
 export type XdpMode = "native" | "generic"

@@ -42,5 +42,3 @@ export const inverse = (value: bigint, modulus: bigint): bigint | undefined => {
 
 /** Octets it takes to write a number. */
 export const octetLength = (value: bigint): number => Math.ceil(value.toString(16).length / 2)
-
-export const bitLength = (value: bigint): number => (value === 0n ? 0 : value.toString(2).length)

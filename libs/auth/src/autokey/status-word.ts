@@ -25,8 +25,6 @@ export const StatusFlag = {
 
 /** The identity schemes in {@link StatusFlag}. */
 export const IDENTITY_MASK = 0x00f0
-/** All that the exchange lights. */
-export const EXCHANGE_MASK = 0x7f00
 
 /** Which signature scheme a host signs with: the high half of its status word. */
 export const schemeNumber = (statusWord: number): number => statusWord >>> 16

@@ -39,8 +39,6 @@ export const AccessFlag = {
   kodRstr: 0x80000
 } as const
 
-export type AccessFlagName = keyof typeof AccessFlag
-
 /** As they are written in an ntp.conf. */
 export const ACCESS_FLAG_WORDS: readonly (readonly [string, number])[] = [
   ["ignore", AccessFlag.ignore],
