@@ -54,14 +54,14 @@ const secrets: Shape<readonly ServerSecret[]> = list(
 )
 
 /** Certificates that were learned from this node's own sources: what they signed for it, and theirs. */
-const learnedCertificates = list(
+export const learnedCertificates = list(
   record({ der: bytes(1, LONGEST_CERTIFICATE_BYTES), filestamp: stamp }),
   MOST_CERTIFICATES
 )
 export type LearnedCertificates = TypeOf<typeof learnedCertificates>
 
 /** The signed values of the key lists by which this node tells the time to many, as RFC 5906 §11.4 has them. */
-const broadcastLists = list(
+export const broadcastLists = list(
   record({
     associationId: whole(1, 65_535),
     timestamp: stamp,

@@ -3,8 +3,7 @@
  * take it as a passive peer (docs/adr/007).
  */
 import { isIP } from "node:net"
-import { isRecord } from "./message.ts"
-import { count, fits, list, nullable, record, rule, text, type TypeOf, whole, words } from "./shape.ts"
+import { count, list, nullable, record, rule, text, type TypeOf, whole, words } from "./shape.ts"
 
 const address = rule(text(2, 64), "a numeric address", (written) => isIP(written) !== 0)
 const port = whole(1, 65_535)
@@ -35,7 +34,3 @@ export const peersSeen = record({
   overlooked: count
 })
 export type PeersSeen = TypeOf<typeof peersSeen>
-
-/** Reads the message; undefined when it is another or not what it should be. */
-export const parsePeersSeen = (message: unknown): PeersSeen | undefined =>
-  isRecord(message) && message["type"] === "peers-seen" && fits(peersSeen, message) ? message : undefined

@@ -1,6 +1,5 @@
 /** What an operator has done with sources that are asked, in chronyc's words: the supervisor tells the clock's process. */
-import { isRecord } from "./message.ts"
-import { fits, list, record, text, type TypeOf, whole, words } from "./shape.ts"
+import { list, record, text, type TypeOf, whole, words } from "./shape.ts"
 
 /** A burst may have so many requests. */
 export const MOST_BURST = 1_000
@@ -17,7 +16,3 @@ export const sourceCommand = record({
   total: whole(0, MOST_BURST)
 })
 export type SourceCommand = TypeOf<typeof sourceCommand>
-
-/** Reads the message; undefined when it is another or not what it should be. */
-export const parseSourceCommand = (message: unknown): SourceCommand | undefined =>
-  isRecord(message) && message["type"] === "source-command" && fits(sourceCommand, message) ? message : undefined

@@ -3,90 +3,97 @@
  * `authdata`. Times in seconds, frequencies in ppm, polls and precisions in log2 seconds.
  */
 
+import { count, finite, flag, list, nullable, record, text, type TypeOf, whole } from "./shape.ts"
+
 /** The 64 bits of an NTP timestamp as 16 hexadecimal digits; all 0 for none. */
-export type StampText = string
+const stamp = text(16, 16)
+export type StampText = TypeOf<typeof stamp>
 
 export const noStamp: StampText = "0".repeat(16)
 
 /** A stage of the clock filter (RFC 5905 §10). The dispersion is as of now. */
-export interface FilterStageReport {
-  readonly offset: number
-  readonly delay: number
-  readonly dispersion: number
-}
+const filterStage = record({
+  offset: finite(),
+  delay: finite(),
+  dispersion: finite()
+})
+export type FilterStageReport = TypeOf<typeof filterStage>
 
-export interface SourceDetail {
-  /** 1 … 65535; the same for as long as the source is there. */
-  readonly association: number
-  /** Ours towards it; null while it is not known. */
-  readonly localAddress: string | null
-  readonly localPort: number
-  readonly version: number
-  /** Mode of its packets, 0 before the first. */
-  readonly theirMode: number
-  readonly theirPoll: number
-  readonly minpoll: number
-  readonly maxpoll: number
-  readonly precision: number
-  /** The 32 bits of its last packet. */
-  readonly referenceIdBits: number
-  readonly referenceTime: StampText
-  /** Of the last exchange that was measured. */
-  readonly origin: StampText
-  readonly receive: StampText
-  readonly transmit: StampText
-  readonly destination: StampText
-  /** When it was asked last. */
-  readonly sent: StampText
-  /** Polls in a row without an answer. */
-  readonly unanswered: number
-  /** Until it is asked again; null where that is not known. */
-  readonly nextPoll: number | null
-  /** Since it became reachable or unreachable. */
-  readonly reachabilitySince: number
-  readonly packetsSent: number
-  /** Packets that came from its address, and those of them that gave a sample. */
-  readonly packetsReceived: number
-  readonly samplesTaken: number
-  /** RFC 5905's flash bits: why the last packet gave no sample; 0 when it did. */
-  readonly flash: number
-  /** Newest first. */
-  readonly filter: readonly FilterStageReport[]
-  /** What the estimator stands on. */
-  readonly samples: number
-  /** Between the oldest and the newest sample of the filter. */
-  readonly span: number
-  /** Of the source's clock against served time, with its standard deviation. */
-  readonly frequency: number | null
-  readonly frequencyDeviation: number | null
-  readonly offsetDeviation: number | null
-  readonly prefer: boolean
-  readonly noselect: boolean
-  readonly true: boolean
-  readonly bias: number
-  /** Of the cookies in the jar, and of the last exchange; null without NTS. */
-  readonly nts: NtsDetail | null
-}
-
-export interface NtsDetail {
+const ntsDetail = record({
   /** IANA's number of the AEAD; 0 before the first exchange. */
-  readonly aead: number
+  aead: count,
   /** bits */
-  readonly keyLength: number
-  readonly cookieLength: number
+  keyLength: count,
+  cookieLength: count,
   /** Since the last exchange that gave keys; null where none did. */
-  readonly exchangedAgo: number | null
+  exchangedAgo: nullable(finite()),
   /** Exchanges in a row that failed. */
-  readonly failures: number
+  failures: count,
   /** Whether the last answer was a NAK that is not yet dealt with. */
-  readonly naks: number
-}
+  naks: count
+})
+export type NtsDetail = TypeOf<typeof ntsDetail>
+
+export const sourceDetail = record({
+  /** 1 … 65535; the same for as long as the source is there. */
+  association: whole(1, 65_535),
+  /** Ours towards it; null while it is not known. */
+  localAddress: nullable(text()),
+  localPort: whole(0, 65_535),
+  version: whole(0, 7),
+  /** Mode of its packets, 0 before the first. */
+  theirMode: whole(0, 7),
+  theirPoll: finite(),
+  minpoll: finite(),
+  maxpoll: finite(),
+  precision: finite(),
+  /** The 32 bits of its last packet. */
+  referenceIdBits: finite(),
+  referenceTime: stamp,
+  /** Of the last exchange that was measured. */
+  origin: stamp,
+  receive: stamp,
+  transmit: stamp,
+  destination: stamp,
+  /** When it was asked last. */
+  sent: stamp,
+  /** Polls in a row without an answer. */
+  unanswered: count,
+  /** Until it is asked again; null where that is not known. */
+  nextPoll: nullable(finite()),
+  /** Since it became reachable or unreachable. */
+  reachabilitySince: finite(),
+  packetsSent: count,
+  /** Packets that came from its address, and those of them that gave a sample. */
+  packetsReceived: count,
+  samplesTaken: count,
+  /** RFC 5905's flash bits: why the last packet gave no sample; 0 when it did. */
+  flash: count,
+  /** Newest first. */
+  filter: list(filterStage, 64),
+  /** What the estimator stands on. */
+  samples: count,
+  /** Between the oldest and the newest sample of the filter. */
+  span: finite(),
+  /** Of the source's clock against served time, with its standard deviation. */
+  frequency: nullable(finite()),
+  frequencyDeviation: nullable(finite()),
+  offsetDeviation: nullable(finite()),
+  prefer: flag,
+  noselect: flag,
+  true: flag,
+  bias: finite(),
+  /** Of the cookies in the jar, and of the last exchange; null without NTS. */
+  nts: nullable(ntsDetail)
+})
+export type SourceDetail = TypeOf<typeof sourceDetail>
 
 /** The node's own NTS counts as a client, since the start of the clock's process. */
-export interface NtsClientCounters {
-  readonly sent: number
-  readonly good: number
-  readonly bad: number
-  readonly exchangesGood: number
-  readonly exchangesBad: number
-}
+export const ntsClientCounters = record({
+  sent: count,
+  good: count,
+  bad: count,
+  exchangesGood: count,
+  exchangesBad: count
+})
+export type NtsClientCounters = TypeOf<typeof ntsClientCounters>

@@ -2,7 +2,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { parseToDiscipline } from "@meridian/ipc/discipline-report"
-import { MOST_SIGHTINGS, type PeerSighting, parsePeersSeen } from "@meridian/ipc/peer-sighting"
+import { MOST_SIGHTINGS, type PeerSighting, type PeersSeen } from "@meridian/ipc/peer-sighting"
 import { parseFromWorker } from "@meridian/ipc/worker-report"
 
 const sighting: PeerSighting = {
@@ -14,6 +14,7 @@ const sighting: PeerSighting = {
   version: 4,
   poll: 6
 }
+const parsePeersSeen = (message: unknown) => parseToDiscipline(message) as PeersSeen | undefined
 const message = (change: object = {}) => ({ type: "peers-seen", peers: [{ ...sighting, ...change }], overlooked: 0 })
 
 describe("peers that workers saw", () => {
