@@ -12,23 +12,29 @@ import { onStage } from "./stage.ts"
 
 const fiveCounts = Array.from({ length: 5 }, () => expect.stringMatching(/^\d+$/) as string)
 
-/** What NTPsec's own reader, which ntpviz plots from, makes of a folder of statistics. */
+/**
+ * What NTPsec's own reader, which ntpviz plots from, makes of a folder of statistics. By itself it ends at the last whole second,
+ * and leaves out what was written since; it is told a later end.
+ */
 const seenByNtpviz = (folder: string): { readonly peers: readonly string[]; readonly clocks: readonly unknown[][] } => {
   const program = [
-    "import json, sys, ntp.statfiles",
-    "found = ntp.statfiles.NTPStats(sys.argv[1])",
+    "import json, sys, time, ntp.statfiles",
+    "found = ntp.statfiles.NTPStats(sys.argv[1], endtime=time.time() + 1)",
     "print(json.dumps({'peers': list(found.peersplit()), 'clocks': found.clockstats}))"
   ].join("\n")
   const { env } = peer("ntpsec-ntpq")!
   return JSON.parse(execFileSync("/usr/bin/python3", ["-c", program, folder], { env, encoding: "utf8" })) as never
 }
 
-/** The fields of the last line of a file that a pattern fits, once there are enough such lines. */
+/** The fields of the last whole line of a file that a pattern fits, once there are enough such lines. */
 const lastLine = async (path: string, pattern: RegExp, atLeast: number): Promise<readonly string[]> => {
   let text = ""
   for (let waited = 0; waited < PATIENCE_MS; waited += 100) {
     text = existsSync(path) ? readFileSync(path, "utf8") : ""
-    const lines = text.split("\n").filter((line) => pattern.test(line))
+    const lines = text
+      .split("\n")
+      .slice(0, -1)
+      .filter((line) => pattern.test(line))
     if (lines.length >= atLeast) return lines.at(-1)!.trim().split(/\s+/)
     await sleep(100)
   }
@@ -197,7 +203,7 @@ describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq
           id,
           ...fiveCounts
         ])
-        expect(seen.clocks.length).toBeGreaterThan(2)
+        expect(seen.clocks.length).toBeGreaterThanOrEqual(3)
         expect(theirs[2]).toBe(id)
         expect(Number(theirs[4])).toBeCloseTo(0.02, 3)
         expect(report.tracking).toMatchObject({ systemPeer: id })
