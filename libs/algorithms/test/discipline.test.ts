@@ -1,18 +1,14 @@
 import { isSynchronised, Leap, rootDispersionAt } from "@meridian/time/clock-curve"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type ClockLine, jumpTo, residueAt, servedLine, turnTo } from "../src/clock-line.ts"
-import { combineEstimates } from "../src/combine-estimates.ts"
 import {
   ClockDiscipline,
   defaultDisciplineOptions,
   type DisciplineAction,
   type DisciplineOptions
 } from "../src/discipline.ts"
-import { adaptPoll } from "../src/poll-interval.ts"
 import { publishedCurve } from "../src/publication.ts"
 import { smearAt, smearNoonToNoon } from "../src/smear.ts"
-import type { OffsetEstimate } from "../src/source-estimator.ts"
 import { type SourceReport, TrackedSource } from "../src/tracked-source.ts"
 
 const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
@@ -279,78 +275,6 @@ describe("clock discipline", () => {
       }),
       { numRuns: 60 }
     )
-  })
-})
-
-describe("clock line", () => {
-  const value = (limit: number) => fc.double({ min: -limit, max: limit, noNaN: true })
-
-  it("turns without a jump, reaches the estimate, and is never faster than allowed", () => {
-    fc.assert(
-      fc.property(value(0.1), value(1e-4), value(0.1), value(1e-4), (o1, f1, o2, f2) => {
-        const from: ClockLine = jumpTo(0, o1, f1)
-        const to = turnTo(from, 100, o2, f2, 500e-6)
-        expect(servedLine(to, 100).offset).toBeCloseTo(servedLine(from, 100).offset, 12)
-        const { until, frequency } = servedLine(to, 100)
-        expect(Math.abs(frequency - f2)).toBeLessThanOrEqual(500e-6 + 1e-15)
-        expect(servedLine(to, until).offset).toBeCloseTo(o2 + f2 * (until - 100), 12)
-        expect(residueAt(to, until)).toBeCloseTo(0, 15)
-        expect(servedLine(to, until).until).toBe(Number.POSITIVE_INFINITY)
-      })
-    )
-  })
-})
-
-const estimate = (offset: number, deviation: number): OffsetEstimate => ({
-  offset,
-  frequency: offset / 1000,
-  offsetVariance: deviation ** 2,
-  covariance: 0,
-  frequencyVariance: deviation ** 2,
-  wander: 0
-})
-
-describe("combining estimates", () => {
-  it("stays within the hull, and is no surer than its members", () => {
-    const member = fc.record({
-      estimate: fc
-        .tuple(fc.double({ min: -1e9, max: 1e9, noNaN: true }), fc.double({ min: 1e-9, max: 1, noNaN: true }))
-        .map(([o, d]) => estimate(o, d)),
-      delay: fc.double({ min: 0, max: 2, noNaN: true })
-    })
-    fc.assert(
-      fc.property(fc.array(member, { minLength: 1, maxLength: 8 }), (members) => {
-        const combined = combineEstimates(members)
-        const offsets = members.map((it) => it.estimate.offset)
-        const slack = 1e-6 + 1e-12 * Math.max(...offsets.map(Math.abs))
-        expect(combined?.offset).toBeGreaterThanOrEqual(Math.min(...offsets) - slack)
-        expect(combined?.offset).toBeLessThanOrEqual(Math.max(...offsets) + slack)
-        const least = Math.min(...members.map((it) => it.estimate.offsetVariance))
-        expect(combined?.offsetVariance).toBeGreaterThanOrEqual(least * (1 - 1e-9))
-      })
-    )
-    expect(combineEstimates([])).toBeUndefined()
-  })
-
-  it("prefers the near one, since a far path may be asymmetric by more", () => {
-    const combined = combineEstimates([
-      { estimate: estimate(0, 1e-5), delay: 0.001 },
-      { estimate: estimate(0.05, 1e-5), delay: 1 }
-    ])
-    expect(combined?.offset).toBeLessThan(1e-4)
-  })
-})
-
-describe("poll interval", () => {
-  it("grows when the clock would keep, shrinks when it would not, and stays within its limits", () => {
-    const sure = estimate(0, 1e-9)
-    const unsure: OffsetEstimate = { ...estimate(0, 1e-6), frequencyVariance: 1e-4 ** 2 }
-    let poll = { exponent: 6, count: 0 }
-    const longer = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, sure, 1e-3, 0, 6, 9)).exponent)
-    expect([...new Set(longer)]).toEqual([6, 7, 8, 9])
-    const shorter = Array.from({ length: 40 }, () => (poll = adaptPoll(poll, unsure, 1e-3, 0, 6, 9)).exponent)
-    expect([...new Set(shorter)]).toEqual([9, 8, 7, 6])
-    expect(adaptPoll({ exponent: 14, count: 0 }, sure, 1, 0, 6, 10).exponent).toBe(10)
   })
 })
 
