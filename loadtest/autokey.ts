@@ -5,9 +5,8 @@
 import { execFileSync, spawnSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
-import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
-import { Responder } from "@meridian/auth/autokey/responder"
+import { BadCredentials } from "@meridian/auth/autokey/host"
+import { openParty } from "@meridian/auth/autokey/party"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { nodeDigests } from "@meridian/ciphers/digests"
@@ -24,6 +23,7 @@ import {
   missingPeer,
   peerCommand,
   type RunningServer,
+  start as startNamed,
   startCommands,
   type StartOptions,
   withoutClock
@@ -98,18 +98,16 @@ const cookies = ({ rounds, progress }: BenchOptions, directory: string) => {
     digest: "MD5",
     groups: []
   })
-  const host = found.host === undefined ? undefined : openHost(found.host, nodeRsa)
-  if (host === undefined || host instanceof BadCredentials)
-    throw new Error(`expected keys in ${directory}, found ${found.problems.join("; ")}`)
-  const responder = new Responder({
-    host,
-    certificates: new CertificateCache(host.certificate, host.certificateFilestamp),
+  if (found.host === undefined) throw new Error(`expected keys in ${directory}, found ${found.problems.join("; ")}`)
+  const party = openParty(found.host, {
     rsa: nodeRsa,
     digests: nodeDigests(nobleCmac),
     randomBelow: () => 0n,
     leapSeconds: undefined,
     autokeyValues: () => undefined
   })
+  if (party instanceof BadCredentials) throw new Error(party.message)
+  const { responder } = party
   const now = Date.now() / 1_000
   const answer = (count: number): number => {
     const before = process.cpuUsage()
@@ -174,15 +172,19 @@ export const autokey = (options: BenchOptions): Promise<BenchResult> =>
     const symmetric = [`keys ${keys.file}`, `trustedkey ${keys.table.keys.map(({ id }) => id).join(" ")}`]
     const starting = [
       () => startMeridian(start, directory, symmetric),
-      ...(lost === undefined ? [() => startClassic(start, directory)] : [])
+      ...(lost === undefined ? [() => startClassic(start, directory)] : []),
+      () => startNamed("floor", start)
     ]
     return withServers(starting, async (servers) => {
       const subjects = []
       for (const server of servers) {
+        subjects.push(subject(server, "plain"))
+        // It has no keys: what it costs is the kernel's part of any reply.
+        if (server.name === "floor") continue
         progress(`autokey: a cookie from ${server.label}`)
         const cookie = await obtainCookie(server.address, server.port)
         const pool = sessionPool(folder, server.label.replaceAll(/\W/g, ""), server.address, cookie)
-        subjects.push(subject(server, "plain"), subject(server, SESSION, pool))
+        subjects.push(subject(server, SESSION, pool))
       }
       const [own] = servers
       if (own === undefined) throw new Error("expected a server to measure, found none")
@@ -205,6 +207,8 @@ export const autokey = (options: BenchOptions): Promise<BenchResult> =>
           ...check(session, `classic ntpd ${SESSION}`, 0.5),
           ...check(session, `${own.label} ${MD5_KEYED}`, 1.25),
           ...check(session, `${own.label} plain`),
+          ...check(session, "C floor plain"),
+          ...check("C floor plain", `classic ntpd ${SESSION}`),
           atLeast("cookies a core-second: Meridian / openssl speed's bound", pairedRatio(ours, bounds), 0.9, 3),
           compared("cookies a core-second", summary(ours), 0),
           ...flood

@@ -6,10 +6,10 @@
  */
 import { randomFillSync, randomInt } from "node:crypto"
 import { parseArgs } from "node:util"
-import { CertificateCache, installLearned } from "@meridian/auth/autokey/certificate-cache"
-import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
+import { installLearned } from "@meridian/auth/autokey/certificate-cache"
+import { BadCredentials } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
-import { Responder } from "@meridian/auth/autokey/responder"
+import { openParty } from "@meridian/auth/autokey/party"
 import { SecretRing } from "@meridian/auth/autokey/server-secret"
 import { SessionKeys } from "@meridian/auth/autokey/session-key"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
@@ -71,20 +71,17 @@ const admission = new PlannedAdmission(() => randomInt(2 ** 31), BATCH_CAPACITY)
 
 const answererOf = (plan: AutokeyPlan): Answerer | undefined => {
   if (plan.host === null) return undefined
-  const host = openHost(hostOfMessage(plan.host), nodeRsa)
-  if (host instanceof BadCredentials) throw new Error(host.message)
   const now = Date.now() / 1_000
-  const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
-  installLearned(certificates, plan.certificates)
-  const responder = new Responder({
-    host,
-    certificates,
+  const party = openParty(hostOfMessage(plan.host), {
     rsa: nodeRsa,
     digests,
     randomBelow,
     leapSeconds: plan.leapFile === null ? undefined : readLeapSeconds(plan.leapFile, plan.leapFileHashIgnored, now),
     autokeyValues: (id) => plan.lists?.find(({ associationId }) => associationId === id)
   })
+  if (party instanceof BadCredentials) throw new Error(party.message)
+  const { host, certificates, responder } = party
+  installLearned(certificates, plan.certificates)
   return { responder, keys: new SessionKeys(digests, host.digest), secrets: new SecretRing(plan.secrets) }
 }
 

@@ -1,10 +1,9 @@
 /** Requests with fields, in batches: what is answered, and what bounds it. */
 import { generateKeyPairSync, randomFillSync } from "node:crypto"
-import { CertificateCache } from "@meridian/auth/autokey/certificate-cache"
 import { issueHostCertificate } from "@meridian/auth/autokey/certificate-issue"
-import { BadCredentials, openHost } from "@meridian/auth/autokey/host"
+import { BadCredentials } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
-import { Responder } from "@meridian/auth/autokey/responder"
+import { openParty } from "@meridian/auth/autokey/party"
 import { SecretRing } from "@meridian/auth/autokey/server-secret"
 import { PUBLIC_COOKIE, SessionKeys } from "@meridian/auth/autokey/session-key"
 import { schemeByName } from "@meridian/auth/autokey/signature-schemes"
@@ -52,8 +51,16 @@ const certificate = issueHostCertificate(
   schemeByName("RSA-MD5")!
 )
 const stamps = { hostFilestamp: 5, certificateFilestamp: 5 }
-const host = openHost({ hostKey, signKey: undefined, certificate, identity: [], digest: "MD5", ...stamps }, nodeRsa)
-if (host instanceof BadCredentials) throw new Error(host.message)
+const credentials = { hostKey, signKey: undefined, certificate, identity: [], digest: "MD5", ...stamps } as const
+const party = openParty(credentials, {
+  rsa: nodeRsa,
+  digests,
+  randomBelow: randomBelowFrom((random) => void randomFillSync(random)),
+  leapSeconds: undefined,
+  autokeyValues: () => undefined
+})
+if (party instanceof BadCredentials) throw new Error(party.message)
+const { host, responder } = party
 
 const synchronised = { ...unsynchronisedCurve(), leap: 0, stratum: 6, deadline: Infinity } as const
 const address = (index: number): Uint8Array => Uint8Array.of(198, 51, index >> 8, index & 0xff)
@@ -103,15 +110,7 @@ const makeServer = () => {
   const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: SLOT_BYTES })
   const answering = new Answering(server, () => 10)
   answering.answerer = {
-    responder: new Responder({
-      host,
-      certificates: new CertificateCache(host.certificate, host.certificateFilestamp),
-      rsa: nodeRsa,
-      digests,
-      randomBelow: randomBelowFrom((random) => void randomFillSync(random)),
-      leapSeconds: undefined,
-      autokeyValues: () => undefined
-    }),
+    responder,
     keys,
     secrets: new SecretRing([{ value: 0x1234_5678, activation: NOW - 100, retirement: NOW + 100_000 }])
   }

@@ -4,11 +4,11 @@
  */
 import { randomFillSync, randomInt } from "node:crypto"
 import { AutokeyAssociation } from "@meridian/auth/autokey/association"
-import { CertificateCache, type KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
+import type { KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
 import { type GroupParameters, noParameters, openParameters } from "@meridian/auth/autokey/group-parameters"
-import { type AutokeyHost, BadCredentials, hostStatus, openHost } from "@meridian/auth/autokey/host"
+import { BadCredentials, hostStatus } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
-import { Responder } from "@meridian/auth/autokey/responder"
+import { type AutokeyParty, openParty } from "@meridian/auth/autokey/party"
 import { PUBLIC_COOKIE, SessionKeys } from "@meridian/auth/autokey/session-key"
 import type { DigestPort } from "@meridian/auth/mac"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
@@ -38,10 +38,7 @@ export interface AutokeySourcesSurroundings {
 const LOOK_AGAIN_MS = 60_000
 
 /** Credentials, opened. */
-interface Opened {
-  readonly host: AutokeyHost
-  readonly certificates: CertificateCache
-  readonly responder: Responder
+interface Opened extends AutokeyParty {
   readonly plan: AutokeyClient
 }
 
@@ -78,20 +75,17 @@ export class AutokeySources {
       return
     }
     if (this.opened !== undefined && isSame(plan, this.opened.plan)) return
-    const host = openHost(hostOfMessage(plan.host), nodeRsa)
-    if (host instanceof BadCredentials) return this.surroundings.warn(`Autokey: ${host.message}`)
-    const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
-    const responder = new Responder({
-      host,
-      certificates,
+    const party = openParty(hostOfMessage(plan.host), {
       rsa: nodeRsa,
       digests: this.surroundings.digests,
       randomBelow: this.randomBelow,
       leapSeconds: undefined,
       autokeyValues: () => undefined
     })
-    this.opened = { host, certificates, responder, plan }
+    if (party instanceof BadCredentials) return this.surroundings.warn(`Autokey: ${party.message}`)
+    this.opened = { ...party, plan }
     for (const note of plan.notes) this.surroundings.record(null, note)
+    const { host } = party
     const status = hostStatus(host, false).toString(16)
     this.surroundings.record(null, `setup 0x${status} host ${host.name} ${host.signer.scheme.longName}`)
   }

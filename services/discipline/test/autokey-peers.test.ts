@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
-import { autokeyHost } from "./autokey-hosts.ts"
+import { autokeyHost, flagsIn, hasFlags } from "./autokey-hosts.ts"
 import { sources, until } from "./peer-stage.ts"
 import { onStage } from "./stage.ts"
 import { askClassic, CLIENT, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
@@ -16,8 +16,8 @@ const isLong = process.env["MERIDIAN_LONG"] === "1"
 const SLOW_MS = 400_000
 const clock = ["server 127.127.1.0 prefer minpoll 3 maxpoll 3", "fudge 127.127.1.0 stratum 5"]
 const peer = (address: string): string => `peer ${address} autokey minpoll 3 maxpoll 3`
-/** Certificate, identity, proventic, cookie, list and signature. */
-const COMPLETE = 0x3f00
+/** Certificate, its trail, identity, cookie, list and signature. */
+const PROVED = 0x3f00
 
 describe.runIf(available).concurrent("classic ntpd follows a node that is its peer", { timeout: SLOW_MS }, () => {
   const ways = [
@@ -32,10 +32,7 @@ describe.runIf(available).concurrent("classic ntpd follows a node that is its pe
       await startClassicIn(stage, client, [...bob, ...lines])
       const answer = await until(
         async () => askClassic(client, "associations", "rv &1 hmode,pmode,flags,stratum"),
-        (text) => {
-          const flags = Number.parseInt(/flags=0x([0-9a-f]+)/.exec(text)?.[1] ?? "0", 16)
-          return /ok\s+sys\.peer/.test(text) && (flags & COMPLETE) === COMPLETE
-        },
+        (text) => /ok\s+sys\.peer/.test(text) && hasFlags(flagsIn(text), PROVED),
         SLOW_MS / 2
       )
       expect(answer).toContain(`hmode=${mode}`)

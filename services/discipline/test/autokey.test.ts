@@ -2,14 +2,13 @@
  * Autokey with unmodified classic ntpd 4.2.8p15: it follows a node and a node follows it, by files that `ntp-keygen` makes.
  * All schemes under MERIDIAN_LONG=1; otherwise trusted certificates in one direction and IFF in the other.
  */
-import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
-import { KEYGEN, LEAP_TABLE } from "./autokey-hosts.ts"
+import { COMPLETE, cryptostats, flagsIn, hasFlags, keygen, ownClock } from "./autokey-hosts.ts"
 import { sources, until } from "./peer-stage.ts"
 import { onStage, type Stage } from "./stage.ts"
 import { askClassic, SERVER, startClassicIn, startNodeIn, twoNetworks } from "./two-networks.ts"
@@ -34,19 +33,17 @@ interface Scheme {
 }
 
 const schemes: readonly Scheme[] = [
-  { name: "trusted certificates", flags: 0x7f01 },
-  { name: "RSA-SHA1", trusted: ["-c", "RSA-SHA1"], client: ["-c", "RSA-SHA1"], digest: "SHA1", flags: 0x7f01 },
-  { name: "RSA-SHA256", trusted: ["-c", "RSA-SHA256"], client: ["-c", "RSA-SHA256"], flags: 0x7f01 },
-  { name: "IPv6", family: "v6", flags: 0x7f01 },
-  { name: "a private certificate", isPrivate: true, flags: 0x7f01 },
-  { name: "IFF", trusted: ["-I"], parameters: "iffpar", flags: 0x7f21 },
-  { name: "MV", trusted: ["-V", "3"], parameters: "mvpar", flags: 0x7f81 }
+  { name: "trusted certificates", flags: COMPLETE },
+  { name: "RSA-SHA1", trusted: ["-c", "RSA-SHA1"], client: ["-c", "RSA-SHA1"], digest: "SHA1", flags: COMPLETE },
+  { name: "RSA-SHA256", trusted: ["-c", "RSA-SHA256"], client: ["-c", "RSA-SHA256"], flags: COMPLETE },
+  { name: "IPv6", family: "v6", flags: COMPLETE },
+  { name: "a private certificate", isPrivate: true, flags: COMPLETE },
+  { name: "IFF", trusted: ["-I"], parameters: "iffpar", flags: COMPLETE | 0x20 },
+  { name: "MV", trusted: ["-V", "3"], parameters: "mvpar", flags: COMPLETE | 0x80 }
 ]
 
 /** The two key directories, and the words of a configuration line that go with them. */
 const makeKeys = (stage: Stage, { trusted = [], client = [], parameters, isPrivate }: Scheme) => {
-  const keygen = (folder: string, ...args: readonly string[]): string =>
-    execFileSync(process.execPath, [KEYGEN, "-m", "1024", ...args], { cwd: folder, encoding: "utf8", stdio: "pipe" })
   const [theirs, ours] = [stage.folder.file("server-keys"), stage.folder.file("client-keys")]
   for (const folder of [theirs, ours]) mkdirSync(folder)
   keygen(theirs, isPrivate === true ? "-P" : "-T", "-p", "srvpw", "-s", "alice@wonder", ...trusted)
@@ -60,18 +57,10 @@ const makeKeys = (stage: Stage, { trusted = [], client = [], parameters, isPriva
   return { server: theirs, client: ours, host: "bob", password: "clipw", ident }
 }
 
-const leapTable = (stage: Stage): string => {
-  const path = stage.folder.file("leap-seconds.list")
-  writeFileSync(path, LEAP_TABLE)
-  return path
-}
-
-const localClock = (keys: string, digest: string, table: string): readonly string[] => [
+const alice = (stage: Stage, keys: string, digest: string): readonly string[] => [
   `keysdir ${keys}`,
   `crypto host alice pw srvpw${digest}`,
-  "server 127.127.1.0 prefer minpoll 3 maxpoll 3",
-  "fudge 127.127.1.0 stratum 5",
-  `leapfile ${table}`
+  ...ownClock(stage)
 ]
 
 const chosen = (all: readonly Scheme[], brief: string): readonly Scheme[] =>
@@ -86,7 +75,7 @@ describe.runIf(available).concurrent("classic ntpd follows a node", { timeout: S
       const address = SERVER[scheme.family ?? "v4"]
       // As packaged files of classic ntpd have it: an exchange asks no oftener than a client may.
       const limits = ["restrict default limited kod nomodify", "restrict 127.0.0.1"]
-      await startNodeIn(stage, server, [...localClock(keys.server, digest, leapTable(stage)), ...limits])
+      await startNodeIn(stage, server, [...alice(stage, keys.server, digest), ...limits])
       await startClassicIn(stage, client, [
         `keysdir ${keys.client}`,
         `crypto host ${keys.host} pw ${keys.password}${digest}`,
@@ -95,7 +84,7 @@ describe.runIf(available).concurrent("classic ntpd follows a node", { timeout: S
       const ask = async (): Promise<string> => askClassic(client, "associations", "rv &1 flags")
       const answer = await until(
         ask,
-        (text) => /sys\.peer/.test(text) && isComplete(flagsIn(text), scheme),
+        (text) => /sys\.peer/.test(text) && hasFlags(flagsIn(text), scheme.flags),
         SLOW_MS / 2
       )
       expect(answer).toMatch(/yes\s+ok\s+sys\.peer/)
@@ -110,26 +99,24 @@ describe.runIf(available).concurrent("a node follows classic ntpd", { timeout: S
       const { server, client } = twoNetworks(stage)
       const digest = scheme.digest === undefined ? "" : ` digest ${scheme.digest}`
       const address = SERVER[scheme.family ?? "v4"]
-      await startClassicIn(stage, server, localClock(keys.server, digest, leapTable(stage)))
+      await startClassicIn(stage, server, alice(stage, keys.server, digest))
+      const statistics = cryptostats(stage, "client")
       const node = await startNodeIn(stage, client, [
         `keysdir ${keys.client}`,
         `crypto host ${keys.host} pw ${keys.password}${digest}`,
         `server ${address} autokey${keys.ident} iburst minpoll 3 maxpoll 3`,
-        `statsdir ${stage.folder.path}`,
-        "statistics cryptostats",
-        "filegen cryptostats file cryptostats type none enable"
+        ...statistics.lines
       ])
       const isDone = ([it]: Awaited<ReturnType<ReturnType<typeof sources>>>): boolean =>
         it?.verdict === "system-peer" &&
         it.authentication.kind === "autokey" &&
-        isComplete(it.authentication.flags, scheme)
+        hasFlags(it.authentication.flags, scheme.flags)
       const [source] = await until(sources(node), isDone, SLOW_MS / 2)
       expect(source).toMatchObject({ address, stratum: 6 })
       expect(Math.abs(source?.offset ?? 1)).toBeLessThan(1e-2)
       expect((await meridian(["sources", "--state", node.state])).stdout).toMatch(/ autokey 0x[0-9a-f]+,? /)
-      const file = stage.folder.file("cryptostats")
       const written = await until(
-        async () => (existsSync(file) ? readFileSync(file, "utf8") : ""),
+        async () => (existsSync(statistics.file) ? readFileSync(statistics.file, "utf8") : ""),
         (text) => / leap TAI offset 37 /.test(text)
       )
       expect(written).toMatch(/^\d{5} \d+\.\d{3} \S+ assoc \d+ \d+ host \S+ \w+WithRSAEncryption$/m)
@@ -139,7 +126,3 @@ describe.runIf(available).concurrent("a node follows classic ntpd", { timeout: S
     })()
   )
 })
-
-const flagsIn = (text: string): number => Number.parseInt(/flags=0x([0-9a-f]+)/.exec(text)?.[1] ?? "0", 16)
-/** Every step was verified, and by this identity scheme. */
-const isComplete = (flags: number, { flags: needed }: Scheme): boolean => (flags & needed) === needed

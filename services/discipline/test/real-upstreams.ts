@@ -117,8 +117,8 @@ export const startClassicNtpd = async (
   namespace: string,
   lines: readonly string[]
 ): Promise<RunningServer> => {
-  const path = folder.file("classic.conf")
+  const path = folder.file(`${namespace}.conf`)
   writeFileSync(path, `${lines.join("\n")}\n`)
-  const args = ["-n", "-g", "-c", path, "-l", folder.file("classic.log")]
+  const args = ["-n", "-g", "-c", path, "-l", folder.file(`${namespace}.log`)]
   return start({ name: "classic-ntpd", args, address: "127.0.0.1", port: 123, namespace })
 }

@@ -1,12 +1,11 @@
 /** Hosts of Autokey that are made for a test, with what they answer by. */
 import { generateKeyPairSync, randomFillSync, randomInt } from "node:crypto"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
-import { CertificateCache } from "../../src/autokey/certificate-cache.ts"
 import { issueHostCertificate } from "../../src/autokey/certificate-issue.ts"
 import type { HostCredentials } from "../../src/autokey/credentials.ts"
 import { type AutokeyHost, openHost } from "../../src/autokey/host.ts"
 import { randomBelowFrom } from "../../src/autokey/identity.ts"
-import { Responder } from "../../src/autokey/responder.ts"
+import { type AutokeyParty, partyOf as partyWith } from "../../src/autokey/party.ts"
 import { schemeByName } from "../../src/autokey/signature-schemes.ts"
 import type { MacAlgorithmName } from "../../src/mac-algorithms.ts"
 import { digests } from "./recordings.ts"
@@ -65,18 +64,9 @@ export const hostOf = (name: string, about: About = {}): AutokeyHost => {
 
 export const LEAP = { taiOffset: 37, lastLeap: 3_692_217_600, expiry: 3_694_377_600 }
 
+/** What a party of a test computes by, beside what it is asked to tell of leap seconds and broadcasts. */
+export const computing = { rsa: nodeRsa, digests, randomBelow }
+
 /** A host that answers and asks. */
-export const partyOf = (host: AutokeyHost, hasLeap = true) => {
-  const certificates = new CertificateCache(host.certificate, host.certificateFilestamp)
-  const responder = new Responder({
-    host,
-    certificates,
-    rsa: nodeRsa,
-    digests,
-    randomBelow,
-    leapSeconds: hasLeap ? LEAP : undefined,
-    autokeyValues: () => undefined
-  })
-  return { host, certificates, responder }
-}
-export type Party = ReturnType<typeof partyOf>
+export const partyOf = (host: AutokeyHost, hasLeap = true): AutokeyParty =>
+  partyWith(host, { ...computing, leapSeconds: hasLeap ? LEAP : undefined, autokeyValues: () => undefined })

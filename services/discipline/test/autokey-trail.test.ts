@@ -1,0 +1,86 @@
+/**
+ * Trails of two certificates: carol follows bob, whose certificate alice signed, and takes bob's word because alice is trusted. Nodes and
+ * unmodified classic ntpd 4.2.8p15 have each of the three parts. All ways under MERIDIAN_LONG=1; otherwise a node between two of classic's.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import { describe, expect, it } from "vitest"
+import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { peersAvailable } from "@meridian/testkit/real-peers"
+import { autokeyHost, COMPLETE, cryptostats, flagsIn, hasFlags, ownClock } from "./autokey-hosts.ts"
+import { sources, until } from "./peer-stage.ts"
+import { onStage, type Stage } from "./stage.ts"
+import { askClassic, startClassicIn, startNodeIn } from "./two-networks.ts"
+
+const suite = "trails of Autokey"
+const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
+const isLong = process.env["MERIDIAN_LONG"] === "1"
+const SLOW_MS = 400_000
+const ALICE = "192.0.2.1"
+const BOB = { towardsAlice: "192.0.2.2", towardsCarol: "198.51.100.2" }
+const CAROL = "198.51.100.3"
+
+type Kind = "node" | "classic"
+
+/** Three networks, of which the middle one has a cable to each other. */
+const threeNetworks = (stage: Stage) => {
+  const [alice, bob, carol] = [new NetworkNamespace(), new NetworkNamespace(), new NetworkNamespace()]
+  stage.atEnd(async () => {
+    for (const network of [alice, bob, carol]) network.remove()
+  })
+  bob.connect(alice, [`${BOB.towardsAlice}/24`], [`${ALICE}/24`])
+  bob.connect(carol, [`${BOB.towardsCarol}/24`], [`${CAROL}/24`])
+  return { alice, bob, carol }
+}
+
+/** Starts a daemon; what it says of its first source: whether it follows it, and the status word. */
+const start = async (stage: Stage, kind: Kind, network: NetworkNamespace, lines: readonly string[]) => {
+  if (kind === "classic") {
+    await startClassicIn(stage, network, lines)
+    return async () => {
+      const text = askClassic(network, "associations", "rv &1 flags")
+      return { isFollowed: /yes\s+ok\s+sys\.peer/.test(text), flags: flagsIn(text) }
+    }
+  }
+  const node = await startNodeIn(stage, network, [...lines, "tos maxdist 16"], `${network.name}.conf`)
+  return async () => {
+    const [source] = await sources(node)()
+    const flags = source?.authentication.kind === "autokey" ? source.authentication.flags : 0
+    return { isFollowed: source?.verdict === "system-peer", flags }
+  }
+}
+
+const follow = (address: string): string => `server ${address} autokey iburst minpoll 3 maxpoll 3`
+
+const ways: readonly (readonly [Kind, Kind, Kind])[] = [
+  ["classic", "node", "classic"],
+  ["node", "classic", "node"],
+  ["node", "node", "classic"],
+  ["classic", "node", "node"],
+  ["node", "node", "node"]
+]
+
+describe.runIf(available).concurrent("a trail of two certificates", { timeout: SLOW_MS }, () => {
+  it.each(isLong ? ways : ways.slice(0, 1))("from %s over %s to %s", (first, second, third) =>
+    onStage(async (stage) => {
+      const { alice, bob, carol } = threeNetworks(stage)
+      const hosts = [autokeyHost(stage, "alice", "-T"), autokeyHost(stage, "bob"), autokeyHost(stage, "carol")] as const
+      const statistics = cryptostats(stage, "carol")
+      await start(stage, first, alice, [...hosts[0], ...ownClock(stage)])
+      const middle = await start(stage, second, bob, [...hosts[1], follow(ALICE)])
+      const isDone = ({ isFollowed, flags }: Awaited<ReturnType<typeof middle>>): boolean =>
+        isFollowed && hasFlags(flags, COMPLETE)
+      await until(middle, isDone, SLOW_MS / 2)
+      const end = await start(stage, third, carol, [...hosts[2], follow(BOB.towardsCarol), ...statistics.lines])
+      await until(end, isDone, SLOW_MS / 2)
+      const written = existsSync(statistics.file) ? readFileSync(statistics.file, "utf8") : ""
+      const certificates = [...written.matchAll(/ cert (\S+) (\S+) 0x/g)].map(([, subject, issuer]) => [
+        subject,
+        issuer
+      ])
+      expect(certificates.slice(-2)).toEqual([
+        ["bob", "alice"],
+        ["alice", "alice"]
+      ])
+    })()
+  )
+})
