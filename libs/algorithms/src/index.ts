@@ -34,7 +34,7 @@ export { type Numbering, ReferenceFilter, type ReferenceSample, referenceRootDis
 export { LONGEST_AGE, LONGEST_AGE_OF_DATAGRAMS, type ReferenceReading } from "./reference-reading.ts"
 export { type ClockSample, sampleRejection } from "./sample.ts"
 export { type ScreenOptions, isScreenedLate } from "./sample-screen.ts"
-export { type Smear, type SmearOptions, smearAt, smearBefore, smearOfReferenceId, smearOff } from "./smear.ts"
+export { type Smear, smearAt, smearOfReferenceId } from "./smear.ts"
 export { type ClockEstimator, type OffsetEstimate, type SampleOutcome, SourceEstimator } from "./source-estimator.ts"
 export {
   type SourceView,

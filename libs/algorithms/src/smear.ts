@@ -7,25 +7,6 @@
  */
 import type { ArmedLeap } from "./leap.ts"
 
-export type SmearShape = "linear" | "cosine"
-
-export type SmearOptions =
-  | { readonly shape: "off" }
-  | {
-      readonly shape: SmearShape
-      /** Seconds before the leap second at which it begins, and after it at which it ends. */
-      readonly before: number
-      readonly after: number
-    }
-
-export const smearOff: SmearOptions = { shape: "off" }
-
-/** ntp.conf `leapsmearinterval`: a cosine over the last `seconds` before the leap second. */
-export const smearBefore = (seconds: number): SmearOptions => ({ shape: "cosine", before: seconds, after: 0 })
-
-/** Noon to noon, linear: what the large public services do. */
-export const smearNoonToNoon: SmearOptions = { shape: "linear", before: 43_200, after: 43_200 }
-
 export interface Smear {
   /** Whether time is being smeared at this moment: show LI=0 and {@link smearReferenceId}. */
   readonly active: boolean
@@ -37,19 +18,18 @@ export interface Smear {
 
 const notSmeared = (offset: number): Smear => ({ active: false, offset, frequency: 0 })
 
-/** The smear at `unixSeconds` of a scale that knows nothing of the leap second. Undefined with smearing off or nonsense. */
-export const smearAt = (options: SmearOptions, leap: ArmedLeap, unixSeconds: number): Smear | undefined => {
-  if (options.shape === "off") return undefined
-  const { shape, before, after } = options
-  const length = before + after
-  if (!(before >= 0 && after >= 0 && length > 0 && Number.isFinite(length)) || !Number.isFinite(unixSeconds))
-    return undefined
-  const done = (unixSeconds - (leap.at - before)) / length
+/**
+ * The smear at `unixSeconds` of a scale that knows nothing of the leap second: a cosine over the last `seconds` before it (ntp.conf
+ * `leapsmearinterval`). Undefined where it is off (0) or nonsense.
+ */
+export const smearAt = (seconds: number, leap: ArmedLeap, unixSeconds: number): Smear | undefined => {
+  if (!(seconds > 0 && Number.isFinite(seconds)) || !Number.isFinite(unixSeconds)) return undefined
+  const done = (unixSeconds - (leap.at - seconds)) / seconds
   if (done <= 0) return notSmeared(0)
   if (done >= 1) return notSmeared(-leap.change)
-  const share = shape === "linear" ? done : (1 - Math.cos(Math.PI * done)) / 2
-  const slope = shape === "linear" ? 1 : (Math.PI / 2) * Math.sin(Math.PI * done)
-  return { active: true, offset: -leap.change * share, frequency: (-leap.change * slope) / length }
+  const share = (1 - Math.cos(Math.PI * done)) / 2
+  const slope = (Math.PI / 2) * Math.sin(Math.PI * done)
+  return { active: true, offset: -leap.change * share, frequency: (-leap.change * slope) / seconds }
 }
 
 const MARK = 254

@@ -8,7 +8,7 @@ import {
   type DisciplineOptions
 } from "../src/discipline.ts"
 import { publishedCurve } from "../src/publication.ts"
-import { smearAt, smearNoonToNoon } from "../src/smear.ts"
+import { smearAt } from "../src/smear.ts"
 import { type SourceReport, TrackedSource } from "../src/tracked-source.ts"
 
 const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
@@ -313,14 +313,14 @@ describe("published curve", () => {
     const one = rig()
     polls(one, 64, 640, 0)
     const leap = { at: 1_800_000_000, change: 1 } as const
-    const smear = smearAt(smearNoonToNoon, leap, 1_800_000_000)
+    const smear = smearAt(86_400, leap, 1_799_956_800)
     const curve = publishedCurve(one.discipline, moment, { ...options, smear })
     expect(curve.leap).toBe(Leap.none)
     expect(curve.referenceId >>> 24).toBe(254)
     expect(curve.offset).toBeCloseTo(-0.5, 5)
     const waiting = publishedCurve(one.discipline, moment, {
       ...options,
-      smear: smearAt(smearNoonToNoon, leap, 1_799_900_000)
+      smear: smearAt(86_400, leap, 1_799_900_000)
     })
     expect(waiting).toMatchObject({ leap: Leap.none, referenceId: 0x7f000001 })
   })

@@ -2,26 +2,10 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { orphanParent, type OrphanRank } from "../src/orphan.ts"
 import { decideSystemPeer, defaultSystemOptions, noSystemPeer, type SourceView } from "../src/system-peer.ts"
+import { source as sourceView } from "./source-view.ts"
 
-const source = (id: string, more: Partial<SourceView> = {}): SourceView => ({
-  id,
-  reach: 0xff,
-  stratum: 6,
-  leap: 0,
-  loop: false,
-  offset: 0,
-  delay: 0.02,
-  dispersion: 0.001,
-  jitter: 0.0005,
-  rootDelay: 0,
-  rootDispersion: 0.01,
-  updated: 1000,
-  pollInterval: 64,
-  prefer: false,
-  noselect: false,
-  alwaysTrue: false,
-  ...more
-})
+const source = (id: string, more: Partial<SourceView> = {}): SourceView =>
+  sourceView(id, { stratum: 6, rootDelay: 0, rootDispersion: 0.01, ...more })
 const rank = (theirs: number, ours: number): { readonly rank: OrphanRank } => ({ rank: { theirs, ours } })
 const decide = (sources: readonly SourceView[], orphan: number | "off" = 6) => {
   const options = orphan === "off" ? defaultSystemOptions : { ...defaultSystemOptions, orphan, minsane: 2 }

@@ -10,26 +10,7 @@ import {
   type SystemOptions
 } from "../src/system-peer.ts"
 import { rootDistance } from "../src/root-distance.ts"
-
-const source = (id: string, more: Partial<SourceView> = {}): SourceView => ({
-  id,
-  reach: 0xff,
-  stratum: 2,
-  leap: 0,
-  loop: false,
-  offset: 0,
-  delay: 0.02,
-  dispersion: 0.001,
-  jitter: 0.0005,
-  rootDelay: 0.01,
-  rootDispersion: 0.002,
-  updated: 1000,
-  pollInterval: 64,
-  prefer: false,
-  noselect: false,
-  alwaysTrue: false,
-  ...more
-})
+import { source } from "./source-view.ts"
 
 const decide = (
   sources: readonly SourceView[],

@@ -1,30 +1,18 @@
 /** Keyed requests in the server's packet path, over the reference batch and a clock that is told what time it is. */
-import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { nobleCmac } from "../src/cmac-noble.ts"
 import { parseKeyFile } from "../src/key-file.ts"
 import { KeyTable, SymmetricKey } from "../src/key-table.ts"
 import { type DigestPort, SymmetricMacs } from "../src/mac.ts"
 import { macAlgorithms } from "../src/mac-algorithms.ts"
+import { digestPort } from "./digest-port.ts"
 import { MAC_JOB_STRIDE, type MacBatch, macBatchOver } from "../src/mac-batch.ts"
 import { MacServer } from "../src/mac-server.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8")
 
-const port: DigestPort = {
-  supports: (name) => name !== "RIPEMD160",
-  digest: (algorithm, key, bytes, offset, length, out) => {
-    if (algorithm.startsWith("AES-")) return nobleCmac(key, bytes, offset, length, out)
-    const digest = createHash(algorithm.toLowerCase())
-      .update(key)
-      .update(bytes.subarray(offset, offset + length))
-      .digest()
-    out.set(digest)
-    return digest.length
-  }
-}
+const port: DigestPort = { ...digestPort, supports: (name) => name !== "RIPEMD160" }
 const keys = parseKeyFile(fixture("ntp.keys"), "ntp.keys").table.withTrusted([{ first: 1, last: 65535 }])
 const macs = new SymmetricMacs(port, keys)
 

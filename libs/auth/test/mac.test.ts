@@ -1,27 +1,15 @@
-import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { nobleCmac } from "../src/cmac-noble.ts"
 import { parseKeyFile } from "../src/key-file.ts"
 import { KeyTable, SymmetricKey } from "../src/key-table.ts"
-import { type DigestPort, equalBytes, SymmetricMacs, writeCryptoNak } from "../src/mac.ts"
+import { equalBytes, SymmetricMacs, writeCryptoNak } from "../src/mac.ts"
 import { macAlgorithmNames, macAlgorithms } from "../src/mac-algorithms.ts"
+import { digestPort as port } from "./digest-port.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8")
 
-const port: DigestPort = {
-  supports: () => true,
-  digest: (algorithm, key, bytes, offset, length, out) => {
-    if (algorithm.startsWith("AES-")) return nobleCmac(key, bytes, offset, length, out)
-    const digest = createHash(algorithm.toLowerCase())
-      .update(key)
-      .update(bytes.subarray(offset, offset + length))
-      .digest()
-    out.set(digest)
-    return digest.length
-  }
-}
 const everyId = [{ first: 1, last: 65535 }]
 const keys = parseKeyFile(fixture("ntp.keys"), "ntp.keys").table.withTrusted(everyId)
 const macs = new SymmetricMacs(port, keys)

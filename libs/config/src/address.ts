@@ -29,6 +29,10 @@ export const parseAddress = (text: string): IpAddress | undefined => {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text)
 }
 
+/** The canonical text of 4 or 16 octets in network order. */
+export const textOfOctets = (octets: ArrayLike<number>): string =>
+  octets.length === 4 ? Array.from(octets).join(".") : formatIpv6(groupsOf(octets))
+
 /** Parses `ADDRESS/LENGTH`; undefined when it is none. Bits behind the length may be set and are not looked at. */
 export const parsePrefix = (text: string): IpPrefix | undefined => {
   const slash = text.indexOf("/")
@@ -55,8 +59,7 @@ export const networkOf = ({ address, length }: IpPrefix): IpAddress => {
     return byte & (0xff << (8 - bits)) & 0xff
   })
   if (address.family === 4) return ipv4(bytes)
-  const groups = Array.from({ length: 8 }, (_, index) => (bytes[2 * index]! << 8) | bytes[2 * index + 1]!)
-  return { family: 6, text: formatIpv6(groups), bytes }
+  return { family: 6, text: textOfOctets(bytes), bytes }
 }
 
 /** 0.0.0.0 or ::, the addresses that stand for every address of their family. */
@@ -108,6 +111,9 @@ const parseIpv6 = (text: string): IpAddress | undefined => {
   const bytes = groups.flatMap((group) => [group >> 8, group & 0xff])
   return scope === undefined ? { family: 6, text: canonical, bytes } : { family: 6, text: canonical, bytes, scope }
 }
+
+const groupsOf = (octets: ArrayLike<number>): readonly number[] =>
+  Array.from({ length: 8 }, (_, index) => (octets[2 * index]! << 8) | octets[2 * index + 1]!)
 
 /** The eight 16-bit groups of an IPv6 address. */
 const parseGroups = (text: string): number[] | undefined => {

@@ -1,4 +1,4 @@
-/** The reference of the configuration language, made from the table of directives: Markdown for docs, text for a terminal. */
+/** The reference of the configuration language, made from the table of directives, as text for a terminal. */
 import { syntaxOf, type Directive } from "./directive.ts"
 import { DIRECTIVES } from "./directives.ts"
 import { wrap } from "./flags.ts"
@@ -34,31 +34,6 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
 
 const unactedNote =
   "Known from NTPsec, the classic ntpd or chronyd and accepted with a warning that says why they have no effect, and what has."
-
-/** The reference as Markdown, one section a directive. */
-export const renderReferenceMarkdown = (): string => {
-  const sections = DIRECTIVES.map((directive) => {
-    const facts = factsOf(directive).map(([name, value]) => `- ${name}: ${escapeMarkdown(value)}`)
-    const parts = [`## ${directive.name}`, "", "```", ...wrap(syntaxOf(directive), PAGE_WIDTH), "```", ""]
-    return [...parts, escapeMarkdown(directive.meaning), "", ...facts, ""].join("\n")
-  })
-  const words = KNOWN_WORDS.map(
-    ({ name, documented, because }) => `- \`${name}\` (${documented}): ${escapeMarkdown(because)}`
-  )
-  return [
-    "# Configuration directives",
-    "",
-    ...sections,
-    "## Words without effect",
-    "",
-    unactedNote,
-    "",
-    ...words,
-    ""
-  ].join("\n")
-}
-
-const escapeMarkdown = (text: string): string => text.replaceAll(/[*_<>[\]|]/g, "\\$&")
 
 /** The reference as plain text of at most 100 columns, long operand lists aside. */
 export const renderReferenceText = (): string => {

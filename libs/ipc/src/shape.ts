@@ -1,10 +1,10 @@
 /**
  * What a message between processes looks like, declared once: the TypeScript type follows from it ({@link TypeOf}), and so do
- * the check that every process makes ({@link read}) and the Effect Schema for whoever works with those (shape-schema.ts).
- * The check is plain code, because workers do not load Effect: it would double their memory.
+ * the check that every process makes ({@link read}) and the sums over processes (sums.ts). The check is plain code, because workers do
+ * not load Effect, which would double their memory; tests judge it by the Effect Schema of the same shape.
  */
 
-/** A shape of A. What it consists of is for {@link problemOf} and shape-schema.ts to know. */
+/** A shape of A. What it consists of is for {@link problemOf} and sums.ts to know. */
 export interface Shape<out A> {
   readonly node: ShapeNode
   /** Never there: carries the type. */

@@ -14,7 +14,7 @@ import {
   workerPlan
 } from "@meridian/ipc/serving-plan"
 import { bins, fits, InvalidMessage, read, record, type Shape, tagged, whole as wholeNumber } from "@meridian/ipc/shape"
-import { schemaOf } from "../src/shape-schema.ts"
+import { schemaOf } from "./shape-schema.ts"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import fc from "fast-check"

@@ -5,10 +5,10 @@
  * What is told carries one timestamp of the server's, which is old by half of the round trip that was measured.
  */
 import { PHI } from "@meridian/time/clock-curve"
-import { shortToSeconds } from "@meridian/time/short"
 import { differenceSeconds, type NtpTimestamp } from "@meridian/time/timestamp"
 import type { NtpHeader } from "@meridian/wire/ntp"
 import { drop, type Drop, type Sample } from "./association-action.ts"
+import { saidOf } from "./association-measurement.ts"
 import { NO_TIME } from "./association-exchange.ts"
 import { headerFault } from "./association-measurement.ts"
 import { UNREACH } from "./association-passive.ts"
@@ -93,14 +93,7 @@ export class BroadcastWatch {
       offset: differenceSeconds(header.transmit, arrival) + delay / 2,
       delay: Math.max(delay, 2 ** precision),
       dispersion: 2 ** header.precision + 2 ** precision + PHI * delay,
-      precision: header.precision,
-      rootDelay: shortToSeconds(header.rootDelay),
-      rootDispersion: shortToSeconds(header.rootDispersion),
-      stratum: header.stratum,
-      leap: header.leap,
-      referenceId: header.referenceId,
-      referenceTime: header.reference,
-      poll: header.poll
+      ...saidOf(header)
     }
   }
 }

@@ -69,16 +69,21 @@ export const measureExchange = (times: ExchangeTimes, header: NtpHeader, precisi
     offset: halfSum(t2 - t1, t3 - t4),
     delay: Math.max(away - held, 2 ** precision),
     dispersion: 2 ** header.precision + 2 ** precision + PHI * away,
-    precision: header.precision,
-    rootDelay: shortToSeconds(header.rootDelay),
-    rootDispersion: shortToSeconds(header.rootDispersion),
-    stratum: header.stratum,
-    leap: header.leap,
-    referenceId: header.referenceId,
-    referenceTime: header.reference,
-    poll: header.poll
+    ...saidOf(header)
   }
 }
+
+/** What a header says of its sender, as samples have it. */
+export const saidOf = (header: NtpHeader) => ({
+  precision: header.precision,
+  rootDelay: shortToSeconds(header.rootDelay),
+  rootDispersion: shortToSeconds(header.rootDispersion),
+  stratum: header.stratum,
+  leap: header.leap,
+  referenceId: header.referenceId,
+  referenceTime: header.reference,
+  poll: header.poll
+})
 
 /** Half the sum of two differences of timestamps, seconds: summed exactly, for offsets may be large and delays small. */
 const halfSum = (a: bigint, b: bigint): number => Number(BigInt.asIntN(64, a) + BigInt.asIntN(64, b)) / 2 ** 33

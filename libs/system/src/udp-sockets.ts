@@ -1,7 +1,7 @@
 /** The UDP sockets of this network, as /proc shows them, and whose they are. Linux alone; elsewhere there are none to be seen. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { endianness } from "node:os"
-import { parseAddress } from "@meridian/config/address"
+import { textOfOctets } from "@meridian/config/address"
 
 export interface UdpSocketEntry {
   /** Canonical text, without a zone. */
@@ -23,27 +23,17 @@ const bytesOf = (hexadecimal: string): readonly number[] => {
   })
 }
 
-const addressOf = (hexadecimal: string): string | undefined => {
-  const bytes = bytesOf(hexadecimal)
-  if (bytes.length === 4) return bytes.join(".")
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    ((bytes[2 * index]! << 8) | bytes[2 * index + 1]!).toString(16)
-  )
-  return parseAddress(groups.join(":"))?.text
-}
-
 const LINE =
-  /^\s*\d+: ([0-9A-F]{8,32}):([0-9A-F]{4}) ([0-9A-F]{8,32}):([0-9A-F]{4}) \S+ \S+ \S+ \S+\s+(\d+)\s+\d+ (\d+) /
+  /^\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{8,32}):([0-9A-F]{4}) \S+ \S+ \S+ \S+\s+(\d+)\s+\d+ (\d+) /
 
 /** The sockets in the text of /proc/net/udp or udp6; lines that are none are left out. */
 export const parseUdpSockets = (text: string): readonly UdpSocketEntry[] =>
   text.split("\n").flatMap((line) => {
     const [, local, port, , remotePort, uid, inode] = LINE.exec(line) ?? []
-    const address = local === undefined ? undefined : addressOf(local)
-    if (address === undefined) return []
+    if (local === undefined) return []
     return [
       {
-        address,
+        address: textOfOctets(bytesOf(local)),
         port: Number.parseInt(port!, 16),
         isConnected: remotePort !== "0000",
         uid: Number(uid),

@@ -34,7 +34,8 @@ const age = (seconds: number | null): string => {
 }
 
 const modes = { client: "^", active: "=", passive: "<", broadcast: "b", clock: "#" } as const
-const marks: Readonly<Record<string, string>> = {
+/** What stands before a source, by its verdict. */
+export const marks: Readonly<Record<string, string>> = {
   "system-peer": "*",
   candidate: "+",
   backup: "#",

@@ -5,7 +5,7 @@ import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { sourcePlace } from "@meridian/ipc/source-place"
 import { batchLatency } from "@meridian/ipc/worker-report"
 import { type Column, fitted, left, right } from "./fitted-table.ts"
-import { shortSeconds } from "./sources-command.ts"
+import { marks, shortSeconds } from "./sources-command.ts"
 import { type Colour, paint, printable } from "./text-table.ts"
 
 /** What fills the lower half. */
@@ -30,17 +30,6 @@ const age = (seconds: number): string => {
   if (seconds < 120) return `${Math.round(seconds)} s`
   if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
   return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} d`
-}
-
-const marks: Readonly<Record<string, string>> = {
-  "system-peer": "*",
-  candidate: "+",
-  backup: "#",
-  falseticker: "x",
-  jitter: "~",
-  outlier: "-",
-  excess: "-",
-  noselect: "-"
 }
 
 const sourceColumns: readonly Column<SourceReport>[] = [

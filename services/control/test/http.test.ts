@@ -14,6 +14,7 @@ import { HttpDoor } from "../src/http/http-server.ts"
 import { unreadyReasons } from "../src/http/readiness.ts"
 import { Outcomes } from "../src/outcomes.ts"
 import { clientsOf, snapshotOf } from "./snapshots.ts"
+import { askRaw } from "./raw-request.ts"
 
 const TOKEN = "0123456789abcdef0123456789abcdef"
 const folder = mkdtempSync(join(tmpdir(), "meridian-http-"))
@@ -99,20 +100,6 @@ const ask = (
     })
     asking.on("error", failed)
     asking.end()
-  })
-
-/** What comes back for bytes that need not be HTTP. */
-const askRaw = (port: number, sent: Uint8Array | string): Promise<string> =>
-  new Promise((done) => {
-    const socket = connect(port, "127.0.0.1")
-    let text = ""
-    socket.on("data", (chunk: Buffer) => {
-      text += chunk.toString("latin1")
-      socket.end()
-    })
-    socket.on("error", () => {})
-    socket.on("close", () => done(text))
-    socket.end(sent)
   })
 
 describe("metrics", () => {

@@ -2,12 +2,13 @@
 import { once } from "node:events"
 import { chmodSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs"
 import { createServer, request, type Server } from "node:http"
-import { type AddressInfo, connect } from "node:net"
+import { type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { ClusterState } from "@meridian/ipc"
 import fc from "fast-check"
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest"
+import { askRaw } from "./raw-request.ts"
 import { readOperators } from "../src/http/admission.ts"
 import { CoordinatorQuestions } from "../src/http/coordinator-questions.ts"
 import { Credentials } from "../src/http/credentials.ts"
@@ -82,20 +83,6 @@ const writePrivately = (file: string, text: string): void => {
   writeFileSync(file, text, { mode: 0o600 })
   chmodSync(file, 0o600)
 }
-
-/** What comes back for bytes that need not be HTTP. */
-const askRaw = (port: number, sent: Uint8Array): Promise<string> =>
-  new Promise((done) => {
-    const socket = connect(port, "127.0.0.1")
-    let text = ""
-    socket.on("data", (chunk: Buffer) => {
-      text += chunk.toString("latin1")
-      socket.end()
-    })
-    socket.on("error", () => {})
-    socket.on("close", () => done(text))
-    socket.end(sent)
-  })
 
 /** A door with one reader and two operators, unless told otherwise. Each look at its clock is three seconds later. */
 const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\nbob\t${BOB}\n`) => {

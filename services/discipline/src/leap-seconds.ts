@@ -1,8 +1,8 @@
 /** Leap seconds: what the file and the sources say, the moment one takes effect, and the smear. */
 import { createHash } from "node:crypto"
 import { statSync } from "node:fs"
-import type { ArmedLeap, Smear, SmearOptions } from "@meridian/algorithms"
-import { ANNOUNCE_SECONDS, decideLeap, smearAt, smearBefore, smearOff } from "@meridian/algorithms"
+import type { ArmedLeap, Smear } from "@meridian/algorithms"
+import { ANNOUNCE_SECONDS, decideLeap, smearAt } from "@meridian/algorithms"
 import {
   type LeapFile,
   leapFileExpired,
@@ -28,7 +28,7 @@ export interface LeapStanding extends ArmedLeap {
 export class LeapSeconds {
   private readonly path: string | null
   private readonly hashIgnored: boolean
-  private readonly smear: SmearOptions
+  private readonly smearSeconds: number
   private readonly warn: (message: string) => void
   private file: LeapFile | undefined
   private fileRead = ""
@@ -42,7 +42,7 @@ export class LeapSeconds {
   constructor(path: string | null, smearSeconds: number, warn: (message: string) => void, hashIgnored = false) {
     this.path = path
     this.hashIgnored = hashIgnored
-    this.smear = smearSeconds > 0 ? smearBefore(smearSeconds) : smearOff
+    this.smearSeconds = smearSeconds
     this.warn = warn
   }
 
@@ -107,7 +107,7 @@ export class LeapSeconds {
 
   /** What the smear adds at this moment; undefined when no leap second is near or it is off. It ends with the leap second. */
   smearNow(unix: number): Smear | undefined {
-    return this.standing === undefined ? undefined : smearAt(this.smear, this.standing, unix)
+    return this.standing === undefined ? undefined : smearAt(this.smearSeconds, this.standing, unix)
   }
 
   private readFile(unix: number): void {

@@ -4,28 +4,11 @@ import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { isIPv6 } from "node:net"
 import { networkInterfaces } from "node:os"
-
-/** The 16 bytes of an IPv6 address; a zone is left out. Zeros for what is none. */
-const ipv6Bytes = (address: string): Uint8Array => {
-  const bytes = new Uint8Array(16)
-  const [plain = ""] = address.split("%")
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(plain)
-  const text =
-    dotted === null
-      ? plain
-      : `${dotted[1]}${(Number(dotted[2]) * 256 + Number(dotted[3])).toString(16)}:${(Number(dotted[4]) * 256 + Number(dotted[5])).toString(16)}`
-  const [head = "", tail] = text.split("::")
-  const words = (part: string): number[] =>
-    part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16) & 0xffff)
-  const [before, after] = [words(head), tail === undefined ? [] : words(tail)]
-  const all = [...before, ...Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => 0), ...after]
-  for (let index = 0; index < 8; index += 1) new DataView(bytes.buffer).setUint16(2 * index, all[index] ?? 0)
-  return bytes
-}
+import { addressOctets } from "@meridian/udp/socket-address"
 
 /** The reference id of who follows this address: itself for IPv4, the first four bytes of its MD5 for IPv6. */
 export const referenceIdOfAddress = (address: string): number => {
-  if (isIPv6(address)) return createHash("md5").update(ipv6Bytes(address)).digest().readUInt32BE(0)
+  if (isIPv6(address)) return createHash("md5").update(addressOctets(address)).digest().readUInt32BE(0)
   return address.split(".").reduce((value, byte) => ((value << 8) | (Number(byte) & 0xff)) >>> 0, 0)
 }
 

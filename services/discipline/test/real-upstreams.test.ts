@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { defaultTos, type DisciplineReport } from "@meridian/ipc/discipline-report"
 import { peersAvailable } from "@meridian/testkit/real-peers"
+import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { onStage } from "./stage.ts"
 import { startFakeServer } from "./fake-server.ts"
 import { startNtpsec } from "./real-upstreams.ts"
@@ -160,49 +161,46 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
   )
 })
 
-const canMakeNamespaces = (): boolean => {
-  try {
-    execFileSync("ip", ["netns", "list"], { stdio: "ignore" })
-    return process.getuid?.() === 0
-  } catch {
-    return false
-  }
-}
+describe.skipIf(!peersAvailable("discipline", ["ntpsec-ntpd"]) || !canMakeNamespaces("NTPsec as upstream"))(
+  "NTPsec's ntpd",
+  () => {
+    const namespace = `meridian-${process.pid}`
+    const key = "0102030405060708090a0b0c0d0e0f10"
 
-describe.skipIf(!peersAvailable("discipline", ["ntpsec-ntpd"]) || !canMakeNamespaces())("NTPsec's ntpd", () => {
-  const namespace = `meridian-${process.pid}`
-  const key = "0102030405060708090a0b0c0d0e0f10"
-
-  // It answers on port 123 and no other, so it gets a network of its own.
-  beforeEach(() => {
-    execFileSync("ip", ["netns", "add", namespace])
-    execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
-  })
-  afterEach(() => void execFileSync("ip", ["netns", "delete", namespace]))
-
-  it(
-    "with an AES key is followed once the key is told, and not before",
-    onStage(async (stage) => {
-      writeFileSync(stage.folder.file("keys"), `5 AES ${key}\n`, { mode: 0o600 })
-      stage.keep(await startNtpsec(stage.folder, namespace, [`keys ${stage.folder.file("keys")}`, "trustedkey 5"]))
-      const discipline = await stage.start(
-        // A server that has just begun claims little.
-        { sources: [upstream("127.0.0.1", 123, { keyId: 5 })], tos: { ...defaultTos, maxdist: 16 } },
-        namespace
-      )
-      const waiting = await discipline.report(({ sources: [source] }) => (source?.dropped["no-key"] ?? 0) > 0)
-      expect(waiting.tracking.stratum).toBe(16)
-      const keys: ServingKeys = {
-        type: "keys",
-        generations: [],
-        symmetric: [{ id: 5, algorithm: "AES-128", secret: new Uint8Array(Buffer.from(key, "hex")) }],
-        trusted: [{ first: 5, last: 5 }],
-        sendCryptoNak: false
-      }
-      discipline.useKeys(keys)
-      const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
-      expect(report.tracking).toMatchObject({ systemPeer: "127.0.0.1", stratum: 7 })
-      expect(report.sources[0]).toMatchObject({ authentication: { kind: "symmetric", key: 5 }, verdict: "system-peer" })
+    // It answers on port 123 and no other, so it gets a network of its own.
+    beforeEach(() => {
+      execFileSync("ip", ["netns", "add", namespace])
+      execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
     })
-  )
-})
+    afterEach(() => void execFileSync("ip", ["netns", "delete", namespace]))
+
+    it(
+      "with an AES key is followed once the key is told, and not before",
+      onStage(async (stage) => {
+        writeFileSync(stage.folder.file("keys"), `5 AES ${key}\n`, { mode: 0o600 })
+        stage.keep(await startNtpsec(stage.folder, namespace, [`keys ${stage.folder.file("keys")}`, "trustedkey 5"]))
+        const discipline = await stage.start(
+          // A server that has just begun claims little.
+          { sources: [upstream("127.0.0.1", 123, { keyId: 5 })], tos: { ...defaultTos, maxdist: 16 } },
+          namespace
+        )
+        const waiting = await discipline.report(({ sources: [source] }) => (source?.dropped["no-key"] ?? 0) > 0)
+        expect(waiting.tracking.stratum).toBe(16)
+        const keys: ServingKeys = {
+          type: "keys",
+          generations: [],
+          symmetric: [{ id: 5, algorithm: "AES-128", secret: new Uint8Array(Buffer.from(key, "hex")) }],
+          trusted: [{ first: 5, last: 5 }],
+          sendCryptoNak: false
+        }
+        discipline.useKeys(keys)
+        const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
+        expect(report.tracking).toMatchObject({ systemPeer: "127.0.0.1", stratum: 7 })
+        expect(report.sources[0]).toMatchObject({
+          authentication: { kind: "symmetric", key: 5 },
+          verdict: "system-peer"
+        })
+      })
+    )
+  }
+)

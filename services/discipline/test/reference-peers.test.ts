@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { startNtpsec } from "./real-upstreams.ts"
 import { referenceClock, slow, soon, startFeeder } from "./reference-stage.ts"
@@ -150,66 +151,56 @@ describe.skipIf(!peersAvailable("datagrams of reference clocks", socketReaders))
   }
 )
 
-const canMakeNamespaces = (): boolean => {
-  try {
-    execFileSync("ip", ["netns", "list"], { stdio: "ignore" })
-    return process.getuid?.() === 0
-  } catch {
-    return false
-  }
-}
-
-describe.skipIf(!peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq"]) || !canMakeNamespaces())(
-  "NTPsec's ntpd",
-  () => {
-    it(
-      "calls the clock the same, and measures the same",
-      onStage(async (stage) => {
-        const namespace = `meridian-clock-${process.pid}`
-        execFileSync("ip", ["netns", "add", namespace])
-        stage.atEnd(async () => void execFileSync("ip", ["netns", "delete", namespace]))
-        execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
-        const feeder = startFeeder(stage)
-        const unit = await feeder.createSegment()
-        await feeder.ask("run 0.03 10 1 0")
-        const server = await startNtpsec(stage.folder, namespace, [
-          `refclock shm unit ${unit} refid GPS time1 -0.01 minpoll 1 maxpoll 1 noselect`,
-          `statsdir ${stage.folder.path}/`,
-          "statistics peerstats",
-          "filegen peerstats file peerstats type none enable"
-        ])
-        stage.atFirst(server.stop)
-        const id = `SHM(${unit})`
-        const theirs = await lastLine(stage.folder.file("peerstats"), new RegExp(String.raw`SHM\(${unit}\)`), 2)
-        const statsdir = mkdtempSync(stage.folder.file("statistics-"))
-        const discipline = await stage.start({
-          referenceClocks: [referenceClock({ unit, time1: -0.01, flags: [false, false, false, true] })],
-          statsdir,
-          filegen: (["peerstats", "clockstats", "rawstats"] as const).map((name) => ({
-            name,
-            file: name,
-            type: "day" as const,
-            link: true
-          }))
-        })
-        const report = await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
-        await lastLine(join(statsdir, "clockstats"), new RegExp(String.raw`SHM\(${unit}\)`), 3)
-        const seen = seenByNtpviz(statsdir)
-        expect(seen.peers).toEqual([id])
-        expect(seen.clocks[0]).toEqual([
-          // Modified Julian day and seconds have become milliseconds, and seconds as text.
-          expect.any(Number),
-          expect.any(String),
-          id,
-          ...fiveCounts
-        ])
-        expect(seen.clocks.length).toBeGreaterThanOrEqual(3)
-        expect(theirs[2]).toBe(id)
-        expect(Number(theirs[4])).toBeCloseTo(0.02, 3)
-        expect(report.tracking).toMatchObject({ systemPeer: id })
-        expect(report.tracking.offset).toBeCloseTo(0.02, 3)
-      }),
-      slow.timeout
-    )
-  }
-)
+describe.skipIf(
+  !peersAvailable("reference clocks", ["ntpsec-ntpd", "ntpsec-ntpq"]) || !canMakeNamespaces("reference clocks")
+)("NTPsec's ntpd", () => {
+  it(
+    "calls the clock the same, and measures the same",
+    onStage(async (stage) => {
+      const namespace = `meridian-clock-${process.pid}`
+      execFileSync("ip", ["netns", "add", namespace])
+      stage.atEnd(async () => void execFileSync("ip", ["netns", "delete", namespace]))
+      execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"])
+      const feeder = startFeeder(stage)
+      const unit = await feeder.createSegment()
+      await feeder.ask("run 0.03 10 1 0")
+      const server = await startNtpsec(stage.folder, namespace, [
+        `refclock shm unit ${unit} refid GPS time1 -0.01 minpoll 1 maxpoll 1 noselect`,
+        `statsdir ${stage.folder.path}/`,
+        "statistics peerstats",
+        "filegen peerstats file peerstats type none enable"
+      ])
+      stage.atFirst(server.stop)
+      const id = `SHM(${unit})`
+      const theirs = await lastLine(stage.folder.file("peerstats"), new RegExp(String.raw`SHM\(${unit}\)`), 2)
+      const statsdir = mkdtempSync(stage.folder.file("statistics-"))
+      const discipline = await stage.start({
+        referenceClocks: [referenceClock({ unit, time1: -0.01, flags: [false, false, false, true] })],
+        statsdir,
+        filegen: (["peerstats", "clockstats", "rawstats"] as const).map((name) => ({
+          name,
+          file: name,
+          type: "day" as const,
+          link: true
+        }))
+      })
+      const report = await soon(discipline, ({ tracking }) => tracking.state === "synchronised")
+      await lastLine(join(statsdir, "clockstats"), new RegExp(String.raw`SHM\(${unit}\)`), 3)
+      const seen = seenByNtpviz(statsdir)
+      expect(seen.peers).toEqual([id])
+      expect(seen.clocks[0]).toEqual([
+        // Modified Julian day and seconds have become milliseconds, and seconds as text.
+        expect.any(Number),
+        expect.any(String),
+        id,
+        ...fiveCounts
+      ])
+      expect(seen.clocks.length).toBeGreaterThanOrEqual(3)
+      expect(theirs[2]).toBe(id)
+      expect(Number(theirs[4])).toBeCloseTo(0.02, 3)
+      expect(report.tracking).toMatchObject({ systemPeer: id })
+      expect(report.tracking.offset).toBeCloseTo(0.02, 3)
+    }),
+    slow.timeout
+  )
+})

@@ -6,8 +6,8 @@ import { execFile, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { writeFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { until } from "./answers.ts"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { clientRequest } from "@meridian/protocol/sntp-client"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
@@ -61,15 +61,6 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
   const tracking = () => asked<TrackingReport>("tracking")
   const explained = async (at: string) => (await asked<Explained>("explain", "--at", at)).clocks[0]!
   const now = (): string => new Date().toISOString()
-  const until = async <A>(question: () => Promise<A>, holds: (answer: A) => boolean): Promise<A> => {
-    let answer = await question()
-    for (let waited = 0; !holds(answer) && waited < 2 * PATIENCE_MS; waited += 500) {
-      await sleep(500)
-      answer = await question()
-    }
-    if (!holds(answer)) throw new Error(`no such answer came, the last was ${JSON.stringify(answer, null, 1)}`)
-    return answer
-  }
   /** The reply's 48 bytes as they came over the wire. */
   const rawReply = async (): Promise<NtpHeader> => {
     const request = Buffer.from(clientRequest(4, ntpTimestamp(7, 11))).toString("hex")

@@ -5,8 +5,8 @@
 import { execFile, execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, it } from "vitest"
+import { until } from "./answers.ts"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -88,15 +88,6 @@ const onStage = (body: (stage: Stage) => Promise<void>) => async (): Promise<voi
 const asked = async <A>(node: RunningNode, command: string): Promise<A> => {
   const { stdout } = await meridian([command, "--state", node.state, "--json"])
   return JSON.parse(stdout) as A
-}
-const until = async <A>(question: () => Promise<A>, holds: (answer: A) => boolean): Promise<A> => {
-  let answer = await question()
-  for (let waited = 0; !holds(answer) && waited < 2 * PATIENCE_MS; waited += 500) {
-    await sleep(500)
-    answer = await question()
-  }
-  if (!holds(answer)) throw new Error(`no such answer came, the last was ${JSON.stringify(answer, null, 1)}`)
-  return answer
 }
 /** Every complaint about the file is a warning, about a `restrict` line or the records without a `statsdir`. */
 const warnsOfRestrictAlone = (node: RunningNode): void => {

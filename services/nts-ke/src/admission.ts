@@ -3,7 +3,7 @@
  * that is remembered has a bound.
  */
 import { type Rate, Remembered, TokenBucket } from "@meridian/protocol/access/token-bucket"
-import { writeAddress } from "@meridian/udp/socket-address"
+import { addressOctets } from "@meridian/udp/socket-address"
 import type { ConnectionOutcome } from "@meridian/ipc/nts-ke-report"
 
 export interface AdmissionLimits {
@@ -102,8 +102,6 @@ export class Admission {
   }
 }
 
-const scratch = new Uint8Array(16)
-
 /**
  * What counts as one address: an IPv4 address, or the first 64 bits of an IPv6 address, because a client has all the rest.
  * @param address numeric, as a socket gives it; undefined for a peer that is gone already
@@ -112,6 +110,5 @@ export const addressKey = (address: string | undefined): string => {
   if (address === undefined) return "gone"
   if (!address.includes(":")) return address
   if (address.startsWith("::ffff:") && address.includes(".")) return address.slice("::ffff:".length)
-  writeAddress(scratch, 0, address)
-  return Buffer.from(scratch.buffer, 0, 8).toString("hex")
+  return addressOctets(address).subarray(0, 8).toHex()
 }

@@ -8,7 +8,7 @@ import { isIP } from "node:net"
 import { join } from "node:path"
 import { errnoName } from "@meridian/system/native"
 import { readRegularFile } from "@meridian/system/regular-file"
-import { writeAddress } from "@meridian/udp/socket-address"
+import { addressOctets } from "@meridian/udp/socket-address"
 import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
 import { makeDirectory } from "@meridian/system/make-directory"
 import {
@@ -152,9 +152,5 @@ const extension = (identifier: string, value: Uint8Array, critical?: "critical")
 
 /** dNSName is [2], iPAddress [7]. */
 const generalName = (name: string): Uint8Array => {
-  const family = isIP(name)
-  if (family === 0) return implicit(2, Buffer.from(name, "ascii"))
-  const address = new Uint8Array(family === 4 ? 4 : 16)
-  writeAddress(address, 0, name)
-  return implicit(7, address)
+  return isIP(name) === 0 ? implicit(2, Buffer.from(name, "ascii")) : implicit(7, addressOctets(name))
 }

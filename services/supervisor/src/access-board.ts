@@ -5,7 +5,7 @@
  */
 import { lookup } from "node:dns/promises"
 import { accessRules, hostsOf, type AccessSettings } from "@meridian/config"
-import { type IpAddress, parseAddress } from "@meridian/config/address"
+import { type IpAddress, parseAddress, textOfOctets } from "@meridian/config/address"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
 import { MOST_SHOWN_RULES, type ShownRule } from "@meridian/ipc/serving-plan"
 import { type Strangers, strangersBy } from "@meridian/xdp"
@@ -153,14 +153,8 @@ export class AccessBoard {
 }
 
 const shownRule = ({ bytes, length, ntpPort, flags }: AccessRule): ShownRule => ({
-  address: addressText(bytes),
+  address: textOfOctets(bytes),
   length,
   ntpPort,
   flags
 })
-
-const addressText = (bytes: readonly number[]): string => {
-  if (bytes.length === 4) return bytes.join(".")
-  const groups = Array.from({ length: 8 }, (_, at) => ((bytes[2 * at]! << 8) | bytes[2 * at + 1]!).toString(16))
-  return parseAddress(groups.join(":"))?.text ?? "::"
-}

@@ -1,5 +1,5 @@
 /** The list of clients as the workers' memory holds it: for `meridian clients`, and for the node's picture. */
-import { parseAddress } from "@meridian/config/address"
+import { textOfOctets } from "@meridian/config/address"
 import type { ClientEntry as ClientReport, ClientList } from "@meridian/ipc"
 import { ticksAt } from "@meridian/protocol/access/client-layout"
 import { mergeClients } from "./xdp-clients.ts"
@@ -51,7 +51,7 @@ export const clientList = (
 }
 
 const reportOf = (client: ClientEntry, now: number): ClientReport => ({
-  address: textOf(client),
+  address: textOfOctets(client.bytes),
   port: client.port,
   packets: client.count,
   first: now - client.sinceFirst,
@@ -66,11 +66,3 @@ const reportOf = (client: ClientEntry, now: number): ClientReport => ({
   restrictions: client.flags,
   score: client.level
 })
-
-const textOf = ({ family, bytes }: ClientEntry): string => {
-  if (family === 4) return bytes.join(".")
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    ((bytes[2 * index]! << 8) | bytes[2 * index + 1]!).toString(16)
-  )
-  return parseAddress(groups.join(":"))?.text ?? groups.join(":")
-}

@@ -1,18 +1,16 @@
 /** An operator takes a node out and brings it back: key exchange stops, time does not, and a start changes nothing. */
 import { createSocket } from "node:dgram"
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { once } from "node:events"
 import { type IncomingMessage, request } from "node:http"
 import { createConnection } from "node:net"
 import { join } from "node:path"
-import { connect } from "node:tls"
 import type { NodeStatus } from "@meridian/ipc"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, expect, it } from "vitest"
+import { exchange } from "./nts-exchange.ts"
 
-/** Next protocol NTPv4, AEAD 15, End of Message. */
-const REQUEST = Uint8Array.of(0x80, 1, 0, 2, 0, 0, 0x80, 4, 0, 2, 0, 15, 0x80, 0, 0, 0)
 const patient = { timeout: PATIENCE_MS }
 
 let node: RunningNode
@@ -45,25 +43,6 @@ const cluster = async (command: "drain" | "undrain"): Promise<void> => {
   const { node: name } = JSON.parse(stdout) as { readonly node: string }
   const { code, stderr } = await meridian(["cluster", command, name, "--state", node.state])
   expect(`${code} ${stderr}`).toBe("0 ")
-}
-
-/** Bytes that came back, or why the connection was not taken. */
-const exchange = async (): Promise<number | string> => {
-  const certificate = readdirSync(node.state).find((name) => name.endsWith(".pem") && !name.includes("key"))
-  const socket = connect({
-    port,
-    host: "127.0.0.1",
-    ca: readFileSync(join(node.state, certificate ?? "missing")),
-    servername: "localhost",
-    ALPNProtocols: ["ntske/1"]
-  })
-  let length = 0
-  let failure: string | undefined
-  socket.on("error", ({ code }: NodeJS.ErrnoException) => (failure = code))
-  socket.on("data", (bytes: Buffer) => (length += bytes.length))
-  socket.write(REQUEST)
-  await new Promise((closed) => socket.once("close", closed))
-  return failure ?? length
 }
 
 /** "taken", or the code of the error. */
@@ -99,12 +78,12 @@ const restart = async (signal: NodeJS.Signals, env: NodeJS.ProcessEnv = {}): Pro
 
 it("stops taking key exchanges and answers time on, over starts, until it is undrained", async () => {
   expect((await status()).drain).toBeNull()
-  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  await expect.poll(() => exchange(node.state, port), patient).toBeGreaterThan(800)
 
   await cluster("drain")
   await expect.poll(drainState, patient).toBe("drained")
   expect(await knock()).toBe("ECONNREFUSED")
-  expect(await exchange()).toBe("ECONNREFUSED")
+  expect(await exchange(node.state, port)).toBe("ECONNREFUSED")
   expect(await askTime()).toBe(48)
   const drained = await status()
   expect(drained.ntsKe.map(({ state, restarts }) => [state, restarts])).toEqual([
@@ -138,10 +117,10 @@ it("stops taking key exchanges and answers time on, over starts, until it is und
 
   await cluster("undrain")
   await expect.poll(drainState, patient).toBeUndefined()
-  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  await expect.poll(() => exchange(node.state, port), patient).toBeGreaterThan(800)
   await restart("SIGTERM")
   expect(await drainState()).toBeUndefined()
-  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  await expect.poll(() => exchange(node.state, port), patient).toBeGreaterThan(800)
 })
 
 it("takes the same steps at SIGTERM where it is told to, then ends; the next start knows nothing of it", async () => {
@@ -151,7 +130,7 @@ it("takes the same steps at SIGTERM where it is told to, then ends; the next sta
   await once(node.process, "exit")
   const { state } = node
   node = await startNode({ args: [...args, "--drain", "--config", file], state, port: node.port })
-  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  await expect.poll(() => exchange(node.state, port), patient).toBeGreaterThan(800)
   const exited = once(node.process, "exit")
   node.process.kill("SIGTERM")
   const seen = new Set<string>()
@@ -168,5 +147,5 @@ it("takes the same steps at SIGTERM where it is told to, then ends; the next sta
   expect(await exited).toEqual([0, null])
   node = await startNode({ args, state, port: node.port })
   expect(await drainState()).toBeUndefined()
-  await expect.poll(exchange, patient).toBeGreaterThan(800)
+  await expect.poll(() => exchange(node.state, port), patient).toBeGreaterThan(800)
 })

@@ -1,16 +1,11 @@
 /** Several NTS-KE processes share one port, on sockets that the supervisor holds. */
-import { readdirSync, readFileSync } from "node:fs"
-import { once } from "node:events"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { connect } from "node:tls"
 import type { NodeStatus } from "@meridian/ipc"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, expect, it } from "vitest"
+import { exchange } from "./nts-exchange.ts"
 
-/** Next protocol NTPv4, AEAD 15, End of Message. */
-const REQUEST = Uint8Array.of(0x80, 1, 0, 2, 0, 0, 0x80, 4, 0, 2, 0, 15, 0x80, 0, 0, 0)
 /** Eight cookies of 96 bytes and what is around them. */
 const REPLY_BYTES = 6 + 6 + 8 * 100 + 4
 
@@ -28,27 +23,11 @@ afterAll(async () => {
 
 const processes = async (): Promise<NodeStatus["ntsKe"]> => ((await node.status()) as unknown as NodeStatus).ntsKe
 
-/** Bytes of the reply. */
-const exchange = async (): Promise<number> => {
-  const certificate = readdirSync(node.state).find((name) => name.endsWith(".pem") && !name.includes("key"))
-  const socket = connect({
-    port,
-    host: "127.0.0.1",
-    ca: readFileSync(join(node.state, certificate ?? "missing")),
-    servername: "localhost",
-    ALPNProtocols: ["ntske/1"]
-  })
-  let length = 0
-  socket.on("data", (bytes: Buffer) => (length += bytes.length))
-  socket.write(REQUEST)
-  await once(socket, "close")
-  return length
-}
-
-const exchanges = (count: number): Promise<readonly number[]> => Promise.all(Array.from({ length: count }, exchange))
+const exchanges = (count: number): Promise<readonly (number | string)[]> =>
+  Promise.all(Array.from({ length: count }, () => exchange(node.state, port)))
 
 it("has each of them serve a share of the connections, with the same keys", async () => {
-  const lengths = new Set<number>()
+  const lengths = new Set<number | string>()
   for (let round = 0; round < 6; round++) for (const length of await exchanges(8)) lengths.add(length)
   // The node does not answer NTP on port 123, so there is one record more.
   expect([...lengths]).toEqual([REPLY_BYTES + 6])

@@ -55,6 +55,25 @@ export interface Received {
 
 const NOTHING: Received = { isAuthentic: false, isTimeUsable: false, restarted: false }
 
+/** What is known of the other side before it has said anything. */
+const nothingLearned = (parts: AssociationParts) => ({
+  peerAssociationId: 0,
+  status: 0,
+  subject: "",
+  issuer: "",
+  peerKey: undefined,
+  scheme: undefined,
+  trail: undefined,
+  trailLength: 0,
+  gqPublic: undefined,
+  challenge: undefined,
+  cookie: PUBLIC_COOKIE,
+  ownCookie: parts.randomWord(),
+  cookieStamps: undefined,
+  received: undefined,
+  leapSeconds: undefined
+})
+
 export class AutokeyAssociation {
   readonly state: AssociationState
   private readonly keys: SessionKeys
@@ -78,21 +97,7 @@ export class AutokeyAssociation {
     this.state = {
       parts,
       associationId,
-      peerAssociationId: 0,
-      status: 0,
-      subject: "",
-      issuer: "",
-      peerKey: undefined,
-      scheme: undefined,
-      trail: undefined,
-      trailLength: 0,
-      gqPublic: undefined,
-      challenge: undefined,
-      cookie: PUBLIC_COOKIE,
-      ownCookie: parts.randomWord(),
-      cookieStamps: undefined,
-      received: undefined,
-      leapSeconds: undefined,
+      ...nothingLearned(parts),
       hasLeapTable: false
     }
   }
@@ -118,23 +123,7 @@ export class AutokeyAssociation {
   /** Begins anew: everything learned is forgotten. */
   restart(): void {
     const { state } = this
-    Object.assign(state, {
-      peerAssociationId: 0,
-      status: 0,
-      subject: "",
-      issuer: "",
-      peerKey: undefined,
-      scheme: undefined,
-      trail: undefined,
-      trailLength: 0,
-      gqPublic: undefined,
-      challenge: undefined,
-      cookie: PUBLIC_COOKIE,
-      ownCookie: state.parts.randomWord(),
-      cookieStamps: undefined,
-      received: undefined,
-      leapSeconds: undefined
-    })
+    Object.assign(state, nothingLearned(state.parts))
     this.list = undefined
     this.pendingRequest = undefined
     this.offersList = false

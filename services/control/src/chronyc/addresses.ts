@@ -1,15 +1,11 @@
 /** Numeric addresses as octets. */
 import { isIP } from "node:net"
-import { writeAddress } from "@meridian/udp/socket-address"
+import { addressOctets } from "@meridian/udp/socket-address"
 
 /** 4 or 16 octets; undefined for what is no address. A zone is left out. */
 export const addressBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
-  const [plain = ""] = text.split("%")
-  const kind = isIP(plain)
-  if (kind === 0) return undefined
-  const bytes = new Uint8Array(kind === 4 ? 4 : 16)
-  writeAddress(bytes, 0, plain)
-  return bytes
+  const plain = text.split("%")[0]!
+  return isIP(plain) === 0 ? undefined : addressOctets(plain)
 }
 
 /** Whether an address is the given one, in the octets of a mask where there is one of its family. */

@@ -1,9 +1,6 @@
-/**
- * The Effect Schema of a shape, for processes that work with Effect anyhow and for documents. It takes and refuses what
- * the plain check of shape.ts takes and refuses; a test holds the two to each other.
- */
+/** The Effect Schema of a shape, by which the plain check of shape.ts is judged: it takes and refuses the same. */
 import * as Schema from "effect/Schema"
-import type { Shape, ShapeNode } from "./shape.ts"
+import type { Shape, ShapeNode } from "@meridian/ipc/shape"
 
 /** A schema whose decoded and encoded forms are both A. */
 export const schemaOf = <A>(shape: Shape<A>): Schema.Codec<A> => schemaOfNode(shape.node) as unknown as Schema.Codec<A>
