@@ -50,7 +50,7 @@ export const workersDirective = row({
   reload: "restart"
 })
 
-export const DEFAULT_GATHER_MICROSECONDS = 200
+export const DEFAULT_GATHER_MICROSECONDS = 500
 
 export const gatherDirective = row({
   name: "gather",

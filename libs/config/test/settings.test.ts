@@ -107,7 +107,7 @@ describe("effective settings", () => {
       "listen 0.0.0.0 (default)",
       "listen :: (default)",
       "workers 3 (default)",
-      "gather 200 (default)",
+      "gather 500 (default)",
       "user undefined (default)",
       "statedir undefined (default)",
       "logfile undefined (default)",
@@ -126,7 +126,7 @@ describe("effective settings", () => {
       "port 123 (f:1:1)",
       "listen 10.0.0.1 (f:3:2)",
       "workers 2 (f:2:1)",
-      "gather 200 (default)",
+      "gather 500 (default)",
       "user ntp (f:4:1)",
       "statedir /a (f:5:1)",
       "logfile /l (f:6:1)",
@@ -141,7 +141,7 @@ describe("effective settings", () => {
       "port 9 (--port)",
       "listen ::1 (--listen)",
       "workers 1 (--workers)",
-      "gather 200 (default)",
+      "gather 500 (default)",
       "user u (--user)",
       "statedir /b (--state)",
       "logfile /l (f:6:1)",
@@ -219,10 +219,10 @@ describe("effective settings", () => {
     expect(problems("interface listen wlan0", { listen: [address("::1")] })).toEqual([])
   })
 
-  it("has requests wait for each other as `gather` says, 200 µs by default", () => {
+  it("has requests wait for each other as `gather` says, 500 µs by default", () => {
     const gather = (text: string) =>
       effectiveSettings(parseText("f", text).statements, {}, machine).settings.gather.value
-    expect(["", "gather 0", "gather 50\ngather 10000"].map(gather)).toEqual([200, 0, 10_000])
+    expect(["", "gather 0", "gather 50\ngather 10000"].map(gather)).toEqual([500, 0, 10_000])
     expect(parseText("f", "gather 10001").diagnostics[0]?.severity).toBe("error")
   })
 
@@ -260,7 +260,7 @@ describe("rendering", () => {
         "listen 0.0.0.0                # default",
         "listen ::                     # default",
         "workers 3                     # default",
-        "gather 200                    # default",
+        "gather 500                    # default",
         "# user is not set             # default",
         'statedir "/my state"          # f:1:1',
         "# logfile is not set          # default",

@@ -14,7 +14,8 @@ enum {
   GATHER_WINDOW_NS = 10000000, /* a window ends after this, */
   GATHER_WINDOW_REQUESTS = 128,
   GATHER_SHORTEST_WINDOW_NS = 500000, /* or with so many requests, but not before this */
-  GATHER_ENOUGH = 16                  /* requests to a batch, where the rate allows it */
+  GATHER_FEWEST = 2,                  /* requests to be expected: a timer's wake-up costs as much as two of a packet's */
+  GATHER_ENOUGH = 24                  /* requests to a batch, where the rate allows it */
 };
 
 struct gather {
@@ -39,7 +40,7 @@ static inline void gather_note(struct gather *gather, int count, uint64_t now) {
 /* How long to wait from `now` on before the next receive, ns; 0 for not at all. */
 static inline uint64_t gather_wait(const struct gather *gather, uint64_t now) {
   double expected = gather->per_ns * (double)gather->most_ns;
-  if (expected < 1.5) return 0;
+  if (expected < GATHER_FEWEST) return 0;
   double whole = expected > GATHER_ENOUGH ? GATHER_ENOUGH / gather->per_ns : (double)gather->most_ns;
   uint64_t spent = now - gather->received_at;
   return spent + 5000 < (uint64_t)whole ? (uint64_t)whole - spent : 0; /* the kernel's timer is no finer than some µs */

@@ -17,6 +17,9 @@ _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t"
 
 enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 4 << 20, USUAL_MOST_BYTES = 212992 };
 
+/* Replies to one stamp: the kernel takes some µs for each, and the last of them says that it left when the first did. */
+enum { SENT_TOGETHER = 8 };
+
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
 
@@ -322,22 +325,20 @@ static void note_latency(struct udp_batch *batch, uint64_t nanoseconds) {
   batch->latency_ns += nanoseconds;
 }
 
-/* The last moment before the kernel has the replies. Longer ones may be authenticated, and stay as they are. */
-static void move_stamps(struct udp_batch *batch, int count, int stamp_at) {
+/* The last moment before the kernel has these replies. Longer ones may be authenticated, and stay as they are. */
+static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_at) {
   uint64_t now = monotonic_nanoseconds();
   uint64_t units = clock_line_at(&batch->line, now) - clock_line_at(&batch->line, batch->received_at);
-  note_latency(batch, now - batch->received_at);
-  for (int slot = 0; slot < count; slot++)
+  if (from == 0) note_latency(batch, now - batch->received_at);
+  for (int slot = from; slot < until; slot++)
     if (batch->block.reply_lengths[slot] == (uint32_t)stamp_at + STAMP_BYTES)
       move_stamp(batch->block.bytes[slot] + stamp_at, units);
 }
 
-int udp_send(struct udp_batch *batch, int count, int stamp_at) {
-  int ready = 0, done = 0, sent = 0;
-  if (batch->descriptor < 0) return 0;
-  if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
-  if (stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES) move_stamps(batch, count, stamp_at);
-  for (int slot = 0; slot < count; slot++) {
+/* Readies what slots have to send. Returns how many messages that are. */
+static int prepare_replies(struct udp_batch *batch, int from, int until) {
+  int ready = 0;
+  for (int slot = from; slot < until; slot++) {
     uint32_t length = batch->block.reply_lengths[slot];
     if (length == 0) continue;
     if (length > SLOT_BYTES) {
@@ -350,7 +351,12 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
     header->msg_iov = &batch->send_vectors[slot];
     set_source(batch, slot, header);
   }
-  /* sendmmsg stops at a message that fails. That one is dropped and the rest are tried: each turn gets one further. */
+  return ready;
+}
+
+/* sendmmsg stops at a message that fails. That one is dropped and the rest are tried: each turn gets one further. */
+static int send_messages(struct udp_batch *batch, int ready) {
+  int done = 0, sent = 0;
   while (done < ready) {
     int taken = sendmmsg(batch->descriptor, batch->send_messages + done, (unsigned)(ready - done), MSG_DONTWAIT);
     if (taken > 0) {
@@ -360,6 +366,19 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
       batch->send_errors++;
       done++;
     }
+  }
+  return sent;
+}
+
+int udp_send(struct udp_batch *batch, int count, int stamp_at) {
+  int sent = 0;
+  if (batch->descriptor < 0) return 0;
+  if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
+  bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES;
+  for (int from = 0; from < count; from += SENT_TOGETHER) {
+    int until = count - from > SENT_TOGETHER ? from + SENT_TOGETHER : count;
+    if (stamps) move_stamps(batch, from, until, stamp_at);
+    sent += send_messages(batch, prepare_replies(batch, from, until));
   }
   batch->sent += (uint64_t)sent;
   return sent;

@@ -62,6 +62,25 @@ describe("native UDP socket", () => {
     expect(found).toBeGreaterThan(0.03)
   })
 
+  it("stamps the replies of a batch in groups, as each group leaves", async () => {
+    const socket = open("127.0.0.1")
+    const peer = await client()
+    const request = new Uint8Array(48).fill(1, 40)
+    let batch = 0
+    for (let attempt = 0; attempt < 50 && batch < 20; attempt++) {
+      for (let index = 0; index < 20; index++) await peer.send(request, socket.port, "127.0.0.1")
+      await sleep(20)
+      batch = socket.receive()
+    }
+    socket.replyLengths.fill(48, 0, batch)
+    peer.answers.splice(0)
+    expect(socket.send(batch, 40)).toBe(batch)
+    await until(() => peer.answers.length === batch)
+    const stamps = peer.answers.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(40))
+    expect([...new Set(stamps)]).toEqual([stamps[0], stamps[8], stamps[16]])
+    expect(stamps[0]! < stamps[8]! && stamps[8]! < stamps[16]!).toBe(true)
+  })
+
   it("sends the replies after one that fails", async () => {
     const socket = open("127.0.0.1")
     const peers = await Promise.all([client(), client(), client(), client()])
