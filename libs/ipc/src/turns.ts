@@ -3,7 +3,7 @@
  * intervals: a process that wakes once for all of them costs a quiet machine less than one that wakes for each.
  */
 interface Duty {
-  readonly milliseconds: number
+  readonly milliseconds: () => number
   readonly after: number
   readonly run: () => void
   /** By performance.now(). */
@@ -33,13 +33,17 @@ export const untilTurn = (milliseconds: number, after = 0, now = Date.now()): nu
   return left <= ROUNDING_MS ? left + milliseconds : left
 }
 
-/** Calls a duty at each turn until it is stopped. It does not keep the process alive. */
+/**
+ * Calls a duty at each turn until it is stopped. It does not keep the process alive.
+ * @param interval milliseconds; a function is asked at each turn how long it is to the next, for duties that may rest
+ */
 export const everyTurn = (
-  milliseconds: number,
+  interval: number | (() => number),
   run: () => void,
   { after = 0 }: { readonly after?: number } = {}
 ): Turns => {
-  const duty: Duty = { milliseconds, after, run, dueAt: performance.now() + untilTurn(milliseconds, after) }
+  const milliseconds = typeof interval === "number" ? () => interval : interval
+  const duty: Duty = { milliseconds, after, run, dueAt: performance.now() + untilTurn(milliseconds(), after) }
   duties.add(duty)
   rearm()
   return {
@@ -61,7 +65,7 @@ const rearm = (): void => {
 const turn = (): void => {
   const now = performance.now() + ROUNDING_MS
   const due = Array.from(duties).filter(({ dueAt }) => dueAt <= now)
-  for (const duty of due) duty.dueAt = performance.now() + untilTurn(duty.milliseconds, duty.after)
+  for (const duty of due) duty.dueAt = performance.now() + untilTurn(duty.milliseconds(), duty.after)
   // First, so that one that throws takes no other's next turn with it.
   rearm()
   for (const duty of due) if (duties.has(duty)) duty.run()

@@ -1,9 +1,19 @@
 import { expect, it } from "vitest"
 import { ReportPace } from "../src/report-pace.ts"
 
-it("passes over reports that repeat the last two, but for each tenth", () => {
+it("passes over reports that repeat the last two, but for one each ten seconds", () => {
   const pace = new ReportPace()
-  const sent = (...said: readonly string[]): string => said.map((says) => (pace.isDue(says) ? "s" : "-")).join("")
-  expect(sent("a", "a", "a", "a", "b", "c", "c", "c", "b")).toBe("ss--sss-s")
-  expect(sent(...Array.from({ length: 22 }, () => "b"))).toBe("s--------s---------s--")
+  const sent = (from: number, ...said: readonly string[]): string =>
+    said.map((says, second) => (pace.isDue(says, (from + second) * 1e3) ? "s" : "-")).join("")
+  expect(sent(100, "a", "a", "a", "a", "b", "c", "c", "c", "b")).toBe("ss--sss-s")
+  expect(sent(117, ...Array.from({ length: 26 }, () => "b"))).toBe("s--s---------s---------s--")
+})
+
+it("has whoever repeats himself look half as often", () => {
+  const pace = new ReportPace()
+  const intervals = ["a", "a", "a", "b"].map((says) => {
+    pace.isDue(says, 0)
+    return pace.interval()
+  })
+  expect(intervals).toEqual([1_000, 1_000, 2_000, 1_000])
 })

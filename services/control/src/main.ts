@@ -30,7 +30,6 @@ import { Outcomes } from "./outcomes.ts"
 import { Picture } from "./picture.ts"
 import { servedTime } from "./served-time.ts"
 
-const REPORT_INTERVAL_MS = 1_000
 
 const { values } = parseArgs({
   options: { sockets: { type: "string", default: "" }, "command-sockets": { type: "string", default: "" } }
@@ -111,7 +110,7 @@ channel.run({
   }
 })
 const pace = new ReportPace()
-everyTurn(REPORT_INTERVAL_MS, () => {
+everyTurn(pace.interval, () => {
   const { all } = outcomes
   if (!pace.isDue(JSON.stringify(all))) return
   const { rss, heapUsed } = memoryUse()

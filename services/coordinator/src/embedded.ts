@@ -73,8 +73,8 @@ export const localShelf = (
     overShelf
   )
 
-/** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within a second. */
-const LOOK_FOR_OTHERS_MS = 1_000
+/** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within two seconds. */
+const LOOK_FOR_OTHERS_MS = 2_000
 
 export const isDamagedLog = (error: unknown): boolean => error instanceof LogUnavailable && error.damaged === true
 

@@ -26,8 +26,6 @@ import { openEmbedded } from "./embedded.ts"
 import { openNotices, sentence } from "./notices.ts"
 import { SNAPSHOT_NAME } from "./snapshot-keeper.ts"
 
-const REPORT_INTERVAL_MS = 1_000
-
 /** The supervisor hears why, and starts another after a while. */
 const fail = (message: string): never => {
   channel.warn(message)
@@ -163,7 +161,7 @@ const listen = (coordinator: Coordinator): void => {
   })
   process.on("SIGTERM", () => void drain(coordinator))
   const pace = new ReportPace()
-  everyTurn(REPORT_INTERVAL_MS, () => {
+  everyTurn(pace.interval, () => {
     if (pace.isDue(JSON.stringify(coordinator.state))) channel.send(coordinator.report)
   })
   releaseStartupPagesSoon()

@@ -1,12 +1,16 @@
 /**
  * One timer for all that comes round in this process: whoever waits for something to be due is asked once a second, and at
- * the very moment that he has named. Asking is cheap and waking is not: most seconds of a quiet node nobody is woken.
+ * the very moment that he has named. Asking is cheap and waking is not: most seconds of a quiet node nobody is woken. Where nobody
+ * was for some seconds, he is asked half as often, until somebody is.
  */
 import { untilTurn } from "@meridian/ipc/turns"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 const LOOK_MS = 1_000
+const REST_LOOK_MS = 2_000
+/** Looks that found nobody due. */
+const RESTS_AFTER = 5
 /** Timers keep milliseconds, and may come a little early. */
 const ROUNDING_MS = 1
 
@@ -19,6 +23,7 @@ export class Rounds {
   readonly #waiting = new Set<Waiting>()
   #timer: NodeJS.Timeout | undefined
   #lookAt = 0
+  #fruitless = 0
   #ended = false
 
   /** No timer is left behind when the scope ends. */
@@ -34,7 +39,7 @@ export class Rounds {
   )
 
   /**
-   * Waits until it is due: at the next look, at the earliest. A clock may be stepped, so it is asked anew each second.
+   * Waits until it is due: at the next look, at the earliest. A clock may be stepped, so it is asked anew at each look.
    * @param dueIn milliseconds, none or fewer when it is due; it must be cheap
    */
   until(dueIn: () => number): Effect.Effect<void> {
@@ -42,7 +47,7 @@ export class Rounds {
       const waiting: Waiting = { dueIn, wake: () => resume(Effect.void) }
       this.#waiting.add(waiting)
       const left = leftOf(waiting)
-      if (left > 0) this.#lookIn(Math.min(left, LOOK_MS))
+      if (left > 0) this.#lookIn(left)
       return Effect.sync(() => void this.#waiting.delete(waiting))
     })
   }
@@ -51,7 +56,8 @@ export class Rounds {
   look(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    let next = LOOK_MS
+    let next = Infinity
+    this.#fruitless += 1
     // Who is woken may wait anew at once: for the next look.
     const asked = Array.from(this.#waiting, (waiting) => ({ waiting, left: leftOf(waiting) }))
     for (const { waiting, left } of asked) {
@@ -59,6 +65,7 @@ export class Rounds {
         next = Math.min(next, left)
         continue
       }
+      this.#fruitless = 0
       this.#waiting.delete(waiting)
       waiting.wake()
     }
@@ -67,7 +74,8 @@ export class Rounds {
 
   /** Never later than it is to look already. */
   #lookIn(ms: number): void {
-    const wait = ms < LOOK_MS ? Math.ceil(ms) + ROUNDING_MS : untilTurn(LOOK_MS)
+    const look = this.#fruitless < RESTS_AFTER ? LOOK_MS : REST_LOOK_MS
+    const wait = ms < look ? Math.ceil(ms) + ROUNDING_MS : untilTurn(look)
     const at = performance.now() + wait
     if (this.#ended || (this.#timer !== undefined && this.#lookAt <= at)) return
     clearTimeout(this.#timer)

@@ -289,13 +289,17 @@ export class ClockKeeper {
     return past.change
   }
 
+  /** This machine's own clock is served, and nothing else is there to follow. */
+  get rests(): boolean {
+    return this.isLocal && this.discipline.state === "unset" && this.steering === undefined
+  }
+
   /**
    * Keeps the page fresh; to be called a few times a second. This machine's own clock, with nothing else to follow, stands
    * still on it but for its age: once a second is enough.
    */
   renew(): void {
-    const rests = this.isLocal && this.discipline.state === "unset" && this.steering === undefined
-    if (rests && this.read().monotonic - this.publishedAt < LOCAL_RENEWAL) return
+    if (this.rests && this.read().monotonic - this.publishedAt < LOCAL_RENEWAL) return
     this.publish()
   }
 

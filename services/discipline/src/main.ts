@@ -27,7 +27,8 @@ import type { UpstreamSurroundings } from "./upstream-surroundings.ts"
 
 /** How often the page is renewed and CLOCK_REALTIME watched. */
 const TICK_MS = 250
-const REPORT_INTERVAL_MS = 1_000
+/** Where nothing moves the clock, and nothing is measured. */
+const REST_TICK_MS = 1_000
 
 const { values } = parseArgs({
   options: {
@@ -150,12 +151,15 @@ channel.run({
     else void digestsOnce().then((digests) => service.peersSeen(told, digests))
   }
 })
-everyTurn(TICK_MS, () => service.tick())
+everyTurn(
+  () => (service.isAtRest ? REST_TICK_MS : TICK_MS),
+  () => service.tick()
+)
 const pace = new ReportPace()
 /** Less than ten microseconds, or as many millionths of a ppm, is no news: this machine's own clock varies by that. */
 const coarsely = (_name: string, value: unknown): unknown =>
   typeof value === "number" ? Math.round(value * 1e5) / 1e5 : value
-everyTurn(REPORT_INTERVAL_MS, () => {
+everyTurn(pace.interval, () => {
   if (pace.isDue(JSON.stringify(service.state(), coarsely))) send(service.report())
 })
 send({ type: "ready" })

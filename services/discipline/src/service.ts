@@ -208,7 +208,12 @@ export class DisciplineService {
     this.statistics.counted(counters)
   }
 
-  /** To be called a few times a second. */
+  /** Whether a tick a second is enough: this machine's own clock is served as it is, and no leap second is awaited. */
+  get isAtRest(): boolean {
+    return this.keeper.rests && this.clocks.all.length === 0 && this.leaps.armed === undefined
+  }
+
+  /** To be called a few times a second, and once at rest. */
   tick(): void {
     this.watchClock()
     if (this.hasStopped) return

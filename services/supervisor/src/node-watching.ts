@@ -25,7 +25,7 @@ const HEALTH_INTERVAL_MS = 2_000
 const SNAPSHOT_INTERVAL_MS = 1_000
 
 /** While nothing is new, so many pass between two pictures: they age by less than what makes one stale. */
-const QUIET_PICTURES = 3
+const QUIET_PICTURES = 4
 /** A coordinator that has just begun to listen may have missed what it was told. */
 const HEALTH_REPEATED = 5
 

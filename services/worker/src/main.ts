@@ -35,7 +35,6 @@ import { Counters } from "./counters.ts"
 import { PeerSightings } from "./peer-sightings.ts"
 import { answer } from "./serve.ts"
 
-const REPORT_INTERVAL_MS = 1_000
 /** How long a starting worker waits for a good clock page, and for its keys to be taken up, before it serves without. */
 const START_WAIT_MS = 2_000
 /** A drain answers what waits, for at most this long: under a flood the queue never empties. */
@@ -126,7 +125,7 @@ const start = (): void => {
     gatherMicroseconds: first.gatherMicroseconds
   })
   const pace = new ReportPace()
-  everyTurn(REPORT_INTERVAL_MS, () => {
+  everyTurn(pace.interval, () => {
     const counted = countersNow()
     if (pace.isDue(JSON.stringify([counted, clock.isGood(), newestKey]))) channel.send(report(counted))
     identify()
