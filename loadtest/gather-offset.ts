@@ -1,7 +1,7 @@
 /**
  * node loadtest/gather-offset.ts [--samples N]
  *
- * What gathering does to a client's offset: a chronyd asks Meridian 32 times a second while others ask as well, with `gather 200` and
+ * What gathering does to a client's offset: a chronyd asks Meridian 32 times a second while others ask as well, with `gather 500` and
  * with `gather 0`. Client and server have one clock, so every offset that chronyd measures is an error.
  */
 import { readFileSync, writeFileSync } from "node:fs"
@@ -70,7 +70,7 @@ const microseconds = (seconds: number): string => (seconds * 1e6).toFixed(1).pad
 leaveNothingBehind()
 process.stdout.write("others/s  gather  samples  |offset| median, p99, µs\n")
 for (const rate of RATES)
-  for (const gather of [0, 200]) {
+  for (const gather of [0, 500]) {
     const server = await startGathering(gather)
     try {
       await sample(server, { mode: "closed", seconds: 2 }, layout.generator)
