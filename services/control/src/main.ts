@@ -30,7 +30,6 @@ import { Outcomes } from "./outcomes.ts"
 import { Picture } from "./picture.ts"
 import { servedTime } from "./served-time.ts"
 
-
 const { values } = parseArgs({
   options: { sockets: { type: "string", default: "" }, "command-sockets": { type: "string", default: "" } }
 })
