@@ -6,7 +6,7 @@ import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askedNode, askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
 import { formatSourceDetail } from "./source-details.ts"
-import { inColumns, WIDTH, wrapped } from "./text-table.ts"
+import { inColumns, lineWidth, wrapped } from "./text-table.ts"
 
 export const sourcesCommand = defineFlags({
   command: "meridian sources",
@@ -109,7 +109,7 @@ const wideTable = (sources: readonly SourceReport[]): readonly string[] =>
   )
 
 /** Where a line a source is too wide: its figures, and below them the words about it. */
-const tallTable = (sources: readonly SourceReport[]): readonly string[] => {
+const tallTable = (sources: readonly SourceReport[], width: number): readonly string[] => {
   const [head = "", ...figures] = inColumns(
     [
       ["MS", "source", "st", "poll", "reach", "last", "offset", "+/-", "jitter"],
@@ -122,29 +122,32 @@ const tallTable = (sources: readonly SourceReport[]): readonly string[] => {
     const name = source.name === null || source.name === source.address ? [] : [source.name]
     const how = authentications(source)
     const about = [...name, ...(how === "-" ? [] : [how]), `${source.verdict}: ${source.reason}`]
-    return wrapped(`    ${about.join(", ")}`, "      ")
+    return wrapped(`    ${about.join(", ")}`, "      ", width)
   })
   return [head, ...figures.map((line, index) => `${line}\n${words[index]}`)]
 }
 
 /**
- * The sources as a table with its legend, at most {@link WIDTH} columns wide.
+ * The sources as a table with its legend.
  * @param unresolved names whose addresses are not known yet, each with why
+ * @param width in columns, at most
  */
 export const formatSources = (
   sources: readonly SourceReport[],
   coloured: boolean,
-  unresolved: readonly string[] = []
+  unresolved: readonly string[] = [],
+  width = lineWidth()
 ): string => {
+  if (sources.length + unresolved.length === 0) return "no sources are configured\n"
   const wide = wideTable(sources)
-  const [head = "", ...rows] = wide.every(({ length }) => length <= WIDTH) ? wide : tallTable(sources)
+  const [head = "", ...rows] = wide.every(({ length }) => length <= width) ? wide : tallTable(sources, width)
   const painted = rows.map((row, index) => {
     const colour = coloured ? colours[markOf(sources[index]!)[1] ?? ""] : undefined
     return colour === undefined ? row : `${colour}${row}${PLAIN}`
   })
-  const awaited = unresolved.map((name) => wrapped(`   waiting for the address of ${name}`))
-  const none = rows.length + awaited.length === 0 ? ["no sources are configured"] : []
-  return `${[...LEGEND, head, ...painted, ...awaited, ...none].join("\n")}\n`
+  const awaited = unresolved.map((name) => wrapped(`   waiting for the address of ${name}`, undefined, width))
+  const legend = LEGEND.map((line) => wrapped(line, undefined, width))
+  return `${[...legend, head, ...painted, ...awaited].join("\n")}\n`
 }
 
 export const runSources = (programRoot: string, args: readonly string[]): Promise<number> => {

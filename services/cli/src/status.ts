@@ -1,6 +1,7 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
 import type { NodeStatus } from "@meridian/ipc"
-import { inColumns } from "./text-table.ts"
+import { fitted, right } from "./fitted-table.ts"
+import { lineWidth, wrapped } from "./text-table.ts"
 
 const duration = (seconds: number): string => {
   const whole = Math.floor(seconds)
@@ -76,11 +77,31 @@ const anycastLines = (anycast: NodeStatus["anycast"]): readonly string[] => {
   ]
 }
 
-/** The status as one screen. */
-export const formatStatus = (status: NodeStatus): string => {
+/** What is told of each worker, and how soon it goes where there is no room. */
+const WORKER_COLUMNS = [
+  ["worker", 0],
+  ["pid", 3],
+  ["state", 0],
+  ["recv/s", 1],
+  ["sent/s", 2],
+  ["received", 0],
+  ["replied", 0],
+  ["dropped", 0],
+  ["overflow", 0],
+  ["RSS MB", 4]
+] as const
+
+const MARGIN = "  "
+
+/** The status as one screen. @param width in columns, at most */
+export const formatStatus = (status: NodeStatus, width = lineWidth()): string => {
   const { clock, totals } = status
   const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0)
-  const head = ["worker", "pid", "state", "recv/s", "sent/s", "received", "replied", "dropped", "overflow", "RSS MB"]
+  const columns = WORKER_COLUMNS.map(([title, drop], index) =>
+    right(title, drop, (row: readonly string[]) => row[index] ?? "")
+  )
+  const around = (lines: readonly string[]): readonly string[] =>
+    lines.map((line) => wrapped(line, " ".repeat("listening ".length), width))
   const rows = status.workers.map((worker) => [
     String(worker.index),
     String(worker.pid ?? "-"),
@@ -105,7 +126,7 @@ export const formatStatus = (status: NodeStatus): string => {
     String(totals.overflow),
     (status.workers.reduce((bytes, worker) => bytes + worker.rss, 0) / 2 ** 20).toFixed(1)
   ]
-  return [
+  const before = [
     `node ${status.node}  Meridian ${status.version}  pid ${status.pid}  up ${duration(status.uptime)}  ${status.io} I/O`,
     `listening ${status.listening.join("  ")}`,
     ...(typeof status.unsteered === "string"
@@ -119,11 +140,9 @@ export const formatStatus = (status: NodeStatus): string => {
     ...anycastLines(status.anycast),
     ...(status.missing ?? []).map((sentence) => `missing   ${sentence}`),
     ...(status.shared ?? []).map((sentence) => `shared    ${sentence}`),
-    ...xdpLines(status.xdp),
-    ...inColumns([head, ...rows, last], () => true, false).map((line) => `  ${line}`),
-    `dropped   ${dropText(totals.dropped)}`,
-    ...signdLines(status.signd),
-    ...autokeyLines(status.autokey),
-    ""
-  ].join("\n")
+    ...xdpLines(status.xdp)
+  ]
+  const workers = fitted(columns, [...rows, last], width - MARGIN.length).map((line) => `${MARGIN}${line}`)
+  const after = [`dropped   ${dropText(totals.dropped)}`, ...signdLines(status.signd), ...autokeyLines(status.autokey)]
+  return [...around(before), ...workers, ...around(after), ""].join("\n")
 }

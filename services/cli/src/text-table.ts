@@ -65,18 +65,21 @@ export const shortTime = (iso: string | null): string =>
 /** Columns that a line has at most: what a window of a usual width shows. */
 export const WIDTH = 100
 
+/** The columns to fill: those of a narrower terminal, else {@link WIDTH}. */
+export const lineWidth = (): number => (process.stdout.isTTY ? Math.min(WIDTH, process.stdout.columns || WIDTH) : WIDTH)
+
 /**
- * Breaks a line that is longer than {@link WIDTH}: between its columns where it has any, two blanks apart, else between words.
+ * Breaks a line that is longer than asked: between its columns where it has any, two blanks apart, else between words.
  * What follows is indented.
  */
-export const wrapped = (line: string, indent = "    "): string => {
+export const wrapped = (line: string, indent = "    ", width = lineWidth()): string => {
   const lead = /^ */.exec(line)![0]
   const [first = "", ...pieces] = line.trimStart().split(line.trim().includes("  ") ? /(?= {2}\S)/ : /(?= \S)/)
   const lines = [`${lead}${first}`]
   for (const piece of pieces) {
     const last = lines.at(-1)!
-    if (last.length + piece.length <= WIDTH) lines[lines.length - 1] = `${last}${piece}`
-    else for (const part of chopped(piece.trimStart(), WIDTH - indent.length)) lines.push(`${indent}${part}`)
+    if (last.length + piece.length <= width) lines[lines.length - 1] = `${last}${piece}`
+    else for (const part of chopped(piece.trimStart(), width - indent.length)) lines.push(`${indent}${part}`)
   }
   return lines.join("\n")
 }

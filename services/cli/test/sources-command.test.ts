@@ -126,6 +126,12 @@ describe("the table of sources", () => {
     expect(formatSources([came], false)).toMatch(/^<\* {2}192\.0\.2\.1 .* key 5 /m)
   })
 
+  it("fits a terminal of 80 columns", () => {
+    const awaited = ["ntp.example: no name server answers"]
+    const lines = formatSources([source(), silent, liar], false, awaited, 80).split("\n")
+    expect(lines.filter(({ length }) => length > 80)).toEqual([])
+  })
+
   it("is coloured only when asked", () => {
     expect(formatSources([source(), liar], false)).not.toContain("\u001B")
     const coloured = formatSources([source(), silent, liar], true)
@@ -134,7 +140,7 @@ describe("the table of sources", () => {
   })
 
   it("says so when there are none", () => {
-    expect(formatSources([], false)).toContain("no sources are configured")
+    expect(formatSources([], false)).toBe("no sources are configured\n")
     const awaited = formatSources([], false, ["ntp.example: no name server answers"])
     expect(awaited).toContain("waiting for the address of ntp.example: no name server answers")
     expect(awaited).not.toContain("no sources are configured")

@@ -16,7 +16,7 @@ import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
 import { SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
-import { disableNative } from "@meridian/system/native"
+import { disableNative, loadNative } from "@meridian/system/native"
 import type { UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { UnixDatagramError } from "@meridian/udp/unix-datagram"
@@ -90,12 +90,14 @@ for (const socket of await adopt(values["command-sockets"]))
   serveControl(socket, {
     receive: (packet, address, _port, send) => chrony.receive(packet, { _tag: "udp", address }, send)
   })
-try {
-  closing.push(serveChronySocket(join(first.plan.stateDirectory, CHRONY_SOCKET_NAME), chrony))
-} catch (error) {
-  if (!(error instanceof UnixDatagramError)) throw error
-  channel.warn(`chronyc cannot ask this node: ${error.message}`)
-}
+// Without the addon it cannot be; the node says so as it starts.
+if (loadNative().addon !== undefined)
+  try {
+    closing.push(serveChronySocket(join(first.plan.stateDirectory, CHRONY_SOCKET_NAME), chrony))
+  } catch (error) {
+    if (!(error instanceof UnixDatagramError)) throw error
+    channel.warn(`chronyc cannot ask this node: ${error.message}`)
+  }
 channel.run({
   take: ({ controlKey, keys, access, rules }) => {
     mode6.useAccess(queryAccess({ access, rules }, () => clock.monotonic.seconds()))

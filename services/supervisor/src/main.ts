@@ -1,8 +1,8 @@
 /**
  * `meridian up`: reads flags and configuration, starts the node, prints the first screen, obeys signals.
  *
- * SIGTERM and SIGINT finish what is under way and exit 0 (a second one ends at once; with --drain SIGTERM drains the node first), SIGHUP reads the configuration again, replaces the workers one
- * by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
+ * SIGTERM and SIGINT finish what is under way and exit 0 (another one a second later ends at once; with --drain SIGTERM drains
+ * the node first), SIGHUP reads the configuration again, replaces the workers one by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
 import { existsSync, statSync } from "node:fs"
 import { hostname } from "node:os"
@@ -172,10 +172,13 @@ const startLines = (node: RunningNode): readonly string[] => {
   const by = files.length === 0 ? "without a configuration file" : `by ${files.join(", ")}`
   const who = plan.identity === undefined ? "" : ` as ${plan.identity.name}`
   return [
-    `Meridian ${plan.version} has started${who}: process ${process.pid}, ${plan.workers} workers, ${io} I/O, state in ${plan.stateDirectory}, ${by}`,
+    `Meridian ${plan.version} has started${who}: process ${process.pid}, ${plan.workers} workers, ${io} I/O${native.reason === undefined ? "" : ` (${native.reason}; chronyc cannot ask)`}, state in ${plan.stateDirectory}, ${by}`,
     `answers on ${listening.length === 0 ? "no address yet" : listening.join(", ")}${plan.nts === undefined ? "" : `; NTS key exchange on TCP ${plan.nts.port}`}`
   ]
 }
+
+/** `npm start` hands the terminal's Ctrl-C on to a process that the terminal has told already: both are one. */
+const ECHO_MS = 1_000
 
 const LONGEST_MANIFEST = 1024 * 1024
 
@@ -373,7 +376,9 @@ const program = Effect.gen(function* () {
       )
       continue
     }
-    for (const again of ["SIGTERM", "SIGINT"] as const) process.on(again, () => process.exit(130))
+    const told = performance.now()
+    for (const again of ["SIGTERM", "SIGINT"] as const)
+      process.on(again, () => void (performance.now() - told > ECHO_MS && process.exit(130)))
     manager.stopping()
     if (settings.anycast.drainOnStop.value && signal === "SIGTERM") {
       yield* Effect.logInfo("draining the node before it ends (SIGTERM); a second signal ends it at once")

@@ -40,10 +40,18 @@ const ntsTrials = (screen: Screen, host: string): readonly string[] => {
   if (nts?.developmentCertificate !== true) return []
   const certificate = join(stateDirectory, DEVELOPMENT_CERTIFICATE_NAME)
   return [
-    `  ${screen.command} query --nts --ca ${certificate} ${host}:${nts.port}`,
-    `  ${chronyd(screen)} 'server 127.0.0.1 nts ntsport ${nts.port} iburst' 'ntstrustedcerts ${certificate}'`
+    trial(screen, `${screen.command} query --nts --ca ${certificate}`, `${host}:${nts.port}`),
+    trial(
+      screen,
+      `${chronyd(screen)} 'server 127.0.0.1 nts ntsport ${nts.port} iburst'`,
+      `'ntstrustedcerts ${certificate}'`
+    )
   ]
 }
+
+/** A command to copy; its end is on a line of its own where the terminal is too narrow for both. */
+const trial = ({ columns = Infinity }: Screen, command: string, end: string): string =>
+  `  ${command} ${end}`.length <= columns ? `  ${command} ${end}` : `  ${command} \\\n    ${end}`
 
 const INDENT = 13
 
@@ -77,7 +85,7 @@ export const firstScreen = (screen: Screen): string => {
   const notes = [
     ...(screen.io === "fallback"
       ? [
-          `the C addon is not in use (${screen.ioReason ?? "unknown reason"}): slower, and time stamps are taken in user space`
+          `the C addon is not in use (${screen.ioReason ?? "unknown reason"}): slower, time stamps are taken in user space, and chronyc cannot ask`
         ]
       : []),
     ...(screen.nts?.developmentCertificate === true

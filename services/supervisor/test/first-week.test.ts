@@ -204,6 +204,21 @@ describe("Ctrl-C while a node starts", () => {
   })
 })
 
+describe("Ctrl-C below npm, which hands on what the terminal has told already", () => {
+  it("drains the node as one does, and ends it with 0", async () => {
+    const node = await startNode({ args: ["--workers", "1"] })
+    const ended = once(node.process, "exit")
+    node.process.kill("SIGINT")
+    for (let times = 0; times < 3; times += 1) {
+      await setTimeout(10)
+      node.process.kill("SIGINT")
+    }
+    const [code] = (await ended) as [number | null]
+    expect(code).toBe(0)
+    expect(node.stderr()).toMatch(/drained and ended \(SIGINT\)/)
+  })
+})
+
 describe.runIf(isRoot)("a node whose key its user may not read, as certbot leaves it", () => {
   it("serves time, says what is missing and the commands that mend it, and has NTS by itself after those", async () => {
     const place = mkdtempSync(join(folder, "certbot-"))
