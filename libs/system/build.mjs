@@ -62,8 +62,8 @@ const compile = (pinnedNode, flags, sources, target) => {
   )
   // EACCES: there is none, and a folder of PATH may not be looked into.
   if (["ENOENT", "EACCES"].includes(result.error?.code)) {
-    say(`no C compiler (${compiler}): ${FALLBACK}`)
-    say("once there is one, node libs/system/build.mjs compiles the addon")
+    // What compiles it later stands on the first screen.
+    say(`no C compiler (${compiler}); ${FALLBACK}`)
     return false
   }
   if (result.status !== 0) {
