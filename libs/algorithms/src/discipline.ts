@@ -19,7 +19,7 @@ import {
   turnTo
 } from "./clock-line.ts"
 import { combineEstimates, type CombinedEstimate } from "./combine-estimates.ts"
-import { FrequencyMemory } from "./frequency-memory.ts"
+import { type FallbackDrift, FrequencyMemory } from "./frequency-memory.ts"
 import type { DisciplineRoot, KeptClock } from "./kept-clock.ts"
 import { adaptPoll, type PollState } from "./poll-interval.ts"
 import type { CorrectnessInterval } from "./selection.ts"
@@ -50,6 +50,10 @@ export interface DisciplineOptions extends StepThresholds {
   readonly dispersionRate: number
   readonly minpoll: number
   readonly maxpoll: number
+  /** Which averages of the frequency an absence goes on with; undefined: those that suit it. */
+  readonly fallbackDrift?: FallbackDrift | undefined
+  /** The frequency stays as it is while it is known no better than this, seconds per second: chrony's `maxupdateskew`. */
+  readonly maxUpdateSkew: number
 }
 
 export const defaultDisciplineOptions: DisciplineOptions = {
@@ -61,7 +65,8 @@ export const defaultDisciplineOptions: DisciplineOptions = {
   slewRate: 500e-6,
   dispersionRate: PHI,
   minpoll: 6,
-  maxpoll: 10
+  maxpoll: 10,
+  maxUpdateSkew: Number.POSITIVE_INFINITY
 }
 
 /** Where the clock stands. `unset`: never set; `holdover`: set, and nothing to follow now; `spike`: a step is in question. */
@@ -96,7 +101,7 @@ export class ClockDiscipline {
   #line: ClockLine
   #estimate: CombinedEstimate | undefined
   #memory: SystemMemory = noSystemPeer
-  readonly #frequencies = new FrequencyMemory()
+  readonly #frequencies: FrequencyMemory
   #estimatedAt = 0
   #since = 0
   #firstAsked: number | undefined
@@ -106,6 +111,7 @@ export class ClockDiscipline {
   /** @param frequency what a drift file says, seconds per second: served from the start, before the time is known */
   constructor(options: DisciplineOptions, now = 0, frequency = 0) {
     this.#options = options
+    this.#frequencies = new FrequencyMemory(options.fallbackDrift)
     this.#line = jumpTo(now, 0, frequency)
     this.poll = { exponent: options.minpoll, count: 0 }
   }
@@ -125,7 +131,7 @@ export class ClockDiscipline {
       const estimate = byId.get(source.id)?.estimate(now)
       return estimate === undefined ? [] : [{ estimate, delay: source.delay + source.rootDelay }]
     })
-    const combined = combineEstimates(members)
+    const combined = this.#certain(combineEstimates(members))
     const leader = decision.used[0]?.source
     if (combined === undefined || leader === undefined) return { action: this.#nobody(now), decision }
     if (this.state === "unset" && this.#mustWait(sources, decision, now))
@@ -272,6 +278,18 @@ export class ClockDiscipline {
     const pending = eligible.some((source) => source.pending && isAwaited(source, PATIENCE_PENDING))
     const silent = eligible.some((source) => !source.ready && isAwaited(source, PATIENCE_SILENT))
     return pending || (2 * ready < eligible.length && silent)
+  }
+
+  /**
+   * An estimate whose frequency is too unsure is followed in its offset alone. What the frequency may be wrong by is then
+   * how far it is from the estimate's, too.
+   */
+  #certain(estimate: CombinedEstimate | undefined): CombinedEstimate | undefined {
+    if (estimate === undefined || DEVIATIONS * Math.sqrt(estimate.frequencyVariance) <= this.#options.maxUpdateSkew)
+      return estimate
+    const { frequency } = this.#line
+    const frequencyVariance = estimate.frequencyVariance + (estimate.frequency - frequency) ** 2
+    return { ...estimate, frequency, frequencyVariance }
   }
 
   #ownClaim(now: number): CorrectnessInterval | undefined {

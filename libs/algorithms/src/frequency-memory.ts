@@ -5,14 +5,26 @@
  * used.
  */
 
-/** Averaging times, seconds: four minutes to a week. */
-const TIMES = [2 ** 8, 2 ** 10, 2 ** 12, 2 ** 14, 2 ** 16, 2 ** 18, 2 ** 19] as const
+/** Averaging times, log2 seconds: four minutes to a week. */
+const EXPONENTS = [8, 10, 12, 14, 16, 18, 19] as const
 
 /** Which of them drift is read from: over an hour and over four and a half. */
-const DRIFT_SHORT = 2
-const DRIFT_LONG = 3
+const DRIFT_SHORT = 12
+const DRIFT_LONG = 14
+
+/** Weight of an average that has seen as much time as it is over. */
+const FULL = 1 - Math.exp(-1)
+
+/** chrony's `fallbackdrift MIN MAX`: averages over 2^min to 2^max seconds, each once it has seen so much. */
+export interface FallbackDrift {
+  /** log2 seconds; min is at most max. */
+  readonly min: number
+  readonly max: number
+}
 
 interface Average {
+  /** What it averages over, seconds. */
+  readonly time: number
   value: number
   /** Weight of what was seen: below one while less than the averaging time has been. */
   weight: number
@@ -21,13 +33,22 @@ interface Average {
 }
 
 export class FrequencyMemory {
-  readonly #averages: readonly Average[] = TIMES.map(() => ({ value: 0, weight: 0, variance: 0 }))
+  readonly #averages: readonly Average[]
+  readonly #fallback: FallbackDrift | undefined
+
+  /** @param fallback which averages an absence may go on with; undefined: all that there are, however little they have seen */
+  constructor(fallback?: FallbackDrift) {
+    this.#fallback = fallback
+    const asked = fallback === undefined ? [] : range(fallback)
+    const exponents = [...new Set([...EXPONENTS, ...asked])].toSorted((a, b) => a - b)
+    this.#averages = exponents.map((exponent) => ({ time: 2 ** exponent, value: 0, weight: 0, variance: 0 }))
+  }
 
   /** The clock ran at `frequency` (seconds per second) for `seconds`. */
   add(frequency: number, seconds: number): void {
     if (!(seconds > 0) || !Number.isFinite(frequency)) return
-    for (const [index, average] of this.#averages.entries()) {
-      const kept = Math.exp(-seconds / (TIMES[index] as number))
+    for (const average of this.#averages) {
+      const kept = Math.exp(-seconds / average.time)
       const weight = average.weight * kept + (1 - kept)
       const share = (1 - kept) / weight
       const difference = frequency - average.value
@@ -40,8 +61,8 @@ export class FrequencyMemory {
   /** Standard deviation of the frequency over about as long as an absence of `seconds`, seconds per second. */
   deviation(seconds: number): number {
     let variance = this.#averages[0]?.variance ?? 0
-    for (const [index, average] of this.#averages.entries())
-      if (average.weight > 0 && seconds >= (TIMES[index] as number)) variance = Math.max(variance, average.variance)
+    for (const average of this.#averages)
+      if (average.weight > 0 && seconds >= average.time) variance = Math.max(variance, average.variance)
     return Math.sqrt(variance)
   }
 
@@ -50,16 +71,24 @@ export class FrequencyMemory {
    * steadily by T, so two averages know the rate. For people and for plots: a change is not carried on into the future.
    */
   drift(): number {
-    const [short, long] = [this.#averages[DRIFT_SHORT], this.#averages[DRIFT_LONG]]
+    const [short, long] = [DRIFT_SHORT, DRIFT_LONG].map((it) => this.#averages.find(({ time }) => time === 2 ** it))
     if (short === undefined || long === undefined || long.weight < 0.5) return 0
-    return (short.value - long.value) / ((TIMES[DRIFT_LONG] as number) - (TIMES[DRIFT_SHORT] as number))
+    return (short.value - long.value) / (long.time - short.time)
   }
 
   /** The average that suits an absence of `seconds`; `newest` for a short one, and while nothing is remembered. */
   after(seconds: number, newest: number): number {
     let best = newest
-    for (const [index, average] of this.#averages.entries())
-      if (average.weight > 0 && seconds >= (TIMES[index] as number)) best = average.value
+    for (const average of this.#averages) if (seconds >= average.time && this.#isFit(average)) best = average.value
     return best
   }
+
+  #isFit({ time, weight }: Average): boolean {
+    if (this.#fallback === undefined) return weight > 0
+    const { min, max } = this.#fallback
+    return time >= 2 ** min && time <= 2 ** max && weight >= FULL
+  }
 }
+
+const range = ({ min, max }: FallbackDrift): readonly number[] =>
+  Array.from({ length: Math.max(0, max - min + 1) }, (_, i) => min + i)

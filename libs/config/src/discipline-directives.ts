@@ -5,6 +5,8 @@ import { decimalNumber, oneOf, path, pathOrNone, text, wholeNumber } from "./val
 const seconds = decimalNumber("SECONDS", "seconds", 0)
 const stratum = wholeNumber("STRATUM", 1, 16)
 const count = wholeNumber("N", 1, 1000)
+/** 2^30 seconds are 34 years. */
+const averagingTime = wholeNumber("LOG2_SECONDS", 0, 30)
 
 export const tosDirective = row({
   name: "tos",
@@ -71,6 +73,27 @@ export const driftfileDirective = row({
   documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
+})
+
+export const fallbackdriftDirective = row({
+  name: "fallbackdrift",
+  operands: { min: one(averagingTime), max: one(averagingTime) },
+  default: "none; without sources the clock goes on with the average over about as long as it is without them",
+  meaning:
+    "Frequency to go on with when sources are gone for 2^MIN seconds, twice as long, …, 2^MAX: the average over as long.",
+  documented: "chrony.conf(5)",
+  reload: "clock",
+  actedOn: true
+})
+
+export const maxupdateskewDirective = row({
+  name: "maxupdateskew",
+  operands: { ppm: one(decimalNumber("PPM", "parts per million", 0)) },
+  default: "none; an estimate counts by how sure it is",
+  meaning: "While the frequency is known no better than this, the clock's stays as it is; offsets are followed.",
+  documented: "chrony.conf(5)",
+  reload: "clock",
+  actedOn: true
 })
 
 export const leapfileDirective = row({
@@ -224,6 +247,8 @@ export const DISCIPLINE_DIRECTIVES: readonly Directive[] = [
   tosDirective,
   tinkerDirective,
   driftfileDirective,
+  fallbackdriftDirective,
+  maxupdateskewDirective,
   leapfileDirective,
   leapsmearintervalDirective,
   statsdirDirective,

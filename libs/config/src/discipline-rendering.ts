@@ -9,11 +9,16 @@ export const describeDiscipline = (
   quoteWord: (word: string) => string
 ): readonly SettingLine[] => {
   const { mode, selection, loop, driftFile, leapFile, leapFileChecked, leapSmearSeconds, flags } = settings
+  const { fallbackDrift, maxUpdateSkew } = settings
   const withHash = (file: string): string => `${quoteWord(file)}${leapFileChecked.value ? "" : " ignorehash"}`
   return [
     line("discipline", mode, String),
     line("silentstart", settings.silentStart, String),
     ...(driftFile.value === undefined ? [] : [line("driftfile", driftFile, (file) => quoteWord(file!))]),
+    ...(fallbackDrift.value === undefined
+      ? []
+      : [line("fallbackdrift", fallbackDrift, (it) => `${it!.min} ${it!.max}`)]),
+    ...(maxUpdateSkew.value === undefined ? [] : [line("maxupdateskew", maxUpdateSkew, String)]),
     ...(leapFile.value === undefined ? [] : [line("leapfile", leapFile, (file) => withHash(file!))]),
     line("leapsmearinterval", leapSmearSeconds, String),
     ...options("tos", selection),

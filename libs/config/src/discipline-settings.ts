@@ -5,9 +5,11 @@ import {
   disciplineDirective,
   driftfileDirective,
   enableDirective,
+  fallbackdriftDirective,
   filegenDirective,
   leapfileDirective,
   leapsmearintervalDirective,
+  maxupdateskewDirective,
   silentstartDirective,
   statisticsDirective,
   statsdirDirective,
@@ -72,6 +74,10 @@ export interface DisciplineSettings {
   readonly loop: LoopSettings
   /** Undefined: the frequency is not kept. */
   readonly driftFile: Sourced<string | undefined>
+  /** Averages that an absence goes on with, log2 seconds; undefined: those that suit it. */
+  readonly fallbackDrift: Sourced<{ readonly min: number; readonly max: number } | undefined>
+  /** Parts per million; undefined: no limit. */
+  readonly maxUpdateSkew: Sourced<number | undefined>
   readonly leapFile: Sourced<string | undefined>
   /** The leap file's own hash must be right. */
   readonly leapFileChecked: Sourced<boolean>
@@ -145,6 +151,8 @@ export const disciplineSettings = (
       stepout: tinker("stepout") ?? fromDefault(300)
     },
     driftFile: lastOf(statements, driftfileDirective, "file") ?? fromDefault(undefined),
+    fallbackDrift: fallbackDrift(statements),
+    maxUpdateSkew: lastOf(statements, maxupdateskewDirective, "ppm") ?? fromDefault(undefined),
     leapFile: lastOf(statements, leapfileDirective, "file") ?? fromDefault(undefined),
     leapFileChecked:
       checked === undefined ? fromDefault(true) : { value: checked.value !== "ignorehash", origin: checked.origin },
@@ -172,6 +180,13 @@ const stepThreshold = (statements: readonly Statement[], name: "stepback" | "ste
   )
   const seconds = last?.values[name] ?? last?.values.step
   return last === undefined || seconds === undefined ? fromDefault(0.128) : fromFile(seconds, last.location)
+}
+
+const fallbackDrift = (statements: readonly Statement[]): DisciplineSettings["fallbackDrift"] => {
+  const last = statementsOf(statements, fallbackdriftDirective).at(-1)
+  if (last === undefined) return fromDefault(undefined)
+  const { min, max } = last.values
+  return fromFile({ min, max }, last.location)
 }
 
 /** `statistics` asks for a record, `filegen` says how; the options of a record's later lines count over earlier ones. */
@@ -276,6 +291,11 @@ const problems = (statements: readonly Statement[], { selection }: DisciplineSet
     const where = line.places.get("floor") ?? line.places.get("ceiling") ?? line.location
     const problem = `found floor ${floor.value} above ceiling ${ceiling.value}; no source could be taken`
     diagnostics.push(errorAt(where, problem))
+  }
+  for (const { values, places, location } of statementsOf(statements, fallbackdriftDirective)) {
+    if (values.min <= values.max) continue
+    const problem = `found ${values.min} before ${values.max}, expected the shorter time first`
+    diagnostics.push(errorAt(places.get("min") ?? location, problem))
   }
   for (const { values, places, location } of statementsOf(statements, filegenDirective)) {
     if (values.file !== undefined && /(^|\/)\.\.(\/|$)/.test(values.file)) {

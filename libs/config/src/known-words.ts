@@ -95,7 +95,6 @@ const chrony: Reasons = {
   maxsamples: `${CONVERT}; how many samples count is found by itself`,
   maxslewrate: `${CONVERT}; 'discipline kernel' has its own law`,
   maxtxbuffers: `${CONVERT}; the kernel's stamps are used, not the network card's`,
-  maxupdateskew: `${CONVERT}; an estimate counts by how sure it is`,
   minsamples: `${CONVERT}; how many samples count is found by itself`,
   minsources: `${CONVERT}; the word here is 'tos minsane N'`,
   nocerttimecheck: `${CONVERT}; the word here is 'nts nocerttimecheck N'`,

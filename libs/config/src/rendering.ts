@@ -118,6 +118,7 @@ const describeSource = (source: SourceSettings): string => {
     ...switched("noselect", source.noselect),
     ...switched("true", source.truechimer),
     ...switched("xleave", source.xleave),
+    ...given("presend", source.presend),
     ...given("offset", source.bias, 0),
     ...given("mindelay", source.path.minDelay),
     ...given("asymmetry", source.path.asymmetry),

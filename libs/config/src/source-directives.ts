@@ -42,6 +42,7 @@ const sourceOptions = {
   minpoll: pollExponent,
   mode: wholeNumber("N", 0, 2 ** 32 - 1),
   offset: decimalNumber("SECONDS", "seconds"),
+  presend: pollExponent,
   require: text("HOST", "a host's name"),
   ttl: wholeNumber("N", 0, 255),
   version: wholeNumber("N", 1, 4)

@@ -73,6 +73,8 @@ export interface SourceSettings {
   readonly truechimer: boolean
   readonly preempt: boolean
   readonly xleave: boolean
+  /** Polls of at least 2^presend seconds have a packet sent ahead of them, which is not measured; undefined: none. */
+  readonly presend: number | undefined
   /** Seconds added to the offset: `bias`, and `offset` as chrony calls it. */
   readonly bias: number
   readonly path: PathSettings
@@ -297,6 +299,12 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
     diagnostics.push(warningAt(wordAt("key"), "'key' has no effect beside 'autokey', which authenticates by itself"))
   if (values.ident !== undefined && (!values.autokey || values.nts))
     diagnostics.push(warningAt(wordAt("ident"), "'ident' has no effect without 'autokey'"))
+  // A peer answers when it polls, and interleaved stamps are of the packet before: of the one that went ahead.
+  const isWithoutPresend = written === "peer" || values.xleave === true
+  if (values.presend !== undefined && isWithoutPresend)
+    diagnostics.push(
+      warningAt(wordAt("presend"), `'presend' has no effect ${written === "peer" ? "on a peer" : "beside 'xleave'"}`)
+    )
   // RFC 8915 §1: NTS protects the client-server mode, and no other.
   const isAskedAsServer = written === "peer" && values.nts === true
   if (isAskedAsServer)
@@ -315,6 +323,7 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
     truechimer: values.true === true,
     preempt: values.preempt === true,
     xleave: values.xleave === true,
+    presend: isWithoutPresend ? undefined : values.presend,
     bias: (values.bias ?? 0) + (values.offset ?? 0),
     path: {
       maxDelay: values.maxdelay,

@@ -30,6 +30,8 @@ describe("rows about the clock and its sources", () => {
     tos: "tos maxclock 11",
     tinker: "tinker panic 0",
     driftfile: "driftfile /d",
+    fallbackdrift: "fallbackdrift 16 19",
+    maxupdateskew: "maxupdateskew 100.0",
     leapfile: "leapfile /l",
     leapsmearinterval: "leapsmearinterval 86400",
     statsdir: "statsdir /s/",
@@ -108,6 +110,7 @@ describe("sources", () => {
         preempt: false,
         xleave: false,
         bias: 0,
+        presend: undefined,
         path: {
           maxDelay: undefined,
           maxDelayRatio: undefined,
@@ -130,6 +133,15 @@ describe("sources", () => {
         bias: 0.5,
         path: { maxDelay: 0.1, maxDelayRatio: 2, maxDelayDevRatio: 10, minDelay: 2e-4, asymmetry: 0.499, filter: 5 }
       }
+    ])
+  })
+
+  it("take chrony's presend, but for peers and beside xleave", () => {
+    expect(sources("server ntp.example presend 9")).toMatchObject([{ presend: 9 }])
+    expect(sources("peer ntp.example presend 9")).toMatchObject([{ presend: undefined }])
+    expect(problems("peer ntp.example presend 9")).toEqual(["warning 1:18 'presend' has no effect on a peer"])
+    expect(problems("server ntp.example xleave presend 9")).toEqual([
+      "warning 1:27 'presend' has no effect beside 'xleave'"
     ])
   })
 
@@ -316,6 +328,17 @@ describe("the discipline", () => {
     expect(messages).toHaveLength(why === undefined ? 0 : 1)
     expect(messages.join()).toMatch(why === undefined ? /^$/ : /^warning '\w+' has no effect: /)
     expect(messages.join()).toContain(why ?? "")
+  })
+
+  it("takes chrony's fallbackdrift and maxupdateskew, the last line of each", () => {
+    const { fallbackDrift, maxUpdateSkew } = discipline("fallbackdrift 10 12\nfallbackdrift 16 19\nmaxupdateskew 0.5")
+    expect(fallbackDrift).toMatchObject({ value: { min: 16, max: 19 }, origin: { line: 2 } })
+    expect(maxUpdateSkew.value).toBe(0.5)
+    expect(discipline("").fallbackDrift.value).toBeUndefined()
+    expect(discipline("").maxUpdateSkew.value).toBeUndefined()
+    expect(problems("fallbackdrift 19 16")).toEqual([
+      "error 1:15 found 19 before 16, expected the shorter time first"
+    ])
   })
 
   it("keeps files by name, and none where the name is empty", () => {

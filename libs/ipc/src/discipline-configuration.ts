@@ -68,6 +68,8 @@ export const upstreamConfiguration = rule(
     /** `manycastclient`: the host is a multicast group, at which servers are looked for over so many hops. Absent: it is not. */
     hops: optional(whole(1, 255)),
     xleave: flag,
+    /** Polls of at least 2^presend seconds have a packet sent ahead of them; null or absent: none. */
+    presend: optional(nullable(sourcePoll)),
     /** Seconds that are added to its offset. */
     bias: finite(),
     /** What is known of the path to it, by chrony.conf's words; null: nothing. */
@@ -243,6 +245,12 @@ export const disciplineConfiguration = record({
   localReference: nullable(record({ stratum: whole(1, 15) })),
   tos: tosConfiguration,
   tinker: tinkerConfiguration,
+  /** `fallbackdrift`, log2 seconds; null or absent: no line. */
+  fallbackDrift: optional(
+    nullable(rule(record({ min: whole(0, 30), max: whole(0, 30) }), "min not above max", ({ min, max }) => min <= max))
+  ),
+  /** `maxupdateskew`, ppm; null or absent: no limit. */
+  maxUpdateSkew: optional(nullable(amount)),
   /** Paths, null for none. `statsdir` is a prefix, as in ntp.conf. */
   driftfile: nullable(path),
   leapfile: nullable(path),

@@ -13,6 +13,8 @@ export interface Send {
   readonly expectTransmitStamp: boolean
   /** From a fresh random port (RFC 9109), closing the one before. Symmetric peers speak from the port they listen on. */
   readonly newSourcePort: boolean
+  /** Sent ahead of a measurement: its reply is none, so it is no poll and no word on reach. */
+  readonly isAhead: boolean
 }
 
 /** Call `poll` at this reading of CLOCK_MONOTONIC (seconds), and not at any told before. */
@@ -164,6 +166,8 @@ export const dropReasons = [
   "negative-delay",
   /** broadcast: how long its packets are on their way is not known yet */
   "delay-unknown",
+  /** the reply to a packet that was sent ahead of a measurement */
+  "sent-ahead",
   /** interleaved: what the reply tells was measured before */
   "measured-already",
   /** a request was not sent, since the key is not in the table */

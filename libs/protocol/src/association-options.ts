@@ -28,6 +28,8 @@ export interface AssociationOptions {
   readonly iburst: boolean
   /** Several requests in a row at every poll. */
   readonly burst: boolean
+  /** Polls of at least 2^presend seconds have a packet sent ahead of them, which fills caches on the path; undefined: none. */
+  readonly presend?: number | undefined
   /** Interleaved mode (RFC 9769). */
   readonly xleave: boolean
   /** For the selection, which reads them here. */

@@ -14,6 +14,8 @@ const CONTACT_REQUESTS = 3
 const EAGER_EXPONENT = 1
 /** Share of an interval by which it may be longer or shorter, so that clients that started together drift apart. */
 const JITTER = 0.02
+/** A packet that fills caches goes so long ahead of the one that measures (chrony's WARM_UP_DELAY). */
+export const AHEAD_SECONDS = 2
 /** A kiss cannot make us slower than this, or than maxpoll where that is longer (NTPsec's NTP_MAXDPOLL). */
 const SLOWEST_KISS = 10
 
@@ -37,6 +39,7 @@ export class PollSchedule {
   private retries = 0
   private everReached = false
   private isNear = false
+  private ahead = false
 
   constructor(options: AssociationOptions) {
     this.options = options
@@ -59,6 +62,22 @@ export class PollSchedule {
   want(exponent: number): void {
     const { minpoll, maxpoll } = this.options
     if (Number.isFinite(exponent)) this.wanted = Math.round(Math.min(Math.max(exponent, minpoll), maxpoll))
+  }
+
+  /** Whether the request that went out last was one ahead of a measurement. */
+  get isAhead(): boolean {
+    return this.ahead
+  }
+
+  /**
+   * A request is due. Returns whether another goes ahead of it: where the line asks for that at intervals as long as this
+   * one, the source answers, and no burst keeps caches filled.
+   */
+  sendsAhead(): boolean {
+    const { presend } = this.options
+    const isWanted = presend !== undefined && this.exponent >= presend && this.reach !== 0 && !this.isBursting
+    this.ahead = isWanted && !this.ahead
+    return this.ahead
   }
 
   /** A request goes out. Returns whether the source just became unreachable: its last eight requests had no reply. */
@@ -112,6 +131,7 @@ export class PollSchedule {
     this.burstLeft = 0
     this.wantedGood = 0
     this.retries = 0
+    this.ahead = false
   }
 
   /** The source asks us to come less often (RATE). Ends a burst. */
@@ -120,6 +140,7 @@ export class PollSchedule {
     this.floor = Math.min(slowest, Math.max(this.exponent + 1, sourcePoll))
     this.burstLeft = 0
     this.wantedGood = 0
+    this.ahead = false
   }
 
   /** Whether a burst that somebody asked for is under way. */

@@ -23,7 +23,7 @@ import {
   type Moment
 } from "./association-options.ts"
 import { lateAfter, PassiveWatch } from "./association-passive.ts"
-import { PollSchedule } from "./association-schedule.ts"
+import { AHEAD_SECONDS, PollSchedule } from "./association-schedule.ts"
 import { SymmetricExchanges } from "./association-symmetric.ts"
 import type { NtsAssociation } from "@meridian/auth/nts-client"
 
@@ -156,6 +156,10 @@ export class Association {
     const isWaiting = this.watch !== undefined || broadcast?.isCalibrated === true
     if ((this.watch ?? (isWaiting ? broadcast : undefined))?.late() === true) return [this.end("silent")]
     if (!isWaiting && broadcast?.requested() === true) return [this.end("silent")]
+    if (!isWaiting && schedule.sendsAhead()) {
+      this.requestedAt = now.monotonic
+      return [...this.request(now), this.timer(AHEAD_SECONDS)]
+    }
     const lost = this.counted()
     this.requestedAt = now.monotonic
     if (isWaiting) return [...lost, { _tag: "Missed" }, this.timer(lateAfter(schedule, true))]
@@ -261,7 +265,8 @@ export class Association {
         bytes: sealed.bytes,
         to: this.to,
         expectTransmitStamp: true,
-        newSourcePort: isClient
+        newSourcePort: isClient,
+        isAhead: schedule.isAhead
       }
     ]
     const isDoubtful = schedule.unanswered > 0 && schedule.unanswered % CREDENTIALS_DOUBTED_AFTER === 0
@@ -282,6 +287,7 @@ export class Association {
     const fault = headerFault(header, isPast)
     if (fault === "unsynchronised" || fault === "root-distance") return [unusable(header), drop(fault)]
     if (fault !== undefined) return [drop(fault)]
+    if (this.schedule.isAhead) return [drop("sent-ahead")]
     if (typeof times === "string" && times !== "measured-already") return [drop(times)]
     const result = typeof times === "string" ? drop(times) : measureExchange(times, header, this.environment.precision)
     if (result._tag === "Drop" && result.reason !== "measured-already") return [result]

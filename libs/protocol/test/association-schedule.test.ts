@@ -23,14 +23,14 @@ import {
   exchange
 } from "./association-harness.ts"
 
-describe("a kiss-o'-death", () => {
-  const kiss = (code: string, poll = 6): Partial<NtpHeader> => ({
-    leap: 3,
-    stratum: 0,
-    referenceId: referenceIdFromText(code),
-    poll
-  })
+const kiss = (code: string, poll = 6): Partial<NtpHeader> => ({
+  leap: 3,
+  stratum: 0,
+  referenceId: referenceIdFromText(code),
+  poll
+})
 
+describe("a kiss-o'-death", () => {
   it.each([
     ["DENY", "denied"],
     ["RSTR", "restricted"]
@@ -205,6 +205,40 @@ describe("the schedule", () => {
     const back = exchange(association, 2000)
     expect(tags(back)).toEqual(["ReachabilityChanged", "SetTimer", "Sample"])
     expect(timerIn(back)).toBe(2002)
+  })
+
+  it("presend: at long intervals a packet goes two seconds ahead, whose reply is no sample and no poll", () => {
+    const association = associate({ minpoll: 5, maxpoll: 6, presend: 6 })
+    expect(times(association, 5)).toEqual([0, 2, 4, 36, 68])
+    association.wantPoll(6)
+    const ahead = association.poll(moment(100))
+    expect(sendIn(ahead).isAhead).toBe(true)
+    expect(timerIn(ahead)).toBe(102)
+    const reply = replyTo(sendIn(ahead).bytes, at(100.26), at(100.261))
+    expect(dropsIn(hand(association, 100, reply))).toEqual(["sent-ahead"])
+    expect(association.reach).toBe(0b11111)
+    const measuring = association.poll(moment(102))
+    expect(sendIn(measuring).isAhead).toBe(false)
+    expect(timerIn(measuring)).toBe(102 + 64)
+    expect(tags(hand(association, 102, replyTo(sendIn(measuring).bytes, at(102.26), at(102.261))))).toContain("Sample")
+    expect(sendIn(association.poll(moment(166))).isAhead).toBe(true)
+  })
+
+  it("presend: a lost packet ahead costs nothing, and a silent source is asked without", () => {
+    const association = associate({ presend: 6 })
+    times(association, 3)
+    association.poll(moment(68))
+    expect(tags(exchange(association, 70))).toEqual(["Sample"])
+    expect(association.reach).toBe(0b1111)
+    for (let index = 0; index < 16; index += 1) association.poll(moment(134 + index))
+    expect(association.reach).toBe(0)
+    expect(sendIn(association.poll(moment(1000))).isAhead).toBe(false)
+  })
+
+  it("presend: a kiss to the packet ahead is obeyed", () => {
+    const association = associate({ presend: 6 })
+    times(association, 3)
+    expect(timerIn(exchange(association, 68, kiss("RATE")))).toBe(68 + 128)
   })
 
   it("is jittered by two per cent either way", () => {

@@ -211,7 +211,8 @@ describe("a packet that gives no sample", () => {
       "measured-already",
       "no-key",
       "autokey-incomplete",
-      "delay-unknown"
+      "delay-unknown",
+      "sent-ahead"
     ]
     expect(dropReasons.filter((reason) => !reasons.has(reason) && !elsewhere.includes(reason))).toEqual([])
   })

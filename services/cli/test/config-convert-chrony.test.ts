@@ -19,8 +19,8 @@ makestep 1 3
 leapsectz right/UTC
 `,
     sources: ["server ntp.local iburst 6 10", "pool 2.debian.pool.ntp.org iburst 6 10"],
-    has: ["sourcedir /run/chrony-dhcp", "keys /etc/chrony/chrony.keys", "trustedkey (1 ... 65535)", "cmdport 323"],
-    lost: ["ntsdumpdir", "maxupdateskew 100.0", "leapsectz right/UTC"],
+    has: ["sourcedir /run/chrony-dhcp", "keys /etc/chrony/chrony.keys", "trustedkey (1 ... 65535)", "cmdport 323", "maxupdateskew 100.0"],
+    lost: ["ntsdumpdir", "leapsectz right/UTC"],
     open: true
   },
   {

@@ -55,6 +55,7 @@ export class AssociationEvents {
         this.moved(upstream)
         void this.sockets.send(id, action)
         this.keys()?.changed(id)
+        if (action.isAhead) break
         this.polled(upstream)
         if ((this.set.get(id)?.unanswered ?? 0) % SILENT_BEFORE_NEXT_ADDRESS === 0) this.keys()?.turnToOtherAddress(id)
         break

@@ -20,6 +20,7 @@ const SEALED: ReadonlySet<DropReason> = new Set([
   "server-timestamps",
   "local-timestamps",
   "negative-delay",
+  "sent-ahead",
   "measured-already"
 ])
 

@@ -13,7 +13,9 @@ export const disciplineOptions = ({
   sources,
   referenceClocks,
   tinker,
-  tos
+  tos,
+  fallbackDrift,
+  maxUpdateSkew
 }: DisciplineConfiguration): DisciplineOptions => {
   const { minsane, minclock, maxclock, mindist, maxdist, floor, ceiling } = tos
   const system: SystemOptions = withSet(defaultSystemOptions, {
@@ -28,7 +30,12 @@ export const disciplineOptions = ({
   })
   const { stepfwd, stepback, stepout, panic, dispersion, firstMayPanic } = tinker
   const thresholds = { step: stepfwd, stepBack: stepback, stepout, panic, firstMayPanic }
-  const options = withSet(defaultDisciplineOptions, { ...thresholds, dispersionRate: dispersion })
+  const options = withSet(defaultDisciplineOptions, {
+    ...thresholds,
+    dispersionRate: dispersion,
+    fallbackDrift,
+    maxUpdateSkew: typeof maxUpdateSkew === "number" ? maxUpdateSkew * 1e-6 : null
+  })
   const polled = [...sources, ...referenceClocks]
   const least = Math.min(...polled.map(({ minpoll }) => minpoll))
   const most = Math.max(...polled.map(({ maxpoll }) => maxpoll))

@@ -75,6 +75,7 @@ export const optionsOf = (source: UpstreamConfiguration): AssociationOptions => 
   maxpoll: source.maxpoll,
   iburst: source.iburst,
   burst: source.burst,
+  presend: source.presend ?? undefined,
   xleave: source.xleave,
   prefer: source.prefer,
   noselect: source.noselect,

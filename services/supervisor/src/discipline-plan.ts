@@ -54,6 +54,7 @@ const upstream = (source: SourceSettings, authority: string | undefined): Upstre
   autokey: source.autokey === undefined ? null : { ident: source.autokey.ident ?? null },
   version: source.version,
   xleave: source.xleave,
+  presend: source.presend ?? null,
   bias: source.bias,
   screen: screen(source.path)
 })
@@ -193,6 +194,8 @@ export const disciplineConfiguration = (settings: Settings, stateDirectory: stri
       freq: loop.freq.value ?? null,
       firstMayPanic: discipline.panicGate.value
     },
+    fallbackDrift: discipline.fallbackDrift.value ?? null,
+    maxUpdateSkew: discipline.maxUpdateSkew.value ?? null,
     driftfile: path(discipline.driftFile.value),
     leapfile: path(discipline.leapFile.value),
     leapfileHashIgnored: !discipline.leapFileChecked.value,

@@ -65,9 +65,11 @@ describe("what a file says of sources, tos, tinker and files", () => {
   const plan = planOf(
     [
       "server -6 ntp.example bias -0.005 maxdelay 0.5 mindelay 0.001 asymmetry 0.25 filter 3 key 3 version 3 minpoll 4 maxpoll 8 burst iburst prefer noselect true xleave",
-      "pool 2.pool.ntp.org",
+      "pool 2.pool.ntp.org presend 9",
       "tos ceiling 9 floor 2 maxclock 5 maxdist 3 minclock 2 mindist 0.01 minsane 4 orphan 6 orphanwait 60",
       "tinker dispersion 0.00001 freq -12.5 panic 7 stepback 0.1 stepfwd 0.5 stepout 900",
+      "fallbackdrift 16 19",
+      "maxupdateskew 100",
       "driftfile /d",
       "leapfile /l ignorehash",
       "leapsmearinterval 7200",
@@ -97,6 +99,7 @@ describe("what a file says of sources, tos, tinker and files", () => {
       nts: null,
       version: 3,
       xleave: true,
+      presend: null,
       bias: -0.005,
       screen: {
         maxdelay: 0.5,
@@ -107,7 +110,7 @@ describe("what a file says of sources, tos, tinker and files", () => {
         filter: 3
       }
     })
-    expect(pool).toMatchObject({ kind: "pool", family: null, bias: 0, screen: null })
+    expect(pool).toMatchObject({ kind: "pool", family: null, bias: 0, screen: null, presend: 9 })
     expect(plan).toMatchObject({
       tos: {
         ceiling: 9,
@@ -121,6 +124,8 @@ describe("what a file says of sources, tos, tinker and files", () => {
         orphanwait: 60
       },
       tinker: { dispersion: 0.00001, freq: -12.5, panic: 7, stepback: 0.1, stepfwd: 0.5, stepout: 900 },
+      fallbackDrift: { min: 16, max: 19 },
+      maxUpdateSkew: 100,
       driftfile: "/d",
       leapfile: "/l",
       leapfileHashIgnored: true,

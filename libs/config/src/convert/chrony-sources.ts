@@ -14,6 +14,7 @@ const SAME_VALUES = new Set([
   "asymmetry",
   "offset",
   "filter",
+  "presend",
   "version"
 ])
 
@@ -29,7 +30,6 @@ const LOST_VALUES: Readonly<Record<string, string>> = {
   ntsport: "there is no nts on this line",
   certset: "nts ca names the authorities for every source, ca on the line those of one",
   polltarget: "the poll interval follows from how stable clock and source are",
-  presend: "no request is sent ahead",
   minstratum: "a source counts as what it says it is; tos floor leaves out those below a stratum",
   minsamples: "the estimator weighs samples by their age and noise",
   maxsamples: "the estimator weighs samples by their age and noise",

@@ -103,6 +103,8 @@ class ChronyFile {
     log: (place, [, ...kinds]) => this.#log(place, kinds),
     maxdistance: (_place, [, seconds = ""]) => this.#draft.add(`tos maxdist ${seconds}`),
     minsources: (_place, [, count = ""]) => this.#draft.add(`tos minsane ${count}`),
+    fallbackdrift: (_place, words) => this.#draft.add(words.join(" ").toLowerCase()),
+    maxupdateskew: (_place, words) => this.#draft.add(words.join(" ").toLowerCase()),
     maxclockerror: (_place, [, ppm = ""]) => this.#draft.add(`tinker dispersion ${Number(ppm) / 1e6}`),
     clientloglimit: (_place, [, bytes = ""]) =>
       this.#draft.add(`mru maxmem ${Math.max(1, Math.floor(Number(bytes) / 1024))}`),
