@@ -57,7 +57,7 @@ describe("maxupdateskew", () => {
   it("keeps the frequency while it is known no better, and follows the offset", () => {
     const held = after(40, { maxUpdateSkew: 1e-12 })
     expect(held.tracking(2560)?.frequency).toBe(3e-6)
-    expect(held.served(2560).offset).toBeCloseTo(0.01 + 2e-5 * 2560, 3)
+    expect(held.tracking(2560)?.offset).toBeCloseTo(0.01 + 2e-5 * 2560, 3)
     // The bound says what holding on may cost.
     expect(held.rootDispersion(2560 + 1024) - held.rootDispersion(2560)).toBeGreaterThan(17e-6 * 1024)
   })

@@ -336,9 +336,7 @@ describe("the discipline", () => {
     expect(maxUpdateSkew.value).toBe(0.5)
     expect(discipline("").fallbackDrift.value).toBeUndefined()
     expect(discipline("").maxUpdateSkew.value).toBeUndefined()
-    expect(problems("fallbackdrift 19 16")).toEqual([
-      "error 1:15 found 19 before 16, expected the shorter time first"
-    ])
+    expect(problems("fallbackdrift 19 16")).toEqual(["error 1:15 found 19 before 16, expected the shorter time first"])
   })
 
   it("keeps files by name, and none where the name is empty", () => {

@@ -19,7 +19,13 @@ makestep 1 3
 leapsectz right/UTC
 `,
     sources: ["server ntp.local iburst 6 10", "pool 2.debian.pool.ntp.org iburst 6 10"],
-    has: ["sourcedir /run/chrony-dhcp", "keys /etc/chrony/chrony.keys", "trustedkey (1 ... 65535)", "cmdport 323", "maxupdateskew 100.0"],
+    has: [
+      "sourcedir /run/chrony-dhcp",
+      "keys /etc/chrony/chrony.keys",
+      "trustedkey (1 ... 65535)",
+      "cmdport 323",
+      "maxupdateskew 100.0"
+    ],
     lost: ["ntsdumpdir", "leapsectz right/UTC"],
     open: true
   },

@@ -135,6 +135,15 @@ describe("a source", () => {
     expect(sources[0]?.reach).not.toBe("0")
   })
 
+  it("under `presend` has a packet sent ahead of each measurement, which says nothing of its reach", async () => {
+    const { port } = await server("127.0.4.13")
+    const { until } = start(folderOf(), {
+      sources: [upstream("127.0.4.13", port, { presend: 0, minpoll: 0, maxpoll: 0 })]
+    })
+    const { sources } = await until((report) => (report.sources[0]?.dropped["sent-ahead"] ?? 0) > 1)
+    expect(sources[0]?.reach).toMatch(/^[137]*$/)
+  })
+
   it("that two lines name is asked as the first of them says, and the other is named", async () => {
     const { port } = await server("127.0.4.3")
     const sources = [upstream("127.0.4.3", port), upstream("127.0.4.3", port, { noselect: true })]

@@ -41,7 +41,15 @@ const portsSeen = async (serving: Socket, sends: readonly Pick<Send, "newSourceP
   for (const [exchange, { newSourcePort }] of sends.entries()) {
     const to = { address: "127.0.0.1", port: remote.address().port }
     const bytes = new Uint8Array(48)
-    await sockets.send(1, { _tag: "Send", exchange, bytes, to, expectTransmitStamp: true, newSourcePort, isAhead: false })
+    await sockets.send(1, {
+      _tag: "Send",
+      exchange,
+      bytes,
+      to,
+      expectTransmitStamp: true,
+      newSourcePort,
+      isAhead: false
+    })
     for (let waited = 0; seen.length <= exchange && waited < PATIENCE_MS; waited += 10) await sleep(10)
   }
   return { seen, elsewhere, failed, own: serving.address().port }
