@@ -25,6 +25,7 @@ import { allowedCores, coreLayout, machineFacts } from "./process-figures.ts"
 import { selfCheck } from "./self-check.ts"
 import { DelayedError, repeatsNote, takeRepeats } from "./repeats.ts"
 import { missing, type ServerName, serverNames } from "./servers.ts"
+import { succession } from "./succession.ts"
 import { table } from "./table.ts"
 import { watched } from "./watched.ts"
 import { xdp } from "./xdp.ts"
@@ -40,6 +41,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   mssntp,
   autokey,
   "nts-ke": keyExchange,
+  succession,
   alloc,
   rotation,
   "event-log": eventLog,

@@ -8,8 +8,9 @@ import {
   startChronyd,
   startKeyExchange
 } from "./authenticated-servers.ts"
-import { type Command, compiled, launchAndRead, removeFolder, temporaryFolder } from "./children.ts"
+import { type Command, launchAndRead, removeFolder, temporaryFolder } from "./children.ts"
 import type { HandshakeReport } from "./handshakes.ts"
+import { missingNtpdRs, ntpdRsCommand, ntpdRsLabel } from "./ntpd-rs.ts"
 import { cpuTime } from "./process-figures.ts"
 import { isKeptWaiting, undisturbed } from "./repeats.ts"
 import { atMost, type BenchOptions, type BenchResult, compared, figure, interleaved, withServers } from "./results.ts"
@@ -41,7 +42,6 @@ interface Handshakes {
 }
 
 const NTPSEC = "usr/sbin/ntpd"
-const NTPD_RS = "usr/bin/ntp-daemon"
 const CLIENTS = 8
 /** What is listening and what can be measured shows in the first handshake; until then it is asked again. */
 const START_ATTEMPTS = 50
@@ -128,46 +128,23 @@ const startNtpsec = async (
   return { ...server, address: "127.0.0.1", keyPort: 4460, apart: true }
 }
 
-/** It ends when it may not set the clock, so those calls are replaced by ones that do nothing. */
+/** The source that it must have is nobody's. */
 const startNtpdRs = async (
   options: StartOptions,
   { certificate, key }: BenchCertificate
 ): Promise<KeyExchangeServer> => {
-  const shim = compiled("../infra/peers/noclock.c", ["-shared", "-fPIC"], "noclock.so")
-  const commands = (port: number, folder: string): readonly Command[] => {
-    const file = join(folder, "ntp.toml")
-    const address = options.address.includes(":") ? `[${options.address}]` : options.address
-    writeFileSync(
-      file,
-      `[observability]
-log-level = "warn"
-[[source]]
-mode = "server"
-address = "${address}:9"
-[[nts-ke-server]]
+  const address = options.address.includes(":") ? `[${options.address}]` : options.address
+  const commands = (port: number, folder: string): readonly Command[] => [
+    ntpdRsCommand(
+      folder,
+      `${address}:9`,
+      `[[nts-ke-server]]
 listen = "${address}:${port}"
 certificate-chain-path = "${certificate}"
-private-key-path = "${key}"
-[synchronization]
-minimum-agreeing-sources = 1
-`
+private-key-path = "${key}"`
     )
-    const { command, args, environment } = peerCommand("sid", NTPD_RS, ["-c", file])
-    return [
-      withoutClock({
-        command,
-        args: ["--preload", shim, ...args],
-        ...(environment === undefined ? {} : { environment })
-      })
-    ]
-  }
-  const server = await startCommands(
-    "meridian",
-    `ntpd-rs ${peerVersion("sid", NTPD_RS, "--version")}`,
-    options,
-    commands,
-    asItIs
-  )
+  ]
+  const server = await startCommands("meridian", ntpdRsLabel(), options, commands, asItIs)
   return { ...server, keyPort: server.port, apart: false }
 }
 
@@ -186,7 +163,7 @@ export const keyExchange = async (options: BenchOptions): Promise<BenchResult> =
   const reasons = {
     "chronyd 4.3": wanted.includes("chronyd43") ? missing("chronyd43") : "not asked for",
     NTPsec: isRoot ? missingPeer("bookworm", NTPSEC) : "its network namespace needs root",
-    "ntpd-rs": missingPeer("sid", NTPD_RS)
+    "ntpd-rs": missingNtpdRs()
   }
   const starting = [
     () => listening(startKeyExchange(start, certificate)),

@@ -70,7 +70,7 @@ const write = (file: string, text: string): void => {
   writeFileSync(file, text)
 }
 
-const conclude = ({ scenario, judged, verdict, seconds, saturation }: Played): void => {
+const conclude = ({ scenario, judged, verdict, seconds, saturation, figures }: Played): void => {
   const columns = ["what", "found", "wanted"] as const
   const widths = columns.map((name) => Math.max(name.length, ...judged.map((it) => it[name].length)))
   process.stdout.write("\n")
@@ -81,6 +81,8 @@ const conclude = ({ scenario, judged, verdict, seconds, saturation }: Played): v
         .join("  ")
         .trimEnd()}\n`
     )
+  const dropped = Object.entries(figures.dropped).map(([where, count]) => `${where} ${count.toLocaleString("en")}`)
+  process.stdout.write(`  dropped by the kernel: ${dropped.join(", ") || "nothing"}\n`)
   if (saturation !== undefined) {
     write(SATURATION, `${saturation}\n`)
     process.stdout.write(

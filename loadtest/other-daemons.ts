@@ -1,8 +1,9 @@
 /** Daemons beside chronyd that serve plain time in the rates bench, as servers that are synchronised. */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Command, compiled } from "./children.ts"
+import type { Command } from "./children.ts"
 import { sample } from "./measure.ts"
+import { missingNtpdRs, ntpdRsCommand, ntpdRsLabel } from "./ntpd-rs.ts"
 import {
   chronydCommand,
   isRoot,
@@ -21,7 +22,6 @@ const NTPSEC = "usr/sbin/ntpd"
 const NTPSEC_LINES = ["refclock local stratum 9 minpoll 3 maxpoll 3", "tos orphan 9 orphanwait 1", "disable ntp"]
 const NTPSEC_ATTEMPTS = 60
 
-const NTPD_RS = "usr/bin/ntp-daemon"
 /** Where the server that it follows listens: it is not synchronised by itself. */
 const NTPD_RS_UPSTREAM = "127.0.0.2"
 /** It asks each 16 s at the start, and follows after a few answers. */
@@ -37,45 +37,22 @@ export interface OtherDaemon {
 /** @param core the generator's */
 export const otherDaemons = (options: StartOptions, core: number): readonly OtherDaemon[] => {
   const ntpsec = missingPeer("bookworm", NTPSEC) ?? (isRoot ? undefined : "a network of its own needs root")
-  const ntpdRs = missingPeer("sid", NTPD_RS) ?? missing("chronyd43")
-  const named = (name: string, suite: string, program: string, lacks: string | undefined): string =>
-    lacks === undefined ? `${name} ${peerVersion(suite, program, "--version")}` : name
-  const ntpsecLabel = named("NTPsec", "bookworm", NTPSEC, ntpsec)
-  const ntpdRsLabel = named("ntpd-rs", "sid", NTPD_RS, ntpdRs)
+  const ntpdRs = missingNtpdRs() ?? missing("chronyd43")
+  const labels = {
+    ntpsec: ntpsec === undefined ? `NTPsec ${peerVersion("bookworm", NTPSEC, "--version")}` : "NTPsec",
+    ntpdRs: ntpdRs === undefined ? ntpdRsLabel() : "ntpd-rs"
+  }
   return [
-    { label: ntpsecLabel, lacks: ntpsec, begin: () => startNtpsec(ntpsecLabel, options, core) },
-    { label: ntpdRsLabel, lacks: ntpdRs, begin: () => startNtpdRs(ntpdRsLabel, options, core) }
+    { label: labels.ntpsec, lacks: ntpsec, begin: () => startNtpsec(labels.ntpsec, options, core) },
+    { label: labels.ntpdRs, lacks: ntpdRs, begin: () => startNtpdRs(labels.ntpdRs, options, core) }
   ]
 }
 
-/** It ends when it may not set the clock, so those calls are replaced by ones that do nothing. */
 const startNtpdRs = async (label: string, options: StartOptions, core: number): Promise<RunningServer> => {
-  const shim = compiled("../infra/peers/noclock.c", ["-shared", "-fPIC"], "noclock.so")
-  const commands = (port: number, folder: string): readonly Command[] => {
-    const file = join(folder, "ntp.toml")
-    writeFileSync(
-      file,
-      `[observability]
-log-level = "warn"
-[[source]]
-mode = "server"
-address = "${NTPD_RS_UPSTREAM}:${port}"
-[[server]]
-listen = "${options.address}:${port}"
-[synchronization]
-minimum-agreeing-sources = 1
-`
-    )
-    const { command, args, environment } = peerCommand("sid", NTPD_RS, ["-c", file])
-    return [
-      withoutClock({
-        command,
-        args: ["--preload", shim, ...args],
-        ...(environment === undefined ? {} : { environment })
-      }),
-      chronydCommand("chronyd43", NTPD_RS_UPSTREAM, port, folder)
-    ]
-  }
+  const commands = (port: number, folder: string): readonly Command[] => [
+    ntpdRsCommand(folder, `${NTPD_RS_UPSTREAM}:${port}`, `[[server]]\nlisten = "${options.address}:${port}"`),
+    chronydCommand("chronyd43", NTPD_RS_UPSTREAM, port, folder)
+  ]
   const server = await startCommands("other", label, options, commands, async () => true)
   await untilSynchronised(server, core, NTPD_RS_ATTEMPTS)
   return server

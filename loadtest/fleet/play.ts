@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs"
 import { cpus, release } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
+import { type Drops, dropsSince, dropsSoFar } from "./drops.ts"
 import { K6Run } from "./k6-run.ts"
 import type { Finding, Load, Scenario, ScenarioSetting } from "./scenario.ts"
 import { type Second, secondsOf, sumsByTag } from "./seconds.ts"
@@ -44,6 +45,8 @@ export interface Figures {
   readonly judged: readonly Judged[]
   readonly lostWhy: Readonly<Record<string, number>>
   readonly wrongWhy: Readonly<Record<string, number>>
+  /** Where the kernel dropped packets meanwhile. */
+  readonly dropped: Drops
   readonly marks: readonly Mark[]
   readonly seconds: readonly Second[]
   readonly nodes: readonly NodeSecond[]
@@ -121,6 +124,7 @@ const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: St
   mkdirSync(folder)
   const { seconds: length } = setting
   const within = stage.fleet.client.within
+  const dropsBefore = dropsSoFar(stage.networks)
   const k6 = new K6Run({ loads, bounds, seconds: length, target: stage.target, within, folder })
   const findings: Finding[] = []
   const marks: Mark[] = []
@@ -180,6 +184,7 @@ const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: St
       judged,
       lostWhy: sumsByTag(k6.lines, "ntp_lost"),
       wrongWhy: sumsByTag(k6.lines, "ntp_wrong"),
+      dropped: dropsSince(dropsBefore, dropsSoFar(stage.networks)),
       marks: marks.toSorted((a, b) => a.at - b.at),
       seconds,
       nodes: watch.seconds,

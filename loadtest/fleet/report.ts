@@ -46,7 +46,7 @@ ${own("report.css")}
 <table><thead><tr><th>verdict</th><th>what</th><th>found</th><th>wanted</th></tr></thead><tbody>
 ${rows(figures)}
 </tbody></table>
-${reasons("Lost", figures.lostWhy)}${reasons("Wrong", figures.wrongWhy)}
+${reasons("Lost", figures.lostWhy)}${reasons("Wrong", figures.wrongWhy)}${reasons("Dropped by the kernel", figures.dropped)}
 <div id="plots"></div>
 <section><h2>What happened</h2><ol id="marks"></ol></section>
 </main>

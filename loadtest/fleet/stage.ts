@@ -8,6 +8,7 @@ import { once } from "node:events"
 import { writeFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fleet, SERVICE } from "@meridian/testkit/fleet"
+import type { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { askCluster, askStatus } from "./ask-node.ts"
 import type { Target } from "./k6-run.ts"
 import type { Scenario } from "./scenario.ts"
@@ -38,6 +39,13 @@ export class Stage {
   constructor(scenario: Scenario) {
     this.scenario = scenario
     this.numbers = Array.from({ length: scenario.nodes ?? 3 }, (_, index) => index + 1)
+  }
+
+  /** Where packets may be dropped, by the name of who is there. */
+  get networks(): ReadonlyMap<string, NetworkNamespace> {
+    const { fleet, numbers } = this
+    const nodes = numbers.map((number) => [`n${number}`, fleet.network(number)] as const)
+    return new Map([["the clients", fleet.client], ...nodes])
   }
 
   get target(): Target {

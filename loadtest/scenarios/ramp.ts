@@ -1,7 +1,7 @@
 import type { Scenario } from "../fleet/scenario.ts"
 
 /** Requests a second, step by step. */
-const RATES = [2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 40_000, 60_000, 80_000, 100_000]
+const RATES = [2_000, 10_000, 20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 140_000, 160_000]
 
 export const ramp: Scenario = {
   name: "ramp",

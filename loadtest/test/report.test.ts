@@ -43,6 +43,7 @@ const figures: Figures = {
   verdict: false,
   judged: [{ what: "ntp_lost", found: "3", wanted: "at most 0", met: false }],
   lostWhy: { timeout: 3 },
+  dropped: { "receive queues of n1": 3 },
   wrongWhy: {},
   marks: [{ at: 1.2, name: "drain of </script> the leader" }],
   seconds: secondsOf(lines, 1),

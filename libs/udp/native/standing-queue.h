@@ -3,7 +3,8 @@
  * nothing is lost. Under more requests than can be answered it is full all the time instead: each request waits for all that stand before
  * it, as many are lost as with a short one, and as each has left the processor's caches by its turn, an answer costs a quarter more.
  *
- * So it is shortened when requests were waiting for half a second on end, and is long again when it was empty now and then for two seconds.
+ * So it is shortened when requests were waiting for two seconds on end, which is longer than a process takes to start beside this one or in its
+ * place, and is long again when it was empty now and then for two seconds.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
 #define MERIDIAN_STANDING_QUEUE_H
@@ -14,7 +15,7 @@
 enum {
   SHORT_QUEUE_BYTES = 102400, /* as setsockopt wants it: some 260 requests, little less than Linux's usual default, so that it is told from that */
   LONG_WAIT_NS = 5000000,
-  STANDING_NS = 500000000,
+  STANDING_NS = 2000000000,
   STILL_STANDING_NS = 20000000,
   CALM_NS = 2000000000, /* fits into 31 bits */
   PAUSE_NS = 50000000

@@ -15,7 +15,7 @@
 
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
 
-enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 4 << 20, USUAL_MOST_BYTES = 212992 };
+enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 16 << 20, USUAL_MOST_BYTES = 212992 };
 
 /* Replies to one stamp: the kernel takes some µs for each, and the last of them says that it left when the first did. */
 enum { SENT_TOGETHER = 8 };

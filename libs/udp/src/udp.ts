@@ -117,11 +117,11 @@ export interface UdpBindOptions {
    * when it is. A zone must be there. The fallback cannot.
    */
   readonly beforehand?: boolean
-  /** Receive queue, bytes; 4 MiB unless told. Above net.core.rmem_max only with CAP_NET_ADMIN. */
+  /** Receive queue, bytes; 16 MiB unless told, which is some 43,000 requests. Above net.core.rmem_max only with CAP_NET_ADMIN. */
   readonly receiveBufferBytes?: number
 }
 
-export const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+export const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
 
 /** A descriptor or an address that cannot be used. `code` is the errno's name. */
 export class UdpBindError extends Error {

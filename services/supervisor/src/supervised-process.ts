@@ -58,7 +58,7 @@ const WATCH_MS = 1_000
 const untilWatch = Effect.flatMap(Clock.currentTimeMillis, (now) =>
   Effect.sleep(untilTurn(WATCH_MS, afterReports.after, now))
 )
-/** A process that lived this long was healthy: the next crash starts from the first back-off again. */
+/** A process that lived this long was healthy: the next crash is the first again. */
 const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
 export const STARTING_SILENT_SECONDS = 20
@@ -73,8 +73,10 @@ const END_LIMIT = "3 seconds"
 const CRASHES_LOGGED = 5
 const CRASHES_LOGGED_EACH = 60
 
-/** Before the n-th restart in a row (n from 1), milliseconds: 100, 200, 400 … */
+/** Before a try after so many that failed in a row, milliseconds: 100, 200, 400 … */
 const backoffMs = (failures: number, longest: number): number => backoff({ first: FIRST_BACKOFF_MS, longest }, failures)
+/** Before the n-th restart in a row: the first comes at once, as requests wait in the sockets meanwhile. */
+const restartMs = (crashes: number, longest: number): number => (crashes <= 1 ? 0 : backoffMs(crashes - 1, longest))
 
 /** How long a replacement asks a system that has no process to spare, about ten seconds: the old one serves meanwhile. */
 const untilSpared = { schedule: Schedule.exponential(FIRST_BACKOFF_MS), times: 6 }
@@ -127,7 +129,7 @@ export class SupervisedProcess {
       const running: Running | undefined = this.current ?? (yield* this.tryStart(refusals === 0))
       if (running === undefined) {
         refusals += 1
-        yield* this.pause(refusals)
+        yield* this.pause(backoffMs(refusals, this.plan.longestBackoffMs))
         continue
       }
       refusals = 0
@@ -141,11 +143,12 @@ export class SupervisedProcess {
       const lived = (yield* Clock.currentTimeMillis) - running.startedAt
       failures = lived > HEALTHY_AFTER_MS ? 1 : failures + 1
       this.restarts += 1
+      const wait = restartMs(failures, this.plan.longestBackoffMs)
       if (failures <= CRASHES_LOGGED || failures % CRASHES_LOGGED_EACH === 0)
         yield* Effect.logWarning(
-          `${this.plan.name} ended by itself (${why}), ${failures > 1 ? `${failures} times in a row, ` : ""}starting another in ${backoffMs(failures, this.plan.longestBackoffMs)} ms`
+          `${this.plan.name} ended by itself (${why}), ${failures > 1 ? `${failures} times in a row, ` : ""}starting another ${wait === 0 ? "at once" : `in ${wait} ms`}`
         )
-      yield* this.pause(failures)
+      yield* this.pause(wait)
     }
   })
 
@@ -187,8 +190,8 @@ export class SupervisedProcess {
     return Deferred.isDoneUnsafe(this.ending)
   }
 
-  private pause(failures: number): Effect.Effect<void> {
-    return Effect.raceFirst(Effect.sleep(backoffMs(failures, this.plan.longestBackoffMs)), Deferred.await(this.ending))
+  private pause(milliseconds: number): Effect.Effect<void> {
+    return Effect.raceFirst(Effect.sleep(milliseconds), Deferred.await(this.ending))
   }
 
   /** A process, or a line in the log that says why there is none; of refusals in a row the first is said. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 64, WORK_NS = 10000, LONG = 11000, SHORT = 270 };
+enum { BATCH = 64, WORK_NS = 10000, LONG = 43000, SHORT = 270 };
 
 int main(int argc, char **argv) {
   struct standing_queue queue = {.long_bytes = 1};
