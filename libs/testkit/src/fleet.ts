@@ -17,6 +17,18 @@ import { meridian, type RunningNode, startNode } from "./running-node.ts"
 const infra = resolve(import.meta.dirname, "../../../infra/anycast")
 export const SERVICE = "192.0.2.1"
 
+const commandLine = (pid: string): string => readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ")
+
+/** Undefined where the process has ended by now. */
+const unlessGone = <A>(look: () => A): A | undefined => {
+  try {
+    return look()
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined
+    throw error
+  }
+}
+
 export class Fleet {
   readonly folder = mkdtempSync(join(tmpdir(), "meridian-fleet-"))
   readonly router = new NetworkNamespace()
@@ -155,14 +167,20 @@ export class Fleet {
     }
   }
 
+  /** What runs in the network of a node, by process id. A process that ends meanwhile has no command line, or is not there. */
+  processes(number: number): readonly { readonly pid: number; readonly command: string }[] {
+    const pids = execFileSync("ip", ["netns", "pids", this.network(number).name], { encoding: "utf8" })
+    return pids
+      .split("\n")
+      .filter(Boolean)
+      .flatMap((pid) => unlessGone(() => [{ pid: Number(pid), command: commandLine(pid) }]) ?? [])
+  }
+
   /** Ends whatever runs in the network of a node, but what is named: as when the machine is switched off. */
   kill(number: number, ...spared: readonly string[]): void {
-    const { name } = this.network(number)
-    const pids = execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split("\n").filter(Boolean)
-    for (const pid of pids) {
-      const command = readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ")
-      if (!spared.some((word) => command.includes(word))) process.kill(Number(pid), "SIGKILL")
-    }
+    for (const { pid, command } of this.processes(number))
+      // The children of a supervisor that is killed end by themselves.
+      if (!spared.some((word) => command.includes(word))) unlessGone(() => process.kill(pid, "SIGKILL"))
   }
 
   async end(): Promise<void> {

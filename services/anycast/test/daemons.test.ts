@@ -1,6 +1,5 @@
 /** ExaBGP and FRR, unchanged and by the packaged configurations, announce and withdraw for a real node. */
 import { chmodSync, readFileSync, writeFileSync } from "node:fs"
-import { execFileSync } from "node:child_process"
 import { resolve } from "node:path"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -25,12 +24,12 @@ afterEach(async () => {
   if (available) await fleet.end()
 })
 
-/** A node's processes whose command line has these words. */
-const processes = (words: string): readonly number[] =>
-  execFileSync("ip", ["netns", "pids", fleet.network(1).name], { encoding: "utf8" })
-    .split("\n")
-    .filter((pid) => pid !== "" && readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ").includes(words))
-    .map(Number)
+/** Process ids of ExaBGP's helper. */
+const helpers = (socket: string): readonly number[] =>
+  fleet
+    .processes(1)
+    .filter(({ command }) => command.includes(`exabgp-main.ts ${socket}`))
+    .map(({ pid }) => pid)
 
 /** Drains the node and brings it back, as the router sees it. */
 const drainAndReturn = async (): Promise<void> => {
@@ -62,17 +61,16 @@ describe.runIf(available)("ExaBGP", () => {
     const node = await fleet.startNode(1, [`anycast exabgp ${socket}`, "drain wait 0 grace 0"])
     await fleet.untilRouted(1)
     await drainAndReturn()
-    const [helper] = processes(`exabgp-main.ts ${socket}`)
+    const [helper] = helpers(socket)
     process.kill(helper!, "SIGKILL")
-    const successor = (): boolean => processes(`exabgp-main.ts ${socket}`).some((pid) => pid !== helper)
+    const successor = (): boolean => helpers(socket).some((pid) => pid !== helper)
     await expect.poll(successor, patient).toBe(true)
     await expect
       .poll(async () => (await fleet.status(1)).anycast?.announcers, patient)
       .toEqual([{ name: "ExaBGP", trouble: null }])
     expect(fleet.routed()).toEqual([1])
     // Everything of the node at once: the helper finds it gone.
-    const own = processes("services/").filter((pid) => !processes("exabgp-main.ts").includes(pid))
-    for (const pid of own) process.kill(pid, "SIGKILL")
+    fleet.kill(1, "exabgp")
     await fleet.untilRouted()
     await node.stop()
   })
@@ -115,7 +113,7 @@ describe.runIf(available)("FRR", () => {
     await fleet.startNode(1, ["anycast device meridian0", "drain wait 0 grace 0"])
     await fleet.untilRouted(1)
     await drainAndReturn()
-    for (const pid of processes("services/")) process.kill(pid, "SIGKILL")
+    fleet.kill(1, "zebra", "bgpd")
     await fleet.untilRouted()
     expect(fleet.routed()).toEqual([])
   })
