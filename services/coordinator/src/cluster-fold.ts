@@ -2,7 +2,8 @@
  * What this node knows of the cluster: the fold of every aggregate, and its snapshot. Pure: events in, states out.
  *
  * An event that a rule rejects is left out of its aggregate's state, but its version is used up: the next one is decided
- * after it.
+ * after it. So is that of what was put aside when it was read, for as long as nothing stands there that is believed: a log that
+ * was purged gives such versions away again.
  */
 import type {
   AnyEvent,
@@ -115,6 +116,8 @@ interface SnapshotShape {
   readonly policy: PolicyState
   readonly members: ReadonlyArray<MemberState>
   readonly clocks: ReadonlyArray<ClockState>
+  /** Absent where there are none. */
+  readonly usedUp?: ReadonlyArray<readonly [subject: string, after: number]>
 }
 
 // What a fold does with an aggregate, whatever its events: the subject has picked the right one.
@@ -128,6 +131,8 @@ export class ClusterFold {
   readonly members = new Map<string, MemberState>()
   readonly clocks = new Map<string, ClockState>()
   readonly #aggregates = new Map<string, AnyAggregate>()
+  /** Subjects whose last versions are used up by what was put aside: the version of the last event before those. */
+  readonly #usedUpAfter = new Map<string, number>()
 
   member(node: string): MemberState {
     return this.members.get(node) ?? memberInitial(node)
@@ -141,8 +146,11 @@ export class ClusterFold {
   fold(event: AnyEvent): string | undefined {
     const aggregate = this.#aggregate(event.subject)
     if (aggregate === undefined) return `no such subject: ${event.subject}`
-    const state = aggregate.get(this)
-    if (event.version <= state.version) return undefined
+    const known = aggregate.get(this)
+    const after = this.#usedUpAfter.get(event.subject) ?? known.version
+    if (event.version <= after) return undefined
+    this.#usedUpAfter.delete(event.subject)
+    const state = event.version > known.version ? known : { ...known, version: after }
     const next = aggregate.decider.evolve(state, event)
     if (!(next instanceof EventRejected)) {
       aggregate.set(this, next)
@@ -161,7 +169,9 @@ export class ClusterFold {
   skipTo(subject: string, version: number): void {
     const aggregate = this.#aggregate(subject)
     const state = aggregate?.get(this)
-    if (state !== undefined && state.version < version) aggregate?.set(this, { ...state, version })
+    if (state === undefined || state.version >= version) return
+    if (!this.#usedUpAfter.has(subject)) this.#usedUpAfter.set(subject, state.version)
+    aggregate?.set(this, { ...state, version })
   }
 
   /** The aggregates as text; the same events give the same text. */
@@ -179,7 +189,10 @@ export class ClusterFold {
       clusterKey: key,
       policy: shared,
       members: sorted(this.members),
-      clocks: sorted(this.clocks)
+      clocks: sorted(this.clocks),
+      ...(this.#usedUpAfter.size === 0
+        ? {}
+        : { usedUp: [...this.#usedUpAfter].toSorted(([a], [b]) => (a < b ? -1 : 1)) })
     }
   }
 
@@ -191,9 +204,9 @@ export class ClusterFold {
     } catch {
       return undefined
     }
-    const { nts, symmetric, clusterKey: key, policy: shared, members, clocks } = shape
+    const { nts, symmetric, clusterKey: key, policy: shared, members, clocks, usedUp = [] } = shape
     if (nts === undefined || symmetric === undefined || key === undefined || shared === undefined) return undefined
-    if (!Array.isArray(members) || !Array.isArray(clocks)) return undefined
+    if (!Array.isArray(members) || !Array.isArray(clocks) || !Array.isArray(usedUp)) return undefined
     const fold = new ClusterFold()
     fold.nts = nts
     fold.symmetric = symmetric
@@ -201,6 +214,7 @@ export class ClusterFold {
     fold.policy = shared
     for (const state of members as SnapshotShape["members"]) fold.members.set(state.node, state)
     for (const state of clocks as SnapshotShape["clocks"]) fold.clocks.set(state.node, state)
+    for (const [subject, after] of usedUp as NonNullable<SnapshotShape["usedUp"]>) fold.#usedUpAfter.set(subject, after)
     return fold
   }
 

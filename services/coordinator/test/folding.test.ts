@@ -1,6 +1,7 @@
 /** Commands, the clock's relay, explanations and what the node serves with, over the log in memory. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import { MOST_LIVE_GENERATIONS, type NtsGeneration } from "@meridian/events"
 import { describe, expect, it } from "vitest"
 import { overStore, type EventLog, LogUnavailable, ntsKeyPlace } from "@meridian/event-log"
@@ -14,7 +15,7 @@ import { KeyTable } from "@meridian/auth/key-table"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import { ClockRelay, CLOCK_QUEUE_LENGTH } from "../src/clock-relay.ts"
 import { clockAggregate, ClusterFold, memberAggregate, policyAggregate } from "../src/cluster-fold.ts"
-import { carryOut, type Writer } from "../src/command.ts"
+import { carryOut, catchUp, type Writer } from "../src/command.ts"
 import { explain } from "../src/explain.ts"
 import { keyName } from "../src/key-custody.ts"
 import { ForwardClock } from "../src/forward-clock.ts"
@@ -59,6 +60,28 @@ describe("carrying out a command", () => {
     await store.append(commit)
     await run(change(writer, 300))
     expect(writer.fold.policy).toMatchObject({ version: 3, settings: { clockRetentionCount: 300 } })
+  })
+
+  it("folds what a purged log has at a version that was used up before, from its snapshot too", async () => {
+    const store = memoryStore()
+    const writer = writerOver(overStore(store))
+    await run(change(writer, 200))
+    await store.append({ subject: "policy", first: 2, last: 2, id: "x", body: '[{"version":2,"subject":"policy"}]' })
+    await run(catchUp(writer, "policy"))
+    const kept = ClusterFold.fromText(writer.fold.toText())
+    expect(kept?.policy.version).toBe(2)
+    // Purged, and written on by a node that never met version 2.
+    const other = writerOver(overStore(memoryStore()), "b")
+    await run(change(other, 200))
+    await run(change(other, 300))
+    for (const fold of [writer.fold, kept]) {
+      await run(
+        Stream.runForEach(other.log.read({ from: 1 }), ({ events }) =>
+          Effect.sync(() => events.forEach(({ event }) => fold?.fold(event)))
+        )
+      )
+      expect(fold?.toText()).toBe(other.fold.toText())
+    }
   })
 
   it("says which rule refuses it", async () => {
