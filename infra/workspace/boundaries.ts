@@ -66,8 +66,6 @@ const unbounded = {
     ["libs/clocks/src/clock-page.ts", "files that this process has just made"],
     ["libs/clocks/src/clock-devices.ts", "devices are what it opens, and the kernel's to answer"],
     ["libs/xdp/src/own-addresses.ts", "paths of /sys, by name"],
-    ["libs/event-log/src/log-head.ts", "a file of the state directory, which is the node's own"],
-    ["libs/event-log/src/snapshot-file.ts", "the same"],
     ["libs/event-log/src/shelf-sqlite.ts", "the shelf's own file, which SQLite has opened"],
     [
       "services/coordinator/src/cookie-key-file.ts",

@@ -2,7 +2,12 @@
  * The last place of a log in a file of its own. SQLite takes a write-ahead log that was damaged for one that ended earlier, and
  * goes on without a word: what was acknowledged is gone then. This file tells.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { constants, writeFileSync } from "node:fs"
+import { readRegularFile } from "@meridian/system/regular-file"
+
+/** Without O_NONBLOCK a pipe in its place waits for its reader. */
+const WRITING = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NONBLOCK
+const LONGEST = 16
 
 export class LogHead {
   private readonly file: string
@@ -15,7 +20,7 @@ export class LogHead {
   /** Notes that a place was acknowledged. A crash may leave it behind the log, which says nothing. */
   note(seq: number): void {
     try {
-      writeFileSync(this.file, `${seq}\n`, { mode: 0o600 })
+      writeFileSync(this.file, `${seq}\n`, { mode: 0o600, flag: WRITING })
     } catch {
       // The log itself says what is wrong with the disk.
     }
@@ -30,7 +35,7 @@ export class LogHead {
 
   private read(): number | undefined {
     try {
-      const text = readFileSync(this.file, "ascii")
+      const text = readRegularFile(this.file, LONGEST).toString("ascii")
       return /^\d{1,15}\n$/.test(text) ? Number(text) : undefined
     } catch {
       return undefined

@@ -2,11 +2,13 @@
  * Snapshots as files, for logs that are elsewhere: a node whose NATS is out of reach starts from what lies here. Written
  * beside and renamed, so that a crash leaves the old one or the new one; checked by a sum when read.
  */
-import { reasonOf } from "@meridian/system/errno-words"
+import { type FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import { hash } from "node:crypto"
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises"
+import { mkdir, open, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { Snapshot } from "./event-log.ts"
+
+const LONGEST = 256 * 1_048_576
 
 /** SHA-256 of a text, hexadecimal. Finds damage, not forgery. */
 export const checksum = (text: string): string => hash("sha256", text)
@@ -26,7 +28,9 @@ export const snapshotFiles = (directory: string, onUnusable: (message: string) =
     await mkdir(directory, { recursive: true, mode: 0o700 })
     const path = join(directory, `${name}.snapshot`)
     const fresh = `${path}.new`
-    const file = await open(fresh, "w", 0o600)
+    // Whatever lies there, a pipe too, is not written to.
+    await rm(fresh, { force: true })
+    const file = await open(fresh, "wx", 0o600)
     try {
       await file.writeFile(`${JSON.stringify({ seq, format, sum: checksum(state) })}\n${state}`)
       await file.sync()
@@ -40,11 +44,7 @@ export const snapshotFiles = (directory: string, onUnusable: (message: string) =
   },
   load: async (name) => {
     const file = join(directory, `${name}.snapshot`)
-    const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT")
-        onUnusable(`the snapshot ${file} cannot be read (${reasonOf(error)}): it is not used`)
-      return undefined
-    })
+    const text = contentOf(file, onUnusable)
     if (text === undefined) return undefined
     const end = text.indexOf("\n")
     const state = text.slice(end + 1)
@@ -58,6 +58,16 @@ export const snapshotFiles = (directory: string, onUnusable: (message: string) =
     return undefined
   }
 })
+
+const contentOf = (file: string, onUnusable: (message: string) => void): string | undefined => {
+  try {
+    return readRegularFile(file, LONGEST).toString("utf8")
+  } catch (error) {
+    const { reason, why } = error as FileNotRead
+    if (reason !== "ENOENT") onUnusable(`the snapshot ${file} cannot be read (${why}): it is not used`)
+    return undefined
+  }
+}
 
 /** Snapshots that end with the process. */
 export const snapshotMemory = (): SnapshotStore => {
