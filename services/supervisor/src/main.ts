@@ -288,7 +288,7 @@ const program = Effect.gen(function* () {
   )
   if (begun._tag === "ended") {
     process.stderr.write(`meridian: ended while starting (${begun.signal})\n`)
-    return process.exit(begun.signal === "SIGINT" ? 130 : 0)
+    return begun.signal === "SIGINT" ? 130 : 0
   }
   const { node } = begun
   if (legacy !== undefined) {
@@ -387,10 +387,10 @@ const program = Effect.gen(function* () {
     yield* node.drain
     const { received, replied } = node.status().totals
     yield* Effect.logInfo(`drained and ended (${signal}): ${received} received, ${replied} replied`)
-    return
+    return 0
   }
 }).pipe(Effect.scoped, Effect.provide(log.layer), Effect.result)
 
 const outcome = await Effect.runPromise(program)
 if (outcome._tag === "Failure") fail(1, outcome.failure.message)
-process.exit(0)
+process.exit(outcome.success)

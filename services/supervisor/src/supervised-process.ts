@@ -120,7 +120,7 @@ export class SupervisedProcess {
     return Effect.mapError(Deferred.await(this.firstOutcome), (why) => `${this.plan.name} did not start: ${why}`)
   }
 
-  /** Fills the place, and keeps it filled until it is stopped or interrupted. */
+  /** Fills the place, and keeps it filled until it is stopped or interrupted, which leaves no process behind. */
   readonly keepFilled: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     yield* Effect.forkChild(this.watch)
     let failures = 0
@@ -150,7 +150,10 @@ export class SupervisedProcess {
         )
       yield* this.pause(wait)
     }
-  })
+  }).pipe(
+    // One that hangs does not notice that its supervisor is gone.
+    Effect.onInterrupt(() => Effect.sync(() => this.all.forEach(({ child }) => void child.kill("SIGKILL"))))
+  )
 
   /**
    * Starts a successor, waits until it is ready, then has the predecessor finish and exit. A successor that does not

@@ -198,6 +198,14 @@ describe("stopping", () => {
       expect(place.state).toBe("stopped")
     }))
 
+  it("by an end of the keeping leaves no process behind, not even one that hangs", () =>
+    underTestClock(function* () {
+      const { children, fiber } = yield* stage()
+      children[0]!.isStopped = true
+      yield* Fiber.interrupt(fiber)
+      expect(children[0]!.signalCode).toBe("SIGKILL")
+    }))
+
   it("kills a process that does not end by itself", () =>
     underTestClock(function* () {
       const { place, children } = yield* stage()
