@@ -1,5 +1,5 @@
 /** A node's Unix sockets: what they are called, and how a process opens one where an earlier process may have left its own. */
-import { chmodSync, rmSync } from "node:fs"
+import { chmodSync, lstatSync, unlinkSync } from "node:fs"
 import { connect, type Server } from "node:net"
 import { errnoName } from "@meridian/system/native"
 
@@ -11,7 +11,8 @@ export const COORDINATOR_SOCKET_NAME = "coordinator.sock"
 export const LONGEST_SOCKET_PATH = 107
 
 const OWNER_AND_GROUP = 0o660
-const LEFT_BEHIND: readonly string[] = ["ECONNREFUSED", "ENOENT", "ENOTSOCK"]
+/** Answers of a socket that nobody serves, and of what is no socket of ours. */
+const UNSERVED: readonly string[] = ["ECONNREFUSED", "ELOOP", "ENOENT", "ENOTSOCK", "EPROTOTYPE"]
 
 /**
  * Whether a process has the socket open. The kernel connects to it also for one that is too busy to answer or is stopped; a
@@ -24,7 +25,7 @@ export const isSocketServed = (path: string): Promise<boolean> =>
       connection.destroy()
       done(true)
     })
-    connection.once("error", (error) => done(!LEFT_BEHIND.includes(errnoName(error))))
+    connection.once("error", (error) => done(!UNSERVED.includes(errnoName(error))))
   })
 
 /**
@@ -33,7 +34,7 @@ export const isSocketServed = (path: string): Promise<boolean> =>
  * @throws the system's error
  */
 export const listenAt = async (server: Server, path: string, mode = OWNER_AND_GROUP): Promise<void> => {
-  rmSync(path, { force: true })
+  clear(path)
   await new Promise<void>((done, failed) => {
     // Stays: a connection that cannot be taken later on is no end of the process.
     server.on("error", failed)
@@ -46,4 +47,9 @@ export const listenAt = async (server: Server, path: string, mode = OWNER_AND_GR
     }
   })
   chmodSync(path, mode)
+}
+
+/** Takes away what lies in the socket's place; a directory is somebody's, and stays. @throws the system's error */
+const clear = (path: string): void => {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) unlinkSync(path)
 }

@@ -12,7 +12,10 @@ export const makeDirectory = (path: string, mode: number): void => {
     return
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === "EEXIST" && statSync(path).isDirectory()) return
+    if (code === "EEXIST") {
+      if (statSync(path).isDirectory()) return
+      throw Object.assign(new Error(`${path} is no directory`, { cause: error }), { code: "ENOTDIR" })
+    }
     if (code !== "ENOENT" || existsSync(dirname(path))) throw error
   }
   makeDirectory(dirname(path), mode)

@@ -3,7 +3,7 @@
  * of Base64. A file must not be open to everybody; what systemd hands over is guarded by systemd.
  */
 import { randomBytes } from "node:crypto"
-import { existsSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type LogKeys, logKeyOf, CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log"
 import { reasonOf } from "@meridian/system/errno-words"
@@ -130,7 +130,8 @@ const firstKey = (sources: ClusterKeySources): readonly [Uint8Array, string] => 
   if (variable !== undefined && variable !== "")
     return [parseClusterKey(variable, "MERIDIAN_CLUSTER_KEY"), "MERIDIAN_CLUSTER_KEY"]
   const own = join(directory, OWN)
-  if (!existsSync(own)) {
+  // A link that leads nowhere is a key that is elsewhere: none is made in its place.
+  if (lstatSync(own, { throwIfNoEntry: false }) === undefined) {
     if (!create)
       throw new ClusterKeyProblem(
         "no cluster key: give the one that `meridian cluster init` made with --cluster-key FILE, as the systemd credential cluster-key, or in MERIDIAN_CLUSTER_KEY"

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -48,6 +48,15 @@ describe("cluster keys", () => {
     const made = from({ create: true })
     expect(from({ create: true })).toBe(made)
     expect(statSync(join(directory, "cluster-key")).mode & 0o777).toBe(0o600)
+  })
+
+  it.each([
+    ["cluster-key", "links that lead to each other"],
+    ["elsewhere", "it is not there"]
+  ])("are not made in place of a link to %s", (target, why) => {
+    symlinkSync(target, join(directory, "cluster-key"))
+    expect(() => openClusterKeys({ ...sources, directory, create: true })).toThrow(why)
+    expect(readlinkSync(join(directory, "cluster-key"))).toBe(target)
   })
 
   it("in a file open to others are refused", () => {

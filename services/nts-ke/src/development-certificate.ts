@@ -6,6 +6,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign
 import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { isIP } from "node:net"
 import { join } from "node:path"
+import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { addressOctets } from "@meridian/udp/socket-address"
@@ -24,7 +25,7 @@ import {
   time,
   utf8String
 } from "@meridian/wire/der"
-import { type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
+import { CertificateError, type CertificateFiles, parseKey, readCertificate } from "./certificates.ts"
 
 export const DEVELOPMENT_SUBJECT = "Meridian development certificate - not for production"
 
@@ -41,7 +42,7 @@ const RENEW_DAYS = 30
  * @param folder made if it is missing
  * @param host this machine's name; left out of the certificate when it is no DNS name
  * @param now Unix seconds
- * @throws the file system's error, CertificateError when a key file is there that cannot be read
+ * @throws CertificateError when a key file is there that cannot be read, or a file cannot be written
  */
 export const developmentCertificate = (folder: string, host: string, now: number): CertificateFiles => {
   const files = {
@@ -49,17 +50,19 @@ export const developmentCertificate = (folder: string, host: string, now: number
     key: join(folder, "nts-development-key.pem")
   }
   const names = ["localhost", ...(isDnsName(host) && host !== "localhost" ? [host] : []), "127.0.0.1", "::1"]
-  makeDirectory(folder, 0o755)
-  const isMissing = !existsSync(files.certificate)
-  if (!isMissing && isFresh(files, names, now)) return files
-  makeKey(files.key)
-  const pem = selfSigned(parseKey(files, readRegularFile(files.key, LONGEST_KEY).toString("utf8")), names, now)
-  if (isMissing) putFirst(files.certificate, pem, 0o644)
-  else {
-    // Renamed into its place, so that nobody reads half a file. Who has loaded the one before sees the change.
-    const partial = `${files.certificate}.${process.pid}`
-    writeFileSync(partial, pem, { mode: 0o644 })
-    renameSync(partial, files.certificate)
+  try {
+    makeDirectory(folder, 0o755)
+    const isMissing = !existsSync(files.certificate)
+    if (!isMissing && isFresh(files, names, now)) return files
+    makeKey(files.key)
+    const pem = selfSigned(parseKey(files, readRegularFile(files.key, LONGEST_KEY).toString("utf8")), names, now)
+    if (isMissing) putFirst(files.certificate, pem, 0o644)
+    else putInstead(files.certificate, pem, 0o644)
+  } catch (error) {
+    // What has a name of the system's is said in words; the others have words of their own.
+    if (errnoName(error) === "UNKNOWN") throw error
+    const what = `the development certificate cannot be made in ${folder}: ${reasonOf(error)}`
+    throw new CertificateError(files, `${what}; make room for it there, or name a certificate with \`nts cert\``)
   }
   return files
 }
@@ -80,19 +83,31 @@ const makeKey = (path: string): void => {
   putFirst(path, privateKey.export({ type: "pkcs8", format: "pem" }) as string, 0o600)
 }
 
+/** Renamed into its place, so that nobody reads half a file. Who has loaded the one before sees the change. */
+const putInstead = (path: string, text: string, mode: number): void => {
+  const partial = `${path}.${process.pid}`
+  try {
+    writeFileSync(partial, text, { mode })
+    renameSync(partial, path)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw error
+  }
+}
+
 /**
  * Makes a file whole, unless there is one. A link, unlike a rename, never replaces what another process put there first:
  * processes that start together show one certificate, which is what a client that trusts this file needs.
  */
 const putFirst = (path: string, text: string, mode: number): void => {
   const partial = `${path}.${process.pid}`
-  writeFileSync(partial, text, { mode })
   try {
+    writeFileSync(partial, text, { mode })
     linkSync(partial, path)
   } catch (error) {
     if (errnoName(error) !== "EEXIST") throw error
   } finally {
-    rmSync(partial)
+    rmSync(partial, { force: true })
   }
 }
 

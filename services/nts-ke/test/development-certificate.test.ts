@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from "node:child_process"
 import { createPrivateKey, X509Certificate } from "node:crypto"
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -82,6 +82,16 @@ describe("developmentCertificate", () => {
       /unencrypted PEM private key in .*replace the file/
     )
     expect(readFileSync(files.key, "utf8")).toBe("not a key")
+  })
+
+  it("says in words that a directory has its place, and leaves it and nothing else there", () => {
+    const { files, place } = made("directory")
+    rmSync(files.certificate)
+    mkdirSync(join(files.certificate, "of somebody"), { recursive: true })
+    expect(() => developmentCertificate(place, "box.example", now)).toThrow(
+      /^the development certificate cannot be made in .*directory: it is a directory; make room/
+    )
+    expect(readdirSync(place).toSorted()).toEqual(["nts-development-certificate.pem", "nts-development-key.pem"])
   })
 
   it.each(["", "localhost", "with space", "ünicode", "-x", "a..b", "x".repeat(300), "192.0.2.7"])(
