@@ -2,7 +2,7 @@
  * The last place of a log in a file of its own. SQLite takes a write-ahead log that was damaged for one that ended earlier, and
  * goes on without a word: what was acknowledged is gone then. This file tells.
  */
-import { constants, writeFileSync } from "node:fs"
+import { closeSync, constants, openSync, writeSync } from "node:fs"
 import { readRegularFile } from "@meridian/system/regular-file"
 
 /** Without O_NONBLOCK a pipe in its place waits for its reader. */
@@ -20,7 +20,12 @@ export class LogHead {
   /** Notes that a place was acknowledged. A crash may leave it behind the log, which says nothing. */
   note(seq: number): void {
     try {
-      writeFileSync(this.file, `${seq}\n`, { mode: 0o600, flag: WRITING })
+      const descriptor = openSync(this.file, WRITING, 0o600)
+      try {
+        writeSync(descriptor, `${seq}\n`)
+      } finally {
+        closeSync(descriptor)
+      }
     } catch {
       // The log itself says what is wrong with the disk.
     }

@@ -39,6 +39,8 @@ const WORDS: Readonly<Record<string, string>> = {
   EPERM: "not permitted",
   EPIPE: "the other side has gone",
   EPROTOTYPE: "it is a socket of another kind",
+  ERR_FS_EISDIR: "it is a directory",
+  ERR_OUT_OF_RANGE: "it is larger than can be read",
   EROFS: "the file system is read-only",
   ETIMEDOUT: "no answer in time",
   ETXTBSY: "it is being run"

@@ -392,5 +392,4 @@ const program = Effect.gen(function* () {
 }).pipe(Effect.scoped, Effect.provide(log.layer), Effect.result)
 
 const outcome = await Effect.runPromise(program)
-if (outcome._tag === "Failure") fail(1, outcome.failure.message)
-process.exit(outcome.success)
+process.exit(outcome._tag === "Success" ? outcome.success : fail(1, outcome.failure.message))
