@@ -58,15 +58,19 @@ const options = {
 if (!values.inside) {
   if (process.getuid?.() !== 0) wrongArguments("expected to be run as root: it makes namespaces and disks of its own")
   const namespaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-  const again = [process.execPath, import.meta.filename, ...process.argv.slice(2), "--inside"]
+  // Removed out here: in there disks are mounted in it.
+  const passing = values.keep === undefined ? mkdtempSync(join(tmpdir(), "meridian-faults-")) : undefined
+  const kept = passing === undefined ? [] : ["--keep", passing]
+  const again = [process.execPath, import.meta.filename, ...process.argv.slice(2), ...kept, "--inside"]
   const inside = spawn("unshare", [...namespaces, ...again], { stdio: "inherit" })
   // Whatever ends this process, unshare's end takes all that it has started with it.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => inside.kill("SIGKILL"))
   const [status] = (await once(inside, "exit")) as [number | null]
+  if (passing !== undefined) rmSync(passing, { recursive: true, force: true })
   process.exit(status ?? 1)
 }
 
-const folder = values.keep === undefined ? mkdtempSync(join(tmpdir(), "meridian-faults-")) : resolve(values.keep)
+const folder = resolve(values.keep ?? ".")
 let code = 1
 try {
   const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -76,7 +80,5 @@ try {
   code = holds(report) ? 0 : 1
 } catch (error) {
   console.error(`faults: ${error instanceof Error ? error.message : String(error)}`)
-} finally {
-  if (values.keep === undefined) rmSync(folder, { recursive: true, force: true })
 }
 process.exit(code)
