@@ -94,19 +94,63 @@ export const HoldoverEntered = defineEvent(
   })
 )
 
+/** What operators may do to a running node by ntpq, chronyc, `meridian reload` or a signal. */
+const OPERATOR_ACTS = [
+  "configure",
+  "reload",
+  "reload-sources",
+  "online",
+  "offline",
+  "burst",
+  "refresh",
+  "rekey"
+] as const
+
+/** Lines of one act that an event names; of more it says how many. */
+const MOST_CHANGES = 32
+const LONGEST_CHANGE = 256
+const Change = Schema.String.check(Schema.isBetweenLength(1, LONGEST_CHANGE))
+
+/**
+ * An operator, who is the event's author, did something to the node: what it follows, and whom it serves, may be otherwise from then on.
+ * `changes`: lines that came and went, or addresses.
+ */
+export const OperatorActed = defineEvent(
+  "OperatorActed",
+  Schema.Struct({
+    act: Schema.Literals(OPERATOR_ACTS),
+    changes: Schema.Array(Change).check(Schema.isMaxLength(MOST_CHANGES)),
+    unnamed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
+  })
+)
+
 export const clockDefinitions = [
   SystemPeerChosen,
   SourceReachabilityChanged,
   PassivePeerChanged,
   ClockStepped,
   LeapArmed,
-  HoldoverEntered
+  HoldoverEntered,
+  OperatorActed
 ] as const
 
 export type ClockEvent = EventOf<(typeof clockDefinitions)[number]>
 
 /** Sources whose reachability is remembered. */
 export const SOURCES_KEPT = 128
+
+type Said<D> = EventOf<D> extends { readonly data: infer Data } ? Data : never
+
+/** Acts of operators that are remembered. */
+const ACTS_KEPT = 4
+
+/** An act, when, and whose; `author` is empty where nobody is named. */
+interface RememberedAct extends Said<typeof OperatorActed> {
+  readonly event: string
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly author: string
+}
 
 export interface ClockState extends AggregateState {
   readonly node: string
@@ -122,6 +166,8 @@ export interface ClockState extends AggregateState {
   readonly steps: number
   /** Seconds, of the last step. */
   readonly lastStep: number
+  /** The last ones. Absent before the first, and in what an older release has folded. */
+  readonly acts?: ReadonlyArray<RememberedAct>
 }
 
 /** A clock of which nothing is known. */
@@ -139,15 +185,17 @@ export const clockInitial = (node: string): ClockState => ({
   lastStep: 0
 })
 
-type Said<D> = EventOf<D> extends { readonly data: infer Data } ? Data : never
-
-export type ClockCommand =
+/** What the clock's process decides. */
+export type ClockDecision =
   | ({ readonly _tag: "ChoosePeer" } & Omit<Said<typeof SystemPeerChosen>, "previous">)
   | ({ readonly _tag: "SetReachability" } & Said<typeof SourceReachabilityChanged>)
   | ({ readonly _tag: "SetPassivePeer" } & Said<typeof PassivePeerChanged>)
   | ({ readonly _tag: "Step" } & Said<typeof ClockStepped>)
   | ({ readonly _tag: "ArmLeap" } & Said<typeof LeapArmed>)
   | ({ readonly _tag: "EnterHoldover" } & Omit<Said<typeof HoldoverEntered>, "lastPeer">)
+/** What an operator did; of `changes`, as many and as long as they are, the event names the first. */
+export type OperatorAct = { readonly _tag: "Act" } & Pick<Said<typeof OperatorActed>, "act" | "changes">
+export type ClockCommand = ClockDecision | OperatorAct
 
 /** Refused: `bad-name`, `too-many-sources`, `leap-without-date`. A command for what already is gives no event. */
 export const decide = (state: ClockState, command: ClockCommand, context: CommandContext): Decision<ClockEvent> => {
@@ -176,6 +224,12 @@ export const decide = (state: ClockState, command: ClockCommand, context: Comman
     case "Step": {
       const { _tag, ...data } = command
       draft.emit(ClockStepped, data)
+      break
+    }
+    case "Act": {
+      const { act, changes } = command
+      const named = changes.slice(0, MOST_CHANGES).map((change) => change.slice(0, LONGEST_CHANGE))
+      draft.emit(OperatorActed, { act, changes: named, unnamed: changes.length - named.length })
       break
     }
     case "ArmLeap": {
@@ -215,6 +269,10 @@ export const evolve = (state: ClockState, event: ClockEvent): ClockState | Event
       return { ...base, leap: event.data.leap }
     case "HoldoverEntered":
       return { ...base, peer: null, decidedBy: event.id, reason: event.data.reason, holdover: true }
+    case "OperatorActed": {
+      const act = { ...event.data, event: event.id, at: base.latest, author: event.author ?? "" }
+      return { ...base, acts: [...(state.acts ?? []), act].slice(-ACTS_KEPT) }
+    }
   }
 }
 

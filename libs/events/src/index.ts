@@ -25,9 +25,11 @@ export {
 } from "./catalogue.ts"
 export {
   type ClockCommand,
+  type ClockDecision,
   type ClockEvent,
   type ClockState,
   Measurement,
+  type OperatorAct,
   clock,
   clockInitial,
   clockSubject

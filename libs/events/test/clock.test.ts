@@ -73,6 +73,27 @@ describe("a node's clock", () => {
     expect(story.state).toMatchObject({ version: 3, peer: null, reachable: [] })
   })
 
+  it("remembers the last acts of operators, with who they were", () => {
+    const story = begun()
+    const act = (host: string) => ({ _tag: "Act", act: "offline", changes: [host] }) as const
+    for (const [hour, host] of ["a", "b", "c", "d", "e"].entries()) story.when(act(host), at(hour))
+    expect(story.state.acts?.map(({ changes }) => changes)).toEqual([["b"], ["c"], ["d"], ["e"]])
+    const last = story.state.acts?.at(-1)
+    expect(last).toMatchObject({ act: "offline", at: story.state.latest, event: story.events.at(-1)?.id, author: "" })
+    const by = { ...story.events.at(-1)!, version: 6, author: "chronyc" }
+    expect(clock.evolve(story.state, by)).toMatchObject({ acts: [{}, {}, {}, { author: "chronyc" }] })
+    expect(story.state).toMatchObject({ peer: null, holdover: false, reachable: [] })
+  })
+
+  it("names the first lines of an act that has many, and long ones in part", () => {
+    const story = begun()
+    const changes = Array.from({ length: 50 }, (_, line) => `+ server ${line} ${"x".repeat(300)}`)
+    story.when({ _tag: "Act", act: "reload", changes }, at(0))
+    const [act] = story.state.acts ?? []
+    expect(act).toMatchObject({ unnamed: 18, author: "" })
+    expect(act?.changes.map((change) => change.length)).toEqual(Array.from({ length: 32 }, () => 256))
+  })
+
   it("tells of steps and leap seconds", () => {
     const story = begun()
     story.when({ _tag: "Step", offset: -1.5, reason: "threshold", measurements: [] }, at(0))
@@ -100,6 +121,7 @@ describe("a node's clock", () => {
       fc.tuple(fc.constantFrom("a", "b"), fc.boolean()).map(([source, reachable]) => reach(source, reachable)),
       fc.constant(holdover),
       fc.constant<ClockCommand>({ _tag: "SetPassivePeer", source: "b", key: 5, taken: true, reason: "x" }),
+      fc.constant<ClockCommand>({ _tag: "Act", act: "reload", changes: ["+ server a"] }),
       fc.constant<ClockCommand>({ _tag: "Step", offset: 1, reason: "x", measurements: [] })
     )
     fc.assert(

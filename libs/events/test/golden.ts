@@ -191,6 +191,10 @@ const samples: Readonly<Record<string, readonly [subject: string, data: unknown]
   HoldoverEntered: [
     "clock.node-a",
     { lastPeer: "192.0.2.1", rootDispersion: 0.002, reason: "no source in reach", measurements: [] }
+  ],
+  OperatorActed: [
+    "clock.node-a",
+    { act: "configure", changes: ["+ server 192.0.2.7 iburst (ntpq under key 5)"], unnamed: 0 }
   ]
 }
 

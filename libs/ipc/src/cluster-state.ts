@@ -63,6 +63,21 @@ export interface ClockView {
   readonly event: string | null
   /** Why that event was decided. */
   readonly reason: string | null
+  /** What operators did to the node, the last acts. Absent from an older node. */
+  readonly acts?: readonly ActView[]
+}
+
+/** What an operator did to a running node. */
+export interface ActView {
+  readonly time: string
+  /** Empty where nobody is named. */
+  readonly author: string
+  readonly act: string
+  /** Lines that came and went, or addresses. */
+  readonly changes: readonly string[]
+  /** How many more there were. */
+  readonly unnamed: number
+  readonly event: string
 }
 
 /** The state of the cluster as one node has folded it. */

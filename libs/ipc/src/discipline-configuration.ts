@@ -270,6 +270,8 @@ export const disciplineConfiguration = record({
   leapSmearSeconds: amount,
   /** Where the node serves: symmetric peers are spoken to from there. Without it, from any port. */
   serving: optional(list(servingEndpoint, 1_024)),
+  /** Numeric addresses of sources that an operator took offline: they are not asked; absent: none. */
+  offline: optional(list(text(1, 64), MOST_SOURCES)),
   /** At most so many peers that no line names are taken (docs/adr/007); 0 or absent: none. */
   passivePeers: optional(count),
   /** The keys that such peers must use: those of the file that trustedkey names. */

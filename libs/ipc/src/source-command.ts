@@ -1,9 +1,12 @@
-/** What an operator has done with sources that are asked, in chronyc's words: the supervisor tells the clock's process. */
+/**
+ * What an operator has done once with sources that are asked, in chronyc's words: the supervisor tells the clock's process. Who is to be asked at all
+ * stands in its plan.
+ */
 import { list, record, text, type TypeOf, whole, words } from "./shape.ts"
 
 /** A burst may have so many requests. */
 export const MOST_BURST = 1_000
-export const SOURCE_ACTS = ["online", "offline", "burst", "refresh"] as const
+export const SOURCE_ACTS = ["burst", "refresh"] as const
 
 export const sourceCommand = record({
   type: words("source-command"),

@@ -61,6 +61,16 @@ export const clockTable = (clocks: readonly ClockView[], colours?: boolean): str
         colours
       )
 
+/** What operators did to the nodes, as far as it is remembered; nothing where they did nothing. */
+export const actLines = (clocks: readonly ClockView[]): readonly string[] =>
+  clocks.flatMap(({ node, acts = [] }) =>
+    acts.flatMap(({ time, author, act, changes, unnamed, event }) => [
+      `  ${shortTime(time)}  ${node}: ${act} by ${author === "" ? "somebody" : author}  (event ${event})`,
+      ...changes.map((change) => `      ${change}`),
+      ...(unnamed === 0 ? [] : [`      and ${unnamed} more`])
+    ])
+  )
+
 const memberState = ({ live, ready, reason, drained }: MemberView): Cell => {
   if (!live) return cell("silent", "bad")
   if (drained) return cell("drained", "warn")

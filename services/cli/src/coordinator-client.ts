@@ -61,7 +61,7 @@ const brokenOff = (stateDirectory: string): CoordinatorUnreachable =>
   new CoordinatorUnreachable(`the coordinator in ${stateDirectory} ended in the middle of its answer; ask again`)
 
 /** Who asks, for the event: the user of this process, and the one behind sudo. */
-const author = (): string => {
+export const author = (): string => {
   const name = process.getuid?.() === 0 ? (process.env["SUDO_USER"] ?? "root") : userName()
   return `meridian ${name}`.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 128)
 }

@@ -1,7 +1,7 @@
 /** `meridian explain --at TIME`: what was true at a moment, and the events that say so. */
 import { explainCommand } from "@meridian/config/cluster-command-lines"
 import type { Explanation } from "@meridian/ipc"
-import { clockTable, generationTable, setTable } from "./cluster-view.ts"
+import { actLines, clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 import { paint, printable, shortTime } from "./text-table.ts"
@@ -41,6 +41,7 @@ export const formatExplanation = (found: Explanation, colours?: boolean): string
       colours
     )
   )
+  const acts = actLines(clocks)
   return [
     ...(future
       ? [
@@ -58,6 +59,7 @@ export const formatExplanation = (found: Explanation, colours?: boolean): string
     setTable(symmetricSets, colours),
     title("Clocks"),
     clockTable(clocks, colours),
+    ...(acts.length === 0 ? [] : [title("Operators"), `${acts.map(printable).join("\n")}\n`]),
     ...(gaps.length === 0 ? [] : [title("Not in the log any more"), `${gaps.join("\n")}\n`]),
     ...(quarantined === 0
       ? []

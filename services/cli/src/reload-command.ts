@@ -1,7 +1,7 @@
 /** `meridian reload [--check]`. Exit codes: 0 taken up (or could be), 1 no node, 2 the file or the command line is wrong. */
 import { defineFlags, switchFlag } from "@meridian/config/flags"
 import type { ReloadReport } from "@meridian/ipc"
-import { stateDirectoryOf } from "./coordinator-client.ts"
+import { author, stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
 
@@ -32,7 +32,7 @@ const summary = (applied: boolean, changes: number, waiting: number): string => 
 
 export const runReload = (programRoot: string, args: readonly string[]): Promise<number> =>
   runCommand(reloadCommand, args, async ({ values: { state, json, check } }) => {
-    const path = check ? "/reload?check" : "/reload"
+    const path = check ? "/reload?check" : `/reload?${new URLSearchParams({ author: author() }).toString()}`
     const report = await askNode<ReloadReport>(stateDirectoryOf(programRoot, state), path, "POST")
     if (json) printJson(report)
     else (report.usable ? process.stdout : process.stderr).write(formatReload(report))

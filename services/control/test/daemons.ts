@@ -23,7 +23,8 @@ const joined = (stage: Stage): NetworkNamespace => {
   return network
 }
 
-const launch = (network: NetworkNamespace, name: PeerName, args: readonly string[]): Daemon => {
+/** In a network that is somebody else's. */
+const launchIn = (network: NetworkNamespace, name: PeerName, args: readonly string[]): Daemon => {
   const command = peer(name)
   if (command === undefined) throw new Error(`${name} is not here`)
   const [program = "", ...rest] = [...network.within, command.command, ...command.args, ...args]
@@ -31,10 +32,20 @@ const launch = (network: NetworkNamespace, name: PeerName, args: readonly string
   return {
     network,
     stop: async () => {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill("SIGKILL")
-        await once(child, "exit")
-      }
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill("SIGKILL")
+      await once(child, "exit")
+    }
+  }
+}
+
+/** In a network that goes with it. */
+const launch = (network: NetworkNamespace, name: PeerName, args: readonly string[]): Daemon => {
+  const daemon = launchIn(network, name, args)
+  return {
+    network,
+    stop: async () => {
+      await daemon.stop()
       network.remove()
     }
   }
@@ -82,4 +93,40 @@ export const startChronydBeside = (
   ]
   writeFileSync(file, `${lines.join("\n")}\n`)
   return { ...launch(joined(stage), name, ["-x", "-d", "-f", file]), socket }
+}
+
+/** A chronyd in the stage's network that asks its node by NTS, and nobody else; asked by its Unix socket. */
+export const startNtsChronyd = (
+  stage: Stage,
+  name: "chronyd-4.3" | "chronyd-newest",
+  certificate: string
+): Daemon & { readonly socket: string } => {
+  const socket = stage.file(`${name}-nts.sock`)
+  const file = stage.file(`${name}-nts.conf`)
+  const lines = [
+    "server 127.0.0.1 nts iburst minpoll 3 maxpoll 3",
+    `ntstrustedcerts ${certificate}`,
+    "port 0",
+    "cmdport 0",
+    `bindcmdaddress ${socket}`,
+    `pidfile ${stage.file(`${name}-nts.pid`)}`
+  ]
+  writeFileSync(file, `${lines.join("\n")}\n`)
+  return { ...launchIn(stage.network, name, ["-x", "-d", "-f", file]), socket }
+}
+
+/** NTPsec's ntpd, which asks the stage's node by NTS, and nobody else. */
+export const startNtsNtpd = (stage: Stage, controlKey: number): Daemon => {
+  const file = stage.file("ntpsec-nts.conf")
+  const lines = [
+    "restrict default",
+    "restrict 127.0.0.1",
+    "disable ntp",
+    `keys ${stage.keys}`,
+    `trustedkey ${controlKey}`,
+    `controlkey ${controlKey}`,
+    "server 192.0.2.1 nts noval iburst minpoll 3 maxpoll 3"
+  ]
+  writeFileSync(file, `${lines.join("\n")}\n`)
+  return launch(joined(stage), "ntpsec-ntpd", ["-n", "-g", "-c", file, "-l", stage.file("ntpsec-nts.log")])
 }

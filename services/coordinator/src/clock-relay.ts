@@ -1,11 +1,14 @@
 /** Clock events on their way to the log: kept in order in a queue that does not grow without bound while the log is away. */
 import * as Effect from "effect/Effect"
-import type { ClockCommand } from "@meridian/events"
+import { type ClockCommand, isAuthor } from "@meridian/events"
 import { clockAggregate } from "./cluster-fold.ts"
 import { carryOut, type CommandError, type Writer } from "./command.ts"
 
 /** Commands kept; the oldest go first. */
 export const CLOCK_QUEUE_LENGTH = 1_024
+
+/** What an operator did has an author beside it. */
+type Told = ClockCommand & { readonly author?: unknown }
 
 const TAGS: ReadonlySet<string> = new Set<ClockCommand["_tag"]>([
   "ChoosePeer",
@@ -13,11 +16,12 @@ const TAGS: ReadonlySet<string> = new Set<ClockCommand["_tag"]>([
   "SetPassivePeer",
   "Step",
   "ArmLeap",
-  "EnterHoldover"
+  "EnterHoldover",
+  "Act"
 ])
 
 export class ClockRelay {
-  readonly #waiting: Array<{ readonly command: ClockCommand; readonly at: number }> = []
+  readonly #waiting: Array<{ readonly command: Told; readonly at: number }> = []
   /** Commands that were lost because the log was away too long, or that it refused. */
   dropped = 0
 
@@ -30,7 +34,7 @@ export class ClockRelay {
     // What they hold is for the aggregate and the log's schema to judge.
     const known = commands.filter(({ _tag }) => TAGS.has(_tag))
     this.dropped += commands.length - known.length
-    for (const command of known) this.#waiting.push({ command: command as ClockCommand, at })
+    for (const command of known) this.#waiting.push({ command: command as Told, at })
     const surplus = this.#waiting.length - CLOCK_QUEUE_LENGTH
     if (surplus > 0) {
       this.#waiting.splice(0, surplus)
@@ -43,9 +47,15 @@ export class ClockRelay {
     return Effect.gen({ self: this }, function* () {
       const aggregate = clockAggregate(writer.node)
       for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
-        const { command, at } = head
+        const { at } = head
+        const { author, ...command } = head.command
         const decidedThen: Writer = { ...writer, now: () => at }
-        const appended = carryOut(decidedThen, aggregate, () => Effect.succeed(command))
+        const appended = carryOut(
+          decidedThen,
+          aggregate,
+          () => Effect.succeed(command as ClockCommand),
+          isAuthor(author) ? author : undefined
+        )
         yield* Effect.catchTags(appended, {
           EventRefused: (error) => Effect.sync(() => this.#refused(error, onRefused)),
           CommandRefused: (error) => Effect.sync(() => this.#refused(error, onRefused))

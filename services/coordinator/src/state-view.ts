@@ -92,13 +92,16 @@ export const setViews = ({ symmetric }: ClusterFold, now: number): ReadonlyArray
   }))
 
 export const clockViews = (fold: ClusterFold): ReadonlyArray<ClockView> =>
-  byNode(fold.clocks.values()).map(({ node, peer, holdover, leap, reachable, steps, decidedBy, reason }) => ({
-    node,
-    peer,
-    holdover,
-    leap,
-    reachable,
-    steps,
-    event: decidedBy,
-    reason
-  }))
+  byNode(fold.clocks.values()).map(
+    ({ node, peer, holdover, leap, reachable, steps, decidedBy, reason, acts = [] }) => ({
+      node,
+      peer,
+      holdover,
+      leap,
+      reachable,
+      steps,
+      event: decidedBy,
+      reason,
+      acts: acts.map(({ at, ...act }) => ({ time: toIso(at), ...act }))
+    })
+  )

@@ -1,6 +1,6 @@
 /** What the service tells the log, and the people who read it: commands with the measurements behind them, and warnings. */
 import { type DisciplineOutcome, formatSeconds } from "@meridian/algorithms"
-import type { ClockCommand, Measurement } from "@meridian/events"
+import type { ClockDecision, Measurement } from "@meridian/events"
 import type { FromDiscipline } from "@meridian/ipc/discipline-report"
 import { ClockEventOutbox } from "./clock-event-outbox.ts"
 import type { ClockKeeper } from "./clock-keeper.ts"
@@ -8,7 +8,7 @@ import type { ReadClocks } from "./clocks.ts"
 import { leapMoment, type LeapStanding } from "./leap-seconds.ts"
 import { reasonToChoose } from "./reporting.ts"
 
-export type Send = (message: FromDiscipline<ClockCommand>) => void
+export type Send = (message: FromDiscipline<ClockDecision>) => void
 
 /** The same sentence is not said again for so long, seconds. */
 const SILENCE = 86_400

@@ -2,7 +2,7 @@
  * Commands for the clock's aggregate, on their way to whoever owns the log. A source that flaps must not fill it: of
  * commands about one thing only the newest waits, and so many a minute leave at most.
  */
-import type { ClockCommand, Measurement } from "@meridian/events"
+import type { ClockDecision, Measurement } from "@meridian/events"
 
 /** Events at once, and how long each takes to be allowed again, seconds. */
 const BURST = 20
@@ -11,7 +11,7 @@ const MOST_WAITING = 128
 const LONGEST_REASON = 256
 
 /** What a command is about. */
-const topicOf = (command: ClockCommand): string => {
+const topicOf = (command: ClockDecision): string => {
   switch (command._tag) {
     case "SetReachability":
       return `reach ${command.source}`
@@ -28,18 +28,18 @@ const topicOf = (command: ClockCommand): string => {
 }
 
 export class ClockEventOutbox {
-  private readonly send: (events: readonly ClockCommand[]) => void
-  private readonly waiting = new Map<string, ClockCommand>()
+  private readonly send: (events: readonly ClockDecision[]) => void
+  private readonly waiting = new Map<string, ClockDecision>()
   private allowance = BURST
   private flushedAt = 0
   /** Commands that were overtaken by a newer one about the same thing, or for which there was no room. */
   suppressed = 0
 
-  constructor(send: (events: readonly ClockCommand[]) => void) {
+  constructor(send: (events: readonly ClockDecision[]) => void) {
     this.send = send
   }
 
-  add(command: ClockCommand): void {
+  add(command: ClockDecision): void {
     const topic = topicOf(command)
     if (this.waiting.has(topic)) this.suppressed += 1
     else if (this.waiting.size >= MOST_WAITING) {
@@ -65,9 +65,9 @@ export class ClockEventOutbox {
 const MOST_MEASUREMENTS = 64
 
 /** The aggregate refuses longer ones. */
-const withinBounds = (command: ClockCommand): ClockCommand => {
+const withinBounds = (command: ClockDecision): ClockDecision => {
   const reason = "reason" in command ? { reason: command.reason.slice(0, LONGEST_REASON) } : {}
   const measurements: { measurements?: readonly Measurement[] } =
     "measurements" in command ? { measurements: command.measurements.slice(0, MOST_MEASUREMENTS) } : {}
-  return { ...command, ...reason, ...measurements } as ClockCommand
+  return { ...command, ...reason, ...measurements } as ClockDecision
 }

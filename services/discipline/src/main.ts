@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
-import type { ClockCommand } from "@meridian/events"
+import type { ClockDecision } from "@meridian/events"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { disableNative } from "@meridian/system/native"
@@ -48,12 +48,12 @@ if (values.help || values["clock-page"] === undefined || process.send === undefi
 
 if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
-const channel = new SupervisorChannel<DisciplinePlan, ToDiscipline, FromDiscipline<ClockCommand>>({
+const channel = new SupervisorChannel<DisciplinePlan, ToDiscipline, FromDiscipline<ClockDecision>>({
   service: "discipline",
   plan: disciplinePlan,
   read: parseToDiscipline
 })
-const send = (message: FromDiscipline<ClockCommand>): void => {
+const send = (message: FromDiscipline<ClockDecision>): void => {
   if (message.type === "warning") channel.warn(message.message)
   else channel.send(message)
 }
@@ -137,12 +137,12 @@ process.on("SIGHUP", () => {})
 
 service.start()
 channel.run({
-  // Settings besides sources are those it started with: others take another process, which the supervisor starts.
-  take: async ({ keys, autokey, access, configuration: { sources: now } }) => {
+  // Settings besides sources and who is offline are those it started with: others take another process, which the supervisor starts.
+  take: async ({ keys, autokey, access, configuration: now }) => {
     service.useAccess(access)
     service.useKeys(readServingKeys(keys).table)
     service.useAutokey(autokey)
-    service.useSources(now, now.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined)
+    service.useSources(now, now.sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined)
   },
   obey: (told) => {
     if (told.type === "drain") end(0)

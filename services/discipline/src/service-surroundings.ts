@@ -2,7 +2,7 @@
 import type { DigestPort } from "@meridian/auth/mac"
 import type { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import type { KernelClock, KernelRate } from "@meridian/clocks/kernel-clock"
-import type { ClockCommand } from "@meridian/events"
+import type { ClockDecision } from "@meridian/events"
 import type { FromDiscipline } from "@meridian/ipc/discipline-report"
 import type { AutokeySources, AutokeySourcesSurroundings } from "./autokey-sources.ts"
 import type { ReadClocks } from "./clocks.ts"
@@ -28,7 +28,7 @@ export interface ServiceSurroundings {
   readonly resolve?: UpstreamSurroundings["resolve"]
   /** Ways to the reference clocks. */
   readonly referencePorts: ReferencePorts
-  readonly send: (message: FromDiscipline<ClockCommand>) => void
+  readonly send: (message: FromDiscipline<ClockDecision>) => void
   /** Ends this process so that another takes its place. */
   readonly restart: () => void
 }

@@ -187,9 +187,11 @@ export class DisciplineService {
    * Other sources: those that did not change keep what is known of them.
    * @param digests where one of them has a key
    */
-  useSources(sources: DisciplineConfiguration["sources"], digests: DigestPort | undefined): void {
+  useSources({ sources, offline = [] }: DisciplineConfiguration, digests: DigestPort | undefined): void {
     this.digests.port ??= digests
-    if (this.hasStopped || JSON.stringify(sources) === JSON.stringify(this.configuration.sources)) return
+    if (this.hasStopped) return
+    this.upstreams.orders.useOffline(offline)
+    if (JSON.stringify(sources) === JSON.stringify(this.configuration.sources)) return
     this.configuration = { ...this.configuration, sources }
     this.upstreams.useLines(sources)
   }
@@ -201,7 +203,7 @@ export class DisciplineService {
   }
 
   commandSources(command: SourceCommand): void {
-    if (!this.hasStopped) this.upstreams.command(command)
+    if (!this.hasStopped) this.upstreams.orders.command(command)
   }
 
   countersArrived(counters: SystemCounters): void {

@@ -10,7 +10,6 @@ import type {
   UpstreamConfiguration,
   AutokeySourceReport
 } from "@meridian/ipc/discipline-report"
-import type { SourceCommand } from "@meridian/ipc/source-command"
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
 import type { Endpoint, Moment, Demobilised, Mobilised, SetAction } from "@meridian/protocol/associations"
 import { isSymmetric, AssociationSet, defaultSetOptions } from "@meridian/protocol/associations"
@@ -28,6 +27,7 @@ import { UpstreamSockets } from "./upstream-sockets.ts"
 import { AssociationEvents } from "./association-events.ts"
 import { NameLookups } from "./name-lookups.ts"
 import { askedPortOf, authenticationOf, byLine, lineName, refusals } from "./source-lines.ts"
+import { SourceOrders } from "./source-orders.ts"
 import type { UpstreamListener, UpstreamSurroundings } from "./upstream-surroundings.ts"
 
 /** A pool's member that was of no use for so many requests in a row is replaced. */
@@ -37,6 +37,8 @@ const LONGEST_SLEEP_SECONDS = 3_600
 export class Upstreams {
   /** Peers that no line names. */
   readonly passive: PassivePeers
+  /** What an operator has done with those that are asked. */
+  readonly orders: SourceOrders
   /** Broadcast, multicast and manycast, but for looking for servers. */
   readonly many: OneToMany
   private readonly surroundings: UpstreamSurroundings
@@ -99,6 +101,14 @@ export class Upstreams {
     )
     const { set, byId, sockets, nts } = this
     this.events = new AssociationEvents({ set, byId, sockets, nts, keys: () => this.keys }, surroundings, listener)
+    this.orders = new SourceOrders(configuration.offline ?? [], {
+      set,
+      all: () => this.all,
+      events: this.events,
+      listener,
+      moment: () => this.moment(),
+      changed: () => this.schedule()
+    })
     this.passive = new PassivePeers(configuration.passivePeers ?? 0, configuration.passiveKeys ?? [], {
       set: this.set,
       macs: surroundings.macs,
@@ -217,25 +227,6 @@ export class Upstreams {
   /** Keys and cookies of a source, and the counts of all exchanges; undefined where no source has NTS. */
   get keyExchanges(): KeyExchanges | undefined {
     return this.keys
-  }
-
-  /** What an operator has done with sources: asked, not asked, asked quickly, looked up again. */
-  command({ act, addresses, good, total }: SourceCommand): void {
-    const now = this.moment()
-    if (act === "refresh") this.set.refresh(now)
-    for (const upstream of this.all) {
-      const { id, endpoint } = upstream
-      if (!addresses.includes(endpoint.address)) continue
-      if (act === "burst") this.set.startBurst(now, id, good, total)
-      if (act === "online") this.set.setOnline(now, id, true)
-      if (act !== "offline" || this.set.isOffline(id)) continue
-      const { reach } = upstream.tracked
-      this.set.setOnline(now, id, false)
-      // What it said lately counts no more.
-      this.events.forget(upstream)
-      if (reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)
-    }
-    this.schedule()
   }
 
   /** Whether an operator took it offline. */
@@ -369,6 +360,7 @@ export class Upstreams {
     )
     const upstream = newUpstream({ id, host, configuration, keyId, options, endpoint, tracked })
     this.byId.set(id, upstream)
+    this.orders.order(upstream)
     void this.findLocalAddress(upstream)
     if (this.ranksOrphans) void this.findOwnAddress(upstream)
   }

@@ -1,5 +1,5 @@
 /** What the log makes of this service's commands: decided, written, read back and folded as its owner does. */
-import { judgeEvent, clock, type ClockCommand, clockInitial, type ClockState } from "@meridian/events"
+import { judgeEvent, clock, type ClockDecision, clockInitial, type ClockState } from "@meridian/events"
 
 export interface FoldedClock {
   readonly state: ClockState
@@ -7,7 +7,7 @@ export interface FoldedClock {
   readonly judged: readonly string[]
 }
 
-export const foldClock = (commands: readonly ClockCommand[]): FoldedClock => {
+export const foldClock = (commands: readonly ClockDecision[]): FoldedClock => {
   let state = clockInitial("node-a")
   const judged: string[] = []
   for (const [index, command] of commands.entries()) {

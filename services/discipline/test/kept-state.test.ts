@@ -4,7 +4,7 @@ import { createHash } from "node:crypto"
 import { readFileSync, statSync, writeFileSync } from "node:fs"
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import type { ClockCommand } from "@meridian/events"
+import type { ClockDecision } from "@meridian/events"
 import { ClockEventOutbox } from "../src/clock-event-outbox.ts"
 import { DriftFile } from "../src/drift-file.ts"
 import { leapMoment, LeapSeconds } from "../src/leap-seconds.ts"
@@ -118,14 +118,14 @@ describe("the leap second file", () => {
 })
 
 describe("events", () => {
-  const reach = (source: string, reachable: boolean): ClockCommand => ({
+  const reach = (source: string, reachable: boolean): ClockDecision => ({
     _tag: "SetReachability",
     source,
     reachable,
     reach: reachable ? 1 : 0
   })
-  const outboxWith = (): { outbox: ClockEventOutbox; sent: ClockCommand[] } => {
-    const sent: ClockCommand[] = []
+  const outboxWith = (): { outbox: ClockEventOutbox; sent: ClockDecision[] } => {
+    const sent: ClockDecision[] = []
     return { outbox: new ClockEventOutbox((events) => sent.push(...events)), sent }
   }
 

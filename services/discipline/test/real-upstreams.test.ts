@@ -1,9 +1,10 @@
 /** The real process with real servers: chronyd plain and with NTS, NTPsec's ntpd with an AES key. */
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { defaultTos, type DisciplineReport } from "@meridian/ipc/discipline-report"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { onStage } from "./stage.ts"
@@ -156,7 +157,7 @@ describe.skipIf(!peersAvailable("discipline", ["chronyd-4.3"])).concurrent("chro
       )
       expect(report.tracking.stratum).toBe(16)
       expect(report.sources[0]).toMatchObject({ authentication: { kind: "nts", cookies: 0 }, reach: "000" })
-      expect(discipline.warnings.join()).toMatch(/self.signed certificate/)
+      await vi.waitFor(() => expect(discipline.warnings.join()).toMatch(/self.signed certificate/), PATIENCE_MS)
     })
   )
 })

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import type { DisciplinePlan } from "@meridian/ipc/serving-plan"
-import type { ClockCommand } from "@meridian/events"
+import type { ClockDecision } from "@meridian/events"
 import {
   closeClockPage,
   type ClockPageDescriptors,
@@ -86,7 +86,7 @@ export const makeFolder = (): Folder => {
 export interface RunningDiscipline {
   readonly process: ChildProcess
   readonly warnings: readonly string[]
-  readonly events: readonly ClockCommand[]
+  readonly events: readonly ClockDecision[]
   readonly stderr: () => string
   readonly send: (message: object) => void
   /** Sends its plan again with these keys in it. */
@@ -94,7 +94,7 @@ export interface RunningDiscipline {
   /** The next report that satisfies the condition; fails after a while with the last one seen. */
   readonly report: (until?: (report: DisciplineReport) => boolean, seconds?: number) => Promise<DisciplineReport>
   /** The first event that satisfies the condition; fails after a while. */
-  readonly event: (until: (event: ClockCommand) => boolean) => Promise<ClockCommand>
+  readonly event: (until: (event: ClockDecision) => boolean) => Promise<ClockDecision>
   readonly source: (report: DisciplineReport, address: string) => SourceReport
   /** What stands on the page now. */
   readonly page: () => ClockCurve
@@ -142,14 +142,14 @@ export const startDiscipline = async (
   let stderr = ""
   child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString("utf8")))
   const warnings: string[] = []
-  const events: ClockCommand[] = []
+  const events: ClockDecision[] = []
   let last: DisciplineReport | undefined
   let isReady = false
   child.on("message", (raw) => {
     if ((raw as HoldsMessage).type === "holds") return
     const message = parseFromDiscipline(raw)
     if (message?.type === "warning") warnings.push(message.message)
-    else if (message?.type === "clock-events") events.push(...(message.events as ClockCommand[]))
+    else if (message?.type === "clock-events") events.push(...(message.events as ClockDecision[]))
     else if (message?.type === "report") last = message
     else if (message?.type === "ready") isReady = true
   })

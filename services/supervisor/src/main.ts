@@ -27,6 +27,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import manifest from "../package.json" with { type: "json" }
+import { authorOf } from "./acts.ts"
 import { bequeath, inherit } from "./legacy.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { startNode } from "./node.ts"
@@ -34,7 +35,7 @@ import { everyTurn } from "@meridian/ipc/turns"
 import { afterReports } from "./pacing.ts"
 import type { RunningNode } from "./running-node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
-import { RunningConfiguration } from "./running-configuration.ts"
+import { type Configured, RunningConfiguration } from "./running-configuration.ts"
 import { formatListen, hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
 
@@ -161,10 +162,13 @@ const log = openLogOrFail()
 const chosenHere: Readonly<Record<string, string>> = { statedir: quoteWord(plan.stateDirectory) }
 
 /** Has the node work by other settings; who it runs as was settled when it started. */
-const applyTo = (node: RunningNode) => (to: Settings) =>
-  node
-    .apply(planOf({ ...to, user: configuration.started.user }))
-    .pipe(Effect.tap(() => Effect.sync(() => log.reopen(to.logfile.value))))
+const configured = (node: RunningNode): Configured => ({
+  apply: (to) =>
+    node
+      .apply(planOf({ ...to, user: configuration.started.user }))
+      .pipe(Effect.tap(() => Effect.sync(() => log.reopen(to.logfile.value)))),
+  record: node.record
+})
 
 /** What a log begins with. */
 const startLines = (node: RunningNode): readonly string[] => {
@@ -270,12 +274,13 @@ const program = Effect.gen(function* () {
             value: value ?? chosenHere[directive] ?? null,
             origin: describeOrigin(origin)
           })),
-        "/reload": (query) => later((node) => configuration.reload(applyTo(node), query.has("check")))
+        "/reload": (query) =>
+          later((node) => configuration.reload(configured(node), authorOf(query.get("author")), query.has("check")))
       },
       {
         configure: ({ text }, author) =>
-          later((node) => configuration.configure(applyTo(node), String(text), author, node.sources())),
-        "reload-sources": (_, author) => later((node) => configuration.reloadSources(applyTo(node), author)),
+          later((node) => configuration.configure(configured(node), String(text), author, node.sources())),
+        "reload-sources": (_, author) => later((node) => configuration.reloadSources(configured(node), author)),
         saveconfig: async ({ name }) => configuration.save(String(name))
       },
       legacy
@@ -365,7 +370,7 @@ const program = Effect.gen(function* () {
       yield* Effect.forkScoped(
         oneReload.withPermit(
           configuration
-            .reload(applyTo(node), false)
+            .reload(configured(node), "SIGHUP", false)
             .pipe(
               Effect.andThen(Effect.logInfo("replacing the workers one by one (SIGHUP)")),
               Effect.andThen(node.replaceWorkers),

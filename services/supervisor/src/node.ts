@@ -19,7 +19,7 @@ import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { CoordinatorPlace } from "./coordinator-place.ts"
-import { type Act, carryOut } from "./acts.ts"
+import { type Act, carryOut, type RecordAct } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
@@ -76,6 +76,7 @@ export const startNode = (
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
     const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = { ...doors }
     const warn = (message: string): void => void log(Effect.logWarning(message))
+    const inform = (message: string): void => void log(Effect.logInfo(message))
 
     /** What the node lacks for as long as it runs; it serves time all the same. */
     const lacking: string[] = []
@@ -210,7 +211,7 @@ export const startNode = (
             device: held?.device,
             board,
             warn,
-            inform: (message) => void log(Effect.logInfo(message))
+            inform
           })
     const drain = new NodeDrain({
       stateDirectory: plan.stateDirectory,
@@ -241,6 +242,8 @@ export const startNode = (
       },
       warn
     })
+    const record: RecordAct = (act, author, changes) =>
+      coordinator.tellClockEvents([{ _tag: "Act", act, author, changes }])
     const shown: ControlSlot = new ControlSlot({
       program: plan.programs.control,
       sockets: sockets.ofKind("control"),
@@ -250,11 +253,9 @@ export const startNode = (
       act: (asked) =>
         carryOut(asked, {
           ...acts,
-          ...sourceActs(
-            (command) => clock.service.process.broadcast(command),
-            (message) => log(Effect.logInfo(message))
-          ),
-          rekey: async () => {
+          ...sourceActs({ board, tell: (command) => clock.service.process.broadcast(command), inform, record }),
+          rekey: async (_, author) => {
+            record("rekey", author, [])
             const problems = keyBoard.readFile()
             return { ok: problems.length === 0, message: problems[0] ?? "the key file was read again" }
           }
@@ -307,7 +308,7 @@ export const startNode = (
           const all = Effect.forEach(served, ({ service }) => service.process.refresh, { discard: true })
           log(Effect.ensuring(all, Effect.sync(done)))
         }),
-      inform: (message) => void log(Effect.logInfo(message)),
+      inform,
       warn
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => network.close()))
@@ -320,7 +321,7 @@ export const startNode = (
           ({ service }) => service.process.pid ?? []
         )
       ],
-      inform: (message) => void log(Effect.logInfo(message)),
+      inform,
       warn
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => ports.close()))
@@ -374,7 +375,6 @@ export const startNode = (
     if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.keepFilled)
     yield* Effect.forkScoped(shown.service.process.keepFilled)
     if (anycast !== undefined) yield* Effect.forkScoped(anycast.service.process.keepFilled)
-    const inform = (message: string): void => void log(Effect.logInfo(message))
     const watching = yield* watchNode(parts, () => autokeyBoard?.report ?? null, { inform, warn })
     Object.assign(started, watching.resources)
     const { tellCounters } = watching
@@ -389,6 +389,7 @@ export const startNode = (
       keepJournal: watching.keepJournal,
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) => applyPlan(parts, next),
+      record,
       sources: () => clock.report?.sources ?? [],
       leave: Effect.promise(() => drain.leave()),
       cannotHandOver: whyNoHandOver(parts),

@@ -5,9 +5,10 @@ import * as Effect from "effect/Effect"
 import type { NodeParts } from "./node-parts.ts"
 import type { NodePlan } from "./node-plan.ts"
 
-/** Whether the clock's process must start anew for this: it takes other sources by itself, and nothing else. */
+/** Whether the clock's process must start anew for this: it takes other sources by itself, who of them is offline, and nothing else. */
 const needsNewClock = (before: DisciplineConfiguration, after: DisciplineConfiguration): boolean => {
-  const besides = ({ sources: _sources, ...rest }: DisciplineConfiguration): string => JSON.stringify(rest)
+  const besides = ({ sources: _sources, offline: _offline, ...rest }: DisciplineConfiguration): string =>
+    JSON.stringify(rest)
   const usesNts = ({ sources }: DisciplineConfiguration): boolean => sources.some(({ nts }) => nts !== null)
   const usesAutokey = ({ sources }: DisciplineConfiguration): boolean =>
     sources.some(({ autokey }) => (autokey ?? null) !== null)
@@ -38,11 +39,12 @@ export const applyPlan = (parts: NodeParts, next: NodePlan): Effect.Effect<reado
   const { plan, board, access, keyBoard, coordinator, clock, workers, clients, ntsKe, readAutokeyFiles } = parts
   return Effect.gen(function* () {
     const { mode } = plan.discipline
-    const { serving } = board.plan.discipline
+    const { serving, offline } = board.plan.discipline
     const discipline: DisciplineConfiguration = {
       ...next.discipline,
       mode,
-      ...(serving === undefined ? {} : { serving })
+      ...(serving === undefined ? {} : { serving }),
+      ...(offline === undefined ? {} : { offline })
     }
     const before = board.plan
     const ntsKeChanged = JSON.stringify(before.ntsKe) !== JSON.stringify(next.nts?.settings ?? null)

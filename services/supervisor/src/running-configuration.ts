@@ -19,7 +19,7 @@ import { reasonOf } from "@meridian/system/errno-words"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { ReloadReport } from "@meridian/ipc"
 import * as Effect from "effect/Effect"
-import type { Acted } from "./acts.ts"
+import type { Acted, RecordAct } from "./acts.ts"
 import { type Change, changesBetween, formatChange, runningLines } from "./reload.ts"
 import { unpeerMeant } from "./unpeer-meant.ts"
 
@@ -29,8 +29,13 @@ export interface RunningConfigurationParts {
   readonly isEmpty: () => boolean
 }
 
-/** What the node is asked to do with settings; returns what went wrong. */
-export type Apply = (settings: Settings) => Effect.Effect<readonly string[]>
+/** The node that runs, as far as its configuration is concerned. */
+export interface Configured {
+  /** Works by these settings; returns what went wrong. */
+  readonly apply: (settings: Settings) => Effect.Effect<readonly string[]>
+  /** Has the event log say what an operator did. */
+  readonly record: RecordAct
+}
 
 /** Whoever only looks is told by the answer. */
 const logUnless = (check: boolean, message: string) => (check ? Effect.void : Effect.logError(message))
@@ -75,7 +80,7 @@ export class RunningConfiguration {
   }
 
   /** Reads the configuration again and has the node work by it; a bad one changes nothing. What was said to the node ends. */
-  readonly reload = (apply: Apply, check: boolean): Effect.Effect<ReloadReport> =>
+  readonly reload = (node: Configured, by: string, check: boolean): Effect.Effect<ReloadReport> =>
     Effect.gen({ self: this }, function* () {
       const loaded = loadSettings(this.#input)
       const diagnostics = loaded.diagnostics.map((diagnostic) => formatDiagnostic(diagnostic))
@@ -102,12 +107,13 @@ export class RunningConfiguration {
       const waiting = changes.filter(({ effect }) => effect === "restart").map(formatChange)
       const report = { ...none, usable: true, changes: now, waiting }
       if (check) return report satisfies ReloadReport
-      const problems = yield* apply(loaded.settings)
+      const problems = yield* node.apply(loaded.settings)
       this.#loaded = loaded
       this.#said = []
+      node.record("reload", by, now)
       const counted = `${now.length} line${now.length === 1 ? "" : "s"} taken up, ${waiting.length} at the next start, ${problems.length} problem${problems.length === 1 ? "" : "s"}`
       yield* Effect.logInfo(
-        changes.length + problems.length === 0 ? "reloaded: nothing has changed" : `reloaded: ${counted}`
+        `reloaded by ${by}: ${changes.length + problems.length === 0 ? "nothing has changed" : counted}`
       )
       for (const change of now) yield* Effect.logInfo(`reload: ${change}`)
       for (const change of [...waiting, ...problems]) yield* Effect.logWarning(`reload: ${change}`)
@@ -120,7 +126,7 @@ export class RunningConfiguration {
    * @param sources those that are asked, for `unpeer` by association or address
    */
   readonly configure = (
-    apply: Apply,
+    node: Configured,
     text: string,
     by: string,
     sources: readonly SourceReport[]
@@ -146,9 +152,11 @@ export class RunningConfiguration {
       // Words that mean nothing here are no success.
       if (amendment.statements.length === 0 && remarks.length > 0)
         return { ok: false, message: [...remarks, unchanged].join("\r\n") }
-      const problems = changes.length === 0 && !rereads(amendment) ? [] : yield* apply(loaded.settings)
+      const acts = changes.length > 0 || rereads(amendment)
+      const problems = acts ? yield* node.apply(loaded.settings) : []
       this.#loaded = loaded
       this.#said = said
+      if (acts) node.record("configure", by, changes.map(formatChange))
       yield* Effect.logInfo(
         `${by} said: ${changes.length === 0 ? "nothing that changes anything" : changes.map(formatChange).join(", ")}`
       )
@@ -157,7 +165,7 @@ export class RunningConfiguration {
     })
 
   /** Reads the files of `sourcedir` again, and nothing else of the configuration; what was said to the node stays. */
-  readonly reloadSources = (apply: Apply, by: string): Effect.Effect<Acted> =>
+  readonly reloadSources = (node: Configured, by: string): Effect.Effect<Acted> =>
     Effect.gen({ self: this }, function* () {
       const now = loadSettings(this.#input)
       const problem = now.diagnostics.find((it) => isError(it) && isSourcesFile(it.file))
@@ -172,8 +180,9 @@ export class RunningConfiguration {
       const changes = changesBetween(describeSettings(this.applied), describeSettings(loaded.settings))
       const why = leavesNoSource(this.applied, loaded.settings)
       if (why !== undefined) return { ok: false, message: why }
-      const problems = changes.length === 0 ? [] : yield* apply(loaded.settings)
+      const problems = changes.length === 0 ? [] : yield* node.apply(loaded.settings)
       this.#loaded = loaded
+      if (changes.length > 0) node.record("reload-sources", by, changes.map(formatChange))
       for (const change of changes) yield* Effect.logInfo(`${by}: ${formatChange(change)}`)
       return { ok: problems.length === 0, message: problems[0] ?? `${changes.length} changes made` }
     })

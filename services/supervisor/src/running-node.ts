@@ -6,6 +6,7 @@ import type { NodeStatus } from "@meridian/ipc"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SupervisedProcess } from "./supervised-process.ts"
+import type { RecordAct } from "./acts.ts"
 import type { Legacy } from "./legacy.ts"
 import type { NodePlan } from "./node-plan.ts"
 
@@ -17,6 +18,8 @@ export interface RunningNode {
   readonly replaceWorkers: Effect.Effect<void>
   /** Works by another plan, as far as that is possible without a start; key files and certificates are read again. Returns what went wrong. */
   readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
+  /** Has the event log say what an operator did. */
+  readonly record: RecordAct
   /** Those that are asked, as they stand. */
   readonly sources: () => readonly SourceReport[]
   /** Takes the node out as an operator's drain does, for one that is about to end: nobody is cut off. */

@@ -1,22 +1,42 @@
-/** What an operator may do with sources: told on to the clock's process, and said in the log. */
+/** What an operator may do with sources. It is said in the log, and to the event log. */
 import { SOURCE_ACTS, type SourceCommand } from "@meridian/ipc/source-command"
-import type { Act } from "./acts.ts"
+import type { Act, RecordAct } from "./acts.ts"
+import type { PlanBoard } from "./plan-board.ts"
 
-type SourceAct = SourceCommand["act"]
+/** More than any clock has sources: names lead to other addresses as years go by. */
+const MOST_OFFLINE = 10_000
 
-/** Each by its name, which is chronyc's. It lasts for as long as the clock's process runs. */
-export const sourceActs = (
-  tell: (command: SourceCommand) => void,
-  inform: (message: string) => void
-): Readonly<Record<SourceAct, Act>> => {
+const STANDINGS = ["online", "offline"] as const
+type SourceAct = (typeof STANDINGS)[number] | SourceCommand["act"]
+
+export interface SourceActParts {
+  /** Who is offline is part of the plan, for whatever process of the clock there is. */
+  readonly board: PlanBoard
+  /** Has the clock's process do it once. */
+  readonly tell: (command: SourceCommand) => void
+  readonly inform: (message: string) => void
+  readonly record: RecordAct
+}
+
+/** Each by its name, which is chronyc's. */
+export const sourceActs = ({ board, tell, inform, record }: SourceActParts): Readonly<Record<SourceAct, Act>> => {
+  const stand = (act: (typeof STANDINGS)[number], addresses: readonly string[]): void => {
+    const { offline = [], ...rest } = board.plan.discipline
+    const others = offline.filter((address) => !addresses.includes(address))
+    const now = act === "offline" ? [...others, ...addresses].slice(-MOST_OFFLINE) : others
+    board.change({ discipline: { ...rest, offline: now } })
+  }
   const actOf = (act: SourceAct): Act => {
     return async ({ addresses = "", good = 0, total = 0 }, author) => {
       const all = String(addresses).split(" ").filter(Boolean)
-      tell({ type: "source-command", act, addresses: all, good: Number(good), total: Number(total) })
+      if (act === "online" || act === "offline") stand(act, all)
+      else tell({ type: "source-command", act, addresses: all, good: Number(good), total: Number(total) })
       const what = act === "refresh" ? "all names are looked up again" : `${act}: ${all.join(", ") || "no source"}`
       inform(`${author} said: ${what}`)
+      record(act, author, all)
       return { ok: true, message: what }
     }
   }
-  return Object.fromEntries(SOURCE_ACTS.map((act) => [act, actOf(act)])) as Record<SourceAct, Act>
+  const acts = [...STANDINGS, ...SOURCE_ACTS]
+  return Object.fromEntries(acts.map((act) => [act, actOf(act)])) as Record<SourceAct, Act>
 }

@@ -131,13 +131,13 @@ it("a node's log file has a line for its start, its addresses, its clock, its ke
     await line(/^follows this machine's own clock$/)
     await line(/^NTS master key generation \d+ is active/)
     await meridian(["reload", "--state", node.state])
-    await line(/^reloaded: nothing has changed$/)
+    await line(/^reloaded by meridian \S+: nothing has changed$/)
     writeFileSync(
       configuration,
       `server 127.127.1.0\nlogfile ${log}\nnts enable\nlisten 127.0.0.1\nrestrict default nomodify\n`
     )
     await meridian(["reload", "--state", node.state])
-    await line(/^reloaded: \d+ lines? taken up, 0 at the next start, 0 problems$/)
+    await line(/^reloaded by meridian \S+: \d+ lines? taken up, 0 at the next start, 0 problems$/)
     expect(messages().length).toBeLessThan(40)
   } finally {
     await node.stop()
