@@ -10,13 +10,15 @@ import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askedNode, askNode } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
 import { formatStatus } from "./status.ts"
+import { lineWidth } from "./text-table.ts"
 
 export const runStatus = (programRoot: string, args: readonly string[]): Promise<number> =>
   runCommand(statusCommand, args, async ({ values: { state, check = {}, json } }) => {
     const directory = stateDirectoryOf(programRoot, state)
     const status = await askNode<NodeStatus>(directory, "/status")
     if (json) printJson(status)
-    else process.stdout.write(formatStatus(status))
+    // Into a pipe a sentence stays whole, to be found.
+    else process.stdout.write(formatStatus(status, process.stdout.isTTY ? lineWidth() : Infinity))
     const tracking = check.offset === undefined ? undefined : await askedNode<TrackingReport>(directory, "/tracking")
     const problems = healthProblems(healthOf(status, tracking?.offset ?? undefined), check, Date.now() / 1000)
     if (problems.length > 0) process.stderr.write(`meridian status: ${problems.join("; ")}\n`)

@@ -1,7 +1,7 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
 import type { NodeStatus } from "@meridian/ipc"
 import { fitted, right } from "./fitted-table.ts"
-import { lineWidth, wrapped } from "./text-table.ts"
+import { wrapped } from "./text-table.ts"
 
 const duration = (seconds: number): string => {
   const whole = Math.floor(seconds)
@@ -94,7 +94,7 @@ const WORKER_COLUMNS = [
 const MARGIN = "  "
 
 /** The status as one screen. @param width in columns, at most */
-export const formatStatus = (status: NodeStatus, width = lineWidth()): string => {
+export const formatStatus = (status: NodeStatus, width: number): string => {
   const { clock, totals } = status
   const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0)
   const columns = WORKER_COLUMNS.map(([title, drop], index) =>
