@@ -183,10 +183,7 @@ export class DisciplineService {
     this.autokey?.use(client)
   }
 
-  /**
-   * Other sources: those that did not change keep what is known of them.
-   * @param digests where one of them has a key
-   */
+  /** Other sources: those that did not change keep what is known of them. @param digests where one of them has a key */
   useSources({ sources, offline = [] }: DisciplineConfiguration, digests: DigestPort | undefined): void {
     this.digests.port ??= digests
     if (this.hasStopped) return
