@@ -1,11 +1,11 @@
 /* recvmmsg and sendmmsg over preallocated slots. See udp-batch.h for what each function promises. */
 #include "udp-batch.h"
+#include "socket-options.h"
 #include "transmit-stamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,41 +15,13 @@
 
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
 
-enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 16 << 20, USUAL_MOST_BYTES = 212992 };
+enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 16 << 20 };
 
 /* Replies to one stamp: the kernel takes some µs for each, and the last of them says that it left when the first did. */
 enum { SENT_TOGETHER = 8 };
 
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
-
-static int set_flag(int descriptor, int level, int name, int value) {
-  return setsockopt(descriptor, level, name, &value, sizeof value);
-}
-
-/* The FORCE variant passes the system's limit but needs CAP_NET_ADMIN; failing both, the default stays. */
-static void set_buffer(int descriptor, int forced, int plain, int bytes) {
-  if (set_flag(descriptor, SOL_SOCKET, forced, bytes) != 0) set_flag(descriptor, SOL_SOCKET, plain, bytes);
-}
-
-static void set_queue_bytes(int descriptor, int bytes) { set_buffer(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, bytes); }
-
-/* The receive queue's bound, as it was set: the kernel says twice that. */
-static int queue_bytes(int descriptor) {
-  int bytes = 0;
-  socklen_t length = sizeof bytes;
-  return getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, &length) == 0 ? bytes / 2 : 0;
-}
-
-/* What anybody may set; a network namespace may not show it. */
-static int most_queue_bytes(void) {
-  int bytes = USUAL_MOST_BYTES;
-  FILE *file = fopen("/proc/sys/net/core/rmem_max", "re");
-  if (file == NULL) return bytes;
-  if (fscanf(file, "%d", &bytes) != 1) bytes = USUAL_MOST_BYTES;
-  fclose(file);
-  return bytes;
-}
 
 /* Whoever held the socket before may have shortened its queue. It is shortened here only where it can be lengthened again. */
 static void take_queue(struct udp_batch *batch, int descriptor) {

@@ -189,11 +189,8 @@ export class ClockKeeper {
     const distance = discipline.rootDistance(monotonic)
     const residue = isSet ? Math.abs(discipline.served(monotonic).offset - this.added(monotonic)) : 0
     // Before it is set, a drift file's frequency is the best there is; what another process published holds for the old one.
-    const frequency = isSet
-      ? discipline.tracking(monotonic)?.frequency
-      : inherited === undefined
-        ? options.frequency
-        : 0
+    const beforehand = inherited === undefined ? options.frequency : 0
+    const frequency = isSet ? discipline.tracking(monotonic)?.frequency : beforehand
     const hasAim = isSet || (frequency !== undefined && frequency !== 0)
     const aim: SteeringAim = {
       offsetAt: isSet
