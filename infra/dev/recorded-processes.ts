@@ -25,7 +25,7 @@ export interface Program {
 }
 
 /** A process ended at once, or could not be started. */
-export class ProcessNotStarted extends Error {
+class ProcessNotStarted extends Error {
   readonly _tag = "ProcessNotStarted"
 }
 

@@ -13,7 +13,7 @@ const AUTHORITY_DAYS = 3_650
 const SERVER_DAYS = 825
 
 /** openssl is missing or refused. */
-export class CertificateFailure extends Error {
+class CertificateFailure extends Error {
   readonly _tag = "CertificateFailure"
 }
 

@@ -41,7 +41,7 @@ export interface NatsPlan {
 }
 
 /** The folder is not empty of a configuration, or the plan cannot be meant. */
-export class ConfigurationRefused extends Error {
+class ConfigurationRefused extends Error {
   readonly _tag = "ConfigurationRefused"
 }
 

@@ -10,7 +10,7 @@ export const ALERTS = join(import.meta.dirname, "alerts.yml")
 export const prometheusProgram = (name: "prometheus" | "promtool"): string | undefined =>
   [join(peersFolder(), "prometheus/usr/bin", name), join("/usr/bin", name)].find((path) => existsSync(path))
 
-export interface Scraping {
+interface Scraping {
   /** ADDRESS:PORT of each node's HTTP door. */
   readonly targets: readonly string[]
   /** Path of the alert rules. */

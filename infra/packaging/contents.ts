@@ -19,14 +19,14 @@ const manifest = (folder: string): Manifest =>
   JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest
 
 /** Our own packages, as folders relative to the root. */
-export const ownPackages = (): readonly string[] =>
+const ownPackages = (): readonly string[] =>
   globSync("{libs,services}/*/package.json", { cwd: root })
     .map((file) => dirname(file))
     .filter((folder) => !NOT_SHIPPED.includes(basename(folder)))
     .sort()
 
 /** The names of all packages from outside that ours load, directly or not. */
-export const outsidePackages = (): readonly string[] => {
+const outsidePackages = (): readonly string[] => {
   const found = new Set<string>()
   const visit = (folder: string): void => {
     for (const name of Object.keys(manifest(folder).dependencies ?? {})) {

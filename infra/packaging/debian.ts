@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import { chmodSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 
-export interface DebianOptions {
+interface DebianOptions {
   /** The laid-out program. */
   readonly tree: string
   /** A folder for what lies between. */

@@ -12,9 +12,9 @@
  */
 import { ntHash } from "./md4.ts"
 
-export const NT_HASH_BYTES = 16
+const NT_HASH_BYTES = 16
 /** Key identifiers have 31 bits for it. */
-export const MAXIMUM_RID = 0x7fff_ffff
+const MAXIMUM_RID = 0x7fff_ffff
 /** Windows takes no longer password. */
 const LONGEST_PASSWORD = 256
 
@@ -28,7 +28,7 @@ export interface AccountKeys {
 /** By relative identifier. Replaced as a whole. */
 export type AccountTable = ReadonlyMap<number, AccountKeys>
 
-export interface AccountFile {
+interface AccountFile {
   readonly accounts: AccountTable
   /** `file:line: reason`, in the order of the lines. A line with a problem gave no account. */
   readonly problems: readonly string[]

@@ -36,7 +36,7 @@ import {
 } from "./aead.ts"
 import { type Generation, MASTER_KEY_BYTES } from "./key-ring.ts"
 
-export const COOKIE_VERSION = 1
+const COOKIE_VERSION = 1
 /** The algorithm that seals cookies, whatever the client negotiated. */
 export const COOKIE_AEAD: AeadId = AeadId.sivCmac256
 

@@ -15,7 +15,7 @@ const LONGEST_TEXT_KEY = 20
 const LONGEST_LINE = 511
 
 /** Something about one line of a key file. `error`: the line gave no key. `warning`: it did, but perhaps not the one meant. */
-export class KeyFileProblem {
+class KeyFileProblem {
   readonly _tag = "KeyFileProblem"
   readonly severity: "error" | "warning"
   readonly file: string

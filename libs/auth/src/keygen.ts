@@ -19,7 +19,7 @@ const KEY_BYTES = 16
 const FIRST_CHARACTER = 0x24
 const LAST_CHARACTER = 0x7e
 
-export interface KeyFileOrder {
+interface KeyFileOrder {
   /** The host's name, as gethostname(2) gives it. */
   readonly host: string
   /** When it is made, in whole NTP seconds (since 1900-01-01): the page of ntpkeygen(8) calls it so. */
@@ -29,7 +29,7 @@ export interface KeyFileOrder {
   readonly fillRandom: (bytes: Uint8Array) => void
 }
 
-export interface GeneratedKeyFile {
+interface GeneratedKeyFile {
   /** `ntpkey_AES_<host>.<filestamp>` */
   readonly name: string
   /** The name that ntp.conf uses, to be made a soft link to the file. */

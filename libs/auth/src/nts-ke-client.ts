@@ -24,7 +24,7 @@ export const defaultAeads: readonly AeadId[] = [AeadId.aes128GcmSiv, AeadId.sivC
 export const MAXIMUM_COOKIES = 8
 
 /** Longest cookie kept, bytes: with it a request still fits an Ethernet frame. */
-export const MAXIMUM_COOKIE_BYTES = 512
+const MAXIMUM_COOKIE_BYTES = 512
 
 /** A whole request, for one TLS write. With AEAD 30 in the list it says (record 1024) that keys are derived by the RFC. */
 export const keyExchangeRequest = (aeads: readonly AeadId[] = defaultAeads): Uint8Array<ArrayBuffer> =>
@@ -48,14 +48,14 @@ export interface KeyExchange {
 }
 
 /** A reply that must not be used. */
-export interface KeyExchangeRefused {
+interface KeyExchangeRefused {
   readonly _tag: "Refused"
   readonly reason: KeyExchangeRefusal
   /** What to tell the operator: what was expected and what the server sent. */
   readonly message: string
 }
 
-export type KeyExchangeRefusal =
+type KeyExchangeRefusal =
   | "server-error"
   | "server-warning"
   | "unknown-critical-record"

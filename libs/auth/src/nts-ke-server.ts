@@ -41,14 +41,14 @@ export interface Declined {
 }
 
 /** A request that breaks the rules: the reply is an Error record. */
-export interface Refused {
+interface Refused {
   readonly _tag: "Refused"
   readonly code: ErrorCode
   readonly reason: RefusalReason
   readonly reply: Uint8Array<ArrayBuffer>
 }
 
-export const refusalReasons = [
+const refusalReasons = [
   "unknown-critical-record",
   "record-only-servers-send",
   "protocol-record-missing",
@@ -229,7 +229,7 @@ export const hostName = (body: Uint8Array): string | undefined =>
     ? String.fromCharCode(...body)
     : undefined
 
-export const asciiBytes = (text: string): Uint8Array<ArrayBuffer> => {
+const asciiBytes = (text: string): Uint8Array<ArrayBuffer> => {
   const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0))
   if (hostName(bytes) === undefined)
     throw new RangeError(`expected a host name in ASCII, found ${JSON.stringify(text)}`)

@@ -49,7 +49,7 @@ import { type Generation, KeyRing, MASTER_KEY_BYTES, MAXIMUM_GENERATIONS, refusa
 export const KISS_NTSN = 0x4e54534e
 
 /** Most cookies in one reply (RFC 8915 §5.7: clients ask for at most seven more than they used). */
-export const MAXIMUM_COOKIES_PER_REPLY = 8
+const MAXIMUM_COOKIES_PER_REPLY = 8
 
 /**
  * What a request is. `absent`: no NTS, to be served plainly. `malformed`: to be dropped. `pending`: known after verify.
@@ -69,7 +69,7 @@ export type NtsVerdict =
 
 const refusedCookie = { unknown: "cookie-unknown", retired: "cookie-retired", revoked: "cookie-revoked" } as const
 
-export interface NtsServerOptions {
+interface NtsServerOptions {
   readonly batch: AeadBatch
   /** Fills the array with random bytes, of the quality that nonces need. */
   readonly fillRandom: (bytes: Uint8Array) => void
@@ -82,7 +82,7 @@ const SLOTS_AT = MAXIMUM_GENERATIONS * MASTER_KEY_BYTES
 const RANDOM_POOL_BYTES = 16_384
 
 /** Cookies by what became of them; `unknown` names no generation that opens, `forged` one that does and is not its seal. */
-export interface CookieCounts {
+interface CookieCounts {
   made: number
   current: number
   old: number

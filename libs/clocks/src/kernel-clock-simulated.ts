@@ -35,7 +35,7 @@ const ERROR_GROWTH = 500e-6
 /** How fast adjtime(3) works off what it was given, seconds per second. */
 const ADJTIME_RATE = 500e-6
 
-export interface SimulatedKernelOptions {
+interface SimulatedKernelOptions {
   /** Seconds that the uncorrected oscillator has counted: never goes back. */
   readonly raw: () => number
   /** CLOCK_REALTIME when `raw` is 0, Unix seconds. */

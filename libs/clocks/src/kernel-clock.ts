@@ -90,7 +90,7 @@ export interface KernelClock {
 }
 
 /** One clock_adjtime(2): takes the record in, writes it back. Throws an Error whose `code` is an errno's name. */
-export type ClockAdjtime = (record: Float64Array) => void
+type ClockAdjtime = (record: Float64Array) => void
 
 /** Seconds per second that a rate adds to a clock at the nominal tick. */
 export const gainOf = ({ frequency, tick }: KernelRate): number => (tick - NOMINAL_TICK) / NOMINAL_TICK + frequency

@@ -12,7 +12,7 @@ export interface ShmPort {
 }
 
 /** A datagram as it came; `length` is what was sent, of which `bytes` may hold the beginning only. */
-export interface ClockDatagram {
+interface ClockDatagram {
   readonly bytes: Uint8Array
   readonly length: number
 }

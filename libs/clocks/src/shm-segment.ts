@@ -19,7 +19,7 @@ export const addonForClocks = (): NativeAddon => {
 }
 
 /** The System V key of a unit, as ipcs shows it. */
-export const shmKeyText = (unit: number): string => `0x${(0x4e545030 + unit).toString(16)}`
+const shmKeyText = (unit: number): string => `0x${(0x4e545030 + unit).toString(16)}`
 
 /**
  * Attaches the segment of a unit, and makes it where it is not there yet, as ntpd does.

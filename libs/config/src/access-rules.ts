@@ -6,7 +6,7 @@ import { type AccessTarget, hostPrefix } from "./access-types.ts"
 import { type IpAddress, type IpPrefix, mappedIpv4, parsePrefix, prefixContains } from "./address.ts"
 
 /** What host names stand for, and which servers are asked. */
-export interface Surroundings {
+interface Surroundings {
   /** Empty for a name that has no address, or none yet. */
   readonly addressesOf: (host: string) => readonly IpAddress[]
   readonly sources: readonly IpAddress[]

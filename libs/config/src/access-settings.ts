@@ -39,7 +39,7 @@ export interface Allowance {
   readonly kod: boolean
 }
 
-export interface ClientListSettings {
+interface ClientListSettings {
   /** Bytes, over all workers. */
   readonly bytes: Sourced<number>
   /** Seconds: see `mru` in ntp.conf(5). */
@@ -64,7 +64,7 @@ export const saysNothing = ({ restrictions }: Pick<AccessSettings, "restrictions
 const RECORD_BYTES = 50
 
 /** The limits where no line gives others. */
-export const DEFAULT_LIMITS = {
+const DEFAULT_LIMITS = {
   score: { law: "score", average: 1, burst: 20, kod: 0.5 },
   headway: { law: "headway", average: 3, minimum: 2 },
   tokens: { law: "tokens", interval: 3, burst: 8, leak: 2, kod: 0 }

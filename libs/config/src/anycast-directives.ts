@@ -27,7 +27,7 @@ export const serviceAddress: ValueType<ServiceAddress> = {
 }
 
 /** Linux: at most 15 characters. */
-export const deviceName: ValueType<string> = {
+const deviceName: ValueType<string> = {
   syntax: "NAME",
   expected: "the name of a network device, at most 15 characters, such as meridian0",
   parse: (value) => (/^[A-Za-z][A-Za-z0-9_.-]{0,14}$/.test(value) ? accepted(value) : refused),
@@ -35,7 +35,7 @@ export const deviceName: ValueType<string> = {
 }
 
 /** As BIRD spells the names of protocols without quotes. */
-export const birdProtocol: ValueType<string> = {
+const birdProtocol: ValueType<string> = {
   syntax: "NAME",
   expected: "the name of a protocol in bird.conf: letters, digits and _",
   parse: (value) => (/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(value) ? accepted(value) : refused),

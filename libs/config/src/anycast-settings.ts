@@ -45,14 +45,14 @@ export interface AnycastOverrides {
   readonly drain?: boolean | undefined
 }
 
-export const DEFAULT_BIRD_SOCKET = "/run/bird/bird.ctl"
+const DEFAULT_BIRD_SOCKET = "/run/bird/bird.ctl"
 const DEFAULT_VTYSH = "/usr/bin/vtysh"
 const DEFAULT_RISE = 10
 const DEFAULT_FALL = 0.7
 const DEFAULT_MAXIMUM_ERROR = 0.5
 const DEFAULT_DRAIN = 10
 /** Each is an address of the machine and an argument of a script. */
-export const MOST_SERVICE_ADDRESSES = 64
+const MOST_SERVICE_ADDRESSES = 64
 
 type Line = Statement<typeof anycastDirective>
 

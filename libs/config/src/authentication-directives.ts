@@ -64,7 +64,7 @@ export const ntpsigndsocketDirective = row({
 const tlsList = text("LIST", "names in OpenSSL's spelling with colons between them")
 
 /** Each has sockets of its own on the port, and a process's memory. */
-export const MAX_NTS_PROCESSES = 64
+const MAX_NTS_PROCESSES = 64
 
 export const ntsDirective = row({
   name: "nts",

@@ -14,7 +14,7 @@ import { errorAt, lacking, quoted, warningAt, type Diagnostic, type Location } f
 import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
-export interface KeysSettings {
+interface KeysSettings {
   /** Undefined: no symmetric keys. As written, like every path here; relative to the working directory. */
   readonly file: Sourced<string | undefined>
   /** What `trustedkey` lines name, in their order. */
@@ -24,12 +24,12 @@ export interface KeysSettings {
 }
 
 /** A certificate chain and its private key, both PEM. */
-export interface CertificateFiles {
+interface CertificateFiles {
   readonly cert: string
   readonly key: string
 }
 
-export interface NtsLimits {
+interface NtsLimits {
   /** Connections open at a time, in all and from one address (IPv6 by its first 64 bits). */
   readonly connections: Sourced<number | undefined>
   readonly addressConnections: Sourced<number | undefined>
@@ -38,7 +38,7 @@ export interface NtsLimits {
   readonly totalRate: Sourced<number | undefined>
 }
 
-export interface NtsSettings {
+interface NtsSettings {
   /** Whether this node serves NTS. */
   readonly enabled: Sourced<boolean>
   /** One a name served (SNI); the first is for clients that name none. Empty: a development certificate is made. */
@@ -94,7 +94,7 @@ export interface AuthenticationOverrides {
 export const DEFAULT_NTS_KE_PORT = 4460
 
 /** Each is a socket in every worker. */
-export const MAX_EXTRA_PORTS = 16
+const MAX_EXTRA_PORTS = 16
 
 interface Folded<T> {
   readonly value: T

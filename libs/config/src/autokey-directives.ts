@@ -7,7 +7,7 @@ export type SessionDigest = "MD5" | "SHA1" | "RIPEMD160" | "SHA256" | "SHA384" |
 const DIGESTS: readonly SessionDigest[] = ["MD5", "SHA1", "RIPEMD160", "SHA256", "SHA384", "SHA512"]
 
 /** As OpenSSL names it, whatever the case; SHA alone means SHA1. */
-export const sessionDigest: ValueType<SessionDigest> = {
+const sessionDigest: ValueType<SessionDigest> = {
   syntax: "DIGEST",
   expected: `${DIGESTS.slice(0, -1).join(", ")} or ${DIGESTS.at(-1)}`,
   words: DIGESTS,

@@ -2,9 +2,6 @@
 import { type Directive, one, row } from "./directive.ts"
 import { path, wholeNumber } from "./value-types.ts"
 
-/** chronyc's own port. */
-export const CHRONYC_PORT = 323
-
 export const cmdportDirective = row({
   name: "cmdport",
   operands: { port: one(wholeNumber("PORT", 0, 65_535)) },

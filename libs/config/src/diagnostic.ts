@@ -18,7 +18,7 @@ export interface Location {
   readonly lineText: string
 }
 
-export type Severity = "error" | "warning"
+type Severity = "error" | "warning"
 
 export interface Diagnostic extends Location {
   readonly severity: Severity

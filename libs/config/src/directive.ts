@@ -7,7 +7,7 @@ export interface Operand<out T = unknown, out Count extends OperandCount = Opera
   readonly count: Count
 }
 
-export type OperandCount = "one" | "optional" | "rest" | "any"
+type OperandCount = "one" | "optional" | "rest" | "any"
 
 /** An option: a keyword followed by a value of the type, or a keyword alone (`switch`). Options follow the operands. */
 export type Option<T = unknown> = ValueType<T> | "switch"
@@ -16,7 +16,7 @@ export type Option<T = unknown> = ValueType<T> | "switch"
  * When a change takes effect: at a reload (SIGHUP), there by a new process for the clock, at the next start, or there but
  * for the contents of the file it names.
  */
-export type Reload = "live" | "clock" | "contents" | "restart"
+type Reload = "live" | "clock" | "contents" | "restart"
 
 export interface Directive<
   out Operands extends Readonly<Record<string, Operand>> = Readonly<Record<string, Operand>>,

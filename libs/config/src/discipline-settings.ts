@@ -21,7 +21,7 @@ import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "
 import { statementsOf, type Statement } from "./statement.ts"
 
 /** Selection (RFC 5905 §11.2). Distances in seconds. */
-export interface SelectionSettings {
+interface SelectionSettings {
   readonly ceiling: Sourced<number>
   readonly floor: Sourced<number>
   readonly maxclock: Sourced<number>
@@ -36,7 +36,7 @@ export interface SelectionSettings {
 }
 
 /** The loop (RFC 5905 §11.3). Seconds where nothing else is said; 0 switches a threshold off. */
-export interface LoopSettings {
+interface LoopSettings {
   /** Seconds a second. */
   readonly dispersion: Sourced<number>
   /** Initial frequency in ppm, in place of the drift file's. */
@@ -58,7 +58,7 @@ type StatisticsName = Statement<typeof statisticsDirective>["values"]["names"][n
 type SystemFlag = Statement<typeof enableDirective>["values"]["flags"][number]
 
 /** What is done about the system's clock. */
-export type DisciplineMode = "virtual" | "kernel"
+type DisciplineMode = "virtual" | "kernel"
 
 export interface DisciplineOverrides {
   readonly discipline?: DisciplineMode | undefined

@@ -8,21 +8,21 @@ import { nearestWord } from "./nearest.ts"
 import type { ValueType } from "./value-types.ts"
 
 /** A flag with a value. */
-export interface ValueFlag<out T> {
+interface ValueFlag<out T> {
   readonly kind: "value"
   readonly type: ValueType<T>
   readonly meaning: string
 }
 
 /** A flag with a value that may be given several times. */
-export interface ListFlag<out T> {
+interface ListFlag<out T> {
   readonly kind: "list"
   readonly type: ValueType<T>
   readonly meaning: string
 }
 
 /** A flag that is there or is not. */
-export interface SwitchFlag {
+interface SwitchFlag {
   readonly kind: "switch"
   readonly meaning: string
 }
@@ -30,7 +30,7 @@ export interface SwitchFlag {
 export type Flag = ValueFlag<unknown> | ListFlag<unknown> | SwitchFlag
 
 /** A command's operands, such as the FILE of `config check FILE`. */
-export interface Positional {
+interface Positional {
   readonly name: string
   readonly meaning: string
   readonly least: number
@@ -69,7 +69,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError"
 }
 
-export type FlagsResult<F> =
+type FlagsResult<F> =
   | { readonly ok: true; readonly value: ParsedFlags<F> }
   | { readonly ok: false; readonly error: UsageError }
 

@@ -13,7 +13,7 @@ export interface HttpPlace {
 
 export const DEFAULT_HTTP_PLACE: HttpPlace = { address: "127.0.0.1", port: 11_180, isLoopback: true }
 
-export const formatHttpPlace = ({ address, port }: HttpPlace): string =>
+const formatHttpPlace = ({ address, port }: HttpPlace): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`
 
 /** `127.0.0.1:11180`, `[::1]:11180` or `off`, which is undefined. */

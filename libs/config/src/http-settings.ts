@@ -6,7 +6,7 @@ import { fromDefault, fromFile, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 /** Paths, as the line has them. */
-export interface HttpFiles {
+interface HttpFiles {
   /** What whoever reads must bring. */
   readonly token?: string | undefined
   /** Who may act, and by which tokens. */

@@ -4,7 +4,7 @@
  * comes nearest. A word leaves this list when it gets its row in the table of directives.
  */
 
-export interface KnownWord {
+interface KnownWord {
   readonly name: string
   /** Whose word it is. */
   readonly documented: "NTPsec" | "ntp" | "NTPsec and ntp" | "chrony"

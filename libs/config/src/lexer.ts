@@ -26,7 +26,7 @@ export interface TokenLine {
   readonly endsInComment: boolean
 }
 
-export interface Lexed {
+interface Lexed {
   readonly lines: readonly TokenLine[]
   readonly diagnostics: readonly Diagnostic[]
 }

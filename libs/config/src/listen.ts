@@ -29,7 +29,7 @@ export interface InterfaceAddress {
 }
 
 /** An address to bind to and the line that asked for it. */
-export interface PlacedAddress {
+interface PlacedAddress {
   readonly address: IpAddress
   readonly location: Location
 }
@@ -41,22 +41,22 @@ export interface ListenRules {
   readonly rules: readonly InterfaceRule[]
 }
 
-export interface InterfaceRule {
+interface InterfaceRule {
   readonly action: "listen" | "ignore" | "drop"
   readonly match: InterfaceMatch
 }
 
 /** What rules come to at a moment. */
-export interface ListenNow {
+interface ListenNow {
   readonly present: readonly IpAddress[]
   /** Named, but not an address of this machine. */
   readonly absent: readonly IpAddress[]
 }
 
 /** Addresses and rules that a configuration may have: each address is a socket in every worker. */
-export const MAX_LISTEN_LINES = 1024
+const MAX_LISTEN_LINES = 1024
 
-export interface ListenPlan {
+interface ListenPlan {
   /** No duplicates. Undefined when no line says anything, so that the default holds. */
   readonly addresses: readonly PlacedAddress[] | undefined
   readonly rules: ListenRules | undefined

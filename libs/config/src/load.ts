@@ -15,7 +15,7 @@ export interface LoadInput {
 }
 
 /** What the file was read as before, and what was said to the running node since. */
-export interface AmendedInput extends Omit<LoadInput, "readFile"> {
+interface AmendedInput extends Omit<LoadInput, "readFile"> {
   readonly read: Configuration
   readonly said: readonly Amendment[]
 }

@@ -3,7 +3,7 @@ import type { Settings } from "./settings.ts"
 import type { Origin, Sourced } from "./sourced.ts"
 
 /** What a file holds, where what it holds can be looked at. */
-export type FileContent = "symmetric-keys" | "certificate" | "private-key" | "leap-seconds"
+type FileContent = "symmetric-keys" | "certificate" | "private-key" | "leap-seconds"
 
 export interface NamedFile {
   /** As written. */

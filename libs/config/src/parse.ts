@@ -10,14 +10,14 @@ import { lex } from "./lexer.ts"
 import { readStatement, statementsOf, type Statement } from "./statement.ts"
 
 /** Include files may be nested to this depth (ntp.conf(5)); the first file is at depth 0. */
-export const MAX_INCLUDE_DEPTH = 5
+const MAX_INCLUDE_DEPTH = 5
 
 /** Files and bytes one configuration may have in all, so that includes of includes cannot grow without bound. */
-export const MAX_FILES = 200
-export const MAX_TOTAL_BYTES = 32 * 1_048_576
+const MAX_FILES = 200
+const MAX_TOTAL_BYTES = 32 * 1_048_576
 
 /** What lies at a path: a file's bytes, or the names of a directory's entries. */
-export type ReadResult =
+type ReadResult =
   | { readonly ok: true; readonly bytes: Uint8Array }
   | { readonly ok: true; readonly entries: readonly string[] }
   /** Why it could not be read, for a person: "no such file", "permission denied"; `missing`: nothing is there. */

@@ -4,7 +4,7 @@ import type { refclockDirective } from "./source-directives.ts"
 import type { Statement } from "./statement.ts"
 
 /** The drivers that are acted on. */
-export type ReferenceClockKind = "shm" | "sock" | "pps" | "phc"
+type ReferenceClockKind = "shm" | "sock" | "pps" | "phc"
 
 export interface ReferenceClockSettings {
   /** The driver's name where it is one that is acted on, else the word of the line: `nmea`, or `20` of 127.127.20.U. */

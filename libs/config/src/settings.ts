@@ -56,13 +56,13 @@ import { statementsOf, type Statement } from "./statement.ts"
 import { WILDCARDS } from "./value-types.ts"
 
 /** The interface whose plain requests a BPF program answers. */
-export interface XdpPlace {
+interface XdpPlace {
   readonly interface: string
   /** Undefined: as the driver can. */
   readonly mode: "native" | "generic" | undefined
 }
 
-export interface LocalReference {
+interface LocalReference {
   /** The stratum it is served with, 1 to 15. */
   readonly stratum: number
 }
@@ -123,7 +123,7 @@ export interface Machine {
   readonly ntpPort?: boolean
 }
 
-export interface EffectiveSettings {
+interface EffectiveSettings {
   /** To be used only when no diagnostic is an error. */
   readonly settings: Settings
   readonly diagnostics: readonly Diagnostic[]
@@ -133,7 +133,7 @@ export interface EffectiveSettings {
 export const NTP_PORT = 123
 /** Without a file, or without the privilege. */
 export const DEFAULT_PORT = 11123
-export const DEFAULT_STRATUM = 10
+const DEFAULT_STRATUM = 10
 
 /** Folds the statements of a configuration and the command line into settings, with the checks that need more than one line. */
 export const effectiveSettings = (

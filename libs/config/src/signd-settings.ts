@@ -25,7 +25,7 @@ export const SIGND_WORDS = {
 
 export type SigndWord = keyof typeof SIGND_WORDS
 
-export interface SigndFile {
+interface SigndFile {
   readonly values: Readonly<Partial<Record<SigndWord, string>>>
   readonly diagnostics: readonly Diagnostic[]
 }

@@ -91,7 +91,7 @@ export const peerDirective = row({
 })
 
 /** Each is a socket of the clock's process, and a vote. */
-export const MAX_PASSIVE_PEERS = 64
+const MAX_PASSIVE_PEERS = 64
 export const DEFAULT_PASSIVE_PEERS = 16
 
 export const passivepeersDirective = row({

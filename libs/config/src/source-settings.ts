@@ -25,7 +25,7 @@ import { port as portType } from "./value-types.ts"
 
 export type { ReferenceClockSettings } from "./reference-clock-settings.ts"
 
-export interface NtsSourceSettings {
+interface NtsSourceSettings {
   /** Trust roots in place of `nts ca`. */
   readonly ca: string | undefined
   /** The one AEAD algorithm to offer, a number of the registry. */
@@ -34,7 +34,7 @@ export interface NtsSourceSettings {
   readonly verify: boolean
 }
 
-export interface AutokeySourceSettings {
+interface AutokeySourceSettings {
   /** The group that the server must prove to belong to; undefined: a trusted certificate is proof enough. */
   readonly ident: string | undefined
 }

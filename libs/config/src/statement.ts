@@ -20,7 +20,7 @@ type OperandValue<O> =
 type OptionValue<P> = P extends ValueType<infer T> ? T | undefined : true | undefined
 
 /** The values of a row's operands and options by name; an option or optional operand that was not given is undefined. */
-export type ValuesOf<D extends Directive> = {
+type ValuesOf<D extends Directive> = {
   readonly [K in keyof D["operands"]]: OperandValue<D["operands"][K]>
 } & {
   readonly [K in keyof D["options"]]: OptionValue<D["options"][K]>
@@ -41,7 +41,7 @@ export interface Statement<D extends Directive = Directive> {
 export const statementsOf = <D extends Directive>(statements: readonly Statement[], directive: D): Statement<D>[] =>
   statements.filter((statement): statement is Statement<D> => (statement.directive as Directive) === directive)
 
-export interface ReadLine {
+interface ReadLine {
   /** Absent where the line has an error, or has no effect. */
   readonly statement?: Statement
   readonly diagnostics: readonly Diagnostic[]

@@ -5,12 +5,12 @@
 import { isUnreadable } from "./lexer.ts"
 import { type IpAddress, type IpPrefix, isLinkLocal, mappedIpv4, parseAddress, parsePrefix } from "./address.ts"
 
-export interface Accepted<T> {
+interface Accepted<T> {
   readonly ok: true
   readonly value: T
 }
 
-export interface Refused {
+interface Refused {
   readonly ok: false
   /** What to do about it, where more than `expected` can be said. */
   readonly advice?: string
@@ -195,7 +195,7 @@ export type InterfaceMatch =
   | { readonly kind: "prefix"; readonly prefix: IpPrefix }
   | { readonly kind: "name"; readonly name: string }
 
-export type InterfaceClass = "all" | "ipv4" | "ipv6" | "wildcard"
+type InterfaceClass = "all" | "ipv4" | "ipv6" | "wildcard"
 
 const INTERFACE_CLASSES: readonly InterfaceClass[] = ["all", "ipv4", "ipv6", "wildcard"]
 

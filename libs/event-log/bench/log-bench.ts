@@ -24,7 +24,7 @@ import { clockEvent, peerChoice } from "../test/sample-events.ts"
 export type NatsVersion = "2.10" | "2.15"
 
 /** Makes the event of a version, one node's. */
-export type MakeEvent = (version: number) => ClockEvent
+type MakeEvent = (version: number) => ClockEvent
 
 /** A source came into reach or fell out of it: 225 bytes. */
 export const reachability: MakeEvent = (version) => clockEvent("node-a", version)
@@ -41,13 +41,13 @@ export interface Replayed {
 }
 
 /** Milliseconds from the call to the acknowledgement, each the mean of a round's {@link APPENDS_A_ROUND}. */
-export interface Appended {
+interface Appended {
   readonly append: ReadonlyArray<number>
   readonly publish: ReadonlyArray<number>
 }
 
 export const TAIL = 10_000
-export const APPENDS_A_ROUND = 250
+const APPENDS_A_ROUND = 250
 const IN_FLIGHT = 512
 const SUBJECT = "clock.node-a"
 const PREFIX = "log"

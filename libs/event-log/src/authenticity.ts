@@ -44,13 +44,13 @@ export interface AuthenticityState {
 }
 
 /** A commit as a store hands it back. */
-export interface StoredCommit {
+interface StoredCommit {
   readonly seq: number
   readonly subject: string
   readonly body: string
 }
 
-export interface Doubt {
+interface Doubt {
   readonly reason: QuarantineReason
   readonly detail: string
 }

@@ -35,7 +35,7 @@ export interface RawBatch {
 }
 
 /** What a store says of itself; see {@link LogStatus}. */
-export interface StoreStatus {
+interface StoreStatus {
   readonly lastSeq: number
   readonly beginsAt?: number
   readonly subjects: ReadonlyArray<SubjectStatus>
@@ -73,10 +73,10 @@ export interface Limits {
 }
 
 /** Records of quarantined commits kept for status. */
-export const QUARANTINE_KEPT = 128
+const QUARANTINE_KEPT = 128
 
 /** Longest name and text of a snapshot, in UTF-16 units. */
-export const MAX_SNAPSHOT_LENGTH = 64 * 1024 * 1024
+const MAX_SNAPSHOT_LENGTH = 64 * 1024 * 1024
 const SNAPSHOT_NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/
 
 const FAMILIES: ReadonlyArray<Family> = ["keys", "members", "policy", "clock"]

@@ -15,10 +15,10 @@ import type { Authenticity } from "./authenticity.ts"
 import { EventRefused, type QuarantineReason } from "./event-log.ts"
 
 /** Longest body, in UTF-8 bytes; well under the 1 MB that a NATS message may have. */
-export const MAX_COMMIT_BYTES = 262_144
+const MAX_COMMIT_BYTES = 262_144
 
 /** Most events in a commit: one for each generation that there can be. */
-export const MAX_COMMIT_EVENTS = MOST_LIVE_GENERATIONS
+const MAX_COMMIT_EVENTS = MOST_LIVE_GENERATIONS
 
 /** A commit about to be stored. */
 export interface Commit {
@@ -93,7 +93,7 @@ export const makeCommit = (
   return { subject, first: head.version, last: expectedVersion + events.length, id: head.id, body }
 }
 
-export type OpenedCommit =
+type OpenedCommit =
   | { readonly _tag: "Good"; readonly events: ReadonlyArray<AnyEvent> }
   | { readonly _tag: "Bad"; readonly reason: QuarantineReason; readonly detail: string }
 

@@ -19,7 +19,7 @@ export const damageOf = (db: DatabaseSync, file: string): string | undefined => 
  * Renames a database and what belongs to it, so that nothing of it is lost; the new name, which says when.
  * @param now milliseconds since 1970
  */
-export const putAside = (file: string, now: number): string => {
+const putAside = (file: string, now: number): string => {
   const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, "")
   const aside = `${file}.damaged-${stamp}`
   for (const companion of COMPANIONS)

@@ -10,7 +10,7 @@ import { storedMessage } from "./stream.ts"
 /** How long a finite read waits for the next commit. */
 const PATIENCE_MS = 10_000
 
-export interface JetStreamReader extends Pick<CommitStore, "read" | "tail"> {
+interface JetStreamReader extends Pick<CommitStore, "read" | "tail"> {
   /** Sequence of a subject's first commit stored at or after a moment (milliseconds since 1970), if there is one. */
   readonly firstSince: (subject: string, moment: number) => Promise<number | undefined>
   /** Sequence of the first commit of a subject from which on there are no more than so many, and no more bytes. */

@@ -28,7 +28,7 @@ const MOST_LOOKS = 8
 /** After this long without a listener the server forgets a consumer that could not be deleted. */
 const FORGET_MS = 60_000
 
-export interface SourceOptions {
+interface SourceOptions {
   readonly connection: NatsConnection
   readonly manager: JetStreamManager
   readonly stream: string

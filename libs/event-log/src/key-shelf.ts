@@ -19,7 +19,7 @@ export interface WrappedKey {
 }
 
 /** Longest box, bytes. */
-export const MAX_BOX_BYTES = 256
+const MAX_BOX_BYTES = 256
 
 /** The slot holds another key. Slots are never used twice: choose a fresh name. */
 export class SlotTaken extends Data.TaggedError("SlotTaken")<{ readonly slot: string }> {

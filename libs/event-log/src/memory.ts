@@ -85,7 +85,7 @@ export const memoryStore = (
 }
 
 /** A queue of raw commits as the stores hand them out; `close` runs when the reader leaves. */
-export const iterable = (
+const iterable = (
   queue: BatchQueue<RawCommit>,
   only: ReadOptions["only"],
   close: () => unknown,

@@ -22,7 +22,7 @@ import {
   WRONG_LAST_SEQUENCE
 } from "./stream.ts"
 
-export interface ShelfOptions {
+interface ShelfOptions {
   readonly connection: NatsConnection
   readonly stream: string
   /** What subjects begin with; must not overlap the log's. */

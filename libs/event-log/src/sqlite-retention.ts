@@ -16,10 +16,10 @@ DELETE FROM commits WHERE seq IN (SELECT seq FROM commits WHERE subject = :subje
   ORDER BY first LIMIT ${PAGE})`
 
 /** A statement, prepared once. */
-export type Sql = (text: string) => StatementSync
+type Sql = (text: string) => StatementSync
 
 /** Runs what touches the file, its errors put in the log's terms. */
-export type Guarded = <A>(run: () => A) => A
+type Guarded = <A>(run: () => A) => A
 
 /** Drops what the limits no longer keep; `isLarge` says whether there can be more bytes than they allow. */
 export const dropBeyond = async (

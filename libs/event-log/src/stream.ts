@@ -43,7 +43,7 @@ const STREAM_NAME_IN_USE = 10058
 /** The code of JetStream's error, 0 for any other. */
 export const apiCode = (error: unknown): number => (error instanceof JetStreamApiError ? error.code : 0)
 
-export interface StreamOptions {
+interface StreamOptions {
   readonly connection: NatsConnection
   readonly stream: string
   /** What its subjects begin with. */

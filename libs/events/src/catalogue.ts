@@ -39,7 +39,7 @@ export type RefusalReason =
   /** Of a type that has no place in this subject. */
   | "wrong-subject"
 
-export interface Refusal {
+interface Refusal {
   readonly _tag: "Refusal"
   readonly reason: RefusalReason
   /** What is wrong where. Never holds data of the event. */
@@ -61,7 +61,7 @@ interface Entry {
 }
 
 /** Some definitions and where their events may stand. */
-export interface Section {
+interface Section {
   readonly definitions: ReadonlyArray<unknown>
   readonly place: Place
 }

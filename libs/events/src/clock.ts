@@ -115,7 +115,7 @@ const Change = Schema.String.check(Schema.isBetweenLength(1, LONGEST_CHANGE))
  * An operator, who is the event's author, did something to the node: what it follows, and whom it serves, may be otherwise from then on.
  * `changes`: lines that came and went, or addresses.
  */
-export const OperatorActed = defineEvent(
+const OperatorActed = defineEvent(
   "OperatorActed",
   Schema.Struct({
     act: Schema.Literals(OPERATOR_ACTS),
@@ -198,7 +198,7 @@ export type OperatorAct = { readonly _tag: "Act" } & Pick<Said<typeof OperatorAc
 export type ClockCommand = ClockDecision | OperatorAct
 
 /** Refused: `bad-name`, `too-many-sources`, `leap-without-date`. A command for what already is gives no event. */
-export const decide = (state: ClockState, command: ClockCommand, context: CommandContext): Decision<ClockEvent> => {
+const decide = (state: ClockState, command: ClockCommand, context: CommandContext): Decision<ClockEvent> => {
   if (!isNodeName(state.node)) return refuse("bad-name", "a node's name is a-z, 0-9 and inner hyphens, at most 63")
   const draft: Draft<ClockState, ClockEvent> = new Draft(evolve, state, clockSubject(state.node), context)
   switch (command._tag) {
@@ -249,7 +249,7 @@ export const decide = (state: ClockState, command: ClockCommand, context: Comman
 }
 
 /** Folds one event. Rejected: another node's. */
-export const evolve = (state: ClockState, event: ClockEvent): ClockState | EventRejected => {
+const evolve = (state: ClockState, event: ClockEvent): ClockState | EventRejected => {
   if (event.version <= state.version) return state
   if (event.subject !== clockSubject(state.node)) return new EventRejected(`the event is of ${event.subject}`)
   const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)) }

@@ -22,10 +22,10 @@ export const CLUSTER_KEY_SUBJECT = "keys.cluster"
 const FINGERPRINT = /^[0-9a-f]{16}$/
 
 /** 16 hexadecimal digits that tell one cluster key from another and nothing about it. */
-export const Fingerprint = Schema.String.check(Schema.isPattern(FINGERPRINT))
+const Fingerprint = Schema.String.check(Schema.isPattern(FINGERPRINT))
 
 /** The cluster has its first key. */
-export const ClusterKeyIntroduced = defineEvent("ClusterKeyIntroduced", Schema.Struct({ key: Fingerprint }))
+const ClusterKeyIntroduced = defineEvent("ClusterKeyIntroduced", Schema.Struct({ key: Fingerprint }))
 
 /** Base64 of nonce, ciphertext and tag. */
 const Box = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9+/]{54,1366}={0,2}$/))
@@ -34,7 +34,7 @@ const Box = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9+/]{54,1366}={0,2}$
  * Slots are being wrapped anew. Until the change is complete a node needs both keys. `log` is the former key's log key, sealed
  * for those who have the new one: with it they can tell who wrote what stands in the log from before.
  */
-export const ClusterKeyChangeStarted = defineEvent(
+const ClusterKeyChangeStarted = defineEvent(
   "ClusterKeyChangeStarted",
   Schema.Struct({ from: Fingerprint, to: Fingerprint, log: Schema.optionalKey(Box) }),
   // Version 2 has `log`; nothing else is different.
@@ -42,13 +42,13 @@ export const ClusterKeyChangeStarted = defineEvent(
 )
 
 /** Every slot is wrapped under the new key; the old one opens nothing any more and may be destroyed. */
-export const ClusterKeyChanged = defineEvent("ClusterKeyChanged", Schema.Struct({ key: Fingerprint }))
+const ClusterKeyChanged = defineEvent("ClusterKeyChanged", Schema.Struct({ key: Fingerprint }))
 
 /** From here on every event of keys, policy and members bears a MAC; one without is put aside. */
-export const LogSealed = defineEvent("LogSealed", Schema.Struct({}))
+const LogSealed = defineEvent("LogSealed", Schema.Struct({}))
 
 /** All that was known, for a log that has lost what was said of it before. */
-export const ClusterKeyRestored = defineEvent(
+const ClusterKeyRestored = defineEvent(
   "ClusterKeyRestored",
   Schema.Struct({
     current: Schema.NullOr(Fingerprint),
@@ -91,7 +91,7 @@ export type ClusterKeyCommand =
   | { readonly _tag: "Restore" }
 
 /** Refused: `malformed`, `already-introduced`, `no-cluster-key`, `former-key`, `under-way`, `not-started`, `not-done`. */
-export const decide = (
+const decide = (
   state: ClusterKeyState,
   command: ClusterKeyCommand,
   context: CommandContext
@@ -138,7 +138,7 @@ export const decide = (
 }
 
 /** Folds one event. Rejected: a change that does not start from the current key or was not started. */
-export const evolve = (state: ClusterKeyState, event: ClusterKeyEvent): ClusterKeyState | EventRejected => {
+const evolve = (state: ClusterKeyState, event: ClusterKeyEvent): ClusterKeyState | EventRejected => {
   if (event.version <= state.version) return state
   const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)) }
   switch (event.type) {

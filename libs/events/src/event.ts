@@ -35,7 +35,7 @@ export interface Envelope {
 }
 
 /** An event of one type, its data in the newest schema version. */
-export interface Recorded<Type extends string, Data> extends Envelope {
+interface Recorded<Type extends string, Data> extends Envelope {
   readonly type: Type
   readonly data: Data
 }
@@ -91,13 +91,13 @@ export interface AggregateState {
  * By how much a leader's term may be above the one before. Terms grow by one a second at most, with the lease's revisions: this
  * is a hundred years of them. One that jumps further would leave no room for the terms to come.
  */
-export const MOST_TERM_STEP = 2 ** 32
+const MOST_TERM_STEP = 2 ** 32
 
 /** Whether a term may follow another. */
 export const mayFollowTerm = (term: number, before: number): boolean => term > before && term - before <= MOST_TERM_STEP
 
 /** The command is carried out by appending these events, none when there is nothing to do. */
-export interface Accepted<Event> {
+interface Accepted<Event> {
   readonly _tag: "Accepted"
   readonly events: ReadonlyArray<Event>
 }
@@ -222,7 +222,7 @@ export class Draft<State extends AggregateState, Event extends Envelope> {
 }
 
 /** A fold's outcome: the state and what was left out of it, with reasons. */
-export interface Folded<State> {
+interface Folded<State> {
   readonly state: State
   readonly rejected: ReadonlyArray<{ readonly event: Envelope; readonly reason: string }>
 }

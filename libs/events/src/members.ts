@@ -27,7 +27,7 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 })
 const Generation = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
 /** A node started: at its first start ever, and again at each one after. */
-export const MemberRegistered = defineEvent("MemberRegistered", Schema.Struct({ version: Version, workers: Count }))
+const MemberRegistered = defineEvent("MemberRegistered", Schema.Struct({ version: Version, workers: Count }))
 
 /** How a node is. */
 export const MemberHealth = Schema.Struct({
@@ -46,7 +46,7 @@ export const MemberHeartbeat = defineEvent("MemberHeartbeat", Schema.Struct({ he
  * A heartbeat that says all that the fold holds of the node, so that the log can do without every event before it. How
  * many those were is its version less one.
  */
-export const MemberSummarised = defineEvent(
+const MemberSummarised = defineEvent(
   "MemberSummarised",
   Schema.Struct({
     release: Version,
@@ -61,14 +61,14 @@ export const MemberSummarised = defineEvent(
 )
 
 /** The node may be sent traffic. */
-export const MemberReady = defineEvent("MemberReady", Schema.Struct({}))
+const MemberReady = defineEvent("MemberReady", Schema.Struct({}))
 
 /** The node asks not to be sent traffic: a key generation it lacks, a clock that is off. */
-export const MemberUnready = defineEvent("MemberUnready", Schema.Struct({ reason: Reason }))
+const MemberUnready = defineEvent("MemberUnready", Schema.Struct({ reason: Reason }))
 
 /** An operator takes the node out; it stays out over restarts. */
-export const MemberDrained = defineEvent("MemberDrained", Schema.Struct({ reason: Reason }))
-export const MemberUndrained = defineEvent("MemberUndrained", Schema.Struct({}))
+const MemberDrained = defineEvent("MemberDrained", Schema.Struct({ reason: Reason }))
+const MemberUndrained = defineEvent("MemberUndrained", Schema.Struct({}))
 
 export const membersDefinitions = [
   MemberRegistered,
@@ -116,7 +116,7 @@ export const memberInitial = (node: string): MemberState => ({
 export const HEARTBEAT_FLOOR_MS = 10_000
 
 /** Least time between two heartbeats whatever they say, milliseconds. */
-export const HEARTBEAT_CHANGE_FLOOR_MS = 1_000
+const HEARTBEAT_CHANGE_FLOOR_MS = 1_000
 
 /** Events of a node after which a heartbeat is a summary. */
 export const EVENTS_PER_SUMMARY = 1_000
@@ -145,7 +145,7 @@ export type MemberCommand =
  * Refused: `bad-name`, `unknown-member` (it has never registered). A heartbeat that comes too soon, and a command for
  * what already is, are accepted with no events.
  */
-export const decide = (state: MemberState, command: MemberCommand, context: CommandContext): Decision<MemberEvent> => {
+const decide = (state: MemberState, command: MemberCommand, context: CommandContext): Decision<MemberEvent> => {
   if (!isNodeName(state.node)) return refuse("bad-name", "a node's name is a-z, 0-9 and inner hyphens, at most 63")
   if (state.release === null && command._tag !== "Register")
     return refuse("unknown-member", `node ${state.node} has never registered: check the name`)
@@ -194,7 +194,7 @@ const sameHealth = (a: MemberHealth | null, b: MemberHealth): boolean =>
   a.symmetricSet === b.symmetricSet
 
 /** Folds one event. Rejected: another node's, and any before the first registration or summary. */
-export const evolve = (state: MemberState, event: MemberEvent): MemberState | EventRejected => {
+const evolve = (state: MemberState, event: MemberEvent): MemberState | EventRejected => {
   if (event.version <= state.version) return state
   if (event.subject !== memberSubject(state.node)) return new EventRejected(`the event is of ${event.subject}`)
   if (state.release === null && event.type !== "MemberRegistered" && event.type !== "MemberSummarised")

@@ -45,7 +45,7 @@ import {
 } from "./nts-keys-state.ts"
 import type { SealedKey } from "./sealed-key.ts"
 
-export { type NtsGeneration, type NtsKeysState, ntsKeysInitial, TOMBSTONES_KEPT } from "./nts-keys-state.ts"
+export { type NtsGeneration, type NtsKeysState, ntsKeysInitial } from "./nts-keys-state.ts"
 
 /**
  * The state with `now` noted as seen. A node that calls this whenever it looks, with a clock that it trusts, keeps what
@@ -93,11 +93,7 @@ type NtsDraft = Draft<NtsKeysState, NtsKeysEvent>
  * under this term yet), `key-missing` (see {@link generationsNeeded}), `unknown-generation`, `already-ended`, `under-way`
  * (an activation is due within the lead), `not-everywhere` (a live node lacks the key).
  */
-export const decide = (
-  state: NtsKeysState,
-  command: NtsKeysCommand,
-  context: CommandContext
-): Decision<NtsKeysEvent> => {
+const decide = (state: NtsKeysState, command: NtsKeysCommand, context: CommandContext): Decision<NtsKeysEvent> => {
   const draft: NtsDraft = new Draft(evolve, state, NTS_KEYS_SUBJECT, context)
   if (command._tag === "Restore") {
     draft.emit(NtsKeysRestored, restoration(state))
@@ -261,7 +257,7 @@ const retireDue = (draft: NtsDraft, plan: NtsKeysPlan): void => {
 }
 
 /** Folds one event. Rejected: numbers out of order, anything about a generation that has ended, an older term. */
-export const evolve = (state: NtsKeysState, event: NtsKeysEvent): NtsKeysState | EventRejected => {
+const evolve = (state: NtsKeysState, event: NtsKeysEvent): NtsKeysState | EventRejected => {
   if (event.version <= state.version) return state
   const time = fromIso(event.time)
   const base = { ...state, version: event.version, latest: Math.max(state.latest, time) }

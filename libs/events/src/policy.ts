@@ -68,7 +68,7 @@ export const defaultPolicy: PolicySettings = {
 }
 
 /** Only what changes is in the event. */
-export const PolicyChanged = defineEvent(
+const PolicyChanged = defineEvent(
   "PolicyChanged",
   Schema.Struct({
     changes: Schema.Struct({
@@ -91,7 +91,7 @@ export const PolicyChanged = defineEvent(
 )
 
 /** All settings, for a log that has lost what was said of them before. */
-export const PolicyRestored = defineEvent("PolicyRestored", Schema.Struct({ settings: PolicySettings }))
+const PolicyRestored = defineEvent("PolicyRestored", Schema.Struct({ settings: PolicySettings }))
 
 export const policyDefinitions = [PolicyChanged, PolicyRestored] as const
 
@@ -129,7 +129,7 @@ const tooMany = ({ ntsAcceptPast, ntsAcceptFuture }: PolicySettings): string | u
     : undefined
 
 /** Refused: `contradiction`. Settings that already hold give no event. */
-export const decide = (state: PolicyState, command: PolicyCommand, context: CommandContext): Decision<PolicyEvent> => {
+const decide = (state: PolicyState, command: PolicyCommand, context: CommandContext): Decision<PolicyEvent> => {
   const draft: Draft<PolicyState, PolicyEvent> = new Draft(evolve, state, POLICY_SUBJECT, context)
   if (command._tag === "Restore") {
     draft.emit(PolicyRestored, { settings: { ...defaultPolicy, ...state.settings } })
@@ -147,7 +147,7 @@ export const decide = (state: PolicyState, command: PolicyCommand, context: Comm
 }
 
 /** Folds one event. Rejected: settings that contradict each other. */
-export const evolve = (state: PolicyState, event: PolicyEvent): PolicyState | EventRejected => {
+const evolve = (state: PolicyState, event: PolicyEvent): PolicyState | EventRejected => {
   if (event.version <= state.version) return state
   // A state that an older release has folded lacks the settings of this one.
   const said = event.type === "PolicyRestored" ? event.data.settings : event.data.changes

@@ -6,7 +6,7 @@
 import { type Envelope, isNodeName } from "./event.ts"
 
 /** What is known of a type of event. */
-export interface QuickEntry {
+interface QuickEntry {
   /** The newest version of its data's schema, the only one that is read here. */
   readonly newest: number
   /** Whether data is surely of that schema. */

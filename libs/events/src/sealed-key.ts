@@ -10,7 +10,7 @@ const SLOT = /^[a-z]{1,16}\.[0-9]{1,16}\.[a-z0-9-]{1,64}$/
 /** Whether text names a slot: purpose, number, and what makes it unique, such as `nts.12.k3v9x2`. */
 export const isSlotName = (text: string): boolean => SLOT.test(text)
 
-export const SlotName = Schema.String.check(
+const SlotName = Schema.String.check(
   Schema.makeFilter((text: string) => isSlotName(text), { expected: "a slot such as nts.12.k3v9x2" })
 )
 

@@ -109,10 +109,7 @@ export type SymmetricKeysCommand =
   | ({ readonly _tag: "Revoke"; readonly set: number; readonly reason: string } & WithSupply)
 
 /** A command that a term and freshly minted keys belong to. */
-export type SymmetricKeysChange = Exclude<
-  SymmetricKeysCommand,
-  { readonly _tag: "TakeOver" } | { readonly _tag: "Restore" }
->
+type SymmetricKeysChange = Exclude<SymmetricKeysCommand, { readonly _tag: "TakeOver" } | { readonly _tag: "Restore" }>
 
 type SetDraft = Draft<SymmetricKeysState, SymmetricKeysEvent>
 
@@ -120,7 +117,7 @@ type SetDraft = Draft<SymmetricKeysState, SymmetricKeysEvent>
  * The events that carry the command out. Refused: `fenced`, `not-leader`, `key-missing`, `key-id-in-use`, `under-way` (a
  * set is already announced), `unknown-set`, `already-ended`.
  */
-export const decide = (
+const decide = (
   state: SymmetricKeysState,
   command: SymmetricKeysCommand,
   context: CommandContext
@@ -208,7 +205,7 @@ const keyIdClash = (state: SymmetricKeysState, keys: ReadonlyArray<SymmetricKey>
 }
 
 /** Folds one event. Rejected: numbers out of order, key ids in use, anything about a set that has ended. */
-export const evolve = (state: SymmetricKeysState, event: SymmetricKeysEvent): SymmetricKeysState | EventRejected => {
+const evolve = (state: SymmetricKeysState, event: SymmetricKeysEvent): SymmetricKeysState | EventRejected => {
   if (event.version <= state.version) return state
   const base = { ...state, version: event.version, latest: Math.max(state.latest, fromIso(event.time)) }
   if (event.type === "SymmetricLeaderTookOver")

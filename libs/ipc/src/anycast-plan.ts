@@ -24,7 +24,7 @@ const anycastSettings = {
   /** Requests a second that the node may get; null: no bound. */
   maximumRate: nullable(finite(0))
 }
-export const anycastSettingsShape = record(anycastSettings)
+const anycastSettingsShape = record(anycastSettings)
 export type AnycastSettings = TypeOf<typeof anycastSettingsShape>
 
 export const anycastPlan = record({

@@ -39,7 +39,7 @@ const hostCredentials = record({
 })
 
 /** In a message: structured clones keep no undefined apart from absent. */
-export type HostMessage = TypeOf<typeof hostCredentials>
+type HostMessage = TypeOf<typeof hostCredentials>
 export const hostMessage = (host: HostCredentials): HostMessage => ({ ...host, signKey: host.signKey ?? null })
 export const hostOfMessage = (host: HostMessage): HostCredentials => ({ ...host, signKey: host.signKey ?? undefined })
 

@@ -29,7 +29,7 @@ export interface SetView {
 }
 
 /** What a node says of itself. */
-export interface HealthView {
+interface HealthView {
   /** Workers that answer. */
   readonly workers: number
   readonly synchronised: boolean
@@ -68,7 +68,7 @@ export interface ClockView {
 }
 
 /** What an operator did to a running node. */
-export interface ActView {
+interface ActView {
   readonly time: string
   /** Empty where nobody is named. */
   readonly author: string

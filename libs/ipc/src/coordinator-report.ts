@@ -58,7 +58,7 @@ export interface HealthMessage {
 }
 
 /** What the discipline decided: commands for the node's clock aggregate (ClockCommand of libs/events). */
-export interface ClockEventsMessage {
+interface ClockEventsMessage {
   readonly type: "clock-events"
   readonly events: readonly { readonly _tag: string }[]
 }

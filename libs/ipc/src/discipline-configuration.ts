@@ -29,7 +29,7 @@ const pollsInOrder = ({ minpoll, maxpoll }: { readonly minpoll: number; readonly
   minpoll <= maxpoll
 
 /** Where and how keys are exchanged (RFC 8915 §4). */
-export const ntsConfiguration = record({
+const ntsConfiguration = record({
   /** Who is asked for keys; null: the source itself. */
   host: nullable(text(1, 255)),
   port,
@@ -43,7 +43,7 @@ export const ntsConfiguration = record({
 export type NtsConfiguration = TypeOf<typeof ntsConfiguration>
 
 /** One `server`, `pool` or `peer` line. */
-export const upstreamConfiguration = rule(
+const upstreamConfiguration = rule(
   record({
     kind: words("server", "pool", "peer"),
     /** A name or a numeric address. */
@@ -89,11 +89,10 @@ export const upstreamConfiguration = rule(
 )
 export type UpstreamConfiguration = TypeOf<typeof upstreamConfiguration>
 
-export const referenceClockDrivers = ["shm", "sock", "pps", "phc"] as const
-export type ReferenceClockDriver = (typeof referenceClockDrivers)[number]
+const referenceClockDrivers = ["shm", "sock", "pps", "phc"] as const
 
 /** One reference clock of a driver that is acted on. */
-export const referenceClockConfiguration = rule(
+const referenceClockConfiguration = rule(
   rule(
     record({
       driver: words(...referenceClockDrivers),
@@ -131,11 +130,11 @@ export type ReferenceClockConfiguration = TypeOf<typeof referenceClockConfigurat
 export const statisticsNames = ["loopstats", "peerstats", "rawstats", "clockstats", "sysstats", "cryptostats"] as const
 export type StatisticsName = (typeof statisticsNames)[number]
 
-export const filegenTypes = ["none", "pid", "day", "week", "month", "year", "age"] as const
+const filegenTypes = ["none", "pid", "day", "week", "month", "year", "age"] as const
 export type FilegenType = (typeof filegenTypes)[number]
 
 /** One `filegen` line that is enabled. */
-export const filegenConfiguration = record({
+const filegenConfiguration = record({
   name: words(...statisticsNames),
   /** Appended to statsdir. Settings from over the network may name files; none may lead out of statsdir. */
   file: rule(path, "a name without ..", (file) => !file.split("/").includes("..")),
@@ -146,7 +145,7 @@ export const filegenConfiguration = record({
 export type FilegenConfiguration = TypeOf<typeof filegenConfiguration>
 
 /** The `tos` values, each null for the default. Times in seconds. */
-export const tosConfiguration = record({
+const tosConfiguration = record({
   minsane: nullable(count),
   minclock: nullable(count),
   maxclock: nullable(count),
@@ -158,10 +157,10 @@ export const tosConfiguration = record({
   orphan: nullable(whole(1, 16)),
   orphanwait: nullable(amount)
 })
-export type TosConfiguration = TypeOf<typeof tosConfiguration>
+type TosConfiguration = TypeOf<typeof tosConfiguration>
 
 /** The `tinker` values, each null for the default. Seconds, `dispersion` seconds per second, `freq` ppm. */
-export const tinkerConfiguration = record({
+const tinkerConfiguration = record({
   /** Forward and back; 0: never. */
   stepfwd: nullable(amount),
   stepback: nullable(amount),
@@ -173,10 +172,10 @@ export const tinkerConfiguration = record({
   /** Whether the first setting may be over the panic threshold (`ntpd -g`). */
   firstMayPanic: nullable(flag)
 })
-export type TinkerConfiguration = TypeOf<typeof tinkerConfiguration>
+type TinkerConfiguration = TypeOf<typeof tinkerConfiguration>
 
 /** A numeric address, perhaps a wildcard, and a UDP port. */
-export const servingEndpoint = record({
+const servingEndpoint = record({
   address: rule(text(1, 64), "a numeric address", (address) => isIP(address) !== 0),
   port
 })
@@ -192,7 +191,7 @@ export const keyRange = rule(
 const manyAddress = rule(text(1, 64), "a numeric address", (address) => isIP(address) !== 0)
 
 /** One `broadcast` line: to whom the time is told. */
-export const manyConfiguration = record({
+const manyConfiguration = record({
   address: manyAddress,
   port,
   /** Symmetric key, from the keys of the plan; null without. */
@@ -207,7 +206,7 @@ export const manyConfiguration = record({
 export type ManyConfiguration = TypeOf<typeof manyConfiguration>
 
 /** `broadcastclient` and `multicastclient`: which servers are followed that tell the time to many. */
-export const hearingConfiguration = record({
+const hearingConfiguration = record({
   port,
   /** Whether the broadcast addresses of this machine's networks are listened to. */
   broadcasts: flag,
@@ -226,7 +225,7 @@ export const hearingConfiguration = record({
 export type HearingConfiguration = TypeOf<typeof hearingConfiguration>
 
 /** `manycastserver`: at which groups clients that look for servers are answered. */
-export const answeringConfiguration = record({
+const answeringConfiguration = record({
   port,
   groups: list(manyAddress, 64),
   /** Whether a client must prove itself; false after `disable auth`. */

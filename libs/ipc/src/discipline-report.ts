@@ -31,18 +31,13 @@ export {
   type DisciplineConfiguration,
   type FilegenConfiguration,
   type FilegenType,
-  filegenTypes,
   type HearingConfiguration,
   type ManyConfiguration,
   type NtsConfiguration,
   type ReferenceClockConfiguration,
-  type ReferenceClockDriver,
-  referenceClockDrivers,
   type ServingEndpoint,
   type StatisticsName,
   statisticsNames,
-  type TinkerConfiguration,
-  type TosConfiguration,
   type UpstreamConfiguration
 } from "./discipline-configuration.ts"
 
@@ -204,18 +199,18 @@ export type DisciplineReport = TypeOf<typeof disciplineReport>
 
 /** Commands for the clock's aggregate of libs/events; whoever owns the log decides and appends. */
 const clockEvents = record({ type: words("clock-events"), events: list(record({}), 10_000) })
-export interface ClockEvents<Command = unknown> {
+interface ClockEvents<Command = unknown> {
   readonly type: "clock-events"
   readonly events: readonly Command[]
 }
 
 /** Others than before are known: what sources by Autokey signed for this host, and what leads from there to a trusted one. */
 const autokeyCertificates = record({ type: words("autokey-certificates"), certificates: learnedCertificates })
-export type AutokeyCertificates = TypeOf<typeof autokeyCertificates>
+type AutokeyCertificates = TypeOf<typeof autokeyCertificates>
 
 /** Other key lists than before are in use for what is told to many: who heard it asks the Autokey server for their values. */
 const autokeyLists = record({ type: words("autokey-lists"), lists: broadcastLists })
-export type AutokeyLists = TypeOf<typeof autokeyLists>
+type AutokeyLists = TypeOf<typeof autokeyLists>
 
 export type FromDiscipline<Command = unknown> = FromService<
   DisciplineReport,

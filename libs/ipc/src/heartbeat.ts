@@ -6,7 +6,7 @@ import { everyTurn } from "./turns.ts"
 
 const INTERVAL_MS = Number(new URL(import.meta.url).searchParams.get("every") ?? 1_000)
 
-export interface AliveMessage {
+interface AliveMessage {
   readonly type: "alive"
 }
 

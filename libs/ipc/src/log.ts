@@ -21,7 +21,7 @@ const LEVELS = {
   None: "silent"
 } as const
 
-export interface LogOptions {
+interface LogOptions {
   /** Which service speaks: "supervisor", "worker". */
   readonly service: string
   readonly level: "debug" | "info" | "warn" | "error"
@@ -32,7 +32,7 @@ export interface LogOptions {
   readonly colours: boolean
 }
 
-export interface Log {
+interface Log {
   readonly layer: Layer.Layer<never>
   /**
    * Opens the file anew, for logrotate's rename followed by SIGHUP; or another one, where there was a file before. Where that
@@ -50,7 +50,7 @@ const COLOUR: Record<string, string> = {
 const HIDDEN = new Set(["level", "time", "service", "msg"])
 
 /** One JSON log line as a sentence: `12:00:01 warn  worker 0 exited  signal=SIGKILL`. */
-export const readableLine = (line: string, colours: boolean): string => {
+const readableLine = (line: string, colours: boolean): string => {
   const entry = JSON.parse(line) as Record<string, unknown>
   const level = String(entry["level"])
   const rest = Object.entries(entry)

@@ -1,8 +1,5 @@
 /** What the readers of messages between processes have in common: they take nothing for granted. */
 
-/** Counts by name: outcomes, reasons, algorithms. */
-export type Counts = Readonly<Record<string, number>>
-
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 

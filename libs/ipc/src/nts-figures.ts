@@ -8,7 +8,7 @@ import type { NtsClientCounters } from "./source-detail.ts"
 import type { CookieCounters, WorkerCounters } from "./worker-report.ts"
 
 /** Requests and replies with NTS fields. */
-export interface NtsServerFigures {
+interface NtsServerFigures {
   /** Requests that verified; each was answered. */
   readonly good: number
   /** Requests that did not: answered with a NAK, or dropped. */
@@ -21,7 +21,7 @@ export interface NtsServerFigures {
 }
 
 /** Connections of key establishment that are over. */
-export interface NtsKeFigures {
+interface NtsKeFigures {
   readonly good: number
   /** No TLS session came about. */
   readonly withoutTls: number
@@ -58,7 +58,7 @@ export const ntsKeFigures = (ke: readonly NtsKeCounters[]): NtsKeFigures => {
   }
 }
 
-export const noNtsClient: NtsClientCounters = { sent: 0, good: 0, bad: 0, exchangesGood: 0, exchangesBad: 0 }
+const noNtsClient: NtsClientCounters = { sent: 0, good: 0, bad: 0, exchangesGood: 0, exchangesBad: 0 }
 
 /** All of it of one picture. */
 export const ntsFigures = ({ status, ntsClient }: NodeSnapshot) => ({

@@ -98,7 +98,7 @@ export type NtsKeReport = TypeOf<typeof ntsKeReport>
 export type FromNtsKe = FromService<NtsKeReport>
 
 /** Read the certificates again, whether or not their files seem changed. */
-export interface ReloadMessage {
+interface ReloadMessage {
   readonly type: "reload"
 }
 

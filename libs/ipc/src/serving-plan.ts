@@ -77,12 +77,12 @@ const servingSettings = {
   /** The compiled access list and its limits; absent: everybody is served. */
   access: optional(bytes(0, 256 * 1024 * 1024))
 }
-export const servingSettingsShape = record(servingSettings)
-export type ServingSettings = TypeOf<typeof servingSettingsShape>
+const servingSettingsShape = record(servingSettings)
+type ServingSettings = TypeOf<typeof servingSettingsShape>
 
 /** What clients that ask are told of this node, beside the key generation in use (libs/wire/src/identity-field.ts). */
 const identity = record({ node: text(1, 63), version: text(1, 64), decision: text(0, 64) })
-export type IdentityPlan = TypeOf<typeof identity>
+type IdentityPlan = TypeOf<typeof identity>
 
 export const workerPlan = record({
   ...servingSettings,
@@ -140,7 +140,7 @@ const ntsKeSettings = {
     ratePerAddress: nullable(rate)
   })
 }
-export const ntsKeSettingsShape = record(ntsKeSettings)
+const ntsKeSettingsShape = record(ntsKeSettings)
 export type NtsKeSettings = TypeOf<typeof ntsKeSettingsShape>
 
 export const ntsKePlan = record({
@@ -167,8 +167,8 @@ const signdSettings = {
   /** The socket on which the signing daemon is asked. */
   socket: path
 }
-export const signdSettingsShape = record(signdSettings)
-export type SigndSettings = TypeOf<typeof signdSettingsShape>
+const signdSettingsShape = record(signdSettings)
+type SigndSettings = TypeOf<typeof signdSettingsShape>
 
 export const signdPlan = record({ ...servingSettings, ...signdSettings })
 export type SigndPlan = TypeOf<typeof signdPlan>
@@ -203,7 +203,7 @@ const controlSettings = {
     MOST_SHOWN_RULES
   )
 }
-export const controlSettingsShape = record(controlSettings)
+const controlSettingsShape = record(controlSettings)
 export type ControlSettings = TypeOf<typeof controlSettingsShape>
 export type ShownRule = ControlSettings["rules"][number]
 

@@ -97,7 +97,7 @@ export const counts: Shape<Readonly<Record<string, number>>> = { node: { kind: "
 export const nullable = <A>(of: Shape<A>): Shape<A | null> => ({ node: { kind: "nullable", of: of.node } })
 
 /** A field that may be absent. */
-export interface Optional<out A> {
+interface Optional<out A> {
   readonly optional: Shape<A>
 }
 export const optional = <A>(of: Shape<A>): Optional<A> => ({ optional: of })

@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from "node:http"
 import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 
-export interface SocketQuestion {
+interface SocketQuestion {
   readonly method?: "GET" | "POST"
   /** With its query, encoded. */
   readonly path: string
@@ -14,7 +14,7 @@ export interface SocketQuestion {
   readonly longest?: number
 }
 
-export interface SocketAnswer {
+interface SocketAnswer {
   /** As in HTTP. */
   readonly status: number
   readonly text: string
@@ -29,7 +29,7 @@ const LONGEST = 64 * 1024 * 1024
  * - `broken-off`: it ended in the middle of the answer
  * - `too-long`: longer than was asked for
  */
-export type SocketFault = "absent" | "denied" | "silent" | "broken-off" | "too-long"
+type SocketFault = "absent" | "denied" | "silent" | "broken-off" | "too-long"
 
 const FAULTS: Readonly<Record<string, SocketFault>> = {
   ENOENT: "absent",

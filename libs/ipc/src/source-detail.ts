@@ -17,7 +17,6 @@ const filterStage = record({
   delay: finite(),
   dispersion: finite()
 })
-export type FilterStageReport = TypeOf<typeof filterStage>
 
 const ntsDetail = record({
   /** IANA's number of the AEAD; 0 before the first exchange. */

@@ -4,7 +4,7 @@ import { homedir } from "node:os"
 import { join, resolve, sep } from "node:path"
 
 /** The variables that matter, handed in by main.ts: no lib reads the environment itself. */
-export interface StateEnvironment {
+interface StateEnvironment {
   /** systemd's StateDirectory= */
   readonly STATE_DIRECTORY?: string | undefined
   readonly XDG_STATE_HOME?: string | undefined

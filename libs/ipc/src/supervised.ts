@@ -12,7 +12,7 @@ export interface WarningMessage {
   readonly message: string
 }
 
-export interface ChannelOptions<Plan, Told> {
+interface ChannelOptions<Plan, Told> {
   /** For messages to people: "worker". */
   readonly service: string
   readonly plan: Shape<Plan>
@@ -20,7 +20,7 @@ export interface ChannelOptions<Plan, Told> {
   readonly read: (message: unknown) => Told | undefined
 }
 
-export interface Duties<Plan, Told> {
+interface Duties<Plan, Told> {
   /**
    * Works by this plan from now on, the first one included. What it throws is said to the supervisor, and the plan before stays.
    */

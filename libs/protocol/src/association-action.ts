@@ -64,7 +64,7 @@ export interface Unusable {
 }
 
 /** The source began or ceased to answer. */
-export interface ReachabilityChanged {
+interface ReachabilityChanged {
   readonly _tag: "ReachabilityChanged"
   readonly reachable: boolean
   /** The last eight requests, newest lowest. */
@@ -72,7 +72,7 @@ export interface ReachabilityChanged {
 }
 
 /** A kiss-o'-death that may be believed: it echoes our request and, where replies are authenticated, so was it (NTSN aside). */
-export interface Kiss {
+interface Kiss {
   readonly _tag: "Kiss"
   readonly code: string
 }
@@ -84,7 +84,7 @@ export interface NeedKeyExchange {
 }
 
 /** A passive association or one with a broadcast server: the other side is late. Nothing is sent, but its poll went by without an answer. */
-export interface Missed {
+interface Missed {
   readonly _tag: "Missed"
 }
 

@@ -37,7 +37,7 @@ export interface Teller {
   readonly delay: number | undefined
 }
 
-export const passiveRefusals = [
+const passiveRefusals = [
   /** there are as many as may be */
   "full",
   /** too many came at once; it may come again */

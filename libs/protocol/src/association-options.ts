@@ -12,7 +12,7 @@ export interface Endpoint {
  * `client` asks a server, `active` is our end of a `peer` line, `passive` our end of a `peer` line that only the other side
  * has (RFC 5905 §3; docs/adr/007), `broadcast` hears a server that tells many.
  */
-export type AssociationMode = "client" | "active" | "passive" | "broadcast"
+type AssociationMode = "client" | "active" | "passive" | "broadcast"
 
 /** Whether both ends are peers, which tell each other their served time. */
 export const isSymmetric = (mode: AssociationMode): boolean => mode === "active" || mode === "passive"
@@ -42,7 +42,7 @@ export interface AssociationOptions {
 
 export const LEAST_POLL = 0
 /** Within one network. */
-export const LEAST_NEAR_POLL = -7
+const LEAST_NEAR_POLL = -7
 export const GREATEST_POLL = 17
 
 export const defaultAssociationOptions: AssociationOptions = {

@@ -28,7 +28,7 @@ export interface Demobilised {
 }
 
 /** Look the host up and tell `resolved` or `resolutionFailed`. */
-export interface Resolve {
+interface Resolve {
   readonly _tag: "Resolve"
   readonly host: string
 }
@@ -41,7 +41,7 @@ export interface Refused {
 }
 
 /** A peer that came by itself is not taken. Its packet was answered already, and its next one will be. */
-export interface CallerRefused {
+interface CallerRefused {
   readonly _tag: "CallerRefused"
   readonly reason: PassiveRefusal
 }

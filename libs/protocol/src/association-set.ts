@@ -18,7 +18,7 @@ import {
 import { type Caller, passiveOptions, PassiveRegister, type Teller, tellerOptions } from "./association-callers.ts"
 import { askedPort, isSilent, type Member, Source, type SourceConfiguration } from "./association-source.ts"
 
-export interface AssociationSetOptions {
+interface AssociationSetOptions {
   /** Pools are filled up to so many associations in all (tos maxclock). */
   readonly maxclock: number
   /** So many peers that came by themselves are kept beside them; 0: none. */

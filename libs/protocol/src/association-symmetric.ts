@@ -26,7 +26,7 @@ interface Heard {
   readonly arrival: NtpTimestamp
 }
 
-export interface SymmetricSettings {
+interface SymmetricSettings {
   /** As sent. */
   readonly mode: typeof Mode.symmetricActive | typeof Mode.symmetricPassive
   readonly version: number

@@ -33,7 +33,7 @@ const BURST_SECONDS = 2
 /** Requests in a row without an answer after which cookies are taken to be the reason: some servers drop unknown ones. */
 const CREDENTIALS_DOUBTED_AFTER = 8
 
-export interface AssociationConfiguration {
+interface AssociationConfiguration {
   readonly endpoint: Endpoint
   readonly options: AssociationOptions
   readonly authentication: AssociationAuthentication

@@ -5,7 +5,7 @@ import { HEADER_BYTES, leapOf, Offset } from "@meridian/wire/ntp"
 import type { AssociationAuthentication, Authenticity, Sealed } from "./association-authentication.ts"
 
 /** What an Autokey source is handed. Addresses are 4 or 16 octets. */
-export interface AutokeySurroundings {
+interface AutokeySurroundings {
   /** The exchange; undefined as long as there are no credentials. Another one after they have changed. */
   readonly association: () => AutokeyAssociation | undefined
   /** The address that packets leave from; undefined until it is known. It is part of every key. */

@@ -4,7 +4,7 @@
  */
 
 /** A reply of `replyLength` bytes stands where the request stood. */
-export interface Respond {
+interface Respond {
   readonly _tag: "Respond"
   readonly reason: RespondReason
   readonly index: number
@@ -56,7 +56,7 @@ export const respondReasons = [
   "deny-kiss-sent",
   "rstr-kiss-sent"
 ] as const
-export type RespondReason = (typeof respondReasons)[number]
+type RespondReason = (typeof respondReasons)[number]
 const authenticatedReasons: readonly RespondReason[] = ["served-keyed", "served-peer", "served-nts", "served-autokey"]
 
 export const ignoreReasons = [
@@ -103,7 +103,7 @@ export const ignoreReasons = [
   /** asked more often than its limit allows */
   "rate-limited"
 ] as const
-export type IgnoreReason = (typeof ignoreReasons)[number]
+type IgnoreReason = (typeof ignoreReasons)[number]
 
 /** Every reason in the order of `Outcome.index`: the layout of the workers' counters. */
 export const outcomeReasons: readonly string[] = [...respondReasons, ...ignoreReasons]

@@ -54,7 +54,7 @@ const ADMITTED_PORT = 0
 /** A peer's packet echoes a reply of at most two of its poll intervals ago, and so many seconds. */
 const ECHO_SECONDS = 4
 
-export interface ServerOptions {
+interface ServerOptions {
   /** log2 seconds of the clock's precision as served, -128 … 127 */
   readonly precision: number
   /** Replies' poll field is never below this (log2 seconds): how often this server wishes to be asked. */

@@ -13,7 +13,7 @@ export const CAP_SYS_TIME = 25
 /** Binds ports below the first that everybody may bind. */
 export const CAP_NET_BIND_SERVICE = 10
 
-export interface CapabilitySets {
+interface CapabilitySets {
   readonly inheritable: bigint
   readonly permitted: bigint
   readonly effective: bigint
@@ -74,7 +74,7 @@ export const giveUpCapability = (capability: number): boolean => {
 }
 
 /** What is left of root's capabilities; undefined: none. */
-export interface KeptCapabilities<Kept> {
+interface KeptCapabilities<Kept> {
   /** Permitted, not in effect, and inherited by nobody until {@link withCapability} says so. */
   readonly forChild: Kept
   /** In effect for this process, and inherited by nobody. */

@@ -126,7 +126,7 @@ const ADVICE = {
   "system-clock": { EPERM: "this process may not set the clock: it needs the capability CAP_SYS_TIME" }
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>
 
-export type Tried = keyof typeof ADVICE
+type Tried = keyof typeof ADVICE
 
 /** A name such as ENOENT in words; one that is not known here as it is. */
 export const errnoWords = (name: string): string => WORDS[name] ?? name

@@ -3,10 +3,10 @@ import { accessSync, constants, statSync, type Stats } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { type Identity, ownerNames } from "./identity.ts"
 
-export type Wanted = "read" | "write" | "enter"
+type Wanted = "read" | "write" | "enter"
 
 /** Why it cannot be done: `missing` is not there, `denied` is not allowed. One sentence each, with a command where there is one. */
-export interface AccessProblem {
+interface AccessProblem {
   readonly kind: "missing" | "denied"
   readonly reason: string
 }
@@ -79,7 +79,7 @@ const refusal = (path: string, found: Stats, wanted: Wanted, as: Identity | unde
 }
 
 /** `0640`. */
-export const modeText = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0")
+const modeText = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0")
 
 /** Who besides the owner can do too much with a secret; undefined where nobody can. */
 export const tooOpen = (path: string, mode: number): string | undefined => {

@@ -24,7 +24,7 @@ export interface NativeUdpHandle {
 }
 
 /** Serves sockets in libuv's place; see native/packet-loop.c of libs/udp. */
-export interface NativePacketLoop {
+interface NativePacketLoop {
   readonly stop: () => void
 }
 
@@ -44,7 +44,7 @@ export interface NativeUdpClientHandle {
 }
 
 /** Byte offsets into a handle's block, and the sizes the C code was compiled with. */
-export interface UdpLayout {
+interface UdpLayout {
   readonly slotBytes: number
   readonly slotStride: number
   readonly batchCapacity: number
@@ -62,7 +62,7 @@ export interface UdpLayout {
 }
 
 /** A mapping of the clock page; lines travel as bytes. See libs/clocks/native/clock-page.h. */
-export interface NativeClockPage {
+interface NativeClockPage {
   readonly write: (line: Uint8Array) => void
   readonly read: (line: Uint8Array) => boolean
   readonly close: () => void
@@ -79,11 +79,11 @@ export interface NativeShmSegment {
 }
 
 /** Tells of changes of the machine's interfaces and addresses; see native/network.c. */
-export interface NativeNetworkWatch {
+interface NativeNetworkWatch {
   readonly close: () => void
 }
 
-export interface NativeUnixDatagram {
+interface NativeUnixDatagram {
   readonly receive: (bytes: Uint8Array) => number
   readonly sender: () => string
   readonly send: (path: string, bytes: Uint8Array) => boolean
@@ -208,7 +208,7 @@ export interface NativeAddon {
 }
 
 /** The addon, or why there is none. */
-export type NativeResult =
+type NativeResult =
   | { readonly addon: NativeAddon; readonly reason?: undefined }
   | { readonly addon?: undefined; readonly reason: string }
 

@@ -4,7 +4,7 @@
  */
 import { loadNative } from "./native.ts"
 
-export interface ServiceManager {
+interface ServiceManager {
   readonly ready: (status: string) => void
   readonly reloading: () => void
   readonly stopping: () => void

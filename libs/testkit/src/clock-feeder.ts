@@ -15,7 +15,7 @@ const LAST_UNIT = 250
 const ENDED = "the feeder has ended"
 
 /** Bytes of the segment as 64-bit writers make it. */
-export const SHM_BYTES = 96
+const SHM_BYTES = 96
 
 export class ClockFeeder {
   /** The unit of its segment. */

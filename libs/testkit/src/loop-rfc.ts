@@ -18,8 +18,8 @@ const LIMIT = 30
 const MAXFREQ = 500e-6
 const PGATE = 4
 
-export type RfcLoopState = "NSET" | "FSET" | "SPIK" | "FREQ" | "SYNC"
-export type RfcLoopOutcome = "ignore" | "slew" | "step" | "panic"
+type RfcLoopState = "NSET" | "FSET" | "SPIK" | "FREQ" | "SYNC"
+type RfcLoopOutcome = "ignore" | "slew" | "step" | "panic"
 
 export interface RfcLoopOptions {
   readonly minpoll: number

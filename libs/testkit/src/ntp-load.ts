@@ -7,7 +7,7 @@ import { clientRequest } from "@meridian/protocol/sntp-client"
 import { type NtpTimestamp, ntpTimestamp } from "@meridian/time/timestamp"
 import { decodeHeader } from "@meridian/wire/ntp"
 
-export interface LoadPlan {
+interface LoadPlan {
   readonly port: number
   readonly address?: string
   readonly sources: number
@@ -26,7 +26,7 @@ export interface LoadResult {
   readonly lost: readonly number[]
 }
 
-export interface RunningLoad {
+interface RunningLoad {
   /** Requests so far. */
   readonly sent: () => number
   /** Stops sending, waits for what is under way (at most `graceMs`), and counts. */

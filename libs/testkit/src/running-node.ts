@@ -84,7 +84,7 @@ export interface RunningNode {
   readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>
 }
 
-export interface WorkerView {
+interface WorkerView {
   readonly index: number
   readonly pid: number
   readonly state: string

@@ -5,7 +5,7 @@
 import { defaultDisciplineOptions } from "@meridian/algorithms"
 import type { Scenario, ScenarioSource } from "./scenario.ts"
 
-export interface ClknetsimRun {
+interface ClknetsimRun {
   /** One more than there are servers: the client is the last node. */
   readonly nodes: number
   readonly duration: number

@@ -12,9 +12,9 @@ import { runSimulation } from "./sim-run.ts"
 export const PRECISION = 1e-7
 
 /** How much over a published limit still counts as within it. */
-export const LIMIT_FACTOR = 1.1
+const LIMIT_FACTOR = 1.1
 
-export interface LimitCheck {
+interface LimitCheck {
   readonly what: keyof ScenarioLimits
   readonly found: number
   readonly limit: number

@@ -1,7 +1,7 @@
 /** What a set of scenarios comes to, against the accuracy that the project asks of itself. */
 import type { Reference, ScenarioOutcome } from "./scenario-run.ts"
 
-export interface SummaryLine {
+interface SummaryLine {
   readonly what: string
   readonly found: string
   readonly target: string
@@ -39,7 +39,7 @@ const ratioLine = (what: string, outcomes: readonly ScenarioOutcome[], against: 
 }
 
 /** chronyd's figures for one world: seconds, and requests after settling. */
-export interface ChronydWorld {
+interface ChronydWorld {
   readonly own: { readonly rms: number; readonly requests: number }
   readonly equal?: { readonly rms: number }
 }

@@ -12,7 +12,7 @@ export interface ScenarioSource extends SimulatedSourceOptions {
   readonly chrony?: readonly string[]
 }
 
-export interface ScenarioWorld {
+interface ScenarioWorld {
   readonly oscillator: OscillatorModel
   readonly sources: readonly ScenarioSource[]
   /** What a drift file says: seconds per second. */

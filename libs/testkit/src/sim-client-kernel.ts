@@ -19,7 +19,7 @@ export interface SteeredMachine {
   readonly setByOther: (seconds: number) => void
 }
 
-export interface KernelClientOptions extends MeridianClientOptions {
+interface KernelClientOptions extends MeridianClientOptions {
   readonly machine: (raw: () => number) => SteeredMachine
   readonly judged: "served" | "system"
 }

@@ -35,7 +35,7 @@ interface RfcPeer {
   used: FilterOutput | undefined
 }
 
-export interface RfcClientOptions {
+interface RfcClientOptions {
   readonly sources: readonly SimulatedSourceOptions[]
   readonly precision: number
   readonly minpoll: number

@@ -12,7 +12,7 @@ export interface JudgedRun {
   readonly syncFrequencyLimit?: number
 }
 
-export interface JudgedSecond {
+interface JudgedSecond {
   /** Of the served time, seconds, and of its rate, seconds per second. */
   readonly error: number
   readonly frequencyError: number

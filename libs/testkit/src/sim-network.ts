@@ -1,7 +1,7 @@
 /** Simulated paths: what happens to a packet. Delays are in seconds; undefined is a packet that never arrives. */
 import type { RandomStream } from "./sim-random.ts"
 
-export type Direction = "request" | "reply"
+type Direction = "request" | "reply"
 
 /** The fate of a packet sent at true time `t`. */
 export interface PathModel {
@@ -21,7 +21,7 @@ const chance = (share: number): string => `(equal ${share} (uniform) 0.0)`
 /** Negative delays are losses in clknetsim. */
 const LOST = -1e6
 
-export interface ExponentialPath {
+interface ExponentialPath {
   /** Least delay one way, seconds. */
   readonly base: number
   /** Mean of the exponential delay on top of it, seconds. */

@@ -19,7 +19,7 @@ export interface OscillatorModel {
   readonly quantum?: number
 }
 
-export interface Oscillator {
+interface Oscillator {
   /** Monotonic reading less true time at true time `t`, which may not go back by more than the running second. */
   readonly monotonicError: (t: number) => number
   /** Wall reading less true time. */

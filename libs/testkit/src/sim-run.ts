@@ -12,7 +12,7 @@ import { makeOscillator, type OscillatorModel } from "./sim-oscillator.ts"
 import { randomStream } from "./sim-random.ts"
 import type { ServerModel } from "./sim-server.ts"
 
-export interface SimulatedSource {
+interface SimulatedSource {
   readonly server: ServerModel
   readonly path: PathModel
   readonly iburst?: boolean
@@ -35,7 +35,7 @@ interface Arrival {
   readonly deliver: () => void
 }
 
-export interface SimulationOutputs {
+interface SimulationOutputs {
   readonly trace?: SimulationTrace | undefined
   readonly record?: SimulationRecord | undefined
 }

@@ -2,7 +2,7 @@
 import type { RandomStream } from "./sim-random.ts"
 import type { SimulationRecord } from "./sim-record.ts"
 
-export interface ServerReport {
+interface ServerReport {
   readonly stratum: number
   readonly leap: number
   /** Seconds. */

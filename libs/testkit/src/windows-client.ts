@@ -39,7 +39,7 @@ export const windowsRequest = (question: WindowsQuestion, transmit: bigint): Uin
 }
 
 /** Whether an answer to that request is one that a Windows client would believe. */
-export const judgeAnswer = (question: WindowsQuestion, transmit: bigint, bytes: Uint8Array): WindowsAnswer => {
+const judgeAnswer = (question: WindowsQuestion, transmit: bigint, bytes: Uint8Array): WindowsAnswer => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < HEADER_BYTES || view.getBigUint64(Offset.origin) !== transmit)
     return { verdict: "no-answer", bytes }

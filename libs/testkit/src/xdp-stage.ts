@@ -43,7 +43,7 @@ export const canUseXdp = async (suite: string): Promise<boolean> => {
 }
 
 /** A load from the clients' network; `finish` ends it and counts. */
-export interface DistantLoad {
+interface DistantLoad {
   readonly finish: () => Promise<LoadResult>
 }
 

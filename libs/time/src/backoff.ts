@@ -1,5 +1,5 @@
 /** How long to wait before what failed is tried again: the first time a little, then twice as long each time, up to a bound. */
-export interface Backoff {
+interface Backoff {
   readonly first: number
   readonly longest: number
 }

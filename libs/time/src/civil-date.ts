@@ -1,6 +1,6 @@
 /** The proleptic Gregorian calendar on Unix days, as far as leap seconds and certificates need it. */
 
-export const DAY_SECONDS = 86_400
+const DAY_SECONDS = 86_400
 
 /** Days from 1970-01-01 to the first of a month (1 … 12; 13 is January of the next year). */
 export const daysToMonth = (year: number, month: number): number => {
@@ -27,7 +27,7 @@ export const nextMonth = (unixSeconds: number): number => {
 }
 
 /** A UTC date and time, month and day from 1. */
-export interface CivilTime {
+interface CivilTime {
   readonly year: number
   readonly month: number
   readonly day: number

@@ -9,9 +9,6 @@
 /** Seconds from the NTP epoch (1900) to the Unix epoch (1970), RFC 5905 §6. */
 export const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800
 
-/** Seconds in one NTP era. */
-export const ERA_SECONDS = 2 ** 32
-
 const FRACTIONS_PER_NANOSECOND = 2 ** 32 / 1e9
 const NANOSECONDS_PER_SECOND = 1e9
 

@@ -27,7 +27,7 @@ export interface ShownChain {
   readonly name: string
 }
 
-export type JudgedChain =
+type JudgedChain =
   | { readonly _tag: "Good" }
   /** Its only fault are its dates, and nobody knows the time yet. */
   | { readonly _tag: "Provisional" }

@@ -22,7 +22,7 @@ export interface TcpListenOptions {
   readonly backlog?: number
 }
 
-export const LISTEN_BACKLOG = 1024
+const LISTEN_BACKLOG = 1024
 const MAXIMUM_BACKLOG = 65_535
 
 /** An address that cannot be listened on. `code` is the errno's name. */

@@ -81,7 +81,7 @@ interface TlsBinding {
 }
 
 /** The addon's TLS server, or why it cannot be used here. */
-export type NativeTls =
+type NativeTls =
   | { readonly TlsListener: NativeTlsListenerClass; readonly reason?: undefined }
   | { readonly TlsListener?: undefined; readonly reason: string }
 

@@ -35,15 +35,15 @@ export type AutokeyOperation = (typeof AutokeyOperation)[keyof typeof AutokeyOpe
 export const HIGHEST_SYMMETRIC_KEY_ID = 65_535
 
 /** Operation, length and association id. */
-export const AUTOKEY_HEADER_BYTES = 8
+const AUTOKEY_HEADER_BYTES = 8
 /** A field with a value: header, stamps, two lengths. */
-export const AUTOKEY_VALUE_BYTES = 24
+const AUTOKEY_VALUE_BYTES = 24
 /** Timestamp, filestamp and value length: what a signature covers before the value. */
-export const SIGNED_HEADER_BYTES = 12
+const SIGNED_HEADER_BYTES = 12
 /** The longest field classic ntpd sends or takes (NTP_MAXEXTEN). */
-export const LONGEST_AUTOKEY_FIELD = 2_048
+const LONGEST_AUTOKEY_FIELD = 2_048
 /** A packet has at most a response and a request or two. */
-export const MOST_AUTOKEY_FIELDS = 4
+const MOST_AUTOKEY_FIELDS = 4
 
 const RESPONSE = 0x80
 const ERROR = 0x40
@@ -85,7 +85,7 @@ export interface AutokeyPacket {
 }
 
 /** Why a datagram is no Autokey packet. */
-export type AutokeyFault =
+type AutokeyFault =
   /** no header, no MAC, or lengths that are no multiple of 4 or lead out of the packet */
   | "length"
   /** a field of another version, so another protocol's */

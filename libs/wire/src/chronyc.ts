@@ -3,7 +3,6 @@
  * arguments, padded so that no answer is longer; an answer of 28 octets and its record. Big endian throughout.
  */
 
-export const CHRONYC_PORT = 323
 const VERSION = 6
 /** The oldest version that is told of its mismatch; older ones are not answered. */
 const OLDEST_ANSWERED = 5
@@ -11,10 +10,10 @@ const TYPE_REQUEST = 1
 const TYPE_REPLY = 2
 const REQUEST_BYTES = 20
 /** Of an answer without a record: no request may be shorter. */
-export const REPLY_BYTES = 28
+const REPLY_BYTES = 28
 /** No request is longer: that of `add server` with its padding. */
 export const LONGEST_CHRONYC = 1_024
-export const NAME_BYTES = 256
+const NAME_BYTES = 256
 /** Most clients in one answer. */
 export const CLIENTS_PER_REPLY = 8
 
@@ -44,7 +43,7 @@ export const ChronyCommand = {
 } as const
 
 /** Numbers from here on are no commands of version 6. */
-export const COMMANDS = 75
+const COMMANDS = 75
 
 export const ChronyStatus = {
   success: 0,
@@ -79,7 +78,7 @@ export const ChronyRecord = {
   serverStatistics4: 25,
   ntpData2: 26
 } as const
-export type ChronyRecordType = (typeof ChronyRecord)[keyof typeof ChronyRecord]
+type ChronyRecordType = (typeof ChronyRecord)[keyof typeof ChronyRecord]
 
 /** Whole lengths of the shortest request that is answered, as chronyc 4.3 sends it; later versions may send more. */
 const leastLengths: Readonly<Record<number, number>> = {
@@ -116,7 +115,7 @@ export interface ChronyRequest {
 }
 
 /** To be answered with a status and nothing else. */
-export interface ChronyRefusal {
+interface ChronyRefusal {
   readonly command: number
   readonly sequence: number
   readonly status: ChronyStatusCode

@@ -4,12 +4,12 @@
  */
 import { flagsOf, Mode, modeOf, versionOf } from "./ntp.ts"
 
-export const CONTROL_HEADER_BYTES = 12
+const CONTROL_HEADER_BYTES = 12
 /** Most data in one packet (RFC 9327 §2). */
 export const MAXIMUM_CONTROL_DATA = 468
 
 /** Byte offsets of the header's fields. */
-export const ControlOffset = {
+const ControlOffset = {
   /** Leap indicator (2 bits), version (3), mode (3). */
   flags: 0,
   /** Response (1 bit), error (1), more (1), opcode (5). */
@@ -76,7 +76,7 @@ export interface ControlRequest {
  * Why a datagram is no request. `ignored`: not to be answered at all, as it is a response, a fragment or no mode 6; `format`:
  * to be answered with an error.
  */
-export type ControlFault = "short" | "ignored" | "format"
+type ControlFault = "short" | "ignored" | "format"
 
 /** Reads a request. Never throws. */
 export const decodeControlRequest = (packet: Uint8Array): ControlRequest | ControlFault => {
@@ -144,7 +144,7 @@ export const encodeControlError = (
 ): Uint8Array<ArrayBuffer> => fragment({ ...head, status: code << 8 }, ERROR, new Uint8Array(0), 0)
 
 /** What a client needs of an answer's packet: for tests and tools. */
-export interface ControlReply {
+interface ControlReply {
   readonly version: number
   readonly leap: number
   readonly operation: number

@@ -26,10 +26,8 @@ export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 
 /** The TLS application protocol, RFC 8915 §4. */
 export const ALPN = "ntske/1"
-/** The TCP port of NTS-KE, RFC 8915 §7.1. */
-export const NTS_KE_PORT = 4460
 
-export const RECORD_HEADER_BYTES = 4
+const RECORD_HEADER_BYTES = 4
 const CRITICAL = 0x8000
 
 /** Longest message taken in, bytes: one full TLS record. */

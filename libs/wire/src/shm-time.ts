@@ -26,7 +26,7 @@ export interface ShmTime {
 }
 
 /** Why the fields are not two times. */
-export type ShmTimeProblem = "mode" | "microseconds" | "nanoseconds"
+type ShmTimeProblem = "mode" | "microseconds" | "nanoseconds"
 
 const MICROSECONDS = 1_000_000
 const NANOSECONDS = 1_000_000_000

@@ -25,8 +25,8 @@ export const SigndOperation = {
 
 /** Octets of the length before each frame. */
 export const FRAME_HEADER_BYTES = 4
-export const SIGND_REQUEST_HEADER_BYTES = 16
-export const SIGND_ANSWER_HEADER_BYTES = 12
+const SIGND_REQUEST_HEADER_BYTES = 16
+const SIGND_ANSWER_HEADER_BYTES = 12
 
 /** Lengths of whole frames, without the length before them. */
 export const SIGN_REQUEST_BYTES = SIGND_REQUEST_HEADER_BYTES + HEADER_BYTES
@@ -90,7 +90,7 @@ export const signdAnswer = (packetId: number, signed: Uint8Array | undefined): U
 }
 
 /** What a frame from the signing process is. `malformed`: none of the two answers, or of another version. */
-export type SigndAnswer =
+type SigndAnswer =
   | { readonly kind: "signed"; readonly packetId: number; readonly packet: Uint8Array }
   | { readonly kind: "refused"; readonly packetId: number }
   | { readonly kind: "malformed" }

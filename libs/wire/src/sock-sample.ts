@@ -27,7 +27,7 @@ export interface SockSample {
 }
 
 /** Why a datagram is no sample. */
-export type SockProblem = "length" | "magic" | "microseconds" | "not-finite"
+type SockProblem = "length" | "magic" | "microseconds" | "not-finite"
 
 /** @param length of the datagram, which may be more than was kept of it */
 export const decodeSockSample = (

@@ -13,11 +13,11 @@ export const MAX_FIELDS = 24
 /** An extension field's type and length. */
 export const FIELD_HEADER_BYTES = 4
 /** RFC 7822 §3: the shortest extension field that is followed by another or by a MAC. */
-export const SHORTEST_FIELD = 16
+const SHORTEST_FIELD = 16
 /** The longest MAC of a version 4 packet: key id and a digest cut to 20 bytes. */
-export const LONGEST_V4_MAC = 24
+const LONGEST_V4_MAC = 24
 /** The longest MAC of older versions: key id and a 64-byte digest; 72 is MS-SNTP's extended authenticator. */
-export const LONGEST_OLD_MAC = 72
+const LONGEST_OLD_MAC = 72
 
 export const TrailerShape = {
   /** Nothing follows the header, or extension fields only. */

@@ -11,7 +11,7 @@ export const CLIENT_BYTES = 56
 export const COUNTS_BYTES = 136
 
 /** Limits that hold for everybody who has no rule of his own. */
-export interface StrangersLimit {
+interface StrangersLimit {
   readonly limit: RateLimit
   /** Whether who is over it may be told so. */
   readonly kisses: boolean

@@ -10,14 +10,14 @@ export interface Listening {
   readonly ports: readonly number[]
 }
 
-export interface OwnAddresses {
+interface OwnAddresses {
   readonly places: readonly Place[]
   /** Of the interface; all zero where it has none that can be read. */
   readonly mac: readonly number[]
 }
 
 /** VLANs over an interface: their own interfaces' names, and their numbers. */
-export type Vlans = ReadonlyMap<string, number>
+type Vlans = ReadonlyMap<string, number>
 
 /** Lines `NAME | ID | PARENT` of /proc/net/vlan/config. */
 export const parseVlans = (text: string, parent: string): Vlans =>

@@ -38,12 +38,12 @@ const FIRST = new Uint8Array(4)
 const PRESENT = new Uint8Array(4)
 
 /** An address prefix: 4 or 16 octets. */
-export interface Prefix {
+interface Prefix {
   readonly address: readonly number[]
   readonly length: number
 }
 
-export interface XdpRequest {
+interface XdpRequest {
   readonly interfaceName: string
   /** Undefined: native where the driver can, else generic. */
   readonly mode: XdpMode | undefined

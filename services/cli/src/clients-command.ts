@@ -37,7 +37,7 @@ const rowOf = (client: ClientEntry, now: number) => [
 ]
 
 /** The list as a table, and what stands behind it. */
-export const formatClients = ({ entries, known, evicted, refused, most, bytes }: ClientList, now: number): string => {
+const formatClients = ({ entries, known, evicted, refused, most, bytes }: ClientList, now: number): string => {
   const head = ["client", "packets", "every", "last", "since", "v/mode", "auth", "dropped", "kisses"]
   const remembered = `${known} of at most ${most} clients remembered, in ${(bytes / 2 ** 20).toFixed(1)} MB`
   const forgotten =

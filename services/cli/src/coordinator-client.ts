@@ -25,7 +25,7 @@ export class CoordinatorRefused extends Error {
   }
 }
 
-export interface Question {
+interface Question {
   readonly method: "GET" | "POST"
   /** With its query, encoded. */
   readonly path: string

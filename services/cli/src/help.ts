@@ -35,7 +35,7 @@ import { trackingCommand } from "./tracking-command.ts"
 import { waitsyncCommand } from "./waitsync-command.ts"
 
 /** By the command's name, or its name and verb. */
-export const topics: Readonly<Record<string, CommandLine>> = {
+const topics: Readonly<Record<string, CommandLine>> = {
   up: upCommand,
   status: statusCommand,
   query: queryCommand,

@@ -28,7 +28,7 @@ interface Found {
 const unusable = (message: string): Found => ({ unusable: true, message })
 const remark = (message: string): Found => ({ unusable: false, message })
 
-export interface FileCheck {
+interface FileCheck {
   readonly settings: Settings
   /** The files that the settings were read from; the node reads them again at a reload. */
   readonly files: readonly string[]

@@ -28,7 +28,7 @@ const NTP_EPOCH_BEFORE_UNIX_SECONDS = 2_208_988_800
 const DAY_SECONDS = 86_400
 
 /** Where a run reads and writes; the command's own by default. */
-export interface KeygenPlace {
+interface KeygenPlace {
   readonly directory: string
   readonly out: (text: string) => void
   readonly say: (line: string) => void

@@ -44,7 +44,7 @@ export class KeyFileNotWritten extends Error {
   readonly _tag = "KeyFileNotWritten"
 }
 
-export interface WrittenKeyFile {
+interface WrittenKeyFile {
   readonly name: string
   readonly link: string
 }

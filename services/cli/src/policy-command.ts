@@ -35,7 +35,7 @@ export const runPolicy = (programRoot: string, args: readonly string[]): Promise
   })
 
 /** The settings as one screen. */
-export const formatPolicy = (policy: ClusterState["policy"], colours?: boolean): string =>
+const formatPolicy = (policy: ClusterState["policy"], colours?: boolean): string =>
   table(
     ["setting", "value", "", "meaning"],
     Object.entries(policy).map(([name, value]) => [name, String(value), lengthOf(name, value), MEANINGS[name] ?? ""]),

@@ -11,7 +11,7 @@ import { type Identity, identityOf, identityRequest } from "@meridian/wire/ident
 import { fromUnix, type NtpTimestamp } from "@meridian/time/timestamp"
 import { printable } from "./text-table.ts"
 
-export interface QueryPlan {
+interface QueryPlan {
   readonly host: string
   readonly port: number
   readonly count: number
@@ -27,7 +27,7 @@ export interface Answer extends Measurement {
   readonly identity?: Identity | null
 }
 
-export type QueryFailure =
+type QueryFailure =
   /** The name has no address, or a packet could not be sent. */
   | "unreachable"
   | "silence"

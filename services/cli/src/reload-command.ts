@@ -12,7 +12,7 @@ export const reloadCommand = defineFlags({
   flags: { ...nodeFlags, check: switchFlag("Only shows what would change.") }
 })
 
-export const formatReload = ({ usable, applied, diagnostics, changes, waiting, problems }: ReloadReport): string => {
+const formatReload = ({ usable, applied, diagnostics, changes, waiting, problems }: ReloadReport): string => {
   const lines = [
     ...diagnostics,
     ...(usable ? [] : ["nothing was changed: the node runs on by what it had"]),

@@ -47,7 +47,7 @@ export const runCommand = async <F extends Readonly<Record<string, Flag>>>(
 }
 
 /** A verb's run, by name. */
-export type Verbs = Readonly<Record<string, (args: readonly string[]) => Promise<number>>>
+type Verbs = Readonly<Record<string, (args: readonly string[]) => Promise<number>>>
 
 /** Finds the verb of `meridian keys VERB …`. */
 export const runVerb = async (command: string, verbs: Verbs, args: readonly string[]): Promise<number> => {

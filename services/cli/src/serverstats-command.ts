@@ -16,7 +16,7 @@ export const serverstatsCommand = defineFlags({
 const share = (count: number, whole: number): string => (whole === 0 ? "" : ` (${((count / whole) * 100).toFixed(1)}%)`)
 
 /** Names and counts, a line each; outcomes that never were are left out. */
-export const formatServerstats = (snapshot: NodeSnapshot): string => {
+const formatServerstats = (snapshot: NodeSnapshot): string => {
   const { totals, uptime, ntsKe } = snapshot.status
   const { server, ke } = ntsFigures(snapshot)
   const outcomes = (counts: Readonly<Record<string, number>>): readonly (readonly [string, string])[] =>

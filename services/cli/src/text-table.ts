@@ -63,7 +63,7 @@ export const shortTime = (iso: string | null): string =>
   iso === null ? "-" : iso.replace("T", " ").replace(/(\.\d+)?Z$/, "Z")
 
 /** Columns that a line has at most: what a window of a usual width shows. */
-export const WIDTH = 100
+const WIDTH = 100
 
 /** The columns to fill: those of a narrower terminal, else {@link WIDTH}. */
 export const lineWidth = (): number => (process.stdout.isTTY ? Math.min(WIDTH, process.stdout.columns || WIDTH) : WIDTH)

@@ -13,7 +13,7 @@ export type Panel = "clients" | "outcomes" | "workers"
 
 export const panels: readonly Panel[] = ["clients", "outcomes", "workers"]
 
-export interface TopView {
+interface TopView {
   readonly width: number
   readonly height: number
   readonly panel: Panel

@@ -21,7 +21,7 @@ const LOOK_AT_LOG_MS = 4_000
 const LAY_IN_MS = 10_000
 const LOOK_AGAIN = Schedule.spaced("1 second")
 
-export interface CareSurroundings {
+interface CareSurroundings {
   readonly node: string
   readonly clock: NodeClock
   readonly custody: KeyCustody

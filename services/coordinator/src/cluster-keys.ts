@@ -10,12 +10,12 @@ import { reasonOf } from "@meridian/system/errno-words"
 import { readRegularFile } from "@meridian/system/regular-file"
 
 /** No cluster key, or one that cannot be used. Never holds the key. */
-export class ClusterKeyProblem extends Error {
+class ClusterKeyProblem extends Error {
   readonly _tag = "ClusterKeyProblem"
 }
 
 /** Where to look, in this order; main.ts reads the environment. */
-export interface ClusterKeySources {
+interface ClusterKeySources {
   readonly file: string | undefined
   /** systemd's directory of credentials. */
   readonly credentials: string | undefined

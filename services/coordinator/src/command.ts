@@ -20,14 +20,14 @@ export class CommandRefused extends Data.TaggedError("CommandRefused")<{
 }
 
 /** Other writers were first every time. */
-export class TooBusy extends Data.TaggedError("TooBusy")<{ readonly subject: string }> {
+class TooBusy extends Data.TaggedError("TooBusy")<{ readonly subject: string }> {
   override get message(): string {
     return `${this.subject} is being written to by others all the time: try again`
   }
 }
 
 /** The log has lost what this node knows of a subject: it has to be laid in again first. */
-export class LogBehind extends Data.TaggedError("LogBehind")<{
+class LogBehind extends Data.TaggedError("LogBehind")<{
   readonly subject: string
   readonly version: number
   readonly known: number

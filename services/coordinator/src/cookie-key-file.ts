@@ -35,7 +35,7 @@ const HIGHEST_GENERATION = 0xffff_ffff - 1_000_000
 /** As for the cluster key: write for the group, anything for others. */
 const FORBIDDEN_MODE = 0o037
 
-export interface CookieKey {
+interface CookieKey {
   readonly generation: number
   readonly key: Uint8Array
 }

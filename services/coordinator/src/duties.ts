@@ -38,7 +38,7 @@ export class DutyDied extends Error {
 export const isDamaged = (error: unknown): error is LogUnavailable =>
   error instanceof LogUnavailable && (error.damaged === true || error.replaced === true)
 
-export interface DutySurroundings {
+interface DutySurroundings {
   readonly rounds: Pick<Rounds, "until">
   readonly tell: (topic: string, message: string) => Effect.Effect<void>
 }

@@ -76,7 +76,7 @@ export const localShelf = (
 /** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within two seconds. */
 const LOOK_FOR_OTHERS_MS = 2_000
 
-export const isDamagedLog = (error: unknown): boolean => error instanceof LogUnavailable && error.damaged === true
+const isDamagedLog = (error: unknown): boolean => error instanceof LogUnavailable && error.damaged === true
 
 export const openEmbedded = (
   directory: string,

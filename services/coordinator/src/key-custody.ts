@@ -31,7 +31,7 @@ export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
  * Why nobody can ever open a key. `sealing`: its box in the log does not fit its data key, and no cookie was sealed with it.
  * `lost`: its data key is gone from the only shelf there is, that of a node on its own.
  */
-export type Condemnation = "sealing" | "lost"
+type Condemnation = "sealing" | "lost"
 
 /** A key that is put aside for good. */
 export class KeyCondemned extends Data.TaggedError("KeyCondemned")<{

@@ -45,13 +45,13 @@ export class NotLeading extends Data.TaggedError("NotLeading")<{ readonly leader
 }
 
 /** This node's clock is not to be believed, and so it must not lead. */
-export class ClockDoubtful extends Data.TaggedError("ClockDoubtful")<{ readonly doubt: string }> {
+class ClockDoubtful extends Data.TaggedError("ClockDoubtful")<{ readonly doubt: string }> {
   override get message(): string {
     return this.doubt
   }
 }
 
-export type LeaderError = CommandError | NotLeading | ClockDoubtful | KeyUnopened | ShelfUnavailable | SlotTaken
+type LeaderError = CommandError | NotLeading | ClockDoubtful | KeyUnopened | ShelfUnavailable | SlotTaken
 
 type NtsBody =
   | { readonly _tag: "Tick" }
@@ -62,7 +62,7 @@ type SymmetricBody =
   | { readonly _tag: "Rotate" }
   | { readonly _tag: "Revoke"; readonly set: number; readonly reason: string }
 
-export interface LeaderPlan {
+interface LeaderPlan {
   readonly mint: { readonly nts: boolean; readonly symmetric: boolean }
   /** Milliseconds; undefined for the policy's. */
   readonly rotationMs: number | null

@@ -19,7 +19,7 @@ import { foreignness, type OwnSnapshot, readSnapshot } from "./own-snapshot.ts"
 /** Before a log is asked again that cannot be read, or has ended. */
 const READ_AGAIN = Schedule.spaced("1 second")
 
-export interface FoldingSurroundings {
+interface FoldingSurroundings {
   readonly node: string
   readonly keys: ClusterKeys
   readonly notices: Notices

@@ -8,7 +8,7 @@ import type { ClusterFold } from "./cluster-fold.ts"
 export const HISTORY_WAIT_MS = 60_000
 
 /** How the log stands, and what tells of an earlier time. */
-export interface Traces {
+interface Traces {
   /** Version that the log has of the NTS keys; asked last. */
   readonly version: number
   /** First place of the log that may still hold something. */

@@ -22,7 +22,7 @@ const SYMMETRIC_BYTES = 16
 const FIRST_KEY_ID = 10_001
 
 /** The key id of a set; it comes back only after tens of thousands of sets. */
-export const keyIdOf = (set: number): number => FIRST_KEY_ID + ((set - 1) % (MAXIMUM_KEY_ID - FIRST_KEY_ID + 1))
+const keyIdOf = (set: number): number => FIRST_KEY_ID + ((set - 1) % (MAXIMUM_KEY_ID - FIRST_KEY_ID + 1))
 
 export class Mint {
   readonly #custody: KeyCustody

@@ -8,7 +8,7 @@ import { type Envelope, fromIso, memberSubject } from "@meridian/events"
 import { CLOCK_LIMIT_MS, ClockWitnesses, type Verdict } from "./clock-witnesses.ts"
 import { ForwardClock } from "./forward-clock.ts"
 
-export interface NodeClockPlan {
+interface NodeClockPlan {
   /** This system's clock, milliseconds since 1970. */
   readonly clock: () => number
   /** Milliseconds of a clock that nobody steps. */

@@ -30,7 +30,7 @@ export class WrongKey extends Error {
 export const lacksKey = (print: string): string =>
   `this node lacks cluster key ${print}: give it that with meridian cluster rekey FILE`
 
-export interface NodeKeysPlan {
+interface NodeKeysPlan {
   /** This node's name. */
   readonly node: string
   readonly custody: KeyCustody

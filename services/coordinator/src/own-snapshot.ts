@@ -59,7 +59,7 @@ export const readSnapshot = ({ seq, format, state }: Snapshot): OwnSnapshot | st
 }
 
 /** A log that is not the one that a snapshot is of. */
-export interface Foreign {
+interface Foreign {
   /** What shows it. */
   readonly why: string
   /** Subjects of which the snapshot knows more than the log holds; none where the log has all, if other, of it. */

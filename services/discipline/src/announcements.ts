@@ -8,7 +8,7 @@ import type { ReadClocks } from "./clocks.ts"
 import { leapMoment, type LeapStanding } from "./leap-seconds.ts"
 import { reasonToChoose } from "./reporting.ts"
 
-export type Send = (message: FromDiscipline<ClockDecision>) => void
+type Send = (message: FromDiscipline<ClockDecision>) => void
 
 /** The same sentence is not said again for so long, seconds. */
 const SILENCE = 86_400
@@ -38,7 +38,7 @@ export class Warnings {
 }
 
 /** What announcements are about; all of it may be asked once the service stands. */
-export interface AnnouncedClock {
+interface AnnouncedClock {
   readonly keeper: () => ClockKeeper
   readonly measurements: () => readonly Measurement[]
 }

@@ -12,7 +12,7 @@ import type { UpstreamListener, UpstreamSurroundings } from "./upstream-surround
 /** Requests in a row that went unanswered, the one under way included, after which the next address of a name is tried. */
 const SILENT_BEFORE_NEXT_ADDRESS = 4
 
-export interface AssociationParts {
+interface AssociationParts {
   readonly set: AssociationSet
   readonly byId: ReadonlyMap<number, Upstream>
   readonly sockets: UpstreamSockets

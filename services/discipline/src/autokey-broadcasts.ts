@@ -10,7 +10,7 @@ import type { BroadcastLists } from "@meridian/ipc/autokey-plan"
 import { addressOctets } from "@meridian/udp/socket-address"
 import { HEADER_BYTES } from "@meridian/wire/ntp"
 
-export interface AutokeyBroadcastsSurroundings {
+interface AutokeyBroadcastsSurroundings {
   readonly digests: DigestPort
   /** This host's credentials; undefined where there are none. */
   readonly host: () => AutokeyHost | undefined

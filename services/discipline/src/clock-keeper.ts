@@ -37,7 +37,7 @@ const HORIZON = 12
 /** Between two renewals of this machine's own clock on the page, seconds; a little less than four ticks. */
 const LOCAL_RENEWAL = 0.9
 
-export interface ClockKeeperOptions {
+interface ClockKeeperOptions {
   readonly discipline: DisciplineOptions
   /** Seconds per second, from the drift file; 0 when unknown. */
   readonly frequency: number

@@ -4,7 +4,7 @@ import type { FilegenType } from "@meridian/ipc/discipline-report"
 
 const DAY = 86_400
 
-export interface GenerationMoment {
+interface GenerationMoment {
   /** Unix seconds */
   readonly unix: number
   /** Seconds since this process began. */

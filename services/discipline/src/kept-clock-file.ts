@@ -60,7 +60,7 @@ const SAME_RATE = 1e-12
 const LONGEST_ABSENCE = 3_600
 
 /** The frame that offsets are counted in, at a start and at a save. */
-export interface ClockFrame {
+interface ClockFrame {
   /** Unix time at CLOCK_MONOTONIC 0 that offsets are counted from. */
   readonly origin: UnixTime
   /** CLOCK_REALTIME less what the origin has come to, seconds. */
@@ -91,7 +91,7 @@ export interface FoundClock {
 const nothing = { kept: undefined, problem: undefined, lastKnown: undefined }
 
 /** Names this boot; undefined where the system does not say. */
-export const bootId = (): string | undefined => {
+const bootId = (): string | undefined => {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "ascii").trim() || undefined
   } catch {

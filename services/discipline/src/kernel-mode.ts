@@ -3,14 +3,14 @@ import { CAP_SYS_TIME, hasCapability, readCapabilities } from "@meridian/system/
 import { type KernelClock, nativeKernelClock } from "@meridian/clocks/kernel-clock"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 
-export interface KernelModeSurroundings {
+interface KernelModeSurroundings {
   /** Undefined without the addon. */
   readonly clock: KernelClock | undefined
   /** Whether CAP_SYS_TIME is in effect. */
   readonly privileged: boolean
 }
 
-export type KernelMode =
+type KernelMode =
   | { readonly _tag: "Virtual" }
   /** It was asked for and cannot be: the reason, as a sentence for an operator. */
   | { readonly _tag: "Refused"; readonly reason: string }

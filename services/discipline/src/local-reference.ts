@@ -13,9 +13,9 @@ const LOCAL_ROOT_DISPERSION = 0.01
 /** A page that nobody renewed for this long is not good time any more. Seconds. */
 const DEADLINE_SECONDS = 5
 /** Configured sources are given so long to answer before this machine's own clock takes their place, seconds. */
-export const SOURCES_PATIENCE = 20
+const SOURCES_PATIENCE = 20
 
-export interface LocalQuestion {
+interface LocalQuestion {
   readonly hasSources: boolean
   /** Whether a source ever answered. */
   readonly everReached: boolean

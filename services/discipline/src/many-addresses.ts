@@ -5,7 +5,7 @@ import { isGroup } from "@meridian/udp/client"
 import { addressTowards } from "./source-identity.ts"
 
 /** An own address on a network that can carry broadcasts or multicasts. */
-export interface OwnNetwork {
+interface OwnNetwork {
   readonly address: string
   /** Of IPv4; undefined for IPv6, and where a network has one host or two (RFC 3021). */
   readonly broadcast: string | undefined
@@ -15,7 +15,7 @@ const number = (address: string): number =>
   address.split(".").reduce((value, part) => (value * 256 + Number(part)) >>> 0, 0)
 
 /** The last address of a network. */
-export const broadcastOf = (address: string, netmask: string): string | undefined => {
+const broadcastOf = (address: string, netmask: string): string | undefined => {
   if (!isIPv4(address) || !isIPv4(netmask)) return undefined
   const mask = number(netmask)
   const last = (number(address) | ~mask) >>> 0

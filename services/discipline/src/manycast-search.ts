@@ -22,7 +22,7 @@ const NEAREST = 1
 const FURTHER = 4
 const MAXSTRAT = 16
 
-export interface Sought {
+interface Sought {
   readonly group: string
   readonly port: number
   readonly keyId: number | null
@@ -32,7 +32,7 @@ export interface Sought {
   readonly version: number
 }
 
-export interface ManycastSearchSurroundings {
+interface ManycastSearchSurroundings {
   readonly macs: SymmetricMacs
   readonly serving: readonly ServingEndpoint[]
   /** Undefined where this node has no credentials of Autokey. */

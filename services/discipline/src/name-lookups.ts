@@ -3,7 +3,7 @@ import type { UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import type { ManycastSearch } from "./manycast-search.ts"
 import { ofFamily, resolutionProblem, type resolveHost } from "./name-resolver.ts"
 
-export interface NameLookupsSurroundings {
+interface NameLookupsSurroundings {
   readonly resolve: typeof resolveHost
   readonly manycast: ManycastSearch
   /** The line as it is configured. */

@@ -13,7 +13,7 @@ export const resolveHost = async (host: string): Promise<readonly string[]> => {
 }
 
 /** A name that has addresses, and none of the family that is asked for. */
-export class NoAddressOfFamily extends Error {
+class NoAddressOfFamily extends Error {
   readonly _tag = "NoAddressOfFamily"
 }
 

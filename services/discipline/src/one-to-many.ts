@@ -7,7 +7,7 @@ import { BroadcastServers, type BroadcastServersSurroundings } from "./broadcast
 import { Broadcasts, type BroadcastSurroundings } from "./broadcasts.ts"
 import { ManycastAnswers, type ManycastAnswersSurroundings } from "./manycast-answers.ts"
 
-export type OneToManySurroundings = BroadcastSurroundings &
+type OneToManySurroundings = BroadcastSurroundings &
   Omit<BroadcastServersSurroundings, "stamp"> &
   Omit<ManycastAnswersSurroundings, "admission">
 

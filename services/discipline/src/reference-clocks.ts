@@ -25,7 +25,7 @@ import {
 } from "./reference-drivers.ts"
 import type { KnownFrequency } from "./upstream.ts"
 
-export interface ReferenceClockListener {
+interface ReferenceClockListener {
   /** A sample was taken in. */
   readonly measured: (clock: ReferenceClock, sample: ReferenceSample) => void
   /** A clock fell silent: the choice may have to change. */
@@ -36,7 +36,7 @@ export interface ReferenceClockListener {
   readonly warn: (message: string) => void
 }
 
-export interface ReferenceClockSurroundings {
+interface ReferenceClockSurroundings {
   readonly read: ReadClocks
   /** log2 seconds */
   readonly precision: number
@@ -51,7 +51,7 @@ export interface ReferenceClockSurroundings {
 }
 
 /** What the driver found since the last poll: the fields of a clockstats line. */
-export interface ReadingCounts {
+interface ReadingCounts {
   looks: number
   taken: number
   nothing: number

@@ -24,7 +24,7 @@ export const nativePorts: ReferencePorts = {
 }
 
 /** Something came that is no reading. */
-export interface Dropped {
+interface Dropped {
   readonly dropped: string
 }
 

@@ -5,7 +5,7 @@ import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import type { Reading } from "./clocks.ts"
 
-export type SourceFigures = Pick<
+type SourceFigures = Pick<
   SourceReport,
   "offset" | "delay" | "dispersion" | "jitter" | "rootDelay" | "rootDispersion" | "rootDistance"
 >

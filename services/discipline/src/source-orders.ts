@@ -5,7 +5,7 @@ import type { AssociationEvents } from "./association-events.ts"
 import type { UpstreamListener } from "./upstream-surroundings.ts"
 import type { Upstream } from "./upstream.ts"
 
-export interface SourceOrderParts {
+interface SourceOrderParts {
   readonly set: AssociationSet
   readonly all: () => readonly Upstream[]
   readonly events: AssociationEvents

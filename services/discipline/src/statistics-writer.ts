@@ -33,7 +33,7 @@ const selections: Readonly<Partial<Record<Verdict, number>>> = {
   "system-peer": 6
 }
 
-export const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, reach: number): number => {
+const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, reach: number): number => {
   const { configuration } = upstream
   const isKeyed =
     configuration !== undefined &&
@@ -66,7 +66,7 @@ const since = (before: SystemCounters, now: SystemCounters): SystemCounters => {
 }
 
 /** What is added to the uncorrected clock, which the discipline measures: seconds at moments of CLOCK_MONOTONIC. */
-export interface ClockLines {
+interface ClockLines {
   /** By steering: CLOCK_REALTIME, which rawstats has. */
   readonly added: (monotonic: number) => number
   /** Served time at moments up to `now`, which peerstats measures against: it is what this node's clock says. */

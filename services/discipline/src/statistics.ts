@@ -17,7 +17,7 @@ export const mjdTime = (unix: number): string => {
   return `${day + MJD_UNIX} ${((milliseconds - day * DAY * 1e3) / 1e3).toFixed(3)}`
 }
 
-export interface LoopFigures {
+interface LoopFigures {
   /** The last correction, seconds. */
   readonly offset: number
   /** Seconds per second. */
@@ -40,7 +40,7 @@ export const loopLine = (unix: number, figures: LoopFigures): string =>
     figures.timeConstant
   ].join(" ")
 
-export interface PeerFigures {
+interface PeerFigures {
   readonly address: string
   readonly status: number
   /** All in seconds. */

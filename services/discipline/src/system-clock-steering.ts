@@ -12,7 +12,7 @@ import {
 } from "@meridian/clocks/kernel-clock"
 
 /** What the kernel is to know of the clock's quality. Seconds. */
-export interface ClockQuality {
+interface ClockQuality {
   readonly synchronised: boolean
   readonly maxError: number
   readonly estimatedError: number
@@ -20,7 +20,7 @@ export interface ClockQuality {
   readonly taiOffset: number | undefined
 }
 
-export interface SteeringUpdate {
+interface SteeringUpdate {
   /** Served time, Unix seconds. */
   readonly unix: number
   /** Undefined while the clock was never set. */

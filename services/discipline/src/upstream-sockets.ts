@@ -9,7 +9,7 @@ import { reasonOf } from "@meridian/system/errno-words"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { servingTowards } from "./source-identity.ts"
 
-export interface SocketListener {
+interface SocketListener {
   /** When a request left; told again when the kernel's stamp is known. */
   readonly transmitted: (id: number, exchange: number, stamp: UnixTime) => void
   readonly datagram: (id: number, bytes: Uint8Array, from: Endpoint, arrival: UnixTime) => void

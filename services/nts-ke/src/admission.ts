@@ -29,7 +29,7 @@ export const defaultAdmissionLimits: AdmissionLimits = {
 /** Addresses whose rate is remembered; the one not seen for longest is forgotten first. */
 export const REMEMBERED_ADDRESSES = 16_384
 
-export type AdmissionRefusal = Extract<
+type AdmissionRefusal = Extract<
   ConnectionOutcome,
   "too-many-connections" | "too-many-from-address" | "rate-in-all" | "rate-from-address"
 >

@@ -26,7 +26,7 @@ export interface AnswerSettings {
   readonly sealing: AeadBatch
 }
 
-export interface Answer {
+interface Answer {
   readonly outcome: Outcome
   readonly reply: Uint8Array<ArrayBuffer>
   /** What was agreed, when `outcome` is "agreed". */

@@ -7,16 +7,16 @@ import { dirname } from "node:path"
 import { errnoName } from "@meridian/system/native"
 import { CertificateError, type CertificateFiles, type LoadedCertificate, readCertificate } from "./certificates.ts"
 
-export interface StoreSettings {
+interface StoreSettings {
   /** How long the files must be at rest after a change: a renewal writes two of them. */
   readonly settleMs: number
   /** How often the files' dates are looked at, for file systems and mounts whose changes are not announced. */
   readonly pollMs: number
 }
 
-export const defaultStoreSettings: StoreSettings = { settleMs: 300, pollMs: 5_000 }
+const defaultStoreSettings: StoreSettings = { settleMs: 300, pollMs: 5_000 }
 
-export interface StoreEvents {
+interface StoreEvents {
   /** Other certificates are in use from now on. May throw, which leaves the old ones in use. */
   readonly onChange: (certificates: readonly LoadedCertificate[]) => void
   readonly onWarning: (message: string) => void

@@ -10,7 +10,7 @@ import { Crowd } from "./crowd.ts"
 import { Counters } from "./counters.ts"
 import type { Door, OpenTls, TlsPort, TlsPortSettings } from "./tls-port.ts"
 
-export interface ListenerSettings extends TlsPortSettings {
+interface ListenerSettings extends TlsPortSettings {
   readonly admission: AdmissionLimits
   readonly answer: AnswerSettings
   /** Unix seconds by which master keys are judged. */

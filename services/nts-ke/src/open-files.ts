@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs"
 const KEPT = 64
 
 /** Open files that the system lets this process have, Infinity where it does not tell or sets no limit. */
-export const openFilesAllowed = (limits: string): number => {
+const openFilesAllowed = (limits: string): number => {
   const soft = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1]
   return soft === undefined || soft === "unlimited" ? Infinity : Number(soft)
 }

@@ -10,7 +10,7 @@ import type { Door } from "./tls-port.ts"
 import { defaultTlsSettings, type TlsSettings } from "./tls-settings.ts"
 
 /** Something in the plan that cannot be meant. */
-export class SettingsError extends Error {
+class SettingsError extends Error {
   readonly _tag = "SettingsError"
 }
 

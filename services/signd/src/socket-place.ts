@@ -8,7 +8,7 @@ import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 
 /** As Samba, NTPsec and chrony call it in a directory that is given. */
-export const SOCKET_NAME = "socket"
+const SOCKET_NAME = "socket"
 /** As many symbolic links as Linux follows. */
 const MOST_LINKS = 40
 

@@ -22,7 +22,7 @@ export interface AccessInput {
   readonly monitor: boolean
 }
 
-export type Resolve = (host: string) => Promise<readonly string[]>
+type Resolve = (host: string) => Promise<readonly string[]>
 
 const systemResolve: Resolve = async (host) => (await lookup(host, { all: true })).map(({ address }) => address)
 

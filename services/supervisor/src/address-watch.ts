@@ -3,7 +3,7 @@ import type { InterfaceAddress } from "@meridian/config/listen"
 import { type NetworkWatch, watchNetwork } from "@meridian/system/network-watch"
 import type { Listening } from "./listening.ts"
 
-export interface AddressWatchParts {
+interface AddressWatchParts {
   readonly listening: Listening
   readonly addresses: () => readonly InterfaceAddress[]
   /** Told when other addresses can be asked; before processes are renewed. */

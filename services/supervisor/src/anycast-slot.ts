@@ -18,7 +18,7 @@ const NODE_FLAGS = [
 /** A route that does not follow health is what it is there to prevent. */
 const SILENT_SECONDS = 3
 
-export interface AnycastLaunch {
+interface AnycastLaunch {
   /** The service's main.ts. */
   readonly program: string
   /** The clock page, open for reading. */

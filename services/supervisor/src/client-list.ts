@@ -16,7 +16,7 @@ import {
 /** Entries that one answer holds at most. */
 export const MOST_LISTED = 10_000
 
-export interface Moment {
+interface Moment {
   /** Unix seconds. */
   readonly realtime: number
   /** CLOCK_MONOTONIC, seconds. */

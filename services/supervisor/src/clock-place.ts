@@ -28,7 +28,7 @@ const SILENT_SECONDS = 8
 
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-for-size"]
 
-export interface ClockLaunch {
+interface ClockLaunch {
   /** The service's main.ts. */
   readonly program: string
   /** The page it writes, open for writing. */

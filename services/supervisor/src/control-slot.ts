@@ -22,7 +22,7 @@ const NODE_FLAGS = [
 /** Nobody is served by it. */
 const SILENT_SECONDS = 10
 
-export interface ControlLaunch {
+interface ControlLaunch {
   /** The service's main.ts. */
   readonly program: string
   /** UDP sockets that mode 6 and 7 packets arrive on. */

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { CONTROL_SOCKET_NAME, listenAt } from "@meridian/ipc/unix-socket"
 
 /** What may be asked for. */
-export const resources = ["/status", "/sources", "/tracking", "/snapshot", "/clients", "/config", "/reload"] as const
+const resources = ["/status", "/sources", "/tracking", "/snapshot", "/clients", "/config", "/reload"] as const
 export type Resource = (typeof resources)[number]
 
 /** @param read the resource as it stands; undefined while the node cannot say */

@@ -21,7 +21,7 @@ const SILENT_SECONDS = 15
 /** Decisions of the clock that wait for a coordinator: those of its first minutes, or of a while without one. */
 const MOST_AWAITING = 4 * MAX_CLOCK_EVENTS
 
-export interface CoordinatorLaunch {
+interface CoordinatorLaunch {
   /** The service's main.ts. */
   readonly program: string
   /** The clock page, open for reading. */

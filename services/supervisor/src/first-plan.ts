@@ -7,7 +7,7 @@ import type { NodePlan } from "./node-plan.ts"
 import { servesKeys } from "./plan-change.ts"
 
 /** What is known only when the node starts. */
-export interface StartFacts {
+interface StartFacts {
   readonly keys: ServingKeys
   readonly autokey: ServingPlan["autokey"]
   readonly access: AccessBoard

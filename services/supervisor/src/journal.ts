@@ -7,7 +7,7 @@ import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-repo
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import type { KeyStatus } from "@meridian/ipc"
 
-export interface JournalSink {
+interface JournalSink {
   readonly inform: (message: string) => void
   readonly warn: (message: string) => void
 }

@@ -16,7 +16,7 @@ import { UdpBindError } from "@meridian/udp/udp"
 import { assertFree, formatListen, type Group, type HandedSockets, openGroup, openListenerGroup } from "./sockets.ts"
 
 /** The sockets that the version before left are not those that this one needs. */
-export class LegacyMismatch extends Error {
+class LegacyMismatch extends Error {
   readonly _tag = "LegacyMismatch"
   constructor(place: string) {
     super(
@@ -25,7 +25,7 @@ export class LegacyMismatch extends Error {
   }
 }
 
-export interface ListeningPlan {
+interface ListeningPlan {
   readonly rules: ListenRules
   readonly ports: readonly number[]
   readonly workers: number
@@ -43,7 +43,7 @@ export interface ListeningPlan {
 }
 
 /** What a look at the machine's addresses has changed; each ADDRESS:PORT. */
-export interface ListeningChange {
+interface ListeningChange {
   /** Can be asked from now on, */
   readonly came: readonly string[]
   /** and cannot any more. */

@@ -24,7 +24,7 @@ const WITHDRAWAL_LIMIT = 10
 /** Whether the node was drained when it was last told. */
 export const wasDrained = (stateDirectory: string): boolean => existsSync(join(stateDirectory, MARK))
 
-export interface NodeDrainParts {
+interface NodeDrainParts {
   readonly stateDirectory: string
   /** Its `acceptsNtsKe` and `announces` begin as {@link wasDrained} has it. */
   readonly board: PlanBoard

@@ -75,7 +75,7 @@ export interface AnycastPlaces {
   readonly settings: AnycastSettings
 }
 
-export interface XdpPlan {
+interface XdpPlan {
   readonly interface: string
   /** Undefined: as the driver can. */
   readonly mode: "native" | "generic" | undefined

@@ -5,7 +5,7 @@ import type { ClientList, NodeStatus } from "@meridian/ipc"
 import type { DisciplineReport } from "@meridian/ipc/discipline-report"
 import type { AutokeyHostReport, NodeSnapshot, ProcessUse, SystemFacts } from "@meridian/ipc/node-snapshot"
 
-export interface SnapshotParts {
+interface SnapshotParts {
   readonly status: () => NodeStatus
   readonly clock: () => DisciplineReport | undefined
   /** Besides workers and NTS-KE processes. */

@@ -33,7 +33,7 @@ const HEALTH_REPEATED = 5
 const CLIENTS_IN_PICTURE = 1_000
 const CLIENTS_INTERVAL_SECONDS = 10
 
-export interface Watching {
+interface Watching {
   /** Answers of the control socket. */
   readonly resources: Partial<Record<Resource, (query: URLSearchParams) => unknown>>
   /** Has the journal say from now on what changes. */

@@ -10,7 +10,7 @@ import type { HandedSockets } from "./sockets.ts"
 /** Clients that connect to it wait until another has taken its place. */
 const SILENT_SECONDS = 3
 
-export interface NtsKeLaunch {
+interface NtsKeLaunch {
   readonly index: number
   /** The service's main.ts. */
   readonly program: string

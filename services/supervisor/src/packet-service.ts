@@ -32,7 +32,7 @@ export interface PacketServiceKind<Report extends Counted, Figures> {
   readonly read: (message: unknown) => FromService<Report> | undefined
 }
 
-export interface PacketService<Report extends Counted, Figures> {
+interface PacketService<Report extends Counted, Figures> {
   readonly service: Service<FromService<Report>>
   readonly figures: LastingFigures<Report, Figures>
 }

@@ -14,7 +14,7 @@ import { resolveIdentity } from "@meridian/system/identity"
 /** The variable that may hold the cluster key. */
 export const CLUSTER_KEY_VARIABLE = "MERIDIAN_CLUSTER_KEY"
 
-export interface Surroundings {
+interface Surroundings {
   readonly version: string
   /** The folder that holds services/ and libs/. */
   readonly programRoot: string

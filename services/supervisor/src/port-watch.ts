@@ -13,7 +13,7 @@ import {
 } from "@meridian/system/udp-sockets"
 import { formatListen } from "./sockets.ts"
 
-export interface PortWatchParts {
+interface PortWatchParts {
   /** What the node has bound. */
   readonly places: () => readonly SocketPlace[]
   /** Processes whose sockets are the node's. */

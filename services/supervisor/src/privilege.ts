@@ -63,7 +63,7 @@ const become = (identity: Identity, stateDirectory: string, logFile: string | un
   return problem
 }
 
-export interface PrivilegeQuestion {
+interface PrivilegeQuestion {
   /** Whether kernel mode was asked for. */
   readonly steers: boolean
   readonly isRoot: boolean
@@ -80,7 +80,7 @@ export interface PrivilegeQuestion {
  * - `reserve`: a user's process that was given it keeps it for the clock's process alone
  * - `stay-root`: root's children are root too: all of them have it, which is worth a warning
  */
-export type TimePrivilege = "give-up" | "keep-through" | "reserve" | "stay-root"
+type TimePrivilege = "give-up" | "keep-through" | "reserve" | "stay-root"
 
 export const timePrivilege = ({ steers, isRoot, changesUser, has }: PrivilegeQuestion): TimePrivilege => {
   if (!steers || !has) return "give-up"
@@ -88,13 +88,13 @@ export const timePrivilege = ({ steers, isRoot, changesUser, has }: PrivilegeQue
   return isRoot ? "stay-root" : "reserve"
 }
 
-export interface PrivilegeKept {
+interface PrivilegeKept {
   /** Whether the clock's process is to be started with {@link CAP_SYS_TIME} handed on to it. */
   readonly forClock: boolean
   readonly warning: string | undefined
 }
 
-export interface PrivilegeWanted {
+interface PrivilegeWanted {
   /** Whether kernel mode was asked for. */
   readonly steers: boolean
   /** Whether ports below 1024 may have to be bound when addresses come later. */

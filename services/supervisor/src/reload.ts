@@ -2,7 +2,7 @@
 import { describeOrigin, describeSettings, type SettingLine, type Settings } from "@meridian/config"
 
 /** Now; now, by a new process of the clock that asks every source anew; or at the next start of the node. */
-export type Effect = "now" | "clock" | "restart"
+type Effect = "now" | "clock" | "restart"
 
 export interface Change {
   /** As in a file; undefined where the line is new. */

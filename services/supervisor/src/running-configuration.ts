@@ -23,7 +23,7 @@ import type { Acted, RecordAct } from "./acts.ts"
 import { type Change, changesBetween, formatChange, runningLines } from "./reload.ts"
 import { unpeerMeant } from "./unpeer-meant.ts"
 
-export interface RunningConfigurationParts {
+interface RunningConfigurationParts {
   readonly input: LoadInput
   /** Whether the file holds nothing now: an editor truncates before it writes. */
   readonly isEmpty: () => boolean

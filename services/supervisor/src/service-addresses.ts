@@ -6,7 +6,7 @@ import type { AnycastPlaces } from "./node-plan.ts"
 
 const LOOPBACK = "lo"
 
-export interface HeldAddresses {
+interface HeldAddresses {
   /** The device's descriptor; undefined on the loopback, and where the device cannot be had. */
   readonly device: number | undefined
   /** What is not as it should be, a sentence each. */

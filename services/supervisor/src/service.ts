@@ -13,7 +13,7 @@ interface Common {
   readonly type: string
 }
 
-export interface ServiceDeclaration<Said extends Common> {
+interface ServiceDeclaration<Said extends Common> {
   /** "worker 0", "clock": how the log and `status` name it. */
   readonly name: string
   /** The service's main.ts. */

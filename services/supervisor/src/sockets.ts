@@ -45,7 +45,7 @@ export const hasIpv6 = (native: boolean): boolean => {
 }
 
 /** What a group of sockets is made of. */
-export interface GroupPlan {
+interface GroupPlan {
   readonly workers: number
   /** Packets that another service than a worker answers; needs the addon. */
   readonly packetKinds: readonly PacketKind[]

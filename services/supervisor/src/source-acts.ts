@@ -9,7 +9,7 @@ const MOST_OFFLINE = 10_000
 const STANDINGS = ["online", "offline"] as const
 type SourceAct = (typeof STANDINGS)[number] | SourceCommand["act"]
 
-export interface SourceActParts {
+interface SourceActParts {
   /** Who is offline is part of the plan, for whatever process of the clock there is. */
   readonly board: PlanBoard
   /** Has the clock's process do it once. */

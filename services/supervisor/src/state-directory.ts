@@ -11,7 +11,7 @@ import { CONTROL_SOCKET_NAME, isSocketServed, LONGEST_SOCKET_PATH } from "@merid
 import { makeDirectory } from "@meridian/system/make-directory"
 
 /** The state directory cannot be used: another node has it, or its path is too long for a Unix socket. */
-export class StateDirectoryTaken {
+class StateDirectoryTaken {
   readonly _tag = "StateDirectoryTaken"
   readonly message: string
   constructor(message: string) {
@@ -19,7 +19,7 @@ export class StateDirectoryTaken {
   }
 }
 
-export interface StateDirectory {
+interface StateDirectory {
   /** What is wrong with it; undefined where nothing is. */
   readonly problem: string | undefined
   readonly release: () => void

@@ -63,7 +63,7 @@ const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
 export const STARTING_SILENT_SECONDS = 20
 /** On a small machine that is busy with other things, half a minute is not enough. One that ends is noticed at once. */
-export const READY_LIMIT_SECONDS = 90
+const READY_LIMIT_SECONDS = 90
 /** So many starts in a row may fall silent until the place counts as one that cannot be filled. */
 export const STALLED_STARTS = 3
 /** A process that was asked to end and has not is killed after this. */

@@ -5,7 +5,7 @@ import type { SourceReport } from "@meridian/ipc/discipline-report"
 
 type Unpeer = Statement<typeof unpeerDirective>
 
-export interface UnpeerMeant {
+interface UnpeerMeant {
   /** With the names of their lines in place of associations and addresses. */
   readonly statements: readonly Statement[]
   readonly diagnostics: readonly Diagnostic[]

@@ -21,7 +21,7 @@ const SILENT_SECONDS = 3
 /** Reports come once a second, on a busy machine a little late; seconds. */
 const LONGEST_INTERVAL = 2.5
 
-export interface WorkerLaunch {
+interface WorkerLaunch {
   readonly index: number
   /** The worker's main.ts. */
   readonly program: string

@@ -26,7 +26,7 @@ const CAP_BPF = 39
 
 const MODE_CLIENT = 3
 
-export interface XdpRules {
+interface XdpRules {
   readonly strangers: Strangers
   /** log2 seconds, as replies say them. */
   readonly precision: number

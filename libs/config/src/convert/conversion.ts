@@ -1,7 +1,7 @@
 /** What a file of another program comes to as an ntp.conf: the lines, and of every line that is not carried over whole, why. */
 
 /** A line of the other file, or an entry of it, that is lost or changed. */
-export interface Remark {
+interface Remark {
   readonly file: string
   /** From 1. */
   readonly line: number

@@ -9,7 +9,7 @@ const MOST_WAITING = 1 << 20
 const LOUDEST = 20
 
 /** The picture with the clients that ask most. */
-export const briefly = (snapshot: NodeSnapshot): NodeSnapshot =>
+const briefly = (snapshot: NodeSnapshot): NodeSnapshot =>
   snapshot.clients === null
     ? snapshot
     : { ...snapshot, clients: { ...snapshot.clients, entries: loudest(snapshot.clients.entries) } }

@@ -24,7 +24,7 @@ const PAUSES = { first: 100, longest: 2_000 }
 /** Its listener's queue is full: it is there, and slow. */
 const BUSY = "EAGAIN"
 
-export interface PoolEvents {
+interface PoolEvents {
   /** Called right before a job is handed to signd: the reply's header is to be written now. */
   readonly prepare: (job: SigningJob) => void
   /** Called once for each job; its memory is the caller's again. */

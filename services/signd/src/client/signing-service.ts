@@ -25,7 +25,7 @@ import { DEFAULT_POOL, type PoolLimits, SigningPool } from "./signing-pool.ts"
 /** Full batches taken before the event loop gets its turn. */
 const BATCHES_PER_WAKE = 8
 
-export interface SigningServiceOptions {
+interface SigningServiceOptions {
   readonly sockets: readonly UdpSocket[]
   /** Writes the replies' headers. Who may ask is not its question but this service's. */
   readonly server: NtpServer

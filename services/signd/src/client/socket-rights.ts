@@ -6,12 +6,12 @@ import { readRegularFile } from "@meridian/system/regular-file"
 import { octal, shellQuoted } from "../socket-place.ts"
 
 /** Who this process is, as the kernel judges it. */
-export interface Asker {
+interface Asker {
   readonly user: number
   readonly groups: readonly number[]
 }
 
-export const thisProcess = (): Asker => {
+const thisProcess = (): Asker => {
   const group = process.getegid?.() ?? 0
   return { user: process.geteuid?.() ?? 0, groups: [group, ...(process.getgroups?.() ?? [])] }
 }

@@ -7,7 +7,7 @@ import { FrameReader, SIGN_REQUEST_BYTES } from "@meridian/wire/signd-frames"
 import type { Signer } from "./signer.ts"
 
 /** Why a connection was ended from here. */
-export const connectionFaults = [
+const connectionFaults = [
   /** a frame longer than any request */
   "too-long",
   /** a frame too short for a request */
@@ -27,7 +27,7 @@ export interface ConnectionLimits {
   readonly patienceMs: number
 }
 
-export const DEFAULT_LIMITS: ConnectionLimits = { connections: 256, patienceMs: 5_000 }
+const DEFAULT_LIMITS: ConnectionLimits = { connections: 256, patienceMs: 5_000 }
 
 /** How much of a connection's patience one look at all of them may be off by. */
 const SWEEPS_PER_PATIENCE = 5

@@ -12,7 +12,7 @@ import {
 } from "@meridian/wire/signd-frames"
 
 /** What became of a frame; all but the first two are refused, the last without an answer. */
-export const signOutcomes = [
+const signOutcomes = [
   "signed",
   /** with the key before the current one, which was asked for */
   "signed-previous",
