@@ -14,7 +14,7 @@ import { meridianCommand, peerCommand, type RunningServer, startCommands, withou
 
 const { values } = parseArgs({ options: { samples: { type: "string", default: "300" } } })
 const SAMPLES = Number(values.samples)
-const RATES = [0, 1_000, 10_000, 40_000]
+const RATES = (process.env.RATES ?? "0,1000,10000,40000").split(",").map(Number)
 /** log2 seconds */
 const POLL = -5
 const layout = coreLayout(allowedCores())

@@ -17,8 +17,11 @@ _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t"
 
 enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 16 << 20 };
 
-/* Replies to one stamp: the kernel takes some µs for each, and the last of them says that it left when the first did. */
-enum { SENT_TOGETHER = 8 };
+/* Replies to one reading of the clock. The kernel takes some µs for each; what it took lately says when each will leave. */
+enum { SENT_TOGETHER = 8, SEND_STEPS = 16 };
+
+/* What sending one message is taken for until more is known. ns */
+static const uint64_t FIRST_SEND_NS = 1000;
 
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
@@ -147,6 +150,7 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
   if (batch->fixed_source)
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
+  batch->send_ns = FIRST_SEND_NS;
   take_queue(batch, descriptor);
   prepare_messages(batch);
   start_line(batch);
@@ -297,14 +301,29 @@ static void note_latency(struct udp_batch *batch, uint64_t nanoseconds) {
   batch->latency_ns += nanoseconds;
 }
 
-/* The last moment before the kernel has these replies. Longer ones may be authenticated, and stay as they are. */
-static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_at) {
-  uint64_t now = monotonic_nanoseconds();
-  uint64_t units = clock_line_at(&batch->line, now) - clock_line_at(&batch->line, batch->received_at);
+/*
+ * Follows the median of what the kernel takes to send one message, by a small step for each look: a send during which the
+ * process lost its core is one step like any other.
+ */
+static void note_send(struct udp_batch *batch, uint64_t spent, int messages) {
+  uint64_t each = spent / (uint64_t)messages;
+  if (each > batch->send_ns) batch->send_ns += batch->send_ns / SEND_STEPS + 1;
+  else batch->send_ns -= batch->send_ns / SEND_STEPS;
+}
+
+/*
+ * The last moment before the kernel has these replies: `now`, and for each one what those before it take. Longer ones may be
+ * authenticated, and stay as they are.
+ */
+static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_at, uint64_t now) {
+  uint64_t received = clock_line_at(&batch->line, batch->received_at);
   if (from == 0) note_latency(batch, now - batch->received_at);
-  for (int slot = from; slot < until; slot++)
-    if (batch->block.reply_lengths[slot] == (uint32_t)stamp_at + STAMP_BYTES)
-      move_stamp(batch->block.bytes[slot] + stamp_at, units);
+  for (int slot = from; slot < until; slot++) {
+    uint32_t length = batch->block.reply_lengths[slot];
+    if (length == (uint32_t)stamp_at + STAMP_BYTES)
+      move_stamp(batch->block.bytes[slot] + stamp_at, clock_line_at(&batch->line, now) - received);
+    if (length != 0) now += batch->send_ns;
+  }
 }
 
 /* Readies what slots have to send. Returns how many messages that are. */
@@ -349,8 +368,11 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
   bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES;
   for (int from = 0; from < count; from += SENT_TOGETHER) {
     int until = count - from > SENT_TOGETHER ? from + SENT_TOGETHER : count;
-    if (stamps) move_stamps(batch, from, until, stamp_at);
-    sent += send_messages(batch, prepare_replies(batch, from, until));
+    int ready = prepare_replies(batch, from, until);
+    uint64_t begun = monotonic_nanoseconds();
+    if (stamps) move_stamps(batch, from, until, stamp_at, begun);
+    sent += send_messages(batch, ready);
+    if (ready > 0) note_send(batch, monotonic_nanoseconds() - begun, ready);
   }
   batch->sent += (uint64_t)sent;
   return sent;

@@ -62,7 +62,7 @@ describe("native UDP socket", () => {
     expect(found).toBeGreaterThan(0.03)
   })
 
-  it("stamps the replies of a batch in groups, as each group leaves", async () => {
+  it("stamps each reply of a batch with when it leaves, later than those before in its group", async () => {
     const socket = open("127.0.0.1")
     const peer = await client()
     const request = new Uint8Array(48).fill(1, 40)
@@ -77,7 +77,8 @@ describe("native UDP socket", () => {
     expect(socket.send(batch, 40)).toBe(batch)
     await until(() => peer.answers.length === batch)
     const stamps = peer.answers.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(40))
-    expect([...new Set(stamps)]).toEqual([stamps[0], stamps[8], stamps[16]])
+    // The clock is read for every eighth, and says for those between what sending takes.
+    expect(stamps.every((stamp, index) => index % 8 === 0 || stamp > stamps[index - 1]!)).toBe(true)
     expect(stamps[0]! < stamps[8]! && stamps[8]! < stamps[16]!).toBe(true)
   })
 

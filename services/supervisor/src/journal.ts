@@ -115,7 +115,7 @@ export class Journal {
     const waiting = next.length === 0 ? "" : `; ${next.join(", ")} is handed out and comes next`
     const how =
       before === "" ? "is active" : before === String(active) ? "stays active" : `is active in place of ${before}`
-    this.#say(now, "keys", "inform", `NTS master key generation ${active} ${how}${waiting}`)
+    this.#say(now, "keys", "inform", `NTS key generation ${active} ${how}${waiting}`)
   }
 
   #lookAtLimits(now: number, totals: NodeSnapshot["status"]["totals"]): void {

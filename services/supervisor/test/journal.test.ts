@@ -91,12 +91,12 @@ it("says one line of a kind a minute, and then how it ended, or nothing where it
 
 it("says which master key is active, and which comes next", () => {
   const at = watch()
-  expect(at(0, { generations: [generation(1, 0)] })).toContain("NTS master key generation 1 is active")
+  expect(at(0, { generations: [generation(1, 0)] })).toContain("NTS key generation 1 is active")
   expect(at(100, { generations: [generation(1, 0), generation(2, 500)] })).toEqual([
-    "NTS master key generation 1 stays active; 2 is handed out and comes next"
+    "NTS key generation 1 stays active; 2 is handed out and comes next"
   ])
   expect(at(500, { generations: [generation(1, 0), generation(2, 500)] })).toEqual([
-    "NTS master key generation 2 is active in place of 1"
+    "NTS key generation 2 is active in place of 1"
   ])
 })
 
@@ -129,7 +129,7 @@ it("a node's log file has a line for its start, its addresses, its clock, its ke
     await line(new RegExp(`^answers on 127\\.0\\.0\\.1:${node.port}; NTS key exchange on TCP \\d+$`))
     await line(/^synchronised, stratum \d+$/)
     await line(/^follows this machine's own clock$/)
-    await line(/^NTS master key generation \d+ is active/)
+    await line(/^NTS key generation \d+ is active/)
     await meridian(["reload", "--state", node.state])
     await line(/^reloaded by meridian \S+: nothing has changed$/)
     writeFileSync(
