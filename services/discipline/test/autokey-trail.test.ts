@@ -4,36 +4,22 @@
  */
 import { existsSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { canMakeNamespaces, type NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { autokeyHost, COMPLETE, cryptostats, flagsIn, hasFlags, leapTable, ownClock } from "./autokey-hosts.ts"
 import { sources, until } from "./peer-stage.ts"
 import { onStage, type Stage } from "./stage.ts"
+import { ALICE, BOB, threeNetworks } from "./three-networks.ts"
 import { askClassic, startClassicIn, startNodeIn } from "./two-networks.ts"
 
 const suite = "trails of Autokey"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
 const isLong = process.env["MERIDIAN_LONG"] === "1"
 const SLOW_MS = 400_000
-const ALICE = "192.0.2.1"
-const BOB = { towardsAlice: "192.0.2.2", towardsCarol: "198.51.100.2" }
-const CAROL = "198.51.100.3"
-
 /** Certificate, its trail, identity, cookie, list, and what the trail is made of: a certificate that the server signed. */
 const SIGNED = 0x3f01
 
 type Kind = "node" | "classic"
-
-/** Three networks, of which the middle one has a cable to each other. */
-const threeNetworks = (stage: Stage) => {
-  const [alice, bob, carol] = [new NetworkNamespace(), new NetworkNamespace(), new NetworkNamespace()]
-  stage.atEnd(async () => {
-    for (const network of [alice, bob, carol]) network.remove()
-  })
-  bob.connect(alice, [`${BOB.towardsAlice}/24`], [`${ALICE}/24`])
-  bob.connect(carol, [`${BOB.towardsCarol}/24`], [`${CAROL}/24`])
-  return { alice, bob, carol }
-}
 
 /** Starts a daemon; what it says of its first source: whether it follows it, and the status word. */
 const start = async (stage: Stage, kind: Kind, network: NetworkNamespace, lines: readonly string[]) => {

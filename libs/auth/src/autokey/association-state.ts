@@ -9,6 +9,7 @@ import type { Challenge } from "./proof.ts"
 import type { Responder } from "./responder.ts"
 import type { RsaPort, RsaPublicKey } from "./rsa-port.ts"
 import type { SignatureScheme } from "./signature-schemes.ts"
+import { PUBLIC_COOKIE } from "./session-key.ts"
 import type { Stamps } from "./signed-value.ts"
 
 export interface AssociationParts {
@@ -54,3 +55,22 @@ export interface AssociationState {
   leapSeconds: LeapSecondsValues | undefined
   hasLeapTable: boolean
 }
+
+/** What is known of the other side before it has said anything. */
+export const nothingLearned = (parts: AssociationParts) => ({
+  peerAssociationId: 0,
+  status: 0,
+  subject: "",
+  issuer: "",
+  peerKey: undefined,
+  scheme: undefined,
+  trail: undefined,
+  trailLength: 0,
+  gqPublic: undefined,
+  challenge: undefined,
+  cookie: PUBLIC_COOKIE,
+  ownCookie: parts.randomWord(),
+  cookieStamps: undefined,
+  received: undefined,
+  leapSeconds: undefined
+})

@@ -4,7 +4,8 @@
  * is in the status word.
  *
  * Time is believed of packets under the session's key once the other side is proventic: its certificate trail ends in trust,
- * its identity is proved where a group is named, and a signature of its verified after that.
+ * its identity is proved where a group is named, and a signature of its verified after that. A server's packets that carry
+ * fields have the public key of all such packets, so their time is left alone; symmetric peers have a list to tell theirs by.
  */
 import {
   type AutokeyField,
@@ -15,7 +16,7 @@ import {
   type LeapSecondsValues,
   writeAutokeyField
 } from "@meridian/wire/autokey-fields"
-import type { AssociationParts, AssociationState } from "./association-state.ts"
+import { type AssociationParts, type AssociationState, nothingLearned } from "./association-state.ts"
 import type { ExchangeFault } from "./exchange-fault.ts"
 import { faultLine } from "./exchange-fault.ts"
 import { hostStatus } from "./host.ts"
@@ -53,26 +54,13 @@ export interface Received {
   readonly restarted: boolean
 }
 
-const NOTHING: Received = { isAuthentic: false, isTimeUsable: false, restarted: false }
+/**
+ * Once nothing is left to ask, the other side is asked anew who it is after so many packets: in the meantime it may have got a
+ * table of leap seconds, a group's key or another certificate. The reference forgets all and begins anew once in six days.
+ */
+const PACKETS_BETWEEN_REVIEWS = 64
 
-/** What is known of the other side before it has said anything. */
-const nothingLearned = (parts: AssociationParts) => ({
-  peerAssociationId: 0,
-  status: 0,
-  subject: "",
-  issuer: "",
-  peerKey: undefined,
-  scheme: undefined,
-  trail: undefined,
-  trailLength: 0,
-  gqPublic: undefined,
-  challenge: undefined,
-  cookie: PUBLIC_COOKIE,
-  ownCookie: parts.randomWord(),
-  cookieStamps: undefined,
-  received: undefined,
-  leapSeconds: undefined
-})
+const NOTHING: Received = { isAuthentic: false, isTimeUsable: false, restarted: false }
 
 export class AutokeyAssociation {
   readonly state: AssociationState
@@ -90,6 +78,8 @@ export class AutokeyAssociation {
   private echoes = false
   /** Whether the peer asked for our list: before that it cannot verify the list's values. */
   private isListKnown = false
+  /** Packets with nothing to ask until the other side is asked anew who it is. */
+  private untilReview = 0
 
   /** @param associationId 16 bits, not 0 */
   constructor(parts: AssociationParts, associationId: number) {
@@ -128,6 +118,7 @@ export class AutokeyAssociation {
     this.pendingRequest = undefined
     this.offersList = false
     this.isListKnown = false
+    this.untilReview = 0
   }
 
   /**
@@ -192,7 +183,10 @@ export class AutokeyAssociation {
       }
       signed ||= result
     }
-    const isInSequence = isServer || this.follows(packet.keyId, context, state.cookie, signed)
+    // A server's packets with fields are keyed for everybody: fields are signed, and the time beside them is not.
+    const isInSequence = isServer
+      ? packet.fields.length === 0
+      : this.follows(packet.keyId, context, state.cookie, signed)
     return {
       isAuthentic: true,
       isTimeUsable: isInSequence && (state.status & StatusFlag.proventic) !== 0,
@@ -283,15 +277,12 @@ export class AutokeyAssociation {
     const stamp = stampOf(now)
     const lacks = (flag: number): boolean => (state.status & flag) === 0
     const text = (value: string): Uint8Array => new TextEncoder().encode(value)
-    if (state.status === 0) {
-      const status = hostStatus(host, state.parts.host.certificate.isPrivate ? false : state.hasLeapTable)
-      return this.request(AutokeyOperation.association, unsignedValue(stamp, status, text(host.name)))
-    }
+    if (state.status === 0) return this.introduction(stamp)
     if (lacks(StatusFlag.certificate))
       return this.request(AutokeyOperation.certificate, unsignedValue(stamp, 0, text(state.issuer)))
     if (lacks(StatusFlag.verified)) {
       state.challenge = group === undefined ? undefined : challengeFor(state.status, group, digests, randomBelow)
-      if (state.challenge === undefined) return undefined
+      if (state.challenge === undefined) return this.isReviewDue() ? this.reviewUnproved(stamp) : undefined
       const { operation, value, filestamp } = state.challenge
       return this.request(operation, signValue(signer, stamp, filestamp, value))
     }
@@ -315,7 +306,40 @@ export class AutokeyAssociation {
     }
     if (lacks(StatusFlag.leapSeconds) && state.hasLeapTable)
       return this.request(AutokeyOperation.leapSeconds, undefined)
-    return undefined
+    return this.isReviewDue() ? this.review(stamp) : undefined
+  }
+
+  /** Who the other side is, as at the beginning. */
+  private introduction(stamp: number): AutokeyField {
+    const { hasLeapTable, parts } = this.state
+    const { host } = parts
+    const status = hostStatus(host, host.certificate.isPrivate ? false : hasLeapTable)
+    return this.request(AutokeyOperation.association, unsignedValue(stamp, status, new TextEncoder().encode(host.name)))
+  }
+
+  /** At once where there was no table of leap seconds: the server may have been starting when it was asked. */
+  private isReviewDue(): boolean {
+    if (this.untilReview === 0 && (this.state.status & StatusFlag.leapSeconds) !== 0)
+      this.untilReview = PACKETS_BETWEEN_REVIEWS
+    this.untilReview -= 1
+    if (this.untilReview > 0) return false
+    this.untilReview = PACKETS_BETWEEN_REVIEWS
+    return true
+  }
+
+  /** The group cannot be proved: by what is known of it here, or by what the other side said that it has. */
+  private reviewUnproved(stamp: number): AutokeyField | undefined {
+    const { mode, record } = this.state.parts
+    record(faultLine(this.request(AutokeyOperation.null, undefined), "identity"))
+    return mode === "symmetric" ? undefined : this.introduction(stamp)
+  }
+
+  /** What asks for a status word that is newer; undefined where nothing does. */
+  private review(stamp: number): AutokeyField | undefined {
+    const { parts, status } = this.state
+    if (parts.mode !== "symmetric") return this.introduction(stamp)
+    // Who says again who it is was restarted, to a symmetric peer. Its leap seconds are asked for whether it has any or not.
+    return (status & StatusFlag.leapSeconds) === 0 ? this.request(AutokeyOperation.leapSeconds, undefined) : undefined
   }
 
   /** Whether the field was signed, or why it was not believed. */

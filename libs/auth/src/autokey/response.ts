@@ -15,6 +15,9 @@ import { isEarlier, signatureFault, stampFault, stampOf, type Stamps } from "./s
 import { schemeByNumber } from "./signature-schemes.ts"
 import { IDENTITY_MASK, schemeNumber, StatusFlag } from "./status-word.ts"
 
+/** The part of a status word that the whole exchange goes by: signature scheme and identity schemes. */
+const WHO_IT_IS = 0xffff_0000 | IDENTITY_MASK
+
 /** A trail with more links than this leads nowhere. */
 const LONGEST_TRAIL = 16
 
@@ -27,6 +30,11 @@ export const receiveResponse = (state: AssociationState, field: AutokeyField, no
   if (field.isError) return "protocol"
   const { content } = field
   if (field.operation === AutokeyOperation.association) return receiveAssociation(state, field)
+  if (field.operation === AutokeyOperation.leapSeconds && (content?.value.length ?? 0) === 0) {
+    // It has none, or none any more; its status word will say when that has changed.
+    state.hasLeapTable = false
+    return false
+  }
   // A server that is not synchronised has nothing to say to this: it is asked again.
   if (content === undefined) return field.operation === AutokeyOperation.certificate ? false : "length"
   if (field.associationId !== state.associationId && field.operation !== AutokeyOperation.autokey) return "protocol"
@@ -55,7 +63,7 @@ const receiveAssociation = (
   { associationId, content }: AutokeyField
 ): boolean | ExchangeFault => {
   const { host, mode, group, record } = state.parts
-  if (state.status !== 0) return state.peerAssociationId === associationId ? false : "protocol"
+  if (state.status !== 0 && state.peerAssociationId !== associationId) return "protocol"
   if (content === undefined || content.value.length === 0 || content.value.length > LONGEST_NAME_BYTES) return "length"
   const name = String.fromCharCode(...content.value)
   if (!/^[\x21-\x7e]+$/.test(name)) return "length"
@@ -63,6 +71,13 @@ const receiveAssociation = (
   const theirs = content.filestamp
   const scheme = schemeByNumber(schemeNumber(theirs))
   if (scheme === undefined) return "digest"
+  if (state.status !== 0) {
+    // What was verified was another host, or the same under other keys: all begins anew. Of a symmetric peer anybody can say so.
+    if (name !== state.subject || ((theirs ^ state.status) & WHO_IT_IS) !== 0)
+      return mode === "symmetric" ? false : "protocol"
+    state.hasLeapTable = (theirs & StatusFlag.leapTable) !== 0
+    return false
+  }
   let status = theirs & ~StatusFlag.leapTable & (0xffff_0000 | 0x00ff)
   if (host.certificate.isPrivate) {
     if ((theirs & StatusFlag.pc) === 0) return "identity-type"
@@ -164,7 +179,8 @@ const hike = (state: AssociationState, next: KnownCertificate): ExchangeFault | 
   if (!isEnd) return undefined
   state.status |= StatusFlag.certificate
   state.gqPublic = certificate.gqPublic
-  if (parts.group === undefined || (state.status & IDENTITY_MASK) === 0) state.status |= StatusFlag.verified
+  // A named group is to be proved. The status word is not signed: whoever strikes its schemes out may not be believed for that.
+  if (parts.group === undefined) state.status |= StatusFlag.verified
   return undefined
 }
 

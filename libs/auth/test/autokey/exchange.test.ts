@@ -36,12 +36,12 @@ describe("an association with a server", () => {
     expect(run(association, alice, six)).toMatchObject({ flags: "87f01", isSynchronised: true })
   })
 
-  it("asks for no leap seconds where the server has no table", () => {
+  it("asks for no leap seconds where the server has no table, and once more whether it has", () => {
     const alice = partyOf(hostOf("alice", { kind: "trusted" }), false)
     const association = associationOf(partyOf(hostOf("bob", { key: 1 })))
     expect(run(association, alice)).toMatchObject({
       flags: "83f01",
-      asked: ["association", "certificate", "cookie", "sign"]
+      asked: ["association", "certificate", "cookie", "sign", "association"]
     })
   })
 
