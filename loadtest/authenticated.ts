@@ -112,6 +112,11 @@ const ntsSubject = async (
   return subject(server, name, ntsPool(folder, `${server.name}-${aead}`, sessions))
 }
 
+/** Requests a second of NTS clients that a pool server may have, and how many times chronyd 4.3's CPU one may cost at most. */
+const NTS_RATE = 10_000
+const NTS_RATE_LIMIT = 0.6
+const rateText = `${NTS_RATE.toLocaleString("en")}/s`
+
 const NTS = "NTS"
 const GCM_SIV = "NTS GCM-SIV"
 
@@ -135,21 +140,38 @@ export const nts = (options: BenchOptions): Promise<BenchResult> =>
           subjects.push(await ntsSubject(server, certificate, folder, AeadId.aes128GcmSiv, GCM_SIV))
       }
       const saturated = await saturate(subjects, "nts", options)
+      const atRate = await interleaved(
+        subjects.filter(({ pool }) => pool !== undefined),
+        options.rounds,
+        (each, round) => {
+          progress(`nts: round ${round + 1} of ${options.rounds}, ${each.label}, ${NTS_RATE} a second`)
+          const load = { mode: "open", rate: NTS_RATE, seconds: options.seconds } as const
+          return sample(each, load, layout.generator, each.pool)
+        }
+      )
       const own = servers.find(({ name }) => name === "meridian")?.label ?? ""
       const other = (name: ChronydName): string => servers.find((each) => each.name === name)?.label ?? name
-      const check = (a: string, b: string, limit?: number): readonly Check[] => {
-        const found = ratioOf(saturated, a, b)
-        const name = `CPU per reply: ${a} / ${b}`
+      const checkOf = (samples: Samples, name: string, a: string, b: string, limit?: number): readonly Check[] => {
+        const found = ratioOf(samples, a, b)
         return found === undefined
           ? []
           : [limit === undefined ? compared(name, found, 3) : atMost(name, found, limit, 3)]
       }
+      const check = (a: string, b: string, limit?: number) =>
+        checkOf(saturated, `CPU per reply: ${a} / ${b}`, a, b, limit)
+      const checkAtRate = (a: string, b: string, limit?: number) =>
+        checkOf(atRate, `CPU per reply, ${rateText}: ${a} / ${b}`, a, b, limit)
       return {
         name: "nts",
         title: "NTS, one worker, one core, one cookie spent and one given back",
-        figures: figuresOf(saturated),
+        figures: [
+          ...figuresOf(saturated),
+          figure(`CPU per reply, ${rateText}, µs`, 3, atRate, (each) => each.cpuMicroseconds)
+        ],
         checks: [
           ...check(`${own} ${NTS}`, `${other("chronyd43")} ${NTS}`, 0.8),
+          ...checkAtRate(`${own} ${NTS}`, `${other("chronyd43")} ${NTS}`, NTS_RATE_LIMIT),
+          ...checkAtRate(`${own} ${NTS}`, `${other("chronyd-new")} ${NTS}`),
           ...check(`${own} ${NTS}`, `${own} plain`, 1.4),
           ...check(`${own} ${GCM_SIV}`, `${own} plain`),
           ...check(`${own} ${NTS}`, `${other("chronyd-new")} ${NTS}`),

@@ -12,6 +12,7 @@ import { autokey } from "./autokey.ts"
 import { eventLog } from "./event-log.ts"
 import { firstSync } from "./first-sync.ts"
 import { flood } from "./flood.ts"
+import { idleNode } from "./idle.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { manners } from "./manners.ts"
 import { alloc, memory, startup, workers } from "./node-benches.ts"
@@ -46,6 +47,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   rotation,
   "event-log": eventLog,
   "first-sync": firstSync,
+  idle: idleNode,
   access,
   flood,
   manners,
@@ -53,7 +55,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<BenchR
   xdp
 }
 
-/** Run when no name is given; `alloc`, `access`, `event-log` and `first-sync` take minutes, `rotation` needs NATS, `mssntp` Samba and `autokey` classic ntpd: they are asked for by name. */
+/** Run when no name is given; `alloc`, `access`, `event-log`, `first-sync` and `idle` take minutes, `rotation` needs NATS, `mssntp` Samba and `autokey` classic ntpd: they are asked for by name. */
 const QUICK = ["plain", "workers", "memory", "startup", "nts", "keyed", "nts-ke"]
 
 class CommandLineError extends Error {
