@@ -17,7 +17,7 @@ const beat = (): void => {
 
 // Node would open its inspector on this signal, to whoever may connect to this machine.
 process.on("SIGUSR1", () => {})
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
+// A terminal's signals reach the whole process group; only the supervisor decides what they mean.
+for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
 beat()
 everyTurn(INTERVAL_MS, beat)

@@ -1,8 +1,10 @@
 /**
- * A process's end of the channel to its supervisor: its part of the serving plan, what it is told, and what it says. What
- * cannot be read is said aloud, never passed over: a process that goes on by an old plan while everybody believes it has the
- * new one is worse than one that ends.
+ * A process's end of what its supervisor gives it: the descriptors, and the channel with its part of the serving plan, what it is
+ * told, and what it says. What cannot be read is said aloud, never passed over: a process that goes on by an old plan while
+ * everybody believes it has the new one is worse than one that ends.
  */
+import { parseArgs } from "node:util"
+import { disableNative } from "@meridian/system/native"
 import { isRecord } from "./message.ts"
 import { type HoldsMessage, type PlanMessage, readPlanMessage } from "./serving-plan.ts"
 import { InvalidMessage, type Shape } from "./shape.ts"
@@ -10,6 +12,36 @@ import { InvalidMessage, type Shape } from "./shape.ts"
 export interface WarningMessage {
   readonly type: "warning"
   readonly message: string
+}
+
+/**
+ * The numbers of the descriptors that the supervisor handed over, by the option that names them: `--sockets 5,6`. Where it was not the
+ * supervisor who started this process, or a needed one is missing, that is said and the process ends with 2.
+ * @param service as people call it: "worker"
+ * @param hands what it is handed, for that sentence
+ */
+export const inherited = <const Option extends string>(
+  { argv, env, send }: NodeJS.Process,
+  service: string,
+  hands: string,
+  options: Readonly<Record<Option, "needed" | "optional">>
+): Readonly<Record<Option, readonly number[]>> => {
+  const names = Object.keys(options) as Option[]
+  const { values } = parseArgs({
+    args: argv.slice(2),
+    options: {
+      help: { type: "boolean" },
+      ...Object.fromEntries(names.map((name) => [name, { type: "string" } as const]))
+    }
+  })
+  const written = values as Readonly<Record<string, string | undefined>>
+  if ("help" in values || send === undefined || names.some((name) => options[name] === "needed" && !written[name])) {
+    process.stderr.write(`meridian ${service}: started by the supervisor (\`meridian up\`), which hands it ${hands}\n`)
+    process.exit(2)
+  }
+  if (env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
+  const numbers = names.map((name) => [name, written[name] ? written[name].split(",").map(Number) : []])
+  return Object.fromEntries(numbers) as Record<Option, readonly number[]>
 }
 
 interface ChannelOptions<Plan, Told> {
@@ -26,6 +58,11 @@ interface Duties<Plan, Told> {
    */
   readonly take: (plan: Plan) => void | Promise<void>
   readonly obey: (told: Told) => void
+  /**
+   * When the supervisor is gone, who cannot restart or drain anybody any more. Where nothing is said, and before this, the process ends
+   * at once, so that the next start finds ports and files free.
+   */
+  readonly orphaned?: () => void
 }
 
 export class SupervisorChannel<Plan, Told, Says extends { readonly type: string }> {
@@ -40,6 +77,7 @@ export class SupervisorChannel<Plan, Told, Says extends { readonly type: string 
 
   constructor(options: ChannelOptions<Plan, Told>) {
     this.options = options
+    process.on("disconnect", () => (this.duties?.orphaned ?? process.exit)())
     this.first = new Promise((arrived) => {
       process.on("message", (message) => {
         const plan = this.hear(message)
@@ -58,6 +96,13 @@ export class SupervisorChannel<Plan, Told, Says extends { readonly type: string 
   /** A supervisor that dies at this moment is the disconnect handler's matter. */
   send(message: Says | WarningMessage | HoldsMessage): void {
     if (process.connected) process.send?.(message, undefined, undefined, () => {})
+  }
+
+  /** Ends the process once its last word is out. */
+  end(last: Says, status: 0 | 1 = 0): void {
+    const done = (): never => process.exit(status)
+    if (process.send === undefined || !process.connected) done()
+    else process.send(last, undefined, undefined, done)
   }
 
   /** Says what the operator should read; without a supervisor, standard error is all there is. */

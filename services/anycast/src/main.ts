@@ -4,13 +4,12 @@
  *
  * Arguments: --clock-page FD [--device FD]
  */
-import { parseArgs } from "node:util"
 import { openClockPageReader } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { type AnycastPlan, anycastPlan } from "@meridian/ipc/anycast-plan"
 import { type AnycastFacts, type FromAnycast, parseToAnycast, type ToAnycast } from "@meridian/ipc/anycast-report"
 import { ReportPace } from "@meridian/ipc/report-pace"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { type Announcer, Announcers } from "./announcer.ts"
@@ -39,16 +38,13 @@ const LAST_WORDS_MS = 2_000
 /** FRR forgets what it was told when it starts anew, and nobody says that it did. */
 const REMIND_FRR_MS = 60_000
 
-const { values } = parseArgs({ options: { "clock-page": { type: "string" }, device: { type: "string" } } })
-if (values["clock-page"] === undefined || process.send === undefined) {
-  process.stderr.write("meridian anycast: started by the supervisor (`meridian up`), which hands it a clock page\n")
-  process.exit(2)
-}
+const handed = inherited(process, "anycast", "a clock page", { "clock-page": "needed", device: "optional" })
 // Only the supervisor decides what a signal to the whole group means.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {})
+process.on("SIGTERM", () => {})
 
+const [device] = handed.device
 const { monotonic } = systemClock()
-const page = openClockPageReader(Number(values["clock-page"]))
+const page = openClockPageReader(handed["clock-page"][0]!)
 const curve = unsynchronisedCurve()
 const channel = new SupervisorChannel<AnycastPlan, ToAnycast, FromAnycast>({
   service: "anycast",
@@ -75,7 +71,7 @@ const makeAnnouncers = (): readonly Announcer[] => {
     const announcer = find()
     if (announcer !== undefined) announcers.forget(announcer)
   }
-  if (values.device !== undefined) made.push(new DeviceAnnouncer(Number(values.device)))
+  if (device !== undefined) made.push(new DeviceAnnouncer(device))
   if (bird !== null) {
     const announcer: Announcer = new BirdAnnouncer({ ...bird, onLost: lost(() => announcer) })
     made.push(announcer)
@@ -118,7 +114,7 @@ const sayTroubles = (): void => {
 const sayWhatStays = (): void => {
   const { bird, frr, script } = first
   const staying = [bird && "BIRD", frr && "FRR", script && "the script"].filter((name) => name !== null)
-  if (values.device === undefined && staying.length > 0)
+  if (device === undefined && staying.length > 0)
     channel.warn(
       `where all of this node is killed at once, ${staying.join(" and ")} will go on announcing its route: add the line: anycast device meridian0, and have the route hang on that`
     )
@@ -194,9 +190,6 @@ const end = async (): Promise<void> => {
   announcers.close()
   process.exit(0)
 }
-// Nobody watches over the workers any more, and nobody would withdraw what this process leaves.
-process.on("disconnect", () => void end())
-
 channel.run({
   take: (next) => {
     plan = next
@@ -206,7 +199,9 @@ channel.run({
     if (told.type === "drain") return void end()
     facts = told
     lookSoon()
-  }
+  },
+  // Nobody watches over the workers any more, and nobody would withdraw what this process leaves.
+  orphaned: () => void end()
 })
 /** Looks, and again after as long as health asks for. */
 function lookSoon(): void {

@@ -5,7 +5,6 @@
  * Arguments: --clock-page FD --sockets FD[,FD…]
  */
 import { randomFillSync, randomInt } from "node:crypto"
-import { parseArgs } from "node:util"
 import { installLearned } from "@meridian/auth/autokey/certificate-cache"
 import { BadCredentials } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
@@ -20,7 +19,7 @@ import { type AutokeyPlan, autokeyPlan, hostOfMessage } from "@meridian/ipc/auto
 import type { FromAutokey } from "@meridian/ipc/autokey-report"
 import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
 import { PlannedAdmission } from "@meridian/ipc/planned-admission"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { everyTurn } from "@meridian/ipc/turns"
 import { NtpServer } from "@meridian/protocol"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
@@ -33,30 +32,18 @@ const REPORT_INTERVAL_MS = 1_000
 /** Batches before the event loop gets its turn. */
 const BATCHES_PER_WAKE = 4
 
-const { values } = parseArgs({
-  options: { "clock-page": { type: "string" }, sockets: { type: "string", default: "" } }
+const handed = inherited(process, "autokey", "a clock page and sockets", {
+  "clock-page": "needed",
+  sockets: "optional"
 })
-if (values["clock-page"] === undefined || process.send === undefined) {
-  process.stderr.write(
-    "meridian autokey: started by the supervisor (`meridian up`), which hands it a clock page and sockets\n"
-  )
-  process.exit(2)
-}
-// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
-
 const channel = new SupervisorChannel<AutokeyPlan, DrainMessage, FromAutokey>({
   service: "autokey",
   plan: autokeyPlan,
   read: readDrain
 })
 const { plan: first } = await channel.first
-const descriptors = values.sockets.split(",").filter((text) => text !== "")
-const page = Number(values["clock-page"])
-const sockets: readonly UdpSocket[] = await Promise.all(descriptors.map((text) => adoptSocket(Number(text), page)))
+const page = handed["clock-page"][0]!
+const sockets: readonly UdpSocket[] = await Promise.all(handed.sockets.map((number) => adoptSocket(number, page)))
 const systemTime = systemClock()
 const digests = installedDigests(nobleCmac)
 const randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))

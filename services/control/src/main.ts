@@ -3,7 +3,6 @@
  * changes nothing by itself: what an authorised operator asks for goes to the supervisor.
  */
 import { join } from "node:path"
-import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import { nodeDigests } from "@meridian/ciphers/digests"
 import { nativeKernelClock } from "@meridian/clocks/kernel-clock"
@@ -14,9 +13,9 @@ import { parseNodeSnapshot, type PictureMessage, pictureOf } from "@meridian/ipc
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
-import { disableNative, loadNative } from "@meridian/system/native"
+import { loadNative } from "@meridian/system/native"
 import type { UdpSocket } from "@meridian/udp/udp"
 import { adoptSocket } from "@meridian/udp/udp-open"
 import { UnixDatagramError } from "@meridian/udp/unix-datagram"
@@ -30,16 +29,10 @@ import { Outcomes } from "./outcomes.ts"
 import { Picture } from "./picture.ts"
 import { servedTime } from "./served-time.ts"
 
-const { values } = parseArgs({
-  options: { sockets: { type: "string", default: "" }, "command-sockets": { type: "string", default: "" } }
+const handed = inherited(process, "control", "what it is to show", {
+  sockets: "optional",
+  "command-sockets": "optional"
 })
-if (process.send === undefined) {
-  process.stderr.write(
-    "meridian control: started by the supervisor (`meridian up`), which hands it what it is to show\n"
-  )
-  process.exit(2)
-}
-if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 
 const clock = systemClock()
 const kernel = nativeKernelClock()
@@ -72,21 +65,13 @@ const end = (): void => {
   for (const close of closing) close()
   process.exit(0)
 }
-process.on("disconnect", end)
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
+// Only the supervisor decides what it means.
 process.on("SIGTERM", () => {})
-process.on("SIGHUP", () => {})
 const first = await channel.first
-const adopt = (list: string): Promise<readonly UdpSocket[]> =>
-  Promise.all(
-    list
-      .split(",")
-      .filter((text) => text !== "")
-      .map((text) => adoptSocket(Number(text)))
-  )
-for (const socket of await adopt(values.sockets)) serveControl(socket, mode6)
-for (const socket of await adopt(values["command-sockets"]))
+const adopt = (descriptors: readonly number[]): Promise<readonly UdpSocket[]> =>
+  Promise.all(descriptors.map((descriptor) => adoptSocket(descriptor)))
+for (const socket of await adopt(handed.sockets)) serveControl(socket, mode6)
+for (const socket of await adopt(handed["command-sockets"]))
   serveControl(socket, {
     receive: (packet, address, _port, send) => chrony.receive(packet, { _tag: "udp", address }, send)
   })
@@ -108,7 +93,8 @@ channel.run({
     if (told.type === "snapshot") picture.replace(pictureOf(told, picture.current))
     if (told.type === "acted") acts.done(told)
     if (told.type === "drain") end()
-  }
+  },
+  orphaned: end
 })
 const pace = new ReportPace()
 everyTurn(pace.interval, () => {

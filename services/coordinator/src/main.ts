@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { parseArgs } from "node:util"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { unixClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
@@ -15,7 +14,7 @@ import { type CoordinatorPlan, coordinatorPlan } from "@meridian/ipc/coordinator
 import { type FromCoordinator, parseToCoordinator, type ToCoordinator } from "@meridian/ipc/coordinator-report"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { reasonOf } from "@meridian/system/errno-words"
 import { makeDirectory } from "@meridian/system/make-directory"
 import { openApi } from "./api.ts"
@@ -52,23 +51,12 @@ const readClusterKeys = ({ clusterKeyFile, clusterKey, directory, nats }: Coordi
   }
 }
 
-const { values } = parseArgs({ options: { "clock-page": { type: "string" } } })
-if (process.send === undefined) {
-  process.stderr.write(
-    "meridian coordinator: started by the supervisor (`meridian up`), which takes the keys it sends\n"
-  )
-  process.exit(2)
-}
+const handed = inherited(process, "coordinator", "its plan and takes the keys it sends", { "clock-page": "optional" })
 const channel = new SupervisorChannel<CoordinatorPlan, ToCoordinator, FromCoordinator | ServingKeys>({
   service: "coordinator",
   plan: coordinatorPlan,
   read: parseToCoordinator
 })
-// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds its files free.
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
 const { plan: settings } = await channel.first
 const keys = readClusterKeys(settings)
 
@@ -87,7 +75,7 @@ const startCluster = async () => {
   return nats === null ? undefined : { ...(await import("./cluster.ts")), nats, node }
 }
 
-const served = unixClock(values["clock-page"] === undefined ? undefined : Number(values["clock-page"]))
+const served = unixClock(handed["clock-page"][0])
 /** Served time, whole milliseconds: keys are minted, rotated and retired by it, whatever this machine's clock says. */
 const now = (): number => Math.floor(served() * 1e3) + settings.clockOffsetMs
 
@@ -179,9 +167,7 @@ const drain = async (coordinator: Coordinator): Promise<void> => {
   await Effect.runPromise(Effect.timeoutOption(Effect.andThen(resigned, coordinator.save), DRAIN_LIMIT))
   // Closes what is open: the log is then one file, and a copy of it is the log.
   await Effect.runPromise(Effect.timeoutOption(Fiber.interrupt(running), CLOSE_LIMIT))
-  const done = (): never => process.exit(0)
-  if (process.send === undefined || !process.connected) return done()
-  process.send({ type: "drained", report: coordinator.report } satisfies FromCoordinator, undefined, undefined, done)
+  channel.end({ type: "drained", report: coordinator.report })
 }
 
 const running = Effect.runFork(Effect.result(program))

@@ -4,19 +4,17 @@
  *
  * Arguments: --clock-page DESCRIPTOR. Its sources, settings and keys are its part of the serving plan.
  */
-import { parseArgs } from "node:util"
 import { readServingKeys } from "@meridian/auth/serving-keys"
 import type { ClockDecision } from "@meridian/events"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
-import { disableNative } from "@meridian/system/native"
 import { nativeKernelClock } from "@meridian/clocks/kernel-clock"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { type FromDiscipline, parseToDiscipline, type ToDiscipline } from "@meridian/ipc/discipline-report"
 import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
 import { resolveHost } from "./name-resolver.ts"
@@ -30,24 +28,8 @@ const TICK_MS = 250
 /** Where nothing moves the clock, and nothing is measured. */
 const REST_TICK_MS = 1_000
 
-const { values } = parseArgs({
-  options: {
-    help: { type: "boolean", default: false },
-    "clock-page": { type: "string" }
-  }
-})
-
-const fail = (message: string): never => {
-  process.stderr.write(`meridian discipline: ${message}\n`)
-  return process.exit(2)
-}
-
-const descriptor = Number(values["clock-page"])
-if (values.help || values["clock-page"] === undefined || process.send === undefined)
-  fail("started by the supervisor (`meridian up`), which hands over the clock page and its plan")
-
-if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
-
+const handed = inherited(process, "discipline", "the clock page and its plan", { "clock-page": "needed" })
+const descriptor = handed["clock-page"][0]!
 const channel = new SupervisorChannel<DisciplinePlan, ToDiscipline, FromDiscipline<ClockDecision>>({
   service: "discipline",
   plan: disciplinePlan,
@@ -123,17 +105,9 @@ const service = new DisciplineService(configuration, {
 /** Saves, and leaves once the last messages are out. */
 const end = (status: 0 | 1): void => {
   service.stop()
-  const done = (): never => process.exit(status)
-  if (process.send === undefined || !process.connected) done()
-  else process.send(service.report(), undefined, undefined, done)
+  channel.end(service.report(), status)
 }
-
-// A supervisor that is gone cannot restart or end anybody.
-process.on("disconnect", () => end(0))
 process.on("SIGTERM", () => end(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
 
 service.start()
 channel.run({
@@ -149,7 +123,8 @@ channel.run({
     else if (told.type === "system-counters") service.countersArrived(told)
     else if (told.type === "source-command") service.commandSources(told)
     else void digestsOnce().then((digests) => service.peersSeen(told, digests))
-  }
+  },
+  orphaned: () => end(0)
 })
 everyTurn(
   () => (service.isAtRest ? REST_TICK_MS : TICK_MS),

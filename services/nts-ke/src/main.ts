@@ -3,17 +3,16 @@
  * the serving plan, until told to drain. Arguments: --clock-page FD --sockets FD[,FD…]; without the addon it listens where the plan says.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import { parseArgs } from "node:util"
 import { KeyRing } from "@meridian/auth/key-ring"
 import { unixClock } from "@meridian/clocks/clock-page"
 import { aeadProvider } from "@meridian/ciphers/aead"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
-import { disableNative, loadNative } from "@meridian/system/native"
+import { loadNative } from "@meridian/system/native"
 import { nativeTls } from "@meridian/tls/tls-listener"
 import { type FromNtsKe, type NtsKeReport, parseToNtsKe, type ToNtsKe } from "@meridian/ipc/nts-ke-report"
 import { type NtsKePlan, ntsKePlan } from "@meridian/ipc/serving-plan"
 import { outlive } from "@meridian/ipc/outlive"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import type { AdmissionLimits } from "./admission.ts"
 import { CertificateStore } from "./certificate-store.ts"
 import { Counters } from "./counters.ts"
@@ -26,36 +25,18 @@ import { openTlsNode } from "./tls-node.ts"
 /** How long a starting process waits for its keys; without them it could only refuse. */
 const KEYS_WAIT_MS = 2_000
 
-/** The supervisor hears why, and starts another after a while; without one, standard error is all there is. */
+/** The supervisor hears why, and starts another after a while. */
 const fail = (message: string, status: 1 | 2): never => {
-  if (process.connected) process.send?.({ type: "warning", message: `NTS key establishment: ${message}` })
-  else process.stderr.write(`meridian nts-ke: ${message}\n`)
+  warn(`NTS key establishment: ${message}`)
   process.exit(status)
 }
 
 const explain = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
-const { values } = parseArgs({
-  options: {
-    help: { type: "boolean", default: false },
-    sockets: { type: "string", default: "" },
-    "clock-page": { type: "string" }
-  }
+const handed = inherited(process, "nts-ke", "listening sockets and its plan", {
+  sockets: "optional",
+  "clock-page": "optional"
 })
-if (values.help || process.send === undefined) {
-  process.stderr.write(
-    "meridian nts-ke: started by the supervisor (`meridian up`), which hands it listening sockets and its plan\n"
-  )
-  process.exit(2)
-}
-
-// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
-
-if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
 const channel = new SupervisorChannel<NtsKePlan, ToNtsKe, FromNtsKe>({
   service: "nts-ke",
   plan: ntsKePlan,
@@ -65,7 +46,7 @@ const warn = (message: string): void => channel.warn(message)
 const { plan: first, sockets: places } = await channel.first
 
 /** Served time: what this machine believes of it is no reason to refuse a key or a certificate. */
-const now = unixClock(values["clock-page"] === undefined ? undefined : Number(values["clock-page"]))
+const now = unixClock(handed["clock-page"][0])
 
 const readSettings = (): Settings => {
   try {
@@ -75,13 +56,7 @@ const readSettings = (): Settings => {
   }
 }
 const settings = readSettings()
-const doors = doorsOf(
-  values.sockets
-    .split(",")
-    .filter((text) => text !== "")
-    .map(Number),
-  places
-)
+const doors = doorsOf(handed.sockets, places)
 if (doors.length === 0) fail("was given no socket and no place to listen", 2)
 if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
 
@@ -201,13 +176,10 @@ const take = async (plan: NtsKePlan): Promise<void> => {
   await followDoors()
 }
 
-const drain = async (): Promise<never> => {
+const drain = async (): Promise<void> => {
   store.close()
   await listener?.drain()
-  const done = (): never => process.exit(0)
-  if (process.send === undefined || !process.connected) return done()
-  process.send({ type: "drained", report: report() } satisfies FromNtsKe, undefined, undefined, done)
-  return new Promise(() => {})
+  channel.end({ type: "drained", report: report() })
 }
 
 // systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.

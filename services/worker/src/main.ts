@@ -5,11 +5,9 @@
  * Arguments: --clock-page FD --clients FD --sockets FD[,FD…]. In fallback mode, where descriptors cannot be handed over, it opens SO_REUSEPORT
  * sockets of its own at the places that the plan names.
  */
-import { parseArgs } from "node:util"
 import { type ParsedKeys, readServingKeys } from "@meridian/auth/serving-keys"
 import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
-import { disableNative } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { LATENCY_BINS, SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packet-loop"
@@ -19,7 +17,7 @@ import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
 import { outlive, type OutliveMessage, readDrainOrOutlive } from "@meridian/ipc/outlive"
 import type { DrainMessage } from "@meridian/ipc/service-messages"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import {
   type CookieCounters,
   type FromWorker,
@@ -40,39 +38,19 @@ const START_WAIT_MS = 2_000
 /** A drain answers what waits, for at most this long: under a flood the queue never empties. */
 const DRAIN_LIMIT_SECONDS = 1
 
-const { values } = parseArgs({
-  options: {
-    help: { type: "boolean", default: false },
-    "clock-page": { type: "string" },
-    clients: { type: "string" },
-    sockets: { type: "string", default: "" }
-  }
+const handed = inherited(process, "worker", "a clock page and sockets", {
+  "clock-page": "needed",
+  clients: "optional",
+  sockets: "optional"
 })
+const page = handed["clock-page"][0]!
 
-if (values.help || values["clock-page"] === undefined || process.send === undefined) {
-  process.stderr.write(
-    "meridian worker: started by the supervisor (`meridian up`), which hands it a clock page and sockets\n"
-  )
-  process.exit(2)
-}
-if (process.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
-
-// A supervisor that is gone cannot restart or drain anybody: end, so that the next start finds the port free.
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
-
-const page = Number(values["clock-page"])
-
-const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket[]> => {
-  const adopted = values.sockets.split(",").filter((text) => text !== "")
-  return Promise.all(
-    adopted.length > 0
-      ? adopted.map((text) => adoptSocket(Number(text), page))
+const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket[]> =>
+  Promise.all(
+    handed.sockets.length > 0
+      ? handed.sockets.map((descriptor) => adoptSocket(descriptor, page))
       : places.map((place) => bindSocket(place, page))
   )
-}
 
 const channel = new SupervisorChannel<WorkerPlan, DrainMessage | OutliveMessage, FromWorker>({
   service: "worker",
@@ -84,7 +62,7 @@ const sockets = await openSockets(places)
 const systemTime = systemClock()
 const clock = servedClock(openClockPageReader(page))
 const counters = new Counters()
-const desk = new AdmissionDesk(values.clients === undefined ? undefined : Number(values.clients))
+const desk = new AdmissionDesk(handed.clients[0])
 const sightings = new PeerSightings()
 const server = new NtpServer({
   precision: first.precision ?? systemTime.measurePrecision(),
@@ -188,9 +166,7 @@ const drain = (): void => {
   const last = report()
   // Where nobody else holds it, that is refused from now on. The loop is native; the fallback closes when it has paused.
   if (loop !== undefined) for (const socket of sockets) socket.close()
-  const done = (): never => process.exit(0)
-  if (process.send === undefined || !process.connected) done()
-  else process.send({ type: "drained", report: last } satisfies FromWorker, undefined, undefined, done)
+  channel.end({ type: "drained", report: last })
 }
 
 // systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.

@@ -5,14 +5,13 @@
  * Arguments: --clock-page FD --sockets FD[,FD…]
  */
 import { randomInt } from "node:crypto"
-import { parseArgs } from "node:util"
 import { openClockPageReader, servedClock } from "@meridian/clocks/clock-page"
 import { systemClock } from "@meridian/clocks/system-clock"
 import { PlannedAdmission } from "@meridian/ipc/planned-admission"
 import { type SigndPlan, signdPlan } from "@meridian/ipc/serving-plan"
 import type { FromSignd, SigndReport } from "@meridian/ipc/signd-report"
 import { type DrainMessage, readDrain } from "@meridian/ipc/service-messages"
-import { SupervisorChannel } from "@meridian/ipc/supervised"
+import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { everyTurn } from "@meridian/ipc/turns"
 import { NtpServer } from "@meridian/protocol"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
@@ -25,28 +24,18 @@ import { troubleWith } from "./socket-rights.ts"
 
 const REPORT_INTERVAL_MS = 1_000
 
-const { values } = parseArgs({
-  options: { "clock-page": { type: "string" }, sockets: { type: "string", default: "" } }
+const handed = inherited(process, "signd client", "a clock page and sockets; `meridian signd` is the signing daemon", {
+  "clock-page": "needed",
+  sockets: "optional"
 })
-if (values["clock-page"] === undefined || process.send === undefined) {
-  process.stderr.write(
-    "meridian signd client: started by the supervisor (`meridian up`), which hands it a clock page and sockets; `meridian signd` is the signing daemon\n"
-  )
-  process.exit(2)
-}
-process.on("disconnect", () => process.exit(0))
-// The terminal's Ctrl-C reaches the whole process group; only the supervisor decides what it means.
-process.on("SIGINT", () => {})
-process.on("SIGHUP", () => {})
-
 const channel = new SupervisorChannel<SigndPlan, DrainMessage, FromSignd>({
   service: "signd",
   plan: signdPlan,
   read: readDrain
 })
 const { plan: first } = await channel.first
-const page = Number(values["clock-page"])
-const sockets = await Promise.all(values.sockets.split(",").map((text) => adoptSocket(Number(text), page)))
+const page = handed["clock-page"][0]!
+const sockets = await Promise.all(handed.sockets.map((descriptor) => adoptSocket(descriptor, page)))
 
 /** Where the daemon is asked; the reason where that cannot even be said. */
 const placeOf = (given: string): { readonly path: string; readonly trouble: string | null } => {
@@ -92,14 +81,12 @@ const report = (): SigndReport => ({
 
 const drain = (): void => {
   service.stop()
-  const done = (): never => process.exit(0)
   // What was handed over is signed within the deadline, or not at all.
   const limit = performance.now() + DEFAULT_POOL.deadlineMs
   const end = (): void => {
     if (service.isBusy && performance.now() < limit) return void setTimeout(end, 10)
     service.pool.close()
-    if (process.send === undefined || !process.connected) return done()
-    process.send({ type: "drained", report: report() } satisfies FromSignd, undefined, undefined, done)
+    channel.end({ type: "drained", report: report() })
   }
   end()
 }
