@@ -4,29 +4,14 @@ import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { AnycastStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import { everyTurn, type Turns } from "@meridian/ipc/turns"
-import { afterReports } from "./pacing.ts"
-import type { PlanBoard } from "./plan-board.ts"
-import { Service } from "./service.ts"
+import { afterReports, onNews } from "./pacing.ts"
+import { Service, type ServiceLaunch } from "./service.ts"
 
-const NODE_FLAGS = [
-  "--max-semi-space-size=1",
-  "--v8-pool-size=1",
-  "--optimize-for-size",
-  "--disable-warning=ExperimentalWarning"
-]
-
-/** A route that does not follow health is what it is there to prevent. */
-const SILENT_SECONDS = 3
-
-interface AnycastLaunch {
-  /** The service's main.ts. */
-  readonly program: string
+interface AnycastLaunch extends ServiceLaunch {
   /** The clock page, open for reading. */
   readonly clockPage: number
   /** The node's own network device, where it has one. */
   readonly device: number | undefined
-  readonly board: PlanBoard
-  readonly warn: (message: string) => void
   readonly inform: (message: string) => void
 }
 
@@ -36,30 +21,25 @@ export class AnycastSlot {
   report: AnycastReport | undefined
   private told: Omit<AnycastFacts, "type"> | undefined
 
-  constructor({ program, clockPage, device, board, warn, inform }: AnycastLaunch) {
-    this.service = new Service(
-      {
-        name: "anycast",
-        program,
-        nodeFlags: NODE_FLAGS,
-        silentSeconds: SILENT_SECONDS,
-        // Two would contradict each other.
-        overlaps: false,
-        descriptors: () => ({ "--clock-page": [clockPage], "--device": device === undefined ? [] : [device] }),
-        plan: () => projections.anycast(board.plan),
-        read: parseFromAnycast,
-        hear: (said) => {
-          if (said.type === "report") this.report = said
-          if (said.type === "warning") warn(said.message)
-          if (said.type === "step") inform(said.message)
-          // What it was told before it listened is gone.
-          if (said.type === "ready" && this.told !== undefined) this.tell(this.told)
-        },
-        gone: () => (this.report = undefined),
-        warn
+  constructor(launch: AnycastLaunch) {
+    const { clockPage, device, inform } = launch
+    this.service = new Service(launch, {
+      name: "anycast",
+      // A route that does not follow health is what it is there to prevent.
+      silentSeconds: 3,
+      // Two would contradict each other.
+      overlaps: false,
+      descriptors: () => ({ "--clock-page": [clockPage], "--device": device === undefined ? [] : [device] }),
+      project: projections.anycast,
+      read: parseFromAnycast,
+      hear: (said) => {
+        if (said.type === "report") this.report = said
+        if (said.type === "step") inform(said.message)
+        // What it was told before it listened is gone.
+        if (said.type === "ready" && this.told !== undefined) this.tell(this.told)
       },
-      () => board.version
-    )
+      gone: () => (this.report = undefined)
+    })
   }
 
   /** Tells it what the supervisor knows of the node's health. */
@@ -116,17 +96,13 @@ interface Counted {
 /** Keeps the process told of the node's health, until it is stopped. */
 export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
   let before = count()
-  let known = ""
-  let same = 0
+  const isDue = onNews(REPEATED)
   const tell = (): void => {
     const { received, monotonic, ...told } = count()
     const seconds = Math.max(0.001, monotonic - before.monotonic)
     const rate = Math.max(0, received - before.received) / seconds
     before = { ...told, received, monotonic }
-    const news = JSON.stringify(told)
-    same = news === known ? same + 1 : 0
-    known = news
-    if (same % REPEATED === 0 || rate > RATE_WORTH_TELLING) slot.tell({ ...told, rate })
+    if (isDue(JSON.stringify(told)) || rate > RATE_WORTH_TELLING) slot.tell({ ...told, rate })
   }
   tell()
   return everyTurn(FACTS_MS, tell, afterReports)

@@ -6,12 +6,6 @@ import { packetService, type PacketServiceKind, type PacketServiceLaunch } from 
 
 const kind = {
   name: "autokey",
-  nodeFlags: [
-    "--max-semi-space-size=1",
-    "--v8-pool-size=1",
-    "--optimize-for-size",
-    "--disable-warning=ExperimentalWarning"
-  ],
   figures: autokeyFigures,
   figuresOf: (report: AutokeyReport) => report,
   project: projections.autokey,

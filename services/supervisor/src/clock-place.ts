@@ -20,20 +20,11 @@ import {
 } from "@meridian/time/clock-curve"
 import { type UnixTime, unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { formatReferenceId } from "@meridian/wire/reference-id"
-import type { PlanBoard } from "./plan-board.ts"
-import { Service } from "./service.ts"
+import { Service, type ServiceLaunch } from "./service.ts"
 
-/** Its page is good for twelve seconds: another has taken over before those are gone. */
-const SILENT_SECONDS = 8
-
-const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-for-size"]
-
-interface ClockLaunch {
-  /** The service's main.ts. */
-  readonly program: string
+interface ClockLaunch extends ServiceLaunch {
   /** The page it writes, open for writing. */
   readonly page: number
-  readonly board: PlanBoard
   /** Kernel mode: it is handed CAP_SYS_TIME, which this process reserved. */
   readonly maySetClock: boolean
   /** Decisions for the event log: commands of the clock's aggregate. */
@@ -42,7 +33,6 @@ interface ClockLaunch {
   readonly onCertificates: (certificates: LearnedCertificates) => void
   /** The key lists of what is told to many by Autokey: the Autokey server gives their values. */
   readonly onLists: (lists: BroadcastLists) => void
-  readonly warn: (message: string) => void
 }
 
 export class ClockPlace {
@@ -50,30 +40,25 @@ export class ClockPlace {
   /** What it said last; undefined before its first word. */
   report: DisciplineReport | undefined
 
-  constructor({ program, page, board, maySetClock, onEvents, onCertificates, onLists, warn }: ClockLaunch) {
-    this.service = new Service(
-      {
-        name: "clock",
-        program,
-        nodeFlags: NODE_FLAGS,
-        descriptors: () => ({ "--clock-page": [page] }),
-        plan: () => projections.discipline(board.plan),
-        read: parseFromDiscipline,
-        hear: (said) => {
-          if (said.type === "report") this.report = said
-          if (said.type === "clock-events") onEvents(said.events)
-          if (said.type === "autokey-certificates") onCertificates(said.certificates)
-          if (said.type === "autokey-lists") onLists(said.lists)
-          if (said.type === "warning") warn(said.message)
-        },
-        ...(maySetClock ? { around: (start) => withCapability(CAP_SYS_TIME, start) } : {}),
-        warn,
-        silentSeconds: SILENT_SECONDS,
-        // One writer of the page.
-        overlaps: false
+  constructor(launch: ClockLaunch) {
+    const { page, maySetClock, onEvents, onCertificates, onLists } = launch
+    this.service = new Service(launch, {
+      name: "clock",
+      descriptors: () => ({ "--clock-page": [page] }),
+      project: projections.discipline,
+      read: parseFromDiscipline,
+      hear: (said) => {
+        if (said.type === "report") this.report = said
+        if (said.type === "clock-events") onEvents(said.events)
+        if (said.type === "autokey-certificates") onCertificates(said.certificates)
+        if (said.type === "autokey-lists") onLists(said.lists)
       },
-      () => board.version
-    )
+      ...(maySetClock ? { around: (start) => withCapability(CAP_SYS_TIME, start) } : {}),
+      // Its page is good for twelve seconds: another has taken over before those are gone.
+      silentSeconds: 8,
+      // One writer of the page.
+      overlaps: false
+    })
   }
 }
 

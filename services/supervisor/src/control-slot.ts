@@ -8,29 +8,14 @@ import {
 } from "@meridian/ipc/control-messages"
 import { type NodeSnapshot, PictureTeller } from "@meridian/ipc/node-snapshot"
 import { projections } from "@meridian/ipc/serving-plan"
-import type { PlanBoard } from "./plan-board.ts"
-import { Service } from "./service.ts"
+import { Service, type ServiceLaunch } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
 
-const NODE_FLAGS = [
-  "--max-semi-space-size=1",
-  "--v8-pool-size=1",
-  "--optimize-for-size",
-  "--disable-warning=ExperimentalWarning"
-]
-
-/** Nobody is served by it. */
-const SILENT_SECONDS = 10
-
-interface ControlLaunch {
-  /** The service's main.ts. */
-  readonly program: string
+interface ControlLaunch extends ServiceLaunch {
   /** UDP sockets that mode 6 and 7 packets arrive on. */
   readonly sockets: HandedSockets
   /** UDP sockets of chronyc's port. */
   readonly commandSockets: readonly number[]
-  readonly board: PlanBoard
-  readonly warn: (message: string) => void
   /** Does what an operator asked for; says what came of it. Never rejects. */
   readonly act: (asked: ActMessage) => Promise<{ readonly ok: boolean; readonly message: string }>
 }
@@ -41,27 +26,19 @@ export class ControlSlot {
   report: ControlReport | undefined
   private readonly pictures = new PictureTeller()
 
-  constructor({ program, sockets, commandSockets, board, warn, act }: ControlLaunch) {
-    this.service = new Service(
-      {
-        name: "control",
-        program,
-        nodeFlags: NODE_FLAGS,
-        silentSeconds: SILENT_SECONDS,
-        overlaps: false,
-        descriptors: () => ({ "--sockets": sockets.descriptors, "--command-sockets": commandSockets }),
-        places: () => sockets.places,
-        plan: () => projections.control(board.plan),
-        read: parseFromControl,
-        hear: (said) => {
-          if (said.type === "report") this.report = said
-          if (said.type === "warning") warn(said.message)
-          if (said.type === "act") void this.carryOut(said, act)
-        },
-        warn
-      },
-      () => board.version
-    )
+  constructor(launch: ControlLaunch) {
+    const { sockets, commandSockets, act } = launch
+    this.service = new Service(launch, {
+      name: "control",
+      descriptors: () => ({ "--sockets": sockets.descriptors, "--command-sockets": commandSockets }),
+      places: () => sockets.places,
+      project: projections.control,
+      read: parseFromControl,
+      hear: (said) => {
+        if (said.type === "report") this.report = said
+        if (said.type === "act") void this.carryOut(said, act)
+      }
+    })
   }
 
   private async carryOut(asked: ActMessage, act: ControlLaunch["act"]): Promise<void> {

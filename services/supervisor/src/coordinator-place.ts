@@ -9,71 +9,46 @@ import {
   type ToCoordinator
 } from "@meridian/ipc/coordinator-report"
 import { projections } from "@meridian/ipc/serving-plan"
-import type { PlanBoard } from "./plan-board.ts"
-import { Service } from "./service.ts"
-
-/** Folding a log is no hot path: smaller code and a smaller young heap save 12 MB. */
-const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--optimize-for-size"]
-
-/** A long replay or a slow disk may hold it up; nobody waits for it meanwhile. */
-const SILENT_SECONDS = 15
+import { Service, type ServiceLaunch } from "./service.ts"
 
 /** Decisions of the clock that wait for a coordinator: those of its first minutes, or of a while without one. */
 const MOST_AWAITING = 4 * MAX_CLOCK_EVENTS
 
-interface CoordinatorLaunch {
-  /** The service's main.ts. */
-  readonly program: string
+interface CoordinatorLaunch extends ServiceLaunch {
   /** The clock page, open for reading. */
   readonly clockPage: number
-  readonly board: PlanBoard
   readonly onKeys: (keys: ServingKeys) => void
   readonly onReport: (report: CoordinatorReport) => void
-  readonly warn: (message: string) => void
 }
 
 export class CoordinatorPlace {
-  /** What it complained of last, before it was ready. */
-  trouble: string | undefined
   readonly service: Service<FromCoordinator>
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined
   /** Decisions of the clock for a coordinator that is not there. */
   #awaiting: readonly unknown[] = []
 
-  constructor({ program, clockPage, board, onKeys, onReport, warn }: CoordinatorLaunch) {
-    this.service = new Service(
-      {
-        name: "coordinator",
-        program,
-        nodeFlags: NODE_FLAGS,
-        descriptors: () => ({ "--clock-page": [clockPage] }),
-        silentSeconds: SILENT_SECONDS,
-        overlaps: false,
-        longestBackoffMs: 15_000,
-        plan: () => projections.coordinator(board.plan),
-        read: parseFromCoordinator,
-        hear: (said) => {
-          if (said.type === "keys") onKeys(said)
-          if (said.type === "report") {
-            this.report = said
-            onReport(said)
-          }
-          if (said.type === "drained") this.report = said.report
-          if (said.type === "ready") {
-            this.trouble = undefined
-            this.#handOn()
-          }
-          if (said.type === "warning") {
-            // One that is started again and again has the same trouble each time.
-            if (said.message !== this.trouble) warn(said.message)
-            this.trouble = said.message
-          }
-        },
-        warn
-      },
-      () => board.version
-    )
+  constructor(launch: CoordinatorLaunch) {
+    const { clockPage, onKeys, onReport } = launch
+    this.service = new Service(launch, {
+      name: "coordinator",
+      descriptors: () => ({ "--clock-page": [clockPage] }),
+      // A long replay or a slow disk may hold it up; nobody waits for it meanwhile.
+      silentSeconds: 15,
+      longestBackoffMs: 15_000,
+      repeatsItself: true,
+      project: projections.coordinator,
+      read: parseFromCoordinator,
+      hear: (said) => {
+        if (said.type === "keys") onKeys(said)
+        if (said.type === "report") {
+          this.report = said
+          onReport(said)
+        }
+        if (said.type === "drained") this.report = said.report
+        if (said.type === "ready") this.#handOn()
+      }
+    })
   }
 
   tellHealth(health: Omit<HealthMessage, "type">): void {

@@ -16,10 +16,8 @@ const missing = ({ board, plan, lacking, xdp, network, coordinator, ntsKe, worke
   ...lacking,
   ...(xdp?.missing === undefined ? [] : [xdp.missing]),
   ...network.missing,
-  ...[coordinator, ...ntsKe].flatMap(({ service, trouble }) =>
-    service.process.state === "running"
-      ? []
-      : [`${service.name} does not serve${trouble === undefined ? "" : `: ${trouble}`}`]
+  ...[coordinator, ...ntsKe].flatMap(({ service: { name, process, trouble } }) =>
+    process.state === "running" ? [] : [`${name} does not serve${trouble === undefined ? "" : `: ${trouble}`}`]
   ),
   ...ntsKe.flatMap((slot) => slot.missing),
   ...(plan.nts !== undefined && board.plan.keys.generations.length === 0

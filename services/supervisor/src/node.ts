@@ -164,55 +164,37 @@ export const startNode = (
     tellXdp()
     tellKeys = (keys) => board.change({ keys, autokey: autokeyBoard?.serving(keys) ?? null })
     const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
+    const launch = (program: keyof NodePlan["programs"]) => ({
+      program: plan.programs[program],
+      clockPage: page.readable,
+      board,
+      warn
+    })
     const workers: readonly WorkerSlot[] = numbers(plan.workers).map(
       (index) =>
         new WorkerSlot({
+          ...launch("worker"),
           index,
-          program: plan.programs.worker,
-          clockPage: page.readable,
           clients: () => clients.descriptors[index],
           sockets: sockets.worker(index),
-          board,
-          onPeers: (seen) => clock.service.process.broadcast(seen),
-          warn
+          onPeers: (seen) => clock.service.process.broadcast(seen)
         })
     )
     const ntsKe: readonly NtsKeSlot[] = numbers(plan.nts?.processes ?? 0).map(
-      (index) =>
-        new NtsKeSlot({
-          index,
-          program: plan.programs.ntsKe,
-          clockPage: page.readable,
-          sockets: sockets.ntsKe(index),
-          board,
-          warn
-        })
+      (index) => new NtsKeSlot(index, { ...launch("ntsKe"), sockets: sockets.ntsKe(index) })
     )
-
     const coordinator: CoordinatorPlace = new CoordinatorPlace({
-      program: plan.programs.coordinator,
-      clockPage: page.readable,
-      board,
+      ...launch("coordinator"),
       onKeys: (given) => keyBoard.useLog(given),
       onReport: (report) => {
         drain.hear(report)
         anycast?.hearCoordinator(report)
         if (board.plan.identity === null || board.plan.identity.decision === decisionOf(report)) return
         board.change({ identity: { ...board.plan.identity, decision: decisionOf(report) } })
-      },
-      warn
+      }
     })
     const anycast =
-      plan.anycast === undefined
-        ? undefined
-        : new AnycastSlot({
-            program: plan.programs.anycast,
-            clockPage: page.readable,
-            device: held?.device,
-            board,
-            warn,
-            inform
-          })
+      plan.anycast === undefined ? undefined : new AnycastSlot({ ...launch("anycast"), device: held?.device, inform })
     const drain = new NodeDrain({
       stateDirectory: plan.stateDirectory,
       board,
@@ -227,9 +209,8 @@ export const startNode = (
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => drain.end()))
     const clock: ClockPlace = new ClockPlace({
-      program: plan.programs.discipline,
+      ...launch("discipline"),
       page: page.writable,
-      board,
       maySetClock: privilege.forClock,
       onEvents: (events) => coordinator.tellClockEvents(events),
       onCertificates: (certificates) => {
@@ -239,17 +220,14 @@ export const startNode = (
       onLists: (lists) => {
         autokeyBoard?.useLists(lists)
         if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
-      },
-      warn
+      }
     })
     const record: RecordAct = (act, author, changes) =>
       coordinator.tellClockEvents([{ _tag: "Act", act, author, changes }])
     const shown: ControlSlot = new ControlSlot({
-      program: plan.programs.control,
+      ...launch("control"),
       sockets: sockets.ofKind("control"),
       commandSockets,
-      board,
-      warn,
       act: (asked) =>
         carryOut(asked, {
           ...acts,
@@ -261,12 +239,11 @@ export const startNode = (
           }
         })
     })
-    const signing = sockets.ofKind("signd")
     const isSteered = sockets.unsteered === undefined
     const signd =
       plan.signdSocket === undefined || !isSteered
         ? undefined
-        : new SigndSlot({ program: plan.programs.signd, clockPage: page.readable, sockets: signing, board, warn })
+        : new SigndSlot({ ...launch("signd"), sockets: sockets.ofKind("signd") })
     if (plan.signdSocket !== undefined && signd === undefined)
       warn(`Windows clients are not served, since packets are not steered by kind: ${sockets.unsteered ?? "unknown"}`)
     const readAutokeyFiles = (): readonly string[] => {
@@ -275,17 +252,10 @@ export const startNode = (
       board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
       return problems
     }
-    const autokeySockets = sockets.ofKind("autokey")
     const autokey =
       plan.autokey === undefined || !isSteered
         ? undefined
-        : new AutokeySlot({
-            program: plan.programs.autokey,
-            clockPage: page.readable,
-            sockets: autokeySockets,
-            board,
-            warn
-          })
+        : new AutokeySlot({ ...launch("autokey"), sockets: sockets.ofKind("autokey") })
     if (plan.autokey !== undefined && autokey === undefined)
       warn("Autokey is not served: its packets cannot be told from others here, for which the addon is needed")
     // Everything that is served by the plan; a service that is added is added here.

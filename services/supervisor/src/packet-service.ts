@@ -3,19 +3,14 @@ import type { FromService } from "@meridian/ipc/service-messages"
 import type { ServingPlan } from "@meridian/ipc/serving-plan"
 import type { Shape } from "@meridian/ipc/shape"
 import { LastingFigures } from "./lasting-figures.ts"
-import type { PlanBoard } from "./plan-board.ts"
-import { Service } from "./service.ts"
+import { Service, type ServiceLaunch } from "./service.ts"
 import type { HandedSockets } from "./sockets.ts"
 
-export interface PacketServiceLaunch {
-  /** The service's main.ts. */
-  readonly program: string
+export interface PacketServiceLaunch extends ServiceLaunch {
   /** The clock page, open for reading. */
   readonly clockPage: number
-  /** UDP sockets that get packets of its kind and no others. */
+  /** Sockets that get packets of its kind and no others, held by the supervisor. */
   readonly sockets: HandedSockets
-  readonly board: PlanBoard
-  readonly warn: (message: string) => void
 }
 
 interface Counted {
@@ -24,7 +19,9 @@ interface Counted {
 
 export interface PacketServiceKind<Report extends Counted, Figures> {
   readonly name: string
-  readonly nodeFlags: readonly string[]
+  readonly nodeFlags?: readonly string[]
+  readonly longestBackoffMs?: number
+  readonly repeatsItself?: boolean
   readonly figures: Shape<Figures>
   readonly figuresOf: (report: Report) => Figures
   /** Its part of the plan. */
@@ -38,30 +35,23 @@ interface PacketService<Report extends Counted, Figures> {
 }
 
 export const packetService = <Report extends Counted, Figures>(
-  { name, nodeFlags, figures: shape, figuresOf, project, read }: PacketServiceKind<Report, Figures>,
-  { program, clockPage, sockets, board, warn }: PacketServiceLaunch
+  { figures: shape, figuresOf, ...kind }: PacketServiceKind<Report, Figures>,
+  launch: PacketServiceLaunch
 ): PacketService<Report, Figures> => {
+  const { clockPage, sockets } = launch
   const figures = new LastingFigures(shape, figuresOf)
-  const service = new Service<FromService<Report>>(
-    {
-      name,
-      program,
-      nodeFlags,
-      silentSeconds: 3,
-      overlaps: true,
-      descriptors: () => ({ "--clock-page": [clockPage], "--sockets": sockets.descriptors }),
-      places: () => sockets.places,
-      plan: () => project(board.plan),
-      read,
-      hear: (said, pid) => {
-        if (said.type === "report") figures.note(pid, said)
-        if (said.type === "drained") figures.note(pid, said.report)
-        if (said.type === "warning") warn(said.message)
-      },
-      gone: (pid) => figures.retire(pid),
-      warn
+  const service = new Service<FromService<Report>>(launch, {
+    ...kind,
+    // Its clients are in the dark until another has taken its place.
+    silentSeconds: 3,
+    overlaps: true,
+    descriptors: () => ({ "--clock-page": [clockPage], "--sockets": sockets.descriptors }),
+    places: () => sockets.places,
+    hear: (said, pid) => {
+      if (said.type === "report") figures.note(pid, said as Report)
+      if (said.type === "drained") figures.note(pid, said.report)
     },
-    () => board.version
-  )
+    gone: (pid) => figures.retire(pid)
+  })
   return { service, figures }
 }

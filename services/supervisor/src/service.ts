@@ -4,8 +4,10 @@
  */
 import { type ChildProcess, type Serializable, spawn } from "node:child_process"
 import { isAlive, isRecord } from "@meridian/ipc/message"
-import type { HoldsMessage, PlanMessage, SocketPlace } from "@meridian/ipc/serving-plan"
+import type { HoldsMessage, PlanMessage, ServingPlan, SocketPlace } from "@meridian/ipc/serving-plan"
 import { InvalidMessage } from "@meridian/ipc/shape"
+import type { WarningMessage } from "@meridian/ipc/supervised"
+import type { PlanBoard } from "./plan-board.ts"
 import { SupervisedProcess } from "./supervised-process.ts"
 
 /** What every service may say. */
@@ -13,25 +15,33 @@ interface Common {
   readonly type: string
 }
 
+/** What every service is kept by. */
+export interface ServiceLaunch {
+  /** The service's main.ts. */
+  readonly program: string
+  readonly board: PlanBoard
+  readonly warn: (message: string) => void
+}
+
 interface ServiceDeclaration<Said extends Common> {
   /** "worker 0", "clock": how the log and `status` name it. */
   readonly name: string
-  /** The service's main.ts. */
-  readonly program: string
-  /** For Node itself: sizes of heaps and pools. */
-  readonly nodeFlags: readonly string[]
+  /** For Node itself, after {@link NODE_FLAGS}; smaller code, in place of faster, where nothing is said. */
+  readonly nodeFlags?: readonly string[]
   /** Descriptors that it inherits, asked for at each start; its command line gives their numbers, as `--sockets 5,6`. */
   readonly descriptors?: () => Readonly<Record<string, readonly number[]>>
   /** What the sockets are bound to, in the order of their descriptors; with none inherited, the process binds them itself. */
   readonly places?: () => readonly SocketPlace[]
-  /** Its part of the serving plan as it stands (projections of libs/ipc); undefined where it works without. */
-  readonly plan?: () => unknown
+  /** Its part of the serving plan (projections of libs/ipc). */
+  readonly project: (plan: ServingPlan) => unknown
   /** Reads what it says, besides `holds`; undefined, or InvalidMessage, for what cannot be. A `ready` makes it ready. */
   readonly read: (message: unknown) => Said | undefined
-  readonly hear: (said: Said, pid: number) => void
+  /** Hears it but for warnings, which go to the log. */
+  readonly hear: (said: Exclude<Said, WarningMessage>, pid: number) => void
+  /** Has the same trouble each time that it is started again: a warning that is the one before goes to the log once, until it is ready. */
+  readonly repeatsItself?: boolean
   /** Told when one of its processes is gone, after its last message. */
   readonly gone?: (pid: number) => void
-  readonly warn: (message: string) => void
   /** Starts the process under conditions of its own, as a capability. */
   readonly around?: (start: () => ChildProcess) => ChildProcess
   /**
@@ -48,6 +58,9 @@ interface ServiceDeclaration<Said extends Common> {
 /** The descriptors a child finds after standard in, out, error and the message channel. */
 const FIRST_PASSED_DESCRIPTOR = 4
 
+/** A small young heap and one helper thread: no service has more garbage than that. */
+const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--disable-warning=ExperimentalWarning"]
+
 /** Loaded before the program: it says that the process is alive. */
 const HEARTBEAT = import.meta.resolve("@meridian/ipc/heartbeat")
 /** At least three in the time after which silence is a stall: each one wakes two processes. */
@@ -63,25 +76,24 @@ export class Service<Said extends Common = Common> {
   /** Version of the plan that each of its processes works by. */
   private readonly held = new Map<number, number>()
   private readonly declaration: ServiceDeclaration<Said>
-  private readonly version: () => number
+  private readonly launch: ServiceLaunch
+  /** Its last warning since it was ready. */
+  trouble: string | undefined
   /** What was complained of already, so that a process that repeats itself does not fill the log. */
   private readonly complaints = new Set<string>()
 
-  /** @param version the plan's, as it stands */
-  constructor(declaration: ServiceDeclaration<Said>, version: () => number) {
+  constructor(launch: ServiceLaunch, declaration: ServiceDeclaration<Said>) {
+    this.launch = launch
     this.declaration = declaration
     this.name = declaration.name
-    this.version = version
-    const { name, silentSeconds = 10, overlaps = false, longestBackoffMs = 1_000, plan } = declaration
+    const { name, silentSeconds = 10, overlaps = false, longestBackoffMs = 1_000 } = declaration
     this.process = new SupervisedProcess({
       name,
       silentSeconds,
       overlaps,
       longestBackoffMs,
       spawn: () => this.spawn(),
-      onStart: (child) => {
-        if (plan !== undefined) child.send(this.planMessage(plan()), () => {})
-      },
+      onStart: (child) => void child.send(this.planMessage(), () => {}),
       onMessage: (pid, message) => this.hear(pid, message),
       onExit: (pid) => {
         this.held.delete(pid)
@@ -96,28 +108,25 @@ export class Service<Said extends Common = Common> {
 
   /** Sends the plan as it stands to every process of this service. */
   tellPlan(): void {
-    if (this.declaration.plan !== undefined) this.process.broadcast(this.planMessage(this.declaration.plan()))
+    this.process.broadcast(this.planMessage())
   }
 
   /** Whether the process that serves works by the newest plan. */
   get holdsPlan(): boolean {
     const { pid } = this.process
-    if (this.declaration.plan === undefined) return true
-    return pid !== undefined && this.held.get(pid) === this.version()
+    return pid !== undefined && this.held.get(pid) === this.launch.board.version
   }
 
-  private planMessage(plan: unknown): Serializable {
-    const message: PlanMessage = {
-      type: "plan",
-      version: this.version(),
-      sockets: this.declaration.places?.() ?? [],
-      plan
-    }
+  private planMessage(): Serializable {
+    const { version, plan } = this.launch.board
+    const { places, project } = this.declaration
+    const message: PlanMessage = { type: "plan", version, sockets: places?.() ?? [], plan: project(plan) }
     return message as unknown as Serializable
   }
 
   private spawn(): ChildProcess {
-    const { program, nodeFlags, around, silentSeconds = 10 } = this.declaration
+    const { nodeFlags = ["--optimize-for-size"], around, silentSeconds = 10 } = this.declaration
+    const { program } = this.launch
     const descriptors = this.declaration.descriptors?.() ?? {}
     const passed = Object.values(descriptors).flat()
     let next = FIRST_PASSED_DESCRIPTOR
@@ -125,7 +134,7 @@ export class Service<Said extends Common = Common> {
       own.length === 0 ? [] : [option, own.map(() => next++).join(",")]
     )
     const begin = (): ChildProcess =>
-      spawn(process.execPath, [...heartbeat(silentSeconds), ...nodeFlags, program, ...numbers], {
+      spawn(process.execPath, [...heartbeat(silentSeconds), ...NODE_FLAGS, ...nodeFlags, program, ...numbers], {
         stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
         serialization: "advanced"
       })
@@ -141,7 +150,14 @@ export class Service<Said extends Common = Common> {
     }
     const said = this.understood(message)
     if (said === undefined) return false
-    this.declaration.hear(said, pid)
+    if (isWarning(said)) {
+      const isSaid = this.declaration.repeatsItself === true && said.message === this.trouble
+      this.trouble = said.message
+      if (!isSaid) this.launch.warn(said.message)
+      return false
+    }
+    if (said.type === "ready") this.trouble = undefined
+    this.declaration.hear(said as Exclude<Said, WarningMessage>, pid)
     return said.type === "ready"
   }
 
@@ -160,10 +176,11 @@ export class Service<Said extends Common = Common> {
   private complain(what: string): void {
     if (this.complaints.has(what) || this.complaints.size >= 100) return
     this.complaints.add(what)
-    const { name, warn } = this.declaration
-    warn(`${name} said what cannot be read, and it was left out: ${what}`)
+    this.launch.warn(`${this.name} said what cannot be read, and it was left out: ${what}`)
   }
 }
+
+const isWarning = (said: Common): said is WarningMessage => said.type === "warning"
 
 const isHolds = (message: unknown): message is HoldsMessage =>
   isRecord(message) && message["type"] === "holds" && Number.isSafeInteger(message["version"])

@@ -7,7 +7,7 @@ import type { PlanBoard } from "./plan-board.ts"
 
 const kind = {
   name: "signd",
-  nodeFlags: ["--max-semi-space-size=1", "--v8-pool-size=1", "--disable-warning=ExperimentalWarning"],
+  nodeFlags: [],
   figures: signdFigures,
   figuresOf: (report: SigndReport) => report.figures,
   project: projections.signd,

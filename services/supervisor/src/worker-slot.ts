@@ -11,41 +11,19 @@ import {
   type WorkerReport
 } from "@meridian/ipc/worker-report"
 import { LastingFigures } from "./lasting-figures.ts"
-import type { PlanBoard } from "./plan-board.ts"
+import type { PacketServiceLaunch } from "./packet-service.ts"
 import { Service } from "./service.ts"
-import type { HandedSockets } from "./sockets.ts"
-
-/** Its share of the clients is in the dark until another has taken its place. */
-const SILENT_SECONDS = 3
 
 /** Reports come once a second, on a busy machine a little late; seconds. */
 const LONGEST_INTERVAL = 2.5
 
-interface WorkerLaunch {
+interface WorkerLaunch extends PacketServiceLaunch {
   readonly index: number
-  /** The worker's main.ts. */
-  readonly program: string
-  /** The clock page, open for reading. */
-  readonly clockPage: number
   /** Memory of its list of clients as it is now, which outlives its processes; undefined where none could be made. */
   readonly clients: () => number | undefined
-  readonly sockets: HandedSockets
-  readonly board: PlanBoard
   /** Told of peers that nobody configured. */
   readonly onPeers: (seen: PeersSeen) => void
-  readonly warn: (message: string) => void
 }
-
-/**
- * Smaller heaps, fewer helper threads and one optimising compiler in place of two: a worker allocates nothing on its packet
- * path, and its few hot functions reach the last tier within seconds.
- */
-const NODE_FLAGS = [
-  "--max-semi-space-size=1",
-  "--v8-pool-size=1",
-  "--no-maglev",
-  "--disable-warning=ExperimentalWarning"
-]
 
 interface Seen {
   readonly report: WorkerReport
@@ -59,37 +37,34 @@ export class WorkerSlot {
   readonly service: Service<FromWorker>
   private readonly figures = new LastingFigures(workerCounters, ({ report }: Seen) => report.counters)
 
-  constructor({ index, program, clockPage, clients, sockets, board, onPeers, warn }: WorkerLaunch) {
+  constructor(launch: WorkerLaunch) {
+    const { index, clockPage, clients, sockets, onPeers } = launch
     this.index = index
-    this.service = new Service(
-      {
-        name: `worker ${index}`,
-        program,
-        nodeFlags: NODE_FLAGS,
-        silentSeconds: SILENT_SECONDS,
-        overlaps: true,
-        descriptors: () => {
-          const memory = clients()
-          return {
-            "--clock-page": [clockPage],
-            ...(memory === undefined ? {} : { "--clients": [memory] }),
-            "--sockets": sockets.descriptors
-          }
-        },
-        places: () => sockets.places,
-        plan: () => projections.worker(board.plan),
-        read: parseFromWorker,
-        hear: (said, pid) => {
-          if (said.type === "report") this.note(pid, said)
-          if (said.type === "drained") this.note(pid, said.report)
-          if (said.type === "peers-seen") onPeers(said)
-          if (said.type === "warning") warn(said.message)
-        },
-        gone: (pid) => this.figures.retire(pid),
-        warn
+    this.service = new Service(launch, {
+      name: `worker ${index}`,
+      // One optimising compiler in place of two: its few hot functions reach the last tier within seconds.
+      nodeFlags: ["--no-maglev"],
+      // Its share of the clients is in the dark until another has taken its place.
+      silentSeconds: 3,
+      overlaps: true,
+      descriptors: () => {
+        const memory = clients()
+        return {
+          "--clock-page": [clockPage],
+          "--clients": memory === undefined ? [] : [memory],
+          "--sockets": sockets.descriptors
+        }
       },
-      () => board.version
-    )
+      places: () => sockets.places,
+      project: projections.worker,
+      read: parseFromWorker,
+      hear: (said, pid) => {
+        if (said.type === "report") this.note(pid, said)
+        if (said.type === "drained") this.note(pid, said.report)
+        if (said.type === "peers-seen") onPeers(said)
+      },
+      gone: (pid) => this.figures.retire(pid)
+    })
   }
 
   /** Everything this place has counted, whichever processes counted it. */
