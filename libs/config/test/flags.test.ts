@@ -2,7 +2,8 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { configCheckCommand, queryCommand, statusCommand, upCommand, upOverrides } from "@meridian/config/command-lines"
 import { DIRECTIVES } from "../src/directives.ts"
-import { type CommandLine, type Flag, parseFlags, renderHelp, UsageError } from "@meridian/config/flags"
+import { type CommandLine, type Flag, renderHelp } from "@meridian/config/flags"
+import { parseFlags, UsageError } from "@meridian/system/command-line"
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "")
 

@@ -1,7 +1,8 @@
 /** `meridian exabgp SOCKET`: see exabgp-helper.ts. Exit codes: 0 ended by ExaBGP, 2 wrong command line. */
 import { resolve } from "node:path"
 import { exabgpCommand } from "@meridian/config/command-lines"
-import { parseFlags, renderHelp } from "@meridian/config/flags"
+import { renderHelp } from "@meridian/config/flags"
+import { parseFlags } from "@meridian/system/command-line"
 import { runExabgpHelper } from "./exabgp-helper.ts"
 
 const parsed = parseFlags(exabgpCommand, process.argv.slice(2))

@@ -1,5 +1,6 @@
 /** What the commands that ask a node have in common: flags in, one line out where it cannot be done. */
-import { type CommandLine, type Flag, type ParsedFlags, parseFlags, renderHelp } from "@meridian/config/flags"
+import { type CommandLine, type Flag, renderHelp } from "@meridian/config/flags"
+import { type ParsedFlags, parseFlags } from "@meridian/system/command-line"
 import { nearestWord } from "@meridian/config/nearest"
 import { CoordinatorRefused, CoordinatorUnreachable } from "./coordinator-client.ts"
 import { NodeUnreachable } from "./node-client.ts"
