@@ -52,10 +52,10 @@ const formatClients = ({ entries, known, evicted, refused, most, bytes }: Client
   }${remembered}${forgotten}\n`
 }
 
-export const runClients = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runClients = (args: readonly string[]): Promise<number> =>
   runCommand(clientsCommand, args, async ({ values: { state, json, sort, limit } }) => {
     const query = `sort=${sort ?? "last"}&limit=${limit ?? (json ? 10_000 : 25)}`
-    const list = await askNode<ClientList>(stateDirectoryOf(programRoot, state), `/clients?${query}`)
+    const list = await askNode<ClientList>(stateDirectoryOf(state), `/clients?${query}`)
     if (json) printJson(list)
     else process.stdout.write(formatClients(list, Date.now() / 1e3))
   })

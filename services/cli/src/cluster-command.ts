@@ -14,29 +14,29 @@ import { randomBytes } from "node:crypto"
 import { writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { memberTable } from "./cluster-view.ts"
-import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { formatEvents, type Recorded } from "./recorded-events.ts"
-import { OperatorProblem, printJson, runCommand, runVerb } from "./run-command.ts"
+import { ask, askState, stateDirectoryOf } from "./coordinator-client.ts"
+import { carryOut, type Recorded } from "./recorded-events.ts"
+import { OperatorProblem, print, printJson, runCommand, runVerb } from "./run-command.ts"
 import { paint, printable } from "./text-table.ts"
 
-export const runCluster = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runCluster = (args: readonly string[]): Promise<number> =>
   runVerb(
     "meridian cluster",
     {
-      init: (rest) => init(programRoot, rest),
-      status: (rest) => status(programRoot, rest),
-      rekey: (rest) => rekey(programRoot, rest),
-      drain: (rest) => drain(programRoot, rest),
-      undrain: (rest) => undrain(programRoot, rest)
+      init,
+      status,
+      rekey,
+      drain,
+      undrain
     },
     args
   )
 
 const CLUSTER_KEY_BYTES = 32
 
-const init = (programRoot: string, args: readonly string[]): Promise<number> =>
+const init = (args: readonly string[]): Promise<number> =>
   runCommand(clusterInitCommand, args, ({ values: { out, state, json } }) => {
-    const file = out === undefined ? join(stateDirectoryOf(programRoot, state), "cluster-key") : resolve(out)
+    const file = out === undefined ? join(stateDirectoryOf(state), "cluster-key") : resolve(out)
     writeFresh(file, `${randomBytes(CLUSTER_KEY_BYTES).toString("hex")}\n`)
     if (json) return printJson({ file })
     process.stdout.write(initText(file))
@@ -70,11 +70,9 @@ const initText = (file: string): string =>
     ""
   ].join("\n")
 
-const status = (programRoot: string, args: readonly string[]): Promise<number> =>
+const status = (args: readonly string[]): Promise<number> =>
   runCommand(clusterStatusCommand, args, async ({ values: { state, json } }) => {
-    const view = await ask<ClusterState>(stateDirectoryOf(programRoot, state), { method: "GET", path: "/state" })
-    if (json) printJson(view)
-    else process.stdout.write(formatCluster(view))
+    print(json, await askState(state), formatCluster)
   })
 
 const nobodyLeads = ({ lastLeader = null, leaseHolder = null }: ClusterState): string => {
@@ -85,14 +83,14 @@ const nobodyLeads = ({ lastLeader = null, leaseHolder = null }: ClusterState): s
 }
 
 /** The cluster as one screen. */
-export const formatCluster = (view: ClusterState, colours?: boolean): string => {
+export const formatCluster = (view: ClusterState): string => {
   const { node, leader, leading, term, log, ready, reason, drained, members, clusterKey, ntsKeys, symmetricSets } = view
   const leads = leader === null ? nobodyLeads(view) : leading ? "leads" : `follows ${leader}`
   const self = drained
-    ? paint("drained", "warn", colours)
+    ? paint("drained", "warn")
     : ready
-      ? paint("ready", "good", colours)
-      : paint(`not ready: ${printable(reason)}`, "bad", colours)
+      ? paint("ready", "good")
+      : paint(`not ready: ${printable(reason)}`, "bad")
   const behind = log.lastSeq - log.foldedSeq
   const position =
     log.adapter === null
@@ -102,20 +100,20 @@ export const formatCluster = (view: ClusterState, colours?: boolean): string => 
   const trusted = symmetricSets.filter((it) => it.status === "trusted").map(({ set }) => set)
   const changing = clusterKey.changingTo === null ? "" : `, changing to ${clusterKey.changingTo}`
   return [
-    `node ${paint(printable(node), "bold", colours)}  ${paint(printable(leads), leader === null ? "bad" : "plain", colours)}, term ${term}  ${self}\n`,
-    `log          ${position}${log.quarantined > 0 ? paint(`, ${log.quarantined} put aside`, "bad", colours) : ""}\n`,
+    `node ${paint(printable(node), "bold")}  ${paint(printable(leads), leader === null ? "bad" : "plain")}, term ${term}  ${self}\n`,
+    `log          ${position}${log.quarantined > 0 ? paint(`, ${log.quarantined} put aside`, "bad") : ""}\n`,
     `cluster key  ${printable(clusterKey.current ?? "none yet")}${printable(changing)}\n`,
     `keys         NTS generation ${active.join(", ") || "none"}, symmetric set ${trusted.join(", ") || "none"}\n`,
-    ...(view.clockDoubt === "" ? [] : [`clock        ${paint(printable(view.clockDoubt), "bad", colours)}\n`]),
-    ...(view.nameDoubt === "" ? [] : [`name         ${paint(printable(view.nameDoubt), "bad", colours)}\n`]),
-    ...view.putAside.map((what) => `put aside    ${paint(printable(what), "bad", colours)}\n`),
-    memberTable(members, leader, colours)
+    ...(view.clockDoubt === "" ? [] : [`clock        ${paint(printable(view.clockDoubt), "bad")}\n`]),
+    ...(view.nameDoubt === "" ? [] : [`name         ${paint(printable(view.nameDoubt), "bad")}\n`]),
+    ...view.putAside.map((what) => `put aside    ${paint(printable(what), "bad")}\n`),
+    memberTable(members, leader)
   ].join("")
 }
 
-const rekey = (programRoot: string, args: readonly string[]): Promise<number> =>
+const rekey = (args: readonly string[]): Promise<number> =>
   runCommand(clusterRekeyCommand, args, async ({ values: { state, json }, positionals }) => {
-    const done = await ask<Recorded & { readonly key: string }>(stateDirectoryOf(programRoot, state), {
+    const done = await ask<Recorded & { readonly key: string }>(stateDirectoryOf(state), {
       method: "POST",
       path: "/cluster/key",
       body: { newKeyFile: resolve(positionals[0] ?? "") }
@@ -132,24 +130,12 @@ const rekey = (programRoot: string, args: readonly string[]): Promise<number> =>
     )
   })
 
-const drain = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runCommand(clusterDrainCommand, args, async ({ values: { reason, state, json }, positionals }) => {
-    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
-      method: "POST",
-      path: "/cluster/drain",
-      body: { node: positionals[0], ...(reason === undefined ? {} : { reason }) }
-    })
-    if (json) printJson(done)
-    else process.stdout.write(formatEvents(done))
-  })
+const drain = (args: readonly string[]): Promise<number> =>
+  runCommand(clusterDrainCommand, args, ({ values, positionals: [node] }) =>
+    carryOut(values, "/cluster/drain", { node, reason: values.reason })
+  )
 
-const undrain = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runCommand(clusterUndrainCommand, args, async ({ values: { state, json }, positionals }) => {
-    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
-      method: "POST",
-      path: "/cluster/undrain",
-      body: { node: positionals[0] }
-    })
-    if (json) printJson(done)
-    else process.stdout.write(formatEvents(done))
-  })
+const undrain = (args: readonly string[]): Promise<number> =>
+  runCommand(clusterUndrainCommand, args, ({ values, positionals: [node] }) =>
+    carryOut(values, "/cluster/undrain", { node })
+  )

@@ -13,7 +13,7 @@ const KEY_COLOURS: Readonly<Record<string, Colour>> = {
 
 const keyStatus = (status: string): Cell => cell(status, KEY_COLOURS[status] ?? "plain")
 
-export const generationTable = (generations: readonly GenerationView[], colours?: boolean): string =>
+export const generationTable = (generations: readonly GenerationView[]): string =>
   generations.length === 0
     ? "  none\n"
     : table(
@@ -24,11 +24,10 @@ export const generationTable = (generations: readonly GenerationView[], colours?
           shortTime(activation),
           shortTime(retirement),
           event
-        ]),
-        colours
+        ])
       )
 
-export const setTable = (sets: readonly SetView[], colours?: boolean): string =>
+export const setTable = (sets: readonly SetView[]): string =>
   sets.length === 0
     ? "  none\n"
     : table(
@@ -40,11 +39,10 @@ export const setTable = (sets: readonly SetView[], colours?: boolean): string =>
           shortTime(trustedFrom),
           shortTime(until),
           event
-        ]),
-        colours
+        ])
       )
 
-export const clockTable = (clocks: readonly ClockView[], colours?: boolean): string =>
+export const clockTable = (clocks: readonly ClockView[]): string =>
   clocks.length === 0
     ? "  no node has told of its clock\n"
     : table(
@@ -57,8 +55,7 @@ export const clockTable = (clocks: readonly ClockView[], colours?: boolean): str
           String(steps),
           event ?? "-",
           reason ?? ""
-        ]),
-        colours
+        ])
       )
 
 /** What operators did to the nodes, as far as it is remembered; nothing where they did nothing. */
@@ -77,7 +74,7 @@ const memberState = ({ live, ready, reason, drained }: MemberView): Cell => {
   return ready ? cell("serving", "good") : cell(`not ready: ${reason}`, "bad")
 }
 
-export const memberTable = (members: readonly MemberView[], leader: string | null, colours?: boolean): string =>
+export const memberTable = (members: readonly MemberView[], leader: string | null): string =>
   members.length === 0
     ? "  none has registered\n"
     : table(
@@ -92,6 +89,5 @@ export const memberTable = (members: readonly MemberView[], leader: string | nul
           member.health === null ? "?" : String(member.health.symmetricSet),
           shortTime(member.heard),
           memberState(member)
-        ]),
-        colours
+        ])
       )

@@ -27,9 +27,9 @@ interface ShownLine {
   readonly origin: string
 }
 
-const showConfiguration = (programRoot: string, args: readonly string[]): Promise<number> =>
+const showConfiguration = (args: readonly string[]): Promise<number> =>
   runCommand(configShowCommand, args, async ({ values: { state, json } }) => {
-    const lines = await askNode<readonly ShownLine[]>(stateDirectoryOf(programRoot, state), "/config")
+    const lines = await askNode<readonly ShownLine[]>(stateDirectoryOf(state), "/config")
     if (json) printJson(lines)
     else for (const line of lines) process.stdout.write(`${formatLine(line)}\n`)
   })
@@ -37,13 +37,13 @@ const showConfiguration = (programRoot: string, args: readonly string[]): Promis
 const formatLine = ({ directive, value, origin }: ShownLine): string =>
   `${(value === null ? `# ${directive} is not set` : `${directive} ${value}`).padEnd(48)}  # ${origin}`
 
-export const checkConfiguration = async (programRoot: string, args: readonly string[]): Promise<number> => {
+export const checkConfiguration = async (args: readonly string[]): Promise<number> => {
   const [verb, ...rest] = args
   if (verb === "reference") {
     process.stdout.write(renderReferenceText())
     return 0
   }
-  if (verb === "show") return showConfiguration(programRoot, rest)
+  if (verb === "show") return showConfiguration(rest)
   // Not loaded where it is not asked for.
   if (verb === "convert") return (await import("./config-convert.ts")).runConfigConvert(rest)
   if (verb !== "check") {
@@ -65,7 +65,7 @@ export const checkConfiguration = async (programRoot: string, args: readonly str
     }
     const colour = process.stderr.isTTY && process.env["NO_COLOR"] === undefined
     if (diagnostics.length > 0) process.stderr.write(`${formatDiagnostics(diagnostics, { colour })}\n`)
-    process.stdout.write(usable ? settingsTable(settings, programRoot) : "")
+    process.stdout.write(usable ? settingsTable(settings) : "")
     for (const note of usable ? notesOn(file, settings) : []) process.stderr.write(`note: ${note}\n`)
     if (code !== 0)
       process.stderr.write(
@@ -107,8 +107,8 @@ const locationOf = (origin: Origin, word: string): Location => {
   return { file, line, column, length: 1, lineText }
 }
 
-const settingsTable = (settings: Settings, programRoot: string): string => {
-  const chosen = { statedir: `(${stateDirectoryOf(programRoot, undefined)})` } as Readonly<Record<string, string>>
+const settingsTable = (settings: Settings): string => {
+  const chosen = { statedir: `(${stateDirectoryOf(undefined)})` } as Readonly<Record<string, string>>
   const lines = describeSettings(settings)
   const width = Math.max(...lines.map(({ directive }) => directive.length))
   return lines

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http"
 import { userInfo } from "node:os"
 import { join, resolve } from "node:path"
 import { createInterface } from "node:readline"
+import type { ClusterState } from "@meridian/ipc"
 import { NoAnswer, openAnswer, readAnswer } from "@meridian/ipc/socket-question"
 import { defaultStateDirectory } from "@meridian/ipc/state-directory"
 import { COORDINATOR_SOCKET_NAME } from "@meridian/ipc/unix-socket"
@@ -33,8 +34,11 @@ interface Question {
   readonly body?: Readonly<Record<string, unknown>>
 }
 
+/** Where this installation lies. */
+export const programRoot = resolve(import.meta.dirname, "../../..")
+
 /** The state directory that the commands about a node mean. */
-export const stateDirectoryOf = (programRoot: string, flag: string | undefined): string =>
+export const stateDirectoryOf = (flag: string | undefined): string =>
   resolve(flag ?? defaultStateDirectory(programRoot, process.getuid?.() === 0, process.env))
 
 /** The whole answer as text. @throws CoordinatorUnreachable, CoordinatorRefused */
@@ -44,6 +48,10 @@ export const askForText = (stateDirectory: string, question: Question): Promise<
 /** The whole answer, JSON parsed. @throws CoordinatorUnreachable, CoordinatorRefused */
 export const ask = async <A>(stateDirectory: string, question: Question): Promise<A> =>
   parseAnswer(await askForText(stateDirectory, question), stateDirectory) as A
+
+/** The state of the cluster as the node has folded it. @throws CoordinatorUnreachable, CoordinatorRefused */
+export const askState = (stateFlag: string | undefined): Promise<ClusterState> =>
+  ask(stateDirectoryOf(stateFlag), { method: "GET", path: "/state" })
 
 /** The answer line by line, each JSON parsed, as it comes; for as long as the coordinator goes on. */
 export async function* askForLines(stateDirectory: string, path: string): AsyncGenerator<unknown> {

@@ -3,27 +3,26 @@ import { explainCommand } from "@meridian/config/cluster-command-lines"
 import type { Explanation } from "@meridian/ipc"
 import { actLines, clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
+import { OperatorProblem, print, runCommand } from "./run-command.ts"
 import { paint, printable, shortTime } from "./text-table.ts"
 
-export const runExplain = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runExplain = (args: readonly string[]): Promise<number> =>
   runCommand(explainCommand, args, async ({ values: { at, event, state, json } }) => {
     if (at !== undefined && event !== undefined)
       throw new OperatorProblem(2, "--at and --event both name a moment: give one of them")
     const asked = { ...(at === undefined ? {} : { at }), ...(event === undefined ? {} : { event }) }
     const query = `?${new URLSearchParams(asked).toString()}`
-    const found = await ask<Explanation>(stateDirectoryOf(programRoot, state), {
+    const found = await ask<Explanation>(stateDirectoryOf(state), {
       method: "GET",
       path: `/explain${query}`
     })
-    if (json) printJson(found)
-    else process.stdout.write(formatExplanation(found))
+    print(json, found, formatExplanation)
   })
 
 /** The explanation as one screen. */
-export const formatExplanation = (found: Explanation, colours?: boolean): string => {
+export const formatExplanation = (found: Explanation): string => {
   const { at, future, leader, generations, symmetricSets, clocks, dropped, quarantined } = found
-  const title = (text: string): string => `${paint(text, "bold", colours)}\n`
+  const title = (text: string): string => `${paint(text, "bold")}\n`
   const leads =
     leader === null
       ? "nobody had led yet"
@@ -37,8 +36,7 @@ export const formatExplanation = (found: Explanation, colours?: boolean): string
           !matters && subject.startsWith("clock.") ? "; reachable sources and steps are counted from there" : ""
         }`
       ),
-      matters ? "warn" : "dim",
-      colours
+      matters ? "warn" : "dim"
     )
   )
   const acts = actLines(clocks)
@@ -47,18 +45,17 @@ export const formatExplanation = (found: Explanation, colours?: boolean): string
       ? [
           paint(
             `${printable(at)} is still to come: this is what is known by now, keys as they will stand then\n`,
-            "warn",
-            colours
+            "warn"
           )
         ]
       : []),
     `At ${printable(at)} ${printable(leads)}\n`,
     title("NTS master keys"),
-    generationTable(generations, colours),
+    generationTable(generations),
     title("Symmetric keys"),
-    setTable(symmetricSets, colours),
+    setTable(symmetricSets),
     title("Clocks"),
-    clockTable(clocks, colours),
+    clockTable(clocks),
     ...(acts.length === 0 ? [] : [title("Operators"), `${acts.map(printable).join("\n")}\n`]),
     ...(gaps.length === 0 ? [] : [title("Not in the log any more"), `${gaps.join("\n")}\n`]),
     ...(quarantined === 0

@@ -10,6 +10,7 @@ import { path } from "@meridian/config/value-types"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { readRegularFile } from "@meridian/system/regular-file"
+import { programRoot } from "./coordinator-client.ts"
 import { OperatorProblem, runCommand } from "./run-command.ts"
 
 const purposes = {
@@ -41,7 +42,7 @@ export const initCommand = defineFlags({
 const LONGEST_STARTER = 1024 * 1024
 
 /** In a checkout the starters lie with the packaging, in a package below share. */
-const starter = (programRoot: string, purpose: Purpose): string => {
+const starter = (purpose: Purpose): string => {
   const places = [
     join(programRoot, "infra/packaging/starters"),
     join(programRoot, "share/starters"),
@@ -61,7 +62,7 @@ const askPurpose = async (): Promise<string> => {
   return answer.trim()
 }
 
-export const runInit = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runInit = (args: readonly string[]): Promise<number> =>
   runCommand(initCommand, args, async ({ values, positionals }) => {
     if (values.list) return void process.stdout.write(list())
     const word = positionals[0] ?? (process.stdin.isTTY === true ? await askPurpose() : "")
@@ -70,7 +71,7 @@ export const runInit = (programRoot: string, args: readonly string[]): Promise<n
       process.stderr.write(`meridian init: ${found}, expected a purpose:\n${list()}`)
       return 2
     }
-    const text = starter(programRoot, word)
+    const text = starter(word)
     if (values.out === undefined) return void process.stdout.write(text)
     try {
       writeFileSync(values.out, text, { flag: "wx", mode: 0o644 })

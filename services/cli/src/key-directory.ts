@@ -1,4 +1,4 @@
-/** Key files of ntp-keygen in one directory: found by their links, written whole and never over another file. */
+/** Key files of ntp-keygen and ntpkeygen in one directory: found by their links, written whole and never over another file. */
 import {
   closeSync,
   fsyncSync,
@@ -14,6 +14,7 @@ import {
 import { join } from "node:path"
 import { type AutokeyFile, readAutokeyFile } from "@meridian/auth/autokey/key-file"
 import { reasonOf } from "@meridian/system/errno-words"
+import { errnoName } from "@meridian/system/native"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 /** A file that cannot be read or written; the message is one line for a person. */
@@ -21,16 +22,16 @@ export class KeyFileTrouble extends Error {
   readonly _tag = "KeyFileTrouble"
 }
 
-/** Owner and group, as the reference has it: ntpd runs as somebody else. */
-const KEY_FILE_MODE = 0o640
-
 const LONGEST_FILE = 1024 * 1024
 
 export class KeyDirectory {
   private readonly path: string
+  private readonly mode: number
 
-  constructor(path: string) {
+  /** @param mode of the files that are written */
+  constructor(path: string, mode: number) {
     this.path = path
+    this.mode = mode
   }
 
   /** The file behind a link or a name; undefined when there is none. Throws {@link KeyFileTrouble}. */
@@ -62,16 +63,27 @@ export class KeyDirectory {
     return lstatSync(join(this.path, name), { throwIfNoEntry: false }) !== undefined
   }
 
-  /** Writes a new file whole, then points the links at it. Throws {@link KeyFileTrouble}; the links are then as before. */
+  /**
+   * Writes a new file whole, then points the links at it. Throws {@link KeyFileTrouble}; where the first link could not be made there is no
+   * file either.
+   */
   write(name: string, text: string, links: readonly string[]): void {
     const path = join(this.path, name)
     for (const link of links) this.refuseFile(link)
     try {
-      placeFile(path, text)
+      placeFile(path, text, this.mode)
     } catch (error) {
-      throw new KeyFileTrouble(`cannot write ${path}: ${reasonOf(error)}`)
+      const again = errnoName(error) === "EEXIST" ? "; wait a second and try again" : ""
+      throw new KeyFileTrouble(`cannot write ${path}: ${reasonOf(error)}${again}`)
     }
-    for (const link of links) this.link(link, name)
+    for (const [index, link] of links.entries()) {
+      try {
+        this.link(link, name)
+      } catch (error) {
+        if (index === 0) rmSync(path, { force: true })
+        throw error
+      }
+    }
   }
 
   /** A file of a link's name was put there by somebody; it is not ours to replace. */
@@ -97,9 +109,9 @@ export class KeyDirectory {
 }
 
 /** Written under a passing name, then linked to the proper one: link(2) refuses where rename(2) would replace. */
-const placeFile = (path: string, text: string): void => {
+const placeFile = (path: string, text: string, mode: number): void => {
   const passing = `${path}.${process.pid}`
-  const descriptor = openSync(passing, "wx", KEY_FILE_MODE)
+  const descriptor = openSync(passing, "wx", mode)
   try {
     writeFileSync(descriptor, text)
     fsyncSync(descriptor)

@@ -5,34 +5,21 @@ import {
   keysRevokeCommand,
   keysRotateCommand
 } from "@meridian/config/cluster-command-lines"
-import type { ClusterState } from "@meridian/ipc"
 import { renameSync, rmSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { generationTable, setTable } from "./cluster-view.ts"
-import { ask, askForText, stateDirectoryOf } from "./coordinator-client.ts"
-import { formatEvents, type Recorded } from "./recorded-events.ts"
+import { askForText, askState, stateDirectoryOf } from "./coordinator-client.ts"
+import { carryOut } from "./recorded-events.ts"
 import { OperatorProblem, printJson, runCommand, runVerb } from "./run-command.ts"
 import { paint } from "./text-table.ts"
 
-export const runKeys = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runVerb(
-    "meridian keys",
-    {
-      list: (rest) => list(programRoot, rest),
-      rotate: (rest) => rotate(programRoot, rest),
-      revoke: (rest) => revoke(programRoot, rest),
-      export: (rest) => exportKeys(programRoot, rest)
-    },
-    args
-  )
+export const runKeys = (args: readonly string[]): Promise<number> =>
+  runVerb("meridian keys", { list, rotate, revoke, export: exportKeys }, args)
 
-const list = (programRoot: string, args: readonly string[]): Promise<number> =>
+const list = (args: readonly string[]): Promise<number> =>
   runCommand(keysListCommand, args, async ({ values: { kind, state, json } }) => {
-    const { ntsKeys, symmetricSets } = await ask<ClusterState>(stateDirectoryOf(programRoot, state), {
-      method: "GET",
-      path: "/state"
-    })
+    const { ntsKeys, symmetricSets } = await askState(state)
     const wanted = {
       ...(kind === "symmetric" ? {} : { nts: ntsKeys }),
       ...(kind === "nts" ? {} : { symmetric: symmetricSets })
@@ -44,36 +31,22 @@ const list = (programRoot: string, args: readonly string[]): Promise<number> =>
       process.stdout.write(`${paint("Symmetric keys", "bold")}\n${setTable(wanted.symmetric)}`)
   })
 
-const rotate = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runCommand(keysRotateCommand, args, async ({ values: { kind = "nts", state, json } }) => {
-    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
-      method: "POST",
-      path: "/keys/rotate",
-      body: { kind }
-    })
-    if (json) printJson(done)
-    else process.stdout.write(formatEvents(done))
-  })
+const rotate = (args: readonly string[]): Promise<number> =>
+  runCommand(keysRotateCommand, args, ({ values }) => carryOut(values, "/keys/rotate", { kind: values.kind ?? "nts" }))
 
-const revoke = (programRoot: string, args: readonly string[]): Promise<number> =>
-  runCommand(keysRevokeCommand, args, async ({ values, positionals }) => {
-    const { kind = "nts", reason = "revoked by an operator", state, json } = values
+const revoke = (args: readonly string[]): Promise<number> =>
+  runCommand(keysRevokeCommand, args, ({ values, positionals }) => {
+    const { kind = "nts", reason = "revoked by an operator" } = values
     const text = positionals[0] ?? ""
     const number = /^\d{1,15}$/.test(text) ? Number(text) : 0
     if (number === 0)
       throw new OperatorProblem(2, `found ${JSON.stringify(text)}, expected the number of a generation, such as 3`)
-    const done = await ask<Recorded>(stateDirectoryOf(programRoot, state), {
-      method: "POST",
-      path: "/keys/revoke",
-      body: { [kind === "nts" ? "generation" : "set"]: number, reason }
-    })
-    if (json) printJson(done)
-    else process.stdout.write(formatEvents(done))
+    return carryOut(values, "/keys/revoke", { [kind === "nts" ? "generation" : "set"]: number, reason })
   })
 
-const exportKeys = (programRoot: string, args: readonly string[]): Promise<number> =>
+const exportKeys = (args: readonly string[]): Promise<number> =>
   runCommand(keysExportCommand, args, async ({ values: { out, state } }) => {
-    const text = await askForText(stateDirectoryOf(programRoot, state), { method: "GET", path: "/keys/export" })
+    const text = await askForText(stateDirectoryOf(state), { method: "GET", path: "/keys/export" })
     if (out === undefined) process.stdout.write(text)
     else {
       writePrivate(resolve(out), text)

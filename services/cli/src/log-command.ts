@@ -4,7 +4,7 @@ import { askForLines, stateDirectoryOf } from "./coordinator-client.ts"
 import { runCommand } from "./run-command.ts"
 import { type Colour, paint, printable, shortTime, wrapped } from "./text-table.ts"
 
-export const runLog = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runLog = (args: readonly string[]): Promise<number> =>
   runCommand(logCommand, args, async ({ values: { from, subject, follow, state, json } }) => {
     const query = new URLSearchParams({ from: String(from ?? 1) })
     if (subject !== undefined) query.set("subject", subject)
@@ -12,8 +12,8 @@ export const runLog = (programRoot: string, args: readonly string[]): Promise<nu
       query.set("follow", "1")
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(0))
     }
-    for await (const line of askForLines(stateDirectoryOf(programRoot, state), `/log?${query.toString()}`)) {
-      const text = json ? JSON.stringify(line) : describeLine(line as LogLine, undefined, process.stdout.isTTY === true)
+    for await (const line of askForLines(stateDirectoryOf(state), `/log?${query.toString()}`)) {
+      const text = json ? JSON.stringify(line) : describeLine(line as LogLine, process.stdout.isTTY === true)
       if (!process.stdout.write(`${text}\n`)) await new Promise((drained) => process.stdout.once("drain", drained))
     }
   })
@@ -48,13 +48,13 @@ const TYPE_WIDTH = 27
  * A line of the log for people. One of a kind that this release does not know is shown as it is.
  * @param narrow breaks what is wider than a window; otherwise an event is a line, for grep
  */
-export const describeLine = (line: LogLine, colours?: boolean, narrow = false): string => {
+export const describeLine = (line: LogLine, narrow = false): string => {
   const { seq, event, quarantined, unread, dropped } = line
   if (event !== undefined) {
     const { type, time, node, author, subject, version, data } = event
     const place = `${subject} ${version}`.padEnd(SUBJECT_WIDTH)
     const head = `${String(seq).padStart(SEQ_WIDTH)}  ${shortTime(time)}  ${place}`
-    const name = paint(printable(narrow ? type : type.padEnd(TYPE_WIDTH)), colourOf(type), colours)
+    const name = paint(printable(narrow ? type : type.padEnd(TYPE_WIDTH)), colourOf(type))
     const said = printable(`${node}${author === undefined ? "" : ` (by ${author})`}: ${describeData(data)}`)
     return `${printable(head)}  ${name}${narrow ? `\n${wrapped(`${INDENT}${said}`, `${INDENT}  `)}` : ` ${said}`}`
   }
@@ -62,23 +62,17 @@ export const describeLine = (line: LogLine, colours?: boolean, narrow = false): 
     const { seq: place, subject, reason, detail } = quarantined
     return paint(
       printable(`${String(place).padStart(SEQ_WIDTH)}  put aside, ${reason}: a commit in ${subject}: ${detail}`),
-      "bad",
-      colours
+      "bad"
     )
   }
   if (unread !== undefined)
-    return paint(
-      printable(`${"-".padStart(SEQ_WIDTH)}  the log could not be read on: ${unread.reason}`),
-      "bad",
-      colours
-    )
+    return paint(printable(`${"-".padStart(SEQ_WIDTH)}  the log could not be read on: ${unread.reason}`), "bad")
   if (dropped !== undefined)
     return paint(
       printable(
         `${"-".padStart(SEQ_WIDTH)}  ${dropped.events} events of ${dropped.subject} were dropped by retention; the first left is at ${dropped.firstSeq}`
       ),
-      "warn",
-      colours
+      "warn"
     )
   return printable(JSON.stringify(line))
 }

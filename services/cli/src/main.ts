@@ -5,6 +5,7 @@ import manifest from "../package.json" with { type: "json" }
 import { runClients } from "./clients-command.ts"
 import { runCluster } from "./cluster-command.ts"
 import { checkConfiguration } from "./config-check.ts"
+import { programRoot } from "./coordinator-client.ts"
 import { runExplain } from "./explain-command.ts"
 import { overview } from "./help.ts"
 import { runInit } from "./init-command.ts"
@@ -20,7 +21,6 @@ import { runTop } from "./top-command.ts"
 import { runTracking } from "./tracking-command.ts"
 import { runWaitsync } from "./waitsync-command.ts"
 
-const programRoot = resolve(import.meta.dirname, "../../..")
 const [command = "help", ...args] = process.argv.slice(2)
 
 /** A service that is a program of its own: this process becomes it, so that signals and exit codes are the service's own. */
@@ -47,31 +47,31 @@ const unknown = (): number => {
   return 2
 }
 
-const commands: Record<string, () => number | Promise<number>> = {
+const commands: Record<string, (args: readonly string[]) => number | Promise<number>> = {
   up: () => become("services/supervisor/src/main.ts"),
   signd: () => become("services/signd/src/daemon/main.ts"),
   exabgp: () => become("services/anycast/src/exabgp-main.ts"),
-  status: () => runStatus(programRoot, args),
-  query: () => runQuery(args),
-  sources: () => runSources(programRoot, args),
-  top: () => runTop(programRoot, args),
-  tracking: () => runTracking(programRoot, args),
-  clients: () => runClients(programRoot, args),
-  serverstats: () => runServerstats(programRoot, args),
-  waitsync: () => runWaitsync(programRoot, args),
-  init: () => runInit(programRoot, args),
-  reload: () => runReload(programRoot, args),
-  config: () => checkConfiguration(programRoot, args),
-  log: () => runLog(programRoot, args),
-  keys: () => runKeys(programRoot, args),
-  cluster: () => runCluster(programRoot, args),
-  policy: () => runPolicy(programRoot, args),
-  explain: () => runExplain(programRoot, args),
+  status: runStatus,
+  query: runQuery,
+  sources: runSources,
+  top: runTop,
+  tracking: runTracking,
+  clients: runClients,
+  serverstats: runServerstats,
+  waitsync: runWaitsync,
+  init: runInit,
+  reload: runReload,
+  config: checkConfiguration,
+  log: runLog,
+  keys: runKeys,
+  cluster: runCluster,
+  policy: runPolicy,
+  explain: runExplain,
   version: () => {
     process.stdout.write(`meridian ${manifest.version} (Node ${process.versions.node})\n`)
     return 0
   },
-  help: () => overview(args)
+  help: overview
 }
 const aliases: Record<string, string> = { "--help": "help", "-h": "help", "--version": "version", "-V": "version" }
 
@@ -81,4 +81,4 @@ process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
   process.exit(code === "EPIPE" ? 0 : 1)
 })
 
-process.exitCode = await (commands[aliases[command] ?? command] ?? unknown)()
+process.exitCode = await (commands[aliases[command] ?? command] ?? unknown)(args)

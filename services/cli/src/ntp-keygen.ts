@@ -16,6 +16,7 @@ import type { RsaPrivateKey } from "@meridian/auth/autokey/rsa-port"
 import { schemeByName } from "@meridian/auth/autokey/signature-schemes"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { nodePasswordCiphers } from "@meridian/ciphers/password-ciphers"
+import { NTP_UNIX_OFFSET_SECONDS } from "@meridian/time/timestamp"
 import manifest from "../package.json" with { type: "json" }
 import { asctime } from "./asctime.ts"
 import { type IdentityKind, identityKinds } from "./identity-kinds.ts"
@@ -23,9 +24,9 @@ import { KeyDirectory, KeyFileTrouble } from "./key-directory.ts"
 import { type KeygenOptions, NTP_KEYGEN_USAGE, readKeygenOptions, WrongCommandLine } from "./ntp-keygen-options.ts"
 import { classicSymmetricKeys } from "./symmetric-key-file.ts"
 
-/** 1900-01-01 to 1970-01-01. */
-const NTP_EPOCH_BEFORE_UNIX_SECONDS = 2_208_988_800
 const DAY_SECONDS = 86_400
+/** Owner and group, as the reference has it: ntpd runs as somebody else. */
+const KEY_FILE_MODE = 0o640
 
 /** Where a run reads and writes; the command's own by default. */
 interface KeygenPlace {
@@ -78,7 +79,7 @@ class Keygen {
   constructor(options: KeygenOptions, place: KeygenPlace) {
     this.options = options
     this.place = place
-    this.directory = new KeyDirectory(place.directory)
+    this.directory = new KeyDirectory(place.directory, KEY_FILE_MODE)
     this.before = this.certificateBefore()
     const named = options.group === undefined ? this.before?.subject : undefined
     this.certificateName = named ?? (options.group === undefined ? options.host : `${options.host}@${options.group}`)
@@ -325,4 +326,4 @@ const KEY_FAULTS: Readonly<Record<KeyFault, string>> = {
 const openFirst = (file: AutokeyFile, password: string): PrivateNumbers | KeyFault =>
   openKey(file.blocks[0]!, password, nodePasswordCiphers)
 
-const ntpSecondsOf = (at: Date): number => Math.floor(at.getTime() / 1_000) + NTP_EPOCH_BEFORE_UNIX_SECONDS
+const ntpSecondsOf = (at: Date): number => Math.floor(at.getTime() / 1_000) + NTP_UNIX_OFFSET_SECONDS

@@ -6,25 +6,13 @@
  * somebody wrote.
  */
 import { randomFillSync } from "node:crypto"
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
 import { hostname } from "node:os"
-import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { generateKeyFile } from "@meridian/auth/keygen"
-import { reasonOf } from "@meridian/system/errno-words"
-import { errnoName } from "@meridian/system/native"
+import { NTP_UNIX_OFFSET_SECONDS } from "@meridian/time/timestamp"
 import manifest from "../package.json" with { type: "json" }
 import { asctime } from "./asctime.ts"
+import { KeyDirectory, KeyFileTrouble } from "./key-directory.ts"
 
 const USAGE = `Usage: ntpkeygen [-h] [-V] [--directory DIR]
 
@@ -36,13 +24,8 @@ named ntpkey_AES_HOST.FILESTAMP, and the soft link ntp.keys to it.
   -V, --version    Shows the version.
 `
 
-/** 1900-01-01 to 1970-01-01. */
-const NTP_EPOCH_BEFORE_UNIX_SECONDS = 2_208_988_800
-
-/** Nothing was made; the message is one line for a person. */
-export class KeyFileNotWritten extends Error {
-  readonly _tag = "KeyFileNotWritten"
-}
+/** What holds secrets of this machine alone. */
+const KEY_FILE_MODE = 0o400
 
 interface WrittenKeyFile {
   readonly name: string
@@ -75,65 +58,14 @@ export const ntpkeygen = (args: readonly string[]): 0 | 1 => {
 
 /**
  * Makes the file and the link in `directory`. The file appears whole or not at all and never replaces another; without the
- * link there is no file either. Throws KeyFileNotWritten.
+ * link there is no file either. Throws KeyFileTrouble.
  */
 export const writeKeyFile = (directory: string, host: string, now: Date): WrittenKeyFile => {
   // The name goes into a path and into a comment of the file.
   if (!/^[A-Za-z0-9_.-]+$/.test(host))
-    throw new KeyFileNotWritten(
-      `this machine's name is ${JSON.stringify(host)}, expected letters, digits, '.', '-', '_'`
-    )
-  const filestamp = Math.floor(now.getTime() / 1000) + NTP_EPOCH_BEFORE_UNIX_SECONDS
+    throw new KeyFileTrouble(`this machine's name is ${JSON.stringify(host)}, expected letters, digits, '.', '-', '_'`)
+  const filestamp = Math.floor(now.getTime() / 1000) + NTP_UNIX_OFFSET_SECONDS
   const { name, link, text } = generateKeyFile({ host, filestamp, date: asctime(now), fillRandom: randomFillSync })
-  const file = join(directory, name)
-  const linkPath = join(directory, link)
-  attempt(linkPath, () => {
-    const found = lstatSync(linkPath, { throwIfNoEntry: false })
-    if (found !== undefined && !found.isSymbolicLink())
-      throw new KeyFileNotWritten(`${linkPath} is there and no soft link; move it away first, it may hold keys in use`)
-  })
-  attempt(file, () => placeFile(file, text))
-  try {
-    attempt(linkPath, () => placeLink(linkPath, name))
-  } catch (error) {
-    rmSync(file, { force: true })
-    throw error
-  }
+  new KeyDirectory(directory, KEY_FILE_MODE).write(name, text, [link])
   return { name, link }
-}
-
-/** Written under a passing name, then linked to the proper one: link(2) refuses where rename(2) would replace. */
-const placeFile = (file: string, text: string): void => {
-  const passing = `${file}.${process.pid}`
-  const descriptor = openSync(passing, "wx", 0o400)
-  try {
-    writeFileSync(descriptor, text)
-    fsyncSync(descriptor)
-    linkSync(passing, file)
-  } finally {
-    closeSync(descriptor)
-    rmSync(passing, { force: true })
-  }
-}
-
-/** A link cannot be changed in place; renaming a new one over it leaves no moment without. */
-const placeLink = (path: string, target: string): void => {
-  const passing = `${path}.${process.pid}`
-  symlinkSync(target, passing)
-  try {
-    renameSync(passing, path)
-  } catch (error) {
-    rmSync(passing, { force: true })
-    throw error
-  }
-}
-
-const attempt = (path: string, action: () => void): void => {
-  try {
-    action()
-  } catch (error) {
-    if (error instanceof KeyFileNotWritten) throw error
-    const again = errnoName(error) === "EEXIST" ? "; wait a second and try again" : ""
-    throw new KeyFileNotWritten(`cannot write ${path}: ${reasonOf(error)}${again}`)
-  }
 }

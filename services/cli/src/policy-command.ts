@@ -2,9 +2,9 @@
 import { policyCommand } from "@meridian/config/cluster-command-lines"
 import { nearestWord } from "@meridian/config/nearest"
 import type { ClusterState } from "@meridian/ipc"
-import { ask, stateDirectoryOf } from "./coordinator-client.ts"
-import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
-import { formatEvents, type Recorded } from "./recorded-events.ts"
+import { askState } from "./coordinator-client.ts"
+import { OperatorProblem, print, runCommand } from "./run-command.ts"
+import { carryOut } from "./recorded-events.ts"
 import { table } from "./text-table.ts"
 
 /** What each setting is for; the names are those of libs/events/src/policy.ts. */
@@ -23,23 +23,19 @@ const MEANINGS: Readonly<Record<string, string>> = {
   memberSilenceMs: "after which a silent node counts as gone"
 }
 
-export const runPolicy = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runPolicy = (args: readonly string[]): Promise<number> =>
   runCommand(policyCommand, args, async ({ values: { state, json }, positionals }) => {
-    const directory = stateDirectoryOf(programRoot, state)
-    const { policy } = await ask<ClusterState>(directory, { method: "GET", path: "/state" })
-    if (positionals.length === 0) return json ? printJson(policy) : void process.stdout.write(formatPolicy(policy))
+    const { policy } = await askState(state)
+    if (positionals.length === 0) return print(json, policy, formatPolicy)
     const changes = Object.fromEntries(positionals.map((text) => settingOf(text, Object.keys(policy))))
-    const done = await ask<Recorded>(directory, { method: "POST", path: "/policy", body: { changes } })
-    if (json) printJson(done)
-    else process.stdout.write(formatEvents(done))
+    return carryOut({ state, json }, "/policy", { changes })
   })
 
 /** The settings as one screen. */
-const formatPolicy = (policy: ClusterState["policy"], colours?: boolean): string =>
+const formatPolicy = (policy: ClusterState["policy"]): string =>
   table(
     ["setting", "value", "", "meaning"],
-    Object.entries(policy).map(([name, value]) => [name, String(value), lengthOf(name, value), MEANINGS[name] ?? ""]),
-    colours
+    Object.entries(policy).map(([name, value]) => [name, String(value), lengthOf(name, value), MEANINGS[name] ?? ""])
   )
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const

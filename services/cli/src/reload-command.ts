@@ -30,10 +30,10 @@ const summary = (applied: boolean, changes: number, waiting: number): string => 
   return waiting === 0 ? done : `${done}, ${waiting} ${waiting === 1 ? "waits" : "wait"} for the next start`
 }
 
-export const runReload = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runReload = (args: readonly string[]): Promise<number> =>
   runCommand(reloadCommand, args, async ({ values: { state, json, check } }) => {
     const path = check ? "/reload?check" : `/reload?${new URLSearchParams({ author: author() }).toString()}`
-    const report = await askNode<ReloadReport>(stateDirectoryOf(programRoot, state), path, "POST")
+    const report = await askNode<ReloadReport>(stateDirectoryOf(state), path, "POST")
     if (json) printJson(report)
     else (report.usable ? process.stdout : process.stderr).write(formatReload(report))
     return report.usable ? 0 : 2

@@ -66,5 +66,9 @@ export const runVerb = async (command: string, verbs: Verbs, args: readonly stri
   return 2
 }
 
+/** An answer as JSON, or as text for people. */
+export const print = <A>(json: boolean, answer: A, text: (answer: A) => string): void =>
+  json ? printJson(answer) : void process.stdout.write(text(answer))
+
 /** JSON for machines, as every command of ours prints it. */
 export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)

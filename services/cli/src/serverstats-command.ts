@@ -49,9 +49,9 @@ const formatServerstats = (snapshot: NodeSnapshot): string => {
   return `${nameValues(rows).join("\n")}\n`
 }
 
-export const runServerstats = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runServerstats = (args: readonly string[]): Promise<number> =>
   runCommand(serverstatsCommand, args, async ({ values: { state, json } }) => {
-    const snapshot = await askNode<NodeSnapshot>(stateDirectoryOf(programRoot, state), "/snapshot")
+    const snapshot = await askNode<NodeSnapshot>(stateDirectoryOf(state), "/snapshot")
     const { totals, ntsKe } = snapshot.status
     if (json) printJson({ totals, ntsKe, nts: ntsFigures(snapshot) })
     else process.stdout.write(formatServerstats(snapshot))

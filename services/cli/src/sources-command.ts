@@ -6,7 +6,7 @@ import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askedNode, askNode, nodeFlags } from "./node-client.ts"
 import { printJson, runCommand } from "./run-command.ts"
 import { formatSourceDetail } from "./source-details.ts"
-import { inColumns, lineWidth, wrapped } from "./text-table.ts"
+import { type Colour, inColumns, lineWidth, paint, wrapped } from "./text-table.ts"
 
 export const sourcesCommand = defineFlags({
   command: "meridian sources",
@@ -59,10 +59,7 @@ const authentications = (source: SourceReport): string => {
   }
 }
 
-const GREEN = "\u001B[32m"
-const RED = "\u001B[31m"
-const PLAIN = "\u001B[0m"
-const colours: Readonly<Record<string, string>> = { "*": GREEN, "+": GREEN, "#": GREEN, x: RED, "~": RED }
+const colours: Readonly<Record<string, Colour>> = { "*": "good", "+": "good", "#": "good", x: "bad", "~": "bad" }
 
 const LEGEND = [
   "M: ^ server, = peer, < peer that came by itself, b broadcast server, # reference clock",
@@ -141,19 +138,16 @@ export const formatSources = (
   if (sources.length + unresolved.length === 0) return "no sources are configured\n"
   const wide = wideTable(sources)
   const [head = "", ...rows] = wide.every(({ length }) => length <= width) ? wide : tallTable(sources, width)
-  const painted = rows.map((row, index) => {
-    const colour = coloured ? colours[markOf(sources[index]!)[1] ?? ""] : undefined
-    return colour === undefined ? row : `${colour}${row}${PLAIN}`
-  })
+  const painted = rows.map((row, index) => paint(row, colours[markOf(sources[index]!)[1] ?? ""] ?? "plain", coloured))
   const awaited = unresolved.map((name) => wrapped(`   waiting for the address of ${name}`, undefined, width))
   const legend = LEGEND.map((line) => wrapped(line, undefined, width))
   return `${[...legend, head, ...painted, ...awaited].join("\n")}\n`
 }
 
-export const runSources = (programRoot: string, args: readonly string[]): Promise<number> => {
+export const runSources = (args: readonly string[]): Promise<number> => {
   const words = args.map((arg) => (arg === "-v" ? "--verbose" : arg))
   return runCommand(sourcesCommand, words, async ({ values: { state, json, verbose } }) => {
-    const directory = stateDirectoryOf(programRoot, state)
+    const directory = stateDirectoryOf(state)
     const sources = await askNode<readonly SourceReport[]>(directory, "/sources")
     if (json) return printJson(sources)
     const tracking = await askedNode<TrackingReport>(directory, "/tracking")

@@ -12,9 +12,9 @@ import { printJson, runCommand } from "./run-command.ts"
 import { formatStatus } from "./status.ts"
 import { lineWidth } from "./text-table.ts"
 
-export const runStatus = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runStatus = (args: readonly string[]): Promise<number> =>
   runCommand(statusCommand, args, async ({ values: { state, check = {}, json } }) => {
-    const directory = stateDirectoryOf(programRoot, state)
+    const directory = stateDirectoryOf(state)
     const status = await askNode<NodeStatus>(directory, "/status")
     if (json) printJson(status)
     // Into a pipe a sentence stays whole, to be found.

@@ -131,11 +131,11 @@ class Screen {
   }
 }
 
-export const runTop = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runTop = (args: readonly string[]): Promise<number> =>
   runCommand(topCommand, args, async ({ values: { state, interval = 1, once, "no-colour": plain } }) => {
     if (!once && (!process.stdout.isTTY || !process.stdin.isTTY))
       throw new OperatorProblem(2, "expected a terminal to show itself on; --once prints one screen")
-    const directory = stateDirectoryOf(programRoot, state)
+    const directory = stateDirectoryOf(state)
     const snapshot = await askNode<NodeSnapshot>(directory, "/snapshot")
     const colours = plain !== true && coloursWanted() && process.env["TERM"] !== "dumb"
     const screen = new Screen(directory, snapshot, interval, colours)

@@ -3,7 +3,7 @@ import { defineFlags } from "@meridian/config/flags"
 import type { KernelReport, PassivePeersReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
-import { printJson, runCommand } from "./run-command.ts"
+import { print, runCommand } from "./run-command.ts"
 import { shortSeconds } from "./sources-command.ts"
 import { nameValues } from "./text-table.ts"
 
@@ -73,9 +73,8 @@ export const formatTracking = (tracking: TrackingReport): string => {
   return `${[...nameValues(rows), ...waiting].join("\n")}\n`
 }
 
-export const runTracking = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runTracking = (args: readonly string[]): Promise<number> =>
   runCommand(trackingCommand, args, async ({ values: { state, json } }) => {
-    const tracking = await askNode<TrackingReport>(stateDirectoryOf(programRoot, state), "/tracking")
-    if (json) printJson(tracking)
-    else process.stdout.write(formatTracking(tracking))
+    const tracking = await askNode<TrackingReport>(stateDirectoryOf(state), "/tracking")
+    print(json, tracking, formatTracking)
   })

@@ -24,12 +24,12 @@ export const waitsyncCommand = defineFlags({
 })
 
 /** Asks the node until it is synchronised or the time is over; a node that is not there yet may come. */
-export const runWaitsync = (programRoot: string, args: readonly string[]): Promise<number> =>
+export const runWaitsync = (args: readonly string[]): Promise<number> =>
   runCommand(waitsyncCommand, args, async ({ values, positionals: [timeout] }) => {
     const seconds = timeout === undefined ? Infinity : Number(timeout)
     if (!(seconds >= 0)) throw new OperatorProblem(2, `found ${JSON.stringify(timeout)}, expected seconds to wait`)
     const most = (values["max-error"] ?? Infinity) / 1e6
-    const directory = stateDirectoryOf(programRoot, values.state)
+    const directory = stateDirectoryOf(values.state)
     const until = performance.now() + seconds * 1e3
     for (;;) {
       const lacking = await lackingOf(directory, most)

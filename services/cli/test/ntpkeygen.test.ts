@@ -16,7 +16,8 @@ import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { ntpdigOnPort, peer, peersAvailable, type PeerCommand } from "@meridian/testkit/real-peers"
 import { freePort } from "@meridian/testkit/running-node"
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
-import { KeyFileNotWritten, writeKeyFile } from "../src/ntpkeygen.ts"
+import { KeyFileTrouble } from "../src/key-directory.ts"
+import { writeKeyFile } from "../src/ntpkeygen.ts"
 
 const NOW = new Date(2026, 10, 7, 9, 5, 3)
 const FILESTAMP = Math.floor(NOW.getTime() / 1000) + 2_208_988_800
@@ -52,7 +53,7 @@ describe("the files", () => {
   it("never replace a key file", () => {
     const { name } = writeKeyFile(folder, "a", NOW)
     const before = readFileSync(join(folder, name))
-    expect(() => writeKeyFile(folder, "a", NOW)).toThrow(KeyFileNotWritten)
+    expect(() => writeKeyFile(folder, "a", NOW)).toThrow(KeyFileTrouble)
     expect(readFileSync(join(folder, name))).toEqual(before)
     expect(readdirSync(folder)).toHaveLength(2)
   })

@@ -218,17 +218,17 @@ describe("the log", () => {
   it("are a line each for grep, and fit a hundred columns of a terminal", () => {
     const measurements = Array.from({ length: 4 }, () => ({ source: "192.0.2.1", offset: -0.000123456, delay: 0.0123 }))
     const wide = { ...event, event: { ...event.event, data: { reason: "the best of the survivors", measurements } } }
-    expect(describeLine(wide, false)).not.toContain("\n")
-    const lines = describeLine(wide, false, true).split("\n")
+    expect(describeLine(wide)).not.toContain("\n")
+    const lines = describeLine(wide, true).split("\n")
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(100)
     const flat = (text: string): string => text.replaceAll(/\s/g, "")
-    expect(flat(lines.join(""))).toBe(flat(describeLine(wide, false)))
+    expect(flat(lines.join(""))).toBe(flat(describeLine(wide)))
   })
 
   it("cannot steer the terminal", () => {
     const forged = { ...event, event: { ...event.event, node: "\u001B[2Ja", data: { reason: "x\u009B31m\r\n" } } }
     // eslint-disable-next-line no-control-regex
-    expect(describeLine(forged, false)).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/)
+    expect(describeLine(forged)).not.toMatch(/[\u0000-\u001F\u007F-\u009F]/)
   })
 })
 

@@ -7,7 +7,7 @@ import { state } from "./sample-state.ts"
 
 describe("tables", () => {
   it("show the cluster on one screen", () => {
-    expect(formatCluster(state, false)).toBe(
+    expect(formatCluster(state)).toBe(
       [
         "node a  follows b, term 7  not ready: no key",
         "log          jetstream, at 40, 2 behind, 1 put aside",
@@ -22,9 +22,9 @@ describe("tables", () => {
         ""
       ].join("\n")
     )
-    expect(
-      formatCluster({ ...state, leader: null, log: { ...state.log, adapter: null }, drained: true }, false)
-    ).toMatch(/^node a {2}nobody leads yet, term 7 {2}drained\nlog {10}out of reach, 1 put aside/)
+    expect(formatCluster({ ...state, leader: null, log: { ...state.log, adapter: null }, drained: true })).toMatch(
+      /^node a {2}nobody leads yet, term 7 {2}drained\nlog {10}out of reach, 1 put aside/
+    )
   })
 
   it("say so where there is nothing", () => {
@@ -36,43 +36,40 @@ describe("tables", () => {
   })
 
   it("say what an explanation lacks", () => {
-    const text = formatExplanation(
-      {
-        at: "2026-11-21T12:00:00.000Z",
-        leader: { node: "a", term: 3, event: "e.1" },
-        generations: [],
-        symmetricSets: [],
-        clocks: [
-          {
-            node: "a",
-            peer: null,
-            holdover: true,
-            leap: "none",
-            reachable: [],
-            steps: 1,
-            event: "e.7",
-            reason: "a: unreachable"
-          },
-          {
-            node: "b",
-            peer: "192.0.2.1",
-            holdover: false,
-            leap: "insert",
-            reachable: ["192.0.2.1"],
-            steps: 0,
-            event: null,
-            reason: null
-          }
-        ],
-        future: false,
-        dropped: [
-          { subject: "clock.a", events: 5, firstLeft: "2026-11-21T13:00:00.000Z", matters: true },
-          { subject: "clock.b", events: 6, firstLeft: "2026-11-20T13:00:00.000Z", matters: false }
-        ],
-        quarantined: 2
-      },
-      false
-    )
+    const text = formatExplanation({
+      at: "2026-11-21T12:00:00.000Z",
+      leader: { node: "a", term: 3, event: "e.1" },
+      generations: [],
+      symmetricSets: [],
+      clocks: [
+        {
+          node: "a",
+          peer: null,
+          holdover: true,
+          leap: "none",
+          reachable: [],
+          steps: 1,
+          event: "e.7",
+          reason: "a: unreachable"
+        },
+        {
+          node: "b",
+          peer: "192.0.2.1",
+          holdover: false,
+          leap: "insert",
+          reachable: ["192.0.2.1"],
+          steps: 0,
+          event: null,
+          reason: null
+        }
+      ],
+      future: false,
+      dropped: [
+        { subject: "clock.a", events: 5, firstLeft: "2026-11-21T13:00:00.000Z", matters: true },
+        { subject: "clock.b", events: 6, firstLeft: "2026-11-20T13:00:00.000Z", matters: false }
+      ],
+      quarantined: 2
+    })
     expect(text).toContain("the leader was a, term 3, by event e.1")
     expect(text).toMatch(/a {5}holdover {5}0 .* e\.7 {4}a: unreachable\n/)
     expect(text).toContain(

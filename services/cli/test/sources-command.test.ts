@@ -233,7 +233,7 @@ describe("the commands", () => {
     const complained: string[] = []
     vi.spyOn(process.stdout, "write").mockImplementation((text) => said.push(String(text)) > 0)
     vi.spyOn(process.stderr, "write").mockImplementation((text) => complained.push(String(text)) > 0)
-    const code = await command(folder, args)
+    const code = await command(args)
     vi.restoreAllMocks()
     return { code, said: said.join(""), complained: complained.join("") }
   }

@@ -190,31 +190,18 @@ const LONGEST_MANIFEST = 1024 * 1024
 /** The version of what is installed now; of what runs where that cannot be told. */
 const installedVersion = (): string => {
   try {
-    return String(
-      (
-        JSON.parse(
-          readRegularFile(resolve(import.meta.dirname, "../package.json"), LONGEST_MANIFEST).toString("utf8")
-        ) as typeof manifest
-      ).version
-    )
+    const text = readRegularFile(resolve(import.meta.dirname, "../package.json"), LONGEST_MANIFEST).toString("utf8")
+    return String((JSON.parse(text) as typeof manifest).version)
   } catch {
     return manifest.version
   }
 }
 
 /** What sockets a plan asks for: those that are handed on must be the same, since the steering programs count them. */
-const socketsOf = ({ workers, packetKinds, ports, listen, commandPort, nts, xdp, anycast }: NodePlan): string =>
-  JSON.stringify([
-    workers,
-    packetKinds,
-    ports,
-    listen,
-    commandPort,
-    nts?.port,
-    nts?.processes,
-    xdp,
-    anycast !== undefined
-  ])
+const socketsOf = ({ nts, anycast, ...plan }: NodePlan): string => {
+  const { workers, packetKinds, ports, listen, commandPort, xdp } = plan
+  return JSON.stringify([workers, packetKinds, ports, listen, commandPort, nts?.port, nts?.processes, xdp, !anycast])
+}
 
 /** This process becomes the program that is installed now; the sockets go with it, and who answers on them goes on meanwhile. */
 const becomeInstalled = (node: RunningNode) =>
