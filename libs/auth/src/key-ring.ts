@@ -68,23 +68,6 @@ export class KeyRing {
     const generation = this.generations.find((candidate) => candidate.id === id)
     return generation === undefined ? "unknown" : (refusalAt(generation, now) ?? generation)
   }
-
-  /** With one generation more, or replaced where the id is known. Throws {@link InvalidKeyRing}. */
-  with(generation: Generation): KeyRing {
-    return KeyRing.of([...this.generations.filter(({ id }) => id !== generation.id), generation])
-  }
-
-  /** With one generation revoked; the same ring when the id is unknown. */
-  revoke(id: number): KeyRing {
-    return this.generations.some((generation) => generation.id === id)
-      ? new KeyRing(this.generations.map((each) => (each.id === id ? { ...each, revoked: true } : each)))
-      : this
-  }
-
-  /** Without the generations that have retired by this moment (Unix seconds). */
-  prune(now: number): KeyRing {
-    return new KeyRing(this.generations.filter((generation) => generation.retirement > now))
-  }
 }
 
 /** Why a generation may not be used at a moment (Unix seconds), undefined when it may. */

@@ -50,12 +50,10 @@ export class KeyTable {
   static readonly empty = new KeyTable(new Map(), [])
 
   private readonly byId: ReadonlyMap<number, SymmetricKey>
-  private readonly trusted: readonly KeyRange[]
   private readonly trustedIds: ReadonlySet<number>
 
   private constructor(byId: ReadonlyMap<number, SymmetricKey>, trusted: readonly KeyRange[]) {
     this.byId = byId
-    this.trusted = trusted
     this.trustedIds = new Set(
       [...byId.keys()].filter((id) => trusted.some(({ first, last }) => first <= id && id <= last))
     )
@@ -87,10 +85,5 @@ export class KeyTable {
   /** The same keys with these trusted instead. */
   withTrusted(trusted: readonly KeyRange[]): KeyTable {
     return new KeyTable(this.byId, trusted)
-  }
-
-  /** Other keys with the same ids trusted: what a re-read of the key file gives. */
-  withKeys(keys: Iterable<SymmetricKey>): KeyTable {
-    return KeyTable.of(keys).withTrusted(this.trusted)
   }
 }

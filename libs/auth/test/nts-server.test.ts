@@ -320,7 +320,7 @@ describe("a request that cannot be verified", () => {
   it("because its generation retired or was revoked says so", () => {
     expect(verdictOf(requestOf(), 1000)).toBe("cookie-retired")
     const server = newServer()
-    server.useRing(ring.revoke(1))
+    server.useRing(KeyRing.of(ring.generations.map((it) => ({ ...it, revoked: it.id === 1 }))))
     expect(serve([requestOf()], server).verdicts).toEqual(["cookie-revoked"])
   })
 

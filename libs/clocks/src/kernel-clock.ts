@@ -17,7 +17,6 @@ import {
   MAX_ERROR,
   Mode,
   MODES,
-  NOMINAL_TICK,
   RECORD_FIELDS,
   SECONDS,
   STATE,
@@ -91,9 +90,6 @@ export interface KernelClock {
 
 /** One clock_adjtime(2): takes the record in, writes it back. Throws an Error whose `code` is an errno's name. */
 type ClockAdjtime = (record: Float64Array) => void
-
-/** Seconds per second that a rate adds to a clock at the nominal tick. */
-export const gainOf = ({ frequency, tick }: KernelRate): number => (tick - NOMINAL_TICK) / NOMINAL_TICK + frequency
 
 const stateOf = (record: Float64Array): KernelClockState => {
   const status = record[STATUS]!

@@ -6,7 +6,6 @@ import {
   keysDirective,
   ntpsigndsocketDirective,
   ntsDirective,
-  requestkeyDirective,
   trustedkeyDirective
 } from "./authentication-directives.ts"
 import { AEAD_IDS, type KeyRange, type TlsVersion } from "./authentication-types.ts"
@@ -20,7 +19,6 @@ interface KeysSettings {
   /** What `trustedkey` lines name, in their order. */
   readonly trusted: readonly Sourced<KeyRange>[]
   readonly controlKey: Sourced<number | undefined>
-  readonly requestKey: Sourced<number | undefined>
 }
 
 /** A certificate chain and its private key, both PEM. */
@@ -129,8 +127,7 @@ const keysSettings = (statements: readonly Statement[]): Folded<KeysSettings> =>
   const value: KeysSettings = {
     file: lastOf(statements, keysDirective, "file") ?? fromDefault(undefined),
     trusted: trusting.flatMap(({ values, location }) => values.keys.map((range) => fromFile(range, location))),
-    controlKey: lastOf(statements, controlkeyDirective, "key") ?? fromDefault(undefined),
-    requestKey: lastOf(statements, requestkeyDirective, "key") ?? fromDefault(undefined)
+    controlKey: lastOf(statements, controlkeyDirective, "key") ?? fromDefault(undefined)
   }
   const diagnostics: Diagnostic[] = []
   const [first] = trusting

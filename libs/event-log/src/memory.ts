@@ -88,12 +88,11 @@ export const memoryStore = (
 const iterable = (
   queue: BatchQueue<RawCommit>,
   only: ReadOptions["only"],
-  close: () => unknown,
-  take: () => ReturnType<BatchQueue<RawCommit>["take"]> = () => queue.take()
+  close: () => unknown
 ): AsyncIterable<RawBatch> => ({
   [Symbol.asyncIterator]: () => ({
     next: async () => {
-      const batch = await take()
+      const batch = await queue.take()
       if (batch === undefined) return { done: true, value: undefined }
       const commits = only === undefined ? batch.items : batch.items.filter((it) => wants(only, it.subject))
       return { done: false, value: { commits, caughtUp: batch.caughtUp } }

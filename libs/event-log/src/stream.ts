@@ -115,13 +115,12 @@ export const openStream = async (
 const isForbidden = (error: unknown): boolean =>
   error instanceof Error && /permission/i.test(`${error.name} ${error.message}`)
 
-/** The names, without the prefix, of a stream's subjects that a filter lets through. */
+/** The names, without the prefix, of a stream's subjects. */
 export const subjectsOf = async (
   manager: JetStreamManager,
-  { stream, prefix }: Pick<StreamOptions, "stream" | "prefix">,
-  filter = `${prefix}.>`
+  { stream, prefix }: Pick<StreamOptions, "stream" | "prefix">
 ): Promise<ReadonlyArray<string>> => {
-  const info = await manager.streams.info(stream, { subjects_filter: filter })
+  const info = await manager.streams.info(stream, { subjects_filter: `${prefix}.>` })
   return Object.keys(info.state.subjects ?? {}).map((it) => it.slice(prefix.length + 1))
 }
 

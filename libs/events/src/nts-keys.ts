@@ -8,7 +8,6 @@
  * since states only look forward from the greatest time they have seen.
  */
 import {
-  type AggregateState,
   type CommandContext,
   type Decider,
   type Decision,
@@ -46,13 +45,6 @@ import {
 import type { SealedKey } from "./sealed-key.ts"
 
 export { type NtsGeneration, type NtsKeysState, ntsKeysInitial } from "./nts-keys-state.ts"
-
-/**
- * The state with `now` noted as seen. A node that calls this whenever it looks, with a clock that it trusts, keeps what
- * it has activated or let go even if that clock is stepped back before the next event.
- */
-export const witness = <State extends AggregateState>(state: State, now: number): State =>
-  now > state.latest ? { ...state, latest: now } : state
 
 /** The generation that new cookies are sealed with, if any is fit for it. */
 export const activeGeneration = (state: NtsKeysState, now: number): NtsGeneration | undefined => {

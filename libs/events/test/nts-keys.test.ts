@@ -9,8 +9,7 @@ import {
   ntsKeys,
   ntsKeysInitial,
   type NtsKeysState,
-  pendingGenerations,
-  witness
+  pendingGenerations
 } from "../src/nts-keys.ts"
 import type { NtsKeysCommand, NtsKeysPlan } from "../src/nts-keys-commands.ts"
 import { at, DAY, foldsWell, HOUR, iso, START, Story } from "./aggregates.ts"
@@ -193,7 +192,7 @@ describe("NTS master keys", () => {
     story.when(revoke(2), at(23))
     expect(story.events.at(-1)?.time).toBe(iso(24))
     expect(generationStatus(story.state, 2, START)).toBe("ended")
-    const seen = witness(begun().state, START + DAY)
+    const seen = { ...begun().state, latest: START + DAY }
     expect(activeGeneration(seen, START + 23 * HOUR)?.generation).toBe(2)
   })
 

@@ -97,19 +97,11 @@ type AutokeyFault =
 
 const padded = (length: number): number => (length + 3) & ~3
 
-/** Whether a field's type is of Autokey's version. NTS's cookie, 0x0204, is as well: see {@link beginsWithAutokeyField}. */
-const isAutokeyType = (type: number): boolean => ((type >>> 8) & 0x3f) === VERSION
-
 /**
- * Whether the packet at `offset` has Autokey fields, by its first field alone: what decides which process gets it. A request
- * for autokey values shares its type with NTS's cookie (RFC 8915 §7.5) and is 8 octets long, which no cookie is.
+ * Whether a field's type is of Autokey's version. NTS's cookie, 0x0204 (RFC 8915 §7.5), is as well; a request for autokey values, which
+ * shares that type, is 8 octets long, as no cookie is.
  */
-export const beginsWithAutokeyField = (view: DataView, offset: number, length: number): boolean => {
-  if (length < HEADER_BYTES + AUTOKEY_HEADER_BYTES + SHORTEST_MAC) return false
-  const type = view.getUint16(offset + HEADER_BYTES)
-  const size = view.getUint16(offset + HEADER_BYTES + 2)
-  return isAutokeyType(type) && (type !== 0x0204 || size === AUTOKEY_HEADER_BYTES)
-}
+const isAutokeyType = (type: number): boolean => ((type >>> 8) & 0x3f) === VERSION
 
 /** Reads a whole datagram, copying values out of it. Never throws. */
 export const decodeAutokeyPacket = (bytes: Uint8Array): AutokeyPacket | AutokeyFault => {

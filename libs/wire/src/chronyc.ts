@@ -278,13 +278,6 @@ export const floatBits = (value: number): number => {
   return (((exponent & 0x7f) << COEFFICIENT_BITS) | (signed & 0x1ff_ffff)) >>> 0
 }
 
-/** The number that such bits are. */
-export const floatOf = (bits: number): number => {
-  const exponent = bits >> COEFFICIENT_BITS
-  const coefficient = (bits << 7) >> 7
-  return coefficient * 2 ** (exponent - COEFFICIENT_BITS)
-}
-
 /** The address in a request's arguments: 4 or 16 octets; undefined for another kind. */
 export const readChronyAddress = (view: DataView, at = 0): Uint8Array | undefined => {
   if (view.byteLength < at + 20) return undefined

@@ -31,7 +31,6 @@ const SIGND_ANSWER_HEADER_BYTES = 12
 /** Lengths of whole frames, without the length before them. */
 export const SIGN_REQUEST_BYTES = SIGND_REQUEST_HEADER_BYTES + HEADER_BYTES
 export const SIGNED_BYTES = SIGND_ANSWER_HEADER_BYTES + MS_SNTP_BYTES
-export const REFUSED_BYTES = SIGND_ANSWER_HEADER_BYTES
 
 /**
  * Writes a request to sign the reply at `offset`: the length, the frame. The reply's header and key identifier must stand there.

@@ -4,7 +4,6 @@ import {
   autokeyFieldLength,
   AutokeyOperation,
   type AutokeyField,
-  beginsWithAutokeyField,
   decodeAutokeyPacket,
   decodeAutokeyValues,
   decodeLeapSecondsValues,
@@ -66,17 +65,6 @@ describe("Autokey fields", () => {
         }
       )
     )
-  })
-
-  it("are told from NTS by the first field, whose type 0x0204 both have", () => {
-    const autokeyRequest = packetOf([request(AutokeyOperation.autokey)], 70_000)
-    expect(beginsWithAutokeyField(viewOf(autokeyRequest), 0, autokeyRequest.length)).toBe(true)
-    const cookie = packetOf([request(AutokeyOperation.autokey, "a cookie of some length")], 70_000)
-    expect(beginsWithAutokeyField(viewOf(cookie), 0, cookie.length)).toBe(false)
-    const identifier = new Uint8Array(120)
-    viewOf(identifier).setUint32(HEADER_BYTES, 0x0104_0024)
-    expect(beginsWithAutokeyField(viewOf(identifier), 0, identifier.length)).toBe(false)
-    expect(beginsWithAutokeyField(viewOf(identifier), 0, 68)).toBe(false)
   })
 
   it.each([

@@ -8,8 +8,7 @@ import {
   ChronyStatus,
   decodeChronyRequest,
   encodeChronyReply,
-  floatBits,
-  floatOf
+  floatBits
 } from "../src/chronyc.ts"
 
 /** @param head octets to change at the start */
@@ -21,6 +20,9 @@ const request = (command: number, length: number, head: readonly number[] = [6, 
   view.setUint32(8, 0xdeadbeef)
   return bytes
 }
+
+/** The number that such bits are: seven of exponent, 25 of coefficient. */
+const floatOf = (bits: number): number => ((bits << 7) >> 7) * 2 ** ((bits >> 25) - 25)
 
 describe("the float", () => {
   it("keeps 23 bits at least of what it can hold", () => {

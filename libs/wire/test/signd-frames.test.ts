@@ -7,12 +7,14 @@ import {
   FrameReader,
   readSignRequest,
   readSigndAnswer,
-  REFUSED_BYTES,
   signdAnswer,
   SigndOperation,
   SIGNED_BYTES,
   writeSignRequest
 } from "@meridian/wire/signd-frames"
+
+/** A refusal: an answer's header and nothing behind it. */
+const REFUSED_BYTES = 12
 
 interface Recording {
   readonly packets: ReadonlyArray<{ readonly dir: string; readonly hex: string }>
