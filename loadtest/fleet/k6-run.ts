@@ -15,6 +15,8 @@ const SCRIPT = join(root, "loadtest/k6/scenario.js")
 const RETRY_MS = 800
 /** A request of a flow that has no reply by then is lost; one that is merely late shows in the durations. Clients wait as long. */
 const LOST_MS = 5_000
+/** A reply of a flow that comes later counts as late besides. */
+const LATE_MS = 100
 const SOCKETS = 64
 /** Users of an arrival rate: so many requests can wait for their timeout at once. */
 const MOST_USERS = 400
@@ -41,7 +43,13 @@ const clientOf = (load: Load, target: Target) => {
   const nts = { server: `${address}:4460`, name: address, ca: authority, timeout: 3_000 }
   switch (load.kind) {
     case "flow":
-      return { ...common, timeout: LOST_MS, version: load.version ?? 4, sockets: load.sockets ?? SOCKETS }
+      return {
+        ...common,
+        timeout: LOST_MS,
+        late: LATE_MS,
+        version: load.version ?? 4,
+        sockets: load.sockets ?? SOCKETS
+      }
     case "herd":
       return { ...common, timeout: LOST_MS, version: 4, sockets: SOCKETS }
     case "hostile":

@@ -172,7 +172,7 @@ const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: St
     const verdict = judged.every(({ met }) => met)
     const flow = loads.find((load) => load.kind === "flow")
     const isRamp = flow !== undefined && flow.rates.length > 1
-    const ramp = isRamp ? rampSteps(flow.rates, k6.lines, (flow.seconds ?? length) / flow.rates.length) : null
+    const ramp = isRamp ? rampSteps(flow.rates, k6.lines) : null
     const figures: Figures = {
       scenario: scenario.name,
       shows: scenario.shows,

@@ -118,8 +118,10 @@ draw("Nodes that clients are sent to", nodeTimes, [
 ])
 if (ramp !== null) {
   const rates = ramp.map(({ rate }) => rate)
-  draw("By rate: lost, of a thousand", rates, [
-    { name: "lost", values: ramp.map(({ lost, sent }) => (sent > 0 ? (1000 * lost) / sent : null)) }
+  draw("By rate asked for: sent, a second", rates, [{ name: "sent", values: ramp.map(({ sent }) => sent) }])
+  draw("By rate asked for: not answered in time, of a thousand", rates, [
+    { name: "lost", values: ramp.map(({ lost }) => 1000 * lost) },
+    { name: "late", values: ramp.map(({ late }) => 1000 * late) }
   ])
 }
 

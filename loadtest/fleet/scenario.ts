@@ -95,13 +95,26 @@ export interface LatencyBound {
   readonly samples: number
 }
 
-export type Bound = SumBound | LossBound | LatencyBound
+/**
+ * A bound on the requests a second that a flow kept up. All that it is told to send it sends, if need be in more time: how many there
+ * were says nothing of the pace.
+ */
+export interface PaceBound {
+  readonly kind: "pace"
+  readonly load: string
+  /** Requests a second. */
+  readonly atLeast: number
+}
+
+export type Bound = SumBound | LossBound | LatencyBound | PaceBound
 
 export type TrendName = "ntp_req_duration" | "ntske_handshake_duration"
 export type CounterName =
   | "ntp_requests"
   | "ntp_replies"
   | "ntp_lost"
+  | "ntp_late"
+  | "ntp_flow_seconds"
   | "ntp_wrong"
   | "ntp_kod"
   | "ntp_failures"

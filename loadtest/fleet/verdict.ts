@@ -12,6 +12,12 @@ export interface Judged {
 const whole = (value: number): string => Math.round(value).toLocaleString("en")
 const ofLoad = (load: string | undefined): string => (load === undefined ? "" : ` of ${load}`)
 
+/** Requests a second over the time that sending them took; 0 where none were. */
+const paceOf = (lines: readonly SeriesLine[], load?: string): number => {
+  const took = sumOf(lines, "ntp_flow_seconds", load)
+  return took === 0 ? 0 : sumOf(lines, "ntp_requests", load) / took
+}
+
 const judgeBound = (bound: Bound, lines: readonly SeriesLine[]): Judged => {
   switch (bound.kind) {
     case "sum": {
@@ -36,6 +42,15 @@ const judgeBound = (bound: Bound, lines: readonly SeriesLine[]): Judged => {
         found: `${(share * 100).toFixed(4)} % of ${whole(sent)}`,
         wanted: `below ${bound.below * 100} %`,
         met: share < bound.below
+      }
+    }
+    case "pace": {
+      const found = paceOf(lines, bound.load)
+      return {
+        what: `requests a second of ${bound.load}`,
+        found: whole(found),
+        wanted: `at least ${whole(bound.atLeast)}`,
+        met: found >= bound.atLeast
       }
     }
     case "latency": {
@@ -63,34 +78,40 @@ export const judge = (
 ): readonly Judged[] => [...bounds.map((bound) => judgeBound(bound, lines)), ...findings.map(judgeFinding)]
 
 export interface RampStep {
-  /** Requests a second that were asked for; that were sent; that were lost. */
+  /** Requests a second that were asked for. */
   readonly rate: number
+  /** Requests a second that were sent, over the time that sending took. */
   readonly sent: number
+  /** Shares of the requests: without a reply, and with one that came later than a tenth of a second. */
   readonly lost: number
+  readonly late: number
   /** milliseconds */
   readonly p99: number | null
 }
 
-const SATURATED = 1e-3
-/** A generator that cannot keep its pace says nothing of the server's. */
-const KEPT_PACE = 0.95
+const MOST_LOST = 1e-3
+/** A queue that grows is not speed: so many may wait for longer than a tenth of a second. */
+const MOST_LATE = 1e-2
+/** A generator that cannot keep its pace shows no server at that pace. */
+export const KEPT_PACE = 0.95
 
 /** What each step of a flow came to. */
-export const rampSteps = (
-  rates: readonly number[],
-  lines: readonly SeriesLine[],
-  secondsEach: number
-): readonly RampStep[] =>
+export const rampSteps = (rates: readonly number[], lines: readonly SeriesLine[]): readonly RampStep[] =>
   rates.map((rate) => {
     const own = lines.filter(({ step }) => step === String(rate))
+    const asked = sumOf(own, "ntp_requests")
+    const share = (metric: "ntp_lost" | "ntp_late"): number => (asked === 0 ? 1 : sumOf(own, metric) / asked)
     return {
       rate,
-      sent: sumOf(own, "ntp_requests") / secondsEach,
-      lost: sumOf(own, "ntp_lost") / secondsEach,
+      sent: paceOf(own),
+      lost: share("ntp_lost"),
+      late: share("ntp_late"),
       p99: percentileOf(own, "ntp_req_duration", 99)?.value ?? null
     }
   })
 
-/** Requests a second of the highest step that kept its pace and lost next to nothing; undefined where none did. */
+/** Requests a second of the highest step at which they went out at that pace and were answered in time; undefined where none was. */
 export const saturationOf = (steps: readonly RampStep[]): number | undefined =>
-  steps.findLast(({ rate, sent, lost }) => sent >= KEPT_PACE * rate && lost < SATURATED * sent)?.rate
+  steps.findLast(
+    ({ rate, sent, lost, late }) => sent >= KEPT_PACE * rate && lost < MOST_LOST && lost + late < MOST_LATE
+  )?.rate

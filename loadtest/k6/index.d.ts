@@ -7,6 +7,8 @@ declare module "k6/x/ntp" {
     readonly version?: number
     /** Milliseconds until a request counts as lost; default 1000 */
     readonly timeout?: number
+    /** Milliseconds after which a reply of a flow counts as late besides; default 100 */
+    readonly late?: number
     /** Source ports, and so requests under way at once; default 1 */
     readonly sockets?: number
     /** A new source port for each request */
@@ -67,7 +69,8 @@ declare module "k6/x/ntp" {
     burst(count: number, rate: number): Promise<Burst>
     /**
      * Plain requests in an open loop: `rate` a second for so many seconds, whether replies come or not, 16 a system call. Every reply
-     * is judged and counted; at most some 2,000 a second are told with their duration and offset.
+     * is judged and counted; at most some 2,000 a second are told with their duration and offset. All that is due is sent, if need be
+     * for longer than was asked: `ntp_flow_seconds` is how long that took, so `ntp_requests` by it is the pace that was kept.
      */
     flow(rate: number, seconds: number): Promise<Burst>
     /** Sends what no client would: noise, modes 6 and 7, fields that lie, cookies that nobody sealed. Sums of packets and bytes. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { drainLeader, undrain } from "../fleet/faults.ts"
 import type { Scenario } from "../fleet/scenario.ts"
+import { KEPT_PACE } from "../fleet/verdict.ts"
 
 const RATE = 20_000
 
@@ -31,6 +32,7 @@ export const drain: Scenario = {
     { kind: "sum", metric: "ntp_failures", atMost: 0 },
     { kind: "sum", metric: "ntske_given_up", atMost: 0 },
     { kind: "sum", metric: "ntp_replies", load: "plain", atLeast: RATE * (seconds - 1) },
+    { kind: "pace", load: "plain", atLeast: KEPT_PACE * RATE },
     { kind: "latency", metric: "ntp_req_duration", load: "plain", percentile: 50, below: 100, samples: 10_000 },
     {
       kind: "latency",

@@ -1,5 +1,6 @@
 /** What the scenarios that may lose nothing have in common: as many requests as prove it, and NTS clients beside them. */
 import type { Bound, Load, ScenarioSetting } from "../fleet/scenario.ts"
+import { KEPT_PACE } from "../fleet/verdict.ts"
 
 const NTS_RATE = 50
 
@@ -16,7 +17,7 @@ export const noClientFails = ({ seconds, rate }: ScenarioSetting): readonly Boun
   { kind: "sum", metric: "ntp_kod", load: "nts", atMost: 0 },
   { kind: "sum", metric: "ntp_replies", load: "nts", atLeast: Math.floor((NTS_RATE * seconds) / 2) },
   { kind: "latency", metric: "ntp_req_duration", load: "plain", percentile: 50, below: 100, samples: 10 * seconds },
-  { kind: "sum", metric: "ntp_requests", load: "plain", atLeast: Math.floor(0.95 * rate * seconds) }
+  { kind: "pace", load: "plain", atLeast: Math.floor(KEPT_PACE * rate) }
 ]
 
 /** A client that asks twice is judged by its second try. */

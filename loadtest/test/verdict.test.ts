@@ -74,6 +74,15 @@ describe("a verdict", () => {
     expect(judged(bound, line(1, "ntp_requests", 100_000), line(1, "ntp_lost", 10))).toBe(false)
   })
 
+  it("holds a pace to the time that sending took, and nothing sent is none", () => {
+    const bound = { kind: "pace", load: "plain", atLeast: 950 } as const
+    const took = (seconds: number): SeriesLine => line(9, "ntp_flow_seconds", seconds)
+    expect(judged(bound)).toBe(false)
+    expect(judged(bound, line(1, "ntp_requests", 10_000), took(10))).toBe(true)
+    // All of them, but in more time than they were asked for.
+    expect(judged(bound, line(1, "ntp_requests", 10_000), took(11))).toBe(false)
+  })
+
   it("takes both ends of a sum, and what a step found", () => {
     const bound = { kind: "sum", metric: "ntp_wrong", atLeast: 1, atMost: 2 } as const
     expect([0, 1, 2, 3].map((sum) => judged(bound, line(1, "ntp_wrong", sum)))).toEqual([false, true, true, false])
@@ -83,14 +92,33 @@ describe("a verdict", () => {
 })
 
 describe("a ramp", () => {
-  it("is saturated above the last step that kept its pace and lost next to nothing", () => {
-    const step = (rate: number, sent: number, lost: number): readonly SeriesLine[] => [
-      line(1, "ntp_requests", sent, { step: String(rate) }),
-      line(1, "ntp_lost", lost, { step: String(rate) })
-    ]
-    const lines = [...step(100, 100, 0), ...step(200, 200, 0), ...step(300, 300, 3), ...step(400, 250, 0)]
-    expect(saturationOf(rampSteps([100, 200, 300, 400], lines, 1))).toBe(200)
+  /** Ten seconds' requests at a rate: how long they took to send, how many were lost, how many answered late. */
+  const step = (rate: number, { took = 10, lost = 0, late = 0 } = {}): readonly SeriesLine[] => [
+    line(1, "ntp_requests", 10 * rate, { step: String(rate) }),
+    line(2, "ntp_flow_seconds", took, { step: String(rate) }),
+    line(2, "ntp_lost", lost, { step: String(rate) }),
+    line(2, "ntp_late", late, { step: String(rate) })
+  ]
+  const saturationWith = (...last: readonly SeriesLine[]): number | undefined =>
+    saturationOf(rampSteps([1_000, 2_000, 3_000], [...step(1_000), ...step(2_000), ...last]))
+
+  it("is saturated above the last step that was sent at its pace and answered in time", () => {
+    expect(saturationWith(...step(3_000, { took: 10.4, lost: 29, late: 200 }))).toBe(3_000)
     expect(saturationOf([])).toBeUndefined()
+  })
+
+  it("does not take a step whose requests were all sent and answered, but in more time", () => {
+    expect(saturationWith(...step(3_000, { took: 13 }))).toBe(2_000)
+  })
+
+  it("does not take a step that lost requests, or had many wait", () => {
+    expect(saturationWith(...step(3_000, { lost: 30 }))).toBe(2_000)
+    expect(saturationWith(...step(3_000, { late: 300 }))).toBe(2_000)
+  })
+
+  it("does not take a step that was never played", () => {
+    expect(rampSteps([3_000], [])).toEqual([{ rate: 3_000, sent: 0, lost: 1, late: 1, p99: null }])
+    expect(saturationWith()).toBe(2_000)
   })
 })
 

@@ -179,8 +179,15 @@ export class Fleet {
   /** Ends whatever runs in the network of a node, but what is named: as when the machine is switched off. */
   kill(number: number, ...spared: readonly string[]): void {
     for (const { pid, command } of this.processes(number))
-      // The children of a supervisor that is killed end by themselves.
-      if (!spared.some((word) => command.includes(word))) unlessGone(() => process.kill(pid, "SIGKILL"))
+      if (!spared.some((word) => command.includes(word))) this.killProcess(number, pid)
+  }
+
+  /**
+   * Ends a process of a node's network, where it still is one: the children of a supervisor that is killed end by themselves, and the
+   * number of one that has ended may be a stranger's by now. What runs in there was started by this fleet.
+   */
+  killProcess(number: number, pid: number): void {
+    unlessGone(() => this.network(number).holds(pid) && process.kill(pid, "SIGKILL"))
   }
 
   async end(): Promise<void> {

@@ -1,5 +1,6 @@
 /** Networks of a test's own, for daemons that open port 123 and no other. They need root, and iproute2. */
 import { execFileSync } from "node:child_process"
+import { readlinkSync, statSync } from "node:fs"
 
 let made = 0
 
@@ -33,6 +34,11 @@ export class NetworkNamespace {
     ip("netns", "add", this.name)
     ip("-n", this.name, "link", "set", "lo", "up")
     for (const address of addresses) ip("-n", this.name, "address", "add", `${address}/32`, "dev", "lo")
+  }
+
+  /** Whether a process is in here now. @throws Error ENOENT where there is no such process */
+  holds(pid: number): boolean {
+    return readlinkSync(`/proc/${pid}/ns/net`) === `net:[${statSync(`/run/netns/${this.name}`).ino}]`
   }
 
   /** A cable to another network: the names of its ends. @param addresses on this side and on the other, each with its prefix length */

@@ -37,8 +37,12 @@ const (
 // tally is what happened since the last one was told.
 type tally struct {
 	sent, replies int
-	lost          map[string]int
-	wrong, kiss   map[string]int
+	// of the replies those that came later than the client's `late`
+	late        int
+	lost        map[string]int
+	wrong, kiss map[string]int
+	// took is how long sending lasted, told once at its end: longer than was asked for where the generator could not keep its pace
+	took time.Duration
 	// durations and offsets of some of the replies, milliseconds
 	durations, offsets []float64
 }
@@ -110,7 +114,12 @@ func (c *client) flow(ctx context.Context, rate float64, length time.Duration, t
 			}
 		}
 	}()
+	began := time.Now()
 	f.send(ctx, streams, rate, length)
+	took := time.Since(began)
+	f.lock.Lock()
+	f.tally.took = took
+	f.lock.Unlock()
 	f.settle(ctx, streams)
 	for _, s := range streams {
 		_ = s.connection.SetReadDeadline(time.Now())
@@ -316,6 +325,9 @@ func (f *flow) take(s *stream, packet []byte, received time.Time) {
 		f.tally.kiss[reply.Kiss]++
 	default:
 		f.tally.replies++
+		if received.Sub(sent) > f.client.options.late {
+			f.tally.late++
+		}
 		if f.counted++; f.counted%f.nth == 0 {
 			f.tally.durations = append(f.tally.durations, received.Sub(sent).Seconds()*1000)
 			f.tally.offsets = append(f.tally.offsets, reply.Offset*1000)

@@ -20,6 +20,7 @@ type rootModule struct{}
 type instruments struct {
 	duration, offset, handshake                                     *metrics.Metric
 	requests, replies, lost, wrong, kiss, handshakes, handshakeFail *metrics.Metric
+	late, flowSeconds                                               *metrics.Metric
 	hostileSent, hostileReceived                                    *metrics.Metric
 }
 
@@ -38,6 +39,8 @@ func (*rootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 		requests:        registry.MustNewMetric("ntp_requests", metrics.Counter),
 		replies:         registry.MustNewMetric("ntp_replies", metrics.Counter),
 		lost:            registry.MustNewMetric("ntp_lost", metrics.Counter),
+		late:            registry.MustNewMetric("ntp_late", metrics.Counter),
+		flowSeconds:     registry.MustNewMetric("ntp_flow_seconds", metrics.Counter),
 		wrong:           registry.MustNewMetric("ntp_wrong", metrics.Counter),
 		kiss:            registry.MustNewMetric("ntp_kod", metrics.Counter),
 		handshakeFail:   registry.MustNewMetric("ntske_failures", metrics.Counter),
@@ -190,6 +193,12 @@ func (i *instance) recordTally(ctx context.Context, state *lib.State, tags *metr
 	}
 	if part.replies > 0 {
 		add(i.replies, tags, float64(part.replies))
+	}
+	if part.late > 0 {
+		add(i.late, tags, float64(part.late))
+	}
+	if part.took > 0 {
+		add(i.flowSeconds, tags, part.took.Seconds())
 	}
 	for word, count := range part.lost {
 		add(i.lost, tags.With("reason", word), float64(count))

@@ -245,6 +245,35 @@ func TestFlowJudgesEveryReplyAndCountsWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestFlowTellsWhatCameLateAndHowLongSendingTook(t *testing.T) {
+	address := serve(t, func(request []byte) []byte {
+		time.Sleep(time.Millisecond)
+		return honest(request, 0)
+	})
+	tallied := func(late time.Duration) tally {
+		c, err := newClient(settings{target: address, version: 4, timeout: 5 * time.Second, late: late, sockets: 2, tolerance: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := newTally()
+		if err := c.flow(t.Context(), 1000, 50*time.Millisecond, func(part tally) {
+			sum.replies += part.replies
+			sum.late += part.late
+			sum.took += part.took
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	// Each reply takes a millisecond and more.
+	if sum := tallied(time.Millisecond / 2); sum.replies != 50 || sum.late != 50 || sum.took <= 0 {
+		t.Fatalf("%+v", sum)
+	}
+	if sum := tallied(time.Hour); sum.replies != 50 || sum.late != 0 {
+		t.Fatalf("%+v", sum)
+	}
+}
+
 func TestFlowIsForRequestsWithoutState(t *testing.T) {
 	c, _ := newClient(settings{target: "127.0.0.1:9", version: 4, sockets: 1, nts: &ntsSettings{}})
 	if err := c.flow(t.Context(), 1, time.Millisecond, func(tally) {}); err == nil {

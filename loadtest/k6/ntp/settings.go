@@ -16,6 +16,7 @@ type Options struct {
 	Target      string      `js:"target"`
 	Version     int         `js:"version"`
 	Timeout     float64     `js:"timeout"`
+	Late        float64     `js:"late"`
 	Sockets     int         `js:"sockets"`
 	NewPort     bool        `js:"newPort"`
 	Sources     []string    `js:"sources"`
@@ -44,6 +45,7 @@ type settings struct {
 	target      string
 	version     int
 	timeout     time.Duration
+	late        time.Duration
 	sockets     int
 	newPort     bool
 	sources     []net.IP
@@ -67,7 +69,8 @@ func milliseconds(given float64, otherwise time.Duration) time.Duration {
 
 func (o Options) settings() (settings, error) {
 	s := settings{
-		target: o.Target, version: o.Version, timeout: milliseconds(o.Timeout, time.Second), sockets: o.Sockets,
+		target: o.Target, version: o.Version, timeout: milliseconds(o.Timeout, time.Second),
+		late: milliseconds(o.Late, 100*time.Millisecond), sockets: o.Sockets,
 		newPort: o.NewPort, interleaved: o.Interleaved, tolerance: o.Tolerance / 1000,
 	}
 	if s.version == 0 {

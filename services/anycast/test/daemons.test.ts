@@ -62,7 +62,7 @@ describe.runIf(available)("ExaBGP", () => {
     await fleet.untilRouted(1)
     await drainAndReturn()
     const [helper] = helpers(socket)
-    process.kill(helper!, "SIGKILL")
+    fleet.killProcess(1, helper!)
     const successor = (): boolean => helpers(socket).some((pid) => pid !== helper)
     await expect.poll(successor, patient).toBe(true)
     await expect

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { Fleet, SERVICE } from "@meridian/testkit/fleet"
@@ -149,7 +149,7 @@ describe.runIf(available)("nodes behind one address", () => {
 
   it("stays when the announcing process is killed, and without NATS", async () => {
     const before = await fleet.status(1)
-    process.kill(before.anycast!.pid!, "SIGKILL")
+    fleet.killProcess(1, before.anycast!.pid!)
     const gone = new Promise((done) => nats.once("exit", done))
     nats.kill("SIGKILL")
     await gone
@@ -168,7 +168,7 @@ describe.runIf(available)("nodes behind one address", () => {
   it.runIf(isLong)("goes when a key is missing that the log names, and comes when the key does", async () => {
     // Its copies of the keys are lost, and the cluster's shelf is out of reach.
     rmSync(join(fleet.file("state2"), "shelf"), { recursive: true })
-    process.kill(coordinatorOf(2), "SIGKILL")
+    fleet.killProcess(2, coordinatorOf(2))
     took("key missing, with the coordinator's start", await fleet.untilRouted(1, 3))
     expect((await fleet.status(2)).anycast?.problems.join()).toMatch(/a key is missing|no NTS master key is active/)
     nats = startNats()
@@ -208,9 +208,7 @@ describe.runIf(available)("nodes behind one address", () => {
 
 /** The process id of a node's coordinator, by what it was started with. */
 const coordinatorOf = (number: number): number => {
-  const pids = execFileSync("ip", ["netns", "pids", fleet.network(number).name], { encoding: "utf8" })
-    .split("\n")
-    .filter(Boolean)
-  const found = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("services/coordinator/"))
-  return Number(found)
+  const found = fleet.processes(number).find(({ command }) => command.includes("services/coordinator/"))
+  if (found === undefined) throw new Error(`node ${number} has no coordinator`)
+  return found.pid
 }
