@@ -1,5 +1,5 @@
 /** ExaBGP and FRR, unchanged and by the packaged configurations, announce and withdraw for a real node. */
-import { chmodSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -77,7 +77,7 @@ describe.runIf(available)("ExaBGP", () => {
 })
 
 /** Starts FRR with a configuration; returns the command that asks it. */
-const startFrr = (configuration: string): string => {
+const startFrr = async (configuration: string): Promise<string> => {
   const network = fleet.network(1)
   writeFileSync(fleet.file("frr.conf"), configuration)
   writeFileSync(fleet.file("zebra.conf"), "")
@@ -97,6 +97,8 @@ const startFrr = (configuration: string): string => {
   ] as const) {
     const own = ["-f", fleet.file(file), "-i", fleet.file(`${daemon}.pid`), "-A", "127.0.0.1"]
     fleet.start(network, [...program(name), ...places, ...own])
+    // As FRR's own service starts them: a bgpd that comes before zebra registers no network's address with it, and takes each for reachable.
+    if (daemon === "zebra") await expect.poll(() => existsSync(fleet.file("zserv")), patient).toBe(true)
   }
   const vtysh = [...program("frr-vtysh"), "--vty_socket", fleet.folder, "--config_dir", fleet.folder]
   writeFileSync(fleet.file("vtysh"), `#!/bin/sh\nexec ${vtysh.map((word) => `'${word}'`).join(" ")} "$@"\n`)
@@ -109,7 +111,7 @@ describe.runIf(available)("FRR", () => {
   const example = (): string => fleet.example("frr.conf", 1).replaceAll(/^.*(?:2001:db8.*|bfd)\n/gm, "")
 
   it("follows the device alone: announces, withdraws for a drain, and loses the route with the node", async () => {
-    startFrr(example())
+    await startFrr(example())
     await fleet.startNode(1, ["anycast device meridian0", "drain wait 0 grace 0"])
     await fleet.untilRouted(1)
     await drainAndReturn()
@@ -119,7 +121,7 @@ describe.runIf(available)("FRR", () => {
   })
 
   it("is told by vtysh: announces, withdraws for a drain and for an end in good order", async () => {
-    const vtysh = startFrr(example().replaceAll(/^.*(?:network 192.*|import-check)\n/gm, ""))
+    const vtysh = await startFrr(example().replaceAll(/^.*(?:network 192.*|import-check)\n/gm, ""))
     const node = await fleet.startNode(1, [`anycast frr 65001 vtysh ${vtysh}`, "drain wait 0 grace 0"])
     await fleet.untilRouted(1)
     expect((await fleet.status(1)).anycast?.announcers).toEqual([{ name: "FRR", trouble: null }])
