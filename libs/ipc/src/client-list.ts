@@ -43,4 +43,7 @@ export interface ClientList {
   readonly most: number
   /** Bytes that it takes. */
   readonly bytes: number
+  /** Seconds of silence after which an entry is worth nothing, and after which one that came more than once may make room (`mru`). */
+  readonly maxAge: number
+  readonly minAge: number
 }

@@ -28,6 +28,8 @@ export type PeerName =
   | "classic-ntp-keygen"
   | "classic-ntpq"
   | "classic-sntp"
+  | "check_ntp_peer"
+  | "check_ntp_time"
   | "openntpd"
   | "ntpd-rs"
   | "gnutls-cli"
@@ -51,7 +53,7 @@ export interface PeerCommand {
 }
 
 interface Place {
-  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing" | "openntpd"
+  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing" | "openntpd" | "monitoring"
   readonly program: string
   /** how: with the machine's own libc, with the suite's own, or as a Python script with either */
   readonly how: "system" | "own-libc" | "python" | "python-own-libc"
@@ -90,6 +92,8 @@ const PLACES: Record<PeerName, Place> = {
   "classic-ntp-keygen": { suite: "bullseye", program: "usr/sbin/ntp-keygen", how: "system" },
   "classic-ntpq": { suite: "bullseye", program: "usr/bin/ntpq", how: "system" },
   "classic-sntp": { suite: "bullseye", program: "usr/bin/sntp", how: "system" },
+  check_ntp_peer: { suite: "monitoring", program: "usr/lib/nagios/plugins/check_ntp_peer", how: "system" },
+  check_ntp_time: { suite: "monitoring", program: "usr/lib/nagios/plugins/check_ntp_time", how: "system" },
   openntpd: { suite: "openntpd", program: "usr/sbin/ntpd", how: "system" },
   "ntpd-rs": { suite: "sid", program: "usr/bin/ntp-daemon", how: "own-libc" },
   "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },

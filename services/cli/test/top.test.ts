@@ -1,8 +1,8 @@
 /** `meridian top`: what it draws fits any terminal, whatever a node says; and the command itself on a real one. */
-import { spawnSync } from "node:child_process"
 import { resolve } from "node:path"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
+import { hasTerminals, onTerminal, type TerminalStep } from "@meridian/testkit/terminal"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { askNode } from "../src/node-client.ts"
@@ -12,52 +12,7 @@ const cli = resolve(import.meta.dirname, "../bin/meridian.mjs")
 const ESCAPE = "\u001B"
 const colourless = (line: string): string => line.replaceAll(new RegExp(`${ESCAPE}\\[\\d+m`, "g"), "")
 
-/**
- * Runs a program on a terminal of its own: waits for a text, then resizes, types or signals; says all that was drawn, and with which modes
- * the terminal was left.
- */
-const TERMINAL = `
-import fcntl, json, os, pty, select, signal, struct, sys, termios, time
-steps = json.loads(sys.argv[1])
-def size(columns, rows): return struct.pack("HHHH", rows, columns, 0, 0)
-pid, fd = pty.fork()
-if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, size(80, 24))
-    os.execv(sys.argv[2], sys.argv[2:])
-before = termios.tcgetattr(fd)[3]
-out, parts, until = b"", [], time.time() + 60
-def read():
-    global out
-    ready, _, _ = select.select([fd], [], [], 0.2)
-    if not ready: return True
-    try: data = os.read(fd, 65536)
-    except OSError: return False
-    out += data
-    return data != b""
-for step in steps:
-    while step["wait"].encode() not in out and time.time() < until and read(): pass
-    parts.append(out.decode("utf8", "replace")); out = b""
-    if "resize" in step: fcntl.ioctl(fd, termios.TIOCSWINSZ, size(*step["resize"]))
-    if "type" in step: os.write(fd, step["type"].encode())
-    if "signal" in step: os.kill(pid, step["signal"])
-mode = None
-while time.time() < until:
-    try: mode = termios.tcgetattr(fd)[3]
-    except termios.error: pass
-    if not read(): break
-parts.append(out.decode("utf8", "replace"))
-print(json.dumps({"parts": parts, "code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "restored": mode == before}))
-`
-
-interface Step {
-  readonly wait: string
-  readonly resize?: readonly [number, number]
-  readonly type?: string
-  readonly signal?: number
-}
-
-const hasTerminals = spawnSync("python3", ["-c", "import pty"]).status === 0
-if (!hasTerminals) process.stderr.write("meridian top: its terminal tests are skipped, python3 is not here\n")
+if (!hasTerminals()) process.stderr.write("meridian top: its terminal tests are skipped, python3 is not here\n")
 
 let node: RunningNode
 let snapshot: NodeSnapshot
@@ -137,20 +92,11 @@ describe("the screen", () => {
   })
 })
 
-describe.runIf(hasTerminals)("on a terminal", () => {
-  const top = (steps: readonly Step[], ...args: readonly string[]) => {
+describe.runIf(hasTerminals())("on a terminal", () => {
+  const top = (steps: readonly TerminalStep[], ...args: readonly string[]) => {
     const program = [process.execPath, cli, "top", "--state", node.state, ...args]
     const { NODE_OPTIONS: _options, NO_COLOR: _colour, ...env } = process.env
-    const { stdout, stderr } = spawnSync("python3", ["-c", TERMINAL, JSON.stringify(steps), ...program], {
-      encoding: "utf8",
-      env: { ...env, TERM: "xterm" }
-    })
-    expect(stderr).toBe("")
-    return JSON.parse(stdout) as {
-      readonly parts: readonly string[]
-      readonly code: number
-      readonly restored: boolean
-    }
+    return onTerminal(program, steps, { ...env, TERM: "xterm" })
   }
   /** The lines of the last screen that was drawn whole. */
   const lastScreen = (drawn: string): readonly string[] =>

@@ -11,18 +11,13 @@ import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
 import { type Daemon, startNtpd } from "./daemons.ts"
+import { askNtpq, type Ntpq, ntpqPairs } from "./ntpq.ts"
 import { CONTROL_KEY, eventually, type Stage, startStage } from "./stage.ts"
 
-// The first two pad what their MAC covers to 8 octets, the third to 4.
-const pairs = [
-  { ntpq: "classic-ntpq", ntpd: "classic-ntpd" },
-  { ntpq: "ntpsec-ntpq", ntpd: "ntpsec-ntpd" },
-  { ntpq: "ntpsec-ntpq-1.2.3", ntpd: "ntpsec-ntpd-1.2.3" }
-] as const
-type Ntpq = (typeof pairs)[number]["ntpq"]
 const suite = "ntpq's :config beside the real daemons"
 const isAvailable =
-  peersAvailable(suite, ["chronyd-4.3", ...pairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) && canMakeNamespaces(suite)
+  peersAvailable(suite, ["chronyd-4.3", ...ntpqPairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) &&
+  canMakeNamespaces(suite)
 
 let stage: Stage
 const folder = mkdtempSync(join(tmpdir(), "meridian-saved-"))
@@ -30,7 +25,7 @@ const daemons = new Map<string, Daemon>()
 beforeAll(async () => {
   if (!isAvailable) return
   stage = await startStage([`saveconfigdir ${folder}`])
-  for (const { ntpd } of pairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
+  for (const { ntpd } of ntpqPairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
 }, PATIENCE_MS)
 afterAll(async () => {
   for (const daemon of daemons.values()) await daemon.stop()
@@ -38,21 +33,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const login = (ntpq: Ntpq): readonly string[] =>
-  ntpq === "classic-ntpq"
-    ? ["-c", "keytype SHA1", "-c", `keyid ${CONTROL_KEY}`, "-c", "passwd controlling-key"]
-    : ["-k", stage.keys, "-a", String(CONTROL_KEY)]
-
-const SEPARATOR = /^primary timeout.*$\n?/m
-
-/** What each command prints, without the empty lines around it. */
-const ask = async (ntpq: Ntpq, commands: readonly string[], where: NetworkNamespace): Promise<readonly string[]> => {
-  const asked = commands.flatMap((command) => ["-c", "timeout", "-c", command])
-  const { stdout, stderr } = await stage.run(ntpq, ["-n", ...login(ntpq), ...asked, "127.0.0.1"], where)
-  const answers = stdout.split(SEPARATOR).slice(1)
-  if (answers.length !== commands.length) throw new Error(`${answers.length} answers to ${commands.length}: ${stderr}`)
-  return answers.map((text) => text.replaceAll("\r", "").trim())
-}
+const ask = (ntpq: Ntpq, commands: readonly string[], where: NetworkNamespace): Promise<readonly string[]> =>
+  askNtpq(stage, ntpq, commands, where)
 const say = async (ntpq: Ntpq, line: string): Promise<string> =>
   (await ask(ntpq, [`:config ${line}`], stage.network))[0] ?? ""
 
@@ -112,7 +94,7 @@ describe.runIf(isAvailable)("ntpq's :config", () => {
     PATIENCE_MS
   )
 
-  it.each(pairs)(
+  it.each(ntpqPairs)(
     "$ntpq is told the same of each line as by its own daemon",
     async ({ ntpq, ntpd }) => {
       const commands = lines.map(({ line }) => `:config ${line}`)

@@ -51,7 +51,7 @@ const launch = (network: NetworkNamespace, name: PeerName, args: readonly string
   }
 }
 
-/** An ntpd with the node's servers, controlled by the same key. NTS where the daemon has it. */
+/** An ntpd with the node's servers and its reference clock, controlled by the same key. NTS where the daemon has it. */
 export const startNtpd = (
   stage: Stage,
   name: "classic-ntpd" | "ntpsec-ntpd" | "ntpsec-ntpd-1.2.3",
@@ -69,7 +69,13 @@ export const startNtpd = (
     `controlkey ${controlKey}`,
     "server 192.0.2.2 iburst minpoll 3 maxpoll 4",
     "server 192.0.2.3 iburst key 1 minpoll 3 maxpoll 4",
-    `server 192.0.2.4 iburst${nts} minpoll 3 maxpoll 4`
+    `server 192.0.2.4 iburst${nts} minpoll 3 maxpoll 4`,
+    ...(name === "classic-ntpd"
+      ? [
+          `server 127.127.28.${stage.unit} minpoll 3 maxpoll 3`,
+          `fudge 127.127.28.${stage.unit} refid GPS stratum 0 time1 0.0005`
+        ]
+      : [`refclock shm unit ${stage.unit} refid GPS stratum 0 time1 0.0005 minpoll 3 maxpoll 3`])
   ]
   writeFileSync(file, `${lines.join("\n")}\n`)
   return launch(joined(stage), name, ["-n", "-g", "-c", file, "-l", stage.file(`${name}.log`)])

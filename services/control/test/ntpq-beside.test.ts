@@ -7,16 +7,13 @@ import { canMakeNamespaces, type NetworkNamespace } from "@meridian/testkit/netw
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { type Daemon, startNtpd } from "./daemons.ts"
+import { askNtpq, isSynchronised, type Ntpq, ntpqPairs } from "./ntpq.ts"
 import { CONTROL_KEY, eventually, type Stage, startStage } from "./stage.ts"
 
-const pairs = [
-  { ntpq: "classic-ntpq", ntpd: "classic-ntpd" },
-  { ntpq: "ntpsec-ntpq", ntpd: "ntpsec-ntpd" },
-  { ntpq: "ntpsec-ntpq-1.2.3", ntpd: "ntpsec-ntpd-1.2.3" }
-] as const
 const suite = "ntpq beside the real daemons"
 const isAvailable =
-  peersAvailable(suite, ["chronyd-4.3", ...pairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) && canMakeNamespaces(suite)
+  peersAvailable(suite, ["chronyd-4.3", ...ntpqPairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) &&
+  canMakeNamespaces(suite)
 
 const tables = ["peers", "opeers", "lpeers", "apeers", "as", "mrulist", "ifstats", "reslist"]
 const figures = [
@@ -40,29 +37,17 @@ const daemons = new Map<string, Daemon>()
 beforeAll(async () => {
   if (!isAvailable) return
   stage = await startStage()
-  for (const { ntpd } of pairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
+  for (const { ntpd } of ntpqPairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
 }, PATIENCE_MS)
 afterAll(async () => {
   for (const daemon of daemons.values()) await daemon.stop()
   await stage?.stop()
 })
 
-/** `timeout` prints a line of its own between the answers: ntpq is slow to start. */
-const SEPARATOR = /^primary timeout.*$\n?/m
-
-/** What each command prints, by its name; an error is what follows `***`. */
-const ask = async (
-  ntpq: (typeof pairs)[number]["ntpq"],
-  where: NetworkNamespace
-): Promise<ReadonlyMap<string, string>> => {
-  const login =
-    ntpq === "classic-ntpq"
-      ? ["-c", "keytype SHA1", "-c", `keyid ${CONTROL_KEY}`, "-c", "passwd controlling-key"]
-      : ["-k", stage.keys, "-a", String(CONTROL_KEY)]
-  const asked = commands.flatMap((command) => ["-c", "timeout", "-c", command])
-  const { stdout } = await stage.run(ntpq, ["-n", ...login, ...asked, "127.0.0.1"], where)
-  const answers = stdout.split(SEPARATOR).slice(1)
-  return new Map(commands.map((command, at) => [command, answers[at] ?? "nothing"]))
+/** What each command prints, by its name. */
+const ask = async (ntpq: Ntpq, where: NetworkNamespace): Promise<ReadonlyMap<string, string>> => {
+  const answers = await askNtpq(stage, ntpq, commands, where)
+  return new Map(commands.map((command, at) => [command, answers[at] ?? ""]))
 }
 
 /** The heading of a table: what stands above its rule. */
@@ -90,16 +75,13 @@ const OF_THE_LEAP_TABLE = ["tai", "leapsec", "expire"]
 const variablesOf = (text: string): readonly string[] =>
   [...text.matchAll(/\b([a-z_]+)=/g)].map(([, name]) => name ?? "").filter((name) => !OF_THE_LEAP_TABLE.includes(name))
 
-const isSynchronised = async (ntpq: (typeof pairs)[number]["ntpq"], where: NetworkNamespace): Promise<boolean> =>
-  /^\*/m.test((await stage.run(ntpq, ["-np", "127.0.0.1"], where)).stdout)
-
 describe.runIf(isAvailable)("ntpq", () => {
-  it.each(pairs)(
+  it.each(ntpqPairs)(
     "$ntpq shows a node as it shows its own daemon",
     async ({ ntpq, ntpd }) => {
       const { network } = daemons.get(ntpd)!
-      expect(await eventually(() => isSynchronised(ntpq, stage.network), Boolean)).toBe(true)
-      expect(await eventually(() => isSynchronised(ntpq, network), Boolean)).toBe(true)
+      expect(await eventually(() => isSynchronised(stage, ntpq, stage.network), Boolean)).toBe(true)
+      expect(await eventually(() => isSynchronised(stage, ntpq, network), Boolean)).toBe(true)
       const [node, daemon] = [await ask(ntpq, stage.network), await ask(ntpq, network)]
       for (const command of tables) expect([command, headOf(node.get(command) ?? "")]).not.toEqual([command, ""])
       for (const command of tables)

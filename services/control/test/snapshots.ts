@@ -75,5 +75,7 @@ export const clientsOf = (count: number): ClientList => ({
   evicted: 0,
   refused: 0,
   most: 10_000,
-  bytes: count * 100
+  bytes: count * 100,
+  maxAge: 3_600,
+  minAge: 64
 })

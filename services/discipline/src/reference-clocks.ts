@@ -78,6 +78,9 @@ export interface ReferenceClock {
   sample: ReferenceSample | undefined
   /** CLOCK_MONOTONIC of the last reading that was taken. */
   lastReading: number | undefined
+  /** Readings that were taken, since the start; and CLOCK_MONOTONIC of when it began or ceased to be reachable. */
+  readings: number
+  reachabilityAt: number | undefined
   readonly dropped: Record<string, number>
   counts: ReadingCounts
 }
@@ -198,6 +201,8 @@ export class ReferenceClocks {
       pollAt: now + 2 ** Math.min(minpoll, FIRST_POLL_EXPONENT),
       sample: undefined,
       lastReading: undefined,
+      readings: 0,
+      reachabilityAt: undefined,
       dropped: {},
       counts: noCounts()
     }
@@ -216,6 +221,7 @@ export class ReferenceClocks {
           "dropped" in one ? one.dropped : clock.filter.add(one, this.surroundings.read(), this.surroundings.added)
         if (outcome === "taken") {
           clock.counts.taken += 1
+          clock.readings += 1
           clock.lastReading = now.monotonic
         } else this.drop(clock, outcome)
       }
@@ -260,7 +266,10 @@ export class ReferenceClocks {
     if (sample === "unnumbered") this.unnumbered(clock, monotonic)
     else if (sample !== "no-reading") this.take(clock, sample)
     const reachable = tracked.reach !== 0
-    if (reachable !== (before !== 0)) this.listener.reachabilityChanged(clock, reachable, tracked.reach)
+    if (reachable !== (before !== 0)) {
+      clock.reachabilityAt = monotonic
+      this.listener.reachabilityChanged(clock, reachable, tracked.reach)
+    }
     if (typeof sample !== "string") this.listener.measured(clock, sample)
     else if (sample === "unnumbered" || (!reachable && clock.polls > 1)) this.listener.lost()
     this.listener.polled(clock)

@@ -142,7 +142,7 @@ export const clockDetail = (
   keeper: ClockKeeper,
   now: Reading
 ): SourceDetail => {
-  const { sample, configuration, tracked, counts, poll, pollAt } = clock
+  const { sample, configuration, tracked, readings, poll, pollAt, reachabilityAt } = clock
   const stamps = sample === undefined ? undefined : statisticsSample(clock, sample, now)
   return {
     association: FIRST_CLOCK + index,
@@ -163,9 +163,9 @@ export const clockDetail = (
     sent: stampAt(pollAt - 2 ** poll, now, keeper),
     unanswered: tracked.reach === 0 ? clock.polls : Math.clz32(tracked.reach & -tracked.reach) ^ 31,
     nextPoll: Math.max(0, pollAt - now.monotonic),
-    reachabilitySince: 0,
+    reachabilitySince: reachabilityAt === undefined ? 0 : now.monotonic - reachabilityAt,
     packetsSent: clock.polls,
-    packetsReceived: counts.taken,
+    packetsReceived: readings,
     samplesTaken: tracked.estimator.samples,
     flash: verdictFlash[verdict ?? "unreachable"] ?? 0,
     ...measured(tracked, keeper, now),

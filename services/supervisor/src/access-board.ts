@@ -6,6 +6,7 @@
 import { lookup } from "node:dns/promises"
 import { accessRules, hostsOf, type AccessSettings } from "@meridian/config"
 import { type IpAddress, parseAddress, textOfOctets } from "@meridian/config/address"
+import type { ClientList } from "@meridian/ipc"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
 import { MOST_SHOWN_RULES, type ShownRule } from "@meridian/ipc/serving-plan"
 import { type Strangers, strangersBy } from "@meridian/xdp"
@@ -66,6 +67,12 @@ export class AccessBoard {
   /** The plan as it stands, encoded. */
   get encoded(): Uint8Array {
     return this.published
+  }
+
+  /** Of entries in the list of clients, seconds. */
+  get clientAges(): Pick<ClientList, "maxAge" | "minAge"> {
+    const { maxAge, minAge } = this.input.settings.clientList
+    return { maxAge: maxAge.value, minAge: minAge.value }
   }
 
   /** Takes up other lines. */

@@ -27,9 +27,13 @@ interface Moment {
 export const orderOf = (name: string | null): ClientOrder =>
   name !== null && Object.hasOwn(CLIENT_ORDERS, name) ? (name as ClientOrder) : "last"
 
-/** @param answered clients that the BPF program remembers: they are listed with those of the tables, and added up where both have one */
+/**
+ * @param ages of entries, as the lines about the list say
+ * @param answered clients that the BPF program remembers: they are listed with those of the tables, and added up where both have one
+ */
 export const clientList = (
   tables: readonly ArrayBuffer[],
+  ages: Pick<ClientList, "maxAge" | "minAge">,
   moment: Moment,
   order: ClientOrder,
   most: number,
@@ -46,7 +50,8 @@ export const clientList = (
     evicted: replaced,
     refused,
     most: room,
-    bytes: tables.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    bytes: tables.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    ...ages
   }
 }
 

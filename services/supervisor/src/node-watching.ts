@@ -57,6 +57,7 @@ export const watchNode = (
     const listed = (order: ClientOrder, most: number) =>
       clientList(
         clients.tables,
+        access.clientAges,
         { realtime: Date.now() / 1e3, monotonic: monotonic.seconds() },
         order,
         most,

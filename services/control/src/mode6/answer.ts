@@ -206,7 +206,7 @@ const textOf = ({ data }: ControlRequest): string => new TextDecoder("latin1").d
 const readOrderedList = (request: ControlRequest, { view, rules }: AnswerParts): ControlAnswer => {
   const name = new TextDecoder("latin1").decode(request.data).replace(/[\s\0]+$/, "")
   // ntpq's `ifstats` may ask without a name.
-  if (name === "" || name === "ifstats") return itemsAnswer(request, view, 0, interfaceItems(view.snapshot))
+  if (name === "" || name === "ifstats") return itemsAnswer(request, view, 0, interfaceItems(view))
   if (name === "addr_restrictions") return itemsAnswer(request, view, 0, accessItems(rules))
   return errorAnswer(request, view, ControlError.unknownVariable)
 }

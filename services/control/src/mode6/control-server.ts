@@ -137,6 +137,7 @@ export class ControlServer {
   #view(snapshot: NodeSnapshot): ControlView {
     return {
       snapshot,
+      age: Math.max(0, this.#parts.monotonic() - snapshot.monotonic),
       words: this.words,
       now: this.#parts.now(),
       kernel: this.#parts.kernel(),

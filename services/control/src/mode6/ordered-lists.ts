@@ -1,7 +1,7 @@
 /** READ_ORDLIST_A (op 11): the sockets (`ifstats`) and the access rules (`addr_restrictions`), each entry's members numbered. */
-import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { type ControlItem, quoted } from "@meridian/wire/mode6-text"
 import { hex, whole } from "./values.ts"
+import type { ControlView } from "./view.ts"
 
 /** ntpd's interface flags: up, and of a loopback address. */
 const UP = 0x1
@@ -19,7 +19,7 @@ const nameOf = (listening: string): string => {
 const isLoopback = (listening: string): boolean => ["127.0.0.1", "::1"].includes(hostOf(listening))
 
 /** Each socket that the node serves on. Workers count by process, not by address: the node's totals are at the first. */
-export const interfaceItems = ({ status, sources }: NodeSnapshot): readonly ControlItem[] =>
+export const interfaceItems = ({ snapshot: { status, sources }, age }: ControlView): readonly ControlItem[] =>
   status.listening.flatMap((listening, index) => {
     const first = index === 0
     const item = (name: string, value: string): ControlItem => ({ name: `${name}.${index}`, value })
@@ -35,7 +35,7 @@ export const interfaceItems = ({ status, sources }: NodeSnapshot): readonly Cont
       item("tx", whole(first ? status.totals.replied : 0)),
       item("txerr", whole(first ? status.totals.unsent : 0)),
       item("pc", whole(first ? sources.length : 0)),
-      item("up", whole(status.uptime))
+      item("up", whole(status.uptime + age))
     ]
   })
 

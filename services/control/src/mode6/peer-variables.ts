@@ -2,7 +2,7 @@
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import { noStamp, type SourceDetail } from "@meridian/ipc/source-detail"
 import { type ControlItem, quoted } from "@meridian/wire/mode6-text"
-import { hex, milliseconds, stampValue, whole } from "./values.ts"
+import { fixed, hex, milliseconds, stampValue, unixOf, whole } from "./values.ts"
 import type { ControlView } from "./view.ts"
 
 interface Peer {
@@ -28,7 +28,11 @@ const filter = (pick: (stage: typeof EMPTY) => number): PeerVariable => {
     Array.from({ length: STAGES }, (_, index) => milliseconds(pick(detail?.filter[index] ?? EMPTY), 2)).join(" ")
 }
 
-const seconds = (value: number | null | undefined): string => whole(value ?? 0)
+/** Since something, or until; as of now. */
+const since = (value: number | null | undefined, { view: { age } }: Peer): string =>
+  value === null || value === undefined ? "0" : whole(value + age)
+const until = (value: number | null | undefined, { view: { age } }: Peer): string =>
+  whole(Math.max(0, (value ?? 0) - age))
 
 const stamp = (pick: (detail: SourceDetail) => string): PeerVariable => {
   return ({ detail }) => stampValue(detail === undefined ? noStamp : pick(detail))
@@ -99,9 +103,9 @@ const variables: Readonly<Record<string, PeerVariable>> = {
   out: () => undefined,
   bias: ({ detail }) => milliseconds(detail?.bias ?? 0),
   xleave: ({ source }) => (source.interleaved === true ? "0.000" : undefined),
-  timer: ({ detail }) => seconds(detail?.nextPoll),
-  timerec: ({ source }) => seconds(source.lastReply),
-  timereach: ({ detail }) => seconds(detail?.reachabilitySince),
+  timer: (peer) => until(peer.detail?.nextPoll, peer),
+  timerec: (peer) => since(peer.source.lastReply, peer),
+  timereach: (peer) => since(peer.detail?.reachabilitySince, peer),
   sent: ({ detail }) => whole(detail?.packetsSent ?? 0),
   received: ({ detail }) => whole(detail?.packetsReceived ?? 0),
   badauth: (peer) => drops(peer, "not-authenticated", "forged", "wrong-identifier", "crypto-nak", "nts-nak"),
@@ -194,9 +198,15 @@ const drivers: Readonly<Record<string, string>> = {
 
 const driverOf = (source: SourceReport): string => /^[A-Z]+/.exec(source.address)?.[0] ?? ""
 
+/** What the clock said last, in Unix seconds as NTPsec's driver writes it: the reading without the correction that `time1` adds. */
+const timecode: PeerVariable = ({ detail, view }) => {
+  if (detail === undefined || detail.receive === noStamp) return quoted("")
+  return quoted(fixed(unixOf(detail.receive, view.now) - detail.bias, 6))
+}
+
 const clockVariables: Readonly<Record<string, PeerVariable>> = {
   name: ({ source }) => quoted(driverOf(source)),
-  timecode: () => quoted(""),
+  timecode,
   poll: ({ detail }) => whole(detail?.packetsSent ?? 0),
   noreply: ({ source }) => whole(source.dropped["no-reading"] ?? 0),
   badformat: ({ source }) => whole((source.dropped["not-finite"] ?? 0) + (source.dropped["nanoseconds"] ?? 0)),

@@ -3,7 +3,7 @@ import { quoted } from "@meridian/wire/mode6-text"
 import { fixed, hex, milliseconds, whole } from "./values.ts"
 import type { ControlView, Variable } from "./view.ts"
 
-const uptime: Variable = ({ snapshot }) => whole(snapshot.status.uptime)
+const uptime: Variable = ({ snapshot, age }) => whole(snapshot.status.uptime + age)
 
 /** Datagrams that a worker takes at once (BATCH_CAPACITY of libs/udp). */
 const BATCH = 64
@@ -117,33 +117,32 @@ export const kernelVariables: Readonly<Record<string, Variable>> = {
   kppsstbexc: () => "0"
 }
 
-const listed = ({ snapshot }: ControlView): number => snapshot.clients?.entries.length ?? 0
+/** In the list, of which a picture holds the first so many. */
+const listed = ({ snapshot }: ControlView): number => snapshot.clients?.known ?? 0
 
-/** The client list. One that the workers do not keep is off, and empty. */
+/**
+ * The client list. One that the workers do not keep is off, and empty. Its memory is all there from the start; no number of entries is
+ * kept whatever their age.
+ */
 export const monitorVariables: Readonly<Record<string, Variable>> = {
   mru_enabled: ({ snapshot }) => hex(snapshot.clients === null ? 0 : 3),
   mru_hashslots: (view) => whole(listed(view)),
   mru_depth: (view) => whole(listed(view)),
   mru_deepest: (view) => whole(listed(view)),
   mru_mindepth: () => "0",
-  mru_maxage: () => "0",
-  mru_minage: () => "0",
+  mru_maxage: ({ snapshot }) => whole(snapshot.clients?.maxAge ?? 0),
+  mru_minage: ({ snapshot }) => whole(snapshot.clients?.minAge ?? 0),
   mru_maxdepth: ({ snapshot }) => whole(snapshot.clients?.most ?? 0),
   mru_mem: ({ snapshot }) => whole(Math.ceil((snapshot.clients?.bytes ?? 0) / 1024)),
-  mru_maxmem: ({ snapshot: { clients } }) =>
-    whole(
-      clients === null || clients.entries.length === 0
-        ? 0
-        : (clients.bytes / clients.entries.length / 1024) * clients.most
-    ),
+  mru_maxmem: ({ snapshot }) => whole(Math.ceil((snapshot.clients?.bytes ?? 0) / 1024)),
   mru_exists: ({ snapshot }) =>
     whole(snapshot.clients?.entries.reduce((sum, { packets }) => sum + packets - 1, 0) ?? 0),
   mru_new: ({ snapshot }) => whole((snapshot.clients?.known ?? 0) + (snapshot.clients?.evicted ?? 0)),
   mru_recycleold: () => "0",
   mru_recyclefull: ({ snapshot }) => whole(snapshot.clients?.evicted ?? 0),
   mru_none: () => "0",
-  mru_oldest_age: ({ snapshot }) => {
+  mru_oldest_age: ({ snapshot, age }) => {
     const oldest = snapshot.clients?.entries.at(-1)
-    return whole(oldest === undefined ? 0 : snapshot.at - oldest.last)
+    return whole(oldest === undefined ? 0 : snapshot.at + age - oldest.last)
   }
 }

@@ -94,7 +94,7 @@ const kindsOf = (view: ControlView, wanted: (version: number, mode: number) => b
     0
   )
 
-const uptime: Variable = ({ snapshot }) => whole(snapshot.status.uptime)
+const uptime: Variable = ({ snapshot, age }) => whole(snapshot.status.uptime + age)
 
 const packetVariables: Readonly<Record<string, Variable>> = {
   ss_reset: uptime,

@@ -1,5 +1,5 @@
 /** How values stand in the text of control messages. */
-import { fromUnix, type NtpTimestamp } from "@meridian/time/timestamp"
+import { fromUnix, type NtpTimestamp, unixSeconds } from "@meridian/time/timestamp"
 
 /** Milliseconds of seconds, with so many decimals. */
 export const milliseconds = (seconds: number, decimals = 3): string => fixed(seconds * 1e3, decimals)
@@ -18,6 +18,12 @@ export const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`
 export const stampValue = (digits: string): string => `0x${digits.slice(0, 8)}.${digits.slice(8)}`
 
 const ZERO = "0".repeat(16)
+
+/** Unix seconds of 16 hexadecimal digits. @param now Unix seconds, from which the era is told */
+export const unixOf = (digits: string, now: number): number => {
+  const seconds = unixSeconds(Number.parseInt(digits.slice(0, 8), 16), Math.trunc(now))
+  return seconds + Number.parseInt(digits.slice(8), 16) / 2 ** 32
+}
 
 /** The same of a moment; zeros for none. @param unix seconds */
 export const momentValue = (unix: number | null): string => {

@@ -5,6 +5,8 @@ import type { EventWords } from "./event-words.ts"
 
 export interface ControlView {
   readonly snapshot: NodeSnapshot
+  /** How old the picture is, seconds: what it says of times since and until is moved on by so much. */
+  readonly age: number
   readonly words: EventWords
   /** Served time, Unix seconds. */
   readonly now: number
