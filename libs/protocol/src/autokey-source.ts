@@ -1,6 +1,6 @@
 /** An association authenticated by Autokey (RFC 5906): the exchange of credentials rides on the association's own packets. */
 import type { AutokeyAssociation, PacketContext } from "@meridian/auth/autokey/association"
-import { decodeAutokeyPacket } from "@meridian/wire/autokey-fields"
+import { decodeAutokeyPacket, LONGEST_AUTOKEY_FIELD } from "@meridian/wire/autokey-fields"
 import { HEADER_BYTES, leapOf, Offset } from "@meridian/wire/ntp"
 import type { AssociationAuthentication, Authenticity, Sealed } from "./association-authentication.ts"
 
@@ -17,8 +17,8 @@ interface AutokeySurroundings {
   readonly now: () => number | undefined
 }
 
-/** The longest packet of ours: two fields of a certificate of 4096 bits each. */
-const LONGEST_PACKET = 4_096
+/** The longest packet of ours: header, an answer, a request with a certificate as long as they may be and a signature of 4096 bits, MAC. */
+const LONGEST_PACKET = HEADER_BYTES + 2 * LONGEST_AUTOKEY_FIELD + 536 + 24
 const LEAP_UNSYNCHRONISED = 3
 /** Authentic packets of a symmetric peer in a row that do not answer ours: it hears us and drops what it hears. */
 const UNHEARD_BEFORE_ECHO = 2

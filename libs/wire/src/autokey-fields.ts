@@ -41,7 +41,7 @@ const AUTOKEY_VALUE_BYTES = 24
 /** Timestamp, filestamp and value length: what a signature covers before the value. */
 const SIGNED_HEADER_BYTES = 12
 /** The longest field classic ntpd sends or takes (NTP_MAXEXTEN). */
-const LONGEST_AUTOKEY_FIELD = 2_048
+export const LONGEST_AUTOKEY_FIELD = 2_048
 /** A packet has at most a response and a request or two. */
 const MOST_AUTOKEY_FIELDS = 4
 

@@ -60,6 +60,10 @@ export interface Received {
  */
 const PACKETS_BETWEEN_REVIEWS = 64
 
+/** What a symmetric peer's exchange comes to by itself, and a client's; the rest of the former waits for either to be synchronised. */
+const PROVED = StatusFlag.certificate | StatusFlag.verified
+const COMPLETE = PROVED | StatusFlag.proventic | StatusFlag.cookie | StatusFlag.autokey
+
 const NOTHING: Received = { isAuthentic: false, isTimeUsable: false, restarted: false }
 
 export class AutokeyAssociation {
@@ -80,6 +84,9 @@ export class AutokeyAssociation {
   private isListKnown = false
   /** Packets with nothing to ask until the other side is asked anew who it is. */
   private untilReview = 0
+  /** Packets of an exchange that is not over. */
+  private fruitless = 0
+  private isUnprovedSaid = false
 
   /** @param associationId 16 bits, not 0 */
   constructor(parts: AssociationParts, associationId: number) {
@@ -119,6 +126,8 @@ export class AutokeyAssociation {
     this.offersList = false
     this.isListKnown = false
     this.untilReview = 0
+    this.fruitless = 0
+    this.isUnprovedSaid = false
   }
 
   /**
@@ -183,9 +192,9 @@ export class AutokeyAssociation {
       }
       signed ||= result
     }
-    // A server's packets with fields are keyed for everybody: fields are signed, and the time beside them is not.
+    // A server's packets with fields, and all before there is a cookie, are keyed for everybody: what is signed counts, time does not.
     const isInSequence = isServer
-      ? packet.fields.length === 0
+      ? packet.fields.length === 0 && (state.status & StatusFlag.cookie) !== 0
       : this.follows(packet.keyId, context, state.cookie, signed)
     return {
       isAuthentic: true,
@@ -275,6 +284,7 @@ export class AutokeyAssociation {
     const { host, mode, digests, randomBelow, group } = state.parts
     const { signer } = host
     const stamp = stampOf(now)
+    if (this.isStuck()) this.restart()
     const lacks = (flag: number): boolean => (state.status & flag) === 0
     const text = (value: string): Uint8Array => new TextEncoder().encode(value)
     if (state.status === 0) return this.introduction(stamp)
@@ -282,7 +292,7 @@ export class AutokeyAssociation {
       return this.request(AutokeyOperation.certificate, unsignedValue(stamp, 0, text(state.issuer)))
     if (lacks(StatusFlag.verified)) {
       state.challenge = group === undefined ? undefined : challengeFor(state.status, group, digests, randomBelow)
-      if (state.challenge === undefined) return this.isReviewDue() ? this.reviewUnproved(stamp) : undefined
+      if (state.challenge === undefined) return this.unproved()
       const { operation, value, filestamp } = state.challenge
       return this.request(operation, signValue(signer, stamp, filestamp, value))
     }
@@ -309,6 +319,21 @@ export class AutokeyAssociation {
     return this.isReviewDue() ? this.review(stamp) : undefined
   }
 
+  /** The group cannot be proved: by what is known of it here, or by what the other side said that it has. */
+  private unproved(): undefined {
+    if (!this.isUnprovedSaid)
+      this.state.parts.record(faultLine(this.request(AutokeyOperation.null, undefined), "identity"))
+    this.isUnprovedSaid = true
+  }
+
+  /** Whether so many packets brought the exchange to no end that what it goes by may be wrong: some of it nobody has signed. */
+  private isStuck(): boolean {
+    const { status, parts } = this.state
+    const needed = parts.mode === "symmetric" ? PROVED : COMPLETE
+    this.fruitless = status !== 0 && (status & needed) !== needed ? this.fruitless + 1 : 0
+    return this.fruitless > PACKETS_BETWEEN_REVIEWS
+  }
+
   /** Who the other side is, as at the beginning. */
   private introduction(stamp: number): AutokeyField {
     const { hasLeapTable, parts } = this.state
@@ -325,13 +350,6 @@ export class AutokeyAssociation {
     if (this.untilReview > 0) return false
     this.untilReview = PACKETS_BETWEEN_REVIEWS
     return true
-  }
-
-  /** The group cannot be proved: by what is known of it here, or by what the other side said that it has. */
-  private reviewUnproved(stamp: number): AutokeyField | undefined {
-    const { mode, record } = this.state.parts
-    record(faultLine(this.request(AutokeyOperation.null, undefined), "identity"))
-    return mode === "symmetric" ? undefined : this.introduction(stamp)
   }
 
   /** What asks for a status word that is newer; undefined where nothing does. */

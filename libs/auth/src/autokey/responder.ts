@@ -8,7 +8,8 @@ import {
   type AutokeyField,
   type AutokeyValue,
   encodeLeapSecondsValues,
-  type LeapSecondsValues
+  type LeapSecondsValues,
+  LONGEST_AUTOKEY_FIELD
 } from "@meridian/wire/autokey-fields"
 import type { DigestPort } from "../mac.ts"
 import { isSelfSigned, isSignedBy, LONGEST_NAME_BYTES, publicKeyOf, readCertificate } from "./certificate.ts"
@@ -49,6 +50,8 @@ export type AnswerReason =
   | "own-certificate-expired"
   /** a request without the value it needs, or with one that is too long */
   | "bad-value"
+  /** the answer would be longer than any field: a certificate to be signed that nearly is */
+  | "too-long"
   /** autokey values are asked for, and there is no broadcast of that association */
   | "no-association"
   /** an operation that is not known here */
@@ -274,10 +277,10 @@ const nameIn = (value: Uint8Array | undefined): string | undefined => {
 }
 
 const response = (request: AutokeyField): AutokeyField => ({ ...request, isResponse: true, content: undefined })
-const answered = (request: AutokeyField, reason: AnswerReason, content: AutokeyValue): Answer => ({
-  reason,
-  field: { ...response(request), content }
-})
+const answered = (request: AutokeyField, reason: AnswerReason, content: AutokeyValue): Answer => {
+  const field = { ...response(request), content }
+  return autokeyFieldLength(field) > LONGEST_AUTOKEY_FIELD ? refused(request, "too-long") : { reason, field }
+}
 /** The response that has nothing to say: 8 octets, no error. */
 const empty = (request: AutokeyField, reason: AnswerReason): Answer => ({ reason, field: response(request) })
 /** The response with the error flag, never longer than its request. */

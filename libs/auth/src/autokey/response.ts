@@ -8,7 +8,7 @@ import {
 } from "@meridian/wire/autokey-fields"
 import type { AssociationState } from "./association-state.ts"
 import { isSelfSigned, isSignedBy, LONGEST_NAME_BYTES, publicKeyOf, readCertificate } from "./certificate.ts"
-import { CertificateFlag, type KnownCertificate } from "./certificate-cache.ts"
+import { CertificateFlag, flagsOf, type KnownCertificate } from "./certificate-cache.ts"
 import type { ExchangeFault } from "./exchange-fault.ts"
 import { groupOf } from "./host.ts"
 import { isEarlier, signatureFault, stampFault, stampOf, type Stamps } from "./signed-value.ts"
@@ -126,8 +126,14 @@ const install = (state: AssociationState, content: AutokeyValue): KnownCertifica
   if (key === undefined) return undefined
   if (isSelfSigned(certificate) ? !isSignedBy(certificate, key) : certificate.issuer === host.name) return undefined
   if (isEarlier(stampOf(certificate.notBefore), content.filestamp)) return undefined
-  return certificates.install(certificate, content.filestamp)
+  const kept = certificates.install(certificate, content.filestamp)
+  if (sameOctets(kept.certificate.der, certificate.der)) return kept
+  // The exchange goes by what this server says: of another, or of an impostor, a later one of the same name may be known.
+  return { certificate, filestamp: content.filestamp, flags: flagsOf(certificate) | CertificateFlag.valid }
 }
+
+const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((octet, index) => octet === b[index])
 
 const receiveCertificate = (state: AssociationState, content: AutokeyValue, now: number): boolean | ExchangeFault => {
   const stamps = stampFault(content, undefined, now)

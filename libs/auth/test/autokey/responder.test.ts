@@ -58,6 +58,14 @@ describe("a responder", () => {
     expect(ask(AutokeyOperation.sign, signed).reason).toBe("bad-certificate")
   })
 
+  it("signs no certificate that would be longer than a field", () => {
+    const long = hostOf("bob", { key: 1, gqPublic: 1n << 12_400n }).certificate.der
+    expect(long.length).toBeGreaterThan(1_900)
+    const answer = ask(AutokeyOperation.sign, long)
+    expect([answer.reason, answer.field?.isError]).toEqual(["too-long", true])
+    expect(autokeyFieldLength(answer.field!)).toBe(8)
+  })
+
   it("does not answer responses", () => {
     const answer = alice.responder.answer(
       { operation: 1, isResponse: true, isError: false, associationId: 9, content: undefined },
