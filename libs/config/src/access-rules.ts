@@ -5,11 +5,13 @@ import { type AccessSettings, type Allowance, type Restriction, saysNothing } fr
 import { type AccessTarget, hostPrefix } from "./access-types.ts"
 import { type IpAddress, type IpPrefix, mappedIpv4, parsePrefix, prefixContains } from "./address.ts"
 
-/** What host names stand for, and which servers are asked. */
+/** What host names stand for, which servers are asked, and which addresses this machine has. */
 interface Surroundings {
   /** Empty for a name that has no address, or none yet. */
   readonly addressesOf: (host: string) => readonly IpAddress[]
   readonly sources: readonly IpAddress[]
+  /** Besides loopback and link-local ones, which other links may have too. */
+  readonly own?: readonly IpAddress[]
 }
 
 /** Every host name that the lines name. */
@@ -50,8 +52,9 @@ const restrictRules = (settings: AccessSettings, surroundings: Surroundings): re
     entries.set(name, { prefix, ntpPort, flags: (entries.get(name)?.flags ?? 0) | flags })
   }
   for (const family of [4, 6] as const) add(everybody(family), false, baseFlags(settings))
-  // Who says nothing about access still wants to look at the node from the machine itself.
-  if (saysNothing(settings)) for (const prefix of LOOPBACK) add(prefix, false, 0)
+  // Who says nothing about access still wants to look at the node from the machine itself, by whichever of its addresses.
+  if (saysNothing(settings))
+    for (const prefix of [...LOOPBACK, ...(surroundings.own ?? []).map(hostPrefix)]) add(prefix, false, 0)
   for (const { value } of settings.restrictions) {
     for (const prefix of prefixesOf(value.target, value.family, surroundings)) {
       if (value.action === "restrict") add(prefix, value.ntpPort, value.flags)

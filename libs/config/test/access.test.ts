@@ -19,8 +19,9 @@ const load = (text: string): Loaded =>
   })
 
 /** The flags that a file's lines put on an address. */
-const flagsFor = ({ settings }: Loaded, text: string, port = 40_000): string => {
-  const rules = accessRules(settings.access, { addressesOf: () => [], sources: [] })
+const flagsFor = ({ settings }: Loaded, text: string, port = 40_000, own: readonly string[] = []): string => {
+  const surroundings = { addressesOf: () => [], sources: [], own: own.map((each) => parseAddress(each)!) }
+  const rules = accessRules(settings.access, surroundings)
   const list = new AccessList(rules.map(compileAccess))
   const { family, bytes } = parseAddress(text)!
   const word = (at: number): number =>
@@ -28,6 +29,14 @@ const flagsFor = ({ settings }: Loaded, text: string, port = 40_000): string => 
   const flags = family === 4 ? list.ipv4(word(0), port) : list.ipv6(word(0), word(4), word(8), word(12), port)
   return accessFlagWords(flags).join(" ")
 }
+
+it("this machine's own addresses may ask as loopback may while no line says who may, and as any other once one does", () => {
+  const own = ["192.0.2.1", "2001:db8::1"]
+  const flagsOf = (text: string) =>
+    ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"].map((address) => flagsFor(load(text), address, 123, own))
+  expect(flagsOf("server 192.0.2.9")).toEqual(["", "noquery", "", "noquery"])
+  expect(flagsOf("restrict 127.0.0.1")).toEqual(Array.from({ length: 4 }, () => "limited noquery"))
+})
 
 describe("a broken line gives an error at its place", () => {
   it.each([

@@ -28,13 +28,25 @@ const OF_THE_LIMIT = AccessFlag.limited | AccessFlag.kod
 /** Rules that the program is given; they are written one by one. */
 export const MOST_RULES_HELD = 65_536
 
+interface Address {
+  readonly bytes: readonly number[]
+}
 type Rules = readonly (readonly AccessRule[])[]
 
-/** Whether a rule is about this machine itself alone, from which the program answers nobody: looking it up would be for nothing. */
+/** Whether a rule is about loopback alone, from which the program answers nobody: looking it up would be for nothing. */
 const isAboutLoopback = ({ bytes, length }: AccessRule): boolean =>
   bytes.length === 4
     ? length >= 8 && bytes[0] === 127
     : length === 128 && bytes.every((octet, at) => octet === (at === 15 ? 1 : 0))
+
+/** Whether it lets an address of this machine ask all that there is: nobody else sends from there, and of a plain request it says nothing. */
+const isAboutOwn = ({ bytes, length, ntpPort, flags }: AccessRule, own: readonly Address[]): boolean =>
+  flags === 0 &&
+  !ntpPort &&
+  length === 8 * bytes.length &&
+  own.some(
+    (address) => address.bytes.length === bytes.length && address.bytes.every((octet, at) => octet === bytes[at])
+  )
 
 /** What all lists together say of everybody of a family. */
 const everybodysFlags = (lists: Rules, family: 4 | 6, fromNtpPort: boolean): number =>
@@ -49,8 +61,9 @@ const FAMILIES = [4, 6] as const
 /**
  * Splits a plan.
  * @param lists the rules that `plan` was compiled from
+ * @param addresses of this machine
  */
-export const strangersBy = (lists: Rules, plan: AccessPlan): Strangers => {
+export const strangersBy = (lists: Rules, plan: AccessPlan, addresses: readonly Address[] = []): Strangers => {
   const { manners, limit } = plan
   const limitOf = (flags: number): number => flags & OF_THE_LIMIT
   const flags = { 4: everybodysFlags(lists, 4, false), 6: everybodysFlags(lists, 6, false) }
@@ -60,7 +73,9 @@ export const strangersBy = (lists: Rules, plan: AccessPlan): Strangers => {
   const alike = own.filter((family) => first !== undefined && limitOf(flags[family]) === limitOf(flags[first]))
   const ofAll = first === undefined ? 0 : flags[first]
   const isLimited = manners.limited || (ofAll & AccessFlag.limited) !== 0
-  const known = lists.flatMap((list) => list.filter((rule) => rule.length > 0 && !isAboutLoopback(rule)))
+  const known = lists.flatMap((list) =>
+    list.filter((rule) => rule.length > 0 && !isAboutLoopback(rule) && !isAboutOwn(rule, addresses))
+  )
   const isTooLong = known.length > MOST_RULES_HELD
   const families = isTooLong || (isLimited && !canHold(limit)) ? [] : alike
   const familiesFromNtpPort = families.filter((family) => {

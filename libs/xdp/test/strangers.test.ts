@@ -1,13 +1,18 @@
 /** Which requests are left to the program by the access lists, and for which addresses of this machine. */
 import { describe, expect, it } from "vitest"
 import { accessRules, loadSettings } from "@meridian/config"
+import { parseAddress } from "@meridian/config/address"
 import { compileAccess } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 import { parseVlans, placesOn } from "../src/own-addresses.ts"
 import { MOST_RULES_HELD, strangersBy } from "../src/strangers.ts"
 
 /** As services/supervisor/src/access-board.ts makes a plan of lines. */
-const strangersOf = (...lines: readonly string[]) => {
+const strangersOf = (...lines: readonly string[]) => strangersBeside([], lines)
+
+/** @param addresses of this machine */
+const strangersBeside = (addresses: readonly string[], lines: readonly string[]) => {
+  const own = addresses.map((text) => parseAddress(text)!)
   const { settings: loaded } = loadSettings({
     file: "f",
     readFile: () => ({ ok: true, bytes: new TextEncoder().encode(lines.join("\n")) }),
@@ -15,7 +20,7 @@ const strangersOf = (...lines: readonly string[]) => {
     machine: { cores: 1, interfaces: [] }
   })
   const settings = loaded.access
-  const rules = accessRules(settings, { addressesOf: () => [], sources: [] })
+  const rules = accessRules(settings, { addressesOf: () => [], sources: [], own })
   const limit = settings.rateLimit.value
   const plan: AccessPlan = {
     layers: rules.map(compileAccess),
@@ -27,7 +32,7 @@ const strangersOf = (...lines: readonly string[]) => {
     },
     clients: { ipv6Prefix: 64, maxAge: 1, minAge: 1 }
   }
-  return strangersBy(rules, limitsAnybody(plan) ? plan : { ...plan, clients: plan.clients })
+  return strangersBy(rules, limitsAnybody(plan) ? plan : { ...plan, clients: plan.clients }, own)
 }
 
 describe("strangers", () => {
@@ -40,6 +45,13 @@ describe("strangers", () => {
       known: [],
       reason: undefined
     })
+  })
+
+  it("are not counted among them: this machine's own addresses, from which nobody else asks", () => {
+    const own = ["192.0.2.1", "2001:db8::1"]
+    expect(strangersBeside(own, [])).toMatchObject({ families: [4, 6], known: [], reason: undefined })
+    const { known } = strangersBeside(own, ["restrict 192.0.2.1 ignore", "restrict 192.0.2.9"])
+    expect(known.map(({ address }) => address.at(-1))).toEqual([1, 9])
   })
 
   it("are limited as `restrict default limited` says, with kisses where it says kod", () => {

@@ -1,15 +1,11 @@
-/**
- * Who may ask by mode 6, by the access list that workers ask too (`restrict … noquery nomodify nomrulist`); without one, this
- * host alone.
- */
+/** Who may ask by mode 6, by the access list that workers ask too (`restrict … noquery nomodify nomrulist`). */
 import { decodeAccessPlan } from "@meridian/ipc/access-plan"
 import type { ControlPlan, ShownRule } from "@meridian/ipc/serving-plan"
 import { AccessFlag, accessFlagWords } from "@meridian/protocol/access/access-flags"
 import { AccessList } from "@meridian/protocol/access/access-list"
 import { addressBytes } from "./chronyc/addresses.ts"
-import type { QueryAccess, QueryRights } from "./mode6/control-server.ts"
+import { nobody, type QueryAccess, type QueryRights } from "./mode6/control-server.ts"
 import type { AccessRule } from "./mode6/ordered-lists.ts"
-import { thisHostAlone } from "./this-host.ts"
 
 const rightsOf = (flags: number): QueryRights => ({
   asks: (flags & (AccessFlag.ignore | AccessFlag.noquery)) === 0,
@@ -26,12 +22,15 @@ const flagsOf = (list: AccessList, address: string, port: number): number => {
     : list.ipv6(view.getUint32(0), view.getUint32(4), view.getUint32(8), view.getUint32(12), port)
 }
 
-/** @param access the compiled list, and its rules; undefined where the node has none @param monotonic CLOCK_MONOTONIC, seconds */
-export const queryAccess = (
-  { access, rules }: { readonly access: ControlPlan["access"] | undefined; readonly rules: ControlPlan["rules"] },
-  monotonic: () => number
-): QueryAccess => {
-  if (access === undefined) return thisHostAlone(monotonic)
+/** @param access the compiled list; undefined where there is none, by which nobody may ask @param rules of it, to be shown */
+export const queryAccess = ({
+  access,
+  rules
+}: {
+  readonly access: ControlPlan["access"] | undefined
+  readonly rules: ControlPlan["rules"]
+}): QueryAccess => {
+  if (access === undefined) return nobody
   const list = new AccessList(decodeAccessPlan(access).layers)
   const shown = rules.map(ruleWords)
   return { rights: (address, port) => rightsOf(flagsOf(list, address, port)), rules: () => shown }

@@ -85,7 +85,7 @@ if (loadNative().addon !== undefined)
   }
 channel.run({
   take: ({ controlKey, keys, access, rules }) => {
-    mode6.useAccess(queryAccess({ access, rules }, () => clock.monotonic.seconds()))
+    mode6.useAccess(queryAccess({ access, rules }))
     mode6.useKeys(readServingKeys(keys).table)
     mode6.useControlKey(controlKey ?? undefined)
   },

@@ -3,18 +3,43 @@ import { KeyTable, SymmetricKey } from "@meridian/auth/key-table"
 import { macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { nodeDigests } from "@meridian/ciphers/digests"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { encodeAccessPlan } from "@meridian/ipc/access-plan"
+import { AccessFlag } from "@meridian/protocol/access/access-flags"
+import { type AccessRule, compileAccess } from "@meridian/protocol/access/access-list"
 import { ControlError, ControlOperation, decodeControlReply } from "@meridian/wire/mode6"
 import { parseControlItems } from "@meridian/wire/mode6-text"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { queryAccess } from "../src/access.ts"
 import { ControlServer } from "../src/mode6/control-server.ts"
 import { systemVariables } from "../src/mode6/system-variables.ts"
 import { Outcomes } from "../src/outcomes.ts"
-import { thisHostAlone } from "../src/this-host.ts"
 import { clientsOf, snapshotOf } from "./snapshots.ts"
 
 const key = new SymmetricKey(5, macAlgorithms.SHA1, new TextEncoder().encode("controlling-key"))
 const other = new SymmetricKey(1, macAlgorithms.MD5, new TextEncoder().encode("plain-ascii-key"))
+
+/** As a node has it without any line about access, on a machine with two addresses besides loopback. */
+const rule = (bytes: readonly number[], length: number, flags = 0): AccessRule => {
+  const all = [...bytes, ...Array.from({ length: (bytes.length > 4 ? 16 : 4) - bytes.length }, () => 0)]
+  return { family: all.length === 4 ? 4 : 6, bytes: all, length, ntpPort: false, flags }
+}
+const ZEROS = Array.from({ length: 15 }, () => 0)
+const layer = compileAccess([
+  rule([0, 0, 0, 0], 0, AccessFlag.noquery),
+  rule([...ZEROS, 0], 0, AccessFlag.noquery),
+  rule([127, 0, 0, 0], 8),
+  rule([...ZEROS, 1], 128),
+  rule([198, 51, 100, 7], 32),
+  rule([0x20, 0x01, 0x0d, 0xb8, ...ZEROS.slice(4), 7], 128)
+])
+const access = encodeAccessPlan({
+  layers: [layer],
+  limit: { law: "score", average: 1, burst: 20, kod: 0.5 },
+  manners: { limited: false, kod: false, queriesOfAnyVersion: false },
+  clients: null
+})
+const shown = [{ address: "0.0.0.0", length: 0, ntpPort: false, flags: AccessFlag.noquery | AccessFlag.nomodify }]
 
 const serverOf = (snapshot: NodeSnapshot = snapshotOf({}), changes: { seconds?: () => number } = {}) => {
   const outcomes = new Outcomes()
@@ -32,7 +57,7 @@ const serverOf = (snapshot: NodeSnapshot = snapshotOf({}), changes: { seconds?: 
   })
   server.useKeys(KeyTable.of([key, other]).withTrusted([{ first: 1, last: 10 }]))
   server.useControlKey(5)
-  server.useAccess(thisHostAlone(() => 100))
+  server.useAccess(queryAccess({ access, rules: shown }))
   server.useSnapshot(snapshot)
   return { server, outcomes, configured }
 }
@@ -80,11 +105,12 @@ const itemsOf = (replies: readonly Uint8Array[]): ReadonlyMap<string, string> =>
 describe("access", () => {
   it("answers this host alone", () => {
     const { server, outcomes } = serverOf()
-    for (const address of ["127.0.0.1", "127.9.9.9", "::1"])
+    const own = ["198.51.100.7", "::ffff:198.51.100.7", "2001:db8::7"]
+    for (const address of ["127.0.0.1", "127.9.9.9", "::1", ...own])
       expect(ask(server, request(ControlOperation.readVariables), address)).not.toEqual([])
     for (const address of ["192.0.2.1", "2001:db8::1", "fe80::1%2", "::ffff:192.0.2.1"])
       expect(ask(server, request(ControlOperation.readVariables), address)).toEqual([])
-    expect(outcomes.all).toMatchObject({ "mode6-restricted": 4, "mode6-answered": 3 })
+    expect(outcomes.all).toMatchObject({ "mode6-restricted": 4, "mode6-answered": 6 })
   })
 
   it("limits how often one address is answered, and answers again after a while", () => {

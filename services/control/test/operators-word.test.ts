@@ -106,4 +106,28 @@ describe.runIf(isAvailable)("what operators said", () => {
     },
     2 * PATIENCE_MS
   )
+
+  it(
+    "who is offline stays so when the node becomes another version in place",
+    async () => {
+      expect(await chronyc("offline", "192.0.2.2")).toBe("200 OK")
+      await eventually(stage.snapshot, (now) => sourceOf(now, "192.0.2.2")?.offline === true)
+      const before = await stage.snapshot()
+      stage.node.process.kill("SIGUSR2")
+      const isOther = (now: Snapshot): boolean =>
+        // While it starts there is no picture yet.
+        "facts" in now && now.facts.startedAt !== before.facts.startedAt
+      const after = await eventually(
+        () => stage.snapshot().catch(() => before),
+        (now) => isOther(now) && (sourceOf(now, "192.0.2.3")?.reach ?? "000") !== "000"
+      )
+      expect(after.status.pid).toBe(before.status.pid)
+      expect(sourceOf(after, "192.0.2.2")).toMatchObject({ offline: true, detail: { packetsSent: 0 } })
+      expect((await chronyc("activity")).split(",")[1]).toBe("1")
+      expect(await chronyc("online", "192.0.2.2")).toBe("200 OK")
+      const online = await eventually(stage.snapshot, (now) => sourceOf(now, "192.0.2.2")?.reach !== "000")
+      expect(sourceOf(online, "192.0.2.2")?.reach).not.toBe("000")
+    },
+    2 * PATIENCE_MS
+  )
 })

@@ -4,8 +4,8 @@
  * that is said.
  */
 import { lookup } from "node:dns/promises"
-import { accessRules, hostsOf, type AccessSettings } from "@meridian/config"
-import { type IpAddress, parseAddress, textOfOctets } from "@meridian/config/address"
+import { accessRules, hostsOf, saysNothing, type AccessSettings } from "@meridian/config"
+import { type IpAddress, isLinkLocal, parseAddress, textOfOctets } from "@meridian/config/address"
 import type { ClientList } from "@meridian/ipc"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
 import { MOST_SHOWN_RULES, type ShownRule } from "@meridian/ipc/serving-plan"
@@ -37,9 +37,16 @@ const NOBODY: Strangers = {
   reason: undefined
 }
 
+export interface AccessSurroundings {
+  readonly resolve?: Resolve
+  /** This machine's addresses, as {@link AccessBoard.useOwn} has them. */
+  readonly own?: readonly IpAddress[]
+}
+
 export class AccessBoard {
   private input: AccessInput
   private sources: readonly IpAddress[] = []
+  private own: readonly IpAddress[] = []
   private readonly addresses = new Map<string, readonly IpAddress[]>()
   private readonly publish: (encoded: Uint8Array) => void
   private readonly warn: (message: string) => void
@@ -55,12 +62,13 @@ export class AccessBoard {
     input: AccessInput,
     publish: (encoded: Uint8Array) => void,
     warn: (message: string) => void,
-    resolve: Resolve = systemResolve
+    { resolve = systemResolve, own = [] }: AccessSurroundings = {}
   ) {
     this.input = input
     this.publish = publish
     this.warn = warn
     this.resolve = resolve
+    this.own = own.filter(isOfThisHostAlone)
     this.published = this.compiled()
   }
 
@@ -88,6 +96,14 @@ export class AccessBoard {
     if (sources.map(({ text }) => text).join() === this.sources.map(({ text }) => text).join()) return
     this.sources = sources
     if (this.input.settings.restrictions.some(({ value }) => value.target.kind === "source")) this.renew()
+  }
+
+  /** Hears which addresses this machine has now: while no line says otherwise, they are as good as loopback's. */
+  useOwn(addresses: readonly IpAddress[]): void {
+    const own = addresses.filter(isOfThisHostAlone)
+    if (own.map(({ text }) => text).join() === this.own.map(({ text }) => text).join()) return
+    this.own = own
+    if (saysNothing(this.input.settings)) this.renew()
   }
 
   /** Looks up the names of the lines, now and from time to time. */
@@ -133,7 +149,8 @@ export class AccessBoard {
     const { settings, monitor } = this.input
     const rules = accessRules(settings, {
       addressesOf: (host) => this.addresses.get(host) ?? [],
-      sources: this.sources
+      sources: this.sources,
+      own: this.own
     })
     const limit = settings.rateLimit.value
     const limitsAll = limit.law === "tokens"
@@ -154,10 +171,14 @@ export class AccessBoard {
       }
     }
     const kept = monitor || limitsAnybody(plan) ? plan : { ...plan, clients: null }
-    this.strangers = strangersBy(rules, kept)
+    this.strangers = strangersBy(rules, kept, this.own)
     return encodeAccessPlan(kept)
   }
 }
+
+/** Neither loopback, which has rules of its own, nor link-local: such an address may be another host's on another link. */
+const isOfThisHostAlone = (address: IpAddress): boolean =>
+  !isLinkLocal(address) && !(address.family === 4 ? address.bytes[0] === 127 : address.text === "::1")
 
 const shownRule = ({ bytes, length, ntpPort, flags }: AccessRule): ShownRule => ({
   address: textOfOctets(bytes),

@@ -6,6 +6,8 @@ import type { Listening } from "./listening.ts"
 interface AddressWatchParts {
   readonly listening: Listening
   readonly addresses: () => readonly InterfaceAddress[]
+  /** Told which addresses there are, at each look. */
+  readonly seen: (addresses: readonly InterfaceAddress[]) => void
   /** Told when other addresses can be asked; before processes are renewed. */
   readonly changed: () => void
   /** Has every process that serves sockets start anew with those that there are now; done when all have. */
@@ -62,9 +64,11 @@ export class AddressWatch {
   }
 
   async #look(): Promise<void> {
-    const { listening, addresses, changed, renew, inform, warn } = this.#parts
+    const { listening, addresses, seen, changed, renew, inform, warn } = this.#parts
     this.#isLooking = true
-    const { came, went, isOther, problems, isEarly } = await listening.follow(addresses())
+    const there = addresses()
+    seen(there)
+    const { came, went, isOther, problems, isEarly } = await listening.follow(there)
     for (const address of came) inform(`answers on ${address} from now on`)
     for (const address of went) inform(`${address} is gone from this machine: nobody can ask it until it comes back`)
     for (const problem of problems) if (!this.#problems.includes(problem)) warn(problem)

@@ -16,6 +16,8 @@ interface StartFacts {
   /** log2 seconds; null: each process measures it. */
   readonly precision: number | null
   readonly serving: readonly ServingEndpoint[]
+  /** Addresses of sources that an operator took offline while the version before ran. */
+  readonly offline: readonly string[]
   readonly wasDrained: boolean
 }
 
@@ -37,7 +39,7 @@ export const firstPlan = (plan: NodePlan, facts: StartFacts): ServingPlan => ({
   announces: !facts.wasDrained,
   identity: plan.identifiesAs === undefined ? null : { ...plan.identifiesAs, decision: "" },
   signd: plan.signdSocket === undefined ? null : { socket: plan.signdSocket },
-  discipline: { ...plan.discipline, serving: facts.serving },
+  discipline: { ...plan.discipline, serving: facts.serving, offline: facts.offline },
   autokey: facts.autokey,
   coordinator: plan.coordinator,
   control: {

@@ -6,11 +6,14 @@ import { keepOpen, takeOver } from "@meridian/system/process-image"
 import { loadNative } from "@meridian/system/native"
 import { clientTableBytes } from "@meridian/protocol/access/client-layout"
 import { packetKinds } from "@meridian/udp/packet-steering"
-import { fits, list, record, text, type TypeOf, whole, words } from "@meridian/ipc/shape"
+import { fits, list, optional, record, text, type TypeOf, whole, words } from "@meridian/ipc/shape"
 import { socketPlace } from "@meridian/ipc/serving-plan"
 
 const descriptor = whole(0, 1_048_576)
 const descriptors = list(descriptor, 65_536)
+
+/** The newest so many: they go by the environment, one variable of which the kernel takes up to 128 KiB. */
+export const MOST_OFFLINE_LEFT = 1_000
 
 const legacyShape = record({
   /** Of memory that is shared between versions: what does not match is left behind. */
@@ -31,6 +34,8 @@ const legacyShape = record({
   page: record({ writable: descriptor, readable: descriptor }),
   /** A piece a worker's place. */
   clients: descriptors,
+  /** Addresses of sources that an operator took offline; absent: none, or a version before that says nothing of it. */
+  offline: optional(list(text(1, 64), MOST_OFFLINE_LEFT)),
   /** Serve until they are told to end. */
   processes: list(whole(1, 2 ** 31 - 1), 65_536)
 })

@@ -1,7 +1,7 @@
 /** How a node's processes end: with it, or to be followed by those of another version. */
 import type { OutliveMessage } from "@meridian/ipc/outlive"
 import * as Effect from "effect/Effect"
-import { type Legacy, memoryLayout } from "./legacy.ts"
+import { type Legacy, memoryLayout, MOST_OFFLINE_LEFT } from "./legacy.ts"
 import type { NodeParts } from "./node-parts.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 
@@ -37,6 +37,7 @@ export const handOver = (parts: NodeParts): Effect.Effect<Legacy> => {
       commands: commandSockets,
       page,
       clients: clients.descriptors,
+      offline: (parts.board.plan.discipline.offline ?? []).slice(-MOST_OFFLINE_LEFT),
       processes: outliving.flatMap(({ service }) => service.process.pid ?? [])
     } satisfies Legacy
   })

@@ -139,7 +139,8 @@ export const startNode = (
         board.change({ serving: { ...serving, access: encoded }, control: { ...control, rules: access.shown } })
         tellXdp()
       },
-      warn
+      warn,
+      { own: machineAddresses().map(({ address }) => address) }
     )
     yield* Effect.addFinalizer(() => Effect.sync(() => access.stop()))
     const clients = yield* attempt(
@@ -154,6 +155,7 @@ export const startNode = (
         // Told where two answer, which must say the same.
         precision: xdp === undefined ? null : system.measurePrecision(),
         serving: sockets.serving,
+        offline: legacy?.offline ?? [],
         wasDrained: wasDrained(plan.stateDirectory)
       })
     )
@@ -269,6 +271,7 @@ export const startNode = (
     const network: AddressWatch = new AddressWatch({
       listening: sockets,
       addresses: machineAddresses,
+      seen: (there) => access.useOwn(there.map(({ address }) => address)),
       changed: () => {
         drain.holdShut()
         board.change({ discipline: { ...board.plan.discipline, serving: sockets.serving } })

@@ -37,7 +37,7 @@ export interface ControlServerParts {
   readonly act: (act: ControlAct, author: string) => Promise<string>
 }
 
-const nobody: QueryAccess = {
+export const nobody: QueryAccess = {
   rights: () => ({ asks: false, changes: false, listsClients: false }),
   rules: () => []
 }

@@ -47,14 +47,6 @@ export interface AccessRule {
   readonly hits: number
 }
 
-/** What holds while no `restrict` says otherwise: time for everybody, questions from this host alone. */
-export const defaultRules: readonly AccessRule[] = [
-  { address: "0.0.0.0", mask: "0.0.0.0", flags: "noquery nomodify", hits: 0 },
-  { address: "127.0.0.0", mask: "255.0.0.0", flags: "", hits: 0 },
-  { address: "::", mask: "::", flags: "noquery nomodify", hits: 0 },
-  { address: "::1", mask: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", flags: "", hits: 0 }
-]
-
 export const accessItems = (rules: readonly AccessRule[]): readonly ControlItem[] =>
   rules.flatMap(({ address, mask, flags, hits }, index) => [
     { name: `addr.${index}`, value: address },
