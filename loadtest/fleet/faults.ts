@@ -5,6 +5,8 @@ import { type Stage, until } from "./stage.ts"
 
 const DRAINED_LIMIT = 10
 const ROUTED_LIMIT = 30
+/** Of a node whose next coordinator finds a key missing that the log names. */
+const KEYLESS_LIMIT = 2
 /** After that a node that was ordered to leave must lead nothing, and be sent no client. */
 const LEAVING_LIMIT = 1
 
@@ -76,6 +78,23 @@ export const killWorker = async (stage: Stage, node: number): Promise<readonly F
 export const killNode = async (stage: Stage, node: number): Promise<readonly Finding[]> => {
   stage.fleet.kill(node, "/bird ")
   return [seconds(`no route to n${node}`, await until(`no route to n${node}`, () => !stage.routed().includes(node)), 2)]
+}
+
+/** A node's coordinator dies with the keys that it held, its copies are gone, and the cluster's shelf is out of reach until NATS is back. */
+export const loseKeys = async (stage: Stage, node: number): Promise<readonly Finding[]> => {
+  await stage.stopNats()
+  stage.loseKeys(node)
+  const gone = await until(`no route to n${node}`, () => !stage.routed().includes(node))
+  const missing = (await stage.status(node))?.anycast?.problems.some((it) =>
+    /key is missing|no NTS master key/.test(it)
+  )
+  stage.startNats()
+  const back = await until(`a route to n${node}`, () => stage.routed().includes(node))
+  return [
+    seconds(`no route to n${node}, after its coordinator died`, gone, KEYLESS_LIMIT),
+    { what: `n${node} says another reason than its keys`, found: Number(missing !== true), limit: 0, unit: "count" },
+    seconds(`n${node} back, after NATS was`, back, ROUTED_LIMIT)
+  ]
 }
 
 /** Says how many nodes clients are sent to, which must be that many. */

@@ -5,7 +5,8 @@
 import { type ChildProcess, execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { writeFileSync } from "node:fs"
+import { rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fleet, SERVICE } from "@meridian/testkit/fleet"
 import type { NetworkNamespace } from "@meridian/testkit/network-namespace"
@@ -132,6 +133,14 @@ export class Stage {
     const gone = once(node.process, "exit")
     node.process.kill("SIGTERM")
     await gone
+  }
+
+  /** Takes a node's copies of the keys away, and kills the process that holds them. */
+  loseKeys(number: number): void {
+    const coordinator = this.fleet.processes(number).find(({ command }) => command.includes("services/coordinator/"))
+    if (coordinator === undefined) throw new Error(`n${number} has no coordinator`)
+    rmSync(join(this.state(number), "shelf"), { recursive: true })
+    this.fleet.killProcess(number, coordinator.pid)
   }
 
   /** What the source of a node says: its root dispersion, and how far off it is, seconds. */

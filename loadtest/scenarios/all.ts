@@ -4,6 +4,7 @@ import { drain } from "./drain.ts"
 import { handshakeStorm } from "./handshake-storm.ts"
 import { herd } from "./herd.ts"
 import { hostileMix } from "./hostile-mix.ts"
+import { missingKey } from "./missing-key.ts"
 import { natsOutage } from "./nats-outage.ts"
 import { nodeKill } from "./node-kill.ts"
 import { ntsMix } from "./nts-mix.ts"
@@ -27,6 +28,7 @@ export const scenarios: readonly Scenario[] = [
   workerKill,
   nodeKill,
   drain,
+  missingKey,
   natsOutage,
   upstreamLoss,
   wrongClock

@@ -1,8 +1,12 @@
-/* What a process that becomes another program needs and Node has not: descriptors that stay open, and children that it inherits. */
+/*
+ * What a process needs and Node has not that becomes another program, or that starts beside one: descriptors that stay open, children that it
+ * inherits, and a way back to the priority that it had.
+ */
 #include "addon.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* keepOnExec(descriptor): stays open in the program that this process becomes. */
@@ -41,8 +45,31 @@ static napi_value reap_child(napi_env env, napi_callback_info info) {
   return napi_get_boolean(env, is_gone, &result) == napi_ok ? result : NULL;
 }
 
+/*
+ * permitPriority(nice): lets this process and its children come back to that priority (setpriority(2)) from a lower one, and to none above.
+ * Whether they may; RLIMIT_NICE counts from 20 downwards.
+ */
+static napi_value permit_priority(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument, result;
+  int32_t nice;
+  struct rlimit limit;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
+  if (napi_get_value_int32(env, argument, &nice) != napi_ok || nice < -20 || nice > 19)
+    return throw_type(env, "permitPriority expects a nice value from -20 to 19");
+  const rlim_t wanted = (rlim_t)(20 - nice);
+  bool may = getrlimit(RLIMIT_NICE, &limit) == 0;
+  if (may && limit.rlim_cur < wanted) {
+    if (limit.rlim_max < wanted) limit.rlim_max = wanted;
+    limit.rlim_cur = wanted;
+    may = setrlimit(RLIMIT_NICE, &limit) == 0;
+  }
+  return napi_get_boolean(env, may, &result) == napi_ok ? result : NULL;
+}
+
 void register_process_image(napi_env env, napi_value exports) {
   export_function(env, exports, "keepOnExec", keep_on_exec);
   export_function(env, exports, "closeOnExec", close_on_exec);
   export_function(env, exports, "reapChild", reap_child);
+  export_function(env, exports, "permitPriority", permit_priority);
 }

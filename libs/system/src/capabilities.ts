@@ -10,6 +10,8 @@ const FIRST_COMMON_PORT = 1024
 
 /** Sets the system's clocks. */
 export const CAP_SYS_TIME = 25
+/** Raises priorities, and those of others. */
+export const CAP_SYS_NICE = 23
 /** Binds ports below the first that everybody may bind. */
 export const CAP_NET_BIND_SERVICE = 10
 

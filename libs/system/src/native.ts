@@ -138,6 +138,7 @@ export interface NativeAddon {
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
   readonly forbidCoreDumps: () => boolean
+  readonly permitPriority: (nice: number) => boolean
   /** See native/process-image.c. */
   readonly keepOnExec: (descriptor: number) => void
   readonly closeOnExec: (descriptor: number) => void

@@ -16,6 +16,7 @@ import { isAlive } from "@meridian/ipc/message"
 import { untilTurn } from "@meridian/ipc/turns"
 import { launch } from "./launch.ts"
 import { afterReports } from "./pacing.ts"
+import { GIVES_WAY_SECONDS, startPriority } from "./start-priority.ts"
 
 export interface ProcessPlan {
   /** "worker 0", "clock": how the log names it. */
@@ -34,6 +35,8 @@ export interface ProcessPlan {
   readonly silentSeconds: number
   /** Whether a successor may serve beside it: then a stalled one is killed only when its successor answers in its place. */
   readonly overlaps: boolean
+  /** Whether it gives way, while it starts, to what the program before this one has left to serve. */
+  readonly givesWay: boolean
   /** Longest wait before the next start: what somebody waits for is tried at least once a second. */
   readonly longestBackoffMs: number
 }
@@ -213,6 +216,7 @@ export class SupervisedProcess {
     const { plan } = this
     const startedAt = yield* Clock.currentTimeMillis
     const child = yield* launch(plan.spawn)
+    if (startPriority.othersServe && plan.givesWay) startPriority.giveWay(child.pid ?? 0)
     const running: Running = {
       child,
       pid: child.pid ?? 0,
@@ -230,6 +234,7 @@ export class SupervisedProcess {
       running.stalled = false
       if (!isAlive(message)) this.news += 1
       if (!plan.onMessage(running.pid, message)) return
+      startPriority.takePart(running.pid)
       Deferred.doneUnsafe(running.ready, Effect.void)
       Deferred.doneUnsafe(this.firstOutcome, Effect.void)
     })
@@ -237,6 +242,8 @@ export class SupervisedProcess {
       this.all.delete(running)
       this.news += 1
       if (!Deferred.doneUnsafe(running.exited, Effect.succeed(why))) return
+      // Nobody serves that a successor could give way to.
+      for (const other of this.all) startPriority.takePart(other.pid)
       // A machine that is very busy may take longer over a start than is waited for: that alone does not end the node at once.
       if (!running.stalled || this.stalls >= STALLED_STARTS)
         Deferred.doneUnsafe(this.firstOutcome, Effect.fail(`it ended (${why})`))
@@ -259,6 +266,7 @@ export class SupervisedProcess {
   private isTroubled(running: Running): boolean {
     running.silent += 1
     running.age += 1
+    if (running.age === GIVES_WAY_SECONDS) startPriority.takePart(running.pid)
     const isReady = Deferred.isDoneUnsafe(running.ready)
     const limit = isReady ? this.plan.silentSeconds : STARTING_SILENT_SECONDS
     return running.silent >= limit || (!isReady && running.age >= READY_LIMIT_SECONDS)
@@ -294,7 +302,7 @@ export class SupervisedProcess {
       if (predecessor === undefined || this.replacement !== undefined || this.isEnding) return
       const replaced = Deferred.makeUnsafe<void>()
       this.replacement = replaced
-      const successor = yield* Effect.result(this.readySuccessor)
+      const successor = yield* Effect.result(this.readySuccessor(predecessor))
       if (successor._tag === "Success") this.current = successor.success
       else if (!this.isEnding)
         yield* Effect.logError(`${this.plan.name}: its successor failed, the old process stays: ${successor.failure}`)
@@ -306,9 +314,10 @@ export class SupervisedProcess {
   }
 
   /** A process that serves beside the one that is there. The end of the place ends the waiting. */
-  private readonly readySuccessor: Effect.Effect<Running, string> = Effect.gen({ self: this }, function* () {
+  private readonly readySuccessor = Effect.fnUntraced({ self: this }, function* (predecessor: Running) {
     const isEnding = Effect.andThen(Deferred.await(this.ending), Effect.fail("the node ends"))
     const successor = yield* Effect.raceFirst(Effect.retry(this.start, untilSpared), isEnding)
+    if (!predecessor.stalled) startPriority.giveWay(successor.pid)
     const exited = Effect.flatMap(Deferred.await(successor.exited), (why) => Effect.fail(`it ended (${why})`))
     const ready = Deferred.await(successor.ready).pipe(Effect.raceFirst(exited), Effect.raceFirst(isEnding))
     return yield* Effect.as(ready, successor).pipe(Effect.tapError(() => this.kill(successor)))

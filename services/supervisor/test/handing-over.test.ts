@@ -1,6 +1,6 @@
 /** A node becomes what is installed now: the same process, new children, and nobody is left without an answer. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { getPriority, tmpdir } from "node:os"
 import { join } from "node:path"
 import type { NodeStatus } from "@meridian/ipc"
 import { startLoad } from "@meridian/testkit/ntp-load"
@@ -24,6 +24,15 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
+/** Priorities, by nice value, of every thread of a process; none where it has ended. */
+const prioritiesOf = (pid: number): readonly number[] => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((thread) => getPriority(Number(thread)))
+  } catch {
+    return []
+  }
+}
+
 it(
   "loses no request, keeps its clock and its clients, and leaves no process of before",
   async () => {
@@ -40,7 +49,7 @@ it(
         const now = await statusNow().catch(() => undefined)
         return (
           now !== undefined &&
-          now.uptime < before.uptime + 0.5 &&
+          running.stderr().includes("this is Meridian") &&
           pidsOf(now).every((pid) => pid > 0 && !pidsOf(before).includes(pid)) &&
           now
         )
@@ -53,6 +62,11 @@ it(
     expect({ lost, wrong, answered }).toEqual({ lost: [], wrong: 0, answered: all })
     expect(after.pid).toBe(before.pid)
     expect(after.clock.synchronised).toBe(true)
+    // While it started it gave way to who served.
+    await vi.waitUntil(
+      () => [after.pid, ...pidsOf(after)].flatMap(prioritiesOf).every((nice) => nice === getPriority()),
+      { timeout: PATIENCE_MS }
+    )
     await vi.waitUntil(() => !pidsOf(before).some(isAlive), { timeout: PATIENCE_MS })
     for (const pid of pidsOf(before)) expect(() => readFileSync(`/proc/${pid}/stat`)).toThrow("ENOENT")
     expect(await running.stop()).toBe(0)

@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
-import { describe, expect, it } from "vitest"
+import { afterEach, describe, expect, it, vi } from "vitest"
+import { GIVES_WAY_SECONDS, startPriority } from "../src/start-priority.ts"
 import { STALLED_STARTS, STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
 import { pass, refuse, silentSeconds, stage, underTestClock } from "./supervised-stage.ts"
 
@@ -54,6 +55,57 @@ describe("a place", () => {
       children.at(-1)!.end(1)
       yield* TestClock.adjust(0)
       expect(children.length).toBe(before + 1)
+    }))
+})
+
+describe("a successor", () => {
+  const priorities = () => {
+    const steps: string[] = []
+    vi.spyOn(startPriority, "giveWay").mockImplementation((pid) => void steps.push(`${pid} gives way`))
+    vi.spyOn(startPriority, "takePart").mockImplementation((pid) => void steps.push(`${pid} takes part`))
+    return steps
+  }
+  afterEach(() => vi.restoreAllMocks())
+
+  it("gives way while another serves, until it serves itself", () =>
+    underTestClock(function* () {
+      const steps = priorities()
+      const { place, children } = yield* stage()
+      children[0]!.say("ready")
+      yield* Effect.forkChild(place.replace)
+      yield* TestClock.adjust(0)
+      expect(steps).toEqual(["1 takes part", "2 gives way"])
+      children[1]!.say("ready")
+      yield* TestClock.adjust(0)
+      expect(steps.slice(2)).toContain("2 takes part")
+      expect(place).toMatchObject({ state: "running", pid: 2 })
+    }))
+
+  it("takes its share once nobody serves, or where its start takes long", () =>
+    underTestClock(function* () {
+      const steps = priorities()
+      const { place, children } = yield* stage()
+      children[0]!.say("ready")
+      yield* Effect.forkChild(place.replace)
+      yield* TestClock.adjust(0)
+      children[0]!.end(null, "SIGSEGV")
+      expect(steps.slice(2)).toEqual(["2 takes part"])
+      yield* pass(children, GIVES_WAY_SECONDS)
+      expect(steps.slice(3)).toEqual(["2 takes part"])
+    }))
+
+  it("gives way to nobody where it follows one that died, or hangs", () =>
+    underTestClock(function* () {
+      const steps = priorities()
+      const { children } = yield* stage()
+      children[0]!.say("ready")
+      children[0]!.end(1)
+      yield* TestClock.adjust(0)
+      children[1]!.say("ready")
+      children[1]!.isStopped = true
+      yield* pass(children, silentSeconds)
+      expect(children).toHaveLength(3)
+      expect(steps.filter((step) => step.includes("gives way"))).toEqual([])
     }))
 })
 

@@ -68,6 +68,7 @@ export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)
       name: "worker 0",
       silentSeconds,
       overlaps: true,
+      givesWay: true,
       longestBackoffMs: 1_000,
       spawn: () => {
         refusals.shift()?.()
