@@ -57,7 +57,8 @@ export class ClockPlace {
       // Its page is good for twelve seconds: another has taken over before those are gone.
       silentSeconds: 8,
       // One writer of the page.
-      overlaps: false
+      overlaps: false,
+      urgent: true
     })
   }
 }

@@ -39,6 +39,7 @@ import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { type Configured, RunningConfiguration } from "./running-configuration.ts"
 import { formatListen, hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
+import { startPriority } from "./start-priority.ts"
 
 // Node would open its inspector on this signal, to whoever may connect to this machine.
 process.on("SIGUSR1", () => {})
@@ -147,6 +148,7 @@ type Asked =
 const clusterKey = takeSecret(process.env, CLUSTER_KEY_VARIABLE)
 const { configuration, files, stateFlag } = readSettings(process.argv.slice(2))
 const settings = configuration.started
+startPriority.settle(legacy !== undefined)
 // This process and all that it starts hold keys.
 if (settings.coreDumps.value !== "on") forbidCoreDumps()
 const plan = planOrFail(settings)
@@ -285,6 +287,7 @@ const program = Effect.gen(function* () {
   }
   const { node } = begun
   if (legacy !== undefined) {
+    startPriority.othersServe = false
     yield* Effect.logInfo(`this is Meridian ${plan.version} now; the processes of the version before end`)
     yield* Effect.forkScoped(Effect.promise(() => endChildren(legacy.processes, LEGACY_PATIENCE_MS)))
   }

@@ -49,6 +49,8 @@ interface ServiceDeclaration<Said extends Common> {
    * (heartbeat.ts of libs/ipc), so this is how long its event loop may stand still; 10 where nothing is said.
    */
   readonly silentSeconds?: number
+  /** Whether the others of the node wait for it: then it gives way to nobody while it starts. */
+  readonly urgent?: boolean
   /** Longest wait before it is started again, milliseconds; a second where nothing is said. */
   readonly longestBackoffMs?: number
   /** Whether a successor may serve beside it, on the same sockets; false where nothing is said. */
@@ -86,11 +88,12 @@ export class Service<Said extends Common = Common> {
     this.launch = launch
     this.declaration = declaration
     this.name = declaration.name
-    const { name, silentSeconds = 10, overlaps = false, longestBackoffMs = 1_000 } = declaration
+    const { name, silentSeconds = 10, overlaps = false, urgent = false, longestBackoffMs = 1_000 } = declaration
     this.process = new SupervisedProcess({
       name,
       silentSeconds,
       overlaps,
+      givesWay: !urgent,
       longestBackoffMs,
       spawn: () => this.spawn(),
       onStart: (child) => void child.send(this.planMessage(), () => {}),
