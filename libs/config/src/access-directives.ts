@@ -43,7 +43,6 @@ export const restrictDirective = row({
   default: "without any such line: everybody is served, and queries (mode 6) are answered to this host alone",
   meaning:
     "What hosts may not do; of the rules that match an address the most specific one decides, and lines about the same addresses add up.",
-  documented: "ntp.conf(5)",
   reload: "live"
 })
 
@@ -149,7 +148,6 @@ export const mruDirective = row({
   repeatable: true,
   default: "maxmem 16384, maxage 3600, minage 64, ipv6prefix 64",
   meaning: "How much the list of clients may take, over all workers, and when an entry may go; limits are kept in it.",
-  documented: "ntp.conf(5)",
   reload: "live",
   actedOn: "partly"
 })

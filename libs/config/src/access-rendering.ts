@@ -3,14 +3,14 @@ import { accessFlagWords } from "@meridian/protocol/access/access-flags"
 import type { RateLimit } from "@meridian/protocol/access/rate-limit"
 import { type AccessSettings, type Allowance, type Restriction, saysNothing } from "./access-settings.ts"
 import { writeTarget } from "./access-types.ts"
-import type { SettingLine } from "./setting-line.ts"
+import { line, type SettingLine } from "./setting-line.ts"
 import type { Sourced } from "./sourced.ts"
 
 export const describeAccess = (settings: AccessSettings): readonly SettingLine[] => {
   const { restrictions } = settings
   const isOpen = restrictions.length > 0 && saysNothing(settings)
   return [
-    lineOf("dialect", settings.dialect, String),
+    line("dialect", settings.dialect, String),
     ...(isOpen ? OWN_RULES[settings.dialect.value] : []),
     ...described(settings)
   ]
@@ -25,28 +25,23 @@ const OWN_RULES = {
 } as const
 
 const described = ({ restrictions, allowances, rateLimit, clientList }: AccessSettings): readonly SettingLine[] => [
-  ...restrictions.map((one) => lineOf(one.value.action, one, writeRestriction)),
-  ...allowances.map((one) => lineOf(one.value.action, one, writeAllowance)),
+  ...restrictions.map((one) => line(one.value.action, one, writeRestriction)),
+  ...allowances.map((one) => line(one.value.action, one, writeAllowance)),
   ...given(LAW_WORDS[rateLimit.value.law], rateLimit, writeLimit),
-  lineOf("mru", clientList.bytes, (bytes) =>
-    bytes % 1024 === 0 ? `maxmem ${bytes / 1024}` : `maxdepth ${bytes / 50}`
-  ),
-  lineOf("mru", clientList.maxAge, (seconds) => `maxage ${seconds}`),
-  lineOf("mru", clientList.minAge, (seconds) => `minage ${seconds}`),
-  lineOf("mru", clientList.ipv6Prefix, (length) => `ipv6prefix ${length}`)
+  line("mru", clientList.bytes, (bytes) => (bytes % 1024 === 0 ? `maxmem ${bytes / 1024}` : `maxdepth ${bytes / 50}`)),
+  line("mru", clientList.maxAge, (seconds) => `maxage ${seconds}`),
+  line("mru", clientList.minAge, (seconds) => `minage ${seconds}`),
+  line("mru", clientList.ipv6Prefix, (length) => `ipv6prefix ${length}`)
 ]
 
 /** The default needs no line: without a `restrict … limited` it limits nobody. */
-const given = <T>(directive: string, value: Sourced<T>, write: (value: T) => string): readonly SettingLine[] =>
-  value.origin.kind === "default" ? [] : [lineOf(directive, value, write)]
+const given = <T>(
+  directive: string,
+  value: Sourced<T>,
+  write: (value: NonNullable<T>) => string
+): readonly SettingLine[] => (value.origin.kind === "default" ? [] : [line(directive, value, write)])
 
 const LAW_WORDS = { score: "limit", headway: "discard", tokens: "ratelimit" } as const
-
-const lineOf = <T>(directive: string, { value, origin }: Sourced<T>, write: (value: T) => string): SettingLine => ({
-  directive,
-  value: write(value),
-  origin
-})
 
 const writeRestriction = ({ family, target, ntpPort, flags }: Restriction): string =>
   [

@@ -14,7 +14,7 @@ import {
 import { type AccessTarget, maskLength } from "./access-types.ts"
 import { type Diagnostic, errorAt, lacking, warningAt } from "./diagnostic.ts"
 import { type Dialect, dialectOf, type UnreadLine } from "./dialect.ts"
-import { fromDefault, fromFile, lastGiven, type Sourced } from "./sourced.ts"
+import { fromDefault, fromFile, lastGiven, type Folded, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
 
 /** A line of `restrict` or `unrestrict`. */
@@ -69,11 +69,6 @@ const DEFAULT_LIMITS = {
   headway: { law: "headway", average: 3, minimum: 2 },
   tokens: { law: "tokens", interval: 3, burst: 8, leak: 2, kod: 0 }
 } as const satisfies Record<string, RateLimit>
-
-interface Folded<T> {
-  readonly value: T
-  readonly diagnostics: readonly Diagnostic[]
-}
 
 export const accessSettings = (
   statements: readonly Statement[],

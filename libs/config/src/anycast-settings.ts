@@ -7,8 +7,8 @@ import {
   serviceAddress
 } from "./anycast-directives.ts"
 import { type Diagnostic, errorAt, warningAt } from "./diagnostic.ts"
-import type { SettingLine } from "./setting-line.ts"
-import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { line, quoteWord, type SettingLine } from "./setting-line.ts"
+import { choose, fromDefault, fromFile, lastGiven, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
 
 export interface AnycastSettings {
@@ -59,7 +59,7 @@ type Line = Statement<typeof anycastDirective>
 export const anycastSettings = (
   statements: readonly Statement[],
   overrides: AnycastOverrides
-): { readonly value: AnycastSettings; readonly diagnostics: readonly Diagnostic[] } => {
+): Folded<AnycastSettings> => {
   const lines = statementsOf(statements, anycastDirective)
   const given = <K extends keyof typeof anycastDirective.options>(name: K) =>
     lastGiven(statements, anycastDirective, name)
@@ -140,33 +140,26 @@ const problems = (lines: readonly Line[], settings: AnycastSettings): readonly D
       ]
 }
 
-const shown = (name: string, value: Sourced<string | number | undefined>, quote: (text: string) => string) =>
+const shown = (name: string, value: Sourced<string | number | undefined>): readonly SettingLine[] =>
   value.value === undefined || value.origin.kind === "default"
     ? []
-    : [{ directive: name, value: quote(String(value.value)), origin: value.origin }]
+    : [line(name, value, (set) => quoteWord(String(set)))]
 
 /** Only what is not as it is without any line. */
-export const describeAnycast = (
-  settings: AnycastSettings,
-  quoteWord: (text: string) => string
-): readonly SettingLine[] => [
-  ...settings.addresses.map(({ value, origin }) => ({
-    directive: "anycast address",
-    value: serviceAddress.write(value),
-    origin
-  })),
-  ...shown("anycast device", settings.device, quoteWord),
-  ...shown("anycast bird", settings.birdSocket, quoteWord),
-  ...settings.birdProtocols.map(({ value, origin }) => ({ directive: "anycast protocol", value, origin })),
-  ...shown("anycast exabgp", settings.exabgpSocket, quoteWord),
-  ...shown("anycast frr", settings.frrAs, quoteWord),
-  ...shown("anycast vtysh", settings.vtysh, quoteWord),
-  ...shown("anycast script", settings.script, quoteWord),
-  ...shown("anycast rise", settings.rise, quoteWord),
-  ...shown("anycast fall", settings.fall, quoteWord),
-  ...shown("anycast maxerror", settings.maximumError, quoteWord),
-  ...shown("anycast maxrate", settings.maximumRate, quoteWord),
-  ...shown("drain wait", settings.drainWait, quoteWord),
-  ...shown("drain grace", settings.drainGrace, quoteWord),
-  ...(settings.drainOnStop.value ? [{ directive: "drain", value: "onstop", origin: settings.drainOnStop.origin }] : [])
+export const describeAnycast = (settings: AnycastSettings): readonly SettingLine[] => [
+  ...settings.addresses.map((address) => line("anycast address", address, (value) => serviceAddress.write(value))),
+  ...shown("anycast device", settings.device),
+  ...shown("anycast bird", settings.birdSocket),
+  ...settings.birdProtocols.map((protocol) => line("anycast protocol", protocol, String)),
+  ...shown("anycast exabgp", settings.exabgpSocket),
+  ...shown("anycast frr", settings.frrAs),
+  ...shown("anycast vtysh", settings.vtysh),
+  ...shown("anycast script", settings.script),
+  ...shown("anycast rise", settings.rise),
+  ...shown("anycast fall", settings.fall),
+  ...shown("anycast maxerror", settings.maximumError),
+  ...shown("anycast maxrate", settings.maximumRate),
+  ...shown("drain wait", settings.drainWait),
+  ...shown("drain grace", settings.drainGrace),
+  ...(settings.drainOnStop.value ? [line("drain", settings.drainOnStop, () => "onstop")] : [])
 ]

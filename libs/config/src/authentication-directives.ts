@@ -8,7 +8,6 @@ export const keysDirective = row({
   operands: { file: one(path("FILE")) },
   default: "none; no request is answered with a symmetric key",
   meaning: "File of symmetric keys in the format of ntp.keys(5); it is read anew at a reload.",
-  documented: "ntp.conf(5)",
   reload: "live"
 })
 
@@ -18,7 +17,6 @@ export const trustedkeyDirective = row({
   repeatable: true,
   default: "none; a key that is not trusted is as if it were not there",
   meaning: "Keys of the key file that may be used, by number or as ranges such as (10 ... 20).",
-  documented: "ntp.conf(5)",
   reload: "live"
 })
 
@@ -27,7 +25,6 @@ export const controlkeyDirective = row({
   operands: { key: one(keyId) },
   default: "none; nothing can be changed by mode 6 requests",
   meaning: "Key that mode 6 requests which change something must be authenticated with; it must be trusted too.",
-  documented: "ntp.conf(5)",
   reload: "live"
 })
 
@@ -36,7 +33,6 @@ export const requestkeyDirective = row({
   operands: { key: one(keyId) },
   default: "none",
   meaning: "Key of the classic ntpdc's mode 7 requests, which Meridian does not answer.",
-  documented: "ntp.conf(5)",
   reload: "restart",
   actedOn: false,
   pointless: "it is the key of the classic ntpdc's mode 7 requests, and nothing here answers those"

@@ -10,7 +10,7 @@ import {
 } from "./authentication-directives.ts"
 import { AEAD_IDS, type KeyRange, type TlsVersion } from "./authentication-types.ts"
 import { errorAt, lacking, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
-import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { choose, fromDefault, fromFile, lastGiven, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 interface KeysSettings {
@@ -93,11 +93,6 @@ export const DEFAULT_NTS_KE_PORT = 4460
 
 /** Each is a socket in every worker. */
 const MAX_EXTRA_PORTS = 16
-
-interface Folded<T> {
-  readonly value: T
-  readonly diagnostics: readonly Diagnostic[]
-}
 
 /** Folds the statements; `port` is the NTP port that came out of them and the flags. */
 export const authenticationSettings = (

@@ -1,7 +1,7 @@
 /** What the lines about Autokey come to. */
 import { cryptoDirective, keysdirDirective, type SessionDigest } from "./autokey-directives.ts"
 import { type Diagnostic, warningAt } from "./diagnostic.ts"
-import { fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { fromDefault, fromFile, lastGiven, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 export interface AutokeySettings {
@@ -32,9 +32,7 @@ const REASONS: Readonly<Record<(typeof OPTIONS_WITHOUT_EFFECT)[number], string>>
   mvpar: "the link ntpkey_mvkey_GROUP in keysdir names the key"
 }
 
-export const autokeySettings = (
-  statements: readonly Statement[]
-): { readonly value: AutokeySettings; readonly diagnostics: readonly Diagnostic[] } => {
+export const autokeySettings = (statements: readonly Statement[]): Folded<AutokeySettings> => {
   const lines = statementsOf(statements, cryptoDirective)
   const given = <K extends keyof (typeof cryptoDirective)["options"]>(name: K) =>
     lastGiven(statements, cryptoDirective, name)

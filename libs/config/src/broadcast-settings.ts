@@ -10,7 +10,7 @@ import {
   NTP_GROUP
 } from "./broadcast-directives.ts"
 import { type Diagnostic, errorAt, quoted, warningAt } from "./diagnostic.ts"
-import { fromDefault, fromFile, lastOf, type Sourced } from "./sourced.ts"
+import { fromDefault, fromFile, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 /** One `broadcast` or `manycastclient` line. */
@@ -53,7 +53,7 @@ const NOVOLLEY_DELAY = 0.008
 export const broadcastSettings = (
   statements: readonly Statement[],
   flags: Readonly<Record<"bclient" | "auth", Sourced<boolean>>>
-): { readonly value: BroadcastSettings; readonly diagnostics: readonly Diagnostic[] } => {
+): Folded<BroadcastSettings> => {
   const diagnostics: Diagnostic[] = []
   const read = (lines: readonly ManyStatement[]): readonly Sourced<ManySettings>[] =>
     lines.flatMap((line) => {

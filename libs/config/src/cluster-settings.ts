@@ -1,7 +1,7 @@
 /** What the lines about the cluster come to. */
 import { clusterDirective, nodeDirective } from "./cluster-directives.ts"
 import { type Diagnostic, warningAt } from "./diagnostic.ts"
-import { choose, fromDefault, fromFile, fromFlag, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { choose, fromDefault, fromFile, fromFlag, lastGiven, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
 
 export interface ClusterSettings {
@@ -40,7 +40,7 @@ const REPLICATED = 3
 export const clusterSettings = (
   statements: readonly Statement[],
   overrides: ClusterOverrides
-): { readonly value: ClusterSettings; readonly diagnostics: readonly Diagnostic[] } => {
+): Folded<ClusterSettings> => {
   const lines = statementsOf(statements, clusterDirective)
   const nats = servers(lines, overrides.nats)
   const given = <K extends keyof typeof clusterDirective.options>(name: K) =>

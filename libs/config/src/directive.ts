@@ -70,12 +70,21 @@ export const row = <
 >(
   fields: Omit<
     Directive<O, P>,
-    "aliases" | "options" | "droppedOptions" | "mayBeLeftOut" | "flags" | "needsOption" | "repeatable" | "actedOn"
+    | "aliases"
+    | "options"
+    | "droppedOptions"
+    | "mayBeLeftOut"
+    | "documented"
+    | "flags"
+    | "needsOption"
+    | "repeatable"
+    | "actedOn"
   > & {
     readonly aliases?: readonly string[]
     readonly options?: P
     readonly droppedOptions?: Readonly<Record<string, string>>
     readonly mayBeLeftOut?: boolean
+    readonly documented?: string
     readonly flags?: readonly string[]
     readonly needsOption?: boolean
     readonly repeatable?: boolean
@@ -85,6 +94,7 @@ export const row = <
   aliases: [],
   droppedOptions: {},
   mayBeLeftOut: false,
+  documented: "ntp.conf(5)",
   flags: [],
   needsOption: false,
   repeatable: false,

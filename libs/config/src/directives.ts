@@ -90,7 +90,6 @@ export const interfaceDirective = row({
   repeatable: true,
   default: "listen all",
   meaning: "Which of the machine's addresses to answer on: the last rule that matches an address decides.",
-  documented: "ntp.conf(5)",
   reload: "restart"
 })
 
@@ -119,7 +118,6 @@ export const logfileDirective = row({
   operands: { file: one(path("FILE")) },
   default: "standard error",
   meaning: "File that messages are appended to; it is opened anew at a reload, for log rotation.",
-  documented: "ntp.conf(5)",
   reload: "live"
 })
 
@@ -130,7 +128,6 @@ export const includeDirective = row({
   default: "none",
   meaning:
     "Reads another file in place of this line, or every *.conf of a directory; relative to the file it stands in.",
-  documented: "ntp.conf(5)",
   reload: "live"
 })
 

@@ -34,7 +34,6 @@ export const tosDirective = row({
   default:
     "ceiling 16, floor 1, maxclock 10, maxdist 1.5, minclock 3, mindist 0.001, minsane 1, orphan 16, orphanwait 300",
   meaning: "Which sources are believed: strata, distances in seconds, and how many survive; orphan 16 is off.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
 })
@@ -59,7 +58,6 @@ export const tinkerDirective = row({
   repeatable: true,
   default: "dispersion 0.000015, panic 1000, step 0.128, stepout 300",
   meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
-  documented: "ntp.conf(5)",
   flags: ["panicgate"],
   reload: "clock",
   actedOn: "partly"
@@ -70,7 +68,6 @@ export const driftfileDirective = row({
   operands: { file: optional(pathOrNone), wander: optional(decimalNumber("PPM", "parts per million", 0, 500)) },
   default: "none; the frequency is measured anew at each start",
   meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" or nothing is no file.',
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
 })
@@ -101,7 +98,6 @@ export const leapfileDirective = row({
   operands: { file: one(path("FILE")), hash: optional(oneOf("checkhash", "ignorehash")) },
   default: "none; leap seconds are heard of from the sources",
   meaning: "List of leap seconds as NIST and the IERS publish it, read again when it changes.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: true
 })
@@ -111,7 +107,6 @@ export const leapsmearintervalDirective = row({
   operands: { seconds: one(wholeNumber("SECONDS", 0, 86_400)) },
   default: "0, no smearing",
   meaning: "Seconds over which a leap second is smeared; never to be mixed with sources that do not smear.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: true
 })
@@ -121,7 +116,6 @@ export const statsdirDirective = row({
   operands: { prefix: one(path("DIR")) },
   default: "the state directory",
   meaning: "Directory that statistics files are written to.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: true
 })
@@ -152,7 +146,6 @@ export const statisticsDirective = row({
   repeatable: true,
   default: "none",
   meaning: "Records to write: clockstats, loopstats, peerstats, rawstats and sysstats; the others get a warning.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
 })
@@ -172,7 +165,6 @@ export const filegenDirective = row({
   repeatable: true,
   default: "the record's name as file, type day, link, enable",
   meaning: "How the files of a record are named and changed over.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
 })
@@ -226,7 +218,6 @@ export const enableDirective = row({
   default: "auth, kernel, monitor, ntp and stats are on, the others off",
   meaning:
     "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` (the list of clients) is always on; `mru` says how long it may get.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
 })
@@ -238,7 +229,6 @@ export const disableDirective = row({
   repeatable: true,
   default: "see enable",
   meaning: "Switches off what `enable` switches on; of several lines about one flag the last counts.",
-  documented: "ntp.conf(5)",
   reload: "clock",
   actedOn: "partly"
 })

@@ -17,7 +17,7 @@ import {
   tosDirective
 } from "./discipline-directives.ts"
 import type { Directive } from "./directive.ts"
-import { choose, fromDefault, fromFile, lastGiven, lastOf, type Sourced } from "./sourced.ts"
+import { choose, fromDefault, fromFile, lastGiven, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 /** Selection (RFC 5905 §11.2). Distances in seconds. */
@@ -115,7 +115,7 @@ const FLAG_DEFAULTS: Readonly<Record<SystemFlag, boolean>> = {
 export const disciplineSettings = (
   statements: readonly Statement[],
   overrides: DisciplineOverrides = {}
-): { readonly value: DisciplineSettings; readonly diagnostics: readonly Diagnostic[] } => {
+): Folded<DisciplineSettings> => {
   const tos = (name: keyof SelectionSettings, otherwise: number): Sourced<number> =>
     lastGiven(statements, tosDirective, name) ?? fromDefault(otherwise)
   const tinker = (name: Exclude<keyof Statement<typeof tinkerDirective>["values"], symbol>) =>

@@ -1,8 +1,8 @@
 /** Where the HTTP door is, and who may pass it, from its line. */
-import { errorAt, type Diagnostic } from "./diagnostic.ts"
+import { errorAt } from "./diagnostic.ts"
 import { controlDirective, DEFAULT_HTTP_PLACE, type HttpPlace, httpPlace } from "./http-directive.ts"
-import type { SettingLine } from "./setting-line.ts"
-import { fromDefault, fromFile, type Sourced } from "./sourced.ts"
+import { quoteWord, type SettingLine } from "./setting-line.ts"
+import { fromDefault, fromFile, type Folded, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
 /** Paths, as the line has them. */
@@ -26,9 +26,7 @@ export interface HttpSettings {
   readonly files: Sourced<HttpFiles>
 }
 
-export const httpSettings = (
-  statements: readonly Statement[]
-): { readonly value: HttpSettings; readonly diagnostics: readonly Diagnostic[] } => {
+export const httpSettings = (statements: readonly Statement[]): Folded<HttpSettings> => {
   const last = statementsOf(statements, controlDirective).at(-1)
   if (last === undefined)
     return { value: { place: fromDefault(DEFAULT_HTTP_PLACE), files: fromDefault({}) }, diagnostics: [] }
@@ -60,10 +58,7 @@ const problems = (place: HttpPlace | undefined, files: HttpFiles): readonly stri
     : []
 }
 
-export const describeHttp = (
-  { place, files }: HttpSettings,
-  quoteWord: (text: string) => string
-): readonly SettingLine[] => {
+export const describeHttp = ({ place, files }: HttpSettings): readonly SettingLine[] => {
   const words = FILES.flatMap((name) => {
     const file = files.value[name]
     return file === undefined ? [] : [` ${name} ${quoteWord(file)}`]

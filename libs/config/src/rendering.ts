@@ -5,12 +5,12 @@ import { aeadId, keyRange } from "./authentication-types.ts"
 import { describeBroadcast } from "./broadcast-rendering.ts"
 import { describeDiscipline } from "./discipline-rendering.ts"
 import { describeHttp } from "./http-settings.ts"
-import type { SettingLine } from "./setting-line.ts"
+import { given, line, lineWhereSet, quoteWord, type SettingLine, switched } from "./setting-line.ts"
 import type { Settings } from "./settings.ts"
 import type { ReferenceClockSettings, SourceSettings } from "./source-settings.ts"
-import type { Origin, Sourced } from "./sourced.ts"
+import type { Origin } from "./sourced.ts"
 
-export type { SettingLine }
+export { quoteWord, type SettingLine } from "./setting-line.ts"
 
 /** The settings as directives, in the order of the reference. */
 export const describeSettings = (settings: Settings): readonly SettingLine[] => [
@@ -18,43 +18,37 @@ export const describeSettings = (settings: Settings): readonly SettingLine[] => 
   ...settings.listen.map((address) => line("listen", address, ({ text }) => text)),
   line("workers", settings.workers, String),
   line("gather", settings.gather, String),
-  ...(settings.xdp.value === undefined ? [] : [line("xdp", settings.xdp, describeXdp)]),
+  ...lineWhereSet("xdp", settings.xdp, describeXdp),
   line("user", settings.user, quoteWord),
   line("statedir", settings.stateDirectory, quoteWord),
   line("logfile", settings.logfile, quoteWord),
-  ...(settings.coreDumps.value === undefined ? [] : [line("coredumps", settings.coreDumps, String)]),
+  ...lineWhereSet("coredumps", settings.coreDumps, String),
   ...describeLocalReference(settings),
   ...settings.sources.map((source) => line(source.value.kind, source, describeSource)),
   ...settings.referenceClocks
     .filter(({ value }) => value.kind !== undefined)
     .map((clock) => line("refclock", clock, describeReferenceClock)),
   ...describeBroadcast(settings.broadcast),
-  ...describeDiscipline(settings.discipline, quoteWord),
-  ...describeHttp(settings.http, quoteWord),
+  ...describeDiscipline(settings.discipline),
+  ...describeHttp(settings.http),
   ...describeAccess(settings.access),
   line("keys", settings.keys.file, quoteWord),
   ...settings.keys.trusted.map((range) => line("trustedkey", range, (ids) => keyRange.write(ids))),
   line("controlkey", settings.keys.controlKey, String),
   line("passivepeers", settings.passivePeers, String),
   line("cryptonak", settings.cryptoNak, onOrOff),
-  ...lineWhereSet("ntpsigndsocket", settings.signdSocket),
+  ...lineWhereSet("ntpsigndsocket", settings.signdSocket, quoteWord),
   ...describeNts(settings.nts),
   ...describeAutokey(settings.autokey),
   ...settings.extraPorts.map((port) => line("extra port", port, String)),
   ...describeCluster(settings.cluster),
-  ...describeAnycast(settings.anycast, quoteWord),
+  ...describeAnycast(settings.anycast),
   ...(settings.commandPort.value === 0 ? [] : [line("cmdport", settings.commandPort, String)]),
-  ...lineWhereSet("saveconfigdir", settings.saveDirectory)
+  ...lineWhereSet("saveconfigdir", settings.saveDirectory, quoteWord)
 ]
 
-const describeXdp = (place: Settings["xdp"]["value"]): string =>
-  [place?.interface, place?.mode].filter((word) => word !== undefined).join(" ")
-
-const lineWhereGiven = (directive: string, value: Sourced<number | undefined>): readonly SettingLine[] =>
-  value.value === undefined ? [] : [line(directive, value, String)]
-
-const lineWhereSet = (directive: string, file: Sourced<string | undefined>): readonly SettingLine[] =>
-  file.value === undefined ? [] : [line(directive, file, quoteWord)]
+const describeXdp = (place: NonNullable<Settings["xdp"]["value"]>): string =>
+  [place.interface, place.mode].filter((word) => word !== undefined).join(" ")
 
 /** Beside sources this machine's own clock is a reference only where a line says so. */
 const describeLocalReference = ({
@@ -73,9 +67,6 @@ const describeLocalReference = ({
 
 /** A reference clock's operand and options, those that have their default left out. */
 const describeReferenceClock = (clock: ReferenceClockSettings): string => {
-  const given = (word: string, value: string | number | undefined, otherwise?: number): readonly string[] =>
-    value === undefined || value === otherwise ? [] : [`${word} ${value}`]
-  const switched = (word: string, on: boolean): readonly string[] => (on ? [word] : [])
   const file = (word: string, path: string | undefined) => given(word, path === undefined ? path : quoteWord(path))
   return [
     quoteWord(clock.driver),
@@ -103,9 +94,6 @@ const describeReferenceClock = (clock: ReferenceClockSettings): string => {
 const describeSource = (source: SourceSettings): string => {
   const { family, host, port, nts } = source
   const bracketed = host.includes(":") && port !== undefined ? `[${host}]` : host
-  const given = (word: string, value: string | number | undefined, otherwise?: number): readonly string[] =>
-    value === undefined || value === otherwise ? [] : [`${word} ${value}`]
-  const switched = (word: string, on: boolean): readonly string[] => (on ? [word] : [])
   return [
     ...(family === undefined ? [] : [`-${family}`]),
     port === undefined ? host : `${bracketed}:${port}`,
@@ -158,13 +146,13 @@ const describeNts = (nts: Settings["nts"]): readonly SettingLine[] => [
   ...(nts.serverCipherPreference.value
     ? [line("nts", nts.serverCipherPreference, () => "tlscipherserverpreference")]
     : []),
-  ...lineWhereGiven("nts connections", nts.limits.connections),
-  ...lineWhereGiven("nts addressconnections", nts.limits.addressConnections),
-  ...lineWhereGiven("nts ratelimit", nts.limits.rate),
-  ...lineWhereGiven("nts totalratelimit", nts.limits.totalRate),
-  ...lineWhereSet("nts ntpserver", nts.ntpServer),
+  ...lineWhereSet("nts connections", nts.limits.connections, String),
+  ...lineWhereSet("nts addressconnections", nts.limits.addressConnections, String),
+  ...lineWhereSet("nts ratelimit", nts.limits.rate, String),
+  ...lineWhereSet("nts totalratelimit", nts.limits.totalRate, String),
+  ...lineWhereSet("nts ntpserver", nts.ntpServer, quoteWord),
   ...(nts.exchangeOnly.value ? [line("nts", nts.exchangeOnly, () => "exchangeonly")] : []),
-  ...lineWhereGiven("nts ntpport", nts.ntpPort),
+  ...lineWhereSet("nts ntpport", nts.ntpPort, String),
   line("nts", nts.enabled, (enabled) => (enabled ? "enable" : "disable"))
 ]
 
@@ -202,16 +190,6 @@ const describeCluster = (cluster: Settings["cluster"]): readonly SettingLine[] =
 
 const onOrOff = (value: boolean): string => (value ? "on" : "off")
 
-const line = <T>(
-  directive: string,
-  { value, origin }: Sourced<T>,
-  write: (value: NonNullable<T>) => string
-): SettingLine => ({
-  directive,
-  value: value === undefined || value === null ? undefined : write(value),
-  origin
-})
-
 /** `default`, `--port`, `ntp.conf:3:1`, or who said it to the running node. */
 export const describeOrigin = (origin: Origin): string => {
   switch (origin.kind) {
@@ -237,6 +215,3 @@ export const renderSettings = (settings: Settings): string => {
 }
 
 const withoutControls = (text: string): string => text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\uFFFD")
-
-/** A word as it must stand in a file: in quotes where a blank, a comment sign or a parenthesis would end or change it. */
-export const quoteWord = (word: string): string => (/^[A-Za-z0-9_./:@%+~=,*$-]+$/.test(word) ? word : `"${word}"`)

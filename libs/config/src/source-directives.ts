@@ -59,7 +59,6 @@ export const serverDirective = row({
   repeatable: true,
   default: "127.127.1.0, the local reference",
   meaning: "Source of time; 127.127.1.U is this machine's own clock, taken as it is (the local reference).",
-  documented: "ntp.conf(5)",
   reload: "live",
   actedOn: "partly"
 })
@@ -72,7 +71,6 @@ export const poolDirective = row({
   repeatable: true,
   default: "none",
   meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
-  documented: "ntp.conf(5)",
   reload: "live",
   actedOn: "partly"
 })
@@ -85,7 +83,6 @@ export const peerDirective = row({
   repeatable: true,
   default: "none",
   meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
-  documented: "ntp.conf(5)",
   reload: "live",
   actedOn: "partly"
 })
@@ -115,7 +112,6 @@ export const unpeerDirective = row({
   repeatable: true,
   default: "none",
   meaning: "Takes back every `server`, `pool` or `peer` of this name; `unpeer clock TYPE unit N` a reference clock.",
-  documented: "ntp.conf(5)",
   reload: "live",
   actedOn: true
 })
@@ -172,7 +168,6 @@ export const fudgeDirective = row({
   default: "127.127.1.0 stratum 10",
   meaning:
     "Adjusts a reference clock; `stratum` of 127.127.1.U is the stratum the local reference is served with, 1 to 15.",
-  documented: "ntp.conf(5)",
   flags: ["stratum"],
   reload: "clock",
   actedOn: "partly"

@@ -19,7 +19,7 @@ import {
   serverDirective,
   unpeerDirective
 } from "./source-directives.ts"
-import { fromDefault, fromFile, lastOf, type Sourced } from "./sourced.ts"
+import { fromDefault, fromFile, lastOf, type Folded, type Sourced } from "./sourced.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 import { port as portType } from "./value-types.ts"
 
@@ -115,9 +115,7 @@ export const clockOfAddress = (host: string): { readonly type: number; readonly 
 export const isLocalClock = (host: string): boolean => clockOfAddress(host)?.type === 1
 
 /** Folds the statements. Never throws; a source with an error is left out. */
-export const sourcesSettings = (
-  statements: readonly Statement[]
-): { readonly value: SourcesSettings; readonly diagnostics: readonly Diagnostic[] } => {
+export const sourcesSettings = (statements: readonly Statement[]): Folded<SourcesSettings> => {
   const diagnostics: Diagnostic[] = []
   const sources: Located<SourceSettings>[] = []
   const clocks: Located<ReferenceClockSettings>[] = []

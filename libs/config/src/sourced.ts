@@ -1,5 +1,5 @@
 /** Values that know where they came from, and how the last line of a directive becomes one. */
-import { type Location, NO_FILE } from "./diagnostic.ts"
+import { type Diagnostic, type Location, NO_FILE } from "./diagnostic.ts"
 import type { Directive } from "./directive.ts"
 import { statementsOf, type Statement } from "./statement.ts"
 
@@ -14,6 +14,12 @@ export type Origin =
 export interface Sourced<T> {
   readonly value: T
   readonly origin: Origin
+}
+
+/** What lines come to, and what is wrong with them. */
+export interface Folded<T> {
+  readonly value: T
+  readonly diagnostics: readonly Diagnostic[]
 }
 
 const DEFAULT: Origin = { kind: "default" }
