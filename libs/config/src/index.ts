@@ -14,7 +14,7 @@ export {
   withoutTakenBack
 } from "./source-settings.ts"
 export type { ServiceAddress } from "./anycast-directives.ts"
-export { stateDirectoryDirective } from "./directives.ts"
+export { findDirective, stateDirectoryDirective } from "./directives.ts"
 export { poolDirective, unpeerDirective } from "./source-directives.ts"
 export { accessRules, hostsOf } from "./access-rules.ts"
 export { saysNothing } from "./access-settings.ts"

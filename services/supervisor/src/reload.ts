@@ -1,5 +1,5 @@
 /** What another configuration changes on a running node: line by line, and when each takes effect. */
-import { describeOrigin, describeSettings, type SettingLine, type Settings } from "@meridian/config"
+import { describeOrigin, describeSettings, findDirective, type SettingLine, type Settings } from "@meridian/config"
 
 /** Now; now, by a new process of the clock that asks every source anew; or at the next start of the node. */
 type Effect = "now" | "clock" | "restart"
@@ -14,69 +14,20 @@ export interface Change {
   readonly effect: Effect
 }
 
-/** What a running node takes up. All else is bound, shared or decided when it starts. */
-const TAKEN_UP = new Set([
-  "server",
-  "pool",
-  "peer",
-  "restrict",
-  "unrestrict",
-  "allow",
-  "deny",
-  "limit",
-  "discard",
-  "ratelimit",
-  "mru",
-  "dialect",
-  "keys",
-  "trustedkey",
-  "controlkey",
-  "cryptonak",
-  "identify",
-  "logfile",
-  "saveconfigdir",
-  "nts",
-  "nts ca",
-  "nts aead",
-  "nts mintls",
-  "nts maxtls",
-  "nts tlsciphersuites",
-  "nts tlsecdhcurves",
-  "nts connections",
-  "nts addressconnections",
-  "nts ratelimit",
-  "nts totalratelimit",
-  "nts ntpserver",
-  "nts ntpport"
-])
-/** What the clock's process takes when it starts. */
-const OF_THE_CLOCK = new Set([
-  "driftfile",
-  "leapfile",
-  "statsdir",
-  "refclock",
-  "fudge",
-  "passivepeers",
-  "broadcast",
-  "broadcastclient",
-  "broadcastdelay",
-  "multicastclient",
-  "manycastclient",
-  "tos",
-  "tinker",
-  "filegen",
-  "leapsmearinterval"
-])
+/** When a directive takes effect, by its row's word on reloads. */
+const EFFECTS = { live: "now", clock: "clock", contents: "restart", restart: "restart" } as const
+
+/** Of `nts`, which is taken up otherwise, what is settled when the node starts. */
+const SETTLED = new Set(["nts cookie", "nts nocerttimecheck", "nts port", "nts processes"])
 
 /** `enable` and `disable` of what the clock's process does; others are settled when the node starts, or do nothing. */
 const SWITCHES_OF_THE_CLOCK = new Set(["auth", "bclient", "stats"])
 
-const effectOf = ({ directive, value }: SettingLine): Effect => {
-  if (SWITCHES.has(directive) && value !== "ntp") return SWITCHES_OF_THE_CLOCK.has(value ?? "") ? "clock" : "now"
-  if (OF_THE_CLOCK.has(directive) || (directive === "server" && value?.startsWith("127.127.1.") === true))
-    return "clock"
-  if (directive === "nts" && (value === "enable" || value === "disable")) return "restart"
-  return TAKEN_UP.has(directive) ? "now" : "restart"
+const effectOf = ({ directive, value = "" }: SettingLine): Effect => {
+  if (SWITCHES.has(directive)) return value === "ntp" ? "restart" : SWITCHES_OF_THE_CLOCK.has(value) ? "clock" : "now"
+  if (directive === "server" && value.startsWith("127.127.1.")) return "clock"
+  if (SETTLED.has(directive) || (directive === "nts" && (value === "enable" || value === "disable"))) return "restart"
+  return EFFECTS[findDirective(directive.split(" ")[0]!)?.reload ?? "restart"]
 }
 
 const textOf = ({ directive, value }: SettingLine): string =>
