@@ -3,8 +3,7 @@
  * at multicast groups. Who proves itself under a trusted key is followed: some exchanges measure the delay, then nothing more
  * is asked. Without authentication nobody is, unless `disable auth` says so.
  */
-import type { KeyRange } from "@meridian/auth/key-table"
-import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
+import type { SymmetricMacs } from "@meridian/auth/mac"
 import type { HearingConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
 import type {
   AssociationAuthentication,
@@ -13,12 +12,12 @@ import type {
   AssociationSet,
   SetAction
 } from "@meridian/protocol/associations"
-import { symmetricKey, unauthenticated } from "@meridian/protocol/associations"
+import { unauthenticated } from "@meridian/protocol/associations"
 import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
 import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
 import { decodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode } from "@meridian/wire/ntp"
-import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
 import type { AutokeySources } from "./autokey-sources.ts"
+import { proofOf } from "./group-packets.ts"
 import { ownNetworks } from "./many-addresses.ts"
 
 export interface BroadcastServersSurroundings {
@@ -57,7 +56,6 @@ export class BroadcastServers {
   private readonly configuration: HearingConfiguration
   private readonly surroundings: BroadcastServersSurroundings
   private readonly sockets = new Map<string, UdpClientSocket>()
-  private readonly refused: Record<string, number> = {}
   /** The key of a server that is being taken. */
   private calling: number | null = null
   private timer: NodeJS.Timeout | undefined
@@ -70,11 +68,6 @@ export class BroadcastServers {
   /** The key of the server that the set is being asked about. */
   get keyId(): number | null {
     return this.calling
-  }
-
-  /** Packets that made no association, by reason. */
-  get refusals(): Readonly<Record<string, number>> {
-    return this.refused
   }
 
   start(): void {
@@ -151,26 +144,15 @@ export class BroadcastServers {
     from: Endpoint,
     told: string
   ): { readonly authentication: AssociationAuthentication; readonly keyId: number | null } | keyof typeof refusals {
-    const { macs } = this.surroundings
-    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
-    const trailer = newTrailer()
-    const shape = scanTrailer(view, 0, packet.length, version, trailer)
+    const { keys, authenticated: mustProve } = this.configuration
     const authenticated = this.surroundings.autokey?.broadcastServer(from, told, packet)
     if (authenticated !== undefined) return { authentication: authenticated, keyId: null }
-    if (shape !== TrailerShape.mac)
-      return this.configuration.authenticated ? "unauthenticated" : { authentication: unauthenticated, keyId: null }
-    const keyId = trailer.macLength < KEY_ID_BYTES ? 0 : view.getUint32(trailer.macOffset)
-    if (!this.isTrusted(keyId, this.configuration.keys)) return "key"
-    const authentication = symmetricKey(macs, keyId)
-    return authentication.judge(packet) === "authentic" ? { authentication, keyId } : "forged"
-  }
-
-  private isTrusted(id: number, keys: readonly KeyRange[]): boolean {
-    return this.surroundings.macs.keys.isTrusted(id) && keys.some(({ first, last }) => first <= id && id <= last)
+    const proof = proofOf(packet, version, this.surroundings.macs, keys)
+    if (proof !== "none") return proof
+    return mustProve ? "unauthenticated" : { authentication: unauthenticated, keyId: null }
   }
 
   private refuse(reason: keyof typeof refusals): void {
-    this.refused[reason] = (this.refused[reason] ?? 0) + 1
     this.surroundings.warn(refusals[reason])
   }
 }

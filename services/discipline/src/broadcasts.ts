@@ -6,10 +6,10 @@ import type { SymmetricMacs } from "@meridian/auth/mac"
 import type { ManyConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
 import { symmetricKey, unauthenticated, type Moment, type SystemVariables } from "@meridian/protocol/associations"
 import { Leap } from "@meridian/time/clock-curve"
-import { secondsToShort } from "@meridian/time/short"
 import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
-import { encodeHeader, Mode } from "@meridian/wire/ntp"
+import { Mode } from "@meridian/wire/ntp"
 import type { AutokeySources } from "./autokey-sources.ts"
+import { headerOf } from "./group-packets.ts"
 import { addressTowardsMany } from "./many-addresses.ts"
 
 /**
@@ -108,19 +108,12 @@ export class Broadcasts {
 
   private header({ version, minpoll }: ManyConfiguration): Uint8Array {
     const { system, moment, precision } = this.surroundings
-    const { leap, stratum, rootDelay, rootDispersion, referenceId, reference } = system()
     const { wall } = moment()
-    return encodeHeader({
-      leap,
+    return headerOf(system(), {
       version,
       mode: Mode.broadcast,
-      stratum,
       poll: minpoll,
       precision,
-      rootDelay: secondsToShort(rootDelay),
-      rootDispersion: secondsToShort(rootDispersion),
-      referenceId,
-      reference,
       origin: 0n as typeof wall,
       receive: 0n as typeof wall,
       transmit: wall

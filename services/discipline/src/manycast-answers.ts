@@ -4,22 +4,20 @@
  * (unless `disable auth`), and nobody whose own stratum is better; by this node's access list and limits besides. Others get
  * silence: an answer to a made-up address would be one from every server of the group.
  */
-import type { KeyRange } from "@meridian/auth/key-table"
-import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
+import type { SymmetricMacs } from "@meridian/auth/mac"
 import type { AnsweringConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
 import { TokenBucket } from "@meridian/protocol/access/token-bucket"
 import type { Admission } from "@meridian/protocol"
 import type { AssociationAuthentication, Endpoint, Moment, SystemVariables } from "@meridian/protocol/associations"
-import { symmetricKey, unauthenticated } from "@meridian/protocol/associations"
+import { unauthenticated } from "@meridian/protocol/associations"
 import { Leap } from "@meridian/time/clock-curve"
-import { secondsToShort } from "@meridian/time/short"
 import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
 import { writeSocketAddress } from "@meridian/udp/socket-address"
 import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
-import { decodeHeader, encodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
+import { decodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import { SOURCE_STRIDE } from "@meridian/wire/source-address"
-import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
 import type { AutokeySources } from "./autokey-sources.ts"
+import { headerOf, proofOf } from "./group-packets.ts"
 import { ownNetworks } from "./many-addresses.ts"
 import { addressTowards } from "./source-identity.ts"
 
@@ -154,36 +152,14 @@ export class ManycastAnswers {
   private authenticationOf(packet: Uint8Array, version: number): AssociationAuthentication | undefined {
     const { macs } = this.surroundings
     const { authenticated, keys } = this.configuration
-    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength)
-    const trailer = newTrailer()
-    if (scanTrailer(view, 0, packet.length, version, trailer) !== TrailerShape.mac)
-      return authenticated ? undefined : unauthenticated
-    const keyId = trailer.macLength < KEY_ID_BYTES ? 0 : view.getUint32(trailer.macOffset)
-    if (!macs.keys.isTrusted(keyId) || !isNamed(keyId, keys)) return undefined
-    const authentication = symmetricKey(macs, keyId)
-    return authentication.judge(packet) === "authentic" ? authentication : undefined
+    const proof = proofOf(packet, version, macs, keys)
+    if (proof === "none") return authenticated ? undefined : unauthenticated
+    return typeof proof === "string" ? undefined : proof.authentication
   }
 
   private reply({ version, poll, transmit }: NtpHeader, receive: NtpTimestamp): Uint8Array {
     const { system, moment, precision } = this.surroundings
-    const { leap, stratum, rootDelay, rootDispersion, referenceId, reference } = system()
-    return encodeHeader({
-      leap,
-      version,
-      mode: Mode.server,
-      stratum,
-      poll,
-      precision,
-      rootDelay: secondsToShort(rootDelay),
-      rootDispersion: secondsToShort(rootDispersion),
-      referenceId,
-      reference,
-      origin: transmit,
-      receive,
-      transmit: moment().wall
-    })
+    const ours = { version, mode: Mode.server, poll, precision }
+    return headerOf(system(), { ...ours, origin: transmit, receive, transmit: moment().wall })
   }
 }
-
-const isNamed = (id: number, keys: readonly KeyRange[]): boolean =>
-  keys.some(({ first, last }) => first <= id && id <= last)
