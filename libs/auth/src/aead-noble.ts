@@ -110,7 +110,6 @@ export const batchOver = (
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** The reference batch. */
 export const nobleBatch: AeadBatch = batchOver("reference", nobleAeads)
 
 const runJob = (

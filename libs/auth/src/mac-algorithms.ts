@@ -47,7 +47,6 @@ const cmac = (name: MacAlgorithmName, keyBytes: number): MacAlgorithm => ({
   keyBytes
 })
 
-/** Every algorithm by its name. */
 export const macAlgorithms: Readonly<Record<MacAlgorithmName, MacAlgorithm>> = {
   MD5: digest("MD5", 16),
   SHA1: digest("SHA1", 20),

@@ -86,7 +86,6 @@ export class NtsAssociation {
     return this.jar.at(-1)?.length ?? 0
   }
 
-  /** Cookies in the jar. */
   get cookies(): number {
     return this.jar.length
   }

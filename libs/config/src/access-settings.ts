@@ -17,7 +17,6 @@ import { type Dialect, dialectOf, type UnreadLine } from "./dialect.ts"
 import { fromDefault, fromFile, lastGiven, type Folded, type Sourced } from "./sourced.ts"
 import { type Statement, statementsOf } from "./statement.ts"
 
-/** A line of `restrict` or `unrestrict`. */
 export interface Restriction {
   readonly action: "restrict" | "unrestrict"
   /** Only hosts' addresses of it, or only that family's default; undefined both. */
@@ -28,7 +27,6 @@ export interface Restriction {
   readonly flags: number
 }
 
-/** A line of `allow` or `deny`. */
 export interface Allowance {
   readonly action: "allow" | "deny"
   /** Also goes over lines about parts of the subnet. */

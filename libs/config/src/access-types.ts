@@ -100,7 +100,6 @@ export const maskLength = (mask: IpAddress): number | undefined => {
   return /^1*0*$/.test(bits) ? bits.lastIndexOf("1") + 1 : undefined
 }
 
-/** A netmask. */
 export const netmask: ValueType<IpAddress> = {
   syntax: "MASK",
   expected: "a mask such as 255.255.255.0",

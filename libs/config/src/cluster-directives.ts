@@ -23,7 +23,6 @@ const isServer = (text: string): boolean => {
 
 const MOST_SERVERS = 16
 
-/** One NATS server or several. */
 export const natsServers: ValueType<readonly string[]> = {
   syntax: "HOST:PORT[,HOST:PORT...]",
   expected: "HOST:PORT, several with commas and no blanks between them",

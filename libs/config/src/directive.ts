@@ -30,7 +30,6 @@ export interface Directive<
   readonly droppedOptions: Readonly<Record<string, string>>
   /** A line with a word that is near to none of its own is left out with a warning, as by ntpd: it can open nothing. */
   readonly mayBeLeftOut: boolean
-  /** A line needs at least one option. */
   readonly needsOption: boolean
   /** May stand on several lines. Where it may not, the last line counts and the others get a warning. */
   readonly repeatable: boolean
@@ -52,7 +51,6 @@ export interface Directive<
   readonly pointless?: string
 }
 
-/** One value. */
 export const one = <T>(type: ValueType<T>): Operand<T, "one"> => ({ type, count: "one" })
 /** One value or none: a word that is not of the type is left to the options. */
 export const optional = <T>(type: ValueType<T>): Operand<T, "optional"> => ({ type, count: "optional" })

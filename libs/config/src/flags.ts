@@ -4,7 +4,6 @@
  */
 import type { ValueType } from "./value-types.ts"
 
-/** A flag with a value. */
 interface ValueFlag<out T> {
   readonly kind: "value"
   readonly type: ValueType<T>
@@ -18,7 +17,6 @@ interface ListFlag<out T> {
   readonly meaning: string
 }
 
-/** A flag that is there or is not. */
 interface SwitchFlag {
   readonly kind: "switch"
   readonly meaning: string

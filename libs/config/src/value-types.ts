@@ -176,7 +176,6 @@ const addressAdvice = (value: string): { readonly advice?: string } => {
   return {}
 }
 
-/** A network interface by its name. */
 export const interfaceName: ValueType<string> = {
   syntax: "INTERFACE",
   expected: "an interface's name, such as eth0",

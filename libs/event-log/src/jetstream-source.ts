@@ -49,7 +49,6 @@ interface Running {
   readonly subscription: Subscription
   /** Ends the short way of its deliveries. */
   readonly release: () => void
-  /** Number of the last delivery. */
   delivered: number
   /** Looks since something came, -1 before the first. */
   silent: number

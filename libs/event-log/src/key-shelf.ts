@@ -18,7 +18,6 @@ export interface WrappedKey {
   readonly box: Uint8Array
 }
 
-/** Longest box, bytes. */
 const MAX_BOX_BYTES = 256
 
 /** The slot holds another key. Slots are never used twice: choose a fresh name. */

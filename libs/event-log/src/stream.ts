@@ -130,7 +130,6 @@ export interface NextOf {
   readonly next_by_subj: string
 }
 
-/** The last message of a subject. */
 export interface LastOf {
   readonly last_by_subj: string
 }

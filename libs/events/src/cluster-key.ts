@@ -24,7 +24,6 @@ const FINGERPRINT = /^[0-9a-f]{16}$/
 /** 16 hexadecimal digits that tell one cluster key from another and nothing about it. */
 const Fingerprint = Schema.String.check(Schema.isPattern(FINGERPRINT))
 
-/** The cluster has its first key. */
 const ClusterKeyIntroduced = defineEvent("ClusterKeyIntroduced", Schema.Struct({ key: Fingerprint }))
 
 /** Base64 of nonce, ciphertext and tag. */

@@ -41,7 +41,6 @@ interface HealthView {
 export interface MemberView {
   readonly node: string
   readonly version: string | null
-  /** Workers it is to have. */
   readonly workers: number
   readonly health: HealthView | null
   readonly heard: string

@@ -116,7 +116,6 @@ const referenceClockConfiguration = rule(
       /** The most that it may be wrong by, seconds; absent: as it claims itself, or as can be known of its kind. */
       precision: optional(finite(1e-9, 1e4)),
       mode: whole(0, 2 ** 32 - 1),
-      /** flag1 to flag4. */
       flags: list(flag, 4)
     }),
     "maxpoll not below minpoll",

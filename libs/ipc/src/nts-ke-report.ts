@@ -58,7 +58,6 @@ export const ntsKeCounters = record({
   outcomes: counts,
   /** Agreements by the algorithm's registry name, as "AES_SIV_CMAC_256". */
   agreed: counts,
-  /** Cookies handed out. */
   cookies: count,
   /** Handshakes that named a server no certificate is for; they got the first certificate. */
   unknownServerNames: count,

@@ -81,7 +81,6 @@ const ADVICE = {
     EMSGSIZE: "the datagram is too long for the path",
     EMFILE: TOO_MANY_FILES
   },
-  /** A device that is a reference clock. */
   clock: {
     ENOENT: "there is no such device",
     EACCES: "this user may not use it; a udev rule can give it to the group",
@@ -122,7 +121,6 @@ const ADVICE = {
     EMFILE: "this process has no descriptor left: raise its limit on open files",
     ENFILE: "the system has no open file to spare"
   },
-  /** The system's clock. */
   "system-clock": { EPERM: "this process may not set the clock: it needs the capability CAP_SYS_TIME" }
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>
 

@@ -16,7 +16,6 @@ export class FileNotRead extends Error {
     this.reason = reason
   }
 
-  /** The reason in words. */
   get why(): string {
     return errnoWords(this.reason)
   }

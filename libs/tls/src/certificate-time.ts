@@ -17,7 +17,6 @@ export interface CertificateTime {
   readonly notBefore: number | undefined
 }
 
-/** What a server showed, and what it is judged by. */
 export interface ShownChain {
   /** DER, the server's own first. */
   readonly chain: readonly Uint8Array[]

@@ -50,7 +50,6 @@ export interface ExchangedKeys {
   readonly provisional?: ShownChain | undefined
 }
 
-/** The certificate that the server showed. */
 export interface ShownCertificate {
   /** As OpenSSL writes it: `CN=time.example, O=Example`; empty where it has none. */
   readonly subject: string

@@ -51,7 +51,6 @@ const VERSION = 2
 const SHORTEST_MAC = 20
 const LONGEST_MAC = 24
 
-/** A value with what is signed along with it. */
 export interface AutokeyValue {
   /** NTP seconds, 32 bits; 0 is "not signed, because not synchronised" */
   readonly timestamp: number

@@ -47,7 +47,6 @@ export const readState = async (coordinator: Coordinator, url: URL): Promise<Api
 
 const EVENT_ID = /^[0-9A-Za-z-]{1,64}(?:\.\d{1,6})?$/
 
-/** The moment of an event, explained. */
 const explainEvent = async (coordinator: Coordinator, id: string, now: number): Promise<Explanation> => {
   if (!EVENT_ID.test(id)) throw new ApiError(400, "Malformed", "expected event, an id as `meridian log` shows it")
   const log = logOf(coordinator)

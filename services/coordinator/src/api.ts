@@ -16,7 +16,6 @@ import { runCommand, runForwarded } from "./api-commands.ts"
 import { readState, streamLog } from "./api-queries.ts"
 import type { Coordinator } from "./coordinator.ts"
 
-/** Longest body, bytes. */
 const MAX_BODY_BYTES = 16_384
 const BODY_LIMIT_MS = 5_000
 

@@ -31,7 +31,6 @@ export interface Known {
   readonly node: string
   /** The place up to which it goes. */
   readonly seq: number
-  /** The last event of it. */
   readonly last: LastEvent | undefined
 }
 

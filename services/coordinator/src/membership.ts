@@ -16,7 +16,6 @@ export interface NodeView {
   readonly folded: boolean
 }
 
-/** Longest reason in an event. */
 const LONGEST_REASON = 256
 
 /** Why the node is not ready, empty when it is. Missing keys come first: nothing else matters without them. */

@@ -41,7 +41,6 @@ export const generationSuffix = (type: FilegenType, { unix, uptime, pid }: Gener
   }
 }
 
-/** One statistics file and its generations. */
 export class GenerationFile {
   private readonly name: string
   private readonly type: FilegenType

@@ -120,7 +120,6 @@ export class StatisticsWriter {
     this.statistics.write("peerstats", unix, peerLine(unix, { address, status, ...figures }))
   }
 
-  /** A reference clock's sample. */
   clockSampled(clock: ReferenceClock, sample: ReferenceSample, verdict: Verdict | undefined): void {
     const now = this.read()
     const unix = unixOf(now)

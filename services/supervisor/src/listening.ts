@@ -190,7 +190,6 @@ export class Listening {
     )
   }
 
-  /** Every listening TCP socket. */
   get listeners(): readonly number[] {
     return [...this.#tcp.values()].flatMap(({ descriptors }) => descriptors)
   }

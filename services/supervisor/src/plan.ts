@@ -11,7 +11,6 @@ import { anycastPlaces } from "./anycast-places.ts"
 import type { NodePlan, NtsPlan } from "./node-plan.ts"
 import { resolveIdentity } from "@meridian/system/identity"
 
-/** The variable that may hold the cluster key. */
 export const CLUSTER_KEY_VARIABLE = "MERIDIAN_CLUSTER_KEY"
 
 interface Surroundings {

@@ -209,7 +209,6 @@ const placed = ({ column, message }: Diagnostic): string => `column ${column - 1
 
 const refused = (errors: readonly Diagnostic[]): Acted => ({ ok: false, message: errors.map(placed).join("\r\n") })
 
-/** Those that were not there before. */
 const newIn = (now: readonly Diagnostic[], before: readonly Diagnostic[]): readonly Diagnostic[] => {
   const nameOf = ({ file, line, column, message }: Diagnostic): string => `${file}:${line}:${column} ${message}`
   const known = new Set(before.map(nameOf))
