@@ -1,20 +1,5 @@
 /** A reused list of AEAD jobs, in the layout that {@link AeadBatch} runs. Adding one allocates nothing. */
-import {
-  type AeadBatch,
-  JOB_AD_AT,
-  JOB_AD_LENGTH,
-  JOB_AEAD,
-  JOB_CIPHERTEXT_AT,
-  JOB_FLAGS,
-  JOB_KEY_AT,
-  JOB_NONCE_AT,
-  JOB_NONCE_LENGTH,
-  JOB_PLAINTEXT_AT,
-  JOB_PLAINTEXT_LENGTH,
-  JOB_STAMP_AT,
-  JOB_STATUS,
-  JOB_STRIDE
-} from "./aead.ts"
+import { type AeadBatch, Job, JOB_STRIDE } from "./aead.ts"
 
 export class AeadJobs {
   private readonly jobs: Int32Array
@@ -42,18 +27,18 @@ export class AeadJobs {
     const { jobs } = this
     const at = this.count * JOB_STRIDE
     if (at >= jobs.length) throw new RangeError(`expected at most ${jobs.length / JOB_STRIDE} jobs`)
-    jobs[at + JOB_FLAGS] = flags
-    jobs[at + JOB_AEAD] = aead
-    jobs[at + JOB_KEY_AT] = keyAt
-    jobs[at + JOB_NONCE_AT] = nonceAt
-    jobs[at + JOB_NONCE_LENGTH] = nonceLength
-    jobs[at + JOB_AD_AT] = adAt
-    jobs[at + JOB_AD_LENGTH] = adLength
-    jobs[at + JOB_PLAINTEXT_AT] = plaintextAt
-    jobs[at + JOB_PLAINTEXT_LENGTH] = plaintextLength
-    jobs[at + JOB_CIPHERTEXT_AT] = ciphertextAt
-    jobs[at + JOB_STATUS] = 0
-    jobs[at + JOB_STAMP_AT] = stampAt
+    jobs[at + Job.flags] = flags
+    jobs[at + Job.aead] = aead
+    jobs[at + Job.keyAt] = keyAt
+    jobs[at + Job.nonceAt] = nonceAt
+    jobs[at + Job.nonceLength] = nonceLength
+    jobs[at + Job.adAt] = adAt
+    jobs[at + Job.adLength] = adLength
+    jobs[at + Job.plaintextAt] = plaintextAt
+    jobs[at + Job.plaintextLength] = plaintextLength
+    jobs[at + Job.ciphertextAt] = ciphertextAt
+    jobs[at + Job.status] = 0
+    jobs[at + Job.stampAt] = stampAt
     return this.count++
   }
 
@@ -65,7 +50,7 @@ export class AeadJobs {
 
   /** Whether the job of this number succeeded in the last run. */
   succeeded(job: number): boolean {
-    return this.jobs[job * JOB_STRIDE + JOB_STATUS] === 1
+    return this.jobs[job * JOB_STRIDE + Job.status] === 1
   }
 
   /** Forgets jobs that were not run. */

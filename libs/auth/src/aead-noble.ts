@@ -7,23 +7,12 @@ import { aessiv, gcmsiv } from "@noble/ciphers/aes.js"
 import {
   type Aead,
   type AeadBatch,
+  AeadId,
   type AeadParameters,
   aeadParameters,
-  AeadId,
   CHAINED,
   isNonceLength,
-  JOB_AD_AT,
-  JOB_AD_LENGTH,
-  JOB_AEAD,
-  JOB_CIPHERTEXT_AT,
-  JOB_FLAGS,
-  JOB_KEY_AT,
-  JOB_NONCE_AT,
-  JOB_NONCE_LENGTH,
-  JOB_PLAINTEXT_AT,
-  JOB_PLAINTEXT_LENGTH,
-  JOB_STAMP_AT,
-  JOB_STATUS,
+  Job,
   JOB_STRIDE,
   PLAINTEXT_IN_SECRETS,
   SEAL
@@ -98,12 +87,12 @@ export const batchOver = (
     let previous: boolean = true
     for (let index = 0; index < count; index += 1) {
       const job = jobs.subarray(index * JOB_STRIDE, (index + 1) * JOB_STRIDE)
-      const skipped: boolean = (at(job, JOB_FLAGS) & CHAINED) !== 0 && !previous
-      const stampAt = at(job, JOB_STAMP_AT)
+      const skipped: boolean = (at(job, Job.flags) & CHAINED) !== 0 && !previous
+      const stampAt = at(job, Job.stampAt)
       if (stampAt !== 0 && !skipped && stampedAt !== undefined && monotonic !== undefined)
         moveTimestamp(viewOf(packets), stampAt, stampedAt, monotonic())
       previous = !skipped && runJob(job, aeads, packets, secrets)
-      job[JOB_STATUS] = previous ? 1 : 0
+      job[Job.status] = previous ? 1 : 0
     }
   }
 })
@@ -118,16 +107,16 @@ const runJob = (
   packets: Uint8Array,
   secrets: Uint8Array
 ): boolean => {
-  const aead = aeads.get(at(job, JOB_AEAD))
-  if (aead === undefined) throw new RangeError(`no AEAD ${at(job, JOB_AEAD)} in this batch`)
-  const flags = at(job, JOB_FLAGS)
-  const key = range(secrets, at(job, JOB_KEY_AT), aead.keyBytes)
-  const nonce = range(packets, at(job, JOB_NONCE_AT), at(job, JOB_NONCE_LENGTH))
-  const ad = range(packets, at(job, JOB_AD_AT), at(job, JOB_AD_LENGTH))
-  const plaintextLength = at(job, JOB_PLAINTEXT_LENGTH)
+  const aead = aeads.get(at(job, Job.aead))
+  if (aead === undefined) throw new RangeError(`no AEAD ${at(job, Job.aead)} in this batch`)
+  const flags = at(job, Job.flags)
+  const key = range(secrets, at(job, Job.keyAt), aead.keyBytes)
+  const nonce = range(packets, at(job, Job.nonceAt), at(job, Job.nonceLength))
+  const ad = range(packets, at(job, Job.adAt), at(job, Job.adLength))
+  const plaintextLength = at(job, Job.plaintextLength)
   const plaintexts = (flags & PLAINTEXT_IN_SECRETS) === 0 ? packets : secrets
-  const plaintext = range(plaintexts, at(job, JOB_PLAINTEXT_AT), plaintextLength)
-  const ciphertext = range(packets, at(job, JOB_CIPHERTEXT_AT), plaintextLength + aead.tagBytes)
+  const plaintext = range(plaintexts, at(job, Job.plaintextAt), plaintextLength)
+  const ciphertext = range(packets, at(job, Job.ciphertextAt), plaintextLength + aead.tagBytes)
   if ((flags & SEAL) === 0) return aead.open(key, nonce, ad, ciphertext, plaintext)
   aead.seal(key, nonce, ad, plaintext, ciphertext)
   return true

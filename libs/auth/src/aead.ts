@@ -96,31 +96,33 @@ export interface Aead extends AeadParameters {
  * unless {@link PLAINTEXT_IN_SECRETS} is set. All positions are byte offsets into those buffers, all lengths are bytes.
  */
 export const JOB_STRIDE = 12
-/** A sum of {@link SEAL}, {@link PLAINTEXT_IN_SECRETS} and {@link CHAINED}. */
-export const JOB_FLAGS = 0
-/** An {@link AeadId}. */
-export const JOB_AEAD = 1
-/** In `secrets`; its length is the algorithm's. */
-export const JOB_KEY_AT = 2
-export const JOB_NONCE_AT = 3
-export const JOB_NONCE_LENGTH = 4
-export const JOB_AD_AT = 5
-export const JOB_AD_LENGTH = 6
-/**
- * Read when sealing, written when opening. It either lies apart from the ciphertext or is exactly in place: where the
- * encrypted text stands inside the ciphertext, that is after the tag for SIV and at the start for GCM-SIV.
- */
-export const JOB_PLAINTEXT_AT = 7
-/** Without the tag, also when opening: the ciphertext has this many bytes and `tagBytes` more. */
-export const JOB_PLAINTEXT_LENGTH = 8
-export const JOB_CIPHERTEXT_AT = 9
-/** Written by run: 1 when the job succeeded, 0 when it did not or was skipped. */
-export const JOB_STATUS = 10
-/**
- * A 64-bit NTP timestamp in `packets` that is moved on, just before the job is done, by the time since `stampedAt`; one
- * that is 0 stays 0. 0 here for none: no packet has its timestamp at the start of the buffer.
- */
-export const JOB_STAMP_AT = 11
+export const Job = {
+  /** A sum of {@link SEAL}, {@link PLAINTEXT_IN_SECRETS} and {@link CHAINED}. */
+  flags: 0,
+  /** An {@link AeadId}. */
+  aead: 1,
+  /** In `secrets`; its length is the algorithm's. */
+  keyAt: 2,
+  nonceAt: 3,
+  nonceLength: 4,
+  adAt: 5,
+  adLength: 6,
+  /**
+   * Read when sealing, written when opening. It either lies apart from the ciphertext or is exactly in place: where the
+   * encrypted text stands inside the ciphertext, that is after the tag for SIV and at the start for GCM-SIV.
+   */
+  plaintextAt: 7,
+  /** Without the tag, also when opening: the ciphertext has this many bytes and `tagBytes` more. */
+  plaintextLength: 8,
+  ciphertextAt: 9,
+  /** Written by run: 1 when the job succeeded, 0 when it did not or was skipped. */
+  status: 10,
+  /**
+   * A 64-bit NTP timestamp in `packets` that is moved on, just before the job is done, by the time since `stampedAt`; one
+   * that is 0 stays 0. 0 here for none: no packet has its timestamp at the start of the buffer.
+   */
+  stampAt: 11
+} as const
 
 /** Seal; open when the flag is not set. */
 export const SEAL = 1

@@ -14,26 +14,8 @@
  * repeat would show is that two cookies belong to one client, and ten random bytes make that out of reach. They also make
  * the cookie 96 bytes (64 with AES-128-GCM-SIV), as short as chrony's.
  */
-import {
-  type AeadBatch,
-  AeadId,
-  type AeadParameters,
-  aeadParameters,
-  JOB_AD_AT,
-  JOB_AD_LENGTH,
-  JOB_AEAD,
-  JOB_CIPHERTEXT_AT,
-  JOB_FLAGS,
-  JOB_KEY_AT,
-  JOB_NONCE_AT,
-  JOB_NONCE_LENGTH,
-  JOB_PLAINTEXT_AT,
-  JOB_PLAINTEXT_LENGTH,
-  JOB_STATUS,
-  JOB_STRIDE,
-  PLAINTEXT_IN_SECRETS,
-  SEAL
-} from "./aead.ts"
+import { type AeadBatch, AeadId, type AeadParameters, aeadParameters, PLAINTEXT_IN_SECRETS, SEAL } from "./aead.ts"
+import { AeadJobs } from "./aead-jobs.ts"
 import { type Generation, MASTER_KEY_BYTES } from "./key-ring.ts"
 
 const COOKIE_VERSION = 1
@@ -100,29 +82,29 @@ export const sealCookies = (
   secrets.set(generation.key.subarray(0, MASTER_KEY_BYTES))
   secrets.set(keys.c2s, MASTER_KEY_BYTES)
   secrets.set(keys.s2c, MASTER_KEY_BYTES + keys.aead.keyBytes)
-  const jobs = new Int32Array(count * JOB_STRIDE)
+  const jobs = new AeadJobs(count)
   for (let index = 0; index < count; index++) {
     const at = index * length
     writeCookieHeader(view, at, keys.aead, generation.id)
     for (let byte = 0; byte < COOKIE_NONCE_BYTES; byte++)
       cookies[at + CookieOffset.nonce + byte] = nonces[index * COOKIE_NONCE_BYTES + byte]!
-    const job = index * JOB_STRIDE
-    jobs[job + JOB_FLAGS] = SEAL + PLAINTEXT_IN_SECRETS
-    jobs[job + JOB_AEAD] = COOKIE_AEAD
-    jobs[job + JOB_KEY_AT] = 0
-    jobs[job + JOB_NONCE_AT] = at + CookieOffset.nonce
-    jobs[job + JOB_NONCE_LENGTH] = COOKIE_NONCE_BYTES
-    jobs[job + JOB_AD_AT] = at
-    jobs[job + JOB_AD_LENGTH] = COOKIE_AD_BYTES
-    jobs[job + JOB_PLAINTEXT_AT] = MASTER_KEY_BYTES
-    jobs[job + JOB_PLAINTEXT_LENGTH] = 2 * keys.aead.keyBytes
-    jobs[job + JOB_CIPHERTEXT_AT] = at + CookieOffset.sealed
+    jobs.add(
+      SEAL + PLAINTEXT_IN_SECRETS,
+      COOKIE_AEAD,
+      0,
+      at + CookieOffset.nonce,
+      COOKIE_NONCE_BYTES,
+      at,
+      COOKIE_AD_BYTES,
+      MASTER_KEY_BYTES,
+      2 * keys.aead.keyBytes,
+      at + CookieOffset.sealed
+    )
   }
-  batch.run(jobs, count, cookies, secrets)
+  jobs.run(batch, cookies, secrets)
   secrets.fill(0)
   return Array.from({ length: count }, (_, index) => {
-    if (jobs[index * JOB_STRIDE + JOB_STATUS] !== 1)
-      throw new Error("expected the cipher to seal a cookie, found failure")
+    if (!jobs.succeeded(index)) throw new Error("expected the cipher to seal a cookie, found failure")
     return cookies.subarray(index * length, (index + 1) * length)
   })
 }

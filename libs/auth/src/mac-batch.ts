@@ -12,22 +12,24 @@ import type { MacAlgorithmName } from "./mac-algorithms.ts"
  * into the buffer `packets`, all lengths are bytes.
  */
 export const MAC_JOB_STRIDE = 8
-/** {@link MAC_SEAL}, or 0 to verify. */
-export const MAC_JOB_FLAGS = 0
-/** The key's place in the list that was prepared. */
-export const MAC_JOB_KEY = 1
-export const MAC_JOB_MESSAGE_AT = 2
-export const MAC_JOB_MESSAGE_LENGTH = 3
-export const MAC_JOB_DIGEST_AT = 4
-/** From 1 to the algorithm's own: the digest's first bytes are written or compared. */
-export const MAC_JOB_DIGEST_LENGTH = 5
-/**
- * A 64-bit NTP timestamp within the message that is moved on, just before the MAC is computed, by the time since
- * `stampedAt`; one that is 0 stays 0. 0 here for none: no packet has its timestamp at the start of the buffer.
- */
-export const MAC_JOB_STAMP_AT = 6
-/** Written by run: 1 when sealed or verified, else 0. */
-export const MAC_JOB_STATUS = 7
+export const MacJob = {
+  /** {@link MAC_SEAL}, or 0 to verify. */
+  flags: 0,
+  /** The key's place in the list that was prepared. */
+  key: 1,
+  messageAt: 2,
+  messageLength: 3,
+  digestAt: 4,
+  /** From 1 to the algorithm's own: the digest's first bytes are written or compared. */
+  digestLength: 5,
+  /**
+   * A 64-bit NTP timestamp within the message that is moved on, just before the MAC is computed, by the time since
+   * `stampedAt`; one that is 0 stays 0. 0 here for none: no packet has its timestamp at the start of the buffer.
+   */
+  stampAt: 6,
+  /** Written by run: 1 when sealed or verified, else 0. */
+  status: 7
+} as const
 
 /** Write the digest; compare it when the flag is not set. */
 export const MAC_SEAL = 1
@@ -59,18 +61,18 @@ export const macBatchOver = (digests: DigestPort, monotonic: () => number): MacB
   const digest = new Uint8Array(MAXIMUM_DIGEST_BYTES)
 
   const runJob = (jobs: Int32Array, at: number, packets: Uint8Array, stampedAt: number): boolean => {
-    const key = keys[jobs[at + MAC_JOB_KEY]!]
-    const messageAt = jobs[at + MAC_JOB_MESSAGE_AT]!
-    const messageLength = jobs[at + MAC_JOB_MESSAGE_LENGTH]!
-    const digestAt = jobs[at + MAC_JOB_DIGEST_AT]!
-    const digestLength = jobs[at + MAC_JOB_DIGEST_LENGTH]!
-    const stampAt = jobs[at + MAC_JOB_STAMP_AT]!
-    if (key === undefined) throw new RangeError(`a MAC job names key ${jobs[at + MAC_JOB_KEY]} of ${keys.length}`)
+    const key = keys[jobs[at + MacJob.key]!]
+    const messageAt = jobs[at + MacJob.messageAt]!
+    const messageLength = jobs[at + MacJob.messageLength]!
+    const digestAt = jobs[at + MacJob.digestAt]!
+    const digestLength = jobs[at + MacJob.digestLength]!
+    const stampAt = jobs[at + MacJob.stampAt]!
+    if (key === undefined) throw new RangeError(`a MAC job names key ${jobs[at + MacJob.key]} of ${keys.length}`)
     if (!isWithin(packets, messageAt, messageLength) || !isWithin(packets, digestAt, digestLength))
       throw new RangeError(`a MAC job names bytes outside a buffer of ${packets.length}`)
     if (stampAt !== 0) moveTimestamp(viewOf(packets), stampAt, stampedAt, monotonic())
     digests.digest(key.algorithm.name, key.secret, packets, messageAt, messageLength, digest)
-    if ((jobs[at + MAC_JOB_FLAGS]! & MAC_SEAL) === 0) return equalRange(packets, digestAt, digest, digestLength)
+    if ((jobs[at + MacJob.flags]! & MAC_SEAL) === 0) return equalRange(packets, digestAt, digest, digestLength)
     for (let index = 0; index < digestLength; index += 1) packets[digestAt + index] = digest[index]!
     return true
   }
@@ -83,7 +85,7 @@ export const macBatchOver = (digests: DigestPort, monotonic: () => number): MacB
     },
     run: (jobs, count, packets, stampedAt) => {
       for (let at = 0; at < count * MAC_JOB_STRIDE; at += MAC_JOB_STRIDE)
-        jobs[at + MAC_JOB_STATUS] = runJob(jobs, at, packets, stampedAt) ? 1 : 0
+        jobs[at + MacJob.status] = runJob(jobs, at, packets, stampedAt) ? 1 : 0
     }
   }
 }

@@ -10,19 +10,7 @@
 import { HEADER_BYTES, Offset } from "@meridian/wire/ntp"
 import type { KeyTable } from "./key-table.ts"
 import { CUT_DIGEST_BYTES, KEY_ID_BYTES, type MacVerdict } from "./mac.ts"
-import {
-  MAC_JOB_DIGEST_AT,
-  MAC_JOB_DIGEST_LENGTH,
-  MAC_JOB_FLAGS,
-  MAC_JOB_KEY,
-  MAC_JOB_MESSAGE_AT,
-  MAC_JOB_MESSAGE_LENGTH,
-  MAC_JOB_STAMP_AT,
-  MAC_JOB_STATUS,
-  MAC_JOB_STRIDE,
-  MAC_SEAL,
-  type MacBatch
-} from "./mac-batch.ts"
+import { MAC_JOB_STRIDE, MAC_SEAL, type MacBatch, MacJob } from "./mac-batch.ts"
 
 /** What {@link MacServer} needs to know of a key for each packet. */
 interface ServedKey {
@@ -116,7 +104,7 @@ export class MacServer {
     const { jobs, slotOf, stateOf } = this
     const count = this.run(packets, NO_STAMPS)
     for (let job = 0; job < count; job += 1)
-      stateOf[slotOf[job]!] = jobs[job * MAC_JOB_STRIDE + MAC_JOB_STATUS] === 1 ? VERIFIED : REFUSED
+      stateOf[slotOf[job]!] = jobs[job * MAC_JOB_STRIDE + MacJob.status] === 1 ? VERIFIED : REFUSED
   }
 
   isVerified(slot: number): boolean {
@@ -165,14 +153,14 @@ export class MacServer {
     const at = this.jobCount * MAC_JOB_STRIDE
     if (at >= jobs.length || slot >= this.stateOf.length)
       throw new RangeError(`expected at most ${this.stateOf.length} requests in slots below that, found slot ${slot}`)
-    jobs[at + MAC_JOB_FLAGS] = flags
-    jobs[at + MAC_JOB_KEY] = this.keyOf[slot]!
-    jobs[at + MAC_JOB_MESSAGE_AT] = messageAt
-    jobs[at + MAC_JOB_MESSAGE_LENGTH] = messageLength
-    jobs[at + MAC_JOB_DIGEST_AT] = digestAt
-    jobs[at + MAC_JOB_DIGEST_LENGTH] = this.macLengthOf[slot]! - KEY_ID_BYTES
-    jobs[at + MAC_JOB_STAMP_AT] = stampAt
-    jobs[at + MAC_JOB_STATUS] = 0
+    jobs[at + MacJob.flags] = flags
+    jobs[at + MacJob.key] = this.keyOf[slot]!
+    jobs[at + MacJob.messageAt] = messageAt
+    jobs[at + MacJob.messageLength] = messageLength
+    jobs[at + MacJob.digestAt] = digestAt
+    jobs[at + MacJob.digestLength] = this.macLengthOf[slot]! - KEY_ID_BYTES
+    jobs[at + MacJob.stampAt] = stampAt
+    jobs[at + MacJob.status] = 0
     this.slotOf[this.jobCount] = slot
     this.jobCount += 1
   }

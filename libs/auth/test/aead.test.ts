@@ -1,16 +1,7 @@
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import {
-  type Aead,
-  AeadId,
-  aeadParameters,
-  CHAINED,
-  JOB_STRIDE,
-  JOB_STATUS,
-  PLAINTEXT_IN_SECRETS,
-  SEAL
-} from "../src/aead.ts"
+import { type Aead, AeadId, aeadParameters, CHAINED, Job, JOB_STRIDE, PLAINTEXT_IN_SECRETS, SEAL } from "../src/aead.ts"
 import { batchOver, nobleAeads, nobleBatch } from "../src/aead-noble.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
@@ -140,7 +131,7 @@ const jobs = (...rows: readonly (readonly number[])[]): Int32Array => {
   return array
 }
 const statuses = (array: Int32Array): number[] =>
-  Array.from({ length: array.length / JOB_STRIDE }, (_, index) => array[index * JOB_STRIDE + JOB_STATUS] ?? -1)
+  Array.from({ length: array.length / JOB_STRIDE }, (_, index) => array[index * JOB_STRIDE + Job.status] ?? -1)
 
 describe("a batch of jobs", () => {
   const secrets = Uint8Array.from({ length: 256 }, (_, index) => index)

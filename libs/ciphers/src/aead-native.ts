@@ -7,15 +7,7 @@ import {
   type AeadBatch,
   AeadId,
   aeadParameters,
-  JOB_AD_AT,
-  JOB_AD_LENGTH,
-  JOB_AEAD,
-  JOB_CIPHERTEXT_AT,
-  JOB_FLAGS,
-  JOB_NONCE_LENGTH,
-  JOB_PLAINTEXT_AT,
-  JOB_PLAINTEXT_LENGTH,
-  JOB_STATUS,
+  Job,
   JOB_STRIDE,
   PLAINTEXT_IN_SECRETS,
   SEAL
@@ -101,18 +93,18 @@ export const nativeAeads = (binding: AeadBinding): ReadonlyMap<AeadId, Aead> => 
     else packets.set(input, ciphertextAt)
 
     // The key and the nonce are at 0.
-    job[JOB_FLAGS] = PLAINTEXT_IN_SECRETS + (isSeal ? SEAL : 0)
-    job[JOB_AEAD] = aead.id
-    job[JOB_NONCE_LENGTH] = nonce.length
-    job[JOB_AD_AT] = nonce.length
-    job[JOB_AD_LENGTH] = ad.length
-    job[JOB_PLAINTEXT_AT] = plaintextAt
-    job[JOB_PLAINTEXT_LENGTH] = plaintextLength
-    job[JOB_CIPHERTEXT_AT] = ciphertextAt
+    job[Job.flags] = PLAINTEXT_IN_SECRETS + (isSeal ? SEAL : 0)
+    job[Job.aead] = aead.id
+    job[Job.nonceLength] = nonce.length
+    job[Job.adAt] = nonce.length
+    job[Job.adLength] = ad.length
+    job[Job.plaintextAt] = plaintextAt
+    job[Job.plaintextLength] = plaintextLength
+    job[Job.ciphertextAt] = ciphertextAt
     batch.run(job, 1, packets, secrets)
     out.set(isSeal ? packets.subarray(ciphertextAt, ciphertextEnd) : secrets.subarray(plaintextAt, plaintextEnd))
     secrets.fill(0, 0, plaintextEnd)
-    return job[JOB_STATUS] === 1
+    return job[Job.status] === 1
   }
 
   return new Map(

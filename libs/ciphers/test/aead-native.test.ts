@@ -1,20 +1,4 @@
-import {
-  JOB_AD_AT,
-  JOB_AD_LENGTH,
-  JOB_AEAD,
-  JOB_CIPHERTEXT_AT,
-  JOB_FLAGS,
-  JOB_KEY_AT,
-  JOB_NONCE_AT,
-  JOB_NONCE_LENGTH,
-  JOB_PLAINTEXT_AT,
-  JOB_PLAINTEXT_LENGTH,
-  JOB_STAMP_AT,
-  JOB_STATUS,
-  JOB_STRIDE,
-  PLAINTEXT_IN_SECRETS,
-  SEAL
-} from "@meridian/auth/aead"
+import { Job, JOB_STRIDE, PLAINTEXT_IN_SECRETS, SEAL } from "@meridian/auth/aead"
 import { describe, expect, it } from "vitest"
 import { aeadProviderWith } from "@meridian/ciphers/aead"
 import { AeadJobError, loadAeadBinding } from "../src/aead-native.ts"
@@ -27,28 +11,28 @@ const jobOf = (fields: Record<number, number>): number[] =>
   Array.from({ length: JOB_STRIDE }, (_, position) => fields[position] ?? 0)
 
 const good = {
-  [JOB_AEAD]: 15,
-  [JOB_NONCE_LENGTH]: 16,
-  [JOB_FLAGS]: SEAL,
-  [JOB_PLAINTEXT_AT]: 20,
-  [JOB_PLAINTEXT_LENGTH]: 10,
-  [JOB_CIPHERTEXT_AT]: 64
+  [Job.aead]: 15,
+  [Job.nonceLength]: 16,
+  [Job.flags]: SEAL,
+  [Job.plaintextAt]: 20,
+  [Job.plaintextLength]: 10,
+  [Job.ciphertextAt]: 64
 }
 const bad: readonly (readonly [string, Record<number, number>])[] = [
-  ["an unknown AEAD", { [JOB_AEAD]: 18 }],
-  ["a key past the end", { [JOB_KEY_AT]: 33 }],
-  ["a key before the start", { [JOB_KEY_AT]: -1 }],
-  ["a nonce past the end", { [JOB_NONCE_AT]: 113 }],
-  ["a nonce of negative length", { [JOB_NONCE_LENGTH]: -1 }],
-  ["associated data past the end", { [JOB_AD_AT]: 128, [JOB_AD_LENGTH]: 1 }],
-  ["associated data whose end wraps 32 bits", { [JOB_AD_AT]: 0x7fffffff, [JOB_AD_LENGTH]: 0x7fffffff }],
-  ["a plaintext of negative length", { [JOB_PLAINTEXT_LENGTH]: -16 }],
-  ["a plaintext past the end", { [JOB_PLAINTEXT_AT]: 119 }],
-  ["a plaintext past the end of the secrets", { [JOB_FLAGS]: SEAL + PLAINTEXT_IN_SECRETS, [JOB_PLAINTEXT_AT]: 55 }],
-  ["a ciphertext whose tag is past the end", { [JOB_CIPHERTEXT_AT]: 103 }],
-  ["a stamp past the end", { [JOB_STAMP_AT]: 121 }],
-  ["a stamp before the start", { [JOB_STAMP_AT]: -8 }],
-  ["a plaintext half over its ciphertext", { [JOB_PLAINTEXT_AT]: 70 }]
+  ["an unknown AEAD", { [Job.aead]: 18 }],
+  ["a key past the end", { [Job.keyAt]: 33 }],
+  ["a key before the start", { [Job.keyAt]: -1 }],
+  ["a nonce past the end", { [Job.nonceAt]: 113 }],
+  ["a nonce of negative length", { [Job.nonceLength]: -1 }],
+  ["associated data past the end", { [Job.adAt]: 128, [Job.adLength]: 1 }],
+  ["associated data whose end wraps 32 bits", { [Job.adAt]: 0x7fffffff, [Job.adLength]: 0x7fffffff }],
+  ["a plaintext of negative length", { [Job.plaintextLength]: -16 }],
+  ["a plaintext past the end", { [Job.plaintextAt]: 119 }],
+  ["a plaintext past the end of the secrets", { [Job.flags]: SEAL + PLAINTEXT_IN_SECRETS, [Job.plaintextAt]: 55 }],
+  ["a ciphertext whose tag is past the end", { [Job.ciphertextAt]: 103 }],
+  ["a stamp past the end", { [Job.stampAt]: 121 }],
+  ["a stamp before the start", { [Job.stampAt]: -8 }],
+  ["a plaintext half over its ciphertext", { [Job.plaintextAt]: 70 }]
 ]
 
 describe.runIf(result.binding !== undefined)("what native code refuses", () => {
@@ -70,7 +54,7 @@ describe.runIf(result.binding !== undefined)("what native code refuses", () => {
     expect(packets).toEqual(new Uint8Array(128).fill(7))
     expect(secrets).toEqual(new Uint8Array(64).fill(8))
     batch.run(jobs, 1, packets, secrets)
-    expect(jobs[JOB_STATUS]).toBe(1)
+    expect(jobs[Job.status]).toBe(1)
   })
 
   it("a list of jobs with a count beyond the list, a negative one, and buffers that are gone or no arrays", () => {
@@ -104,7 +88,7 @@ describe.runIf(result.binding !== undefined)("a stamp in native code", () => {
     const secrets = new Uint8Array(64).fill(8)
     const view = new DataView(packets.buffer)
     view.setBigUint64(32, stamp)
-    const stamped = { ...good, [JOB_AD_AT]: 32, [JOB_AD_LENGTH]: 8, [JOB_STAMP_AT]: 32 }
+    const stamped = { ...good, [Job.adAt]: 32, [Job.adLength]: 8, [Job.stampAt]: 32 }
     batch.run(Int32Array.from(jobOf(stamped)), 1, packets, secrets, stampedAt)
     const opens = aeads
       .get(15)!

@@ -1,22 +1,5 @@
 import { readFileSync } from "node:fs"
-import {
-  type Aead,
-  AeadId,
-  CHAINED,
-  JOB_AD_AT,
-  JOB_AD_LENGTH,
-  JOB_AEAD,
-  JOB_CIPHERTEXT_AT,
-  JOB_FLAGS,
-  JOB_KEY_AT,
-  JOB_NONCE_LENGTH,
-  JOB_PLAINTEXT_AT,
-  JOB_PLAINTEXT_LENGTH,
-  JOB_STATUS,
-  JOB_STRIDE,
-  PLAINTEXT_IN_SECRETS,
-  SEAL
-} from "@meridian/auth/aead"
+import { type Aead, AeadId, CHAINED, Job, JOB_STRIDE, PLAINTEXT_IN_SECRETS, SEAL } from "@meridian/auth/aead"
 import { nobleAeads, nobleBatch } from "@meridian/auth/aead-noble"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { describe, expect, it } from "vitest"
@@ -160,7 +143,7 @@ describe.each(providers)("$name", ({ aeads, batch, cmac }) => {
     world.packets[world.keysAt] = (world.packets[world.keysAt] ?? 0) ^ 1
     const before = world.packets.slice()
     const jobs = Int32Array.from([...world.openKeys, ...world.openRequest, ...world.openRequest, ...world.sealReply])
-    jobs[3 * JOB_STRIDE + JOB_FLAGS] = SEAL
+    jobs[3 * JOB_STRIDE + Job.flags] = SEAL
     batch.run(jobs, 4, world.packets, world.secrets)
     expect(statusesOf(jobs)).toEqual([0, 0, 0, 1])
     expect(world.secrets.subarray(32)).toEqual(new Uint8Array(64))
@@ -179,13 +162,13 @@ describe.each(providers)("$name", ({ aeads, batch, cmac }) => {
 
   it("opens nothing with a nonce of a length the algorithm does not take", () => {
     const job = Int32Array.from(
-      jobOf({ [JOB_AEAD]: 30, [JOB_NONCE_LENGTH]: 11, [JOB_PLAINTEXT_LENGTH]: 5, [JOB_CIPHERTEXT_AT]: 40 })
+      jobOf({ [Job.aead]: 30, [Job.nonceLength]: 11, [Job.plaintextLength]: 5, [Job.ciphertextAt]: 40 })
     )
     const packets = new Uint8Array(100).fill(1)
     batch.run(job, 1, packets, new Uint8Array(16))
     expect(statusesOf(job)).toEqual([0])
     expect(packets.subarray(0, 6)).toEqual(Uint8Array.of(0, 0, 0, 0, 0, 1))
-    job[JOB_FLAGS] = SEAL
+    job[Job.flags] = SEAL
     expect(() => batch.run(job, 1, packets, new Uint8Array(16))).toThrow(RangeError)
   })
 })
@@ -195,7 +178,7 @@ const jobOf = (fields: Record<number, number>): number[] =>
   Array.from({ length: JOB_STRIDE }, (_, position) => fields[position] ?? 0)
 
 const statusesOf = (jobs: Int32Array): number[] =>
-  Array.from({ length: jobs.length / JOB_STRIDE }, (_, index) => jobs[index * JOB_STRIDE + JOB_STATUS] ?? -1)
+  Array.from({ length: jobs.length / JOB_STRIDE }, (_, index) => jobs[index * JOB_STRIDE + Job.status] ?? -1)
 
 /**
  * A master key, two client keys sealed with it, and a request sealed with the first. In packets: nonce at 0, associated
@@ -214,7 +197,7 @@ const chain = () => {
   reference.seal(master, nonce, ad, Uint8Array.from([...c2s, ...s2c]), packets.subarray(keysAt))
   reference.seal(c2s, nonce, ad, new Uint8Array(20).fill(0x77), packets.subarray(requestAt))
   packets.fill(0x55, replyAt + 16, replyAt + 46)
-  const common = { [JOB_AEAD]: 15, [JOB_NONCE_LENGTH]: 16, [JOB_AD_AT]: 16, [JOB_AD_LENGTH]: 48 }
+  const common = { [Job.aead]: 15, [Job.nonceLength]: 16, [Job.adAt]: 16, [Job.adLength]: 48 }
   return {
     packets,
     secrets,
@@ -224,26 +207,26 @@ const chain = () => {
     requestTextAt: requestAt + 16,
     openKeys: jobOf({
       ...common,
-      [JOB_FLAGS]: PLAINTEXT_IN_SECRETS,
-      [JOB_PLAINTEXT_AT]: 32,
-      [JOB_PLAINTEXT_LENGTH]: 64,
-      [JOB_CIPHERTEXT_AT]: keysAt
+      [Job.flags]: PLAINTEXT_IN_SECRETS,
+      [Job.plaintextAt]: 32,
+      [Job.plaintextLength]: 64,
+      [Job.ciphertextAt]: keysAt
     }),
     openRequest: jobOf({
       ...common,
-      [JOB_FLAGS]: CHAINED,
-      [JOB_KEY_AT]: 32,
-      [JOB_PLAINTEXT_AT]: requestAt + 16,
-      [JOB_PLAINTEXT_LENGTH]: 20,
-      [JOB_CIPHERTEXT_AT]: requestAt
+      [Job.flags]: CHAINED,
+      [Job.keyAt]: 32,
+      [Job.plaintextAt]: requestAt + 16,
+      [Job.plaintextLength]: 20,
+      [Job.ciphertextAt]: requestAt
     }),
     sealReply: jobOf({
       ...common,
-      [JOB_FLAGS]: SEAL + CHAINED,
-      [JOB_KEY_AT]: 64,
-      [JOB_PLAINTEXT_AT]: replyAt + 16,
-      [JOB_PLAINTEXT_LENGTH]: 30,
-      [JOB_CIPHERTEXT_AT]: replyAt
+      [Job.flags]: SEAL + CHAINED,
+      [Job.keyAt]: 64,
+      [Job.plaintextAt]: replyAt + 16,
+      [Job.plaintextLength]: 30,
+      [Job.ciphertextAt]: replyAt
     })
   }
 }

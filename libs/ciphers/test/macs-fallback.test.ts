@@ -2,7 +2,7 @@
 import { expect, it } from "vitest"
 import { SymmetricKey } from "@meridian/auth/key-table"
 import { macAlgorithms } from "@meridian/auth/mac-algorithms"
-import { MAC_JOB_STATUS, MAC_SEAL } from "@meridian/auth/mac-batch"
+import { MAC_SEAL, MacJob } from "@meridian/auth/mac-batch"
 import { nodeDigests } from "../src/digests.ts"
 import { installedMacs } from "../src/macs-native.ts"
 import { disableNative } from "@meridian/system/native"
@@ -25,7 +25,7 @@ it("are node:crypto's and @noble/ciphers', and their stamps move by a clock of N
       view.setBigUint64(40, 1n)
       macs.run(jobs, 1, packets, monotonic.seconds() - 0.25)
     }
-    expect(jobs[MAC_JOB_STATUS]).toBe(1)
+    expect(jobs[MacJob.status]).toBe(1)
     expect(Number(view.getBigUint64(40)) / 2 ** 32).toBeGreaterThanOrEqual(0.249)
     const digest = new Uint8Array(64)
     nodeDigests().digest(name, key.secret, packets, 0, 48, digest)

@@ -4,21 +4,9 @@ import { describe, expect, it } from "vitest"
 import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { SymmetricKey } from "@meridian/auth/key-table"
 import { type MacAlgorithmName, macAlgorithmNames, macAlgorithms } from "@meridian/auth/mac-algorithms"
-import {
-  MAC_JOB_DIGEST_AT,
-  MAC_JOB_DIGEST_LENGTH,
-  MAC_JOB_FLAGS,
-  MAC_JOB_KEY,
-  MAC_JOB_MESSAGE_AT,
-  MAC_JOB_MESSAGE_LENGTH,
-  MAC_JOB_STAMP_AT,
-  MAC_JOB_STATUS,
-  MAC_JOB_STRIDE,
-  MAC_SEAL,
-  macBatchOver
-} from "@meridian/auth/mac-batch"
+import { MAC_JOB_STRIDE, MAC_SEAL, macBatchOver, MacJob } from "@meridian/auth/mac-batch"
 import { nodeDigests } from "../src/digests.ts"
-import { type MacBinding, installedMacs, MacJobError, nativeMacs } from "../src/macs-native.ts"
+import { installedMacs, type MacBinding, MacJobError, nativeMacs } from "../src/macs-native.ts"
 import { loadNative, type NativeAddon } from "@meridian/system/native"
 import { systemClock } from "@meridian/clocks/system-clock"
 
@@ -65,12 +53,12 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
         const { digestBytes } = keys[key]!.algorithm
         const messageAt = slot * SLOT + before
         return jobOf({
-          [MAC_JOB_FLAGS]: MAC_SEAL,
-          [MAC_JOB_KEY]: key,
-          [MAC_JOB_MESSAGE_AT]: messageAt,
-          [MAC_JOB_MESSAGE_LENGTH]: length,
-          [MAC_JOB_DIGEST_AT]: messageAt + length,
-          [MAC_JOB_DIGEST_LENGTH]: 1 + (cut % digestBytes)
+          [MacJob.flags]: MAC_SEAL,
+          [MacJob.key]: key,
+          [MacJob.messageAt]: messageAt,
+          [MacJob.messageLength]: length,
+          [MacJob.digestAt]: messageAt + length,
+          [MacJob.digestLength]: 1 + (cut % digestBytes)
         })
       })
     )
@@ -79,10 +67,10 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
     asks.forEach(({ length, before, flip }, slot) => {
       const at = slot * SLOT + before + (flip >> 3)
       if (flip >> 3 < length) packets[at] = packets[at]! ^ (1 << (flip & 7))
-      jobs[slot * MAC_JOB_STRIDE + MAC_JOB_FLAGS] = 0
+      jobs[slot * MAC_JOB_STRIDE + MacJob.flags] = 0
     })
     batch.run(jobs, asks.length, packets, 0)
-    const status = asks.map((_, slot) => jobs[slot * MAC_JOB_STRIDE + MAC_JOB_STATUS])
+    const status = asks.map((_, slot) => jobs[slot * MAC_JOB_STRIDE + MacJob.status])
     return { sealed, packets, status }
   }
 
@@ -147,7 +135,7 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
         jobs[bit * MAC_JOB_STRIDE] = 0
       }
       batch.run(jobs, bits, packets, 0)
-      const statuses = Array.from({ length: bits }, (_, bit) => jobs[bit * MAC_JOB_STRIDE + MAC_JOB_STATUS])
+      const statuses = Array.from({ length: bits }, (_, bit) => jobs[bit * MAC_JOB_STRIDE + MacJob.status])
       expect(statuses).toEqual(statuses.map(() => 0))
     }
   })
@@ -160,7 +148,7 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
     const packets = new Uint8Array(100)
     const view = new DataView(packets.buffer)
     view.setBigUint64(56, stamp)
-    const job = { 0: MAC_SEAL, 2: 16, 3: 48, 4: 68, 5: 16, [MAC_JOB_STAMP_AT]: 56 }
+    const job = { 0: MAC_SEAL, 2: 16, 3: 48, 4: 68, 5: 16, [MacJob.stampAt]: 56 }
     batch.run(Int32Array.from(jobOf(job)), 1, packets, stampedAt)
     const digest = new Uint8Array(64)
     digests.digest("MD5", key.secret, packets, 16, 48, digest)
@@ -190,24 +178,24 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
   })
 
   const good = {
-    [MAC_JOB_FLAGS]: MAC_SEAL,
-    [MAC_JOB_MESSAGE_LENGTH]: 48,
-    [MAC_JOB_DIGEST_AT]: 52,
-    [MAC_JOB_DIGEST_LENGTH]: 16
+    [MacJob.flags]: MAC_SEAL,
+    [MacJob.messageLength]: 48,
+    [MacJob.digestAt]: 52,
+    [MacJob.digestLength]: 16
   }
   it.each<readonly [string, Record<number, number>]>([
-    ["a key past the last", { [MAC_JOB_KEY]: 1 }],
-    ["a key before the first", { [MAC_JOB_KEY]: -1 }],
-    ["a message before the start", { [MAC_JOB_MESSAGE_AT]: -1 }],
-    ["a message past the end", { [MAC_JOB_MESSAGE_AT]: 53 }],
-    ["a message whose end wraps 32 bits", { [MAC_JOB_MESSAGE_AT]: 0x7fffffff, [MAC_JOB_MESSAGE_LENGTH]: 0x7fffffff }],
-    ["a message of negative length", { [MAC_JOB_MESSAGE_LENGTH]: -1 }],
-    ["a digest past the end", { [MAC_JOB_DIGEST_AT]: 85 }],
-    ["a digest longer than its algorithm's", { [MAC_JOB_DIGEST_LENGTH]: 17 }],
-    ["an empty digest", { [MAC_JOB_DIGEST_LENGTH]: 0 }],
-    ["a digest of negative length", { [MAC_JOB_DIGEST_LENGTH]: -1 }],
-    ["a stamp past the end", { [MAC_JOB_STAMP_AT]: 93 }],
-    ["a stamp before the start", { [MAC_JOB_STAMP_AT]: -8 }]
+    ["a key past the last", { [MacJob.key]: 1 }],
+    ["a key before the first", { [MacJob.key]: -1 }],
+    ["a message before the start", { [MacJob.messageAt]: -1 }],
+    ["a message past the end", { [MacJob.messageAt]: 53 }],
+    ["a message whose end wraps 32 bits", { [MacJob.messageAt]: 0x7fffffff, [MacJob.messageLength]: 0x7fffffff }],
+    ["a message of negative length", { [MacJob.messageLength]: -1 }],
+    ["a digest past the end", { [MacJob.digestAt]: 85 }],
+    ["a digest longer than its algorithm's", { [MacJob.digestLength]: 17 }],
+    ["an empty digest", { [MacJob.digestLength]: 0 }],
+    ["a digest of negative length", { [MacJob.digestLength]: -1 }],
+    ["a stamp past the end", { [MacJob.stampAt]: 93 }],
+    ["a stamp before the start", { [MacJob.stampAt]: -8 }]
   ])("refuse a list with %s whole: a typed error names the job, and no byte has changed", (_what, wrong) => {
     const batch = native()
     batch.useKeys([keyOf("MD5", 20, 1)])
@@ -218,7 +206,7 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
     expect(refused).toThrow(expect.objectContaining({ _tag: "MacJobError", job: 1 }))
     expect(packets).toEqual(new Uint8Array(100).fill(7))
     batch.run(jobs, 1, packets, 0)
-    expect(jobs[MAC_JOB_STATUS]).toBe(1)
+    expect(jobs[MacJob.status]).toBe(1)
   })
 
   it("refuse counts that the list does not have, and values that are no buffers", () => {
@@ -233,7 +221,7 @@ describe.runIf(addon?.aeadEngine !== undefined)("MACs by the list in C", () => {
 
   it("know only the keys that were taken over last, however many, and none after a wrong one", () => {
     const batch = native()
-    const jobs = (key: number) => Int32Array.from(jobOf({ ...good, [MAC_JOB_KEY]: key }))
+    const jobs = (key: number) => Int32Array.from(jobOf({ ...good, [MacJob.key]: key }))
     const digestOf = (key: number) => {
       const packets = new Uint8Array(100)
       batch.run(jobs(key), 1, packets, 0)

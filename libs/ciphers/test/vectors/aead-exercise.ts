@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict"
 import { aeadParameters, JOB_STRIDE } from "@meridian/auth/aead"
-import { AeadJobError, aeadBindingOf, nativeBatch, nativeCmac } from "../../src/aead-native.ts"
+import { aeadBindingOf, AeadJobError, nativeBatch, nativeCmac } from "../../src/aead-native.ts"
 import { loadNativeFrom } from "@meridian/system/native"
 import { nativeClock } from "@meridian/clocks/system-clock"
 
