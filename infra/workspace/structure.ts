@@ -1,7 +1,7 @@
 /**
  * How large the tree is and how its parts hang together: `node infra/workspace/structure.ts` prints a table, of another checkout
  * with its folder as argument. `--check` fails where docs/architecture.md gives another number of files for a package or names a
- * file that is not there, or where a file of source is longer than 400 lines; `--mend` writes the numbers.
+ * file that is not there, or where a file of source is longer than 400 lines; `--mend` writes the numbers, those of the whole tree too.
  */
 import { existsSync, globSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
@@ -109,11 +109,11 @@ const [packagePairs, modulePairs] = pairs()
 const rows: readonly (readonly [string, number])[] = [
   ["packages", packages.length],
   ["files of TypeScript", typescript.length],
-  ["lines of them", sum(typescript)],
+  ["lines of TypeScript", sum(typescript)],
   ["files of C", native.length],
-  ["lines of them", sum(native)],
+  ["lines of C", sum(native)],
   ["files of tests", tests.length],
-  ["lines of them", sum(tests)],
+  ["lines of tests", sum(tests)],
   ["modules that libs let others import", entries.size],
   ["pairs of packages, one importing the other", packagePairs],
   ["pairs of modules of two packages", modulePairs],
@@ -140,6 +140,14 @@ const checked = (text: string): string =>
     return found === undefined ? row : `${before}${countOf(found)}${after}`
   })
 
+/** `| packages | 17 | 26 |`: the last column is now. */
+const FIGURE = /^(\| ([^|]+) \| [^|]+ \| )[\d,]+( \|)$/gm
+const counted = (text: string): string =>
+  text.replaceAll(FIGURE, (row, before: string, what: string, after: string) => {
+    const count = rows.find(([name]) => name === what)?.[1]
+    return count === undefined ? row : `${before}${count.toLocaleString("en")}${after}`
+  })
+
 if (flags.includes("--check") || flags.includes("--mend")) {
   const text = existsSync(MAP) ? readFileSync(MAP, "utf8") : ""
   const mended = checked(text)
@@ -148,7 +156,7 @@ if (flags.includes("--check") || flags.includes("--mend")) {
     if (!existsSync(join(root, file))) problems.push(`docs/architecture.md names ${file}, which is not there`)
   for (const { place } of packages)
     if (place.startsWith("libs/") && !named.has(place)) problems.push(`docs/architecture.md does not name ${place}`)
-  if (flags.includes("--mend")) writeFileSync(MAP, mended)
+  if (flags.includes("--mend")) writeFileSync(MAP, counted(mended))
   else {
     for (const file of [...typescript, ...native])
       if (linesOf(file) > LONGEST)

@@ -22,7 +22,7 @@ import { NTS_KEYS_SUBJECT, ntsKeysDefinitions, type NtsKeysEvent } from "./nts-k
 import { POLICY_SUBJECT, policyDefinitions, type PolicyEvent } from "./policy.ts"
 import { isQuickId, quickChecks } from "./quick-checks.ts"
 import { quickReader } from "./quick-event.ts"
-import { SYMMETRIC_KEYS_SUBJECT, symmetricKeysDefinitions, type SymmetricKeysEvent } from "./symmetric-keys.ts"
+import { SYMMETRIC_KEYS_SUBJECT, symmetricKeysDefinitions, type SymmetricKeysEvent } from "./symmetric-keys-state.ts"
 
 export type AnyEvent = NtsKeysEvent | SymmetricKeysEvent | ClusterKeyEvent | MemberEvent | PolicyEvent | ClockEvent
 

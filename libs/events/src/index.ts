@@ -56,16 +56,14 @@ export {
   memberSubject
 } from "./members.ts"
 export {
-  type NtsGeneration,
-  type NtsKeysState,
   acceptedGenerations,
   activeGeneration,
   generationStatus,
   generationsNeeded,
   ntsKeys,
-  ntsKeysInitial,
   pendingGenerations
 } from "./nts-keys.ts"
+export { type NtsGeneration, type NtsKeysState, ntsKeysInitial } from "./nts-keys-state.ts"
 export type { EarlierGeneration, NtsKeysCommand, NtsKeysPlan, SuppliedKey } from "./nts-keys-commands.ts"
 export { MOST_LIVE_GENERATIONS, NTS_KEYS_SUBJECT, type NtsKeysEvent } from "./nts-keys-events.ts"
 export {
@@ -81,17 +79,19 @@ export {
 } from "./policy.ts"
 export { SealedKey, isSlotName } from "./sealed-key.ts"
 export {
-  SYMMETRIC_KEYS_SUBJECT,
   type SuppliedSet,
-  type SymmetricKey,
   type SymmetricKeysCommand,
-  type SymmetricKeysEvent,
   type SymmetricKeysPlan,
-  type SymmetricKeysState,
-  type SymmetricSet,
   acceptedSets,
   setNeeded,
   setStatus,
-  symmetricKeys,
-  symmetricKeysInitial
+  symmetricKeys
 } from "./symmetric-keys.ts"
+export {
+  SYMMETRIC_KEYS_SUBJECT,
+  type SymmetricKey,
+  type SymmetricKeysEvent,
+  type SymmetricKeysState,
+  type SymmetricSet,
+  symmetricKeysInitial
+} from "./symmetric-keys-state.ts"

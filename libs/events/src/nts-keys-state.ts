@@ -87,7 +87,6 @@ export const restored = (
   base: NtsKeysState,
   { version, data }: Pick<EventOf<typeof NtsKeysRestored>, "version" | "data">
 ): NtsKeysState => {
-  const { term, leader, next, floor, activated } = data
   const ended = new Set(state.tombstones.map(({ generation }) => generation))
   const live = data.live
     .filter(({ generation }) => !ended.has(generation))
@@ -99,11 +98,7 @@ export const restored = (
     }))
   return {
     ...base,
-    term,
-    leader,
-    next,
-    floor,
-    activated,
+    ...data,
     live,
     tombstones: data.tombstones.map((it) => ({ ...it, at: fromIso(it.at) })),
     restored: version

@@ -44,8 +44,6 @@ import {
 } from "./nts-keys-state.ts"
 import type { SealedKey } from "./sealed-key.ts"
 
-export { type NtsGeneration, type NtsKeysState, ntsKeysInitial } from "./nts-keys-state.ts"
-
 /** The generation that new cookies are sealed with, if any is fit for it. */
 export const activeGeneration = (state: NtsKeysState, now: number): NtsGeneration | undefined => {
   const at = effectiveNow(state, now)

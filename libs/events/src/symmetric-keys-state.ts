@@ -141,21 +141,11 @@ export const restored = (
   base: SymmetricKeysState,
   { version, data }: EventOf<typeof SymmetricKeysRestored>
 ): SymmetricKeysState => {
-  const { term, leader, next, floor, trusted } = data
   const live = data.live.map((it) => ({
     ...it,
     announced: fromIso(it.announced),
     trustedFrom: fromIso(it.trustedFrom),
     until: it.until === null ? null : fromIso(it.until)
   }))
-  return {
-    ...base,
-    term,
-    leader,
-    next,
-    floor,
-    trusted,
-    live,
-    restored: version
-  }
+  return { ...base, ...data, live, restored: version }
 }

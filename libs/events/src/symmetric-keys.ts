@@ -38,16 +38,6 @@ import {
   type SymmetricSet
 } from "./symmetric-keys-state.ts"
 
-export {
-  SYMMETRIC_KEYS_SUBJECT,
-  type SymmetricKey,
-  symmetricKeysDefinitions,
-  type SymmetricKeysEvent,
-  symmetricKeysInitial,
-  type SymmetricKeysState,
-  type SymmetricSet
-} from "./symmetric-keys-state.ts"
-
 /** The set to send with, if any is trusted. */
 export const sendingSet = (state: SymmetricKeysState, now: number): SymmetricSet | undefined => {
   const at = effectiveNow(state, now)

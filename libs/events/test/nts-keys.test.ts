@@ -7,10 +7,9 @@ import {
   generationsNeeded,
   generationStatus,
   ntsKeys,
-  ntsKeysInitial,
-  type NtsKeysState,
   pendingGenerations
 } from "../src/nts-keys.ts"
+import { ntsKeysInitial, type NtsKeysState } from "../src/nts-keys-state.ts"
 import type { NtsKeysCommand, NtsKeysPlan } from "../src/nts-keys-commands.ts"
 import { at, DAY, foldsWell, HOUR, iso, START, Story } from "./aggregates.ts"
 

@@ -7,9 +7,9 @@ import {
   setStatus,
   symmetricKeys,
   type SymmetricKeysCommand,
-  symmetricKeysInitial,
   type SymmetricKeysPlan
 } from "../src/symmetric-keys.ts"
+import { symmetricKeysInitial } from "../src/symmetric-keys-state.ts"
 import { at, DAY, foldsWell, HOUR, iso, START, Story } from "./aggregates.ts"
 
 const plan: SymmetricKeysPlan = { rotationMs: 10 * DAY, announceMs: DAY, graceMs: 2 * DAY, leadMs: 10_000 }
