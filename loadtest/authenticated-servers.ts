@@ -29,7 +29,7 @@ export const makeCertificate = (folder: string): BenchCertificate => {
   return { ...files, authority: readFileSync(files.certificate, "utf8") }
 }
 
-export interface Credentials {
+interface Credentials {
   readonly keys?: BenchKeys
   readonly certificate?: BenchCertificate
 }

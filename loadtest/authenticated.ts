@@ -29,7 +29,7 @@ import { type ChronydName, missing, type RunningServer } from "./servers.ts"
 import { pairedRatio } from "./statistics.ts"
 
 /** A server and the requests that it is asked in one column of the table. */
-export interface Subject extends RunningServer {
+interface Subject extends RunningServer {
   readonly pool: RequestPool | undefined
 }
 
@@ -39,7 +39,7 @@ export const subject = (server: RunningServer, what: string, pool?: RequestPool)
   pool
 })
 
-export type Samples = ReadonlyMap<Subject, readonly Sample[]>
+type Samples = ReadonlyMap<Subject, readonly Sample[]>
 
 /** Warms every subject up, then measures all in turn in the closed loop. */
 export const saturate = async (

@@ -40,7 +40,7 @@ export const cookieField: AutokeyField = {
 }
 
 /** A cookie request between two IPv4 addresses. */
-export const cookieRequest = (from: string, to: string): Uint8Array => {
+const cookieRequest = (from: string, to: string): Uint8Array => {
   const packet = new Uint8Array(HEADER_BYTES + autokeyFieldLength(cookieField) + keys.macBytes)
   packet.set(clientRequest(4, NONCE))
   writeAutokeyField(packet, HEADER_BYTES, cookieField)

@@ -3,7 +3,7 @@ import type { Sample } from "./measure.ts"
 import type { RunningServer } from "./servers.ts"
 import { median } from "./statistics.ts"
 
-export type Samples = ReadonlyMap<RunningServer, readonly Sample[]>
+type Samples = ReadonlyMap<RunningServer, readonly Sample[]>
 
 /** A share of the time that something else had the server's core, above which the reader is warned. */
 const DISTURBED = 0.05

@@ -9,7 +9,7 @@ import { nodeDigests } from "@meridian/ciphers/digests"
 import { HEADER_BYTES, type RequestPool, writePool } from "./request-pool.ts"
 
 export const keyedAlgorithms = ["MD5", "SHA1", "AES-128"] as const
-export type KeyedAlgorithm = (typeof keyedAlgorithms)[number]
+type KeyedAlgorithm = (typeof keyedAlgorithms)[number]
 
 /** One key of each algorithm, made for this run. */
 export interface BenchKeys {

@@ -130,7 +130,7 @@ const FAULTS_OF_DELAY = ["time", "late", "duplicate"]
 const OFFERED_SHARE = 0.97
 
 /** What counts as a disturbance. */
-export interface Calm {
+interface Calm {
   /** That the server waited for its core; not where something of the bench's own shares it. */
   readonly waiting?: boolean
   /** That the generator sent less than it was to. */
@@ -164,7 +164,7 @@ const SEARCH_TIMEOUT_MILLISECONDS = 50
 /** The generator must have sent this share of what it was to send, or the step says nothing about the server. */
 const LEAST_OFFERED = 0.98
 
-export interface HighestRate {
+interface HighestRate {
   /** Requests per second answered with a loss under 0.1 %. */
   readonly ratePerSecond: number
   /** True when the generator could not send faster, so the server may be able to do more. */

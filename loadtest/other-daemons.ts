@@ -27,7 +27,7 @@ const NTPD_RS_UPSTREAM = "127.0.0.2"
 /** It asks each 16 s at the start, and follows after a few answers. */
 const NTPD_RS_ATTEMPTS = 240
 
-export interface OtherDaemon {
+interface OtherDaemon {
   readonly label: string
   /** Why it cannot be started here. */
   readonly lacks: string | undefined

@@ -53,7 +53,7 @@ export const tickCpuSeconds = (pid: number): number => {
   return fields === undefined ? 0 : (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
-export interface CpuTime {
+interface CpuTime {
   /** User and system time, seconds. */
   readonly used: number
   /** Time that threads were ready but another process had their core, seconds. */
@@ -126,7 +126,7 @@ export const coreLayout = (cores: readonly number[]): CoreLayout => {
   return { generator, one: [second], two: third === undefined ? [second] : [second, third], words }
 }
 
-export interface MachineFacts {
+interface MachineFacts {
   readonly processor: string
   readonly cores: number
   readonly memoryBytes: number

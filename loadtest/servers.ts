@@ -83,7 +83,7 @@ const CHRONYD = "usr/sbin/chronyd"
 const newestSuite = (): string => ["sid", "trixie"].find((suite) => existsSync(join(peers, suite, CHRONYD))) ?? "sid"
 
 /** The versions of chronyd that are compared. */
-export const chronydSuites = { chronyd43: () => "bookworm", "chronyd-new": newestSuite } as const
+const chronydSuites = { chronyd43: () => "bookworm", "chronyd-new": newestSuite } as const
 export type ChronydName = keyof typeof chronydSuites
 
 /** The version that a peer's program says it has. */
@@ -168,7 +168,7 @@ export const missing = (name: ServerName): string | undefined => recipes[name].m
 const run = promisify(execFile)
 
 /** A worker's line in `meridian status --json`, as far as the bench reads it. */
-export interface WorkerStatus {
+interface WorkerStatus {
   readonly pid: number
   readonly replied: number
   readonly rss: number

@@ -12,8 +12,8 @@ import { Program } from "./programs.ts"
 const root = resolve(import.meta.dirname, "../..")
 const cli = join(root, "services/cli/bin/meridian.mjs")
 
-export const NODES = ["a", "b", "c"]
-export const ROTATION_S = 60
+const NODES = ["a", "b", "c"]
+const ROTATION_S = 60
 const SOURCES = 4
 const WORKERS = 2
 const DISK_MIB = 96

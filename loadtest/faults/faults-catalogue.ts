@@ -16,7 +16,7 @@ export const seeded = (seed: number): Chance => {
   }
 }
 
-export const pick = <A>(from: readonly A[], chance: Chance): A => from[Math.floor(chance() * from.length)] as A
+const pick = <A>(from: readonly A[], chance: Chance): A => from[Math.floor(chance() * from.length)] as A
 
 /** A fault that has begun. */
 export interface Begun {

@@ -19,7 +19,7 @@ const FRACTION = 4_294_967_296
 export type Outcome = "good" | "unsynchronised" | "refused" | "wrong"
 
 /** Seconds since 1970 by the clock that all sources have. */
-export interface Exchange {
+interface Exchange {
   readonly sent: number
   readonly received: number
 }

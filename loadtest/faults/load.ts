@@ -9,7 +9,7 @@ import { HEADER_BYTES, Offset } from "@meridian/wire/ntp"
 import { emptySlice, judge, LATE_MS, LOST_MS, type Outcome, type Slice } from "./judgement.ts"
 import { NtsClient } from "./nts-client.ts"
 
-export interface LoadTarget {
+interface LoadTarget {
   readonly node: string
   readonly address: string
   /** PEM, read at each key exchange. */

@@ -8,7 +8,7 @@ import { join } from "node:path"
 
 const NETWORK = "10.77.0"
 /** This process's own address, where clients come from. */
-export const CLIENT_ADDRESS = `${NETWORK}.254`
+const CLIENT_ADDRESS = `${NETWORK}.254`
 const MIB = 1_048_576
 
 const run = (command: string, ...args: readonly string[]): void =>

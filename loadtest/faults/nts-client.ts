@@ -21,7 +21,7 @@ const RENEWAL_MS = 20_000
 const AGAIN_MS = 1_000
 const KEY_PORT = 4_460
 
-export interface NtsRequest {
+interface NtsRequest {
   /** Its header is to be filled in before it is sealed. */
   readonly packet: Buffer
   readonly seal: () => void

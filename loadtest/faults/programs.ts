@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs"
 
-export interface Command {
+interface Command {
   readonly name: string
   /** Program and arguments. */
   readonly words: readonly string[]

@@ -12,7 +12,7 @@ import type { FromLoad, LoadPlan, SliceMessage } from "./load.ts"
 import type { FaultReport } from "./report.ts"
 import { type Span, Watch } from "./watch.ts"
 
-export interface RunOptions {
+interface RunOptions {
   readonly folder: string
   readonly seed: number
   readonly seconds: number

@@ -108,7 +108,7 @@ export const thresholdsOf = (bounds: readonly Bound[]): Readonly<Record<string, 
   return found
 }
 
-export interface K6Options {
+interface K6Options {
   readonly loads: readonly Load[]
   readonly bounds: readonly Bound[]
   readonly seconds: number

@@ -25,7 +25,7 @@ export interface Mark {
 }
 
 /** What each node did, each second. */
-export interface NodeSecond {
+interface NodeSecond {
   readonly at: number
   /** Replies a second, by node; null where it says nothing. */
   readonly replies: readonly (number | null)[]

@@ -11,7 +11,7 @@ interface LoadCommon {
 }
 
 /** Plain requests in an open loop; several rates are steps of the same length. */
-export interface FlowLoad extends LoadCommon {
+interface FlowLoad extends LoadCommon {
   readonly kind: "flow"
   readonly rates: readonly number[]
   readonly version?: number
@@ -19,7 +19,7 @@ export interface FlowLoad extends LoadCommon {
 }
 
 /** Single clients that ask once more where no answer came. Each NTS client keeps its cookies, as chronyd does. */
-export interface AskLoad extends LoadCommon {
+interface AskLoad extends LoadCommon {
   readonly kind: "ask"
   readonly rate: number
   readonly auth: "plain" | "keyed" | "nts"
@@ -30,19 +30,19 @@ export interface AskLoad extends LoadCommon {
 }
 
 /** Key exchanges alone, each by a client without a session. */
-export interface ExchangeLoad extends LoadCommon {
+interface ExchangeLoad extends LoadCommon {
   readonly kind: "exchange"
   readonly rate: number
 }
 
 /** So many requests within a twentieth of a second, when a minute is full. */
-export interface HerdLoad extends LoadCommon {
+interface HerdLoad extends LoadCommon {
   readonly kind: "herd"
   readonly requests: number
 }
 
 /** What no client would send. */
-export interface HostileLoad extends LoadCommon {
+interface HostileLoad extends LoadCommon {
   readonly kind: "hostile"
   readonly rate: number
 }
@@ -57,7 +57,7 @@ export interface Finding {
   readonly unit: "s" | "count"
 }
 
-export interface Step {
+interface Step {
   /** Seconds after the load began. */
   readonly at: number
   /** For the plots and the progress. */
@@ -66,7 +66,7 @@ export interface Step {
 }
 
 /** A bound on the sum of a counter over the whole run. */
-export interface SumBound {
+interface SumBound {
   readonly kind: "sum"
   readonly metric: CounterName
   readonly load?: string
@@ -75,7 +75,7 @@ export interface SumBound {
 }
 
 /** Requests without an answer, as a share of those sent. */
-export interface LossBound {
+interface LossBound {
   readonly kind: "loss"
   readonly load?: string
   readonly below: number
@@ -85,7 +85,7 @@ export interface LossBound {
  * A bound on a percentile over the whole run. Where nothing was measured it is not met: `samples` is the least that there must be,
  * since a threshold on an empty latency passes in k6.
  */
-export interface LatencyBound {
+interface LatencyBound {
   readonly kind: "latency"
   readonly metric: TrendName
   readonly load?: string
@@ -109,7 +109,7 @@ export interface PaceBound {
 export type Bound = SumBound | LossBound | LatencyBound | PaceBound
 
 export type TrendName = "ntp_req_duration" | "ntske_handshake_duration"
-export type CounterName =
+type CounterName =
   | "ntp_requests"
   | "ntp_replies"
   | "ntp_lost"

@@ -66,7 +66,7 @@ const judgeBound = (bound: Bound, lines: readonly SeriesLine[]): Judged => {
   }
 }
 
-export const judgeFinding = ({ what, found, limit, unit }: Finding): Judged => {
+const judgeFinding = ({ what, found, limit, unit }: Finding): Judged => {
   const write = (value: number): string => (unit === "s" ? `${value.toFixed(2)} s` : whole(value))
   return { what, found: write(found), wanted: `at most ${write(limit)}`, met: found <= limit }
 }

@@ -9,7 +9,7 @@ import { join } from "node:path"
 /** Go reads `go 1.25` in go.mod and fetches nothing newer. */
 const LEAST_GO = "1.25"
 const folder = import.meta.dirname
-export const K6 = join(folder, "../../.meridian/k6")
+const K6 = join(folder, "../../.meridian/k6")
 
 const go = (...args: readonly string[]): number => {
   const { status } = spawnSync("go", args, {

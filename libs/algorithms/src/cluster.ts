@@ -15,13 +15,13 @@ export interface ClusterCandidate {
   readonly keep: boolean
 }
 
-export interface Outlier {
+interface Outlier {
   readonly index: number
   /** Its distance from the others when it was dropped: selection jitter phi, seconds. */
   readonly selectionJitter: number
 }
 
-export interface ClusterOutcome {
+interface ClusterOutcome {
   /** Positions of the survivors in order of merit: lower stratum first, then least root distance. */
   readonly survivors: readonly number[]
   /** In the order in which they were dropped. */

@@ -1,7 +1,7 @@
 /** Combines the estimates of several sources of one and the same clock into one. */
 import type { OffsetEstimate } from "./source-estimator.ts"
 
-export interface EstimateMember {
+interface EstimateMember {
   readonly estimate: OffsetEstimate
   /** Root delay, seconds: how asymmetric the path may be is unknown, and grows with it. */
   readonly delay: number

@@ -1,6 +1,6 @@
 /** Combining (RFC 5905 §11.2.3): the survivors' offsets averaged, each weighted by the reciprocal of its root distance. */
 
-export interface CombineMember {
+interface CombineMember {
   /** Seconds. */
   readonly offset: number
   /** Root distance, seconds, above zero. */
@@ -9,7 +9,7 @@ export interface CombineMember {
   readonly jitter: number
 }
 
-export interface Combined {
+interface Combined {
   /** Seconds; never outside the members' offsets. */
   readonly offset: number
   /** Selection jitter of the ensemble against its first member, and that member's own jitter, in quadrature; seconds. */

@@ -70,7 +70,7 @@ export const defaultDisciplineOptions: DisciplineOptions = {
 }
 
 /** Where the clock stands. `unset`: never set; `holdover`: set, and nothing to follow now; `spike`: a step is in question. */
-export type DisciplineState = "unset" | "synchronised" | "spike" | "holdover"
+type DisciplineState = "unset" | "synchronised" | "spike" | "holdover"
 
 export type DisciplineAction =
   | { readonly _tag: "Waiting" }

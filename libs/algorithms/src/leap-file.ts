@@ -5,7 +5,7 @@
  */
 import { NTP_UNIX_OFFSET_SECONDS } from "@meridian/time/timestamp"
 
-export interface LeapEntry {
+interface LeapEntry {
   /** Unix second from which the value holds: the first after the leap second. */
   readonly at: number
   /** TAI minus UTC, seconds. */
@@ -23,7 +23,7 @@ export interface LeapFile {
   readonly hash: string
 }
 
-export type LeapFileProblem =
+type LeapFileProblem =
   | "too-long"
   | "no-update-time"
   | "no-expiry"
@@ -121,7 +121,7 @@ export const parseLeapFile = (text: string, needsHash = true): LeapFile | LeapFi
 }
 
 /** SHA-1 (FIPS 180-4) of some bytes: pure code is handed it. */
-export type Sha1 = (bytes: Uint8Array) => Uint8Array
+type Sha1 = (bytes: Uint8Array) => Uint8Array
 
 /** The file again when its hash is right. */
 export const verifyLeapFile = (file: LeapFile, sha1: Sha1): LeapFile | LeapFileError => {

@@ -12,7 +12,7 @@ export const ANNOUNCE_SECONDS = 86_400
 /** How long before the month's end the sources' word is taken at all, seconds. */
 const BELIEVE_SECONDS = 28 * 86_400
 
-export interface LeapDecision {
+interface LeapDecision {
   /** What to show and to do. Never `unsynchronised`. */
   readonly leap: Leap
   /** Unix second that follows the leap second, when one is armed. */

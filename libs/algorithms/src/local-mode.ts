@@ -16,7 +16,7 @@ export interface LocalOptions {
 
 export const noLocalMode: LocalOptions = { localStratum: undefined, orphanStratum: undefined, orphanWait: 300 }
 
-export type LocalMode =
+type LocalMode =
   | { readonly _tag: "None" }
   /** Serve our own clock at this stratum. */
   | { readonly _tag: "Local"; readonly stratum: number }

@@ -1,9 +1,9 @@
 /** The popcorn spike suppressor (RFC 5905 §10 and A.5.2). */
 
 /** How many jitters away a lone sample must be to be taken for a spike (RFC 5905 A.5.2, SGATE). */
-export const SGATE = 3
+const SGATE = 3
 
-export interface PopcornQuestion {
+interface PopcornQuestion {
   /** Offset that was used last and offset that is offered now, seconds. */
   readonly lastOffset: number
   readonly offset: number

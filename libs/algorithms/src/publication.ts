@@ -4,7 +4,7 @@ import type { ClockDiscipline } from "./discipline.ts"
 import type { Smear } from "./smear.ts"
 import { smearReferenceId } from "./smear.ts"
 
-export interface PublicationMoment {
+interface PublicationMoment {
   /** CLOCK_REALTIME, Unix. */
   readonly seconds: number
   readonly nanoseconds: number
@@ -12,7 +12,7 @@ export interface PublicationMoment {
   readonly monotonic: number
 }
 
-export interface PublicationOptions {
+interface PublicationOptions {
   /** Of the system peer (RFC 5905 §7.3). */
   readonly referenceId: number
   readonly leap: Leap

@@ -16,7 +16,7 @@ const LEAP_UNKNOWN = 3
 /** A pulse is numbered by a clock that is at most this far from it; nearer to half a second it would be guesswork. */
 export const NUMBERING_LIMIT = 0.4
 
-export interface ReferenceFilterOptions {
+interface ReferenceFilterOptions {
   /** Added to every offset, seconds: `time1`. */
   readonly correction: number
   /** The farthest that true time may be from CLOCK_REALTIME, seconds. */
@@ -26,7 +26,7 @@ export interface ReferenceFilterOptions {
 }
 
 /** CLOCK_REALTIME and CLOCK_MONOTONIC (seconds) at one instant. */
-export interface ReadingMoment extends UnixTime {
+interface ReadingMoment extends UnixTime {
   readonly monotonic: number
 }
 
@@ -49,7 +49,7 @@ export interface ReferenceSample extends ClockSample {
 export const referenceRootDispersion = ({ precision }: Pick<ReferenceSample, "precision">): number => 2 ** precision
 
 /** Why a poll has no sample: no readings came, or they are pulses and nobody near enough numbers them. */
-export type PollMiss = "no-reading" | "unnumbered"
+type PollMiss = "no-reading" | "unnumbered"
 
 interface Kept {
   /** CLOCK_MONOTONIC, seconds. */

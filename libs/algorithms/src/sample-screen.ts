@@ -31,7 +31,7 @@ export const isScreenedLate = (outcome: string): outcome is Exclude<ScreenedOut,
   outcome === "maxdelay" || outcome === "maxdelayratio" || outcome === "maxdelaydevratio"
 
 /** What is known of the source before this sample. */
-export interface Foretold {
+interface Foretold {
   /** Its offset at the sample's time, and the standard deviation of its samples: seconds. */
   readonly offset: number
   readonly deviation: number

@@ -5,7 +5,7 @@ import { MAXDISP } from "./parameters.ts"
 export const OFFSET_MAX = 2 ** 31
 
 /** The longest delay that is one, seconds: what the NTP short format can say. */
-export const DELAY_MAX = 2 ** 16
+const DELAY_MAX = 2 ** 16
 
 /** Readings of a monotonic clock are below this, seconds: thirty thousand years of uptime. */
 const TIME_MAX = 1e12

@@ -29,12 +29,12 @@ export interface Intersection {
 }
 
 /** From `low` to `high`, seconds. */
-export interface Place {
+interface Place {
   readonly low: number
   readonly high: number
 }
 
-export type SelectionOutcome =
+type SelectionOutcome =
   | {
       readonly _tag: "Agreed"
       readonly intersection: Intersection

@@ -20,7 +20,7 @@ export interface Rate {
 }
 
 /** Since when a source has strayed, and since when it keeps the others' rate again, if it does: seconds. */
-export interface Straying {
+interface Straying {
   readonly since: number
   readonly agreesSince: number | undefined
   /** Time in which its rate is known as well as when it began to stray, seconds. */
@@ -31,7 +31,7 @@ export type Strays = ReadonlyMap<string, Straying>
 
 export const noStrays: Strays = new Map()
 
-export interface StrayingSource {
+interface StrayingSource {
   readonly id: string
   /** Its frequency less that of the others, and the standard deviation of that; seconds per second. */
   readonly difference: number

@@ -31,7 +31,7 @@ export interface SourceReport {
   readonly rank?: OrphanRank
 }
 
-export interface SourceConfiguration {
+interface SourceConfiguration {
   readonly id: string
   readonly prefer: boolean
   readonly noselect: boolean

@@ -28,7 +28,7 @@ export const controlkeyDirective = row({
   reload: "live"
 })
 
-export const requestkeyDirective = row({
+const requestkeyDirective = row({
   name: "requestkey",
   operands: { key: one(keyId) },
   default: "none",

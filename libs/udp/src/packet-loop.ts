@@ -4,9 +4,9 @@ import { nativeHandleOf } from "./udp-native.ts"
 import { BATCH_CAPACITY, type UdpSocket } from "./udp.ts"
 
 /** Full batches of a socket before others, timers and messages have their turn. */
-export const BATCHES_PER_TURN = 8
+const BATCHES_PER_TURN = 8
 
-export interface PacketLoopOptions {
+interface PacketLoopOptions {
   /** See {@link UdpSocket.send}. */
   readonly stampAt: number
   /**

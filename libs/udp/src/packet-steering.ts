@@ -25,7 +25,7 @@ import { ClassicProgram, NETWORK_HEADER } from "./classic-bpf.ts"
 export const packetKinds = ["control", "signd", "autokey"] as const
 export type PacketKind = (typeof packetKinds)[number]
 
-export interface SteeringPlan {
+interface SteeringPlan {
   /** Of the address that the group is bound to. */
   readonly family: 4 | 6
   /** Sockets 0 … workers-1 are theirs. */

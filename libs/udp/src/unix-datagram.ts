@@ -3,7 +3,7 @@ import { reasonOf } from "@meridian/system/errno-words"
 import { lstatSync, unlinkSync } from "node:fs"
 import { loadNative } from "@meridian/system/native"
 
-export interface UnixDatagramSocket {
+interface UnixDatagramSocket {
   /** Takes a datagram into `bytes` without waiting: its length, which may be more than was kept; -1 for none. */
   readonly receive: (bytes: Uint8Array) => number
   /** The path of who sent the datagram that was received last; empty for one that cannot be answered. */

@@ -26,7 +26,7 @@ interface Place {
 }
 
 /** Between two attempts at what did not work. */
-export const RETRY_MS = 1_000
+const RETRY_MS = 1_000
 
 /** Keeps every announcer at what is wanted: tells it, and tells it again until it has done so. */
 export class Announcers {

@@ -17,7 +17,7 @@ export interface HealthView {
   readonly silent: readonly string[]
 }
 
-export interface HealthProblems {
+interface HealthProblems {
   /** What the node knows of itself: its orders, its clock and its keys. */
   readonly known: readonly string[]
   /** What it has looked for and not seen, and may see the next time. */

@@ -1,6 +1,6 @@
 /** Good and bad health count when they last. Pure. */
 
-export interface HysteresisTimes {
+interface HysteresisTimes {
   /** Seconds. */
   readonly rise: number
   readonly fall: number

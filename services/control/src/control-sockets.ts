@@ -3,7 +3,7 @@ import type { UdpSocket } from "@meridian/udp/udp"
 import { ADDRESS_STRIDE, BATCH_CAPACITY, SLOT_BYTES, SLOT_STRIDE } from "@meridian/udp/udp"
 import { socketAddressPort, socketAddressText } from "@meridian/udp/socket-address"
 
-export interface ControlReader {
+interface ControlReader {
   /** @param send to whoever sent the packet */
   readonly receive: (packet: Uint8Array, address: string, port: number, send: (packet: Uint8Array) => void) => void
 }

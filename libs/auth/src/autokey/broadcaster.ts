@@ -16,7 +16,7 @@ import { KeyList, keyListLength } from "./key-list.ts"
 import { type AddressPair, PUBLIC_COOKIE, SessionKeys } from "./session-key.ts"
 import { signValue, stampOf, unsignedValue } from "./signed-value.ts"
 
-export interface BroadcasterParts {
+interface BroadcasterParts {
   readonly host: AutokeyHost
   readonly digests: DigestPort
   /** 32 random bits. */
@@ -28,7 +28,7 @@ export interface BroadcasterParts {
 }
 
 /** What goes behind the next packet's header. */
-export interface Prepared {
+interface Prepared {
   readonly field: AutokeyField
   readonly keyId: number
 }

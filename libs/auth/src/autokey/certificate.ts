@@ -64,7 +64,7 @@ export interface AutokeyCertificate {
 }
 
 /** Why octets are no certificate that Autokey can use. */
-export type CertificateFault =
+type CertificateFault =
   /** no DER of a certificate, or one of absurd size */
   | "format"
   /** a signature algorithm that is none of RSA's */

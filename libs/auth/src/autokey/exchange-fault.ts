@@ -1,7 +1,7 @@
 /** Why a field was not believed, by the reference's numbers and words: they stand in cryptostats. */
 import { type AutokeyField, fieldWord } from "@meridian/wire/autokey-fields"
 
-export const exchangeFaults = {
+const exchangeFaults = {
   length: { code: 0x101, text: "bad_field_format_or_length" },
   timestamp: { code: 0x102, text: "bad_timestamp" },
   filestamp: { code: 0x103, text: "bad_filestamp" },

@@ -69,7 +69,7 @@ export const areIffParameters = ({ p, q, g, v }: IffParameters): boolean =>
   power(v, q, p) === 1n
 
 /** Primes that a group is made of, by whoever can find them. */
-export interface IffPrimes {
+interface IffPrimes {
   readonly p: bigint
   readonly q: bigint
 }

@@ -16,7 +16,7 @@ import {
 import type { PemBlock } from "./key-file.ts"
 import { type PrivateNumbers, readDsa, readPkcs8, readRsa, writeDsa, writePkcs8 } from "./private-keys.ts"
 
-export type PasswordHash = "sha1" | "sha224" | "sha256" | "sha384" | "sha512"
+type PasswordHash = "sha1" | "sha224" | "sha256" | "sha384" | "sha512"
 
 /** Key derivation and ciphers, behind a port. */
 export interface PasswordCiphers {

@@ -25,7 +25,7 @@ export interface AutokeyFile {
 }
 
 /** Why a text is no key file; the words finish "expected …". */
-export type KeyFileFault =
+type KeyFileFault =
   | "a first line `# NAME.FILESTAMP`"
   | "a PEM block after the remarks"
   | "whole base64 in its PEM block"
@@ -42,7 +42,7 @@ export const readAutokeyFile = (text: string): AutokeyFile | KeyFileFault => {
 }
 
 /** All PEM blocks of a text; undefined when one of them is no base64. */
-export const readPem = (text: string): readonly PemBlock[] | undefined => {
+const readPem = (text: string): readonly PemBlock[] | undefined => {
   const blocks: PemBlock[] = []
   for (const [, label, body] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----\r?\n([\s\S]*?)-----END \1-----/g)) {
     const headers: Record<string, string> = {}
@@ -69,7 +69,7 @@ const fromBase64 = (text: string): Uint8Array | undefined => {
 
 const PEM_LINE = 64
 
-export const formatPem = ({ label, headers, der }: PemBlock): string => {
+const formatPem = ({ label, headers, der }: PemBlock): string => {
   const lines = der.toBase64().match(new RegExp(`.{1,${PEM_LINE}}`, "g")) ?? []
   const named = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
   const head = named.length === 0 ? [] : [...named, ""]
@@ -81,7 +81,7 @@ export const formatAutokeyFile = (name: string, date: string, blocks: readonly P
   `# ${name}\n# ${date}\n\n${blocks.map(formatPem).join("")}`
 
 /** The parts of a file's name: `ntpkey_TYPE_OWNER.FILESTAMP`. */
-export interface KeyFileName {
+interface KeyFileName {
   readonly type: string
   /** A host's name, or a group's for identity keys. */
   readonly owner: string

@@ -6,9 +6,9 @@ import { type AutokeyValues, HIGHEST_SYMMETRIC_KEY_ID } from "@meridian/wire/aut
 import type { AddressPair, SessionKeys } from "./session-key.ts"
 
 /** NTP_MAXSESSION of the reference: ids in a list. */
-export const MOST_KEY_IDS = 100
+const MOST_KEY_IDS = 100
 /** 2^12 s, `automax` of the reference: a list lasts no longer, whatever the poll interval. */
-export const LONGEST_LIST_SECONDS = 4_096
+const LONGEST_LIST_SECONDS = 4_096
 
 /** A list and where it stands. */
 export class KeyList {

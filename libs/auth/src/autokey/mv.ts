@@ -71,7 +71,7 @@ export const opensMv = ({ p, e, gbar, ghat }: MvServerKey, { xbar, xhat }: MvPar
   (((power(gbar, xhat, p) * power(ghat, xbar, p)) % p) * e) % p === 1n
 
 /** The distinct primes whose product is q, where 2 q + 1 is prime too; by whoever can find them. */
-export interface MvPrimes {
+interface MvPrimes {
   readonly factors: readonly bigint[]
 }
 

@@ -11,7 +11,7 @@ export interface AutokeyParty {
 }
 
 /** What a party needs beside its credentials. */
-export type PartyParts = Omit<ResponderParts, "host" | "certificates">
+type PartyParts = Omit<ResponderParts, "host" | "certificates">
 
 /** A party that knows no certificate but its own yet; why not, where its credentials do not belong together. Never throws. */
 export const openParty = (credentials: HostCredentials, parts: PartyParts): AutokeyParty | BadCredentials => {

@@ -42,7 +42,7 @@ export const unsignedValue = (timestamp: number, filestamp: number, value: Uint8
 export const isEarlier = (a: number, b: number): boolean => ((a - b) | 0) < 0
 
 /** How far a sender's signature may lie ahead of our clock before it is taken for one from the future, seconds. */
-export const GREATEST_AHEAD_SECONDS = 86_400
+const GREATEST_AHEAD_SECONDS = 86_400
 
 /** The stamps of what was accepted before, which a newer value may not precede. */
 export interface Stamps {

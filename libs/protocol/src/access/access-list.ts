@@ -31,10 +31,10 @@ export interface AccessLayer {
 }
 
 /** Rules that one list may have. */
-export const MOST_RULES = 2 ** 20
+const MOST_RULES = 2 ** 20
 
 /** The layers that a packet passes, at most two; none forbids nothing. */
-export type CompiledAccess = readonly AccessLayer[]
+type CompiledAccess = readonly AccessLayer[]
 
 /**
  * Compiles a list. Addresses that no rule covers are free of flags. Flags of rules about the same addresses add up.

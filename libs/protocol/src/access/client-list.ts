@@ -36,7 +36,7 @@ export interface ClientEntry {
 }
 
 /** What several tables count together. */
-export interface ClientTotals {
+interface ClientTotals {
   readonly entries: number
   readonly room: number
   /** Packets of addresses that were known, that got a free entry, that got another's, that got none. */

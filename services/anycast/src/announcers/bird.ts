@@ -28,7 +28,7 @@ interface Connection {
   readonly questions: Question[]
 }
 
-export interface BirdOptions {
+interface BirdOptions {
   readonly socket: string
   readonly protocols: readonly string[]
   /** Told when a daemon that was there has ended. */

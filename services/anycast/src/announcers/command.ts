@@ -55,7 +55,7 @@ export class ScriptAnnouncer implements Announcer {
   close(): void {}
 }
 
-export interface FrrOptions {
+interface FrrOptions {
   readonly as: number
   readonly vtysh: string
   readonly prefixes: readonly string[]

@@ -7,10 +7,10 @@ import { listenAt } from "@meridian/ipc/unix-socket"
 import { reasonOf } from "@meridian/system/errno-words"
 import { type Announcer, AnnouncerTrouble } from "../announcer.ts"
 
-export const exabgpCommands = (prefixes: readonly string[], announced: boolean): readonly string[] =>
+const exabgpCommands = (prefixes: readonly string[], announced: boolean): readonly string[] =>
   prefixes.map((prefix) => `${announced ? "announce" : "withdraw"} route ${prefix} next-hop self`)
 
-export interface ExabgpOptions {
+interface ExabgpOptions {
   readonly socket: string
   readonly prefixes: readonly string[]
   /** Told when a helper that was there is gone. */

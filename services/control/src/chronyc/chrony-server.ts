@@ -38,7 +38,7 @@ import {
   trackingRecord
 } from "./records.ts"
 
-export interface ChronyParts {
+interface ChronyParts {
   readonly outcomes: Outcomes
   readonly current: () => NodeSnapshot | undefined
   /** CLOCK_MONOTONIC, seconds. */

@@ -62,7 +62,7 @@ const readableByOthers = ({ mode }: Stats): string | undefined =>
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
 
-export interface AdmissionRules {
+interface AdmissionRules {
   /** Where HTTP is answered. */
   readonly address: string
   /** Undefined: none is asked for. Null: one is, and cannot be read. */

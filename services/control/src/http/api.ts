@@ -25,14 +25,9 @@ const views: Readonly<Record<string, (snapshot: NodeSnapshot) => unknown>> = {
   processes: ({ processes, facts }) => ({ processes, facts })
 }
 
-export const resources: readonly string[] = [
-  ...Object.keys(views),
-  "cluster",
-  "explain",
-  "log",
-  "events",
-  "operator"
-].map((name) => `${API}/${name}`)
+const resources: readonly string[] = [...Object.keys(views), "cluster", "explain", "log", "events", "operator"].map(
+  (name) => `${API}/${name}`
+)
 
 const LONGEST_TIME = 64
 const MOST_LINES = 1_000
@@ -40,7 +35,7 @@ const LINES = 200
 /** How far back the last lines are looked for. */
 const MOST_LOOKED_AT = 20_000
 
-export interface ApiParts {
+interface ApiParts {
   readonly snapshot: NodeSnapshot | undefined
   readonly coordinator: CoordinatorQuestions
   readonly operators: Pick<OperatorDoor, "consequence">

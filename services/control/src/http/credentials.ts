@@ -5,7 +5,7 @@ import { Admission, type Operators, readOperators, readToken } from "./admission
 /** Seconds between two looks at the files: a token that is taken away is worth nothing soon after. */
 const LOOK_SECONDS = 2
 
-export interface CredentialPlaces {
+interface CredentialPlaces {
   readonly address: string
   readonly tokenFile: string | null
   readonly operatorsFile: string | null

@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 
-export const MOST_STREAMS = 32
+const MOST_STREAMS = 32
 /** Bytes that wait for a slow reader before it is let go. */
 const MOST_WAITING = 1 << 20
 /** Clients that are told with each picture; all of them are at /api/v1/clients. */

@@ -22,7 +22,7 @@ export interface Family {
   readonly samples: readonly Sample[]
 }
 
-export type Format = "prometheus" | "openmetrics"
+type Format = "prometheus" | "openmetrics"
 
 export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
   prometheus: "text/plain; version=0.0.4; charset=utf-8",

@@ -12,7 +12,7 @@ const SECONDS_EACH = 3
 const RATE = { burst: BURST, perSecond: 1 / SECONDS_EACH }
 
 /** `outcome`: the name it is counted under. */
-export interface OperatorAnswer extends CoordinatorAnswer {
+interface OperatorAnswer extends CoordinatorAnswer {
   readonly outcome: string
 }
 

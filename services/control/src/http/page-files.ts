@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url"
 import { readRegularFile } from "@meridian/system/regular-file"
 
-export interface PageFile {
+interface PageFile {
   readonly type: string
   readonly bytes: Buffer
 }

@@ -4,9 +4,9 @@ import type { NodeStatus } from "@meridian/ipc"
 import { errorBound } from "./clock-metrics.ts"
 
 /** Seconds: RFC 5905's MAXDIST, beyond which a client would not take this node. */
-export const MOST_ERROR_BOUND = 1.5
+const MOST_ERROR_BOUND = 1.5
 /** Pictures come once a second. */
-export const STALE_SECONDS = 5
+const STALE_SECONDS = 5
 
 /**
  * Sentences; none when the node is ready.

@@ -20,7 +20,7 @@ import { readClockVariables, readPeerVariables } from "./peer-variables.ts"
 import { readSystemVariables, systemVariables } from "./system-variables.ts"
 import type { ControlView } from "./view.ts"
 
-export interface Asker {
+interface Asker {
   /** Numeric. */
   readonly address: string
   /** Whether the request proved the control key. */
@@ -29,7 +29,7 @@ export interface Asker {
   readonly listsClients: boolean
 }
 
-export interface AnswerParts {
+interface AnswerParts {
   readonly view: ControlView
   readonly nonces: Nonces
   /** CLOCK_MONOTONIC, seconds: the age of nonces. */
@@ -59,7 +59,7 @@ const headOf = (request: ControlRequest, view: ControlView, status: number): Con
   status
 })
 
-export const errorAnswer = (request: ControlRequest, view: ControlView, code: ControlErrorCode): ControlAnswer => ({
+const errorAnswer = (request: ControlRequest, view: ControlView, code: ControlErrorCode): ControlAnswer => ({
   _tag: "Error",
   packet: encodeControlError(headOf(request, view, 0), code),
   code

@@ -83,7 +83,7 @@ const itemsOf = (entry: ClientEntry, index: number): readonly ControlItem[] => [
   { name: `dr.${index}`, value: whole(entry.dropped) }
 ]
 
-export type MruAnswer =
+type MruAnswer =
   | { readonly _tag: "Items"; readonly items: readonly ControlItem[] }
   | { readonly _tag: "Error"; readonly code: ControlErrorCode }
   /** No answer at all: no nonce, a wrong one, or parameters that cannot be. */

@@ -4,7 +4,7 @@ import { CUT_DIGEST_BYTES, type DigestPort, equalRange, KEY_ID_BYTES, MAXIMUM_DI
 import type { SymmetricKey } from "@meridian/auth/key-table"
 import type { ControlRequest } from "@meridian/wire/mode6"
 
-export interface ProvedBy {
+interface ProvedBy {
   readonly key: SymmetricKey
   /** Key id included: an answer's MAC is as long as its request's. */
   readonly macLength: number

@@ -6,7 +6,7 @@ import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 
 /** RFC 9327 §3.1 table 3. */
-export const SystemEvent = {
+const SystemEvent = {
   unspecified: 0,
   frequencyNotSet: 1,
   frequencySet: 2,
@@ -23,7 +23,7 @@ export const SystemEvent = {
 } as const
 
 /** RFC 9327 §3.2 table 6. */
-export const PeerEvent = {
+const PeerEvent = {
   unspecified: 0,
   mobilised: 1,
   demobilised: 2,
@@ -97,7 +97,7 @@ const peerEvents = (now: SourceReport, before: SourceReport | undefined): readon
   return events
 }
 
-export const isReachable = (source: SourceReport): boolean => Number.parseInt(source.reach, 8) !== 0
+const isReachable = (source: SourceReport): boolean => Number.parseInt(source.reach, 8) !== 0
 
 /** 0 … 7 of RFC 9327 §3.2 table 5: reject, falseticker, excess, outlier, candidate, backup, system peer, PPS peer. */
 const selection: Readonly<Record<string, number>> = {
