@@ -1,6 +1,6 @@
 /** Messages between the process that announces the node's routes and its supervisor, besides its part of the serving plan. */
-import { type DrainMessage, type FromService, readDrain, readerOf } from "./service-messages.ts"
-import { finite, fits, flag, list, nullable, record, text, type TypeOf, whole, words } from "./shape.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
+import { finite, flag, list, nullable, record, text, type TypeOf, whole, words } from "./shape.ts"
 
 /** What the supervisor knows of the node's health, whenever it is other than before and once every few seconds. */
 const factsShape = record({
@@ -17,9 +17,6 @@ const factsShape = record({
   rate: finite(0)
 })
 export type AnycastFacts = TypeOf<typeof factsShape>
-
-/** `drain`: withdraw what is announced, then end. */
-export type ToAnycast = AnycastFacts | DrainMessage
 
 const reportShape = record({
   type: words("report"),
@@ -47,6 +44,6 @@ export type FromAnycast = FromService<AnycastReport, TypeOf<typeof stepShape>>
 /** Reads a message from the process; undefined when it is none of ours. @throws InvalidMessage */
 export const parseFromAnycast = readerOf(reportShape, { step: stepShape })
 
-/** Reads a message from the supervisor; undefined when it is none of ours. */
-export const parseToAnycast = (message: unknown): ToAnycast | undefined =>
-  readDrain(message) ?? (fits(factsShape, message) ? message : undefined)
+/** `drain`: withdraw what is announced, then end. */
+export const parseToAnycast = toldOf({ facts: factsShape })
+export type ToAnycast = ToldBy<typeof parseToAnycast>

@@ -2,9 +2,8 @@
  * Messages between the control process and its supervisor, besides NodeSnapshot and its part of the serving plan. Messages
  * travel as structured clones.
  */
-import { isRecord } from "./message.ts"
-import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
-import { count, counts, fits, flag, record, rule, type Shape, text, type TypeOf, words } from "./shape.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
+import { count, counts, flag, record, rule, type Shape, text, type TypeOf, words } from "./shape.ts"
 
 const actArguments: Shape<Readonly<Record<string, string | number | boolean>>> = rule(
   record({}) as unknown as Shape<Readonly<Record<string, string | number | boolean>>>,
@@ -44,14 +43,9 @@ const controlReport = record({
 export type ControlReport = TypeOf<typeof controlReport>
 
 export type FromControl = FromService<ControlReport, ActMessage>
-export type ToControl = ActedMessage | DrainMessage
 
 /** Reads a message from the control process; undefined when it is none of ours. @throws InvalidMessage */
 export const parseFromControl = readerOf(controlReport, { act: actMessage })
 
-/** Reads a message from the supervisor; undefined when it is none of ours. */
-export const parseToControl = (message: unknown): ToControl | undefined => {
-  if (!isRecord(message)) return undefined
-  if (message["type"] === "drain") return { type: "drain" }
-  return fits(actedMessage, message) ? message : undefined
-}
+export const parseToControl = toldOf({ acted: actedMessage })
+export type ToControl = ToldBy<typeof parseToControl>

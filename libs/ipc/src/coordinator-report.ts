@@ -3,10 +3,9 @@
  * time. Messages travel as structured clones.
  */
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { isRecord } from "./message.ts"
-import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
 import { servingKeys } from "./serving-plan.ts"
-import { count, flag, nullable, optional, record, text, type TypeOf, words } from "./shape.ts"
+import { count, flag, list, nullable, optional, record, text, type TypeOf, whole, words } from "./shape.ts"
 
 const coordinatorReport = record({
   type: words("report"),
@@ -48,43 +47,23 @@ export type CoordinatorReport = TypeOf<typeof coordinatorReport>
 /** `drained`: it gave up its lease and saved what it knows. */
 export type FromCoordinator = FromService<CoordinatorReport, ServingKeys>
 
-/** How the node is, every few seconds. */
-export interface HealthMessage {
-  readonly type: "health"
-  /** Workers that answer. */
-  readonly workers: number
-  readonly synchronised: boolean
-  readonly stratum: number
-}
-
-/** What the discipline decided: commands for the node's clock aggregate (ClockCommand of libs/events). */
-interface ClockEventsMessage {
-  readonly type: "clock-events"
-  readonly events: readonly { readonly _tag: string }[]
-}
-
-export type ToCoordinator = HealthMessage | ClockEventsMessage | DrainMessage
-
 /** Most clock events in one message. */
 export const MAX_CLOCK_EVENTS = 256
 
 /** Reads a message from a coordinator; undefined when it is none of these. @throws InvalidMessage */
 export const parseFromCoordinator = readerOf(coordinatorReport, { keys: servingKeys })
 
-const isCount = (value: unknown, most: number): value is number =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most
+/** How the node is, every few seconds; `workers`: those that answer. */
+const health = record({
+  type: words("health"),
+  workers: whole(0, 65_535),
+  synchronised: flag,
+  stratum: whole(0, 16)
+})
+export type HealthMessage = TypeOf<typeof health>
 
-const isCommand = (value: unknown): value is { readonly _tag: string } =>
-  isRecord(value) && typeof value["_tag"] === "string"
+/** What the discipline decided: commands for the node's clock aggregate (ClockCommand of libs/events). */
+const clockEvents = record({ events: list(record({ _tag: text(0) }), MAX_CLOCK_EVENTS) })
 
-/** Reads a message from the supervisor; undefined when it is none of ours. */
-export const parseToCoordinator = (message: unknown): ToCoordinator | undefined => {
-  if (!isRecord(message)) return undefined
-  const { type, workers, synchronised, stratum, events } = message
-  if (type === "drain") return { type }
-  if (type === "health" && isCount(workers, 65_535) && typeof synchronised === "boolean" && isCount(stratum, 16))
-    return { type, workers, synchronised, stratum }
-  if (type === "clock-events" && Array.isArray(events) && events.length <= MAX_CLOCK_EVENTS && events.every(isCommand))
-    return { type, events }
-  return undefined
-}
+export const parseToCoordinator = toldOf({ health, "clock-events": clockEvents })
+export type ToCoordinator = ToldBy<typeof parseToCoordinator>

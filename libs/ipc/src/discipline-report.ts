@@ -4,12 +4,11 @@
  */
 import { broadcastLists, learnedCertificates } from "./autokey-plan.ts"
 import { peersSeen } from "./peer-sighting.ts"
-import { type FromService, readerOf } from "./service-messages.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
 import {
   count,
   counts,
   finite,
-  fits,
   flag,
   list,
   nullable,
@@ -241,14 +240,9 @@ const systemCounters = record({
 export type SystemCounters = TypeOf<typeof systemCounters>
 
 /** To `drain`, it saves what is to be kept and exits; the page is left to age. */
-const toDiscipline = tagged("type", {
-  drain: record({}),
+export const parseToDiscipline = toldOf({
   "system-counters": systemCounters,
   "peers-seen": peersSeen,
   "source-command": sourceCommand
 })
-export type ToDiscipline = TypeOf<typeof toDiscipline>
-
-/** Reads a message from the supervisor; undefined when it is none of ours, or not what it should be. */
-export const parseToDiscipline = (message: unknown): ToDiscipline | undefined =>
-  fits(toDiscipline, message) ? message : undefined
+export type ToDiscipline = ToldBy<typeof parseToDiscipline>

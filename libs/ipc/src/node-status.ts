@@ -1,8 +1,10 @@
 /** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
+import type { AnycastReport } from "./anycast-report.ts"
+import type { AutokeyReport } from "./autokey-report.ts"
 import type { CoordinatorReport } from "./coordinator-report.ts"
-import type { CertificateStatus, NtsKeCounters } from "./nts-ke-report.ts"
-import type { SigndFigures } from "./signd-report.ts"
-import type { NewestKey, WorkerCounters } from "./worker-report.ts"
+import type { NtsKeCounters, NtsKeReport } from "./nts-ke-report.ts"
+import type { SigndFigures, SigndReport } from "./signd-report.ts"
+import type { WorkerCounters, WorkerReport } from "./worker-report.ts"
 
 /**
  * starting: not reading yet · running · stalled: silent, a successor is on its way · draining: a successor reads already ·
@@ -10,64 +12,37 @@ import type { NewestKey, WorkerCounters } from "./worker-report.ts"
  */
 export type WorkerState = "starting" | "running" | "stalled" | "draining" | "waiting" | "stopped"
 
-export interface WorkerStatus extends WorkerCounters {
-  readonly index: number
+/** A process's place; what its process has reported is in those that extend it, without a report zeros. */
+interface ProcessStatus {
   /** undefined while no process runs */
   readonly pid: number | undefined
   readonly state: WorkerState
   readonly restarts: number
-  /** bytes, of the process that runs now */
-  readonly rss: number
-  readonly heapUsed: number
-  readonly newestKey: NewestKey
+}
+
+export interface WorkerStatus
+  extends ProcessStatus, WorkerCounters, Pick<WorkerReport, "rss" | "heapUsed" | "newestKey"> {
+  readonly index: number
   /** over the last second */
   readonly receivedPerSecond: number
   readonly repliedPerSecond: number
 }
 
-export interface NtsKeStatus extends NtsKeCounters {
+export interface NtsKeStatus extends ProcessStatus, NtsKeCounters, Pick<NtsKeReport, "open" | "rss" | "certificates"> {
   readonly index: number
-  readonly pid: number | undefined
-  readonly state: WorkerState
-  readonly restarts: number
-  /** connections open now */
-  readonly open: number
-  /** Who speaks TLS, see NtsKeReport; undefined until it has reported. */
-  readonly tls: "native" | "node" | undefined
-  /** bytes */
-  readonly rss: number
-  readonly certificates: readonly CertificateStatus[]
+  /** Undefined until it has reported. */
+  readonly tls: NtsKeReport["tls"] | undefined
   /** Why nobody can be answered, or will take the answer, a sentence each; absent from a node of an older version. */
   readonly troubles?: readonly string[]
 }
 
 /** The process that answers Autokey's requests with fields; its counts are since it started. */
-export interface AutokeyStatus {
-  readonly pid: number | undefined
-  readonly state: WorkerState
-  readonly restarts: number
-  readonly received: number
-  readonly replied: number
-  /** Packets by what became of them; the reasons are in services/autokey/src/answering.ts and libs/auth/src/autokey/responder.ts. */
-  readonly outcomes: Readonly<Record<string, number>>
-  /** bytes */
-  readonly rss: number
-}
+export interface AutokeyStatus extends ProcessStatus, Omit<AutokeyReport, "type"> {}
 
 /** The process that answers Windows clients. */
-export interface SigndStatus extends SigndFigures {
-  readonly pid: number | undefined
-  readonly state: WorkerState
-  readonly restarts: number
+export interface SigndStatus extends ProcessStatus, SigndFigures, Omit<SigndReport, "type" | "figures"> {
   /** On which the signing daemon is asked. */
   readonly socket: string
-  /** To the signing daemon, now. */
-  readonly connections: number
-  readonly queued: number
-  /** Why the signing daemon cannot be asked, and what mends it; null while it can. */
-  readonly trouble: string | null
-  /** bytes */
-  readonly rss: number
 }
 
 /** The BPF program that answers plain requests before they reach a socket; its counts are since it was attached. */
@@ -118,22 +93,9 @@ export interface ClockStatus {
 }
 
 /** The process that announces the node's routes. */
-export interface AnycastStatus {
-  readonly pid: number | undefined
-  readonly state: WorkerState
-  readonly restarts: number
-  /** Whether the route is meant to be there; null before the process has said. */
+export interface AnycastStatus extends ProcessStatus, Omit<AnycastReport, "type" | "announced"> {
+  /** Null before the process has said. */
   readonly announced: boolean | null
-  /** Whether every announcer has done as it was told. */
-  readonly settled: boolean
-  /** What the node's health lacks, a sentence each. */
-  readonly problems: readonly string[]
-  readonly announcers: readonly { readonly name: string; readonly trouble: string | null }[]
-  /** How often the route came and went since the process started. */
-  readonly changes: number
-  readonly probes: { readonly sent: number; readonly answered: number }
-  /** bytes */
-  readonly rss: number
 }
 
 /** How far a node is that an operator takes out or brings back. Time is answered throughout. */

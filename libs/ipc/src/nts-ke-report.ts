@@ -3,9 +3,7 @@
  * process started and only grow; rates are the reader's business. Messages travel as structured clones, because keys are
  * bytes.
  */
-import { isRecord } from "./message.ts"
-import type { OutliveMessage } from "./outlive.ts"
-import { type DrainMessage, type FromService, readerOf } from "./service-messages.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
 import { count, counts, finite, list, optional, record, text, type TypeOf, words } from "./shape.ts"
 import { sumOf, zeroOf } from "./sums.ts"
 
@@ -96,22 +94,12 @@ export type NtsKeReport = TypeOf<typeof ntsKeReport>
 
 export type FromNtsKe = FromService<NtsKeReport>
 
-/** Read the certificates again, whether or not their files seem changed. */
-interface ReloadMessage {
-  readonly type: "reload"
-}
-
-export type ToNtsKe = DrainMessage | ReloadMessage | OutliveMessage
-
 /** Reads a message from an NTS-KE process; undefined when it is none of ours. @throws InvalidMessage */
 export const parseFromNtsKe = readerOf(ntsKeReport)
 
-/** Reads a message from the supervisor; undefined when it is none of ours. */
-export const parseToNtsKe = (message: unknown): ToNtsKe | undefined => {
-  if (!isRecord(message)) return undefined
-  const { type } = message
-  return type === "drain" || type === "reload" || type === "outlive" ? { type } : undefined
-}
+/** Reads a message from the supervisor. `reload`: read the certificates again, whether or not their files seem changed. */
+export const parseToNtsKe = toldOf({ outlive: record({}), reload: record({}) })
+export type ToNtsKe = ToldBy<typeof parseToNtsKe>
 
 export const noNtsKeCounters: NtsKeCounters = zeroOf(ntsKeCounters)
 

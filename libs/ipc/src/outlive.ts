@@ -2,19 +2,12 @@
  * A process that serves on while its supervisor becomes another program: the channel between them closes, and the program that follows ends this
  * process by SIGTERM when a successor serves. Where none follows, it ends by itself.
  */
-import { isRecord } from "./message.ts"
-import type { DrainMessage } from "./service-messages.ts"
+import { type ToldBy, toldOf } from "./service-messages.ts"
+import { record } from "./shape.ts"
 
-/** Go on without a channel until you are told to end by SIGTERM. */
-export interface OutliveMessage {
-  readonly type: "outlive"
-}
-
-/** Reads a supervisor's word to a service that may outlive it. */
-export const readDrainOrOutlive = (message: unknown): DrainMessage | OutliveMessage | undefined => {
-  const type = isRecord(message) ? message["type"] : undefined
-  return type === "drain" || type === "outlive" ? { type } : undefined
-}
+/** Reads a supervisor's word to a service that may outlive it; `outlive`: go on without a channel until you are told to end by SIGTERM. */
+export const readDrainOrOutlive = toldOf({ outlive: record({}) })
+export type DrainOrOutlive = ToldBy<typeof readDrainOrOutlive>
 
 const LOOK_EACH_MS = 1_000
 

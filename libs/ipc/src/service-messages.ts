@@ -1,6 +1,6 @@
 /** What every service says to its supervisor, and the reader of it. Messages travel as structured clones. */
 import { isRecord } from "./message.ts"
-import { read, type Shape, type TypeOf } from "./shape.ts"
+import { fits, read, record, type Shape, tagged, type TaggedOf, type TypeOf } from "./shape.ts"
 import type { WarningMessage } from "./supervised.ts"
 
 /** It serves from now on. */
@@ -54,6 +54,18 @@ export const readerOf =
     }
   }
 
-/** Reads a supervisor's word to a service that knows no other. */
-export const readDrain = (message: unknown): DrainMessage | undefined =>
-  isRecord(message) && message["type"] === "drain" ? { type: "drain" } : undefined
+/**
+ * The reader of what a supervisor tells a service: undefined for what is none of it.
+ * @param more what it is told besides `drain`, by type
+ */
+export const toldOf = <const More extends Readonly<Record<string, Shape<object>>>>(more: More) => {
+  const shape = tagged("type", { drain: record({}), ...more }) as Shape<unknown> as Shape<
+    DrainMessage | TaggedOf<"type", More>
+  >
+  return (message: unknown) => (fits(shape, message) ? message : undefined)
+}
+
+/** What such a reader gives. */
+export type ToldBy<Reader extends (message: unknown) => unknown> = NonNullable<ReturnType<Reader>>
+
+export const readDrain = toldOf({})

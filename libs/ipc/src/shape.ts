@@ -136,7 +136,7 @@ export const tagged = <const Tag extends string, const By extends Readonly<Recor
     by: Object.fromEntries(Object.entries(by).map(([word, { node }]) => [word, node as RecordNode]))
   }
 })
-type TaggedOf<Tag extends string, By> = {
+export type TaggedOf<Tag extends string, By> = {
   [Word in keyof By]: Simplify<{ readonly [T in Tag]: Word } & TypeOf<By[Word]>>
 }[keyof By]
 

@@ -62,16 +62,9 @@ export class AnycastSlot {
 
   status(): AnycastStatus {
     const { pid, state, restarts } = this.service.process
-    const { announced, settled, problems, announcers, changes, probes, rss } = this.report ?? {
-      announced: null,
-      settled: false,
-      problems: [],
-      announcers: [],
-      changes: 0,
-      probes: { sent: 0, answered: 0 },
-      rss: 0
-    }
-    return { pid, state, restarts, announced, settled, problems, announcers, changes, probes, rss }
+    const none = { announced: null, settled: false, problems: [], announcers: [], changes: 0, rss: 0 }
+    const { type: _, ...said } = { type: "report", probes: { sent: 0, answered: 0 }, ...none, ...this.report }
+    return { pid, state, restarts, ...said }
   }
 }
 

@@ -15,8 +15,7 @@ import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
-import { outlive, type OutliveMessage, readDrainOrOutlive } from "@meridian/ipc/outlive"
-import type { DrainMessage } from "@meridian/ipc/service-messages"
+import { type DrainOrOutlive, outlive, readDrainOrOutlive } from "@meridian/ipc/outlive"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import {
   type CookieCounters,
@@ -52,7 +51,7 @@ const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket
       : places.map((place) => bindSocket(place, page))
   )
 
-const channel = new SupervisorChannel<WorkerPlan, DrainMessage | OutliveMessage, FromWorker>({
+const channel = new SupervisorChannel<WorkerPlan, DrainOrOutlive, FromWorker>({
   service: "worker",
   plan: workerPlan,
   read: readDrainOrOutlive
