@@ -101,7 +101,9 @@ export const ignoreReasons = [
   /** the access list serves those alone who prove who they are (`notrust`), and this one did not */
   "access-unproven",
   /** asked more often than its limit allows */
-  "rate-limited"
+  "rate-limited",
+  /** more came than could be answered, and this address was not known from before */
+  "crowded-out"
 ] as const
 type IgnoreReason = (typeof ignoreReasons)[number]
 

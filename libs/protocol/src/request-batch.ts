@@ -21,3 +21,9 @@ export const noBatch: RequestBatch = {
   addresses: new Uint8Array(0),
   localAddresses: new Uint8Array(0)
 }
+
+/**
+ * Whether requests stand in the queue that a batch came from, because more come than can be answered: not; they do; they do, and
+ * whoever is to be answered less is to be passed over in this batch.
+ */
+export const Crowd = { none: 0, stands: 1, sheds: 2 } as const

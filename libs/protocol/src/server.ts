@@ -29,7 +29,7 @@ import type { Admission } from "./admission.ts"
 import { GREATEST_PASSIVE_POLL } from "./association-passive.ts"
 import type { Authenticator } from "./authenticator.ts"
 import { ignore, type Ignore, type Kiss, type Outcome, type Pending, respond } from "./outcome.ts"
-import { noBatch, type RequestBatch } from "./request-batch.ts"
+import { Crowd, noBatch, type RequestBatch } from "./request-batch.ts"
 
 const served = respond("served")
 const servedUnsynchronised = respond("served-unsynchronised")
@@ -114,8 +114,16 @@ export class NtpServer {
    * @param unix served time at this moment, whole Unix seconds: keys are judged by it
    * @param monotonic CLOCK_MONOTONIC at this moment, seconds
    * @param count datagrams of the batch, in its slots from 0 on, where what is needed of all may be fetched together; 1 where they come one by one
+   * @param crowd one of {@link Crowd}
    */
-  beginBatch(batch: RequestBatch, moment: ServedMoment, unix: number, monotonic: number, count = 1): void {
+  beginBatch(
+    batch: RequestBatch,
+    moment: ServedMoment,
+    unix: number,
+    monotonic: number,
+    count = 1,
+    crowd: number = Crowd.none
+  ): void {
     this.endBatch()
     this.batch = batch
     this.view = batch.view
@@ -134,7 +142,7 @@ export class NtpServer {
     // Once there was good time, its loss is told.
     if (this.synchronised) this.silentUntil = Number.NEGATIVE_INFINITY
     this.isStarting = monotonic < this.silentUntil
-    this.admission?.begin(batch, monotonic, count)
+    this.admission?.begin(batch, monotonic, count, crowd)
   }
 
   /**

@@ -243,6 +243,7 @@ describe("an admission", () => {
     const refused = ignore("control")
     const deny = kiss("nts-nak-sent", 0x44454e59)
     server.admission = {
+      sheds: false,
       begin: () => {},
       judge: () => undefined,
       judgeProof: (slot, isAuthenticated) => {

@@ -172,6 +172,7 @@ describe("an admission", () => {
   const askUnder = (admission: Partial<Admission>, bytes: Uint8Array) => {
     const server = new NtpServer({ precision: -24, minimumPoll: 3, longestRequest: 2048 })
     server.admission = {
+      sheds: false,
       begin: () => {},
       judge: () => undefined,
       judgeProof: () => undefined,

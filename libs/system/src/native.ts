@@ -18,6 +18,7 @@ export interface NativeUdpHandle {
   readonly overflows: () => number
   readonly sendErrors: () => number
   readonly receiveErrors: () => number
+  readonly shed: (whether: boolean) => void
   readonly onReadable: (callback: () => void) => void
   readonly pause: () => void
   readonly close: () => void

@@ -5,6 +5,10 @@
  *
  * So it is shortened when requests were waiting for two seconds on end, which is longer than a process takes to start beside this one or in its
  * place, and is long again when it was empty now and then for two seconds.
+ *
+ * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to in place of that: from when requests
+ * have waited for long, or were lost, until the queue is empty. It takes a fraction of an answer's time to pass a request over, so its queue is empty again soon, and is
+ * left long for the moments in which somebody else has the processor.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
 #define MERIDIAN_STANDING_QUEUE_H
@@ -18,38 +22,49 @@ enum {
   STANDING_NS = 2000000000,
   STILL_STANDING_NS = 20000000,
   CALM_NS = 2000000000, /* fits into 31 bits */
+  CROWDED_NS = 2000000,
+  LOST_NS = 20000000,
   PAUSE_NS = 50000000
 };
 
 struct standing_queue {
   int long_bytes; /* what it has otherwise, as setsockopt wants it; 0: its length stays as it is */
-  bool is_short;
+  bool sheds;     /* its reader does; it is then not shortened */
+  bool stands;    /* requests stand in it; it is short where its reader does not shed */
+  bool is_crowded; /* a reader that sheds is to do so now */
   uint64_t emptied_at; /* when it was empty, or short of itself */
   uint64_t stood_at;
   uint64_t noted_at;
+  uint64_t lost_at;
 };
 
-enum queue_change { QUEUE_STAYS, QUEUE_SHORTENS, QUEUE_LENGTHENS };
+enum queue_change { QUEUE_STAYS, QUEUE_STANDS, QUEUE_CALMS };
 
 /*
- * Notes a receive, at a reading of CLOCK_MONOTONIC, ns. `emptied`: nothing is left behind. `waited`: the time that the oldest of what was
- * received stood there, ns.
+ * Notes a receive, at a reading of CLOCK_MONOTONIC, ns. `emptied`: nothing is left behind. `lost`: the kernel has dropped what did not fit, since the
+ * receive before. `waited`: the time that the oldest of what was received stood there, ns.
  */
-static inline enum queue_change standing_queue_note(struct standing_queue *queue, bool emptied, uint64_t waited, uint64_t now) {
+static inline enum queue_change standing_queue_note(struct standing_queue *queue, bool emptied, bool lost, uint64_t waited,
+                                                    uint64_t now) {
   /* What stands there after a pause of this process, or before the first receive, is no flood. */
   if (now - queue->noted_at > PAUSE_NS || emptied) queue->emptied_at = now;
+  if (lost) queue->lost_at = now;
   queue->noted_at = now;
-  if (!queue->is_short) {
-    if (waited < LONG_WAIT_NS) queue->emptied_at = now;
+  if (!queue->stands) {
+    /* Where the system allows no long queue, requests are lost before they have waited for long. */
+    bool loses = queue->sheds && now - queue->lost_at < LOST_NS;
+    if (waited < LONG_WAIT_NS && !loses) queue->emptied_at = now;
     if (now - queue->emptied_at < STANDING_NS) return QUEUE_STAYS;
-    queue->is_short = true;
+    queue->stands = true;
     queue->stood_at = now;
-    return QUEUE_SHORTENS;
+    return QUEUE_STANDS;
   }
-  if (now - queue->emptied_at >= STILL_STANDING_NS) queue->stood_at = now;
+  if (emptied) queue->is_crowded = false;
+  else if (waited > CROWDED_NS || lost) queue->is_crowded = queue->sheds;
+  if (queue->sheds ? queue->is_crowded : now - queue->emptied_at >= STILL_STANDING_NS) queue->stood_at = now;
   if (now - queue->stood_at < CALM_NS) return QUEUE_STAYS;
-  queue->is_short = false;
-  return QUEUE_LENGTHENS;
+  queue->stands = queue->is_crowded = false;
+  return QUEUE_CALMS;
 }
 
 #endif

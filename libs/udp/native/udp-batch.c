@@ -241,13 +241,22 @@ static int receive_messages(struct udp_batch *batch) {
   return 0;
 }
 
-static void note_queue(struct udp_batch *batch, int count, uint64_t oldest) {
+static void note_queue(struct udp_batch *batch, int count, bool lost, uint64_t oldest) {
+  struct standing_queue *queue = &batch->queue;
   uint64_t waited = oldest < batch->received_at ? batch->received_at - oldest : 0;
-  switch (standing_queue_note(&batch->queue, count < BATCH_CAPACITY, waited, batch->received_at)) {
-    case QUEUE_STAYS: return;
-    case QUEUE_SHORTENS: set_queue_bytes(batch->descriptor, SHORT_QUEUE_BYTES); return;
-    case QUEUE_LENGTHENS: set_queue_bytes(batch->descriptor, batch->queue.long_bytes);
-  }
+  enum queue_change change = standing_queue_note(queue, count < BATCH_CAPACITY, lost, waited, batch->received_at);
+  batch->block.now[NOW_CROWD] = queue->is_crowded ? CROWD_SHEDS : queue->stands ? CROWD_STANDS : CROWD_NONE;
+  if (change != QUEUE_STAYS && !queue->sheds)
+    set_queue_bytes(batch->descriptor, change == QUEUE_STANDS ? SHORT_QUEUE_BYTES : queue->long_bytes);
+}
+
+void udp_set_shedding(struct udp_batch *batch, bool sheds) {
+  struct standing_queue *queue = &batch->queue;
+  if (queue->sheds == sheds) return;
+  queue->sheds = sheds;
+  queue->is_crowded = false;
+  if (queue->stands && queue->long_bytes > 0)
+    set_queue_bytes(batch->descriptor, sheds ? queue->long_bytes : SHORT_QUEUE_BYTES);
 }
 
 int udp_receive(struct udp_batch *batch) {
@@ -255,7 +264,7 @@ int udp_receive(struct udp_batch *batch) {
   socklen_t address_length = batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   int count = receive_messages(batch);
   read_time(batch);
-  uint64_t oldest = batch->received_at;
+  uint64_t oldest = batch->received_at, overflows = batch->overflows;
   for (int slot = 0; slot < count; slot++) {
     struct msghdr *header = &batch->receive_messages[slot].msg_hdr;
     batch->block.request_lengths[slot] = batch->receive_messages[slot].msg_len;
@@ -266,7 +275,7 @@ int udp_receive(struct udp_batch *batch) {
     header->msg_flags = 0;
   }
   if (count < BATCH_CAPACITY) batch->drained_at = batch->received_at - QUEUEING_SLACK;
-  if (batch->queue.long_bytes > 0) note_queue(batch, count, oldest);
+  if (batch->queue.long_bytes > 0 || batch->queue.sheds) note_queue(batch, count, batch->overflows != overflows, oldest);
   return count;
 }
 

@@ -150,6 +150,17 @@ static napi_value receive_errors(napi_env env, napi_callback_info info) {
   return handle == NULL ? NULL : counter(env, handle->batch.receive_errors);
 }
 
+/* shed(whether): see udp_set_shedding. */
+static napi_value shed(napi_env env, napi_callback_info info) {
+  napi_value whether;
+  bool sheds;
+  struct udp_handle *handle = unwrap_call(env, info, 1, &whether, NULL);
+  if (handle == NULL) return NULL;
+  if (napi_get_value_bool(env, whether, &sheds) != napi_ok) return throw_type(env, "shed expects a boolean");
+  udp_set_shedding(&handle->batch, sheds);
+  return NULL;
+}
+
 /* onReadable(callback): calls back, on the event loop, whenever datagrams wait. A second call replaces the callback. */
 static napi_value on_readable_method(napi_env env, napi_callback_info info) {
   napi_value callback, self;
@@ -260,6 +271,7 @@ void register_udp(napi_env env, napi_value exports) {
       {"latencies", NULL, latencies, NULL, NULL, NULL, napi_default_method, NULL},
       {"overflows", NULL, overflows, NULL, NULL, NULL, napi_default_method, NULL},
       {"sendErrors", NULL, send_errors, NULL, NULL, NULL, napi_default_method, NULL},
+      {"shed", NULL, shed, NULL, NULL, NULL, napi_default_method, NULL},
       {"receiveErrors", NULL, receive_errors, NULL, NULL, NULL, napi_default_method, NULL},
       {"onReadable", NULL, on_readable_method, NULL, NULL, NULL, napi_default_method, NULL},
       {"pause", NULL, pause_polling, NULL, NULL, NULL, napi_default_method, NULL},

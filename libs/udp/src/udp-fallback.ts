@@ -313,6 +313,7 @@ const prepareSocket = (socket: Socket, family: Family, page: ClockPageReader | u
       sent: () => allSent,
       sendErrors: () => sendErrors,
       overflows: () => dropped,
+      shed: () => {},
       latencies: () => [...latencies],
       onReadable: (next) => {
         if (state !== "open") throw new UdpClosedError()

@@ -104,6 +104,7 @@ export const adoptUdp = (descriptor: number, page = -1): UdpSocket => {
     sendErrors: () => handle.sendErrors(),
     latencies: () => handle.latencies(),
     overflows: () => handle.overflows(),
+    shed: (whether) => handle.shed(whether),
     onReadable: (callback) => {
       if (!open) throw new UdpClosedError()
       handle.onReadable(callback)

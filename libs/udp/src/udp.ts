@@ -26,10 +26,14 @@ export const ADDRESS_STRIDE = 28
 /** Bytes of a local address in `localAddresses`: 16 of IPv6, or 4 of IPv4 in the first of them. */
 export const LOCAL_ADDRESS_STRIDE = 16
 
-/** Positions in {@link UdpSocket.now}: served time as whole Unix seconds, and CLOCK_MONOTONIC in seconds. */
+/**
+ * Positions in {@link UdpSocket.now}: served time as whole Unix seconds, CLOCK_MONOTONIC in seconds, and whether requests stand in the
+ * receive queue: 0 no, 1 yes, 2 so that a caller that sheds is to do so (see {@link UdpSocket.shed}).
+ */
 export const NOW_UNIX = 0
 export const NOW_MONOTONIC = 1
-export const NOW_NUMBERS = 2
+export const NOW_CROWD = 2
+export const NOW_NUMBERS = 3
 
 /** Bins of {@link UdpSocket.latencies}. */
 export const LATENCY_BINS = 16
@@ -79,6 +83,11 @@ export interface UdpSocket {
   readonly sent: () => number
   /** and that could not be sent. */
   readonly sendErrors: () => number
+  /**
+   * Whether the caller sheds: leaves requests of its choice unanswered, and little done about them, where `now[NOW_CROWD]` is 2. The receive queue is left long
+   * then; else it is shortened where requests stand in it (native/standing-queue.h). The fallback sees no queue.
+   */
+  readonly shed: (whether: boolean) => void
   /** Datagrams dropped because the receive queue was full, since the socket was opened (SO_RXQ_OVFL). */
   readonly overflows: () => number
   /**

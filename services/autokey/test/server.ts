@@ -101,7 +101,7 @@ export const makeServer = () => {
     arrivalSeconds: new Uint32Array(BATCH_CAPACITY).fill(ntpSeconds(NOW)),
     arrivalFractions: new Uint32Array(BATCH_CAPACITY),
     served: servedMoment(synchronised, { seconds: NOW, nanoseconds: 0 }, 10),
-    now: Float64Array.of(NOW, 10),
+    now: Float64Array.of(NOW, 10, 0),
     addresses: new Uint8Array(ADDRESS_STRIDE * BATCH_CAPACITY),
     localAddresses: new Uint8Array(LOCAL_ADDRESS_STRIDE * BATCH_CAPACITY),
     receive: () => waiting.length,

@@ -13,6 +13,7 @@ const ANSWER_MS = 2_000
 
 /** Everybody is signed for. */
 export const everybody: Admission = {
+  sheds: false,
   begin: () => {},
   judge: () => undefined,
   judgeProof: () => undefined,

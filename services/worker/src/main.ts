@@ -143,6 +143,7 @@ const take = async ({ keys, tellPeers, access, autokey, identity: told }: Worker
   server.authenticators = authentication?.authenticatorsWith(parsed, autokey) ?? []
   cookies = authentication?.cookieCounts
   server.admission = desk.by(access)
+  for (const socket of sockets) socket.shed(server.admission?.sheds ?? false)
   tellsPeers = tellPeers
   holdsPlan = true
   identity = told

@@ -1,7 +1,7 @@
 /**
  * The packet line between receive and send: a batch is answered in place. Synchronous; nothing here waits, logs or allocates.
  */
-import { NOW_MONOTONIC, NOW_UNIX, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
+import { NOW_CROWD, NOW_MONOTONIC, NOW_UNIX, SLOT_STRIDE, type UdpSocket } from "@meridian/udp/udp"
 import type { Outcome, NtpServer } from "@meridian/protocol"
 import type { Counters } from "./counters.ts"
 import type { PeerSightings } from "./peer-sightings.ts"
@@ -17,7 +17,7 @@ export const answer = (
   const { bytes, served, now, requestLengths, replyLengths, arrivalSeconds, arrivalFractions } = socket
   let written = 0
   let pending = 0
-  server.beginBatch(socket, served, now[NOW_UNIX]!, now[NOW_MONOTONIC]!, count)
+  server.beginBatch(socket, served, now[NOW_UNIX]!, now[NOW_MONOTONIC]!, count, now[NOW_CROWD]!)
   for (let slot = 0; slot < count; slot += 1) {
     counters.kinds[bytes[slot * SLOT_STRIDE]! & 63]! += 1
     const outcome = server.handle(

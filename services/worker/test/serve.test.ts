@@ -62,7 +62,7 @@ const socketWith = (batches: (readonly Uint8Array[])[]) => {
     arrivalSeconds: new Uint32Array(BATCH_CAPACITY).fill(ntpSeconds(NOW)),
     arrivalFractions: new Uint32Array(BATCH_CAPACITY),
     served: servedMoment(curve, { seconds: NOW, nanoseconds: 0 }, TAKEN_UP),
-    now: Float64Array.of(NOW, TAKEN_UP),
+    now: Float64Array.of(NOW, TAKEN_UP, 0),
     addresses: new Uint8Array(BATCH_CAPACITY * ADDRESS_STRIDE).fill(0x99),
     localAddresses: new Uint8Array(0),
     latencies: () => [],
@@ -85,6 +85,7 @@ const socketWith = (batches: (readonly Uint8Array[])[]) => {
     sent: () => sent.filter((reply) => reply !== undefined).length,
     sendErrors: () => 0,
     overflows: () => 0,
+    shed: () => {},
     onReadable: () => {},
     pause: () => {},
     close: () => {}

@@ -62,6 +62,8 @@ export const Mark = {
   ipv6: 0x80,
   /** the last packet was over the limit */
   over: 0x100,
+  /** the address came more than once, over seconds, while no requests stood in the queue */
+  regular: 0x200,
   /** the low sixteen access flags of the last packet, shifted by 16 */
   flagsShift: 16
 } as const

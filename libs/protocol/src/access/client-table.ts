@@ -3,6 +3,9 @@
  * address has its place in one set of eight records. When the set is full, a newcomer may take the record of an address
  * that was seen once or is gone for long, never of one that is over its limit: a flood of new addresses only washes out
  * itself, and a newcomer that finds no place is served and not remembered.
+ *
+ * An address that came several times over seconds is a regular, and stays known as one for as long as its record is there. While requests stand in
+ * the queue nobody becomes a regular, and no regular makes way.
  */
 import {
   clientMemory,
@@ -28,6 +31,13 @@ export interface ClientTablePlan {
   readonly minAge: number
 }
 
+/** A regular has sent so many packets at least, over so long. Longer than it takes to notice that requests stand in the queue (two seconds), so that no flood makes any. */
+const REGULAR_PACKETS = 3
+const REGULAR_TICKS = 3 * TICKS_PER_SECOND
+
+/** What stays of a record's marks when its next packet comes. */
+const LASTING_MARKS = Mark.ipv6 | Mark.regular
+
 /** No record. */
 export const NO_RECORD = -1
 
@@ -50,6 +60,8 @@ export class ClientTable {
   private c = 0
   private d = 0
   private ipv6 = false
+  /** Whether requests stand in the queue. */
+  isCrowded = false
   /** Of what was read for nothing but to have it near: kept, so that no compiler leaves the reading out. */
   private readonly near = new Int32Array(1)
 
@@ -102,8 +114,9 @@ export class ClientTable {
    * Fetches the records of the addresses that were {@link expect}ed. A table of a million addresses lies in no cache, and a processor
    * waits for a dozen places of memory at once where no step depends on what is read: so each loop here reads one thing of each address.
    * @param count how many they are
+   * @param takesIn whether those who have no record are likely to get one
    */
-  fetch(count: number): void {
+  fetch(count: number, takesIn: boolean): void {
     const { sets, tags: wanted, records } = this
     const { tags, words } = this.memory
     let near = 0
@@ -125,7 +138,7 @@ export class ClientTable {
       near ^= words[at]! ^ words[at + Field.marks]!
     }
     // A stranger may take anybody's place in its set, so all of them are looked at.
-    for (let each = 0; each < strangers; each += 1)
+    for (let each = 0; takesIn && each < strangers; each += 1)
       for (let way = 0; way < WAYS; way += 1) near ^= words[recordAt(this.strangers[each]! + way) + Field.last]!
     this.near[0] = near
   }
@@ -137,17 +150,27 @@ export class ClientTable {
    */
   find(packet: number, now: number): number {
     const { header, tags } = this.memory
-    const { addresses } = this
-    const at = 4 * packet
-    this.a = addresses[at]!
-    this.b = addresses[at + 1]!
-    this.c = addresses[at + 2]!
-    this.d = addresses[at + 3]!
-    this.ipv6 = isIpv6(this.a, this.b, this.c)
+    this.takeUp(packet)
     const likely = this.records[packet]!
     if (tags[tagAt(likely)] !== this.tags[packet] || !this.holds(likely)) return this.search(packet, now)
     header[Header.known]! += 1
     return likely
+  }
+
+  /**
+   * Whether a packet's address is a regular. Nothing is noted.
+   * @param packet as it was {@link expect}ed
+   */
+  isRegular(packet: number): boolean {
+    const { tags, words } = this.memory
+    const set = this.sets[packet]!
+    const tag = this.tags[packet]!
+    for (let record = set; record < set + WAYS; record += 1) {
+      if (tags[tagAt(record)] !== tag || (words[recordAt(record) + Field.marks]! & Mark.regular) === 0) continue
+      this.takeUp(packet)
+      if (this.holds(record)) return true
+    }
+    return false
   }
 
   /**
@@ -168,6 +191,16 @@ export class ClientTable {
       }
     const counted = [Header.known, Header.fresh, Header.replaced, Header.refused]
     for (const field of counted) this.memory.header[field] = old.header[field]!
+  }
+
+  private takeUp(packet: number): void {
+    const { addresses } = this
+    const at = 4 * packet
+    this.a = addresses[at]!
+    this.b = addresses[at + 1]!
+    this.c = addresses[at + 2]!
+    this.d = addresses[at + 3]!
+    this.ipv6 = isIpv6(this.a, this.b, this.c)
   }
 
   private search(packet: number, now: number): number {
@@ -208,10 +241,13 @@ export class ClientTable {
   note(record: number, now: number, port: number, marks: number): void {
     const { words } = this.memory
     const at = recordAt(record)
+    const count = words[at + Field.count]! + 1
     words[at + Field.last] = now
-    words[at + Field.count]! += 1
+    words[at + Field.count] = count
     words[at + Field.kissesAndPort] = (words[at + Field.kissesAndPort]! & 0xffff) | (port << 16)
-    words[at + Field.marks] = marks | (words[at + Field.marks]! & Mark.ipv6)
+    const isLasting = count >= REGULAR_PACKETS && (now - words[at + Field.first]!) >>> 0 >= REGULAR_TICKS
+    const lasting = isLasting && !this.isCrowded ? Mark.regular : 0
+    words[at + Field.marks] = marks | lasting | (words[at + Field.marks]! & LASTING_MARKS)
     if (this.ipv6) {
       words[at + 2] = this.c
       words[at + 3] = this.d
@@ -280,14 +316,17 @@ export class ClientTable {
     return this.settle(victim, tag, now, Header.replaced)
   }
 
-  /** The longer silent the less; addresses seen once before others; Infinity for what stays. */
+  /** The longer silent the less; addresses seen once before others, regulars after them; Infinity for what stays. */
   private worth(record: number, idle: number): number {
     const { words } = this.memory
+    const { minAge, maxAge } = this.plan
     const at = recordAt(record)
-    const isOver = (words[at + Field.marks]! & Mark.over) !== 0 && this.limiter.isOver(this.level(record), idle)
+    const marks = words[at + Field.marks]!
+    const isOver = (marks & Mark.over) !== 0 && this.limiter.isOver(this.level(record), idle)
     if (isOver) return Infinity
-    if (words[at + Field.count]! <= 1 || idle > this.plan.maxAge) return -idle - 2 ** 32
-    return idle > this.plan.minAge ? -idle : Infinity
+    if (words[at + Field.count]! <= 1 || idle > maxAge) return -idle - 2 ** 32
+    if ((marks & Mark.regular) !== 0) return this.isCrowded || idle <= minAge ? Infinity : maxAge - idle
+    return idle > minAge ? -idle : Infinity
   }
 
   private settle(record: number, tag: number, now: number, counter: number): number {

@@ -1,13 +1,13 @@
 /**
  * What a packet passes before anything else looks at it, in ntpd's order: ignore, flake, noquery or noserve, version, the list
- * of clients with its rate limit; and, when its authentication is known, notrust. No clock is read, and nothing is allocated for
+ * of clients with its rate limit, which under more requests than can be answered passes strangers over (docs/adr/020); and, when its authentication is known, notrust. No clock is read, and nothing is allocated for
  * a packet.
  */
 import { Mode, modeOf, versionOf } from "@meridian/wire/ntp"
 import { sourceAddressAt, sourcePort } from "@meridian/wire/source-address"
 import type { Admission } from "../admission.ts"
 import { type Ignore, ignore, kiss, type Kiss } from "../outcome.ts"
-import { noBatch, type RequestBatch } from "../request-batch.ts"
+import { Crowd, noBatch, type RequestBatch } from "../request-batch.ts"
 import { AccessFlag } from "./access-flags.ts"
 import type { AccessList } from "./access-list.ts"
 import { Field, Mark, TICKS_PER_SECOND, ticksAt } from "./client-layout.ts"
@@ -20,6 +20,7 @@ const refused = ignore("access-refused")
 const wrongVersion = ignore("access-version")
 const unproven = ignore("access-unproven")
 const limited = ignore("rate-limited")
+const crowdedOut = ignore("crowded-out")
 /** The letters of the kiss codes (RFC 5905 §7.4). */
 const kissRate = kiss("rate-kiss-sent", 0x52415445)
 const kissDeny = kiss("deny-kiss-sent", 0x44454e59)
@@ -33,6 +34,9 @@ const REFUSAL_INTERVAL = 8
 
 /** `flake` loses one packet in ten. */
 const FLAKE = 0.1
+
+/** Of strangers that would be passed over, so many are not: whoever is new comes through now and then. */
+const SPARED = 1 / 16
 
 /** What holds for everybody, whatever the flags say. */
 export interface GateManners {
@@ -54,6 +58,8 @@ export class AccessGate implements Admission {
   private readonly chance: Chance
   private batch: RequestBatch = noBatch
   private now = 0
+  /** Whether strangers are passed over in this batch. */
+  private isShedding = false
   /** Datagrams of the batch that were looked at already. */
   private expected = 0
   private kisses = KISSES_PER_SECOND
@@ -80,8 +86,14 @@ export class AccessGate implements Admission {
     this.records = new Int32Array(slots)
   }
 
-  begin(batch: RequestBatch, monotonic: number, count = 1): void {
+  get sheds(): boolean {
+    return this.table !== undefined
+  }
+
+  begin(batch: RequestBatch, monotonic: number, count = 1, crowd: number = Crowd.none): void {
     this.batch = batch
+    this.isShedding = crowd === Crowd.sheds
+    if (this.table !== undefined) this.table.isCrowded = crowd !== Crowd.none
     this.now = ticksAt(monotonic)
     if (monotonic - this.kissesCountedAt >= 1) {
       this.kissesCountedAt = monotonic
@@ -90,7 +102,7 @@ export class AccessGate implements Admission {
     this.expected = count
     for (let slot = 0; slot < count; slot += 1) this.look(slot)
     // One alone waits for its own record and for no other.
-    if (count > 1) this.table?.fetch(count)
+    if (count > 1) this.table?.fetch(count, !this.isShedding)
   }
 
   judge(slot: number, firstByte: number, _length: number): Ignore | Kiss | undefined {
@@ -149,6 +161,7 @@ export class AccessGate implements Admission {
   private monitor(slot: number, port: number, firstByte: number, isQuery: boolean): Ignore | Kiss | undefined {
     const { table, limiter, now } = this
     if (table === undefined) return undefined
+    if (this.isShedding && !table.isRegular(slot) && this.chance.next() >= SPARED) return crowdedOut
     const record = table.find(slot, now)
     this.records[slot] = record
     if (record === NO_RECORD) return undefined

@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
       changes[standing_queue_note(&queue, count < BATCH, (uint64_t)((double)waiting / rate * 1e9), now)]++;
       waiting -= count;
     }
-    printf("%d %d %d %llu\n", changes[QUEUE_SHORTENS], changes[QUEUE_LENGTHENS], queue.is_short, (unsigned long long)lost);
+    printf("%d %d %d %llu\n", changes[QUEUE_STANDS], changes[QUEUE_CALMS], queue.is_short, (unsigned long long)lost);
   }
   return 0;
 }

@@ -318,7 +318,7 @@ export const serverStatisticsRecord = (
     (sum, { outcomes }) => sum + refused.reduce((all, name) => all + (outcomes[name] ?? 0), 0),
     0
   )
-  const limited = (totals.dropped["rate-limited"] ?? 0) + totals.overflow
+  const limited = (totals.dropped["rate-limited"] ?? 0) + (totals.dropped["crowded-out"] ?? 0) + totals.overflow
   const authenticated = ["served-keyed", "served-peer", "served-nts"].reduce(
     (sum, name) => sum + (totals.served[name] ?? 0),
     0
