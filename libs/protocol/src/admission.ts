@@ -6,7 +6,7 @@ import type { Ignore, Kiss } from "./outcome.ts"
 import type { Crowd, RequestBatch } from "./request-batch.ts"
 
 export interface Admission {
-  /** Whether it passes over whom it does not know where {@link Crowd} asks for that. */
+  /** Whether it passes over whom it does not know where {@link Crowd} asks for that; it changes with who asks. */
   readonly sheds: boolean
   /**
    * Called before the first question of each batch. The batch stays as it is until the next call.

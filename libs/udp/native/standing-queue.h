@@ -6,9 +6,9 @@
  * So it is shortened when requests were waiting for two seconds on end, which is longer than a process takes to start beside this one or in its
  * place, and is long again when it was empty now and then for two seconds.
  *
- * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to in place of that: from when requests
- * have waited for long, or were lost, until the queue is empty. It takes a fraction of an answer's time to pass a request over, so its queue is empty again soon, and is
- * left long for the moments in which somebody else has the processor.
+ * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to first: from when requests have waited for
+ * long, or were lost, until the queue is empty. To pass a request over takes a fraction of an answer's time, so its queue is empty again soon, and stays
+ * long for the moments in which somebody else has the processor.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
 #define MERIDIAN_STANDING_QUEUE_H
@@ -28,12 +28,12 @@ enum {
 };
 
 struct standing_queue {
-  int long_bytes; /* what it has otherwise, as setsockopt wants it; 0: its length stays as it is */
-  bool sheds;     /* its reader does; it is then not shortened */
-  bool stands;    /* requests stand in it; it is short where its reader does not shed */
+  int long_bytes;  /* what it has otherwise, as setsockopt wants it; 0: its length stays as it is */
+  bool sheds;      /* its reader does */
+  bool stands;     /* requests stand in it; it is short where its reader does not shed */
   bool is_crowded; /* a reader that sheds is to do so now */
   uint64_t emptied_at; /* when it was empty, or short of itself */
-  uint64_t stood_at;
+  uint64_t stood_at;   /* when it had not been for a while, or was crowded */
   uint64_t noted_at;
   uint64_t lost_at;
 };
@@ -61,7 +61,7 @@ static inline enum queue_change standing_queue_note(struct standing_queue *queue
   }
   if (emptied) queue->is_crowded = false;
   else if (waited > CROWDED_NS || lost) queue->is_crowded = queue->sheds;
-  if (queue->sheds ? queue->is_crowded : now - queue->emptied_at >= STILL_STANDING_NS) queue->stood_at = now;
+  if (queue->is_crowded || now - queue->emptied_at >= STILL_STANDING_NS) queue->stood_at = now;
   if (now - queue->stood_at < CALM_NS) return QUEUE_STAYS;
   queue->stands = queue->is_crowded = false;
   return QUEUE_CALMS;

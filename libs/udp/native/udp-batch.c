@@ -1,5 +1,6 @@
 /* recvmmsg and sendmmsg over preallocated slots. See udp-batch.h for what each function promises. */
 #include "udp-batch.h"
+#include "receive-queue.h"
 #include "socket-options.h"
 #include "transmit-stamp.h"
 
@@ -15,7 +16,7 @@
 
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
 
-enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20, LONGEST_QUEUE_BYTES = 16 << 20 };
+enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
 
 /* Replies to one reading of the clock. The kernel takes some µs for each; what it took lately says when each will leave. */
 enum { SENT_TOGETHER = 8, SEND_STEPS = 16 };
@@ -25,17 +26,6 @@ static const uint64_t FIRST_SEND_NS = 1000;
 
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
-
-/* Whoever held the socket before may have shortened its queue. It is shortened here only where it can be lengthened again. */
-static void take_queue(struct udp_batch *batch, int descriptor) {
-  int bytes = queue_bytes(descriptor);
-  if (bytes == SHORT_QUEUE_BYTES) {
-    set_queue_bytes(descriptor, LONGEST_QUEUE_BYTES);
-    bytes = queue_bytes(descriptor);
-  }
-  bool may_lengthen = set_flag(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, bytes) == 0 || bytes <= most_queue_bytes();
-  batch->queue = (struct standing_queue){.long_bytes = may_lengthen && bytes > SHORT_QUEUE_BYTES ? bytes : 0};
-}
 
 /* What a reader needs on the descriptor. An earlier holder may have set something else. */
 static int set_reader_options(int descriptor, int family) {
@@ -151,7 +141,7 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
   batch->send_ns = FIRST_SEND_NS;
-  take_queue(batch, descriptor);
+  receive_queue_take(&batch->queue, descriptor);
   prepare_messages(batch);
   start_line(batch);
   return 0;
@@ -244,19 +234,14 @@ static int receive_messages(struct udp_batch *batch) {
 static void note_queue(struct udp_batch *batch, int count, bool lost, uint64_t oldest) {
   struct standing_queue *queue = &batch->queue;
   uint64_t waited = oldest < batch->received_at ? batch->received_at - oldest : 0;
-  enum queue_change change = standing_queue_note(queue, count < BATCH_CAPACITY, lost, waited, batch->received_at);
+  bool emptied = count < BATCH_CAPACITY;
+  enum queue_change change = standing_queue_note(queue, emptied, lost, waited, batch->received_at);
+  if (change != QUEUE_STAYS && !queue->sheds) receive_queue_fit(queue, batch->descriptor);
   batch->block.now[NOW_CROWD] = queue->is_crowded ? CROWD_SHEDS : queue->stands ? CROWD_STANDS : CROWD_NONE;
-  if (change != QUEUE_STAYS && !queue->sheds)
-    set_queue_bytes(batch->descriptor, change == QUEUE_STANDS ? SHORT_QUEUE_BYTES : queue->long_bytes);
 }
 
 void udp_set_shedding(struct udp_batch *batch, bool sheds) {
-  struct standing_queue *queue = &batch->queue;
-  if (queue->sheds == sheds) return;
-  queue->sheds = sheds;
-  queue->is_crowded = false;
-  if (queue->stands && queue->long_bytes > 0)
-    set_queue_bytes(batch->descriptor, sheds ? queue->long_bytes : SHORT_QUEUE_BYTES);
+  receive_queue_set_shedding(&batch->queue, batch->descriptor, sheds);
 }
 
 int udp_receive(struct udp_batch *batch) {

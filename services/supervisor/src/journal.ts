@@ -16,8 +16,21 @@ interface JournalSink {
 const REST_SECONDS = 60
 /** Things that a kind of lines is about, each of which rests by itself: a pool's sources come and go for years. */
 const MOST_THINGS = 1_000
-/** Replies and drops by which clients over their limits are counted. */
-const LIMITED = ["rate-limited", "rate-kiss-sent"]
+/** Requests that got no time, by the names of their replies and drops, and what is said of so many. */
+const REFUSED: Readonly<
+  Record<string, { readonly reasons: readonly string[]; readonly words: (count: number) => string }>
+> = {
+  limited: {
+    reasons: ["rate-limited", "rate-kiss-sent"],
+    words: (count) =>
+      `clients over their limits: ${count} requests not answered with time since the last such line; \`meridian clients\` names them`
+  },
+  crowded: {
+    reasons: ["crowded-out"],
+    words: (count) =>
+      `more requests than can be answered: ${count} from addresses not known from before were passed over since the last such line`
+  }
+}
 
 interface Line {
   readonly level: "inform" | "warn"
@@ -41,7 +54,8 @@ export class Journal {
   #followed: string | undefined
   #reached = new Map<string, boolean>()
   #keys: string | undefined
-  #limited: number | undefined
+  /** Of what {@link REFUSED} names, as it was counted when it was said last. */
+  readonly #refused = new Map<string, number>()
 
   constructor(sink: JournalSink) {
     this.#sink = sink
@@ -54,7 +68,7 @@ export class Journal {
     this.#reached = new Map(sources.map((source) => [nameOf(source), isReached(source)]))
     // Keys are minted in any case; where NTS is not served nobody asks about them.
     if (status.ntsKe.length > 0) this.#lookAtKeys(monotonic, at, status.keys)
-    this.#lookAtLimits(monotonic, status.totals)
+    this.#lookAtRefused(monotonic, status.totals)
     this.#sayWaiting(monotonic)
   }
 
@@ -118,24 +132,16 @@ export class Journal {
     this.#say(now, "keys", "inform", `NTS key generation ${active} ${how}${waiting}`)
   }
 
-  #lookAtLimits(now: number, totals: NodeSnapshot["status"]["totals"]): void {
-    const { dropped, served } = totals
-    const limited = LIMITED.reduce((sum, name) => sum + (dropped[name] ?? 0) + (served[name] ?? 0), 0)
-    const before = this.#limited ?? limited
-    if (limited <= before) {
-      this.#limited = limited
-      return
+  #lookAtRefused(now: number, { dropped, served }: NodeSnapshot["status"]["totals"]): void {
+    for (const [about, { reasons, words }] of Object.entries(REFUSED)) {
+      const count = reasons.reduce((sum, name) => sum + (dropped[name] ?? 0) + (served[name] ?? 0), 0)
+      const before = this.#refused.get(about) ?? count
+      const told = this.#told.get(about)
+      // Counted over the rest, so that one line says how many they were.
+      if (count > before && told !== undefined && now - told.at < REST_SECONDS) continue
+      this.#refused.set(about, count)
+      if (count > before) this.#say(now, about, "inform", words(count - before))
     }
-    const told = this.#told.get("limited")
-    // Counted over the rest, so that one line says how many they were.
-    if (told !== undefined && now - told.at < REST_SECONDS) return
-    this.#limited = limited
-    this.#say(
-      now,
-      "limited",
-      "inform",
-      `clients over their limits: ${limited - before} requests not answered with time since the last such line; \`meridian clients\` names them`
-    )
   }
 
   #say(now: number, about: string, level: Line["level"], text: string): void {

@@ -26,6 +26,7 @@ interface Scene {
   readonly sources?: readonly object[]
   readonly generations?: readonly object[]
   readonly limited?: number
+  readonly crowded?: number
 }
 
 const watch = () => {
@@ -36,7 +37,14 @@ const watch = () => {
   })
   /** The lines of a picture that is taken so many seconds after the start. */
   const at = (seconds: number, scene: Scene): readonly string[] => {
-    const { synchronised = true, systemPeer = "192.0.2.1", sources = [], generations = [], limited = 0 } = scene
+    const {
+      synchronised = true,
+      systemPeer = "192.0.2.1",
+      sources = [],
+      generations = [],
+      limited = 0,
+      crowded = 0
+    } = scene
     const picture = {
       at: seconds,
       monotonic: seconds,
@@ -44,7 +52,7 @@ const watch = () => {
         clock: { synchronised, stratum: 3 },
         keys: { masterKeyGenerations: generations },
         ntsKe: [{}],
-        totals: { dropped: { "rate-limited": limited }, served: {} }
+        totals: { dropped: { "rate-limited": limited, "crowded-out": crowded }, served: {} }
       },
       tracking: { systemPeer, state: "synchronised", waitingFor: synchronised ? [] : ["an answer from 192.0.2.1"] },
       sources
@@ -107,6 +115,17 @@ it("counts clients over their limits, a line a minute", () => {
   expect(at(30, { limited: 500 })).toEqual([])
   expect(at(61, { limited: 1_012 })).toEqual([expect.stringContaining("clients over their limits: 1000 requests")])
   expect(at(200, { limited: 1_012 })).toEqual([])
+})
+
+it("counts requests that were passed over for those who are known, a line a minute beside that of limits", () => {
+  const at = watch()
+  at(0, {})
+  expect(at(1, { crowded: 70_000, limited: 3 })).toEqual([
+    expect.stringContaining("clients over their limits: 3 requests"),
+    "more requests than can be answered: 70000 from addresses not known from before were passed over since the last such line"
+  ])
+  expect(at(30, { crowded: 900_000, limited: 3 })).toEqual([])
+  expect(at(62, { crowded: 1_070_000, limited: 3 })).toEqual([expect.stringContaining(": 1000000 from addresses")])
 })
 
 it("a node's log file has a line for its start, its addresses, its clock, its keys and each reload", async () => {

@@ -94,6 +94,10 @@ const report = (counted = countersNow()): WorkerReport => {
 
 const answerBatch = (socket: UdpSocket, count: number): number => answer(socket, count, server, counters, sightings)
 
+const setShedding = (): void => {
+  for (const socket of sockets) socket.shed(server.admission?.sheds ?? false)
+}
+
 let loop: PacketLoop | undefined
 
 const start = (): void => {
@@ -106,6 +110,7 @@ const start = (): void => {
     const counted = countersNow()
     if (pace.isDue(JSON.stringify([counted, clock.isGood(), newestKey]))) channel.send(report(counted))
     identify()
+    setShedding()
     const seen = sightings.take()
     if (seen !== undefined && tellsPeers) channel.send(seen)
   })
@@ -143,7 +148,7 @@ const take = async ({ keys, tellPeers, access, autokey, identity: told }: Worker
   server.authenticators = authentication?.authenticatorsWith(parsed, autokey) ?? []
   cookies = authentication?.cookieCounts
   server.admission = desk.by(access)
-  for (const socket of sockets) socket.shed(server.admission?.sheds ?? false)
+  setShedding()
   tellsPeers = tellPeers
   holdsPlan = true
   identity = told

@@ -38,6 +38,11 @@ const FLAKE = 0.1
 /** Of strangers that would be passed over, so many are not: whoever is new comes through now and then. */
 const SPARED = 1 / 16
 
+/** Of so many packets of a crowd it is looked whether most are regulars', in which case passing the others over gains too little. */
+const CROWD_SAMPLE = 2 ** 16
+/** Then nobody is passed over for so long. */
+const FUTILE_SECONDS = 10
+
 /** What holds for everybody, whatever the flags say. */
 export interface GateManners {
   /** Everybody is limited: `ratelimit` names nobody. */
@@ -60,6 +65,12 @@ export class AccessGate implements Admission {
   private now = 0
   /** Whether strangers are passed over in this batch. */
   private isShedding = false
+  /** CLOCK_MONOTONIC of this batch, and until when it passes nobody over as there were few strangers; seconds. */
+  private seconds = 0
+  private shedsAgainAt = 0
+  /** Packets in crowded batches, and how many of them were regulars'. */
+  private crowdSeen = 0
+  private crowdKnown = 0
   /** Datagrams of the batch that were looked at already. */
   private expected = 0
   private kisses = KISSES_PER_SECOND
@@ -87,13 +98,14 @@ export class AccessGate implements Admission {
   }
 
   get sheds(): boolean {
-    return this.table !== undefined
+    return this.table !== undefined && this.seconds >= this.shedsAgainAt
   }
 
   begin(batch: RequestBatch, monotonic: number, count = 1, crowd: number = Crowd.none): void {
     this.batch = batch
     this.isShedding = crowd === Crowd.sheds
     if (this.table !== undefined) this.table.isCrowded = crowd !== Crowd.none
+    this.seconds = monotonic
     this.now = ticksAt(monotonic)
     if (monotonic - this.kissesCountedAt >= 1) {
       this.kissesCountedAt = monotonic
@@ -161,7 +173,7 @@ export class AccessGate implements Admission {
   private monitor(slot: number, port: number, firstByte: number, isQuery: boolean): Ignore | Kiss | undefined {
     const { table, limiter, now } = this
     if (table === undefined) return undefined
-    if (this.isShedding && !table.isRegular(slot) && this.chance.next() >= SPARED) return crowdedOut
+    if (this.isShedding && this.crowdsOut(slot, table)) return crowdedOut
     const record = table.find(slot, now)
     this.records[slot] = record
     if (record === NO_RECORD) return undefined
@@ -184,6 +196,18 @@ export class AccessGate implements Admission {
     if (isQuery && mayKiss) return undefined
     table.set(record, Field.dropped, table.get(record, Field.dropped) + 1)
     return mayKiss && verdict === RateVerdict.kiss && !isQuery && this.kiss(record) ? kissRate : limited
+  }
+
+  /** Whether a packet is passed over for those who are known. */
+  private crowdsOut(slot: number, table: ClientTable): boolean {
+    const isRegular = table.isRegular(slot)
+    this.crowdSeen += 1
+    if (isRegular) this.crowdKnown += 1
+    if (this.crowdSeen === CROWD_SAMPLE) {
+      if (this.crowdKnown > CROWD_SAMPLE / 2) this.shedsAgainAt = this.seconds + FUTILE_SECONDS
+      this.crowdSeen = this.crowdKnown = 0
+    }
+    return !isRegular && this.chance.next() >= SPARED
   }
 
   /** A refused sender hears why where that is wished, seldom enough. */

@@ -1,6 +1,8 @@
 /*
  * What becomes of a receive queue over time: for each step on the command line, `RATE:MILLISECONDS` with a server that answers a hundred requests a
- * millisecond, or `pause:MILLISECONDS`, prints the changes of its length and what was lost.
+ * millisecond, or `pause:MILLISECONDS`, prints the changes of its length, whether requests stand in it, what was lost and what was shed.
+ *
+ * After `sheds` the server passes requests over where it is told to, in a fifth of an answer's time; after `small` no queue is long.
  */
 #include "../../native/standing-queue.h"
 
@@ -8,23 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 64, WORK_NS = 10000, LONG = 43000, SHORT = 270 };
+enum { BATCH = 64, WORK_NS = 10000, SHED_NS = 2000, LONG = 43000, SMALL = 540, SHORT = 270 };
 
 int main(int argc, char **argv) {
   struct standing_queue queue = {.long_bytes = 1};
-  uint64_t now = 1000000000, waiting = 0, lost = 0;
+  uint64_t now = 1000000000, waiting = 0, lost = 0, work = WORK_NS * BATCH, length = LONG;
   double arrived = 0;
   for (int step = 1; step < argc; step++) {
+    if (strcmp(argv[step], "sheds") == 0) queue.sheds = true;
+    if (strcmp(argv[step], "small") == 0) length = SMALL;
     const char *colon = strchr(argv[step], ':');
+    if (colon == NULL) continue;
     bool is_pause = strncmp(argv[step], "pause", 5) == 0;
     double rate = is_pause ? 50000 : atof(argv[step]);
     uint64_t end = now + strtoull(colon + 1, NULL, 10) * 1000000;
     int changes[3] = {0};
+    uint64_t shed = 0;
     lost = 0;
     for (uint64_t last = now; now < end; last = now) {
-      now = is_pause ? end : now + WORK_NS * BATCH;
+      now = is_pause ? end : now + work;
       arrived += (double)(now - last) * rate / 1e9;
-      uint64_t came = (uint64_t)arrived, room = queue.is_short ? SHORT : LONG;
+      uint64_t came = (uint64_t)arrived, room = queue.stands && !queue.sheds ? SHORT : length;
       arrived -= (double)came;
       uint64_t fits = waiting >= room ? 0 : came < room - waiting ? came : room - waiting;
       waiting += fits;
@@ -32,10 +38,12 @@ int main(int argc, char **argv) {
       uint64_t count = waiting < BATCH ? waiting : BATCH;
       if (count == 0) continue;
       /* The oldest stands there for as long as it took all of them to come. */
-      changes[standing_queue_note(&queue, count < BATCH, (uint64_t)((double)waiting / rate * 1e9), now)]++;
+      changes[standing_queue_note(&queue, count < BATCH, came > fits, (uint64_t)((double)waiting / rate * 1e9), now)]++;
+      if (queue.is_crowded) shed += count;
+      work = (queue.is_crowded ? SHED_NS : WORK_NS) * BATCH;
       waiting -= count;
     }
-    printf("%d %d %d %llu\n", changes[QUEUE_STANDS], changes[QUEUE_CALMS], queue.is_short, (unsigned long long)lost);
+    printf("%d %d %d %llu %llu\n", changes[QUEUE_STANDS], changes[QUEUE_CALMS], queue.stands, (unsigned long long)lost, (unsigned long long)shed);
   }
   return 0;
 }
