@@ -3,16 +3,16 @@
  * rate limit answer it; a server without any admits everybody. Nothing here may allocate for a packet.
  */
 import type { Ignore, Kiss } from "./outcome.ts"
-import type { Crowd, RequestBatch } from "./request-batch.ts"
+import type { RequestBatch } from "./request-batch.ts"
 
 export interface Admission {
-  /** Whether it passes over whom it does not know where {@link Crowd} asks for that; it changes with who asks. */
+  /** Whether it passes over whom it does not know where a crowd asks for that; it changes with who asks. */
   readonly sheds: boolean
   /**
    * Called before the first question of each batch. The batch stays as it is until the next call.
    * @param monotonic CLOCK_MONOTONIC, seconds
    * @param count datagrams that the batch is known to have, in its slots from 0 on; more may be asked for
-   * @param crowd one of {@link Crowd}
+   * @param crowd one of Crowd's numbers (request-batch.ts)
    */
   readonly begin: (batch: RequestBatch, monotonic: number, count?: number, crowd?: number) => void
   /**
