@@ -10,7 +10,7 @@ enum { LONGEST_QUEUE_BYTES = 16 << 20 };
 /* Whoever held the socket before may have shortened its queue. It is shortened here only where it can be lengthened again. */
 static inline void receive_queue_take(struct standing_queue *queue, int descriptor) {
   int bytes = queue_bytes(descriptor);
-  if (bytes == SHORT_QUEUE_BYTES || bytes == SHEDDING_QUEUE_BYTES) {
+  if (bytes == SHORT_QUEUE_BYTES) {
     set_queue_bytes(descriptor, LONGEST_QUEUE_BYTES);
     bytes = queue_bytes(descriptor);
   }
@@ -20,9 +20,8 @@ static inline void receive_queue_take(struct standing_queue *queue, int descript
 
 /* Gives it the length that its state asks for. */
 static inline void receive_queue_fit(const struct standing_queue *queue, int descriptor) {
-  int bytes = !queue->stands ? queue->long_bytes : queue->sheds ? SHEDDING_QUEUE_BYTES : SHORT_QUEUE_BYTES;
   if (queue->long_bytes == 0) return;
-  set_queue_bytes(descriptor, bytes < queue->long_bytes ? bytes : queue->long_bytes);
+  set_queue_bytes(descriptor, queue->stands && !queue->sheds ? SHORT_QUEUE_BYTES : queue->long_bytes);
 }
 
 static inline void receive_queue_set_shedding(struct standing_queue *queue, int descriptor, bool sheds) {

@@ -7,8 +7,8 @@
  * place, and is long again when it was empty now and then for two seconds.
  *
  * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to first: from when requests have waited for
- * long, or were lost, until the queue is empty. To pass a request over takes a fraction of an answer's time, so its queue is empty again soon. It is shortened less:
- * it has to hold what comes while somebody else has the processor, and no more than lies in the processor's caches, or to pass over takes twice as long.
+ * long, or were lost, until the queue is empty. To pass a request over takes a fraction of an answer's time, so its queue is empty again soon, and stays
+ * long for the moments in which somebody else has the processor.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
 #define MERIDIAN_STANDING_QUEUE_H
@@ -18,7 +18,6 @@
 
 enum {
   SHORT_QUEUE_BYTES = 102400, /* as setsockopt wants it: some 260 requests, little less than Linux's usual default, so that it is told from that */
-  SHEDDING_QUEUE_BYTES = 1044480, /* some 2,700; little less than a round number for the same reason */
   LONG_WAIT_NS = 5000000,
   STANDING_NS = 2000000000,
   STILL_STANDING_NS = 20000000,
@@ -31,7 +30,7 @@ enum {
 struct standing_queue {
   int long_bytes;  /* what it has otherwise, as setsockopt wants it; 0: its length stays as it is */
   bool sheds;      /* its reader does */
-  bool stands;     /* requests stand in it, and it is short */
+  bool stands;     /* requests stand in it; it is short where its reader does not shed */
   bool is_crowded; /* a reader that sheds is to do so now */
   uint64_t emptied_at; /* when it was empty, or short of itself */
   uint64_t stood_at;   /* when it had not been for a while, or was crowded */

@@ -236,7 +236,7 @@ static void note_queue(struct udp_batch *batch, int count, bool lost, uint64_t o
   uint64_t waited = oldest < batch->received_at ? batch->received_at - oldest : 0;
   bool emptied = count < BATCH_CAPACITY;
   enum queue_change change = standing_queue_note(queue, emptied, lost, waited, batch->received_at);
-  if (change != QUEUE_STAYS) receive_queue_fit(queue, batch->descriptor);
+  if (change != QUEUE_STAYS && !queue->sheds) receive_queue_fit(queue, batch->descriptor);
   batch->block.now[NOW_CROWD] = queue->is_crowded ? CROWD_SHEDS : queue->stands ? CROWD_STANDS : CROWD_NONE;
 }
 

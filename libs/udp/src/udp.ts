@@ -84,8 +84,8 @@ export interface UdpSocket {
   /** and that could not be sent. */
   readonly sendErrors: () => number
   /**
-   * Whether the caller sheds: leaves requests of its choice unanswered, and little done about them, where `now[NOW_CROWD]` is 2. A receive queue in which
-   * requests stand is then shortened less (native/standing-queue.h). The fallback sees no queue.
+   * Whether the caller sheds: leaves requests of its choice unanswered, and little done about them, where `now[NOW_CROWD]` is 2. The receive queue is left long
+   * then; else it is shortened where requests stand in it (native/standing-queue.h). The fallback sees no queue.
    */
   readonly shed: (whether: boolean) => void
   /** Datagrams dropped because the receive queue was full, since the socket was opened (SO_RXQ_OVFL). */

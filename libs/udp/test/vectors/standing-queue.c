@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 64, WORK_NS = 10000, SHED_NS = 2000, LONG = 43000, SMALL = 540, SHEDDING = 2700, SHORT = 270 };
+enum { BATCH = 64, WORK_NS = 10000, SHED_NS = 2000, LONG = 43000, SMALL = 540, SHORT = 270 };
 
 int main(int argc, char **argv) {
   struct standing_queue queue = {.long_bytes = 1};
@@ -30,7 +30,7 @@ int main(int argc, char **argv) {
     for (uint64_t last = now; now < end; last = now) {
       now = is_pause ? end : now + work;
       arrived += (double)(now - last) * rate / 1e9;
-      uint64_t came = (uint64_t)arrived, room = !queue.stands ? length : queue.sheds && SHEDDING < length ? SHEDDING : queue.sheds ? length : SHORT;
+      uint64_t came = (uint64_t)arrived, room = queue.stands && !queue.sheds ? SHORT : length;
       arrived -= (double)came;
       uint64_t fits = waiting >= room ? 0 : came < room - waiting ? came : room - waiting;
       waiting += fits;
