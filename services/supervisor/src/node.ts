@@ -29,6 +29,7 @@ import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { firstPlan } from "./first-plan.ts"
+import { ProcessRecord } from "./process-record.ts"
 import { PlanBoard } from "./plan-board.ts"
 import { settlePrivilege } from "./privilege.ts"
 import { openCommandSockets } from "./sockets.ts"
@@ -87,6 +88,11 @@ export const startNode = (
     const directory = yield* attempt(() => claimStateDirectory(plan.stateDirectory))
     yield* Effect.addFinalizer(() => Effect.sync(directory.release))
     if (directory.problem !== undefined) lack(directory.problem)
+    const processes = new ProcessRecord(plan.stateDirectory)
+    yield* Effect.addFinalizer(() => Effect.sync(() => processes.close()))
+    const killed = yield* attempt(() => processes.begin(Object.values(plan.programs)))
+    if (killed.length > 0)
+      warn(`killed what a node before left in ${plan.stateDirectory} and did not end: process ${killed.join(", ")}`)
     const control = yield* Effect.result(
       attempt(() => openControlSocket(plan.stateDirectory, (resource, query) => started[resource]?.(query)))
     )
@@ -170,7 +176,8 @@ export const startNode = (
       program: plan.programs[program],
       clockPage: page.readable,
       board,
-      warn
+      warn,
+      processes
     })
     const workers: readonly WorkerSlot[] = numbers(plan.workers).map(
       (index) =>

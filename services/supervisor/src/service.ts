@@ -8,6 +8,7 @@ import type { HoldsMessage, PlanMessage, ServingPlan, SocketPlace } from "@merid
 import { InvalidMessage } from "@meridian/ipc/shape"
 import type { WarningMessage } from "@meridian/ipc/supervised"
 import type { PlanBoard } from "./plan-board.ts"
+import type { ProcessRecord } from "./process-record.ts"
 import { SupervisedProcess } from "./supervised-process.ts"
 
 /** What every service may say. */
@@ -21,6 +22,8 @@ export interface ServiceLaunch {
   readonly program: string
   readonly board: PlanBoard
   readonly warn: (message: string) => void
+  /** Where the start after this one finds who is left. */
+  readonly processes: Pick<ProcessRecord, "started" | "ended">
 }
 
 interface ServiceDeclaration<Said extends Common> {
@@ -96,10 +99,14 @@ export class Service<Said extends Common = Common> {
       givesWay: !urgent,
       longestBackoffMs,
       spawn: () => this.spawn(),
-      onStart: (child) => void child.send(this.planMessage(), () => {}),
+      onStart: (child) => {
+        if (child.pid !== undefined) launch.processes.started(child.pid)
+        child.send(this.planMessage(), () => {})
+      },
       onMessage: (pid, message) => this.hear(pid, message),
       onExit: (pid) => {
         this.held.delete(pid)
+        launch.processes.ended(pid)
         declaration.gone?.(pid)
       },
       askToEnd: (child) => {

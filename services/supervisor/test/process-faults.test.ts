@@ -1,5 +1,5 @@
 /** Processes of a running node that hang, die in a row or cannot be started: who notices, and what clients see meanwhile. */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -55,6 +55,47 @@ const pidsOf = (node: RunningNode, service: string): readonly number[] => {
 }
 
 const statusOf = async (node: RunningNode): Promise<NodeStatus> => (await node.status()) as unknown as NodeStatus
+
+describe("a node whose supervisor was killed while a process of it hung", () => {
+  it.each(["worker", "discipline", "control", "coordinator", "nts-ke"])(
+    "starts anew, ends the %s that was left, and says so",
+    async (service) => {
+      const state = mkdtempSync(join(tmpdir(), "meridian-left-"))
+      try {
+        const before = await start({ state })
+        const [left] = pidsOf(before, service)
+        stop(left!)
+        await before.stop("SIGKILL")
+        running.splice(0)
+        const node = await start({ state, port: before.port })
+        const load = await startLoad({ port: node.port, sources: 4, rate: 50 })
+        await eventually(load.sent, (sent) => sent > 20)
+        expect(await load.finish(5_000)).toMatchObject({ wrong: 0, lost: [] })
+        expect(() => process.kill(left!, 0)).toThrow("ESRCH")
+        await eventually(node.stderr, (text) => text.includes(String(left)))
+        expect(node.stderr()).toContain(`did not end: process ${left}`)
+      } finally {
+        for (const node of running.splice(0)) await node.stop()
+        rmSync(state, { recursive: true, force: true })
+      }
+    }
+  )
+
+  it("ends nothing that is no process of a node, whatever the record says", async () => {
+    const state = mkdtempSync(join(tmpdir(), "meridian-left-"))
+    const bystander = spawn("sleep", ["60"], { stdio: "ignore" })
+    try {
+      const startedAt = readFileSync(`/proc/${bystander.pid}/stat`, "utf8").split(") ")[1]!.split(" ")[19]
+      writeFileSync(join(state, "processes"), `${bystander.pid} ${startedAt}\n99999999 1\nnoise\n`)
+      const node = await start({ state })
+      await node.stop()
+      expect(bystander.exitCode ?? bystander.signalCode).toBe(null)
+    } finally {
+      bystander.kill("SIGKILL")
+      rmSync(state, { recursive: true, force: true })
+    }
+  })
+})
 
 describe("a worker that hangs", () => {
   it("is replaced within seconds, its successor answers what waited, and status says so", async () => {
