@@ -63,6 +63,7 @@ const unbounded = {
   allowed: new Map([
     ["libs/system/src/regular-file.ts", "the one function"],
     ["libs/system/src/udp-sockets.ts", "a path of /proc, by name"],
+    ["libs/system/src/process-status.ts", "a path of /proc, by number"],
     ["libs/clocks/src/clock-page.ts", "files that this process has just made"],
     ["libs/clocks/src/clock-devices.ts", "devices are what it opens, and the kernel's to answer"],
     ["libs/xdp/src/own-addresses.ts", "paths of /sys, by name"],

@@ -4,9 +4,10 @@
  * A process whose supervisor is gone ends by itself. One that hangs does not, and keeps its sockets: the next start would
  * find the port taken. So whoever is left of the node that had the directory before is ended first.
  */
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs"
+import { closeSync, openSync, rmSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { commandWords, processStatus } from "@meridian/system/process-status"
 import { readRegularFile } from "@meridian/system/regular-file"
 
 const PROCESS_RECORD_NAME = "processes"
@@ -26,24 +27,7 @@ interface Identity {
   readonly startedAt: number
 }
 
-const textOf = (path: string): string => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
-  }
-}
-
-/** State, parent and moment of the start (proc_pid_stat(5), fields 3, 4 and 22); undefined where there is no such process. */
-const statusOf = (pid: number): { readonly parent: number; readonly startedAt: number } | undefined => {
-  const text = textOf(`/proc/${pid}/stat`)
-  // The second field, the name, may hold spaces and brackets.
-  const [state, parent, ...rest] = text.slice(text.lastIndexOf(")") + 2).split(" ")
-  if (parent === undefined || state === "Z" || state === "X") return undefined
-  return { parent: Number(parent), startedAt: Number(rest[17]) }
-}
-
-const isThere = ({ pid, startedAt }: Identity): boolean => statusOf(pid)?.startedAt === startedAt
+const isThere = ({ pid, startedAt }: Identity): boolean => processStatus(pid)?.startedAt === startedAt
 
 const parse = (text: string): readonly Identity[] =>
   text.split("\n").flatMap((line) => {
@@ -53,13 +37,11 @@ const parse = (text: string): readonly Identity[] =>
 
 /** Whether a process runs one of the node's own services: a record that somebody else wrote ends nothing else. */
 const runsService = (pid: number, programs: readonly string[]): boolean =>
-  textOf(`/proc/${pid}/cmdline`)
-    .split("\0")
-    .some((word) => programs.includes(word))
+  commandWords(pid).some((word) => programs.includes(word))
 
 /** Whether it is of a node that is gone: an upgrade in place has processes of its own from before. */
 const isLeft = (each: Identity, programs: readonly string[]): boolean =>
-  isThere(each) && statusOf(each.pid)?.parent !== process.pid && runsService(each.pid, programs)
+  isThere(each) && processStatus(each.pid)?.parent !== process.pid && runsService(each.pid, programs)
 
 const untilGone = async (left: readonly Identity[], patienceMs: number): Promise<readonly Identity[]> => {
   let there = left.filter(isThere)
@@ -110,7 +92,7 @@ export class ProcessRecord {
   }
 
   started(pid: number): void {
-    const status = statusOf(pid)
+    const status = processStatus(pid)
     if (status === undefined) return
     this.running.set(pid, { pid, startedAt: status.startedAt })
     this.write()
