@@ -12,8 +12,8 @@ import { type Judged, judge, type RampStep, rampSteps, saturationOf } from "./ve
 const PROGRESS_MS = 1_000
 /** Beyond a terminal each fifth second is enough. */
 const PROGRESS_EACH = process.stdout.isTTY ? 1 : 5
-/** Figures of a second are there this much later. */
-const LATE_SECONDS = 2
+/** Figures of a second are there this much after its beginning: k6 waits for its last samples, and writes twice a second. */
+const LATE_SECONDS = 3
 /** k6's own exit code where one of its thresholds is crossed. */
 const CROSSED = 99
 
@@ -95,8 +95,7 @@ class Watch {
   }
 }
 
-const progress = (at: number, second: Second | undefined, routed: number): void => {
-  if (second === undefined) return
+const progress = (at: number, second: Second, routed: number): void => {
   const { requests, replies, lost, wrong, p99, handshakes } = second
   const keys = handshakes > 0 ? `  ${number(handshakes)} key exchanges` : ""
   const late = p99 === null ? "" : `  p99 ${p99.toFixed(1)} ms`
@@ -153,9 +152,10 @@ const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: St
         const second = Math.floor(at())
         looking = watch.look(second)
         await looking
-        if (second >= told + PROGRESS_EACH) {
+        const shown = secondsOf(k6.lines, began)[second - LATE_SECONDS]
+        if (second >= told + PROGRESS_EACH && shown !== undefined) {
           told = second
-          progress(second - LATE_SECONDS, secondsOf(k6.lines, began)[second - LATE_SECONDS], stage.routed().length)
+          progress(second - LATE_SECONDS, shown, stage.routed().length)
         }
         await sleep(PROGRESS_MS - ((performance.now() - start) % PROGRESS_MS))
       }

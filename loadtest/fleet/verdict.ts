@@ -40,7 +40,7 @@ const judgeBound = (bound: Bound, lines: readonly SeriesLine[]): Judged => {
       return {
         what: `lost share${ofLoad(bound.load)}`,
         found: `${(share * 100).toFixed(4)} % of ${whole(sent)}`,
-        wanted: `below ${bound.below * 100} %`,
+        wanted: `below ${Number((bound.below * 100).toPrecision(3))} %`,
         met: share < bound.below
       }
     }
