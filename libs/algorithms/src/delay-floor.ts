@@ -22,6 +22,15 @@ const DIFFERENCES = 8
 const QUARTER_BY_DIFFERENCE = 1.8
 /** A queue that grows in steps smaller than jitter hides at most so much of the spread. */
 const MOST_HIDDEN = 16
+/**
+ * Packets over the least by more than this many lower quarters are late, and what they have more is no everyday jitter: of two
+ * exponential queues one in fifty is.
+ */
+export const LATE = 6
+/** How many of the others there have to be for their quarter to be told. */
+const PROMPT = 8
+/** So many of the least delays of all say how near to each other they lie. */
+const LOWEST = 4
 
 /** What the newest sample did to the floor: `change` is the new floor less the old one, seconds. */
 export interface FloorChange {
@@ -31,18 +40,24 @@ export interface FloorChange {
 
 interface Span {
   readonly since: number
-  least: number
+  /** The least of its delays, in order. */
+  lowest: readonly number[]
 }
 
 export class DelayFloor {
   /** Seconds; 0 until the first sample. */
   least = 0
   /**
-   * How far the lower quarter of the recent delays lies over the least, seconds: by about as much the least that was seen
-   * is over the least possible. Packets in the worse three quarters do not count, nor does what a slow queue adds to all of
-   * them, since neighbours hardly differ by it: it is everyday jitter that is looked for.
+   * How far the lower quarter of the recent delays lies over the least, seconds: everyday jitter. Packets in the worse three
+   * quarters do not count, nor late ones, be they more than half, nor what a queue adds to all that grows or that neighbours
+   * hardly differ by.
    */
   unseen = 0
+  /**
+   * By how much the least that was seen may be over the least possible, seconds: about as far as the least ones lie apart.
+   * As long as nothing else is known as much as everyday jitter.
+   */
+  excess = 0
   #spans: Span[] = []
   #recent: number[] = []
 
@@ -53,24 +68,30 @@ export class DelayFloor {
     const route = this.#leapt()
     if (route) {
       this.#recent = this.#recent.slice(-ROUTE_WINDOW)
-      this.#spans = [{ since: time, least: Math.min(...this.#recent) }]
+      this.#spans = [{ since: time, lowest: lowestOf(this.#recent) }]
     } else this.#keep(time, delay)
-    this.least = Math.min(...this.#spans.map((span) => span.least))
+    const lowest = lowestOf(this.#spans.flatMap((span) => span.lowest))
+    this.least = lowest[0] as number
     this.unseen = this.#everyday()
+    this.excess = Math.min(this.unseen, (lowest[LOWEST - 1] ?? Number.POSITIVE_INFINITY) - this.least)
     return { change: this.least - before, route }
   }
 
   #everyday(): number {
-    const over = Math.max(0, lowerQuarter(this.#recent) - this.least)
-    const differences = this.#recent.slice(1).map((delay, i) => Math.abs(delay - (this.#recent[i] as number)))
-    if (differences.length < DIFFERENCES) return over
-    return Math.min(over, Math.max(over / MOST_HIDDEN, QUARTER_BY_DIFFERENCE * lowerQuarter(differences)))
+    const quarter = Math.max(0, lowerQuarter(this.#recent) - this.least)
+    const prompt = this.#recent.filter((delay) => delay - this.least <= LATE * quarter)
+    const over = prompt.length < PROMPT ? quarter : Math.max(0, lowerQuarter(prompt) - this.least)
+    const differences = this.#recent.slice(1).map((delay, i) => delay - (this.#recent[i] as number))
+    if (differences.length < DIFFERENCES || !dependent(this.#recent)) return over
+    const grown = growth(differences)
+    const apart = lowerQuarter(differences.map((difference) => Math.abs(difference - grown)))
+    return Math.min(over, Math.max(over / MOST_HIDDEN, QUARTER_BY_DIFFERENCE * apart))
   }
 
   #keep(time: number, delay: number): void {
     const newest = this.#spans.at(-1)
-    if (newest === undefined || time >= newest.since + SPAN) this.#spans.push({ since: time, least: delay })
-    else newest.least = Math.min(newest.least, delay)
+    if (newest === undefined || time >= newest.since + SPAN) this.#spans.push({ since: time, lowest: [delay] })
+    else newest.lowest = lowestOf([...newest.lowest, delay])
     while ((this.#spans[0]?.since ?? time) < time - SPAN * SPANS) this.#spans.shift()
   }
 
@@ -84,5 +105,30 @@ export class DelayFloor {
   }
 }
 
+const ascending = (values: readonly number[]): readonly number[] => values.toSorted((a, b) => a - b)
+
+const lowestOf = (delays: readonly number[]): readonly number[] => ascending(delays).slice(0, LOWEST)
+
+/**
+ * Whether neighbours are more alike than any two (von Neumann's ratio, of ranks: 2 ± 2/√n where they are not). Then something
+ * slow is in all of them.
+ */
+const dependent = (delays: readonly number[]): boolean => {
+  const n = delays.length
+  const order = delays.map((_, i) => i).toSorted((a, b) => (delays[a] as number) - (delays[b] as number))
+  const ranks: number[] = []
+  for (const [rank, i] of order.entries()) ranks[i] = rank
+  const squares = ranks.slice(1).reduce((sum, rank, i) => sum + (rank - (ranks[i] as number)) ** 2, 0)
+  return squares / ((n ** 3 - n) / 12) < 2 - 2 / Math.sqrt(n)
+}
+
+/** What a queue that grows adds from each sample to the next: nothing, unless more of them grow than luck has it. */
+const growth = (differences: readonly number[]): number => {
+  const surplus = differences.filter((it) => it > 0).length - differences.length / 2
+  return Math.abs(surplus) < Math.sqrt(differences.length)
+    ? 0
+    : (ascending(differences)[differences.length >> 1] as number)
+}
+
 const lowerQuarter = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.max(values.length >> 2, Math.min(LUCK, values.length - 1))] ?? 0
+  ascending(values)[Math.max(values.length >> 2, Math.min(LUCK, values.length - 1))] ?? 0

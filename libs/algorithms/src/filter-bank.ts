@@ -22,6 +22,8 @@ import {
 const WANDERS = [1e-14, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
 /** Noise of the guesses, as a multiple of what the delays suggest. */
 const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
+/** Those of them that queues at random can have; 1 where both ways are alike. */
+const RANDOM_NOISES = [0.6, 1.2, 2.4] as const
 /**
  * What a sample's delay may say of its offset; each filter believes one of these.
  *
@@ -29,13 +31,19 @@ const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
  * packets have more than ordinary ones, while everyday jitter is on both ways alike: an upload.
  *
  * `noise`: as much as queues cause that are split at random between the ways; or the level of an ordinary sample, whatever
- * the delay: that is so where a queue is on one way only, or where delays vary that are no queues.
+ * the delay: that is so where a queue is on one way only, or where delays vary that are no queues; or a late packet's offset is
+ * anywhere that its delay allows and so says nearly nothing, and the others' are the better the nearer they are to the least
+ * delay, without end: radio, and queues at random on both ways.
+ *
+ * `noises`: of which guesses it takes part in. Queues at random are never split to a tenth alike.
  */
 const SHAPES = [
-  { lever: "all", noise: "delay" },
-  { lever: "all", noise: "level" },
-  { lever: "late", noise: "delay" },
-  { lever: "late", noise: "level" }
+  { lever: "all", noise: "delay", noises: NOISES },
+  { lever: "all", noise: "level", noises: NOISES },
+  { lever: "late", noise: "delay", noises: NOISES },
+  { lever: "late", noise: "level", noises: NOISES },
+  { lever: "all", noise: "prompt", noises: RANDOM_NOISES },
+  { lever: "late", noise: "prompt", noises: RANDOM_NOISES }
 ] as const
 type Shape = (typeof SHAPES)[number]
 /** Weight that past samples keep: an effective memory of forty. */
@@ -70,12 +78,18 @@ interface Model {
   missing: number
 }
 
-/** What a sample's delay means to filters of either lever and either noise: seconds, and seconds squared. */
+/** Variance of a sample in two parts: one that a filter multiplies by its guess, and one that is there whatever it guesses. */
+export interface NoiseMeaning {
+  readonly suggested: number
+  readonly certain: number
+}
+
+/** What a sample's delay means to filters of either lever and each noise: seconds, and seconds squared. */
 export interface SampleMeaning {
   /** Extra delay that asymmetry acts on. */
   readonly lever: { readonly all: number; readonly late: number }
   /** Variance of the sample. */
-  readonly noise: { readonly delay: number; readonly level: number }
+  readonly noise: { readonly delay: NoiseMeaning; readonly level: NoiseMeaning; readonly prompt: NoiseMeaning }
   /** Variance that is there whatever a filter takes noise for: a server that leaps by habit. */
   readonly habitual: number
 }
@@ -94,8 +108,8 @@ const blankState = (): ClockState => ({
 
 export class FilterBank {
   readonly #models: readonly Model[] = WANDERS.flatMap((wander) =>
-    NOISES.flatMap((noise) =>
-      SHAPES.map((shape): Model => ({
+    SHAPES.flatMap((shape) =>
+      shape.noises.map((noise): Model => ({
         wander: wander ** 2,
         shape,
         noise: noise ** 2,
@@ -127,7 +141,7 @@ export class FilterBank {
       const seen = ({ offset, meaning }: typeof first): FirstSample => ({
         offset,
         extra: meaning.lever[model.shape.lever],
-        noise: meaning.noise.delay * model.noise
+        noise: meaning.noise.delay.suggested * model.noise
       })
       startFromTwo(model.state, seen(first), seen(second), seconds, model.wander)
     }
@@ -139,16 +153,17 @@ export class FilterBank {
 
   /** Mixture of the filters `ahead` seconds after the last sample. */
   estimate(ahead: number): OffsetEstimate {
-    // About one of them, so that an offset of years costs the sum no digits.
+    // About one of them, and added to it once, so that an offset of years costs the sum no digits.
     const about = this.#models[0]?.state.offset ?? 0
-    let offset = about
+    let beside = 0
     let frequency = 0
     let wander = 0
     for (const { state, weight, wander: q } of this.#models) {
-      offset += weight * (state.offset - about + state.frequency * ahead)
+      beside += weight * (state.offset - about + state.frequency * ahead)
       frequency += weight * state.frequency
       wander += weight * q
     }
+    const offset = about + beside
     let [offsetVariance, covariance, frequencyVariance] = [0, 0, 0]
     for (const { state, weight, wander: q } of this.#models) {
       const [dOffset, dFrequency] = [state.offset + state.frequency * ahead - offset, state.frequency - frequency]
@@ -162,10 +177,11 @@ export class FilterBank {
   /** What a sample with this delay should say, and the variance of that without its own noise. */
   expectation({ lever }: SampleMeaning): { readonly offset: number; readonly variance: number } {
     const about = this.#models[0]?.state.offset ?? 0
-    let offset = about
+    let beside = 0
     let variance = 0
     for (const { state, weight, shape } of this.#models)
-      offset += weight * (expected(state, lever[shape.lever]).offset - about)
+      beside += weight * (expected(state, lever[shape.lever]).offset - about)
+    const offset = about + beside
     for (const { state, weight, shape } of this.#models) {
       const guess = expected(state, lever[shape.lever])
       variance += weight * (guess.variance + (guess.offset - offset) ** 2)
@@ -230,7 +246,8 @@ export class FilterBank {
 const learn = (model: Model, offset: number, meaning: SampleMeaning, gated: boolean): void => {
   const extra = meaning.lever[model.shape.lever]
   const guess = expected(model.state, extra)
-  const noise = meaning.noise[model.shape.noise] * model.noise + meaning.habitual
+  const { suggested, certain } = meaning.noise[model.shape.noise]
+  const noise = suggested * model.noise + certain + meaning.habitual
   const variance = guess.variance + noise
   const innovation = offset - guess.offset
   const squared = innovation ** 2 / variance

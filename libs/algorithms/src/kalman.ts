@@ -65,7 +65,7 @@ export const correct = (s: ClockState, innovation: number, extra: number, noise:
   const [ko, kf, ka] = [po / variance, pf / variance, pa / variance]
   s.offset += ko * innovation
   s.frequency += kf * innovation
-  s.asymmetry = Math.max(-0.5, Math.min(0.5, s.asymmetry + ka * innovation))
+  s.asymmetry += ka * innovation
   // A = I - K·H, its corners from sums of positive terms; B = A·P; then A·P·Aᵀ + noise·K·Kᵀ.
   const [a00, a02] = [(extra * pa + noise) / variance, -ko * extra]
   const [a10, a12] = [-kf, -kf * extra]
@@ -83,6 +83,17 @@ export const correct = (s: ClockState, innovation: number, extra: number, noise:
   s.ff = b10 * a10 + b11 + b12 * a12 + noise * kf * kf
   s.fa = b10 * a20 + b12 * a22 + noise * kf * ka
   s.aa = b20 * a20 + b22 * a22 + noise * ka * ka
+  keepPossible(s)
+}
+
+/** No more than all of the delay is on one way. What is taken back of the share is taken back of what was learnt with it. */
+const keepPossible = (s: ClockState): void => {
+  const possible = Math.max(-0.5, Math.min(0.5, s.asymmetry))
+  if (possible === s.asymmetry || s.aa <= 0) return
+  const back = (possible - s.asymmetry) / s.aa
+  s.offset += back * s.oa
+  s.frequency += back * s.fa
+  s.asymmetry = possible
 }
 
 /** A sample as the start of a filter needs it. */

@@ -11,7 +11,7 @@
  * How wrong a single sample may be is known from its delay: with extra delay D over the least of the path its offset is
  * off by at most D/2, on the average by D/√12 (RFC 5905 §8 has the bound).
  */
-import { DelayFloor } from "./delay-floor.ts"
+import { DelayFloor, LATE } from "./delay-floor.ts"
 import { FilterBank, GATE, type OffsetEstimate, type SampleMeaning } from "./filter-bank.ts"
 import { Leaps } from "./leaps.ts"
 import { Scatter } from "./scatter.ts"
@@ -19,10 +19,9 @@ import { type ClockSample, LEAST_INTERVAL, sampleRejection, type SampleRejection
 
 export type { OffsetEstimate } from "./filter-bank.ts"
 
-/** Packets over the least by more than this many lower quarters are late: of two exponential queues one in a hundred is. */
-const LATE = 6
-/** Extra delay of an ordinary sample in lower quarters. */
+/** Extra delay of an ordinary sample in lower quarters: the usual one's, and the mean of two exponential queues. */
 const ORDINARY = 1.75
+const EVERYDAY = 2.08
 /** Samples that the noise of the better ones is read from; which of them in order, and by how much the usual one is larger. */
 const MISSES = 16
 const BETTER_SHARE = 0.3
@@ -138,7 +137,7 @@ export class SourceEstimator implements ClockEstimator {
     }
     const foretold = this.#bank.expectation(meaning)
     const innovation = sample.offset - foretold.offset
-    const deviation = Math.sqrt(foretold.variance + meaning.noise.delay + meaning.habitual)
+    const deviation = Math.sqrt(foretold.variance + meaning.noise.delay.suggested + meaning.habitual)
     const outlier = this.samples > 3 && Math.abs(innovation) > GATE * deviation
     this.#watchLeaps(sample, innovation, foretold.offset, outlier)
     this.#outliers = outlier ? [...this.#outliers, sample] : []
@@ -195,12 +194,20 @@ export class SourceEstimator implements ClockEstimator {
   #meaning(sample: ClockSample, habitual: number): SampleMeaning {
     const all = Math.max(0, sample.delay - this.floor.least)
     const { unexplained } = this.#scatter
-    const { unseen } = this.floor
+    const { unseen, excess } = this.floor
+    const everyday = EVERYDAY * unseen
+    const late = all > LATE * unseen ? all - everyday : 0
+    const ordinary = this.#sampleVariance(sample, ORDINARY * unseen) + unexplained
     return {
-      lever: { all, late: all > LATE * unseen ? all - ORDINARY * unseen : 0 },
+      lever: { all, late },
       noise: {
-        delay: this.#sampleVariance(sample, all) + unexplained,
-        level: this.#sampleVariance(sample, ORDINARY * unseen) + unexplained
+        delay: { suggested: this.#sampleVariance(sample, all) + unexplained, certain: 0 },
+        // What everyday jitter has in a late packet's delay is not seen: the next late one has as much too much or too little.
+        level: { suggested: ordinary, certain: late > 0 ? everyday ** 2 : 0 },
+        prompt:
+          late > 0
+            ? { suggested: ordinary, certain: late ** 2 / 4 }
+            : { suggested: this.#sampleVariance(sample, all + excess - unseen) + unexplained, certain: 0 }
       },
       habitual
     }
@@ -208,7 +215,7 @@ export class SourceEstimator implements ClockEstimator {
 
   #begin(sample: ClockSample): void {
     const meaning = this.#meaning(sample, 0)
-    const variance = meaning.noise.delay + (sample.delay / 4) ** 2
+    const variance = meaning.noise.delay.suggested + (sample.delay / 4) ** 2
     this.#first = { offset: sample.offset, meaning }
     this.#bank.begin(sample.offset, variance, this.#priorFrequency, this.#priorVariance)
     this.#time = sample.time
@@ -229,8 +236,9 @@ export class SourceEstimator implements ClockEstimator {
     const first = this.#first
     if (first === undefined) return false
     const foretold = this.#bank.expectation(meaning)
-    const surprised = (sample.offset - foretold.offset) ** 2 > 9 * (foretold.variance + meaning.noise.delay)
-    const vague = this.#priorVariance * seconds ** 2 > 1e6 * (first.meaning.noise.delay + meaning.noise.delay)
+    const surprised = (sample.offset - foretold.offset) ** 2 > 9 * (foretold.variance + meaning.noise.delay.suggested)
+    const noise = first.meaning.noise.delay.suggested + meaning.noise.delay.suggested
+    const vague = this.#priorVariance * seconds ** 2 > 1e6 * noise
     if (!surprised && !vague) return false
     this.#bank.beginFromTwo(first, { offset: sample.offset, meaning }, seconds)
     return true

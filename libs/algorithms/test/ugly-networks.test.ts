@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import { ClockDiscipline, defaultDisciplineOptions } from "../src/discipline.ts"
 import { DelayFloor } from "../src/delay-floor.ts"
 import { combineEstimates } from "../src/combine-estimates.ts"
+import { correct } from "../src/kalman.ts"
 import { rootDistance } from "../src/root-distance.ts"
 import type { ClockSample } from "../src/sample.ts"
 import { SourceEstimator } from "../src/source-estimator.ts"
@@ -30,6 +31,8 @@ const exchange = (time: number, there: number, back: number, error = 0): ClockSa
 
 const jitter = (random: () => number): number => -1e-3 * Math.log(1 - random())
 
+const normal = (random: () => number): number => Array.from({ length: 12 }, random).reduce((sum, it) => sum + it, -6)
+
 interface Error {
   readonly rms: number
   readonly deviation: number
@@ -48,6 +51,32 @@ const errorOf = (count: number, interval: number, sample: (i: number, t: number)
     variances += found?.offsetVariance ?? 0
   }
   return { rms: Math.sqrt((2 * squares) / count), deviation: Math.sqrt((2 * variances) / count) }
+}
+
+const SEEDS = [15, 16, 17, 18, 19, 20, 21, 22]
+
+/**
+ * The same over several draws of a day, asked every 64 s, with an oscillator that wanders as a computer's does.
+ * @param ways what the two ways take at a time, seconds
+ */
+const wanderingErrorOf = (ways: (t: number, random: () => number) => readonly [there: number, back: number]): Error => {
+  let [squares, variances, count] = [0, 0, 0]
+  for (const seed of SEEDS) {
+    const [random, turns] = [uniform(seed), uniform(seed + 100)]
+    const estimator = new SourceEstimator(1e-6)
+    let [truth, frequency] = [0, 0]
+    for (let t = 0; t < 86_400; t += 64) {
+      truth += 64 * frequency
+      frequency += 2.4e-9 * normal(turns)
+      estimator.add(exchange(t, ...ways(t, random), truth))
+      const found = estimator.estimate(t)
+      if (t < 43_200) continue
+      squares += ((found?.offset ?? 0) - truth) ** 2
+      variances += found?.offsetVariance ?? 0
+      count += 1
+    }
+  }
+  return { rms: Math.sqrt(squares / count), deviation: Math.sqrt(variances / count) }
 }
 
 /** Sources of a discipline that are asked together, and what it serves: our clock is right, and true time is 0. */
@@ -115,6 +144,36 @@ describe("everyday jitter", () => {
     expect(floor.unseen).toBeGreaterThan(0.5e-3)
   })
 
+  it("is not what late packets have more, be they more than half", () => {
+    const random = uniform(16)
+    const floor = new DelayFloor()
+    let largest = 0
+    for (let t = 0; t < 43_200; t += 64) {
+      floor.add(t, 16e-3 + jitter(random) + jitter(random) + (t % 3600 < 1200 ? 0.3 * random() : 0))
+      if (t > 7200) largest = Math.max(largest, floor.unseen)
+    }
+    expect(largest).toBeLessThan(2.5e-3)
+  })
+
+  it("is not what a queue adds that grows from each sample to the next", () => {
+    const random = uniform(17)
+    const floor = new DelayFloor()
+    const found: number[] = []
+    for (let t = 0; t < 43_200; t += 64) {
+      floor.add(t, 16e-3 + jitter(random) + jitter(random) + (0.02 * (t % 600)) / 600)
+      if (t > 7200) found.push(floor.unseen)
+    }
+    expect(found.reduce((sum, it) => sum + it, 0) / found.length).toBeLessThan(1.5e-3)
+  })
+
+  it("does not make the least delay of a thousand packets uncertain by as much as itself", () => {
+    const random = uniform(18)
+    const floor = new DelayFloor()
+    for (let t = 0; t < 64_000; t += 64) floor.add(t, 16e-3 + jitter(random) + jitter(random))
+    expect(floor.unseen).toBeGreaterThan(0.5e-3)
+    expect(floor.excess).toBeLessThan(0.15e-3)
+  })
+
   it("is left in what is read from late packets, so that they shift nothing", () => {
     const random = uniform(12)
     const { rms } = errorOf(1350, 64, (_, t) =>
@@ -150,6 +209,31 @@ describe("late packets", () => {
     expect(deviation).toBeLessThan(0.5e-3)
   })
 
+  it("of radio spoil nothing: others are told apart, and are the surer the nearer they are to the least delay", () => {
+    const { rms, deviation } = wanderingErrorOf((_, random) => {
+      const way = (): number => 5e-3 + jitter(random) / 2 + (random() < 0.3 ? 0.03 * random() : 0)
+      return [way(), way()]
+    })
+    expect(rms).toBeLessThan(65e-6)
+    expect(deviation).toBeLessThan(0.1e-3)
+  })
+
+  it("of an upload do not unlearn what the others taught: everyday jitter is hidden in them", () => {
+    const { rms } = wanderingErrorOf((t, random) => [
+      8e-3 + jitter(random) + (t % 3600 < 1200 ? 0.3 * random() : 0),
+      8e-3 + jitter(random)
+    ])
+    expect(rms).toBeLessThan(0.19e-3)
+  })
+
+  it("teach of the offset what they can teach when no more than all of a delay is on one way", () => {
+    const clock = { offset: 0, frequency: 0, asymmetry: 0.45, oo: 1e-6, of: 0, oa: 0, ff: 1e-12, fa: 0, aa: 0.01 }
+    correct(clock, 0.07 - 0.045, 0.1, 1e-4)
+    expect(clock.asymmetry).toBe(0.5)
+    // As if it had been known that all is on one way: 70 ms were measured where 50 were foretold.
+    expect(clock.offset).toBeCloseTo((0.02 * 1e-6) / (1e-6 + 1e-4), 9)
+  })
+
   it("judges its first samples anew when the first of all was late", () => {
     const estimator = new SourceEstimator(1e-6)
     const delays = [0.03, 0.02, 0.011, 0.01, 0.0102, 0.0101, 0.0103]
@@ -159,8 +243,8 @@ describe("late packets", () => {
 
   it("takes nothing from delays that tell nothing: they vary about a mean, both ways alike", () => {
     const random = uniform(4)
-    const normal = (): number => Array.from({ length: 12 }, random).reduce((sum, it) => sum + it, -6)
-    const { rms } = errorOf(400, 64, (_, t) => exchange(t, 0.01 + 1e-3 * normal(), 0.01 + 1e-3 * normal()))
+    const mean = (): number => 0.01 + 1e-3 * normal(random)
+    const { rms } = errorOf(400, 64, (_, t) => exchange(t, mean(), mean()))
     expect(rms).toBeLessThan(0.27e-3)
   })
 })
