@@ -113,7 +113,6 @@ const wifi = [
       name: `wifi${cold ? " cold" : ""} ${100 * share} % ${ms(upTo)} ${of(servers)}`,
       title: `${100 * share} % of the packets late by up to ${ms(upTo)}${cold ? ", from a cold start" : ""}`,
       sources: all(spikedPath(radio, share, upTo), servers),
-      why: "late samples are weighed by their delay, where chronyd leaves them out",
       ...(cold ? { cold, duration: 4 * HOUR, settling: HOUR / 2 } : {})
     })
   )
@@ -171,8 +170,7 @@ const bloat = [
   ugly({
     name: `upload ${ms(height)} ${of(servers)}`,
     title: `an upload queues up to ${ms(height)} for 20 minutes of each hour`,
-    sources: all(busyQueue(wan, "request", height, 20 * MINUTE, HOUR), servers),
-    why: "late samples are set right by the share of their delay that is on one way, where chronyd leaves them out"
+    sources: all(busyQueue(wan, "request", height, 20 * MINUTE, HOUR), servers)
   })
 )
 

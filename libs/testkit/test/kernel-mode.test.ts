@@ -89,7 +89,8 @@ describe("kernel mode beside virtual mode", () => {
   const cold = ["chrony 001-defaults", "chrony 004-largetimeoffset 100", "chrony 125-packetloss"].map(named)
 
   it.each(cold.map((it) => [it.name, it] as const))("%s: as good from a cold start", (_name, scenario) => {
-    const seeds = [1, 2, 3, 4, 5, 6]
+    // The two meet different queues: over six draws that alone makes a sixth.
+    const seeds = Array.from({ length: 40 }, (_, i) => i + 1)
     const virtual = seeds.map((seed) => runScenario(scenario, seed, "meridian"))
     const served = seeds.map((seed) => run(scenario, "served", seed).result)
     expect(rms(served.map((it) => it.rms))).toBeLessThanOrEqual(COLD_FACTOR * rms(virtual.map((it) => it.rms)))
