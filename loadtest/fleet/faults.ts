@@ -98,7 +98,7 @@ export const loseKeys = async (stage: Stage, node: number): Promise<readonly Fin
 }
 
 /** Says how many nodes clients are sent to, which must be that many. */
-export const expectRouted = (stage: Stage, count: number, when: string): readonly Finding[] => {
+const expectRouted = (stage: Stage, count: number, when: string): readonly Finding[] => {
   const missing = count - stage.routed().length
   return [{ what: `nodes without a route ${when}`, found: missing, limit: 0, unit: "count" }]
 }

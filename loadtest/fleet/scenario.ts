@@ -99,7 +99,7 @@ interface LatencyBound {
  * A bound on the requests a second that a flow kept up. All that it is told to send it sends, if need be in more time: how many there
  * were says nothing of the pace.
  */
-export interface PaceBound {
+interface PaceBound {
   readonly kind: "pace"
   readonly load: string
   /** Requests a second. */

@@ -10,7 +10,7 @@ import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, rmS
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { errnoWords } from "@meridian/system/errno-words"
-import { errnoName, loadNative } from "@meridian/system/native"
+import { errnoName, loadNative, type NativeAddon } from "@meridian/system/native"
 import { type ClockCurve, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import {
   type ClockLine,
@@ -50,11 +50,7 @@ export class ClockPageError extends Error {
 }
 
 /** How the line's bytes travel; `read` says whether the copy is whole. */
-interface PageAccess {
-  readonly write: (line: Uint8Array) => void
-  readonly read: (line: Uint8Array) => boolean
-  readonly close: () => void
-}
+type PageAccess = InstanceType<NativeAddon["ClockPage"]>
 
 /** Which implementation to use; "auto" takes the addon where there is one. */
 export type PageKind = "auto" | "native" | "fallback"

@@ -72,7 +72,7 @@ const newestKey = record({
   /** since when it can answer with it, milliseconds since 1970 of the system's clock */
   since: finite()
 })
-export type NewestKey = TypeOf<typeof newestKey>
+type NewestKey = TypeOf<typeof newestKey>
 
 export const noKey: NewestKey = { generation: 0, since: 0 }
 

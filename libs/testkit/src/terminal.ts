@@ -10,7 +10,7 @@ export interface TerminalStep {
   readonly signal?: number
 }
 
-export interface OnTerminal {
+interface OnTerminal {
   /** All that was drawn, up to each step's text, and after the last one's. */
   readonly parts: readonly string[]
   readonly code: number

@@ -18,7 +18,7 @@ import {
 } from "./udp.ts"
 
 /** The addon is missing, or was compiled with other slot sizes than udp.ts names. */
-export class NativeMissingError extends Error {
+class NativeMissingError extends Error {
   readonly _tag = "NativeMissingError"
 
   constructor(reason: string) {

@@ -2,14 +2,13 @@
  * Tells the time to many (RFC 5905 §3.1 broadcast server): each line has a socket on the node's port, since whoever hears it
  * asks back there, and a turn every 2^minpoll seconds. Nothing is told while this node has no good time.
  */
-import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { ManyConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
-import { symmetricKey, unauthenticated, type Moment, type SystemVariables } from "@meridian/protocol/associations"
+import type { ManyConfiguration } from "@meridian/ipc/discipline-report"
+import { symmetricKey, unauthenticated } from "@meridian/protocol/associations"
 import { Leap } from "@meridian/time/clock-curve"
 import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
 import { Mode } from "@meridian/wire/ntp"
 import type { AutokeySources } from "./autokey-sources.ts"
-import { headerOf } from "./group-packets.ts"
+import { type GroupSurroundings, headerOf } from "./group-packets.ts"
 import { addressTowardsMany } from "./many-addresses.ts"
 
 /**
@@ -18,16 +17,9 @@ import { addressTowardsMany } from "./many-addresses.ts"
  */
 type BroadcastSeal = (from: string) => ((header: Uint8Array) => Uint8Array | undefined) | undefined
 
-export interface BroadcastSurroundings {
-  readonly macs: SymmetricMacs
-  readonly moment: () => Moment
-  readonly system: () => SystemVariables
-  /** log2 seconds */
-  readonly precision: number
-  readonly serving: readonly ServingEndpoint[]
+export interface BroadcastSurroundings extends GroupSurroundings {
   /** Undefined where this node has no credentials of Autokey. */
   readonly autokey: Pick<AutokeySources, "broadcasts"> | undefined
-  readonly warn: (message: string) => void
 }
 
 export class Broadcasts {

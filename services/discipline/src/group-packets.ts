@@ -1,10 +1,27 @@
 /** Packets to and from many: how those of others are proved, and what a header of ours says. */
 import type { KeyRange } from "@meridian/auth/key-table"
 import { KEY_ID_BYTES, type SymmetricMacs } from "@meridian/auth/mac"
-import { type AssociationAuthentication, symmetricKey, type SystemVariables } from "@meridian/protocol/associations"
+import type { ServingEndpoint } from "@meridian/ipc/discipline-report"
+import {
+  type AssociationAuthentication,
+  type Moment,
+  symmetricKey,
+  type SystemVariables
+} from "@meridian/protocol/associations"
 import { secondsToShort } from "@meridian/time/short"
 import { encodeHeader, type NtpHeader } from "@meridian/wire/ntp"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
+
+/** What all that tell many, or answer at groups, work with. */
+export interface GroupSurroundings {
+  readonly macs: SymmetricMacs
+  readonly moment: () => Moment
+  readonly system: () => SystemVariables
+  /** log2 seconds */
+  readonly precision: number
+  readonly serving: readonly ServingEndpoint[]
+  readonly warn: (message: string) => void
+}
 
 interface Proof {
   readonly authentication: AssociationAuthentication

@@ -4,11 +4,10 @@
  * (unless `disable auth`), and nobody whose own stratum is better; by this node's access list and limits besides. Others get
  * silence: an answer to a made-up address would be one from every server of the group.
  */
-import type { SymmetricMacs } from "@meridian/auth/mac"
-import type { AnsweringConfiguration, ServingEndpoint } from "@meridian/ipc/discipline-report"
+import type { AnsweringConfiguration } from "@meridian/ipc/discipline-report"
 import { TokenBucket } from "@meridian/protocol/access/token-bucket"
 import type { Admission } from "@meridian/protocol"
-import type { AssociationAuthentication, Endpoint, Moment, SystemVariables } from "@meridian/protocol/associations"
+import type { AssociationAuthentication, Endpoint } from "@meridian/protocol/associations"
 import { unauthenticated } from "@meridian/protocol/associations"
 import { Leap } from "@meridian/time/clock-curve"
 import type { NtpTimestamp, UnixTime } from "@meridian/time/timestamp"
@@ -17,24 +16,17 @@ import { UdpClientError, type UdpClientSocket, openUdpClient } from "@meridian/u
 import { decodeHeader, HIGHEST_VERSION, LOWEST_VERSION, Mode, type NtpHeader } from "@meridian/wire/ntp"
 import { SOURCE_STRIDE } from "@meridian/wire/source-address"
 import type { AutokeySources } from "./autokey-sources.ts"
-import { headerOf, proofOf } from "./group-packets.ts"
+import { type GroupSurroundings, headerOf, proofOf } from "./group-packets.ts"
 import { ownNetworks } from "./many-addresses.ts"
 import { addressTowards } from "./source-identity.ts"
 
-export interface ManycastAnswersSurroundings {
-  readonly macs: SymmetricMacs
-  readonly moment: () => Moment
-  readonly system: () => SystemVariables
-  /** log2 seconds */
-  readonly precision: number
-  readonly serving: readonly ServingEndpoint[]
+export interface ManycastAnswersSurroundings extends GroupSurroundings {
   /** Served time of a kernel's stamp. */
   readonly served: (arrival: UnixTime) => NtpTimestamp
   /** The node's access list and limits; undefined: everybody. */
   readonly admission: () => Admission | undefined
   /** Undefined where this node has no credentials of Autokey. */
   readonly autokey: Pick<AutokeySources, "answerSearch"> | undefined
-  readonly warn: (message: string) => void
 }
 
 const MOST_EVENTS = 64

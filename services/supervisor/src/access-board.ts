@@ -37,7 +37,7 @@ const NOBODY: Strangers = {
   reason: undefined
 }
 
-export interface AccessSurroundings {
+interface AccessSurroundings {
   readonly resolve?: Resolve
   /** This machine's addresses, as {@link AccessBoard.useOwn} has them. */
   readonly own?: readonly IpAddress[]

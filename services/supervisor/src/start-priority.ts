@@ -10,7 +10,7 @@ export const GIVES_WAY_SECONDS = 10
 const STEP = 10
 const LOWEST = 19
 
-export class StartPriority {
+class StartPriority {
   /** Whether processes that the program before this one has left answer for this node while it starts. */
   othersServe = false
   /** What all processes of the node have, by nice value; undefined until it is settled. */

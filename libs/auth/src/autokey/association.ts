@@ -38,14 +38,14 @@ export interface PacketContext {
 }
 
 /** What the next packet carries and is keyed with. */
-export interface Outgoing {
+interface Outgoing {
   readonly fields: readonly AutokeyField[]
   readonly keyId: number
   readonly cookie: number
 }
 
 /** What a received packet is worth. */
-export interface Received {
+interface Received {
   /** The MAC verified, and the key id was one that we wait for. */
   readonly isAuthentic: boolean
   /** The time in it may be used. */

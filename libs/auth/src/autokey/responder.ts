@@ -24,7 +24,7 @@ import type { RsaPort } from "./rsa-port.ts"
 import { signValue, stampOf, unsignedValue } from "./signed-value.ts"
 
 /** What became of a request's field; each has a counter of its own. */
-export type AnswerReason =
+type AnswerReason =
   | "association"
   | "certificate"
   | "cookie"
@@ -61,14 +61,14 @@ export type AnswerReason =
   /** a response, or a packet with several fields, where only a request makes sense: no reply at all */
   | "no-request"
 
-export interface Answer {
+interface Answer {
   readonly reason: AnswerReason
   /** Undefined: no reply. */
   readonly field: AutokeyField | undefined
 }
 
 /** What an answer depends on beside the request. */
-export interface AnswerContext {
+interface AnswerContext {
   /** The cookie of the sender's and the asked address. */
   readonly cookie: number
   /** Served time, Unix seconds; undefined where this host is not synchronised. */
@@ -288,7 +288,3 @@ const refused = (request: AutokeyField, reason: AnswerReason): Answer => ({
   reason,
   field: { ...response(request), isError: true }
 })
-
-/** How much longer a response is than its request, octets; 0 where it is not. */
-export const excess = (request: AutokeyField, answer: AutokeyField): number =>
-  Math.max(0, autokeyFieldLength(answer) - autokeyFieldLength(request))

@@ -299,7 +299,7 @@ export const selectRecord = (source: SourceReport): ChronyRecordWriter => {
     .float(offset + distance)
 }
 
-export interface ChronyServerCounts {
+interface ChronyServerCounts {
   readonly requests: number
   readonly dropped: number
 }

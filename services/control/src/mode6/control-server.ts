@@ -25,7 +25,7 @@ export interface QueryAccess {
   readonly rules: () => readonly AccessRule[]
 }
 
-export interface ControlServerParts {
+interface ControlServerParts {
   readonly digests: DigestPort
   readonly outcomes: Outcomes
   /** CLOCK_MONOTONIC, seconds. */
