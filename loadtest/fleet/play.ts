@@ -104,19 +104,32 @@ const progress = (at: number, second: Second, routed: number): void => {
   )
 }
 
+/** Fails when this process is told to end, so that the fleet ends with it. */
+const untilToldToEnd = (): Promise<never> =>
+  new Promise((_, fails) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.on(signal, () => fails(new Error(`told to end (${signal})`)))
+  })
+
 export const play = async (scenario: Scenario, setting: ScenarioSetting): Promise<Played> => {
+  const toldToEnd = untilToldToEnd()
   const stage = new Stage(scenario)
   try {
     say(`${scenario.name}: ${scenario.shows}`)
     say(`starting ${stage.numbers.length} nodes behind one address, routers, NATS …`)
-    await stage.start()
-    return await underLoad(scenario, setting, stage)
+    await Promise.race([stage.start(), toldToEnd])
+    return await underLoad(scenario, setting, stage, toldToEnd)
   } finally {
     await stage.end()
   }
 }
 
-const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: Stage): Promise<Played> => {
+const underLoad = async (
+  scenario: Scenario,
+  setting: ScenarioSetting,
+  stage: Stage,
+  toldToEnd: Promise<never>
+): Promise<Played> => {
   const loads = scenario.loads(setting)
   const bounds = scenario.bounds(setting)
   const folder = stage.fleet.file("k6")
@@ -130,7 +143,7 @@ const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: St
   const watch = new Watch(stage)
   let looking: Promise<void> = Promise.resolve()
   try {
-    await k6.begun
+    await Promise.race([k6.begun, toldToEnd])
     const began = Math.floor(Date.now() / 1e3)
     const start = performance.now()
     const at = (): number => (performance.now() - start) / 1e3
@@ -160,7 +173,7 @@ const underLoad = async (scenario: Scenario, setting: ScenarioSetting, stage: St
         await sleep(PROGRESS_MS - ((performance.now() - start) % PROGRESS_MS))
       }
     })()
-    const [code] = await Promise.all([k6.ended, all]).finally(() => void (isOver = true))
+    const [code] = await Promise.race([Promise.all([k6.ended, all]), toldToEnd]).finally(() => void (isOver = true))
     await watching
     k6.read()
     if (code !== 0 && code !== CROSSED) throw new Error(`k6 ended with ${code}: ${k6.complaints.slice(-3).join("; ")}`)

@@ -192,6 +192,8 @@ export class Fleet {
 
   async end(): Promise<void> {
     for (const node of this.nodes.values()) await node.stop()
+    // Where the end came amid a start there is more than is known.
+    for (const number of this.namespaces.keys()) this.kill(number)
     for (const { child, ended } of this.running.toReversed()) {
       child.kill("SIGKILL")
       await ended
