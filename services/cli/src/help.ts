@@ -34,8 +34,8 @@ import { topCommand } from "./top-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
 import { waitsyncCommand } from "./waitsync-command.ts"
 
-/** By the command's name, or its name and verb. */
-const topics: Readonly<Record<string, CommandLine>> = {
+/** By the command's name, or its name and verb. The packages' manuals are made of it (infra/packaging/manuals.ts). */
+export const topics: Readonly<Record<string, CommandLine>> = {
   up: upCommand,
   status: statusCommand,
   query: queryCommand,
