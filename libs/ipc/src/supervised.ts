@@ -21,25 +21,25 @@ export interface WarningMessage {
  * @param hands what it is handed, for that sentence
  */
 export const inherited = <const Option extends string>(
-  { argv, env, send }: NodeJS.Process,
+  of: Pick<NodeJS.Process, "argv" | "env" | "send">,
   service: string,
   hands: string,
   options: Readonly<Record<Option, "needed" | "optional">>
 ): Readonly<Record<Option, readonly number[]>> => {
   const names = Object.keys(options) as Option[]
   const { values } = parseArgs({
-    args: argv.slice(2),
+    args: of.argv.slice(2),
     options: {
       help: { type: "boolean" },
       ...Object.fromEntries(names.map((name) => [name, { type: "string" } as const]))
     }
   })
   const written = values as Readonly<Record<string, string | undefined>>
-  if ("help" in values || send === undefined || names.some((name) => options[name] === "needed" && !written[name])) {
+  if ("help" in values || of.send === undefined || names.some((name) => options[name] === "needed" && !written[name])) {
     process.stderr.write(`meridian ${service}: started by the supervisor (\`meridian up\`), which hands it ${hands}\n`)
     process.exit(2)
   }
-  if (env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
+  if (of.env["MERIDIAN_NATIVE"] === "off") disableNative("MERIDIAN_NATIVE=off")
   const numbers = names.map((name) => [name, written[name] ? written[name].split(",").map(Number) : []])
   return Object.fromEntries(numbers) as Record<Option, readonly number[]>
 }
@@ -77,7 +77,10 @@ export class SupervisorChannel<Plan, Told, Says extends { readonly type: string 
 
   constructor(options: ChannelOptions<Plan, Told>) {
     this.options = options
-    process.on("disconnect", () => (this.duties?.orphaned ?? process.exit)())
+    process.on("disconnect", () => {
+      if (this.duties?.orphaned === undefined) process.exit()
+      this.duties.orphaned()
+    })
     this.first = new Promise((arrived) => {
       process.on("message", (message) => {
         const plan = this.hear(message)

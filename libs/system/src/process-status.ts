@@ -15,12 +15,16 @@ interface ProcessStatus {
   readonly startedAt: number
 }
 
-/** Fields 4 and 22 of proc_pid_stat(5); undefined where there is no such process, or it has ended and nobody has asked yet. */
+/**
+ * Fields 4 and 22 of proc_pid_stat(5); undefined where there is no such process, or it has ended and nobody has asked yet. While a
+ * thread of it has still to end, it has its files and sockets.
+ */
 export const processStatus = (pid: number): ProcessStatus | undefined => {
   const text = textOf(`/proc/${pid}/stat`)
   // The second field, the name, may hold spaces and brackets.
   const [state, parent, ...rest] = text.slice(text.lastIndexOf(")") + 2).split(" ")
-  if (parent === undefined || state === "Z" || state === "X") return undefined
+  const threads = Number(rest[15])
+  if (parent === undefined || ((state === "Z" || state === "X") && threads <= 1)) return undefined
   return { parent: Number(parent), startedAt: Number(rest[17]) }
 }
 

@@ -67,14 +67,14 @@ afterAll(async () => {
 const targetOf = (source: string): string => (source.includes(":") ? "2001:db8::1" : "198.51.100.1")
 
 const ask = async ({ within }: NetworkNamespace, source: string, target = targetOf(source)): Promise<string> => {
-  const [program = "", ...rest] = [...within, "python3", "-c", ASK, source, target]
+  const [program, ...rest] = [...within, "python3", "-c", ASK, source, target]
   return (await promisify(execFile)(program, rest)).stdout.trim()
 }
 
 /** What ntpq prints, asked at an address. */
 const ntpq = async (address: string, ...commands: readonly string[]): Promise<string> => {
   const { command, args, env } = peer("classic-ntpq")!
-  const [program = "", ...rest] = [...here.within, command, ...args, "-n", ...commands, address]
+  const [program, ...rest] = [...here.within, command, ...args, "-n", ...commands, address]
   return (await promisify(execFile)(program, rest, { env })).stdout
 }
 

@@ -17,7 +17,7 @@ const RECORD_BYTES = 8_192
 /** How long one that is ending by itself may take over it. */
 const PATIENCE_MS = 1_000
 /** How long the kernel may take over one that was killed. */
-const KILLED_PATIENCE_MS = 2_000
+const KILLED_PATIENCE_MS = 10_000
 const LOOK_EACH_MS = 20
 
 /** A process, told from others that had its number before or have it after. */
