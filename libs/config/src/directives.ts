@@ -57,7 +57,7 @@ export const gatherDirective = row({
   operands: { microseconds: one(wholeNumber("MICROSECONDS", 0, 10_000)) },
   default: `${DEFAULT_GATHER_MICROSECONDS}`,
   meaning:
-    "A worker lets requests that come fast wait for so long at most, to answer several at once; replies say when each came and when up to eight of them left, so clients' clocks lose some microseconds. Where requests are rare none waits. 0 turns it off.",
+    "A worker lets requests that come fast wait for so long at most, to answer several at once; each reply says when its request came and when it leaves itself, so clients' clocks lose next to nothing. Where requests are rare none waits. 0 turns it off.",
   documented: "Meridian",
   reload: "restart"
 })
