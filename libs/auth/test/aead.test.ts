@@ -79,6 +79,17 @@ const parts = (id: number) =>
     plaintext: fc.uint8Array({ maxLength: 120 })
   })
 
+/** A bit of the second half of whose key does not show in the one byte that is sealed (seed 746144388). */
+const unseen = {
+  key: hex(
+    "1744fca907b4214309f89683e6d98baf3b01a24dfafbfdfee7cefffc026f7bd0" +
+      "1838063405fb280004c4a31aa03600059c2ee7315a050295e9dc03f147f80394"
+  ),
+  nonce: hex("6df0ecc3f9ebd319134afe7103be0606"),
+  ad: hex("0cc7324f04ad5262"),
+  plaintext: hex("04")
+}
+
 describe.each([15, 16, 17, 30])("AEAD %i", (id) => {
   it("opens what it sealed, and nothing with a bit flipped", () => {
     fc.assert(
@@ -88,8 +99,10 @@ describe.each([15, 16, 17, 30])("AEAD %i", (id) => {
         aead(id).seal(key, nonce, ad, plaintext, ciphertext)
         expect(aead(id).open(key, nonce, ad, ciphertext, opened)).toBe(true)
         expect(opened).toEqual(plaintext)
-        // With nothing to encrypt, SIV does not use the second half of its key.
-        for (const target of [ciphertext, nonce, ad, plaintext.length === 0 ? ad : key]) {
+        // SIV's second half of the key makes the stream that hides the text alone: of a few bytes it may make the same ones.
+        const isHalf = id !== AeadId.aes128GcmSiv && plaintext.length < 8
+        const keyThatShows = isHalf ? key.subarray(0, key.length / 2) : key
+        for (const target of [ciphertext, nonce, ad, keyThatShows]) {
           if (target.length === 0) continue
           const at = bit % (8 * target.length)
           flip(target, at)
@@ -97,7 +110,7 @@ describe.each([15, 16, 17, 30])("AEAD %i", (id) => {
           flip(target, at)
         }
       }),
-      { numRuns: 60 }
+      { numRuns: 60, examples: id === AeadId.sivCmac512 ? [[unseen, 2_147_483_635]] : [] }
     )
   })
 
