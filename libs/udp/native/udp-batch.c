@@ -18,11 +18,12 @@ _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t"
 
 enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
 
-/* Replies to one reading of the clock. The kernel takes some µs for each; what it took lately says when each will leave. */
-enum { SENT_TOGETHER = 8, SEND_STEPS = 16 };
-
-/* What sending one message is taken for until more is known. ns */
-static const uint64_t FIRST_SEND_NS = 1000;
+/*
+ * Replies to one reading of the clock: one, or SENT_TOGETHER in a batch of more than SENT_ALONE, where a call for each would cost. The clock is read
+ * before the call, never guessed ahead: a client for which a reply left later than it came finds a delay below zero. OpenNTPD asks again after 50
+ * minutes then.
+ */
+enum { SENT_ALONE = 32, SENT_TOGETHER = 8 };
 
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
@@ -140,7 +141,6 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
   if (batch->fixed_source)
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
-  batch->send_ns = FIRST_SEND_NS;
   receive_queue_take(&batch->queue, descriptor);
   prepare_messages(batch);
   start_line(batch);
@@ -295,20 +295,7 @@ static void note_latency(struct udp_batch *batch, uint64_t nanoseconds) {
   batch->latency_ns += nanoseconds;
 }
 
-/*
- * Follows the median of what the kernel takes to send one message, by a small step for each look: a send during which the
- * process lost its core is one step like any other.
- */
-static void note_send(struct udp_batch *batch, uint64_t spent, int messages) {
-  uint64_t each = spent / (uint64_t)messages;
-  if (each > batch->send_ns) batch->send_ns += batch->send_ns / SEND_STEPS + 1;
-  else batch->send_ns -= batch->send_ns / SEND_STEPS;
-}
-
-/*
- * The last moment before the kernel has these replies: `now`, and for each one what those before it take. Longer ones may be
- * authenticated, and stay as they are.
- */
+/* The last moment before the kernel has these replies. Longer ones may be authenticated, and stay as they are. */
 static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_at, uint64_t now) {
   uint64_t received = clock_line_at(&batch->line, batch->received_at);
   if (from == 0) note_latency(batch, now - batch->received_at);
@@ -316,7 +303,6 @@ static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_
     uint32_t length = batch->block.reply_lengths[slot];
     if (length == (uint32_t)stamp_at + STAMP_BYTES)
       move_stamp(batch->block.bytes[slot] + stamp_at, clock_line_at(&batch->line, now) - received);
-    if (length != 0) now += batch->send_ns;
   }
 }
 
@@ -360,13 +346,12 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
   if (batch->descriptor < 0) return 0;
   if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
   bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES;
-  for (int from = 0; from < count; from += SENT_TOGETHER) {
-    int until = count - from > SENT_TOGETHER ? from + SENT_TOGETHER : count;
+  int together = count > SENT_ALONE ? SENT_TOGETHER : 1;
+  for (int from = 0; from < count; from += together) {
+    int until = count - from > together ? from + together : count;
     int ready = prepare_replies(batch, from, until);
-    uint64_t begun = monotonic_nanoseconds();
-    if (stamps) move_stamps(batch, from, until, stamp_at, begun);
+    if (stamps) move_stamps(batch, from, until, stamp_at, monotonic_nanoseconds());
     sent += send_messages(batch, ready);
-    if (ready > 0) note_send(batch, monotonic_nanoseconds() - begun, ready);
   }
   batch->sent += (uint64_t)sent;
   return sent;

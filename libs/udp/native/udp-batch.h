@@ -58,7 +58,6 @@ struct udp_batch {
   uint64_t overflows;
   uint64_t receive_errors;
   uint64_t send_errors;
-  uint64_t send_ns; /* what the kernel takes to send one message, the median lately */
   uint64_t sent; /* replies that the kernel took */
   uint64_t latencies[LATENCY_BINS]; /* from receive to send, of batches whose stamps were moved on */
   uint64_t latency_ns;              /* of all of them together */

@@ -94,6 +94,11 @@ class Associations {
     return [...this.named(/reply from (\S+): not synced/g)]
   }
 
+  /** Whom a reply told that it left before the request came, or later than it arrived: they ask again in 50 minutes. */
+  get toldOfLessThanNoDelay(): readonly string[] {
+    return [...this.named(/reply from (\S+): negative delay/g)]
+  }
+
   /** Nobody had the port, or nothing came back in time: they ask again in 5 minutes. */
   get silent(): ReadonlySet<string> {
     return this.named(/(?:recvmsg|no reply from) ([\d.]+)(?:: Connection refused| received)/g)
@@ -101,7 +106,8 @@ class Associations {
 
   /** So many have asked since they were last looked at, and know how it went; the silent ones of before do not ask. */
   async ask(count: number): Promise<void> {
-    const haveAsked = /(?:reply from|recvmsg) ([\d.]+)(?:: offset|: not synced|: Connection refused| received)/g
+    const haveAsked =
+      /(?:reply from|recvmsg) ([\d.]+)(?:: offset|: not synced|: negative|: Connection refused| received)/g
     await vi.waitUntil(() => this.named(haveAsked, true).size >= count, { timeout: PATIENCE_MS, interval: 20 })
     for (const [index, said] of this.said.entries()) this.from[index] = said().length
   }
@@ -139,8 +145,6 @@ describe.runIf(available)("associations of OpenNTPD", () => {
       const node = await startNow()
       const statusNow = async (): Promise<NodeStatus> => (await node.status()) as unknown as NodeStatus
       await vi.waitUntil(async () => (await statusNow()).clock.synchronised, { timeout: PATIENCE_MS })
-      const before = await statusNow()
-
       const daemons: (() => string)[] = []
       for (let daemon = 0; daemon < DAEMONS; daemon += 1) {
         daemons.push(startOpenntpd(daemon))
@@ -151,12 +155,14 @@ describe.runIf(available)("associations of OpenNTPD", () => {
 
       // They ask in waves: each time this is the middle of one.
       await associations.ask(ALL / 2)
+      const before = await statusNow()
       node.process.kill("SIGUSR2")
       await vi.waitUntil(async () => (await statusNow().catch(() => before)).uptime < before.uptime, {
         timeout: PATIENCE_MS
       })
       await associations.ask(ALL / 2)
       expect(associations.toldOfNoTime).toEqual([])
+      expect(associations.toldOfLessThanNoDelay).toEqual([])
       expect(associations.silent.size).toBe(0)
 
       await associations.ask(ALL / 2)
@@ -165,6 +171,7 @@ describe.runIf(available)("associations of OpenNTPD", () => {
       await startNow()
       await associations.ask(ALL)
       expect(associations.toldOfNoTime).toEqual([])
+      expect(associations.toldOfLessThanNoDelay).toEqual([])
       // Whoever heard nothing had asked while no process had the port.
       expect(associations.silent.size).toBe(unmet())
     },
