@@ -1,5 +1,5 @@
 /**
- * What announcing a route costs a node that nobody asks: `node loadtest/anycast-at-rest.ts [--seconds N]`, as root, with BIRD of infra/peers.
+ * What announcing a route costs a node that nobody asks: `npx node loadtest/anycast-at-rest.ts [--seconds N]`, as root, with BIRD of infra/peers.
  *
  * Two nodes side by side, one with `anycast` lines and a BIRD at either side, one without; CPU of each node's processes over the same
  * seconds (60), in thousandths of a core, by the scheduler's count of all threads. BIRD's own are not in it.

@@ -1,5 +1,5 @@
 /**
- * chronyd's error in the scenarios: `node loadtest/chronyd-figures.ts --clknetsim DIR --chronyd FILE [NAME] [--seeds N] [--named VERSION] [--out FILE]`.
+ * chronyd's error in the scenarios: `npx node loadtest/chronyd-figures.ts --clknetsim DIR --chronyd FILE [NAME] [--seeds N] [--named VERSION] [--out FILE]`.
  *
  * Runs chronyd itself through each world in clknetsim (github.com/mlichvar/clknetsim, whose library redirects chronyd's clock and
  * sockets, so that no real clock is touched) and writes loadtest/chronyd-figures.json, which `npm run scenarios` has as a
@@ -131,7 +131,7 @@ const main = async (): Promise<number> => {
   })
   const { clknetsim, chronyd } = values
   if (clknetsim === undefined || chronyd === undefined) {
-    console.error("usage: node loadtest/chronyd-figures.ts --clknetsim DIR --chronyd FILE [NAME] [--seeds N]")
+    console.error("usage: npx node loadtest/chronyd-figures.ts --clknetsim DIR --chronyd FILE [NAME] [--seeds N]")
     return 2
   }
   const programs = { clknetsim: resolve(clknetsim), chronyd: resolve(chronyd) }

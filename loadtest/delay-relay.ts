@@ -1,5 +1,5 @@
 /**
- * node loadtest/delay-relay.ts PORT TO_PORT PATH SEED
+ * npx node loadtest/delay-relay.ts PORT TO_PORT PATH SEED
  *
  * A path that delays, loses and queues packets, on loopback: what comes to PORT goes on to TO_PORT after as long as one of
  * the simulator's paths says, and the answers come back after as long as it says for them. Where a kernel has sch_netem

@@ -1,5 +1,5 @@
 /**
- * node loadtest/gather-offset.ts [--samples N]
+ * npx node loadtest/gather-offset.ts [--samples N]
  *
  * What gathering does to a client's offset: a chronyd asks Meridian 32 times a second while others ask as well, with `gather 500` and
  * with `gather 0`. Client and server have one clock, so every offset that chronyd measures is an error.

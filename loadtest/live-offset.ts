@@ -1,5 +1,5 @@
 /**
- * node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--network NAME] [--suspend SECONDS] [--json FILE]
+ * npx node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--network NAME] [--suspend SECONDS] [--json FILE]
  *
  * How far served time is from the truth, live: chronyd serves this machine's own clock on loopback, a node follows it,
  * and since both stand on one CLOCK_REALTIME, what served time is ahead of that clock is its error. Read ten times a

@@ -61,7 +61,7 @@ const checkMachine = (): void => {
   if (!existsSync(K6)) throw new Unfit("k6 with NTP is not there yet: run npm run loadtest:build")
   if (!canMakeNamespaces("loadtest") || !peersAvailable("loadtest", ["bird", "nats-server-2.10"]))
     throw new Unfit(
-      "what the fleet is made of is missing, see above; node infra/peers/fetch.ts fetches BIRD and nats-server"
+      "what the fleet is made of is missing, see above; npx node infra/peers/fetch.ts fetches BIRD and nats-server"
     )
 }
 

@@ -198,7 +198,7 @@ export const mssntp = async (options: BenchOptions): Promise<BenchResult> => {
     checks: [],
     notes: [why]
   })
-  if (!sambaAvailable("mssntp")) return left("Samba is not there; see node infra/peers/fetch.ts, and run as root")
+  if (!sambaAvailable("mssntp")) return left("Samba is not there; see npx node infra/peers/fetch.ts, and run as root")
   const samba = new Samba()
   const folder = temporaryFolder()
   try {

@@ -124,7 +124,7 @@ export const chronydCommand = (
 /** Why a peer's program cannot be started here, or nothing when it can. */
 export const missingPeer = (suite: string, program: string): string | undefined => {
   const path = join(peers, suite, program)
-  return existsSync(path) ? undefined : `no ${path}; fetch the peers with "node infra/peers/fetch.ts" or set PEERS`
+  return existsSync(path) ? undefined : `no ${path}; fetch the peers with "npx node infra/peers/fetch.ts" or set PEERS`
 }
 
 const chronyd = (name: ChronydName): Recipe => ({

@@ -88,7 +88,7 @@ const cleanEnvironment = (): NodeJS.ProcessEnv => {
 const natsServer = (): PeerCommand =>
   fetchedPeer(
     () => peer("nats-server-2.10") ?? peer("nats-server-newest"),
-    "no nats-server: `node infra/peers/fetch.ts` could not fetch one; set PEERS to a folder that it has filled"
+    "no nats-server: `npx node infra/peers/fetch.ts` could not fetch one; set PEERS to a folder that it has filled"
   )
 
 const nodeConfiguration = (place: Place, node: string, index: number): string =>

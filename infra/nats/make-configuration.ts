@@ -2,7 +2,7 @@
  * Makes the configuration of a NATS cluster for Meridian: an authority and server certificates, an nkey for each identity,
  * accounts.conf (shared by the servers) and one NAME.conf a server. Secrets stay in the folder, readable by its owner.
  *
- *   node infra/nats/make-configuration.ts --out DIR --server n1=nats1.example --server n2=nats2.example \
+ *   npx node infra/nats/make-configuration.ts --out DIR --server n1=nats1.example --server n2=nats2.example \
  *        --server n3=nats3.example --coordinator a --coordinator b --coordinator c [--reader audit] [--at /etc/nats]
  *
  * A server is NAME=HOST[:PORT[:ROUTES]], by default ports 4222 and 6222. --at says where the files will lie on the servers,

@@ -1,8 +1,8 @@
 /**
  * The Grafana dashboard of Meridian nodes, built with the types that Grafana makes from its own schema.
  *
- *   node infra/observability/dashboard.ts            writes grafana-dashboard.json beside this file
- *   node infra/observability/dashboard.ts --check    exit code 1 where that file is not what this one makes
+ *   npx node infra/observability/dashboard.ts            writes grafana-dashboard.json beside this file
+ *   npx node infra/observability/dashboard.ts --check    exit code 1 where that file is not what this one makes
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -336,7 +336,7 @@ export const dashboardText = (): string => `${JSON.stringify(dashboard(), null, 
 if (import.meta.main) {
   if (!process.argv.includes("--check")) writeFileSync(FILE, dashboardText())
   else if (readFileSync(FILE, "utf8") !== dashboardText()) {
-    process.stderr.write(`${FILE} is not what dashboard.ts makes: run node infra/observability/dashboard.ts\n`)
+    process.stderr.write(`${FILE} is not what dashboard.ts makes: run npx node infra/observability/dashboard.ts\n`)
     process.exitCode = 1
   }
 }

@@ -56,7 +56,7 @@ const nodesOf = ({ cluster }: Place): readonly string[] => {
 const program = (): string =>
   fetchedPeer(
     () => prometheusProgram("prometheus"),
-    "no Prometheus: `node infra/peers/fetch.ts` could not fetch one; install it (apt-get install prometheus), or set PEERS to a folder that has been filled"
+    "no Prometheus: `npx node infra/peers/fetch.ts` could not fetch one; install it (apt-get install prometheus), or set PEERS to a folder that has been filled"
   )
 
 const up = async (place: Place): Promise<void> => {

@@ -6,7 +6,7 @@ import { peersFolder } from "@meridian/testkit/real-peers"
 /** The alert rules of this folder. */
 export const ALERTS = join(import.meta.dirname, "alerts.yml")
 
-/** Undefined where it is not here: `node infra/peers/fetch.ts` fetches it. */
+/** Undefined where it is not here: `npx node infra/peers/fetch.ts` fetches it. */
 export const prometheusProgram = (name: "prometheus" | "promtool"): string | undefined =>
   [join(peersFolder(), "prometheus/usr/bin", name), join("/usr/bin", name)].find((path) => existsSync(path))
 

@@ -1,5 +1,5 @@
 /**
- * `node infra/packaging/asked-throughout.ts PORT RATE PID`: asks a node on loopback RATE times a second, from 16 addresses, until its
+ * `npx node infra/packaging/asked-throughout.ts PORT RATE PID`: asks a node on loopback RATE times a second, from 16 addresses, until its
  * supervisor PID has become another version and 3 s more; then says in one line how many requests were sent, answered and lost.
  * Ends with 1 where one was lost or answered wrongly. For try-upgrade.sh, which installs the other version meanwhile.
  */

@@ -1,5 +1,5 @@
 /**
- * How large the tree is and how its parts hang together: `node infra/workspace/structure.ts` prints a table, of another checkout
+ * How large the tree is and how its parts hang together: `npx node infra/workspace/structure.ts` prints a table, of another checkout
  * with its folder as argument. `--check` fails where docs/architecture.md gives another number of files for a package or names a
  * file that is not there, or where a file of source is longer than 400 lines; `--mend` writes the numbers, those of the whole tree too.
  */

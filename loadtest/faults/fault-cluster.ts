@@ -47,7 +47,7 @@ export interface FaultCluster {
 const needed = (name: PeerName): PeerCommand => {
   const found = peer(name)
   if (found === undefined)
-    throw new Error(`expected ${name} below .meridian/peers: node infra/peers/fetch.ts fetches it`)
+    throw new Error(`expected ${name} below .meridian/peers: npx node infra/peers/fetch.ts fetches it`)
   return found
 }
 

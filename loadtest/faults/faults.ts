@@ -6,7 +6,7 @@
  *   npm run faults -- --seconds 3600 --seed 7 --rate 5000 --json out.json
  *   npm run faults -- --keep DIR          # the nodes' state and logs stay there
  *
- * Needs Linux, root, unshare, iproute2 and the peers of `node infra/peers/fetch.ts`. All of it runs in namespaces of its own
+ * Needs Linux, root, unshare, iproute2 and the peers of `npx node infra/peers/fetch.ts`. All of it runs in namespaces of its own
  * (network, mounts, processes) that end with it; no clock of this machine is touched. The same seed gives the same faults.
  * Exit codes: 0 what must be zero is, 1 it is not, 2 wrong arguments.
  */

@@ -154,7 +154,7 @@ export const peersAvailable = (suite: string, names: readonly PeerName[]): boole
   const missing = names.filter((name) => peer(name) === undefined)
   if (missing.length > 0)
     process.stderr.write(
-      `${suite}: skipped, ${missing.join(", ")} not found below ${peersFolder()} (node infra/peers/fetch.ts)\n`
+      `${suite}: skipped, ${missing.join(", ")} not found below ${peersFolder()} (npx node infra/peers/fetch.ts)\n`
     )
   return missing.length === 0
 }

@@ -19,7 +19,7 @@ export const sambaAvailable = (suite: string): boolean => {
   const isRoot = process.getuid?.() === 0
   if (!isThere || !isRoot)
     process.stderr.write(
-      `${suite}: skipped, ${isRoot ? `Samba not found below ${folder()} (node infra/peers/fetch.ts)` : "Samba needs root"}\n`
+      `${suite}: skipped, ${isRoot ? `Samba not found below ${folder()} (npx node infra/peers/fetch.ts)` : "Samba needs root"}\n`
     )
   return isThere && isRoot
 }

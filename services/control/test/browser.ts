@@ -39,7 +39,7 @@ const found = (): Program | undefined => {
 export const browserAvailable = (suite: string): boolean => {
   if (found() !== undefined) return true
   process.stderr.write(
-    `${suite}: skipped, no Chromium in /usr/bin or below ${peersFolder()} (apt-get install chromium, or node infra/peers/fetch.ts)\n`
+    `${suite}: skipped, no Chromium in /usr/bin or below ${peersFolder()} (apt-get install chromium, or npx node infra/peers/fetch.ts)\n`
   )
   return false
 }

@@ -24,7 +24,7 @@ import {
 
 const [prometheus, promtool] = [prometheusProgram("prometheus"), prometheusProgram("promtool")]
 const available = prometheus !== undefined && promtool !== undefined
-if (!available) process.stderr.write("Prometheus: skipped, it is not here (node infra/peers/fetch.ts)\n")
+if (!available) process.stderr.write("Prometheus: skipped, it is not here (npx node infra/peers/fetch.ts)\n")
 
 /** The process of a node that runs a service. */
 const childOf = (node: RunningNode, service: string): number =>
