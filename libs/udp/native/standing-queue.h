@@ -8,7 +8,8 @@
  *
  * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to first: from when requests have waited for
  * long, or were lost, until the queue is empty. To pass a request over takes a fraction of an answer's time, so its queue is empty again soon, and stays
- * long for the moments in which somebody else has the processor.
+ * long for the moments in which somebody else has the processor. It need not wait for two seconds: where requests are lost while it works, and go on
+ * being lost, more come than it can answer, and from then on it chooses who loses.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
 #define MERIDIAN_STANDING_QUEUE_H
@@ -24,6 +25,8 @@ enum {
   CALM_NS = 2000000000, /* fits into 31 bits */
   CROWDED_NS = 2000000,
   LOST_NS = 20000000,
+  OVERRUN_NS = 20000000,
+  AT_WORK_NS = 5000000, /* a batch takes less, also of the dearest requests */
   PAUSE_NS = 50000000
 };
 
@@ -36,6 +39,7 @@ struct standing_queue {
   uint64_t stood_at;   /* when it had not been for a while, or was crowded */
   uint64_t noted_at;
   uint64_t lost_at;
+  uint64_t overrun_at; /* when requests were lost first since it was empty, while its reader was at work; 0: none were */
 };
 
 enum queue_change { QUEUE_STAYS, QUEUE_STANDS, QUEUE_CALMS };
@@ -46,15 +50,22 @@ enum queue_change { QUEUE_STAYS, QUEUE_STANDS, QUEUE_CALMS };
  */
 static inline enum queue_change standing_queue_note(struct standing_queue *queue, bool emptied, bool lost, uint64_t waited,
                                                     uint64_t now) {
-  /* What stands there after a pause of this process, or before the first receive, is no flood. */
-  if (now - queue->noted_at > PAUSE_NS || emptied) queue->emptied_at = now;
+  /* What stands there after a pause of this process, or before the first receive, is no flood: of each pause little counts. */
+  uint64_t away = now - queue->noted_at;
+  if (away > PAUSE_NS) queue->emptied_at = queue->stands ? now : queue->emptied_at + away - PAUSE_NS;
+  if (lost && away < AT_WORK_NS && queue->overrun_at == 0) queue->overrun_at = now;
+  if (emptied) {
+    queue->emptied_at = now;
+    queue->overrun_at = 0;
+  }
   if (lost) queue->lost_at = now;
   queue->noted_at = now;
   if (!queue->stands) {
     /* Where the system allows no long queue, requests are lost before they have waited for long. */
     bool loses = queue->sheds && now - queue->lost_at < LOST_NS;
+    bool overruns = queue->sheds && lost && away < AT_WORK_NS && now - queue->overrun_at >= OVERRUN_NS;
     if (waited < LONG_WAIT_NS && !loses) queue->emptied_at = now;
-    if (now - queue->emptied_at < STANDING_NS) return QUEUE_STAYS;
+    if (now - queue->emptied_at < STANDING_NS && !overruns) return QUEUE_STAYS;
     queue->stands = true;
     queue->stood_at = now;
     return QUEUE_STANDS;

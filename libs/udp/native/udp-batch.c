@@ -231,10 +231,13 @@ static int receive_messages(struct udp_batch *batch) {
   return 0;
 }
 
-static void note_queue(struct udp_batch *batch, int count, bool lost, uint64_t oldest) {
+static void note_queue(struct udp_batch *batch, int count, uint64_t overflows, uint64_t oldest) {
   struct standing_queue *queue = &batch->queue;
   uint64_t waited = oldest < batch->received_at ? batch->received_at - oldest : 0;
   bool emptied = count < BATCH_CAPACITY;
+  /* A datagram tells what was lost before it: in a long queue that is old. */
+  if (queue->sheds && !queue->stands && !emptied && waited >= LONG_WAIT_NS) udp_overflows(batch);
+  bool lost = batch->overflows != overflows;
   enum queue_change change = standing_queue_note(queue, emptied, lost, waited, batch->received_at);
   if (change != QUEUE_STAYS && !queue->sheds) receive_queue_fit(queue, batch->descriptor);
   batch->block.now[NOW_CROWD] = queue->is_crowded ? CROWD_SHEDS : queue->stands ? CROWD_STANDS : CROWD_NONE;
@@ -260,7 +263,7 @@ int udp_receive(struct udp_batch *batch) {
     header->msg_flags = 0;
   }
   if (count < BATCH_CAPACITY) batch->drained_at = batch->received_at - QUEUEING_SLACK;
-  if (batch->queue.long_bytes > 0 || batch->queue.sheds) note_queue(batch, count, batch->overflows != overflows, oldest);
+  if (batch->queue.long_bytes > 0 || batch->queue.sheds) note_queue(batch, count, overflows, oldest);
   return count;
 }
 

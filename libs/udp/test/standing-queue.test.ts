@@ -16,7 +16,7 @@ interface Step {
   readonly shed: number
 }
 
-/** @param steps `RATE:MILLISECONDS` or `pause:MILLISECONDS`, behind `sheds` and `small` (vectors/standing-queue.c) */
+/** @param steps `RATE:MILLISECONDS` or `pause:MILLISECONDS`, behind `sheds`, `small` and `halting` (vectors/standing-queue.c) */
 const run = (...steps: readonly string[]): readonly Step[] => {
   const program = join(folder, "standing-queue")
   execFileSync("cc", ["-O1", "-o", program, join(import.meta.dirname, "vectors/standing-queue.c")])
@@ -54,12 +54,34 @@ describe("a queue whose reader sheds", () => {
   it("has nothing passed over where its server keeps up, and is emptied in full after a pause or a short rush", () => {
     const quiet = run("sheds", "40000:3000", "pause:800", "40000:3000", "90000:3000", "pause:100", "60000:3000")
     for (const step of quiet) expect(step).toEqual({ ...steady, lost: 0 })
-    const rush = run("sheds", "40000:1000", "400000:1200", "40000:2000")
-    expect(rush.map(({ stands, shed }) => [stands, shed])).toEqual([
-      [false, 0],
-      [false, 0],
-      [false, 0]
-    ])
+    const [, rush, after] = run("sheds", "40000:1000", "400000:120", "40000:2000")
+    expect(rush).toEqual({ ...steady, lost: 0 })
+    expect(after).toEqual({ ...steady, lost: 0 })
+  })
+
+  it("has strangers passed over at once where a rush overruns it, and nobody any more when that is over", () => {
+    const [, rush, after, later] = run("sheds", "40000:1000", "400000:1200", "40000:2100", "90000:3000")
+    // The queue is full after 143 ms; without a choice 274,000 would be lost from then on, anybody's.
+    expect(rush!.lost).toBeLessThan(12_000)
+    expect(rush!.shed).toBeGreaterThan(200_000)
+    expect(after).toMatchObject({ stands: false, lost: 0 })
+    expect(later).toEqual({ ...steady, lost: 0 })
+  })
+
+  it("has nobody passed over after a pause that overran it: what was lost is lost, and the rest is answered", () => {
+    const [, , after] = run("sheds", "40000:1000", "pause:3000", "40000:3000")
+    expect(after).toMatchObject({ stands: false, shed: 0 })
+    const [, , small] = run("sheds", "small", "40000:1000", "pause:300", "40000:3000")
+    expect(small).toMatchObject({ stands: false, shed: 0 })
+  })
+
+  it("notices a flood also where others have the core for longer than a pause at a time", () => {
+    const [, noticed, flood] = run("sheds", "halting", "10000:1000", "200000:2500", "200000:10000")
+    expect(noticed).toMatchObject({ stands: true })
+    // It has time for a quarter of a core: of 2 million, 250,000 answers or five times as many passed over.
+    expect(flood!.shed).toBeGreaterThan(500_000)
+    const honest = run("sheds", "halting", "10000:5000", "20000:5000")
+    for (const step of honest) expect(step).toEqual({ ...steady, lost: 0 })
   })
 
   it("loses nothing to the kernel under a flood once it is noticed, and answers as many as there is time for", () => {

@@ -2,7 +2,8 @@
  * What becomes of a receive queue over time: for each step on the command line, `RATE:MILLISECONDS` with a server that answers a hundred requests a
  * millisecond, or `pause:MILLISECONDS`, prints the changes of its length, whether requests stand in it, what was lost and what was shed.
  *
- * After `sheds` the server passes requests over where it is told to, in a fifth of an answer's time; after `small` no queue is long.
+ * After `sheds` the server passes requests over where it is told to, in a fifth of an answer's time; after `small` no queue is long; after `halting` others
+ * have its core for 60 ms of 80.
  */
 #include "../../native/standing-queue.h"
 
@@ -10,15 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 64, WORK_NS = 10000, SHED_NS = 2000, LONG = 43000, SMALL = 540, SHORT = 270 };
+enum { BATCH = 64, WORK_NS = 10000, SHED_NS = 2000, LONG = 43000, SMALL = 540, SHORT = 270, HALT_EVERY_NS = 80000000, HALT_NS = 60000000 };
 
 int main(int argc, char **argv) {
   struct standing_queue queue = {.long_bytes = 1};
   uint64_t now = 1000000000, waiting = 0, lost = 0, work = WORK_NS * BATCH, length = LONG;
   double arrived = 0;
+  bool halting = false;
   for (int step = 1; step < argc; step++) {
     if (strcmp(argv[step], "sheds") == 0) queue.sheds = true;
     if (strcmp(argv[step], "small") == 0) length = SMALL;
+    if (strcmp(argv[step], "halting") == 0) halting = true;
     const char *colon = strchr(argv[step], ':');
     if (colon == NULL) continue;
     bool is_pause = strncmp(argv[step], "pause", 5) == 0;
@@ -29,6 +32,7 @@ int main(int argc, char **argv) {
     lost = 0;
     for (uint64_t last = now; now < end; last = now) {
       now = is_pause ? end : now + work;
+      if (halting && now % HALT_EVERY_NS < HALT_NS) now += HALT_NS - now % HALT_EVERY_NS;
       arrived += (double)(now - last) * rate / 1e9;
       uint64_t came = (uint64_t)arrived, room = queue.stands && !queue.sheds ? SHORT : length;
       arrived -= (double)came;
