@@ -186,6 +186,8 @@ export type TrackingReport = TypeOf<typeof trackingReport>
 
 const disciplineReport = record({
   type: words("report"),
+  /** When it was made: CLOCK_MONOTONIC, seconds. What only grows older is not reported anew (report-age.ts). */
+  at: finite(),
   tracking: trackingReport,
   sources: list(sourceReport, 65_536),
   /** As a client, all sources together; absent where none has NTS. */

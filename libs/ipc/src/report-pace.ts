@@ -29,4 +29,9 @@ export class ReportPace {
     this.period = period
     return true
   }
+
+  /** What is sent now, where it is said of another moment than what was asked about. */
+  sends(says: string): void {
+    this.said = says
+  }
 }

@@ -51,6 +51,7 @@ const source = {
 }
 const report = (change: object = {}, of: object = {}) => ({
   type: "report",
+  at: 1_000.25,
   tracking: { ...tracking, ...change },
   sources: [{ ...source, ...of }],
   rss: 50_000_000,

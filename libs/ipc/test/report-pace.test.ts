@@ -17,3 +17,18 @@ it("has whoever repeats himself look half as often", () => {
   })
   expect(intervals).toEqual([1_000, 1_000, 2_000, 1_000])
 })
+
+it("compares what is said of one moment, and goes on from what was sent of another", () => {
+  const pace = new ReportPace()
+  // What is known changes at 3; what is said of it, by the moment that is said of.
+  const said = (known: number, moment: number): string => `${known} by ${moment}`
+  let moment = 0
+  const sent = Array.from({ length: 8 }, (_, second) => {
+    const known = second < 3 ? 0 : 1
+    if (!pace.isDue(said(known, moment), 1e3 + second)) return "-"
+    moment = second
+    pace.sends(said(known, moment))
+    return "s"
+  })
+  expect(sent.join("")).toBe("ss-ss---")
+})

@@ -54,7 +54,7 @@ const mode6 = new ControlServer({
 })
 const chrony = new ChronyServer({
   outcomes,
-  current: () => picture.current,
+  current: () => picture.at(clock.monotonic.seconds()),
   monotonic: () => clock.monotonic.seconds(),
   act: (name, asked, author) => acts.ask(name, asked, author)
 })
@@ -108,7 +108,7 @@ if (first.plan.http !== null) {
   const { openHttp } = await import("./http/open-http.ts")
   const door = await openHttp(first.plan, {
     outcomes,
-    current: () => picture.current,
+    current: () => picture.at(clock.monotonic.seconds()),
     monotonic: () => clock.monotonic.seconds(),
     memory: () => memoryUse().rss,
     warn: (message) => channel.warn(message)

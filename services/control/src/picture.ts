@@ -1,5 +1,6 @@
 /** The picture that is shown now. Windows read it once for each answer and are told when another comes. */
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { pictureAt } from "@meridian/ipc/report-age"
 
 export class Picture {
   #current: NodeSnapshot | undefined
@@ -8,6 +9,11 @@ export class Picture {
   /** Undefined before the first. */
   get current(): NodeSnapshot | undefined {
     return this.#current
+  }
+
+  /** The same, what only grows older counted on from when it was taken. @param monotonic CLOCK_MONOTONIC now, seconds */
+  at(monotonic: number): NodeSnapshot | undefined {
+    return this.#current && pictureAt(this.#current, monotonic)
   }
 
   replace(snapshot: NodeSnapshot): void {

@@ -19,6 +19,15 @@ it("shows the newest picture and tells of the one before", () => {
   expect(picture.current?.sequence).toBe(3)
 })
 
+it("is shown as of now", () => {
+  const picture = new Picture()
+  expect(picture.at(5_000)).toBeUndefined()
+  const sources = [{ lastReply: 3 }] as unknown as Parameters<typeof snapshotOf>[0]["sources"] & object
+  picture.replace(snapshotOf({ monotonic: 5_000, sources }))
+  expect(picture.at(5_004)?.sources[0]?.lastReply).toBe(7)
+  expect(picture.current?.sources[0]?.lastReply).toBe(3)
+})
+
 it("reads a picture as it was sent, and nothing else", () => {
   const snapshot = snapshotOf({})
   expect(parseNodeSnapshot(structuredClone(snapshot))).toEqual(snapshot)

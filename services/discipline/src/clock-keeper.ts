@@ -34,8 +34,8 @@ import type { SystemClockSteering } from "./system-clock-steering.ts"
  * needs three samples two seconds apart.
  */
 const HORIZON = 12
-/** Between two renewals of this machine's own clock on the page, seconds; a little less than four ticks. */
-const LOCAL_RENEWAL = 0.9
+/** Between two renewals of a line on the page that goes on as it is, seconds; a little less than four ticks. */
+const RENEWAL = 0.9
 
 interface ClockKeeperOptions {
   readonly discipline: DisciplineOptions
@@ -62,6 +62,8 @@ export class ClockKeeper {
   readonly found: FoundClock | undefined
   /** CLOCK_MONOTONIC seconds; long ago where what stands on the page must not stay. */
   private publishedAt = Number.NEGATIVE_INFINITY
+  /** When the slope of what was published is over, CLOCK_MONOTONIC seconds. */
+  private publishedUntil = Number.NEGATIVE_INFINITY
   private readonly options: ClockKeeperOptions
   private readonly page: ClockPageWriter
   private readonly read: ReadClocks
@@ -286,17 +288,20 @@ export class ClockKeeper {
     return past.change
   }
 
-  /** This machine's own clock is served, and nothing else is there to follow. */
-  get rests(): boolean {
-    return this.isLocal && this.discipline.state === "unset" && this.steering === undefined
+  /** Whether the line that is served stays what it is for so many seconds, unless a sample comes. */
+  restsFor(seconds: number): boolean {
+    const { steering, inherited, bridge, leaps } = this
+    if ([steering, inherited, bridge, leaps.armed].some((it) => it !== undefined)) return false
+    if (this.discipline.state === "unset") return this.isLocal
+    return this.publishedUntil - this.read().monotonic > seconds
   }
 
   /**
-   * Keeps the page fresh; to be called a few times a second. This machine's own clock, with nothing else to follow, stands
-   * still on it but for its age: once a second is enough.
+   * Keeps the page fresh; to be called a few times a second. A line that goes on as it is stands still on it but for its
+   * age: once a second is enough.
    */
   renew(): void {
-    if (this.rests && this.read().monotonic - this.publishedAt < LOCAL_RENEWAL) return
+    if (this.read().monotonic - this.publishedAt < RENEWAL && this.restsFor(RENEWAL)) return
     this.publish()
   }
 
@@ -317,6 +322,7 @@ export class ClockKeeper {
     this.curve = local ?? disciplined
     this.page.write(this.curve)
     this.publishedAt = now.monotonic
+    this.publishedUntil = this.discipline.served(now.monotonic).until
   }
 
   private disciplinedCurve(now: Reading): ClockCurve {

@@ -15,7 +15,7 @@ import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
-import { readingsOf } from "./clocks.ts"
+import { type Reading, readingsOf } from "./clocks.ts"
 import { nativePorts } from "./reference-drivers.ts"
 import { resolveHost } from "./name-resolver.ts"
 import { chooseKernelMode, kernelModeSurroundings } from "./kernel-mode.ts"
@@ -25,8 +25,9 @@ import type { UpstreamSurroundings } from "./upstream-surroundings.ts"
 
 /** How often the page is renewed and CLOCK_REALTIME watched. */
 const TICK_MS = 250
-/** Where nothing moves the clock, and nothing is measured. */
+/** Where the line that is served goes on as it is: four ticks, the next of which may be one too late. */
 const REST_TICK_MS = 1_000
+const REST_SECONDS = (REST_TICK_MS + TICK_MS) / 1e3
 
 const handed = inherited(process, "discipline", "the clock page and its plan", { "clock-page": "needed" })
 const descriptor = handed["clock-page"][0]!
@@ -127,15 +128,27 @@ channel.run({
   orphaned: () => end(0)
 })
 everyTurn(
-  () => (service.isAtRest ? REST_TICK_MS : TICK_MS),
+  () => (service.restsFor(REST_SECONDS) ? REST_TICK_MS : TICK_MS),
   () => service.tick()
 )
 const pace = new ReportPace()
-/** Less than ten microseconds, or as many millionths of a ppm, is no news: this machine's own clock varies by that. */
-const coarsely = (_name: string, value: unknown): unknown =>
-  typeof value === "number" ? Math.round(value * 1e5) / 1e5 : value
+/**
+ * Less than ten microseconds, or as many millionths of a ppm, is no news, and less than 15 of a stamp that is made of served
+ * time: this machine's own clock varies by that. Dispersion is an age in other words, by a line that is drawn anew all the time.
+ */
+const coarsely = (name: string, value: unknown): unknown => {
+  if (name === "rootDispersion") return undefined
+  if (name === "sent") return String(value).slice(0, -4)
+  return typeof value === "number" ? Math.round(value * 1e5) / 1e5 : value
+}
+const sayable = (at: Reading): string => JSON.stringify(service.state(at), coarsely)
+/** Of the last report: what would be said of that same moment is compared, as ages are no news. */
+let reportedAt = read()
 everyTurn(pace.interval, () => {
-  if (pace.isDue(JSON.stringify(service.state(), coarsely))) send(service.report())
+  if (!pace.isDue(sayable(reportedAt))) return
+  reportedAt = read()
+  pace.sends(sayable(reportedAt))
+  send(service.report(reportedAt))
 })
 send({ type: "ready" })
 releaseStartupPagesSoon()

@@ -15,7 +15,7 @@ import { Leap } from "@meridian/time/clock-curve"
 import { Announcements, Warnings } from "./announcements.ts"
 import { ClockKeeper } from "./clock-keeper.ts"
 import type { AutokeySources } from "./autokey-sources.ts"
-import { unixOf } from "./clocks.ts"
+import { type Reading, unixOf } from "./clocks.ts"
 import { LateDigests } from "./late-digests.ts"
 import { LeapSeconds } from "./leap-seconds.ts"
 import { Outliving } from "./outliving.ts"
@@ -207,12 +207,12 @@ export class DisciplineService {
     this.statistics.counted(counters)
   }
 
-  /** Whether a tick a second is enough: this machine's own clock is served as it is, and no leap second is awaited. */
-  get isAtRest(): boolean {
-    return this.keeper.rests && this.clocks.all.length === 0 && this.leaps.armed === undefined
+  /** Whether a tick in so many seconds is enough: what is served goes on as it is for longer. */
+  restsFor(seconds: number): boolean {
+    return this.keeper.restsFor(seconds) && this.clocks.all.length === 0
   }
 
-  /** To be called a few times a second, and once at rest. */
+  /** To be called a few times a second, and once at rest: see {@link restsFor}. */
   tick(): void {
     this.watchClock()
     if (this.hasStopped) return
@@ -231,18 +231,18 @@ export class DisciplineService {
     this.outliving.tick(this.keeper, monotonic)
   }
 
-  report(): DisciplineReport {
+  report(now = this.surroundings.read()): DisciplineReport {
     const memory = memoryUse()
-    return { ...this.state(), rss: memory.rss, heapUsed: memory.heapUsed }
+    return { ...this.state(now), rss: memory.rss, heapUsed: memory.heapUsed }
   }
 
-  /** The report without what this process takes. */
-  state(): Omit<DisciplineReport, "rss" | "heapUsed"> {
-    const now = this.surroundings.read()
+  /** The report without what this process takes, by what is known now. @param now ages and drifts are as of this moment */
+  state(now: Reading): Omit<DisciplineReport, "rss" | "heapUsed"> {
     const standing = this.standing()
     const holdoverSince = this.action._tag === "Holdover" ? this.action.since : undefined
     return {
       type: "report",
+      at: now.monotonic,
       tracking: trackingReport(now, standing, holdoverSince),
       sources: [
         ...this.upstreams.all.map((upstream) => sourceReport(upstream, now, standing)),

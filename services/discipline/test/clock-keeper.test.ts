@@ -105,6 +105,33 @@ describe("the page", () => {
     expect(onPage()).toMatchObject({ stratum: 16, leap: Leap.unsynchronised })
   })
 
+  it("rests while its line goes on as it is, and has the end of a slew as soon as a tick is there", () => {
+    const keeper = keeperWith()
+    const tracked = source()
+    expect(keeper.restsFor(1.25)).toBe(false)
+    measures(5, keeper, tracked, 0.25)
+    measure(keeper, tracked, 0.2505)
+    const slewing = onPage().frequency
+    const since = monotonic
+    let intervals: number[] = []
+    let over: number | undefined
+    while (monotonic - since < 120) {
+      const passed = keeper.restsFor(1.25) ? 1 : 0.25
+      intervals.push(passed)
+      monotonic += passed
+      const { until } = keeper.discipline.served(monotonic)
+      keeper.renew()
+      if (over === undefined && until === Number.POSITIVE_INFINITY) {
+        over = intervals.at(-1)
+        expect(onPage().frequency).not.toBe(slewing)
+        intervals = []
+      }
+      expect(monotonic - onPage().baseMonotonic).toBeLessThan(1)
+    }
+    expect(over).toBe(0.25)
+    expect(intervals.every((passed) => passed === 1)).toBe(true)
+  })
+
   it("goes on from the last estimate as the local reference when holdover has expired", () => {
     const keeper = keeperWith({ local: { ...noLocalMode, localStratum: 11 } })
     const tracked = source()

@@ -9,6 +9,7 @@ import {
   type TrackingReport
 } from "@meridian/ipc/discipline-report"
 import type { ClockStatus } from "@meridian/ipc"
+import { sourcesAfter, trackingAfter } from "@meridian/ipc/report-age"
 import { projections } from "@meridian/ipc/serving-plan"
 import type { MonotonicClock, WallClock } from "@meridian/time/clock"
 import {
@@ -39,6 +40,15 @@ export class ClockPlace {
   readonly service: Service<FromDiscipline>
   /** What it said last; undefined before its first word. */
   report: DisciplineReport | undefined
+
+  /** What it said last, as of now. @param monotonic CLOCK_MONOTONIC, seconds */
+  reportAt(monotonic: number): DisciplineReport | undefined {
+    const { report } = this
+    if (report === undefined) return undefined
+    const seconds = Math.max(0, monotonic - report.at)
+    const { tracking, sources } = report
+    return { ...report, tracking: trackingAfter(tracking, seconds), sources: sourcesAfter(sources, seconds) }
+  }
 
   constructor(launch: ClockLaunch) {
     const { page, maySetClock, onEvents, onCertificates, onLists } = launch

@@ -69,7 +69,7 @@ export const watchNode = (
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
       status,
-      clock: () => clock.report,
+      clock: () => clock.reportAt(monotonic.seconds()),
       autokey,
       clients: clientsNow,
       monotonic: () => monotonic.seconds(),
@@ -137,11 +137,11 @@ export const watchNode = (
     }
     return {
       resources: {
-        "/snapshot": () => latest,
+        "/snapshot": snapshot,
         "/status": status,
         "/clients": (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100),
-        "/sources": () => clock.report?.sources ?? [],
-        "/tracking": () => clock.report?.tracking
+        "/sources": () => clock.reportAt(monotonic.seconds())?.sources ?? [],
+        "/tracking": () => clock.reportAt(monotonic.seconds())?.tracking
       },
       keepJournal: () => {
         keepsJournal = true

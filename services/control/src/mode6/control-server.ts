@@ -3,6 +3,7 @@ import { KeyTable } from "@meridian/auth/key-table"
 import type { DigestPort } from "@meridian/auth/mac"
 import type { KernelClockState } from "@meridian/clocks/kernel-clock"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { pictureAt } from "@meridian/ipc/report-age"
 import { ControlError, type ControlRequest, decodeControlRequest, encodeControlError } from "@meridian/wire/mode6"
 import type { Outcomes } from "../outcomes.ts"
 import { queryLimit } from "../query-limit.ts"
@@ -135,9 +136,10 @@ export class ControlServer {
   }
 
   #view(snapshot: NodeSnapshot): ControlView {
+    const monotonic = this.#parts.monotonic()
     return {
-      snapshot,
-      age: Math.max(0, this.#parts.monotonic() - snapshot.monotonic),
+      snapshot: pictureAt(snapshot, monotonic),
+      age: Math.max(0, monotonic - snapshot.monotonic),
       words: this.words,
       now: this.#parts.now(),
       kernel: this.#parts.kernel(),

@@ -28,12 +28,6 @@ const filter = (pick: (stage: typeof EMPTY) => number): PeerVariable => {
     Array.from({ length: STAGES }, (_, index) => milliseconds(pick(detail?.filter[index] ?? EMPTY), 2)).join(" ")
 }
 
-/** Since something, or until; as of now. */
-const since = (value: number | null | undefined, { view: { age } }: Peer): string =>
-  value === null || value === undefined ? "0" : whole(value + age)
-const until = (value: number | null | undefined, { view: { age } }: Peer): string =>
-  whole(Math.max(0, (value ?? 0) - age))
-
 const stamp = (pick: (detail: SourceDetail) => string): PeerVariable => {
   return ({ detail }) => stampValue(detail === undefined ? noStamp : pick(detail))
 }
@@ -103,9 +97,9 @@ const variables: Readonly<Record<string, PeerVariable>> = {
   out: () => undefined,
   bias: ({ detail }) => milliseconds(detail?.bias ?? 0),
   xleave: ({ source }) => (source.interleaved === true ? "0.000" : undefined),
-  timer: (peer) => until(peer.detail?.nextPoll, peer),
-  timerec: (peer) => since(peer.source.lastReply, peer),
-  timereach: (peer) => since(peer.detail?.reachabilitySince, peer),
+  timer: ({ detail }) => whole(detail?.nextPoll ?? 0),
+  timerec: ({ source }) => whole(source.lastReply ?? 0),
+  timereach: ({ detail }) => whole(detail?.reachabilitySince ?? 0),
   sent: ({ detail }) => whole(detail?.packetsSent ?? 0),
   received: ({ detail }) => whole(detail?.packetsReceived ?? 0),
   badauth: (peer) => drops(peer, "not-authenticated", "forged", "wrong-identifier", "crypto-nak", "nts-nak"),

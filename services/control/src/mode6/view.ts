@@ -4,8 +4,9 @@ import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import type { EventWords } from "./event-words.ts"
 
 export interface ControlView {
+  /** What it says of the clock and its sources is as of now. */
   readonly snapshot: NodeSnapshot
-  /** How old the picture is, seconds: what it says of times since and until is moved on by so much. */
+  /** How old the picture is, seconds: what else it says of times since is moved on by so much. */
   readonly age: number
   readonly words: EventWords
   /** Served time, Unix seconds. */
