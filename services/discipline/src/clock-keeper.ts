@@ -25,6 +25,7 @@ import { Bridge, inheritedCurve } from "./handover.ts"
 import type { FoundClock, KeptClockFile } from "./kept-clock-file.ts"
 import type { LeapSeconds } from "./leap-seconds.ts"
 import { localReferenceCurve, localStratum } from "./local-reference.ts"
+import { PageRenewal } from "./page-renewal.ts"
 import { type RealtimeChange, RealtimeWatch, systemUptime } from "./realtime-watch.ts"
 import { referenceIdOfAddress } from "./source-identity.ts"
 import type { SystemClockSteering } from "./system-clock-steering.ts"
@@ -34,8 +35,6 @@ import type { SystemClockSteering } from "./system-clock-steering.ts"
  * needs three samples two seconds apart.
  */
 const HORIZON = 12
-/** Between two renewals of a line on the page that goes on as it is, seconds; a little less than four ticks. */
-const RENEWAL = 0.9
 
 interface ClockKeeperOptions {
   readonly discipline: DisciplineOptions
@@ -60,10 +59,7 @@ export class ClockKeeper {
   isLocal = false
   /** What another process left in the file that outlives the node. */
   readonly found: FoundClock | undefined
-  /** CLOCK_MONOTONIC seconds; long ago where what stands on the page must not stay. */
-  private publishedAt = Number.NEGATIVE_INFINITY
-  /** When the slope of what was published is over, CLOCK_MONOTONIC seconds. */
-  private publishedUntil = Number.NEGATIVE_INFINITY
+  private readonly renewal = new PageRenewal()
   private readonly options: ClockKeeperOptions
   private readonly page: ClockPageWriter
   private readonly read: ReadClocks
@@ -247,7 +243,7 @@ export class ClockKeeper {
       const { monotonic } = now
       if (this.isUnserved && steering === undefined) {
         this.page.begin(originOf(now, monotonic))
-        this.publishedAt = Number.NEGATIVE_INFINITY
+        this.renewal.forget()
         this.watch.countFrom(this.page.origin)
         return { _tag: "Reset", seconds: change.seconds }
       }
@@ -259,7 +255,7 @@ export class ClockKeeper {
     } else if (change._tag === "Slept") {
       const now = this.read()
       this.page.begin(originOf(now, now.monotonic))
-      this.publishedAt = Number.NEGATIVE_INFINITY
+      this.renewal.forget()
     }
     return change
   }
@@ -293,16 +289,12 @@ export class ClockKeeper {
     const { steering, inherited, bridge, leaps } = this
     if ([steering, inherited, bridge, leaps.armed].some((it) => it !== undefined)) return false
     if (this.discipline.state === "unset") return this.isLocal
-    return this.publishedUntil - this.read().monotonic > seconds
+    return this.renewal.holdsFor(seconds, this.read().monotonic)
   }
 
-  /**
-   * Keeps the page fresh; to be called a few times a second. A line that goes on as it is stands still on it but for its
-   * age: once a second is enough.
-   */
+  /** Keeps the page fresh; to be called a few times a second. A line that goes on as it is is written once a second. */
   renew(): void {
-    if (this.read().monotonic - this.publishedAt < RENEWAL && this.restsFor(RENEWAL)) return
-    this.publish()
+    if (!this.restsFor(0) || !this.renewal.isFresh(this.read().monotonic)) this.publish()
   }
 
   /** Puts the curve of this moment on the page. */
@@ -321,8 +313,7 @@ export class ClockKeeper {
     this.isLocal = local !== undefined
     this.curve = local ?? disciplined
     this.page.write(this.curve)
-    this.publishedAt = now.monotonic
-    this.publishedUntil = this.discipline.served(now.monotonic).until
+    this.renewal.written(now.monotonic, this.discipline.served(now.monotonic).until)
   }
 
   private disciplinedCurve(now: Reading): ClockCurve {
