@@ -112,24 +112,18 @@ describe("the page", () => {
     measures(5, keeper, tracked, 0.25)
     measure(keeper, tracked, 0.2505)
     const slewing = onPage().frequency
-    const since = monotonic
-    let intervals: number[] = []
-    let over: number | undefined
-    while (monotonic - since < 120) {
+    const ticks = Array.from({ length: 120 }, () => {
       const passed = keeper.restsFor(1.25) ? 1 : 0.25
-      intervals.push(passed)
       monotonic += passed
-      const { until } = keeper.discipline.served(monotonic)
       keeper.renew()
-      if (over === undefined && until === Number.POSITIVE_INFINITY) {
-        over = intervals.at(-1)
-        expect(onPage().frequency).not.toBe(slewing)
-        intervals = []
-      }
-      expect(monotonic - onPage().baseMonotonic).toBeLessThan(1)
-    }
-    expect(over).toBe(0.25)
-    expect(intervals.every((passed) => passed === 1)).toBe(true)
+      const { frequency, baseMonotonic } = onPage()
+      return { passed, slews: frequency === slewing, age: monotonic - baseMonotonic }
+    })
+    const over = ticks.findIndex(({ slews }) => !slews)
+    expect(keeper.discipline.served(monotonic).until).toBe(Number.POSITIVE_INFINITY)
+    expect(ticks[over]?.passed).toBe(0.25)
+    expect(ticks.slice(over + 1).every(({ passed, slews }) => passed === 1 && !slews)).toBe(true)
+    expect(Math.max(...ticks.map(({ age }) => age))).toBeLessThan(1)
   })
 
   it("goes on from the last estimate as the local reference when holdover has expired", () => {
