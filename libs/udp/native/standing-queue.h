@@ -8,8 +8,8 @@
  *
  * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to first: from when requests have waited for
  * long, or were lost, until the queue is empty. To pass a request over takes a fraction of an answer's time, so its queue is empty again soon, and stays
- * long for the moments in which somebody else has the processor. It need not wait for two seconds: where requests are lost while it works, and go on
- * being lost, more come than it can answer, and from then on it chooses who loses.
+ * long for the moments in which somebody else has the processor. It need not wait for two seconds: where a queue is half full and becomes no emptier,
+ * or requests are lost while it works and go on being lost, more come than it can answer, and from then on it chooses who loses.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
 #define MERIDIAN_STANDING_QUEUE_H
@@ -26,6 +26,9 @@ enum {
   CROWDED_NS = 2000000,
   LOST_NS = 20000000,
   OVERRUN_NS = 20000000,
+  HALF_FULL = 512,   /* of 1,024 */
+  FILLED_SLACK = 16, /* a full queue has room for what was taken out of it just now */
+  FILLING_NS = 100000000,
   AT_WORK_NS = 5000000, /* a batch takes less, also of the dearest requests */
   PAUSE_NS = 50000000
 };
@@ -40,16 +43,33 @@ struct standing_queue {
   uint64_t noted_at;
   uint64_t lost_at;
   uint64_t overrun_at; /* when requests were lost first since it was empty, while its reader was at work; 0: none were */
+  uint64_t filled_at;  /* from when on it is looked how full it becomes; 0: it was less than half full */
+  uint32_t filled;     /* the most since then */
 };
 
 enum queue_change { QUEUE_STAYS, QUEUE_STANDS, QUEUE_CALMS };
 
-/*
- * Notes a receive, at a reading of CLOCK_MONOTONIC, ns. `emptied`: nothing is left behind. `lost`: the kernel has dropped what did not fit, since the
- * receive before. `waited`: the time that the oldest of what was received stood there, ns.
- */
-static inline enum queue_change standing_queue_note(struct standing_queue *queue, bool emptied, bool lost, uint64_t waited,
-                                                    uint64_t now) {
+/* What a receive tells. */
+struct queue_sight {
+  bool emptied;    /* nothing is left behind */
+  bool lost;       /* the kernel has dropped what did not fit, since the receive before */
+  uint32_t filled; /* how full the queue is, of 1,024; 0 where that was not asked */
+  uint64_t waited; /* the time that the oldest of what was received stood there, ns */
+};
+
+/* Whether the queue is half full at least, and as full as it was at any time in a tenth of a second. */
+static inline bool standing_queue_fills(struct standing_queue *queue, uint32_t filled, uint64_t now) {
+  bool begins = queue->filled_at == 0, is_due = !begins && now - queue->filled_at >= FILLING_NS;
+  if (filled < HALF_FULL) return queue->filled_at = 0, false;
+  bool fills = is_due && filled + FILLED_SLACK >= queue->filled;
+  if (begins || is_due) queue->filled_at = now;
+  if (begins || is_due || filled > queue->filled) queue->filled = filled;
+  return fills;
+}
+
+/* Notes a receive, at a reading of CLOCK_MONOTONIC, ns. */
+static inline enum queue_change standing_queue_note(struct standing_queue *queue, struct queue_sight sight, uint64_t now) {
+  bool emptied = sight.emptied, lost = sight.lost;
   /* What stands there after a pause of this process, or before the first receive, is no flood: of each pause little counts. */
   uint64_t away = now - queue->noted_at;
   if (away > PAUSE_NS) queue->emptied_at = queue->stands ? now : queue->emptied_at + away - PAUSE_NS;
@@ -63,15 +83,17 @@ static inline enum queue_change standing_queue_note(struct standing_queue *queue
   if (!queue->stands) {
     /* Where the system allows no long queue, requests are lost before they have waited for long. */
     bool loses = queue->sheds && now - queue->lost_at < LOST_NS;
-    bool overruns = queue->sheds && lost && away < AT_WORK_NS && now - queue->overrun_at >= OVERRUN_NS;
-    if (waited < LONG_WAIT_NS && !loses) queue->emptied_at = now;
-    if (now - queue->emptied_at < STANDING_NS && !overruns) return QUEUE_STAYS;
+    bool overruns = lost && away < AT_WORK_NS && now - queue->overrun_at >= OVERRUN_NS;
+    bool fills = standing_queue_fills(queue, sight.filled, now);
+    if (sight.waited < LONG_WAIT_NS && !loses) queue->emptied_at = now;
+    if (now - queue->emptied_at < STANDING_NS && !(queue->sheds && (overruns || fills))) return QUEUE_STAYS;
     queue->stands = true;
+    queue->filled_at = 0;
     queue->stood_at = now;
     return QUEUE_STANDS;
   }
   if (emptied) queue->is_crowded = false;
-  else if (waited > CROWDED_NS || lost) queue->is_crowded = queue->sheds;
+  else if (sight.waited > CROWDED_NS || lost) queue->is_crowded = queue->sheds;
   if (queue->is_crowded || now - queue->emptied_at >= STILL_STANDING_NS) queue->stood_at = now;
   if (now - queue->stood_at < CALM_NS) return QUEUE_STAYS;
   queue->stands = queue->is_crowded = false;

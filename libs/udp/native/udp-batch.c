@@ -231,14 +231,24 @@ static int receive_messages(struct udp_batch *batch) {
   return 0;
 }
 
+/* Reads what was lost by now. Returns how full the receive queue is, of 1,024; 0 where the kernel does not say. */
+static uint32_t look_into_queue(struct udp_batch *batch) {
+  uint32_t memory[SK_MEMINFO_VARS];
+  socklen_t length = sizeof memory;
+  if (getsockopt(batch->descriptor, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0 || length <= SK_MEMINFO_DROPS * sizeof *memory) return 0;
+  note_overflows(batch, memory[SK_MEMINFO_DROPS]);
+  uint32_t bound = memory[SK_MEMINFO_RCVBUF];
+  return bound == 0 ? 0 : (uint32_t)((uint64_t)memory[SK_MEMINFO_RMEM_ALLOC] * 1024 / bound);
+}
+
 static void note_queue(struct udp_batch *batch, int count, uint64_t overflows, uint64_t oldest) {
   struct standing_queue *queue = &batch->queue;
-  uint64_t waited = oldest < batch->received_at ? batch->received_at - oldest : 0;
-  bool emptied = count < BATCH_CAPACITY;
+  struct queue_sight sight = {.emptied = count < BATCH_CAPACITY,
+                              .waited = oldest < batch->received_at ? batch->received_at - oldest : 0};
   /* A datagram tells what was lost before it: in a long queue that is old. */
-  if (queue->sheds && !queue->stands && !emptied && waited >= LONG_WAIT_NS) udp_overflows(batch);
-  bool lost = batch->overflows != overflows;
-  enum queue_change change = standing_queue_note(queue, emptied, lost, waited, batch->received_at);
+  if (queue->sheds && !queue->stands && !sight.emptied && sight.waited >= LONG_WAIT_NS) sight.filled = look_into_queue(batch);
+  sight.lost = batch->overflows != overflows;
+  enum queue_change change = standing_queue_note(queue, sight, batch->received_at);
   if (change != QUEUE_STAYS && !queue->sheds) receive_queue_fit(queue, batch->descriptor);
   batch->block.now[NOW_CROWD] = queue->is_crowded ? CROWD_SHEDS : queue->stands ? CROWD_STANDS : CROWD_NONE;
 }
@@ -361,12 +371,8 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
 }
 
 uint64_t udp_overflows(struct udp_batch *batch) {
-  uint32_t memory[SK_MEMINFO_VARS];
-  socklen_t length = sizeof memory;
   /* The control message comes only with the next datagram; SO_MEMINFO knows the count already. */
-  if (batch->descriptor >= 0 && getsockopt(batch->descriptor, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 &&
-      length > SK_MEMINFO_DROPS * sizeof *memory)
-    note_overflows(batch, memory[SK_MEMINFO_DROPS]);
+  if (batch->descriptor >= 0) look_into_queue(batch);
   return batch->overflows;
 }
 

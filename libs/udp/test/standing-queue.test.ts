@@ -68,6 +68,13 @@ describe("a queue whose reader sheds", () => {
     expect(later).toEqual({ ...steady, lost: 0 })
   })
 
+  it("has strangers passed over before anything is lost, where the queue fills more slowly than in a tenth of a second", () => {
+    const [, rush, after] = run("sheds", "40000:1000", "250000:1200", "40000:2100")
+    expect(rush).toMatchObject({ stands: true, lost: 0 })
+    expect(rush!.shed).toBeGreaterThan(100_000)
+    expect(after).toMatchObject({ stands: false, lost: 0 })
+  })
+
   it("has nobody passed over after a pause that overran it: what was lost is lost, and the rest is answered", () => {
     const [, , after] = run("sheds", "40000:1000", "pause:3000", "40000:3000")
     expect(after).toMatchObject({ stands: false, shed: 0 })

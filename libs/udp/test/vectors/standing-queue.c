@@ -42,7 +42,9 @@ int main(int argc, char **argv) {
       uint64_t count = waiting < BATCH ? waiting : BATCH;
       if (count == 0) continue;
       /* The oldest stands there for as long as it took all of them to come. */
-      changes[standing_queue_note(&queue, count < BATCH, came > fits, (uint64_t)((double)waiting / rate * 1e9), now)]++;
+      struct queue_sight sight = {.emptied = count < BATCH, .lost = came > fits, .waited = (uint64_t)((double)waiting / rate * 1e9)};
+      if (!sight.emptied) sight.filled = (uint32_t)(waiting * 1024 / room);
+      changes[standing_queue_note(&queue, sight, now)]++;
       if (queue.is_crowded) shed += count;
       work = (queue.is_crowded ? SHED_NS : WORK_NS) * BATCH;
       waiting -= count;
