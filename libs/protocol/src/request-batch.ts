@@ -24,6 +24,6 @@ export const noBatch: RequestBatch = {
 
 /**
  * Whether requests stand in the queue that a batch came from, because more come than can be answered: not; they do; they do, and
- * whoever is to be answered less is to be passed over in this batch.
+ * whoever is to be answered less is to be passed over in this batch; and more come even than can be received, so each that is passed over counts.
  */
-export const Crowd = { none: 0, stands: 1, sheds: 2 } as const
+export const Crowd = { none: 0, stands: 1, sheds: 2, drowns: 3 } as const

@@ -30,8 +30,12 @@ enum {
   FILLED_SLACK = 16, /* a full queue has room for what was taken out of it just now */
   FILLING_NS = 100000000,
   AT_WORK_NS = 5000000, /* a batch takes less, also of the dearest requests */
-  PAUSE_NS = 50000000
+  PAUSE_NS = 50000000,
+  DROWNING_NS = 1000000000
 };
+
+/* What a reader is told: nothing; requests stand in the queue; one that sheds is to do so; and some were lost lately all the same. */
+enum crowd { CROWD_NONE, CROWD_STANDS, CROWD_SHEDS, CROWD_DROWNS };
 
 struct standing_queue {
   int long_bytes;  /* what it has otherwise, as setsockopt wants it; 0: its length stays as it is */
@@ -98,6 +102,12 @@ static inline enum queue_change standing_queue_note(struct standing_queue *queue
   if (now - queue->stood_at < CALM_NS) return QUEUE_STAYS;
   queue->stands = queue->is_crowded = false;
   return QUEUE_CALMS;
+}
+
+/* How it is with what was received last. */
+static inline enum crowd standing_queue_crowd(const struct standing_queue *queue) {
+  if (!queue->is_crowded) return queue->stands ? CROWD_STANDS : CROWD_NONE;
+  return queue->noted_at - queue->lost_at < DROWNING_NS ? CROWD_DROWNS : CROWD_SHEDS;
 }
 
 #endif

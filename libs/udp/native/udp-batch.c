@@ -250,7 +250,7 @@ static void note_queue(struct udp_batch *batch, int count, uint64_t overflows, u
   sight.lost = batch->overflows != overflows;
   enum queue_change change = standing_queue_note(queue, sight, batch->received_at);
   if (change != QUEUE_STAYS && !queue->sheds) receive_queue_fit(queue, batch->descriptor);
-  batch->block.now[NOW_CROWD] = queue->is_crowded ? CROWD_SHEDS : queue->stands ? CROWD_STANDS : CROWD_NONE;
+  batch->block.now[NOW_CROWD] = standing_queue_crowd(queue);
 }
 
 void udp_set_shedding(struct udp_batch *batch, bool sheds) {

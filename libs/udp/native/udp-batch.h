@@ -22,11 +22,8 @@ enum {
   SEND_CONTROL_BYTES = 48
 };
 
-/* What `now` holds: served time as whole Unix seconds, CLOCK_MONOTONIC in seconds, and one of the numbers below. */
+/* What `now` holds: served time as whole Unix seconds, CLOCK_MONOTONIC in seconds, and an `enum crowd` (standing-queue.h). */
 enum { NOW_UNIX, NOW_MONOTONIC, NOW_CROWD, NOW_NUMBERS };
-
-/* Requests stand in the queue (standing-queue.h); a reader that sheds is to do so with this batch. */
-enum { CROWD_NONE, CROWD_STANDS, CROWD_SHEDS };
 
 /* The memory that JavaScript sees as one ArrayBuffer. */
 struct udp_block {
@@ -93,7 +90,7 @@ int udp_adopt(struct udp_batch *batch, int descriptor);
 /* Takes up to BATCH_CAPACITY datagrams without blocking, and says when each arrived in served time. Returns how many. */
 int udp_receive(struct udp_batch *batch);
 
-/* Says whether the caller sheds: leaves requests of its choice unanswered where `now` says CROWD_SHEDS. */
+/* Says whether the caller sheds: leaves requests of its choice unanswered where `now` says CROWD_SHEDS or CROWD_DROWNS. */
 void udp_set_shedding(struct udp_batch *batch, bool sheds);
 
 /*

@@ -28,7 +28,7 @@ export const LOCAL_ADDRESS_STRIDE = 16
 
 /**
  * Positions in {@link UdpSocket.now}: served time as whole Unix seconds, CLOCK_MONOTONIC in seconds, and whether requests stand in the
- * receive queue: 0 no, 1 yes, 2 so that a caller that sheds is to do so (see {@link UdpSocket.shed}).
+ * receive queue: 0 no, 1 yes, 2 so that a caller that sheds is to do so (see {@link UdpSocket.shed}), 3 and the kernel lost some all the same within a second.
  */
 export const NOW_UNIX = 0
 export const NOW_MONOTONIC = 1
@@ -84,7 +84,7 @@ export interface UdpSocket {
   /** and that could not be sent. */
   readonly sendErrors: () => number
   /**
-   * Whether the caller sheds: leaves requests of its choice unanswered, and little done about them, where `now[NOW_CROWD]` is 2. The receive queue is left long
+   * Whether the caller sheds: leaves requests of its choice unanswered, and little done about them, where `now[NOW_CROWD]` is 2 or 3. The receive queue is left long
    * then; else it is shortened where requests stand in it (native/standing-queue.h). The fallback sees no queue.
    */
   readonly shed: (whether: boolean) => void

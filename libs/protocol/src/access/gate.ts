@@ -37,6 +37,8 @@ const FLAKE = 0.1
 
 /** Of strangers that would be passed over, so many are not: whoever is new comes through now and then. */
 const SPARED = 1 / 16
+/** And so many where requests are lost all the same: what a stranger's answer takes is missing for receiving those who are known. */
+const SPARED_IN_NEED = 1 / 256
 
 /** Of so many packets of a crowd it is looked whether most are regulars', in which case passing the others over gains too little. */
 const CROWD_SAMPLE = 2 ** 16
@@ -65,6 +67,8 @@ export class AccessGate implements Admission {
   private now = 0
   /** Whether strangers are passed over in this batch. */
   private isShedding = false
+  /** Of them, so many are not. */
+  private spared = SPARED
   /** CLOCK_MONOTONIC of this batch, and until when it passes nobody over as there were few strangers; seconds. */
   private seconds = 0
   private shedsAgainAt = 0
@@ -103,7 +107,8 @@ export class AccessGate implements Admission {
 
   begin(batch: RequestBatch, monotonic: number, count = 1, crowd: number = Crowd.none): void {
     this.batch = batch
-    this.isShedding = crowd === Crowd.sheds
+    this.isShedding = crowd === Crowd.sheds || crowd === Crowd.drowns
+    this.spared = crowd === Crowd.drowns ? SPARED_IN_NEED : SPARED
     if (this.table !== undefined) this.table.isCrowded = crowd !== Crowd.none
     this.seconds = monotonic
     this.now = ticksAt(monotonic)
@@ -207,7 +212,7 @@ export class AccessGate implements Admission {
       if (this.crowdKnown > CROWD_SAMPLE / 2) this.shedsAgainAt = this.seconds + FUTILE_SECONDS
       this.crowdSeen = this.crowdKnown = 0
     }
-    return !isRegular && this.chance.next() >= SPARED
+    return !isRegular && this.chance.next() >= this.spared
   }
 
   /** A refused sender hears why where that is wished, seldom enough. */
