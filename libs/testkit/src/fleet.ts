@@ -96,7 +96,7 @@ export class Fleet {
     const example = readFileSync(join(infra, "bird-router.conf"), "utf8")
     const neighbours = Array.from({ length: count }, (_, at) => at + 1).map(
       (number) =>
-        `protocol bgp n${number} from node { neighbor 10.9.${number}.2 as 65001; local 10.9.${number}.1 as 65000; connect delay time 1; }\n`
+        `protocol bgp n${number} from node { neighbor 10.9.${number}.2 as 65001; local 10.9.${number}.1 as 65000; }\n`
     )
     const own = example.replaceAll(/^protocol bgp node.*\n/gm, "").replace("198.51.100.1;", "10.9.0.1;")
     writeFileSync(this.file("router.conf"), own + neighbours.join(""))
@@ -105,7 +105,7 @@ export class Fleet {
 
   /** BIRD of a node, by the packaged example; without a device the route hangs on what it is told alone. */
   startBird(number: number, hasDevice: boolean): ChildProcess {
-    const example = this.example("bird.conf", number).replaceAll("bfd on;", "bfd on; connect delay time 1;")
+    const example = this.example("bird.conf", number)
     const own = hasDevice ? example : example.replaceAll(/via "meridian0"/g, "blackhole")
     writeFileSync(this.file(`bird${number}.conf`), own)
     return this.start(this.network(number), "bird", [

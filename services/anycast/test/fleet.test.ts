@@ -183,6 +183,16 @@ describe.runIf(available)("nodes behind one address", () => {
     expect(fleet.routed()).toEqual(NODES)
   })
 
+  it("is routed to again soon after an alarm of BFD, for which BIRD by itself waits a minute", async () => {
+    const bird = birds.get(2)!
+    bird.kill("SIGSTOP")
+    took("BIRD stopped", await fleet.untilRouted(1, 3))
+    bird.kill("SIGCONT")
+    const back = await fleet.untilRouted(...NODES)
+    took("BIRD goes on", back)
+    expect(back).toBeLessThan(30_000)
+  })
+
   it("loses no request that is asked twice, and none at all once the route is gone, when a node is killed", async () => {
     const at = Date.now()
     // BIRD lives on, and nobody tells it anything: the device is gone.
