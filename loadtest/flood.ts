@@ -18,15 +18,15 @@ import {
 import { cpuTime, proportionalBytes } from "./process-figures.ts"
 import type { BenchOptions, BenchResult, Check, Figure } from "./results.ts"
 import { compared } from "./results.ts"
-import { summary } from "./statistics.ts"
+import { type Summary, summary } from "./statistics.ts"
 import type { ClientGroup, Fate } from "./steady-clients.ts"
 
 const ADDRESSES = 2_000_000
 /** How long a round is: the clients ask so many times. */
 const FLOOD_SECONDS = 60
 const MEGABYTE = 1e6
-/** Shares of requests that the clients may lose beyond chronyd's. */
-const MORE_LOSS = 0.001
+/** The share of their requests that the clients may lose, and that they may lose beyond what chronyd's do. */
+const MOST_LOSS = 0.001
 
 const behind = (first: number, count: number): readonly string[] =>
   Array.from({ length: count }, (_, index) => `192.0.2.${first + index}`)
@@ -56,6 +56,8 @@ interface Flood {
   readonly greedy: Fate
   readonly alone: Fate
   readonly floodPerSecond: number
+  /** Of all that came to the server's socket, what its queue had no room for. */
+  readonly overflowed: number
   readonly busy: number
   readonly disturbed: number
   readonly memoryBefore: number
@@ -70,6 +72,18 @@ const routeBack = ({ cable: { here, there } }: LimitedServer): string => {
   if (hardware === undefined)
     throw new Error(`expected a hardware address of ${here} (the other end is ${there}), found none`)
   return hardware
+}
+
+/** Datagrams that came to a network's sockets, and those among them that a full queue had no room for. */
+const arrivals = (network: string): { readonly came: number; readonly overflowed: number } => {
+  const counted = execFileSync("ip", ["netns", "exec", network, "cat", "/proc/net/snmp"], { encoding: "utf8" })
+  const [names = [], values = []] = counted
+    .split("\n")
+    .filter((line) => line.startsWith("Udp:"))
+    .map((line) => line.split(" "))
+  const of = (name: string): number => Number(values[names.indexOf(name)])
+  const overflowed = of("RcvbufErrors")
+  return { came: of("InDatagrams") + overflowed, overflowed }
 }
 
 const floodOnce = async (server: LimitedServer, seconds: number, core: number): Promise<Flood> => {
@@ -93,18 +107,19 @@ const floodOnce = async (server: LimitedServer, seconds: number, core: number): 
   )
   await sleep(1_000)
   const pids = server.pids()
-  const before = cpuTime(pids)
+  const [before, arrived] = [cpuTime(pids), arrivals(server.cable.here)]
   let memoryMost = 0
   const watch = setInterval(() => (memoryMost = Math.max(memoryMost, proportionalBytes(pids))), 2_000)
   const fates = await askSteadily(server, [STEADY, GREEDY], seconds, core)
   clearInterval(watch)
-  const after = cpuTime(pids)
+  const [after, arrivedByNow] = [cpuTime(pids), arrivals(server.cable.here)]
   const { sent, seconds: took } = JSON.parse(await flooding) as { readonly sent: number; readonly seconds: number }
   return {
     steady: fates["steady"]!,
     greedy: fates["greedy"]!,
     alone,
     floodPerSecond: sent / took,
+    overflowed: (arrivedByNow.overflowed - arrived.overflowed) / (arrivedByNow.came - arrived.came),
     busy: (after.used - before.used) / seconds,
     disturbed: (after.waited - before.waited) / seconds,
     memoryBefore,
@@ -141,6 +156,7 @@ export const flood = async ({ layout, rounds, progress }: BenchOptions): Promise
     title: `requests from ${ADDRESSES.toLocaleString("en")} addresses at saturation for ${FLOOD_SECONDS} s, one core for the server`,
     figures: [
       row("flood, requests/s", 0, ({ floodPerSecond }) => floodPerSecond),
+      row("lost in the receive queue, %", 1, ({ overflowed }) => 100 * overflowed),
       row("100 clients at 1/s: lost, %", 2, ({ steady }) => 100 * lossOf(steady)),
       row("the same without a flood, %", 2, ({ alone }) => 100 * lossOf(alone)),
       row("their delay p50, ms", 1, ({ steady }) => steady.p50 ?? Number.NaN),
@@ -162,17 +178,17 @@ const checksOf = (found: ReadonlyMap<string, readonly Flood[]>): readonly Check[
     .flatMap(([label, floods]) => {
       const grown = summary(floods.map(({ memoryBefore, memoryMost }) => (memoryMost - memoryBefore) / MEGABYTE))
       const memory = compared(`${label}: memory grew by`, grown, 1)
-      if (chronyd === undefined) return [memory]
+      const most = 100 * MOST_LOSS
+      const losses = (name: string, found: Summary, unit: string): Check => ({
+        name: `${label}: ${name}`,
+        found,
+        digits: 2,
+        target: `at most ${most}${unit}`,
+        met: found.median <= most
+      })
+      const own = losses("clients' loss", summary(floods.map(({ steady }) => 100 * lossOf(steady))), " %")
+      if (chronyd === undefined) return [own, memory]
       const more = summary(floods.map(({ steady }, round) => 100 * (lossOf(steady) - lossOf(chronyd[round]!.steady))))
-      return [
-        {
-          name: `${label}: clients' loss less chronyd's`,
-          found: more,
-          digits: 2,
-          target: `at most ${100 * MORE_LOSS} points`,
-          met: more.median <= 100 * MORE_LOSS
-        },
-        memory
-      ]
+      return [own, losses("clients' loss less chronyd's", more, " points"), memory]
     })
 }

@@ -8,7 +8,7 @@
  *
  * A reader that sheds, which is to say leaves requests of its choice unanswered when it is told to, is told to first: from when requests have waited for
  * long, or were lost, until the queue is empty. To pass a request over takes a fraction of an answer's time, so its queue is empty again soon, and stays
- * long for the moments in which somebody else has the processor. It need not wait for two seconds: where a queue is half full and becomes no emptier,
+ * long for the moments in which somebody else has the processor. It need not wait for two seconds: where as much comes as is read of a queue that is quite full,
  * or requests are lost while it works and go on being lost, more come than it can answer, and from then on it chooses who loses.
  */
 #ifndef MERIDIAN_STANDING_QUEUE_H
@@ -26,9 +26,10 @@ enum {
   CROWDED_NS = 2000000,
   LOST_NS = 20000000,
   OVERRUN_NS = 20000000,
-  HALF_FULL = 512,   /* of 1,024 */
-  FILLED_SLACK = 16, /* a full queue has room for what was taken out of it just now */
-  FILLING_NS = 100000000,
+  QUITE_FULL = 384, /* of 1,024, */
+  TAKEN_OFF = 128,  /* as the others */
+  FILLED_SLACK = 16,
+  NEVER_FILLED = 1025,
   AT_WORK_NS = 5000000, /* a batch takes less, also of the dearest requests */
   PAUSE_NS = 50000000,
   DROWNING_NS = 1000000000
@@ -47,8 +48,8 @@ struct standing_queue {
   uint64_t noted_at;
   uint64_t lost_at;
   uint64_t overrun_at; /* when requests were lost first since it was empty, while its reader was at work; 0: none were */
-  uint64_t filled_at;  /* from when on it is looked how full it becomes; 0: it was less than half full */
-  uint32_t filled;     /* the most since then */
+  uint32_t filled;     /* how full the kernel said it is */
+  uint32_t filled_before; /* and how full it was when it took off last what was read; NEVER_FILLED: not since it was empty */
 };
 
 enum queue_change { QUEUE_STAYS, QUEUE_STANDS, QUEUE_CALMS };
@@ -61,13 +62,15 @@ struct queue_sight {
   uint64_t waited; /* the time that the oldest of what was received stood there, ns */
 };
 
-/* Whether the queue is half full at least, and as full as it was at any time in a tenth of a second. */
-static inline bool standing_queue_fills(struct standing_queue *queue, uint32_t filled, uint64_t now) {
-  bool begins = queue->filled_at == 0, is_due = !begins && now - queue->filled_at >= FILLING_NS;
-  if (filled < HALF_FULL) return queue->filled_at = 0, false;
-  bool fills = is_due && filled + FILLED_SLACK >= queue->filled;
-  if (begins || is_due) queue->filled_at = now;
-  if (begins || is_due || filled > queue->filled) queue->filled = filled;
+/*
+ * Whether the queue became no emptier while an eighth of it or more was read. The kernel counts what was read as still there until that is a quarter of its
+ * bound, or all that it handed to the reader at once, and then takes it off in one go: only at that moment it says how full the queue is.
+ */
+static inline bool standing_queue_fills(struct standing_queue *queue, uint32_t filled) {
+  bool is_exact = filled + TAKEN_OFF <= queue->filled;
+  bool fills = is_exact && filled >= QUITE_FULL && filled + FILLED_SLACK >= queue->filled_before;
+  if (is_exact) queue->filled_before = filled;
+  queue->filled = filled;
   return fills;
 }
 
@@ -76,23 +79,27 @@ static inline enum queue_change standing_queue_note(struct standing_queue *queue
   bool emptied = sight.emptied, lost = sight.lost;
   /* What stands there after a pause of this process, or before the first receive, is no flood: of each pause little counts. */
   uint64_t away = now - queue->noted_at;
+  if (queue->noted_at == 0) queue->filled_before = NEVER_FILLED;
   if (away > PAUSE_NS) queue->emptied_at = queue->stands ? now : queue->emptied_at + away - PAUSE_NS;
-  if (lost && away < AT_WORK_NS && queue->overrun_at == 0) queue->overrun_at = now;
+  /* Where much is left of a pause, requests are lost for which there is room: until the kernel takes off what was read. */
+  bool overflows = lost && away < AT_WORK_NS && sight.filled == 0;
+  if (overflows && queue->overrun_at == 0) queue->overrun_at = now;
   if (emptied) {
     queue->emptied_at = now;
     queue->overrun_at = 0;
+    queue->filled_before = NEVER_FILLED;
   }
   if (lost) queue->lost_at = now;
   queue->noted_at = now;
   if (!queue->stands) {
     /* Where the system allows no long queue, requests are lost before they have waited for long. */
     bool loses = queue->sheds && now - queue->lost_at < LOST_NS;
-    bool overruns = lost && away < AT_WORK_NS && now - queue->overrun_at >= OVERRUN_NS;
-    bool fills = standing_queue_fills(queue, sight.filled, now);
+    bool overruns = overflows && now - queue->overrun_at >= OVERRUN_NS;
+    bool fills = standing_queue_fills(queue, sight.filled);
     if (sight.waited < LONG_WAIT_NS && !loses) queue->emptied_at = now;
     if (now - queue->emptied_at < STANDING_NS && !(queue->sheds && (overruns || fills))) return QUEUE_STAYS;
     queue->stands = true;
-    queue->filled_at = 0;
+    queue->filled_before = NEVER_FILLED;
     queue->stood_at = now;
     return QUEUE_STANDS;
   }

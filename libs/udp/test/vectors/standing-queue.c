@@ -3,7 +3,7 @@
  * millisecond, or `pause:MILLISECONDS`, prints the changes of its length, whether requests stand in it, what was lost and what was shed.
  *
  * After `sheds` the server passes requests over where it is told to, in a fifth of an answer's time; after `small` no queue is long; after `halting` others
- * have its core for 60 ms of 80.
+ * have its core for 60 ms of 80. As in the kernel, what was read counts as still there until that is a quarter of the queue, or the queue is empty.
  */
 #include "../../native/standing-queue.h"
 
@@ -18,6 +18,7 @@ int main(int argc, char **argv) {
   uint64_t now = 1000000000, waiting = 0, lost = 0, work = WORK_NS * BATCH, length = LONG;
   double arrived = 0;
   bool halting = false;
+  uint64_t read = 0; /* and still counted */
   for (int step = 1; step < argc; step++) {
     if (strcmp(argv[step], "sheds") == 0) queue.sheds = true;
     if (strcmp(argv[step], "small") == 0) length = SMALL;
@@ -36,18 +37,19 @@ int main(int argc, char **argv) {
       arrived += (double)(now - last) * rate / 1e9;
       uint64_t came = (uint64_t)arrived, room = queue.stands && !queue.sheds ? SHORT : length;
       arrived -= (double)came;
-      uint64_t fits = waiting >= room ? 0 : came < room - waiting ? came : room - waiting;
+      uint64_t held = waiting + read, fits = held >= room ? 0 : came < room - held ? came : room - held;
       waiting += fits;
       lost += came - fits;
       uint64_t count = waiting < BATCH ? waiting : BATCH;
       if (count == 0) continue;
       /* The oldest stands there for as long as it took all of them to come. */
       struct queue_sight sight = {.emptied = count < BATCH, .lost = came > fits, .waited = (uint64_t)((double)waiting / rate * 1e9)};
-      if (!sight.emptied) sight.filled = (uint32_t)(waiting * 1024 / room);
+      if (!sight.emptied && sight.waited >= LONG_WAIT_NS) sight.filled = (uint32_t)((waiting + read) * 1024 / room);
       changes[standing_queue_note(&queue, sight, now)]++;
       if (queue.is_crowded) shed += count;
       work = (queue.is_crowded ? SHED_NS : WORK_NS) * BATCH;
       waiting -= count;
+      read = waiting == 0 || read + count >= room / 4 ? 0 : read + count;
     }
     printf("%d %d %d %llu %llu\n", changes[QUEUE_STANDS], changes[QUEUE_CALMS], queue.stands, (unsigned long long)lost, (unsigned long long)shed);
   }
