@@ -2,14 +2,15 @@
  * The least delay of a path: what a packet needs that met no queue. A packet's delay over it bounds how wrong its offset
  * can be.
  *
- * Queues come and go with the day, so the floor is the least of a whole day, whatever number of samples that is. Routes
- * change all the same, and a longer one shows as a leap: from one sample to the next every delay is higher, by more than
+ * Queues come and go with the day and the week, so the floor is the least of a whole week, whatever number of samples that
+ * is: polls of a quarter of an hour meet a queue that drains every two hours nearly full for a day on end. Routes change all
+ * the same, and a longer one shows as a leap: from one sample to the next every delay is higher, by more than
  * delays scatter, and stays so. A queue that grows slowly passes through all delays between, and is no new route.
  */
 
 /** For how long a least delay is remembered, in spans of equal length: seconds. */
-const SPAN = 3600
-const SPANS = 24
+const SPAN = 6 * 3600
+const SPANS = 28
 /** Samples after a leap, and as many before, that decide whether it is one. */
 const ROUTE_WINDOW = 8
 /** Samples that the spread of delays is read from. */
@@ -29,6 +30,8 @@ const MOST_HIDDEN = 16
 export const LATE = 6
 /** How many of the others there have to be for their quarter to be told. */
 const PROMPT = 8
+/** What so many samples in a row all have over the least is a queue that stands, and no jitter. It is gone when one meets none. */
+const COMMON = 4
 /** So many of the least delays of all say how near to each other they lie. */
 const LOWEST = 4
 
@@ -58,6 +61,8 @@ export class DelayFloor {
    * As long as nothing else is known as much as everyday jitter.
    */
   excess = 0
+  /** The least delay of the last few samples, seconds: what is over the floor in it was there for all of them. */
+  common = 0
   #spans: Span[] = []
   #recent: number[] = []
 
@@ -72,6 +77,7 @@ export class DelayFloor {
     } else this.#keep(time, delay)
     const lowest = lowestOf(this.#spans.flatMap((span) => span.lowest))
     this.least = lowest[0] as number
+    this.common = Math.min(...this.#recent.slice(-COMMON))
     this.unseen = this.#everyday()
     this.excess = Math.min(this.unseen, (lowest[LOWEST - 1] ?? Number.POSITIVE_INFINITY) - this.least)
     return { change: this.least - before, route }
