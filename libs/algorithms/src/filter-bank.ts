@@ -28,12 +28,13 @@ const RANDOM_NOISES = [0.6, 1.2, 2.4] as const
  * What a sample's delay may say of its offset; each filter believes one of these.
  *
  * `lever`: of which delay a share shows in the offset, all being on one way. Of all that is over the least; or of what late
- * packets have more than ordinary ones, while everyday jitter is on both ways alike: an upload.
+ * packets have more than ordinary ones, while everyday jitter is on both ways alike: an upload; or of what packets in a row
+ * have in common, a queue that stands for hours: what jitter says of its own ways says nothing of that queue's.
  *
  * `noise`: as much as queues cause that are split at random between the ways; or the level of an ordinary sample, whatever
  * the delay: that is so where a queue is on one way only, or where delays vary that are no queues; or a late packet's offset is
  * anywhere that its delay allows and so says nearly nothing, and the others' are the better the nearer they are to the least
- * delay, without end: radio, and queues at random on both ways.
+ * delay, without end: radio, and queues at random on both ways; or as much as the delay over the standing queue says.
  *
  * `noises`: of which guesses it takes part in. Queues at random are never split to a tenth alike.
  */
@@ -43,7 +44,9 @@ const SHAPES = [
   { lever: "late", noise: "delay", noises: NOISES },
   { lever: "late", noise: "level", noises: NOISES },
   { lever: "all", noise: "prompt", noises: RANDOM_NOISES },
-  { lever: "late", noise: "prompt", noises: RANDOM_NOISES }
+  { lever: "late", noise: "prompt", noises: RANDOM_NOISES },
+  { lever: "standing", noise: "over", noises: RANDOM_NOISES },
+  { lever: "standing", noise: "level", noises: RANDOM_NOISES }
 ] as const
 type Shape = (typeof SHAPES)[number]
 /** Weight that past samples keep: an effective memory of forty. */
@@ -84,12 +87,12 @@ export interface NoiseMeaning {
   readonly certain: number
 }
 
-/** What a sample's delay means to filters of either lever and each noise: seconds, and seconds squared. */
+/** What a sample's delay means to filters of each lever and each noise: seconds, and seconds squared. */
 export interface SampleMeaning {
   /** Extra delay that asymmetry acts on. */
-  readonly lever: { readonly all: number; readonly late: number }
+  readonly lever: Readonly<Record<Shape["lever"], number>>
   /** Variance of the sample. */
-  readonly noise: { readonly delay: NoiseMeaning; readonly level: NoiseMeaning; readonly prompt: NoiseMeaning }
+  readonly noise: Readonly<Record<Shape["noise"], NoiseMeaning>>
   /** Variance that is there whatever a filter takes noise for: a server that leaps by habit. */
   readonly habitual: number
 }
@@ -197,7 +200,7 @@ export class FilterBank {
 
   /** The least delay is another by `change`, seconds. */
   moveLeastDelay(change: number): void {
-    for (const { state, shape } of this.#models) if (shape.lever === "all") moveLeastDelay(state, change)
+    for (const { state, shape } of this.#models) if (shape.lever !== "late") moveLeastDelay(state, change)
   }
 
   /** A new route may be longer on one way only, which shifts the offset by up to half of the change. */
@@ -213,6 +216,14 @@ export class FilterBank {
   /** The share of extra delay that shows in the offset, -0.5 … 0.5. */
   asymmetry(): number {
     return this.#models.reduce((sum, { state, weight }) => sum + weight * state.asymmetry, 0)
+  }
+
+  /** The same, of those filters alone that take all that is over the least delay for a queue; the others count as 0. */
+  asymmetryOfAll(): number {
+    return this.#models.reduce(
+      (sum, { state, weight, shape }) => (shape.lever === "all" ? sum + weight * state.asymmetry : sum),
+      0
+    )
   }
 
   /** Every offset is lower by `seconds`. */

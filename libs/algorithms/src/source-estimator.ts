@@ -26,6 +26,11 @@ const EVERYDAY = 2.08
 const MISSES = 16
 const BETTER_SHARE = 0.3
 const USUAL_BY_BETTER = 3
+/**
+ * Of an exponential jitter the mean is the deviation. The samples that count most are those of low delay, which have less of
+ * it: half. As a factor of an asymmetry, which is a half at most.
+ */
+const CLEAN_WAY = 0.5
 /** Outliers in a row, agreeing with each other, that are believed: the clock or the source was stepped. */
 const STEP_AFTER = 4
 /** Samples within which a lower delay has all of them judged anew. */
@@ -55,6 +60,11 @@ export interface ClockEstimator {
   readonly clockStepped: (seconds: number) => void
 }
 
+/** A sample, and the least delay that it and those right before it had: seconds. */
+interface QueuedSample extends ClockSample {
+  readonly common: number
+}
+
 interface MaybeLeap {
   readonly time: number
   readonly size: number
@@ -78,11 +88,11 @@ export class SourceEstimator implements ClockEstimator {
   readonly #leaps = new Leaps()
   /** What may be a leap, as the next sample will tell, and how the past goes on without it. */
   #maybeLeap: MaybeLeap | undefined
-  #outliers: ClockSample[] = []
+  #outliers: QueuedSample[] = []
   /** By how much the last samples were off what was foretold, seconds. */
   #misses: readonly number[] = []
   /** The samples so far, while they are few and the least delay is hardly known. */
-  #young: ClockSample[] | undefined = []
+  #young: QueuedSample[] | undefined = []
   /** The first sample, while it is the only one. */
   #first: { readonly offset: number; readonly meaning: SampleMeaning } | undefined
 
@@ -97,11 +107,12 @@ export class SourceEstimator implements ClockEstimator {
   }
 
   /** Takes in a sample; says what became of it. */
-  add(sample: ClockSample): SampleOutcome {
-    const rejection = sampleRejection(sample)
+  add(measured: ClockSample): SampleOutcome {
+    const rejection = sampleRejection(measured)
     if (rejection !== undefined) return rejection
-    if (this.samples > 0 && sample.time < this.#time + LEAST_INTERVAL) return "time-not-later"
-    const { change, route } = this.floor.add(sample.time, sample.delay)
+    if (this.samples > 0 && measured.time < this.#time + LEAST_INTERVAL) return "time-not-later"
+    const { change, route } = this.floor.add(measured.time, measured.delay)
+    const sample = { ...measured, common: this.floor.common }
     const young = this.#young
     if (young === undefined) return this.#take(sample, change, route)
     young.push(sample)
@@ -118,7 +129,7 @@ export class SourceEstimator implements ClockEstimator {
     this.#outliers = []
   }
 
-  #take(sample: ClockSample, change: number, route: boolean): SampleOutcome {
+  #take(sample: QueuedSample, change: number, route: boolean): SampleOutcome {
     const extra = Math.max(0, sample.delay - this.floor.least)
     const suggested = this.#sampleVariance(sample, extra)
     this.#scatter.add(sample.time, sample.offset, suggested)
@@ -152,7 +163,16 @@ export class SourceEstimator implements ClockEstimator {
   /** Offset and frequency at `time` (seconds, the samples' clock), or undefined before the first sample. */
   estimate(time: number): OffsetEstimate | undefined {
     if (this.samples === 0) return undefined
-    return this.#bank.estimate(Math.max(0, time - this.#time))
+    const found = this.#bank.estimate(Math.max(0, time - this.#time))
+    return { ...found, offset: found.offset + this.#cleanWay() }
+  }
+
+  /**
+   * Where all queues are on one way, the other way's own jitter is in every sample, and is never negative: by so much the
+   * filters, which take noise for as often positive, are off. Seconds.
+   */
+  #cleanWay(): number {
+    return CLEAN_WAY * this.#bank.asymmetryOfAll() * this.quietNoise
   }
 
   /** Noise of an ordinary sample as the better third tell it, seconds: late packets, be they half of all, are not in it. */
@@ -191,19 +211,21 @@ export class SourceEstimator implements ClockEstimator {
   }
 
   /** What its delay says, to filters of each belief. */
-  #meaning(sample: ClockSample, habitual: number): SampleMeaning {
+  #meaning(sample: QueuedSample, habitual: number): SampleMeaning {
     const all = Math.max(0, sample.delay - this.floor.least)
     const { unexplained } = this.#scatter
     const { unseen, excess } = this.floor
+    const standing = Math.max(0, sample.common - this.floor.least)
     const everyday = EVERYDAY * unseen
     const late = all > LATE * unseen ? all - everyday : 0
     const ordinary = this.#sampleVariance(sample, ORDINARY * unseen) + unexplained
     return {
-      lever: { all, late },
+      lever: { all, late, standing },
       noise: {
         delay: { suggested: this.#sampleVariance(sample, all) + unexplained, certain: 0 },
         // What everyday jitter has in a late packet's delay is not seen: the next late one has as much too much or too little.
         level: { suggested: ordinary, certain: late > 0 ? everyday ** 2 : 0 },
+        over: { suggested: this.#sampleVariance(sample, all - standing) + unexplained, certain: 0 },
         prompt:
           late > 0
             ? { suggested: ordinary, certain: late ** 2 / 4 }
@@ -213,7 +235,7 @@ export class SourceEstimator implements ClockEstimator {
     }
   }
 
-  #begin(sample: ClockSample): void {
+  #begin(sample: QueuedSample): void {
     const meaning = this.#meaning(sample, 0)
     const variance = meaning.noise.delay.suggested + (sample.delay / 4) ** 2
     this.#first = { offset: sample.offset, meaning }
@@ -271,7 +293,7 @@ export class SourceEstimator implements ClockEstimator {
   #restart(): SampleOutcome {
     const before = this.estimate(this.#time)
     const samples = this.#outliers
-    const [first, ...rest] = samples as [ClockSample, ...ClockSample[]]
+    const [first, ...rest] = samples as [QueuedSample, ...QueuedSample[]]
     this.#outliers = []
     this.#young = undefined
     this.#priorFrequency = before?.frequency ?? this.#priorFrequency
