@@ -141,25 +141,24 @@ export class ClockDiscipline {
       if (this.#estimate !== undefined) this.#frequencies.add(this.#line.frequency, now - this.#estimatedAt)
       this.#estimate = combined
       this.#estimatedAt = now
+      const leading = byId.get(leader.id)
+      const doubted =
+        Math.max(Math.abs(combined.offset - leader.offset), majorityApart(decision.used, combined.offset)) +
+        (leading?.estimator.leapt ?? 0)
       this.root = {
         peer: leader.id,
         stratum: leader.stratum + 1,
         leap: leader.leap,
         rootDelay: leader.rootDelay + leader.delay,
-        dispersion:
-          leader.rootDispersion +
-          Math.max(Math.abs(combined.offset - leader.offset), majorityApart(decision.used, combined.offset)) +
-          (byId.get(leader.id)?.readingError ?? 0) +
-          (byId.get(leader.id)?.offBest(now) ?? 0) +
-          (byId.get(leader.id)?.estimator.leapt ?? 0),
+        dispersion: leader.rootDispersion + doubted + (leading?.readingError ?? 0) + (leading?.offBest(now) ?? 0),
         at: now
       }
-      const noise = byId.get(leader.id)?.estimator.quietNoise ?? 0
+      const noise = leading?.estimator.quietNoise ?? 0
       this.poll = adaptPoll(
         this.poll,
         combined,
         noise,
-        this.root.rootDelay,
+        this.root.rootDelay + 2 * doubted,
         this.#options.minpoll,
         this.#options.maxpoll
       )
