@@ -202,6 +202,7 @@ static int32_t run_jobs(const job_list *list) {
     if (job.stamp != NULL && !is_skipped) move_stamp(job.stamp, units_since(list->stamped_at));
     succeeded = !is_skipped && do_job(&job, &cache);
     list->data[(size_t)index * JOB_STRIDE + JOB_STATUS] = succeeded;
+    if (job.stamp != NULL && succeeded) reply_is_sealed(job.stamp);
   }
   wipe_keys(&cache);
   return ACCEPTED;

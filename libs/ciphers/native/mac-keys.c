@@ -208,37 +208,46 @@ static void do_alone(const mac_keys *keys, const checked_job *job) {
   settle(job, digest);
 }
 
-/* So many jobs share a reading of the clock, and the lanes of MD5. */
+/* So many jobs share the lanes of MD5, and a reading of the clock. */
 enum { GROUP = MD5_LANES };
 
-/* Stamps first: they are part of the messages. */
-static void stamp_group(const checked_job *jobs, int32_t count, double stamped_at) {
-  bool read = false;
-  uint64_t units = 0;
-  for (int32_t index = 0; index < count; index++) {
-    if (jobs[index].stamp == NULL) continue;
-    if (!read) units = units_since(stamped_at);
-    read = true;
-    move_stamp(jobs[index].stamp, units);
-  }
+/* In lanes a digest costs less, and each waits for seven others: not where it is sent at once. */
+static bool takes_lane(const checked_job *job) {
+  return job->key->kind == MD5 && job->message_length <= MD5_LONGEST_MESSAGE &&
+         (job->stamp == NULL || send_sealed_reply == NULL);
 }
 
-static void do_group(const mac_keys *keys, const checked_job *jobs, int32_t count, md5_group *lanes) {
-  const checked_job *in_lane[MD5_LANES];
-  lanes->count = 0;
+/* What takes no lane: stamped, done and sent one by one. The others are left in `lanes`. */
+static size_t do_singly(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at,
+                        const checked_job **lanes) {
+  size_t left = 0;
   for (int32_t index = 0; index < count; index++) {
     const checked_job *job = &jobs[index];
-    const mac_key *key = job->key;
-    if (key->kind == MD5 && job->message_length <= MD5_LONGEST_MESSAGE) {
-      in_lane[lanes->count] = job;
-      md5_add(lanes, key->secret, key->secret_length, job->message, job->message_length);
-    } else {
-      do_alone(keys, job);
+    if (takes_lane(job)) {
+      lanes[left++] = job;
+      continue;
     }
+    if (job->stamp != NULL) move_stamp(job->stamp, units_since(stamped_at));
+    do_alone(keys, job);
+    if (job->stamp != NULL && *job->status != 0) reply_is_sealed(job->stamp);
   }
-  if (lanes->count == 0) return;
+  return left;
+}
+
+static void do_group(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at, md5_group *lanes) {
+  const checked_job *in_lane[MD5_LANES];
+  size_t left = do_singly(keys, jobs, count, stamped_at, in_lane);
+  if (left == 0) return;
+  uint64_t units = units_since(stamped_at);
+  lanes->count = 0;
+  for (size_t lane = 0; lane < left; lane++) {
+    const checked_job *job = in_lane[lane];
+    /* Stamps first: they are part of the messages. */
+    if (job->stamp != NULL) move_stamp(job->stamp, units);
+    md5_add(lanes, job->key->secret, job->key->secret_length, job->message, job->message_length);
+  }
   md5_run(lanes);
-  for (size_t lane = 0; lane < lanes->count; lane++) settle(in_lane[lane], lanes->digests[lane]);
+  for (size_t lane = 0; lane < left; lane++) settle(in_lane[lane], lanes->digests[lane]);
   aead_wipe(lanes->texts, lanes->count * sizeof lanes->texts[0]);
 }
 
@@ -254,8 +263,7 @@ static int32_t run_jobs(const mac_keys *keys, const job_list *list) {
     int32_t count = list->count - start < GROUP ? list->count - start : GROUP;
     for (int32_t index = 0; index < count; index++)
       if (read_job(keys, list, start + index, &jobs[index]) != ACCEPTED) return ACCEPTED;
-    stamp_group(jobs, count, list->stamped_at);
-    do_group(keys, jobs, count, &lanes);
+    do_group(keys, jobs, count, list->stamped_at, &lanes);
   }
   return ACCEPTED;
 }

@@ -173,6 +173,7 @@ static void seal_group(const session_macs *macs, session_job *const *jobs, int32
   for (int32_t index = 0; index < count; index++) {
     memcpy(jobs[index]->packet + HEADER_BYTES + KEY_ID_BYTES, digests[index], macs->mac_digest_bytes);
     *jobs[index]->status = 1;
+    reply_is_sealed(jobs[index]->packet + TRANSMIT_AT);
   }
 }
 

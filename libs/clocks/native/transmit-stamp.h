@@ -1,6 +1,6 @@
 /*
  * Transmit timestamps. A reply is stamped when its batch is taken up and the stamp is moved on at the last moment: before
- * the kernel has the reply, or before it is sealed, as nothing can be changed after that.
+ * the kernel has the reply, or before it is sealed, as nothing can be changed after that. So what is sealed is sent at once.
  */
 #ifndef MERIDIAN_TRANSMIT_STAMP_H
 #define MERIDIAN_TRANSMIT_STAMP_H
@@ -31,6 +31,16 @@ static inline void move_stamp(uint8_t *place, uint64_t units) {
   if (stamp == 0) return;
   stamp = htobe64(be64toh(stamp) + units);
   memcpy(place, &stamp, sizeof stamp);
+}
+
+/*
+ * Has the kernel take a reply, which is known by the place of its stamp (libs/udp/native/udp-batch.c). NULL where replies are sent when all of the batch
+ * are sealed: then all that is done meanwhile lies between a reply's stamp and its departure.
+ */
+extern _Thread_local void (*send_sealed_reply)(const uint8_t *stamp);
+
+static inline void reply_is_sealed(const uint8_t *stamp) {
+  if (send_sealed_reply != NULL) send_sealed_reply(stamp);
 }
 
 #endif

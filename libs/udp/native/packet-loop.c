@@ -104,7 +104,9 @@ static int answer(struct packet_loop *loop, int index, int count) {
   napi_get_reference_value(env, loop->self, &self);
   napi_create_int32(env, index, &arguments[0]);
   napi_create_int32(env, count, &arguments[1]);
+  udp_begin_answer(loop->batches[index], count, loop->stamp_at);
   napi_status called = napi_call_function(env, self, callback, 2, arguments, &result);
+  udp_end_answer();
   if (called == napi_ok) napi_get_value_int32(env, result, &written);
   /* As if any other event's listener had thrown: uncaughtException, and if nobody listens the process ends. */
   else if (called == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)

@@ -354,6 +354,33 @@ static int send_messages(struct udp_batch *batch, int ready) {
   return sent;
 }
 
+_Thread_local void (*send_sealed_reply)(const uint8_t *stamp) = NULL;
+
+/* The batch that is being answered, and where its replies' stamps are. */
+static _Thread_local struct udp_batch *answered_batch;
+static _Thread_local size_t answered_stamp_at;
+
+static void send_sealed(const uint8_t *stamp) {
+  struct udp_batch *batch = answered_batch;
+  size_t at = (uintptr_t)stamp - (uintptr_t)batch->block.bytes - answered_stamp_at, slot = at / SLOT_STRIDE;
+  if (batch->descriptor < 0 || slot >= BATCH_CAPACITY || at % SLOT_STRIDE != 0) return;
+  uint32_t *length = &batch->block.reply_lengths[slot];
+  if (*length == 0 || *length > SLOT_BYTES) return;
+  batch->sent += (uint64_t)send_messages(batch, prepare_replies(batch, (int)slot, (int)slot + 1));
+  *length = 0;
+}
+
+void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at) {
+  /* What a batch before this one left behind is nothing to send. */
+  memset(batch->block.reply_lengths, 0, sizeof batch->block.reply_lengths);
+  if (batch->descriptor < 0 || stamp_at < 0 || count > SENT_ALONE) return;
+  answered_batch = batch;
+  answered_stamp_at = (size_t)stamp_at;
+  send_sealed_reply = send_sealed;
+}
+
+void udp_end_answer(void) { send_sealed_reply = NULL; }
+
 int udp_send(struct udp_batch *batch, int count, int stamp_at) {
   int sent = 0;
   if (batch->descriptor < 0) return 0;

@@ -94,6 +94,15 @@ int udp_receive(struct udp_batch *batch);
 void udp_set_shedding(struct udp_batch *batch, bool sheds);
 
 /*
+ * Before a batch is answered whose replies udp_send is to send: of a small one, those that are sealed meanwhile are sent at once, and
+ * have no reply length any more.
+ */
+void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at);
+
+/* After it was answered. */
+void udp_end_answer(void);
+
+/*
  * Sends slots 0 … count-1 that have a reply length. Returns how many the kernel took. With stamp_at not below 0, replies
  * that end with a 64-bit NTP timestamp at that offset have it moved on by the served time since receive returned, unless it
  * is 0.

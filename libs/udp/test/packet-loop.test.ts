@@ -1,15 +1,17 @@
 /** Packet loops: the addon's, which waits in libuv's place, and the fallback's. */
 import { fork } from "node:child_process"
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
+import { loadNative } from "@meridian/system/native"
 import { loopbackAddresses } from "@meridian/testkit/address-families"
 import { afterEach, describe, expect, it } from "vitest"
 import { type PacketLoop, servePackets } from "../src/packet-loop.ts"
 import { bindUdpFallback } from "../src/udp-fallback.ts"
 import { adoptUdp, bindUdpDescriptor } from "../src/udp-native.ts"
-import type { UdpBindOptions, UdpSocket } from "../src/udp.ts"
+import { NOW_MONOTONIC, SLOT_STRIDE, type UdpBindOptions, type UdpSocket } from "../src/udp.ts"
 import { type Client, openClient, take, until } from "./udp-client.ts"
 
 const implementations = {
@@ -131,6 +133,107 @@ describe.each(["native", "fallback"] as const)("%s packet loop", (kind) => {
 })
 
 describe("the addon's packet loop", () => {
+  interface MacKeys {
+    readonly add: (name: string, secret: Uint8Array) => boolean
+    readonly run: (jobs: Int32Array, count: number, packets: Uint8Array, stampedAt: number) => number
+  }
+  const STAMP_AT = 40
+  const KEY_ID = 48
+  const DIGEST_AT = 52
+  const REPLY = 68
+
+  /** Seals the replies of every second slot of a batch, as a worker does at its end; says which have a length after that. */
+  const sealing = (name: string, secret: Uint8Array) => {
+    const { MacKeys } = loadNative().addon as unknown as { readonly MacKeys: new () => MacKeys }
+    const keys = new MacKeys()
+    expect(keys.add(name, secret)).toBe(true)
+    const left: number[][] = []
+    const answer = (socket: UdpSocket, count: number): number => {
+      const jobs: number[] = []
+      for (let slot = 0; slot < count; slot += 1) {
+        const at = slot * SLOT_STRIDE
+        const isSealed = slot % 2 === 0
+        socket.bytes[at + STAMP_AT] = 1
+        socket.replyLengths[slot] = isSealed ? REPLY : KEY_ID
+        if (isSealed) jobs.push(1, 0, at, KEY_ID, at + DIGEST_AT, REPLY - DIGEST_AT, at + STAMP_AT, 0)
+      }
+      expect(keys.run(Int32Array.from(jobs), jobs.length / 8, socket.bytes, socket.now[NOW_MONOTONIC]!)).toBe(-1)
+      left.push([...socket.replyLengths.slice(0, count)])
+      return count
+    }
+    return { answer, left }
+  }
+
+  it.each(["cmac", "md5", "sha1"])("sends what is sealed under %s while it answers, once, and the rest after that", async (name) => {
+    const secret = Uint8Array.from({ length: 16 }, (_, index) => index)
+    const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
+    cleanups.push(() => socket.close())
+    const peer = await client()
+    // They wait in the queue, and are one batch.
+    const request = (first: number): Uint8Array => new Uint8Array(REPLY).fill(first, 0, 1)
+    for (let number = 0; number < 5; number += 1) await peer.send(request(number), socket.port, "127.0.0.1")
+    const { answer, left } = sealing(name, secret)
+    const loop = servePackets([socket], answer, { stampAt: STAMP_AT, gatherMicroseconds: 0 })
+    cleanups.push(() => loop.stop())
+    await until(() => peer.answers.length === 5)
+    expect(left).toEqual([[0, KEY_ID, 0, KEY_ID, 0]])
+    expect(peer.answers.map(({ bytes }) => [bytes[0], bytes.length])).toEqual([
+      [0, REPLY],
+      [2, REPLY],
+      [4, REPLY],
+      [1, KEY_ID],
+      [3, KEY_ID]
+    ])
+    const stamps = peer.answers.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(STAMP_AT))
+    expect(stamps.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(stamps)
+    expect(new Set(stamps).size).toBe(5)
+    for (const { bytes } of peer.answers.slice(0, name === "cmac" ? 0 : 3))
+      expect(Buffer.from(bytes).subarray(DIGEST_AT)).toEqual(
+        createHash(name).update(secret).update(bytes.subarray(0, KEY_ID)).digest().subarray(0, REPLY - DIGEST_AT)
+      )
+    await sleep(20)
+    expect([peer.answers.length, socket.sent()]).toEqual([5, 5])
+  })
+
+  it("sends what is sealed in a large batch when all of it is answered", async () => {
+    const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
+    cleanups.push(() => socket.close())
+    const peer = await client()
+    for (let number = 0; number < 40; number += 1) await peer.send(new Uint8Array(REPLY), socket.port, "127.0.0.1")
+    const { answer, left } = sealing("cmac", new Uint8Array(16))
+    const loop = servePackets([socket], answer, { stampAt: STAMP_AT, gatherMicroseconds: 0 })
+    cleanups.push(() => loop.stop())
+    await until(() => peer.answers.length === 40)
+    expect(left).toEqual([Array.from({ length: 40 }, (_, slot) => (slot % 2 === 0 ? REPLY : KEY_ID))])
+    expect(socket.sent()).toBe(40)
+  })
+
+  it("sends nothing that a batch before left unsealed", async () => {
+    const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
+    cleanups.push(() => socket.close())
+    const peer = await client()
+    const { answer } = sealing("cmac", new Uint8Array(16))
+    let batches = 0
+    const loop = servePackets(
+      [socket],
+      (own, count) => {
+        const { bytes, replyLengths } = own
+        // As where an answer threw before its end: the next one begins with sealing what is none of its replies.
+        if (batches++ > 0) return [...replyLengths.slice(0, count)].some((length) => length !== 0) ? 0 : answer(own, count)
+        bytes[STAMP_AT] = 1
+        replyLengths[0] = REPLY
+        return 0
+      },
+      { stampAt: STAMP_AT, gatherMicroseconds: 0 }
+    )
+    cleanups.push(() => loop.stop())
+    await peer.send(new Uint8Array(REPLY).fill(1, 0, 1), socket.port, "127.0.0.1")
+    await until(() => batches === 1)
+    await peer.send(new Uint8Array(REPLY).fill(2, 0, 1), socket.port, "127.0.0.1")
+    await until(() => peer.answers.length === 1)
+    expect(peer.answers.map(({ bytes }) => bytes[0])).toEqual([2])
+  })
+
   it("refuses sockets that are closed", async () => {
     const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
     socket.close()
