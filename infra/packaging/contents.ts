@@ -1,14 +1,14 @@
-/** What a node needs at run time, as one list: the packages, the image and the tarball are laid out from it. */
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync } from "node:fs"
-import { basename, dirname, join, relative } from "node:path"
+/** What a package holds beside its programs ({@link bundlePrograms}): the packages, the image and the tarball are laid out from it. */
+import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 
 const root = join(import.meta.dirname, "../..")
 const SCOPE = "@meridian/"
 /** Ours, but for tests alone. */
 const NOT_SHIPPED = ["testkit"]
-/** What packages carry for people who program with them. */
-const FOR_DEVELOPERS =
-  /\.(?:d\.[cm]?ts|map|md|flow)$|\/(?:test|tests|bench|benchmarks|docs|examples?|ai-docs|\.github)(?:\/|$)/
+/** Of each of our packages: the rest of `src` is in the programs. */
+const SHIPPED = ["package.json", "src/page", "bin", "build/meridian.node", "object"]
+const LICENSE = /^(?:licen[cs]e|notice)(?:\.|$)/i
 
 interface Manifest {
   readonly name: string
@@ -39,30 +39,25 @@ const outsidePackages = (): readonly string[] => {
   return [...found].sort()
 }
 
-/** Copies a folder without what only developers read; `keep` decides by the path inside of it. */
-const copy = (from: string, to: string, keep: (path: string) => boolean): void =>
-  cpSync(from, to, {
-    recursive: true,
-    dereference: false,
-    filter: (source) => source === from || keep(`/${relative(from, source)}`)
-  })
-
-/**
- * Lays the program out below a folder: libs, services, node_modules. Nothing in it is compiled here but the addon, which is
- * there where it was built.
- */
-export const layOut = (target: string): void => {
-  mkdirSync(join(target, "node_modules", SCOPE), { recursive: true })
-  for (const own of ownPackages()) {
-    for (const part of ["package.json", "src", "bin", "build/meridian.node", "object"]) {
-      const from = join(root, own, part)
-      if (existsSync(from)) copy(from, join(target, own, part), () => true)
-    }
-    symlinkSync(join("../..", own), join(target, "node_modules", manifest(join(root, own)).name))
+/** What others' code in the programs asks to be told along with it. */
+const layLicenses = (target: string): void => {
+  for (const name of outsidePackages()) {
+    const folder = join(root, "node_modules", name)
+    const files = readdirSync(folder).filter((file) => LICENSE.test(file))
+    if (files.length === 0) throw new Error(`${name} has no file that says under what licence it is`)
+    const place = join(target, "licenses", name)
+    mkdirSync(place, { recursive: true })
+    for (const file of files) cpSync(join(folder, file), join(place, file))
   }
-  for (const name of outsidePackages())
-    copy(join(root, "node_modules", name), join(target, "node_modules", name), (path) =>
-      name === "effect" ? !path.startsWith("/src") && !FOR_DEVELOPERS.test(path) : !FOR_DEVELOPERS.test(path)
-    )
+}
+
+/** Lays out below a folder what programs find there: libs, services, licenses. The addon is there where it was built. */
+export const layOut = (target: string): void => {
+  for (const own of ownPackages())
+    for (const part of SHIPPED) {
+      const from = join(root, own, part)
+      if (existsSync(from)) cpSync(from, join(target, own, part), { recursive: true })
+    }
+  layLicenses(target)
   cpSync(join(root, "LICENSE"), join(target, "LICENSE"))
 }

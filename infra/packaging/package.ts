@@ -5,16 +5,26 @@
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { freePort } from "@meridian/testkit/running-node"
+import { bundlePrograms } from "./bundles.ts"
 import { layOut } from "./contents.ts"
 import { buildDebianPackage } from "./debian.ts"
 import { writeManuals } from "./manuals.ts"
-import { keepUsedOfEffect } from "./used-of-effect.ts"
 
 const root = join(import.meta.dirname, "../..")
 const { version, optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -78,16 +88,9 @@ const copyLibraries = (to: string): void => {
   }
 }
 
-/** Loads every module there is but the programs themselves, which have been run. */
-const LOAD_ALL = `
-  import { globSync } from "node:fs"
-  for (const file of globSync("{libs,services}/*/src/**/*.ts"))
-    if (!file.endsWith("/main.ts")) await import(process.cwd() + "/" + file).catch(() => {})
-  process.exit(0)`
-
 /**
- * Runs a node and asks it once, then loads what it did not, so that every module lies there stripped and compiled: a process that
- * finds one that is not takes 10 to 17 MB for the stripper, for as long as it lives, and the node's user cannot add to the cache.
+ * Runs a node and asks it once, then starts what it did not, so that every program lies there compiled, and what was run with the functions that it
+ * ran: the node's user cannot add to the cache.
  */
 const warmCache = async (tree: string, scratch: string): Promise<void> => {
   const env = { ...process.env, NODE_COMPILE_CACHE: join(tree, "cache"), NODE_COMPILE_CACHE_PORTABLE: "1" }
@@ -107,13 +110,15 @@ const warmCache = async (tree: string, scratch: string): Promise<void> => {
   node.kill()
   await ended
   rmSync(state, { recursive: true, force: true })
+  // Each ends by itself: without its arguments a process of the node does, and the others say what they can be told.
   for (const flags of [["--optimize-for-size"], ["--no-maglev"], []])
-    spawnSync(join(tree, "bin/node"), [...flags, "--input-type=module", "--eval", LOAD_ALL], {
-      stdio: "ignore",
-      timeout: 120_000,
-      cwd: tree,
-      env
-    })
+    for (const file of globSync("{libs,services}/*/src/**/*.{js,ts}", { cwd: tree, exclude: ["**/page/**"] }))
+      spawnSync(join(tree, "bin/node"), [...flags, file, "--help"], {
+        stdio: "ignore",
+        timeout: 10_000,
+        cwd: tree,
+        env
+      })
 }
 
 const work = mkdtempSync(join(tmpdir(), "meridian-package-"))
@@ -122,7 +127,7 @@ try {
   say(`laying out Meridian ${version} for ${arch} …`)
   mkdirSync(join(tree, "bin"), { recursive: true })
   layOut(tree)
-  await keepUsedOfEffect(root, tree)
+  await bundlePrograms(root, tree)
   const node = nodeFolder(work)
   cpSync(join(node, "bin/node"), join(tree, "bin/node"))
   execFileSync(stripper, [join(tree, "bin/node")])

@@ -14,8 +14,19 @@ const warmCompileCache = () => {
   const warm = (...args) => spawnSync(node, args, { stdio: "ignore", timeout: 10_000, env })
   // The cache is kept apart by compiler flags; these are what services/supervisor gives each.
   for (const service of ["cli", "nts-ke"]) warm(`services/${service}/src/main.ts`, "--help")
-  for (const service of ["supervisor", "discipline", "coordinator"])
-    warm("--optimize-for-size", `services/${service}/src/main.ts`, "--help")
+  for (const command of ["status", "query", "log", "keys", "cluster", "policy", "explain"])
+    warm(`services/cli/src/${command}-command.ts`)
+  for (const service of [
+    "supervisor",
+    "discipline",
+    "coordinator",
+    "control",
+    "autokey",
+    "anycast",
+    "signd/src/client"
+  ])
+    warm("--optimize-for-size", `services/${service.includes("/") ? service : `${service}/src`}/main.ts`, "--help")
+  warm("--optimize-for-size", "services/control/src/http/open-http.ts")
   warm("--no-maglev", "services/worker/src/main.ts", "--help")
   warm("--no-maglev", "services/worker/src/authentication.ts")
 }

@@ -9,10 +9,23 @@ const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
 const pinned = at("node_modules/.bin/node")
 
+/** Programs of their own: this process becomes them, so that signals and exit codes are theirs. Nothing is loaded on the way. */
+const programs = {
+  up: "services/supervisor/src/main.ts",
+  signd: "services/signd/src/daemon/main.ts",
+  exabgp: "services/anycast/src/exabgp-main.ts"
+}
+const [command = "", ...args] = process.argv.slice(2)
+
 if (Number(process.versions.node.split(".")[0]) >= 26) {
   // Node keeps stripped and compiled modules here. A process that finds them need not load the TypeScript stripper,
   // which alone costs 17 MB; children inherit the variable.
   process.env.NODE_COMPILE_CACHE ??= at("node_modules/.cache/meridian")
+  if (Object.hasOwn(programs, command)) {
+    const flags = ["--max-semi-space-size=1", "--optimize-for-size", "--disable-warning=ExperimentalWarning"]
+    const program = at(programs[command])
+    process.execve(process.execPath, [process.execPath, ...flags, program, ...args], { ...process.env })
+  }
   module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
   await import(main)
 } else if (existsSync(pinned)) {

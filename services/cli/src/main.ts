@@ -1,77 +1,42 @@
 /** The `meridian` command: finds the subcommand, runs it, turns what went wrong into one line and an exit code. */
-import { resolve } from "node:path"
 import { nearestWord } from "@meridian/config/nearest"
 import manifest from "../package.json" with { type: "json" }
-import { runClients } from "./clients-command.ts"
-import { runCluster } from "./cluster-command.ts"
-import { checkConfiguration } from "./config-check.ts"
-import { programRoot } from "./coordinator-client.ts"
-import { runExplain } from "./explain-command.ts"
-import { overview } from "./help.ts"
-import { runInit } from "./init-command.ts"
-import { runKeys } from "./keys-command.ts"
-import { runLog } from "./log-command.ts"
-import { runPolicy } from "./policy-command.ts"
-import { runQuery } from "./query-command.ts"
-import { runReload } from "./reload-command.ts"
-import { runServerstats } from "./serverstats-command.ts"
-import { runSources } from "./sources-command.ts"
-import { runStatus } from "./status-command.ts"
-import { runTop } from "./top-command.ts"
-import { runTracking } from "./tracking-command.ts"
-import { runWaitsync } from "./waitsync-command.ts"
 
 const [command = "help", ...args] = process.argv.slice(2)
 
-/** A service that is a program of its own: this process becomes it, so that signals and exit codes are the service's own. */
-const become = (file: string): never => {
-  const program = resolve(programRoot, file)
-  return process.execve!(
-    process.execPath,
-    [
-      process.execPath,
-      "--max-semi-space-size=1",
-      "--optimize-for-size",
-      "--disable-warning=ExperimentalWarning",
-      program,
-      ...args
-    ],
-    Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
-  )
-}
-
 const unknown = (): number => {
-  const near = nearestWord(command, Object.keys(commands))
+  const near = nearestWord(command, [...Object.keys(commands), ...PROGRAMS])
   const hint = near === undefined ? "`meridian help` lists the commands" : `did you mean \`meridian ${near}\`?`
   process.stderr.write(`meridian: no command ${JSON.stringify(command)}; ${hint}\n`)
   return 2
 }
 
+/** What bin/meridian.mjs becomes by itself. */
+const PROGRAMS = ["up", "signd", "exabgp"]
+
+/** Each loads its own modules alone, when it is asked for. */
 const commands: Record<string, (args: readonly string[]) => number | Promise<number>> = {
-  up: () => become("services/supervisor/src/main.ts"),
-  signd: () => become("services/signd/src/daemon/main.ts"),
-  exabgp: () => become("services/anycast/src/exabgp-main.ts"),
-  status: runStatus,
-  query: runQuery,
-  sources: runSources,
-  top: runTop,
-  tracking: runTracking,
-  clients: runClients,
-  serverstats: runServerstats,
-  waitsync: runWaitsync,
-  init: runInit,
-  reload: runReload,
-  config: checkConfiguration,
-  log: runLog,
-  keys: runKeys,
-  cluster: runCluster,
-  policy: runPolicy,
-  explain: runExplain,
+  status: async (args) => (await import("./status-command.ts")).runStatus(args),
+  query: async (args) => (await import("./query-command.ts")).runQuery(args),
+  sources: async (args) => (await import("./sources-command.ts")).runSources(args),
+  top: async (args) => (await import("./top-command.ts")).runTop(args),
+  tracking: async (args) => (await import("./tracking-command.ts")).runTracking(args),
+  clients: async (args) => (await import("./clients-command.ts")).runClients(args),
+  serverstats: async (args) => (await import("./serverstats-command.ts")).runServerstats(args),
+  waitsync: async (args) => (await import("./waitsync-command.ts")).runWaitsync(args),
+  init: async (args) => (await import("./init-command.ts")).runInit(args),
+  reload: async (args) => (await import("./reload-command.ts")).runReload(args),
+  config: async (args) => (await import("./config-check.ts")).checkConfiguration(args),
+  log: async (args) => (await import("./log-command.ts")).runLog(args),
+  keys: async (args) => (await import("./keys-command.ts")).runKeys(args),
+  cluster: async (args) => (await import("./cluster-command.ts")).runCluster(args),
+  policy: async (args) => (await import("./policy-command.ts")).runPolicy(args),
+  explain: async (args) => (await import("./explain-command.ts")).runExplain(args),
   version: () => {
     process.stdout.write(`meridian ${manifest.version} (Node ${process.versions.node})\n`)
     return 0
   },
-  help: overview
+  help: async (args) => (await import("./help.ts")).overview(args)
 }
 const aliases: Record<string, string> = { "--help": "help", "-h": "help", "--version": "version", "-V": "version" }
 

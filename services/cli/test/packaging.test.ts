@@ -1,15 +1,25 @@
-import { execFileSync, spawn } from "node:child_process"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
-import { basename, join, resolve } from "node:path"
+import { basename, dirname, join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian } from "@meridian/testkit/running-node"
+import { bundlePrograms, programs } from "../../../infra/packaging/bundles.ts"
 import { layOut } from "../../../infra/packaging/contents.ts"
 import { writeManuals } from "../../../infra/packaging/manuals.ts"
-import { keepUsedOfEffect, namesUsed } from "../../../infra/packaging/used-of-effect.ts"
 
 const root = resolve(import.meta.dirname, "../../..")
 const starters = readdirSync(join(root, "infra/packaging/starters"))
@@ -19,7 +29,7 @@ describe("the tree that packages hold", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "meridian-packaging-"))
     layOut(folder)
-    await keepUsedOfEffect(root, folder)
+    await bundlePrograms(root, folder)
     // Compiled where a package is made; here its place is enough.
     mkdirSync(join(folder, "bin"))
     writeFileSync(join(folder, "bin/meridian"), "")
@@ -52,15 +62,44 @@ describe("the tree that packages hold", () => {
     expect(existsSync(join(folder, "node_modules/vitest"))).toBe(false)
   })
 
-  it("has of Effect what our modules name, under the names they use", async () => {
-    for (const [module, names] of namesUsed(root)) {
-      const whole = (await import(join(root, "node_modules/effect/dist", `${module}.js`))) as Record<string, unknown>
-      const kept = (await import(join(folder, "node_modules/effect/dist", `${module}.js`))) as Record<string, unknown>
-      const named = [...names].filter((name) => name in whole)
-      expect({ module, names: Object.keys(kept).sort() }).toEqual({ module, names: named.sort() })
+  it("has each program with all that it imports, so that nothing is looked for elsewhere", () => {
+    const files = globSync("{libs,services}/*/src/**/*.{js,ts}", { cwd: folder, exclude: ["**/page/**"] })
+    for (const program of programs(root)) expect(files).toContain(program)
+    for (const file of files) {
+      const text = readFileSync(join(folder, file), "utf8")
+      const imports = [...text.matchAll(/^(?:import|export)\b[^"\n]*?(?:from )?"([^"]+)";?$|\bimport\("([^"]+)"\)/gm)]
+      for (const [, at, late] of imports) {
+        const name = at ?? late ?? ""
+        const isThere = name.startsWith("node:") || existsSync(resolve(folder, dirname(file), name))
+        expect({ file, name, isThere }).toEqual({ file, name, isThere: true })
+      }
     }
-    const size = execFileSync("du", ["-sk", join(folder, "node_modules/effect")], { encoding: "utf8" })
-    expect(Number.parseInt(size, 10)).toBeLessThan(1_000)
+    expect(files.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)).toBeLessThan(6_000_000)
+    expect(existsSync(join(folder, "node_modules/effect"))).toBe(false)
+  })
+
+  it("has one clockwork of turns in a process, its heartbeat's and its own", () => {
+    for (const program of ["libs/ipc/src/heartbeat", "services/worker/src/main"])
+      expect(readFileSync(join(folder, `${program}.js`), "utf8")).toContain('from "../../../libs/ipc/src/turns.js"')
+  })
+
+  it("starts every program, which finds its modules", () => {
+    for (const program of programs(root)) {
+      const { stderr, status } = spawnSync(process.execPath, [join(folder, program), "--help"], {
+        encoding: "utf8",
+        timeout: PATIENCE_MS
+      })
+      expect({ program, ended: status !== null, stderr }).toEqual({
+        program,
+        ended: true,
+        stderr: expect.not.stringMatching(/ERR_|Error/) as string
+      })
+    }
+  })
+
+  it("says under what licence the others' code in it is", () => {
+    for (const name of ["effect", "pino", "@nats-io/nats-core", "@noble/ciphers", "smol-toml"])
+      expect(readdirSync(join(folder, "licenses", name)).length).toBeGreaterThan(0)
   })
 
   it("has man pages and completions for every command", () => {
