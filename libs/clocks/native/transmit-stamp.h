@@ -34,7 +34,7 @@ static inline void move_stamp(uint8_t *place, uint64_t units) {
 }
 
 /*
- * Has the kernel take a reply, which is known by the place of its stamp (libs/udp/native/udp-batch.c). NULL where replies are sent when all of the batch
+ * Has the kernel take a reply, which is known by the place of its stamp (libs/udp/native/udp-send.c). NULL where replies are sent when all of the batch
  * are sealed: then all that is done meanwhile lies between a reply's stamp and its departure.
  */
 extern _Thread_local void (*send_sealed_reply)(const uint8_t *stamp);

@@ -1,8 +1,7 @@
-/* recvmmsg and sendmmsg over preallocated slots. See udp-batch.h for what each function promises. */
+/* Sockets, and recvmmsg over preallocated slots; udp-send.c has sendmmsg. See udp-batch.h for what each function promises. */
 #include "udp-batch.h"
 #include "receive-queue.h"
 #include "socket-options.h"
-#include "transmit-stamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +16,6 @@
 _Static_assert(sizeof(time_t) == 8, "timestamps after 2038 need a 64-bit time_t");
 
 enum { RECEIVE_ATTEMPTS = 8, SEND_BUFFER_BYTES = 1 << 20 };
-
-/*
- * Replies that share a call and a reading of the clock: the next leaves some 2 us after the one before, and a call of its own costs 0.2. So each has one
- * where few leave together, and the fuller a batch the more share it. The clock is read before the call and never guessed ahead: a client for which a reply
- * left later than it came finds a delay below zero. OpenNTPD asks again after 50 minutes then.
- */
-static int sent_together(int count) { return count <= 12 ? 1 : count <= 32 ? 4 : 8; }
 
 /* A datagram may be stamped a little before the queue is seen empty and be queued after that. ns */
 static const uint64_t QUEUEING_SLACK = 1000000000;
@@ -275,126 +267,6 @@ int udp_receive(struct udp_batch *batch) {
   if (count < BATCH_CAPACITY) batch->drained_at = batch->received_at - QUEUEING_SLACK;
   if (batch->queue.long_bytes > 0 || batch->queue.sheds) note_queue(batch, count, overflows, oldest);
   return count;
-}
-
-/* Tells the kernel which address (and, on a link, which interface) a reply leaves from; nothing where it needs none. */
-static void set_source(struct udp_batch *batch, int slot, struct msghdr *header) {
-  static const uint8_t nowhere[LOCAL_ADDRESS_STRIDE] = {0};
-  const uint8_t *local = batch->block.local_addresses[slot];
-  size_t length = batch->family == AF_INET ? 4 : 16;
-  header->msg_control = NULL;
-  header->msg_controllen = 0;
-  if (batch->fixed_source || (batch->interfaces[slot] == 0 && memcmp(local, nowhere, length) == 0)) return;
-  struct cmsghdr *item = (struct cmsghdr *)batch->send_control[slot];
-  if (batch->family == AF_INET) {
-    struct in_pktinfo packet = {.ipi_ifindex = (int)batch->interfaces[slot]};
-    memcpy(&packet.ipi_spec_dst, local, 4);
-    *item = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof packet), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
-    memcpy(CMSG_DATA(item), &packet, sizeof packet);
-    header->msg_controllen = CMSG_SPACE(sizeof packet);
-  } else {
-    struct in6_pktinfo packet = {.ipi6_ifindex = batch->interfaces[slot]};
-    memcpy(&packet.ipi6_addr, local, 16);
-    *item = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof packet), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
-    memcpy(CMSG_DATA(item), &packet, sizeof packet);
-    header->msg_controllen = CMSG_SPACE(sizeof packet);
-  }
-  header->msg_control = item;
-}
-
-static void note_latency(struct udp_batch *batch, uint64_t nanoseconds) {
-  int bin = 63 - __builtin_clzll(nanoseconds / 1000 | 1);
-  batch->latencies[bin < LATENCY_BINS ? bin : LATENCY_BINS - 1]++;
-  batch->latency_ns += nanoseconds;
-}
-
-/* The last moment before the kernel has these replies. Longer ones may be authenticated, and stay as they are. */
-static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_at, uint64_t now) {
-  uint64_t received = clock_line_at(&batch->line, batch->received_at);
-  if (from == 0) note_latency(batch, now - batch->received_at);
-  for (int slot = from; slot < until; slot++) {
-    uint32_t length = batch->block.reply_lengths[slot];
-    if (length == (uint32_t)stamp_at + STAMP_BYTES)
-      move_stamp(batch->block.bytes[slot] + stamp_at, clock_line_at(&batch->line, now) - received);
-  }
-}
-
-/* Readies what slots have to send. Returns how many messages that are. */
-static int prepare_replies(struct udp_batch *batch, int from, int until) {
-  int ready = 0;
-  for (int slot = from; slot < until; slot++) {
-    uint32_t length = batch->block.reply_lengths[slot];
-    if (length == 0) continue;
-    if (length > SLOT_BYTES) {
-      batch->send_errors++;
-      continue;
-    }
-    struct msghdr *header = &batch->send_messages[ready++].msg_hdr;
-    batch->send_vectors[slot].iov_len = length;
-    header->msg_name = batch->block.addresses[slot];
-    header->msg_iov = &batch->send_vectors[slot];
-    set_source(batch, slot, header);
-  }
-  return ready;
-}
-
-/* sendmmsg stops at a message that fails. That one is dropped and the rest are tried: each turn gets one further. */
-static int send_messages(struct udp_batch *batch, int ready) {
-  int done = 0, sent = 0;
-  while (done < ready) {
-    int taken = sendmmsg(batch->descriptor, batch->send_messages + done, (unsigned)(ready - done), MSG_DONTWAIT);
-    if (taken > 0) {
-      sent += taken;
-      done += taken;
-    } else {
-      batch->send_errors++;
-      done++;
-    }
-  }
-  return sent;
-}
-
-_Thread_local void (*send_sealed_reply)(const uint8_t *stamp) = NULL;
-
-/* The batch that is being answered, and where its replies' stamps are. */
-static _Thread_local struct udp_batch *answered_batch;
-static _Thread_local size_t answered_stamp_at;
-
-static void send_sealed(const uint8_t *stamp) {
-  struct udp_batch *batch = answered_batch;
-  size_t at = (uintptr_t)stamp - (uintptr_t)batch->block.bytes - answered_stamp_at, slot = at / SLOT_STRIDE;
-  if (batch->descriptor < 0 || slot >= BATCH_CAPACITY || at % SLOT_STRIDE != 0) return;
-  uint32_t *length = &batch->block.reply_lengths[slot];
-  if (*length == 0 || *length > SLOT_BYTES) return;
-  batch->sent += (uint64_t)send_messages(batch, prepare_replies(batch, (int)slot, (int)slot + 1));
-  *length = 0;
-}
-
-void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at) {
-  /* What a batch before this one left behind is nothing to send. */
-  memset(batch->block.reply_lengths, 0, sizeof batch->block.reply_lengths);
-  if (batch->descriptor < 0 || stamp_at < 0 || count > SENT_ALONE) return;
-  answered_batch = batch;
-  answered_stamp_at = (size_t)stamp_at;
-  send_sealed_reply = send_sealed;
-}
-
-void udp_end_answer(void) { send_sealed_reply = NULL; }
-
-int udp_send(struct udp_batch *batch, int count, int stamp_at) {
-  int sent = 0;
-  if (batch->descriptor < 0) return 0;
-  if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
-  bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES;
-  int together = sent_together(count);
-  for (int from = 0; from < count; from += together) {
-    int until = count - from > together ? from + together : count;
-    int ready = prepare_replies(batch, from, until);
-    if (stamps) move_stamps(batch, from, until, stamp_at, monotonic_nanoseconds());
-    sent += send_messages(batch, ready);
-  }
-  batch->sent += (uint64_t)sent;
-  return sent;
 }
 
 uint64_t udp_overflows(struct udp_batch *batch) {
