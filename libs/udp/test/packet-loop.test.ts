@@ -158,42 +158,49 @@ describe("the addon's packet loop", () => {
         if (isSealed) jobs.push(1, 0, at, KEY_ID, at + DIGEST_AT, REPLY - DIGEST_AT, at + STAMP_AT, 0)
       }
       expect(keys.run(Int32Array.from(jobs), jobs.length / 8, socket.bytes, socket.now[NOW_MONOTONIC]!)).toBe(-1)
-      left.push([...socket.replyLengths.slice(0, count)])
+      left.push([...socket.replyLengths.subarray(0, count)])
       return count
     }
     return { answer, left }
   }
 
-  it.each(["cmac", "md5", "sha1"])("sends what is sealed under %s while it answers, once, and the rest after that", async (name) => {
-    const secret = Uint8Array.from({ length: 16 }, (_, index) => index)
-    const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
-    cleanups.push(() => socket.close())
-    const peer = await client()
-    // They wait in the queue, and are one batch.
-    const request = (first: number): Uint8Array => new Uint8Array(REPLY).fill(first, 0, 1)
-    for (let number = 0; number < 5; number += 1) await peer.send(request(number), socket.port, "127.0.0.1")
-    const { answer, left } = sealing(name, secret)
-    const loop = servePackets([socket], answer, { stampAt: STAMP_AT, gatherMicroseconds: 0 })
-    cleanups.push(() => loop.stop())
-    await until(() => peer.answers.length === 5)
-    expect(left).toEqual([[0, KEY_ID, 0, KEY_ID, 0]])
-    expect(peer.answers.map(({ bytes }) => [bytes[0], bytes.length])).toEqual([
-      [0, REPLY],
-      [2, REPLY],
-      [4, REPLY],
-      [1, KEY_ID],
-      [3, KEY_ID]
-    ])
-    const stamps = peer.answers.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(STAMP_AT))
-    expect(stamps.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(stamps)
-    expect(new Set(stamps).size).toBe(5)
-    for (const { bytes } of peer.answers.slice(0, name === "cmac" ? 0 : 3))
-      expect(Buffer.from(bytes).subarray(DIGEST_AT)).toEqual(
-        createHash(name).update(secret).update(bytes.subarray(0, KEY_ID)).digest().subarray(0, REPLY - DIGEST_AT)
-      )
-    await sleep(20)
-    expect([peer.answers.length, socket.sent()]).toEqual([5, 5])
-  })
+  it.each(["cmac", "md5", "sha1"])(
+    "sends what is sealed under %s while it answers, once, and the rest after that",
+    async (name) => {
+      const secret = Uint8Array.from({ length: 16 }, (_, index) => index)
+      const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
+      cleanups.push(() => socket.close())
+      const peer = await client()
+      // They wait in the queue, and are one batch.
+      const request = (first: number): Uint8Array => new Uint8Array(REPLY).fill(first, 0, 1)
+      for (let number = 0; number < 5; number += 1) await peer.send(request(number), socket.port, "127.0.0.1")
+      const { answer, left } = sealing(name, secret)
+      const loop = servePackets([socket], answer, { stampAt: STAMP_AT, gatherMicroseconds: 0 })
+      cleanups.push(() => loop.stop())
+      await until(() => peer.answers.length === 5)
+      expect(left).toEqual([[0, KEY_ID, 0, KEY_ID, 0]])
+      expect(peer.answers.map(({ bytes }) => [bytes[0], bytes.length])).toEqual([
+        [0, REPLY],
+        [2, REPLY],
+        [4, REPLY],
+        [1, KEY_ID],
+        [3, KEY_ID]
+      ])
+      const stamps = peer.answers.map(({ bytes }) => Buffer.from(bytes).readBigUInt64BE(STAMP_AT))
+      expect(stamps.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(stamps)
+      expect(new Set(stamps).size).toBe(5)
+      for (const { bytes } of peer.answers.slice(0, name === "cmac" ? 0 : 3))
+        expect(Buffer.from(bytes).subarray(DIGEST_AT)).toEqual(
+          createHash(name)
+            .update(secret)
+            .update(bytes.subarray(0, KEY_ID))
+            .digest()
+            .subarray(0, REPLY - DIGEST_AT)
+        )
+      await sleep(20)
+      expect([peer.answers.length, socket.sent()]).toEqual([5, 5])
+    }
+  )
 
   it("sends what is sealed in a large batch when all of it is answered", async () => {
     const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
@@ -219,7 +226,8 @@ describe("the addon's packet loop", () => {
       (own, count) => {
         const { bytes, replyLengths } = own
         // As where an answer threw before its end: the next one begins with sealing what is none of its replies.
-        if (batches++ > 0) return [...replyLengths.slice(0, count)].some((length) => length !== 0) ? 0 : answer(own, count)
+        if (batches++ > 0)
+          return replyLengths.subarray(0, count).some((length) => length !== 0) ? 0 : answer(own, count)
         bytes[STAMP_AT] = 1
         replyLengths[0] = REPLY
         return 0
