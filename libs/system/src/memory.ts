@@ -2,8 +2,8 @@
 import { getHeapStatistics } from "node:v8"
 import { loadNative } from "./native.ts"
 
-/** Long enough after a start for the first timers and messages to have run. */
-const SETTLED_MS = 1_500
+/** Long enough after a start for the first timers and messages to have run; later, also where the machine is busy or others of the node start still. */
+const SETTLED_MS = [1_500, 10_000]
 
 /**
  * Lets go of the pages of the program's own file that only the start needed; see native/memory.c. They stay in the system's
@@ -11,10 +11,10 @@ const SETTLED_MS = 1_500
  */
 export const releaseStartupPages = (): number => loadNative().addon?.releaseStartupPages() ?? 0
 
-/** The same now, and again once the process has settled. Keeps nothing alive. */
+/** The same now, and again when the process has settled. Keeps nothing alive. */
 export const releaseStartupPagesSoon = (): void => {
   releaseStartupPages()
-  setTimeout(releaseStartupPages, SETTLED_MS).unref()
+  for (const milliseconds of SETTLED_MS) setTimeout(releaseStartupPages, milliseconds).unref()
 }
 
 /**
