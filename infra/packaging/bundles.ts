@@ -14,13 +14,13 @@ export const programs = (root: string): readonly string[] =>
       "services/*/src/**/{main,*-main}.ts",
       "services/cli/src/{ntp-keygen,ntpkeygen}.ts",
       "libs/ipc/src/heartbeat.ts",
-      SHARED
+      ...SHARED
     ],
     { cwd: root }
   ).sort()
 
-/** One instance in a process, of which its heartbeat and its program both make use. */
-const SHARED = "libs/ipc/src/turns.ts"
+/** One instance in a process, of which its program and what is loaded before that both make use. */
+const SHARED = ["libs/ipc/src/turns.ts", "services/supervisor/src/early-signals.ts"]
 
 const bundled = (file: string): string => file.replace(/\.ts$/, ".js")
 
@@ -33,10 +33,10 @@ const placed = (root: string, program: string): Plugin => {
   return {
     name: "placed",
     async resolveId(specifier, importer, options) {
-      if (importer === undefined || program === SHARED) return null
+      if (importer === undefined || SHARED.includes(program)) return null
       const found = await this.resolve(specifier, importer, options)
-      if (found === null || relative(root, found.id) !== SHARED) return found
-      return { id: up + bundled(SHARED), external: true }
+      const target = found === null ? "" : relative(root, found.id)
+      return SHARED.includes(target) ? { id: up + bundled(target), external: true } : found
     },
     async transform(code, id) {
       const own = relative(root, id)

@@ -15,6 +15,8 @@ const programs = {
   signd: "services/signd/src/daemon/main.ts",
   exabgp: "services/anycast/src/exabgp-main.ts"
 }
+/** What each loads before all else. */
+const firstOf = { up: ["services/supervisor/src/early-signals.ts"] }
 const [command = "", ...args] = process.argv.slice(2)
 
 if (Number(process.versions.node.split(".")[0]) >= 26) {
@@ -23,8 +25,9 @@ if (Number(process.versions.node.split(".")[0]) >= 26) {
   process.env.NODE_COMPILE_CACHE ??= at("node_modules/.cache/meridian")
   if (Object.hasOwn(programs, command)) {
     const flags = ["--max-semi-space-size=1", "--optimize-for-size", "--disable-warning=ExperimentalWarning"]
+    const first = (firstOf[command] ?? []).flatMap((module) => ["--import", at(module)])
     const program = at(programs[command])
-    process.execve(process.execPath, [process.execPath, ...flags, program, ...args], { ...process.env })
+    process.execve(process.execPath, [process.execPath, ...flags, ...first, program, ...args], { ...process.env })
   }
   module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
   await import(main)

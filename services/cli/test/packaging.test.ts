@@ -78,6 +78,12 @@ describe("the tree that packages hold", () => {
     expect(existsSync(join(folder, "node_modules/effect"))).toBe(false)
   })
 
+  it("has one keeper of early signals in a supervisor, that which was loaded first", () => {
+    const early = "services/supervisor/src/early-signals"
+    expect(readFileSync(join(folder, "services/supervisor/src/main.js"), "utf8")).toContain(`from "../../../${early}.js"`)
+    expect(readFileSync(join(folder, `${early}.ts`), "utf8")).toContain("./early-signals.js")
+  })
+
   it("has one clockwork of turns in a process, its heartbeat's and its own", () => {
     for (const program of ["libs/ipc/src/heartbeat", "services/worker/src/main"])
       expect(readFileSync(join(folder, `${program}.js`), "utf8")).toContain('from "../../../libs/ipc/src/turns.js"')

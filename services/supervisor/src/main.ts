@@ -29,6 +29,7 @@ import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import manifest from "../package.json" with { type: "json" }
 import { authorOf } from "./acts.ts"
+import { type Obeyed, obeySignals } from "./early-signals.ts"
 import { bequeath, inherit } from "./legacy.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { startNode } from "./node.ts"
@@ -40,9 +41,6 @@ import { type Configured, RunningConfiguration } from "./running-configuration.t
 import { formatListen, hasIpv6 } from "./sockets.ts"
 import { firstScreen } from "./screen.ts"
 import { startPriority } from "./start-priority.ts"
-
-// Node would open its inspector on this signal, to whoever may connect to this machine.
-process.on("SIGUSR1", () => {})
 
 const programRoot = resolve(import.meta.dirname, "../../..")
 /** A path that can be typed wherever one is; in the checkout it is relative to that. */
@@ -137,10 +135,7 @@ const STATUS_LINE_MS = 10_000
 
 /** A signal, or something that somebody waits for. */
 type Asked =
-  | "SIGTERM"
-  | "SIGINT"
-  | "SIGHUP"
-  | "SIGUSR2"
+  | Obeyed
   /** Something to do with the node that runs, one at a time. */
   | { readonly work: (node: RunningNode) => Effect.Effect<void> }
 
@@ -205,6 +200,16 @@ const socketsOf = ({ nts, anycast, ...plan }: NodePlan): string => {
   return JSON.stringify([workers, packetKinds, ports, listen, commandPort, nts?.port, nts?.processes, xdp, !anycast])
 }
 
+const EARLY_SIGNALS = resolve(import.meta.dirname, "early-signals.ts")
+
+/** For the program that follows: what this one has. Another version may have no such module, and one before had none. */
+const flagsOfNode = (): readonly string[] => {
+  const flags = process.execArgv.filter((flag, at, all) => flag !== "--import" && all[at - 1] !== "--import")
+  return existsSync(EARLY_SIGNALS) ? [...flags, "--import", EARLY_SIGNALS] : flags
+}
+
+let isEnding = false
+
 /** This process becomes the program that is installed now; the sockets go with it, and who answers on them goes on meanwhile. */
 const becomeInstalled = (node: RunningNode) =>
   Effect.gen(function* () {
@@ -230,11 +235,14 @@ const becomeInstalled = (node: RunningNode) =>
       yield* Effect.logWarning("what was said to this node by ntpq ends here: it is in no file")
     yield* Effect.logInfo(`becoming Meridian ${installedVersion()}; requests are answered meanwhile`)
     const left = yield* node.handOver
+    // A signal that has come is heard of in the next turn. Whoever wants the node to end has it end.
+    yield* Effect.promise(() => new Promise(setImmediate))
+    if (isEnding) return
     const environment = bequeath(left, {
       ...process.env,
       ...(clusterKey === undefined ? {} : { [CLUSTER_KEY_VARIABLE]: clusterKey })
     })
-    process.execve!(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], environment)
+    process.execve!(process.execPath, [process.execPath, ...flagsOfNode(), ...process.argv.slice(1)], environment)
   })
 
 /** The first signal that says to end. */
@@ -246,8 +254,7 @@ const toldToEnd = (asked: Queue.Dequeue<Asked>): Effect.Effect<"SIGTERM" | "SIGI
 const program = Effect.gen(function* () {
   const oneReload = yield* Semaphore.make(1)
   const asked = yield* Queue.unbounded<Asked>()
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"] as const)
-    process.on(signal, () => void Queue.offerUnsafe(asked, signal))
+  obeySignals((signal) => void Queue.offerUnsafe(asked, signal))
   /** Does it once the node runs, and after what is under way. */
   const later = <A>(what: (node: RunningNode) => Effect.Effect<A>): Promise<A> =>
     new Promise((done) => {
@@ -372,6 +379,7 @@ const program = Effect.gen(function* () {
       )
       continue
     }
+    isEnding = true
     const told = performance.now()
     for (const again of ["SIGTERM", "SIGINT"] as const)
       process.on(again, () => void (performance.now() - told > ECHO_MS && process.exit(130)))

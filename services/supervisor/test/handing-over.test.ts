@@ -1,7 +1,10 @@
 /** A node becomes what is installed now: the same process, new children, and nobody is left without an answer. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { getPriority, tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import type { NodeStatus } from "@meridian/ipc"
 import { startLoad } from "@meridian/testkit/ntp-load"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -61,6 +64,8 @@ it(
     const { answered, wrong, lost, sent: all } = await load.finish(10_000)
     expect({ lost, wrong, answered }).toEqual({ lost: [], wrong: 0, answered: all })
     expect(after.pid).toBe(before.pid)
+    const flags = readFileSync(`/proc/${after.pid}/cmdline`, "utf8").split("\0")
+    expect(flags.filter((_, at) => flags[at - 1] === "--import")).toEqual([expect.stringContaining("early-signals")])
     expect(after.clock.synchronised).toBe(true)
     // While it started it gave way to who served.
     await vi.waitUntil(
@@ -100,3 +105,42 @@ it(
   },
   PATIENCE_MS
 )
+
+it(
+  "ends where it is told to while it becomes another version",
+  async () => {
+    const running = (node = await startNode({ args: ["--listen", "127.0.0.1", "--workers", "1"] }))
+    const before = (await running.status()) as unknown as NodeStatus
+    running.process.kill("SIGUSR2")
+    await vi.waitUntil(() => running.stderr().includes("becoming Meridian"), { timeout: PATIENCE_MS, interval: 1 })
+    running.process.kill("SIGTERM")
+    const [code] = await once(running.process, "exit")
+    expect(code).toBe(0)
+    expect(pidsOf(before).filter(isAlive)).toEqual([])
+  },
+  PATIENCE_MS
+)
+
+it("keeps what it is told while its program loads, in its order", async () => {
+  const early = join(import.meta.dirname, "../src/early-signals.ts")
+  const program = `
+    import { obeySignals } from ${JSON.stringify(early)}
+    import { spawn } from "node:child_process"
+import { once } from "node:events"
+    process.stdout.write("loading")
+    await once(process.stdin, "data")
+    obeySignals((signal) => process.stdout.write(" " + signal, () => signal === "SIGINT" && process.exit(0)))
+    process.kill(process.pid, "SIGINT")`
+  const child = spawn(process.execPath, ["--import", early, "--input-type=module", "--eval", program])
+  let said = ""
+  child.stdout.on("data", (text: Buffer) => void (said += text.toString()))
+  await vi.waitUntil(() => said === "loading", { timeout: PATIENCE_MS })
+  for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM"] as const) {
+    child.kill(signal)
+    // Of signals that wait at one time the kernel tells the lowest first.
+    await sleep(100)
+  }
+  child.stdin.write("go")
+  const [code] = await once(child, "exit")
+  expect({ code, said }).toEqual({ code: 0, said: "loading SIGHUP SIGUSR2 SIGTERM SIGINT" })
+})
