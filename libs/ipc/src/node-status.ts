@@ -136,6 +136,8 @@ export interface NodeStatus {
   readonly xdp?: XdpStatus | null
   /** Empty where NTS is not served. */
   readonly ntsKe: readonly NtsKeStatus[]
+  /** The TCP port of its key exchange; null where it is not served, absent from a node of an older version. */
+  readonly ntsKePort?: number | null
   /** Absent where Windows clients are not served. */
   readonly signd?: SigndStatus | null
   /** Absent where Autokey is not served. */

@@ -4,7 +4,7 @@ import type { Explanation } from "@meridian/ipc"
 import { actLines, clockTable, generationTable, setTable } from "./cluster-view.ts"
 import { ask, stateDirectoryOf } from "./coordinator-client.ts"
 import { OperatorProblem, print, runCommand } from "./run-command.ts"
-import { paint, printable, shortTime } from "./text-table.ts"
+import { lineWidth, paint, printable, shortTime, wrapped } from "./text-table.ts"
 
 export const runExplain = (args: readonly string[]): Promise<number> =>
   runCommand(explainCommand, args, async ({ values: { at, event, state, json } }) => {
@@ -49,7 +49,7 @@ export const formatExplanation = (found: Explanation): string => {
           )
         ]
       : []),
-    `At ${printable(at)} ${printable(leads)}\n`,
+    `${wrapped(`At ${printable(at)} ${printable(leads)}`, "  ", lineWidth())}\n`,
     title("NTS master keys"),
     generationTable(generations),
     title("Symmetric keys"),

@@ -2,7 +2,13 @@
 import { nearestWord } from "@meridian/config/nearest"
 import manifest from "../package.json" with { type: "json" }
 
-const [command = "help", ...args] = process.argv.slice(2)
+/** `--state DIR` may stand before the command as well as behind it. */
+const stateLast = (given: readonly string[]): readonly string[] => {
+  const flags = given[0] === "--state" ? 2 : given[0]?.startsWith("--state=") === true ? 1 : 0
+  return [...given.slice(flags), ...given.slice(0, flags)]
+}
+
+const [command = "help", ...args] = stateLast(process.argv.slice(2))
 
 const unknown = (): number => {
   const near = nearestWord(command, [...Object.keys(commands), ...PROGRAMS])

@@ -1,7 +1,7 @@
 /** `meridian status`: asks the running node over its control socket and shows the answer to people. */
 import type { NodeStatus } from "@meridian/ipc"
 import { fitted, right } from "./fitted-table.ts"
-import { wrapped } from "./text-table.ts"
+import { shortTime, wrapped } from "./text-table.ts"
 
 const duration = (seconds: number): string => {
   const whole = Math.floor(seconds)
@@ -33,6 +33,25 @@ const signdLines = (signd: NodeStatus["signd"]): readonly string[] => {
     `mssntp    ${state}  pid ${pid ?? "-"}  received ${received}  signed ${replied}  dropped ${dropText(dropped)}`,
     `          signed by ${socket}`,
     ...(trouble === null ? [] : [`          not signed: ${trouble}`])
+  ]
+}
+
+/** NTS key exchange: where, how many handshakes, and until when its certificates are good. */
+const ntsLines = ({ ntsKe, ntsKePort }: NodeStatus): readonly string[] => {
+  if (ntsKe.length === 0) return []
+  const total = (of: (own: NodeStatus["ntsKe"][number]) => number): number =>
+    ntsKe.reduce((sum, own) => sum + of(own), 0)
+  const agreed = total((own) => own.outcomes["agreed"] ?? 0)
+  const states = [...new Set(ntsKe.map(({ state }) => state))].join(", ")
+  const certificates = new Map(
+    ntsKe.flatMap((own) => own.certificates.map((certificate) => [certificate.fingerprint, certificate]))
+  )
+  return [
+    `nts       ${states}  tcp ${ntsKePort ?? "-"}  handshakes ${total((own) => own.accepted)}, agreed ${agreed}  cookies ${total((own) => own.cookies)}`,
+    ...[...certificates.values()].map(
+      ({ names, notAfter }) =>
+        `          certificate for ${names.join(", ")}  until ${shortTime(new Date(notAfter * 1e3).toISOString())}`
+    )
   ]
 }
 
@@ -143,6 +162,11 @@ export const formatStatus = (status: NodeStatus, width: number): string => {
     ...xdpLines(status.xdp)
   ]
   const workers = fitted(columns, [...rows, last], width - MARGIN.length).map((line) => `${MARGIN}${line}`)
-  const after = [`dropped   ${dropText(totals.dropped)}`, ...signdLines(status.signd), ...autokeyLines(status.autokey)]
+  const after = [
+    `dropped   ${dropText(totals.dropped)}`,
+    ...ntsLines(status),
+    ...signdLines(status.signd),
+    ...autokeyLines(status.autokey)
+  ]
   return [...around(before), ...workers, ...around(after), ""].join("\n")
 }

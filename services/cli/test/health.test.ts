@@ -69,6 +69,10 @@ describe("help", () => {
     })
     expect((await meridian(["help", "keys", "list"])).stdout).not.toContain("keys rotate")
     expect((await meridian(["help", "cluster"])).stdout).toContain("Usage: meridian cluster drain")
+    const behind = await meridian(["keys", "list", "--state", "/nowhere"])
+    expect(behind).toMatchObject({ code: 1, stderr: expect.stringContaining("/nowhere") })
+    expect(await meridian(["--state", "/nowhere", "keys", "list"])).toEqual(behind)
+    expect(await meridian(["--state=/nowhere", "keys", "list"])).toEqual(behind)
     expect(await meridian(["help", "nosuch"])).toMatchObject({ code: 2, stdout: "" })
     expect((await meridian(["help", "statsu"])).stderr).toBe(
       'meridian help: no command "statsu"; did you mean `meridian help status`?\n'

@@ -1,3 +1,4 @@
+import type { GenerationView, SetView } from "@meridian/ipc"
 import { describe, expect, it } from "vitest"
 import { formatCluster } from "../src/cluster-command.ts"
 import { generationTable, memberTable, setTable } from "../src/cluster-view.ts"
@@ -25,6 +26,26 @@ describe("tables", () => {
     expect(formatCluster({ ...state, leader: null, log: { ...state.log, adapter: null }, drained: true })).toMatch(
       /^node a {2}nobody leads yet, term 7 {2}drained\nlog {10}out of reach, 1 put aside/
     )
+  })
+
+  it("have an event of a usual length below its row, where a line would be longer than 100 columns", () => {
+    const event = "8d6fab96-83b6-4ed5-b4d9-ede1f0cefbd5.0"
+    const [activation, retirement] = ["2026-11-30T12:42:39.686Z", "2026-12-11T12:42:39.686Z"]
+    expect(
+      generationTable([{ generation: 1, status: "active", activation, retirement, event } as GenerationView])
+    ).toBe(
+      [
+        "  generation  status  active from           accepted until",
+        "  1           active  2026-11-30 12:42:39Z  2026-12-11 12:42:39Z",
+        `      by event ${event}`,
+        ""
+      ].join("\n")
+    )
+    const keys = Array.from({ length: 20 }, (_, at) => ({ id: at + 1, type: at < 10 ? "AES128CMAC" : "SHA1" }))
+    const set = { set: 1, status: "announced", keys, trustedFrom: activation, until: null, event }
+    const lines = setTable([set as unknown as SetView]).split("\n")
+    expect(lines.filter(({ length }) => length > 100)).toEqual([])
+    expect(lines[1]).toContain("1-10 AES128CMAC, 11-20 SHA1")
   })
 
   it("say so where there is nothing", () => {

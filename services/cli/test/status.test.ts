@@ -42,6 +42,23 @@ describe("the status", () => {
     expect(lines.filter(({ length }) => length > width)).toEqual([])
   })
 
+  it("says of NTS where keys are exchanged, how often they were, and until when the certificate is good", () => {
+    const own = (index: number) => ({
+      index,
+      state: "running",
+      accepted: 10,
+      outcomes: { agreed: 7, "not-tls": 3 },
+      cookies: 56,
+      certificates: [{ names: ["ntp1.example.net"], notAfter: 1_827_578_545, fingerprint: "89" }]
+    })
+    const served = { ...status, ntsKe: [own(0), own(1)], ntsKePort: 4460 } as unknown as NodeStatus
+    expect(formatStatus(served, 80).split("\n").slice(-3)).toEqual([
+      "nts       running  tcp 4460  handshakes 20, agreed 14  cookies 112",
+      "          certificate for ntp1.example.net  until 2027-11-30 12:42:25Z",
+      ""
+    ])
+  })
+
   it("leaves out of a worker's line what matters least", () => {
     expect(formatStatus(status, 100)).toContain("RSS MB")
     expect(formatStatus(status, 80)).not.toContain("RSS MB")

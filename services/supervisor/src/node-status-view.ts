@@ -58,6 +58,7 @@ export const nodeStatus = (parts: NodeParts): NodeStatus => {
     workers: own,
     xdp: answering,
     ntsKe: ntsKe.map((slot) => slot.status()),
+    ntsKePort: plan.nts?.port ?? null,
     signd: signd?.status() ?? null,
     autokey: autokey?.status() ?? null,
     coordinator: coordinator.report ?? null,
