@@ -80,7 +80,9 @@ describe("the tree that packages hold", () => {
 
   it("has one keeper of early signals in a supervisor, that which was loaded first", () => {
     const early = "services/supervisor/src/early-signals"
-    expect(readFileSync(join(folder, "services/supervisor/src/main.js"), "utf8")).toContain(`from "../../../${early}.js"`)
+    expect(readFileSync(join(folder, "services/supervisor/src/main.js"), "utf8")).toContain(
+      `from "../../../${early}.js"`
+    )
     expect(readFileSync(join(folder, `${early}.ts`), "utf8")).toContain("./early-signals.js")
   })
 
