@@ -82,7 +82,7 @@ export const writeManuals = (share: string): void => {
   const manuals = {
     "man/man8/meridian.8": page("meridian", 8, "NTP and NTS time service", commands),
     "man/man5/meridian.conf.5": page("meridian.conf", 5, "the configuration file, in the language of ntp.conf", {
-      DIRECTIVES: renderReferenceText()
+      DIRECTIVES: renderReferenceText()!
     })
   }
   for (const [path, text] of Object.entries(manuals)) put(`${path}.gz`, gzipSync(text, { level: 9 }))

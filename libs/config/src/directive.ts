@@ -28,6 +28,8 @@ export interface Directive<
   readonly options: Options
   /** Options without a value that some daemon drops or has by default, with the reason why nothing is lost without them. */
   readonly droppedOptions: Readonly<Record<string, string>>
+  /** Words that another daemon has as options of this directive, with how to say the same here. */
+  readonly saidOtherwise?: Readonly<Record<string, string>>
   /** A line with a word that is near to none of its own is left out with a warning, as by ntpd: it can open nothing. */
   readonly mayBeLeftOut: boolean
   readonly needsOption: boolean

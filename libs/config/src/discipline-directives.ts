@@ -217,7 +217,7 @@ export const enableDirective = row({
   repeatable: true,
   default: "auth, kernel, monitor, ntp and stats are on, the others off",
   meaning:
-    "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` (the list of clients) is always on; `mru` says how long it may get.",
+    "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` keeps the list of clients, which is kept all the same where anybody is limited; `mru` says how long it may get.",
   reload: "clock",
   actedOn: "partly"
 })

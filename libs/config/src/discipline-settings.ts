@@ -236,7 +236,9 @@ const withoutEffect = (flag: SystemFlag, isOn: boolean, hearsMany: boolean): str
     case "kernel":
       return isOn ? "the kernel's own clock loop is never used; 'discipline kernel' steers the clock" : undefined
     case "monitor":
-      return isOn ? undefined : "the list of clients is always kept, since limits live in it; `mru` bounds it"
+      return isOn
+        ? undefined
+        : "where anybody is limited the list of clients is kept, since limits live in it; `mru` bounds it"
     case "auth":
       return isOn || hearsMany
         ? undefined

@@ -3,6 +3,7 @@ import { syntaxOf, type Directive } from "./directive.ts"
 import { DIRECTIVES } from "./directives.ts"
 import { wrap } from "./flags.ts"
 import { KNOWN_WORDS } from "./known-words.ts"
+import { nearestWord } from "./nearest.ts"
 
 const PAGE_WIDTH = 100
 
@@ -35,9 +36,25 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
 const unactedNote =
   "Known from NTPsec, the classic ntpd or chronyd and accepted with a warning that says why they have no effect, and what has."
 
-/** The reference as plain text of at most 100 columns, long operand lists aside. */
-export const renderReferenceText = (): string => {
-  const sections = DIRECTIVES.flatMap((directive) => [
+/** Whether a row is what somebody calls so; two words for a directive and its first option, such as `nts cert`. */
+const isCalled = ({ name, aliases }: Directive, word: string): boolean =>
+  [name, ...aliases].some((own) => own === word || word.startsWith(`${own} `))
+
+/** The word that is nearest to one that names no directive. */
+export const nearestDirective = (word: string): string | undefined =>
+  nearestWord(
+    word,
+    DIRECTIVES.map(({ name }) => name)
+  )
+
+/**
+ * The reference as plain text of at most 100 columns, long operand lists aside.
+ * @param word of one directive alone: its name; undefined comes back where none is called so
+ */
+export const renderReferenceText = (word?: string): string | undefined => {
+  const shown = DIRECTIVES.filter((directive) => word === undefined || isCalled(directive, word))
+  if (shown.length === 0) return undefined
+  const sections = shown.flatMap((directive) => [
     ...wrap(syntaxOf(directive), PAGE_WIDTH - 4).map((line, index) => (index === 0 ? line : `    ${line}`)),
     ...wrap(directive.meaning, PAGE_WIDTH - 4).map((line) => `    ${line}`),
     ...factsOf(directive).flatMap(([name, value]) =>
@@ -45,6 +62,7 @@ export const renderReferenceText = (): string => {
     ),
     ""
   ])
+  if (word !== undefined) return sections.join("\n")
   const words = wrap(KNOWN_WORDS.map(({ name }) => name).join(" "), PAGE_WIDTH - 4).map((line) => `    ${line}`)
   return [...sections, ...wrap(unactedNote, PAGE_WIDTH), ...words, ""].join("\n")
 }

@@ -51,11 +51,15 @@ const sourceOptions = {
 /** Of Red Hat's ntp: a server that has no address yet, or is unreachable at start, is kept. It is so here. */
 const droppedSourceOptions = { dynamic: "names that have no address yet are looked up again by themselves" } as const
 
+/** chrony's. */
+const saidOtherwise = { port: "a port stands behind the host: HOST:PORT" } as const
+
 export const serverDirective = row({
   name: "server",
   operands: sourceOperands,
   options: sourceOptions,
   droppedOptions: droppedSourceOptions,
+  saidOtherwise,
   repeatable: true,
   default: "127.127.1.0, the local reference",
   meaning: "Source of time; 127.127.1.U is this machine's own clock, taken as it is (the local reference).",
@@ -68,6 +72,7 @@ export const poolDirective = row({
   operands: sourceOperands,
   options: sourceOptions,
   droppedOptions: droppedSourceOptions,
+  saidOtherwise,
   repeatable: true,
   default: "none",
   meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
@@ -80,6 +85,7 @@ export const peerDirective = row({
   operands: sourceOperands,
   options: sourceOptions,
   droppedOptions: droppedSourceOptions,
+  saidOtherwise,
   repeatable: true,
   default: "none",
   meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",

@@ -226,10 +226,12 @@ class LineReader {
     const expected =
       names.length === 0 ? "the end of the line" : `the end of the line or an option of '${this.#directive.name}'`
     const near = nearestWord(token.text, names)
+    const { mayBeLeftOut, saidOtherwise = {} } = this.#directive
+    const hint = Object.hasOwn(saidOtherwise, token.text) ? `; ${saidOtherwise[token.text]}` : didYouMean(near)
     this.#diagnostics.push(
-      this.#directive.mayBeLeftOut && near === undefined
+      mayBeLeftOut && near === undefined
         ? this.#leftOut(token)
-        : errorAt(token, `found ${describeToken(token)}, expected ${expected}${didYouMean(near)}`)
+        : errorAt(token, `found ${describeToken(token)}, expected ${expected}${hint}`)
     )
     return false
   }

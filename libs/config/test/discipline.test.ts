@@ -174,7 +174,7 @@ describe("the discipline", () => {
     ["enable kernel", "the kernel's own clock loop is never used"],
     ["disable kernel", undefined],
     ["enable monitor", undefined],
-    ["disable monitor", "the list of clients is always kept"],
+    ["disable monitor", "where anybody is limited the list of clients is kept"],
     ["enable auth", undefined],
     ["disable auth", "a peer that no line names is taken under a trusted key and never without one"],
     ["enable calibrate", "not acted on yet"],

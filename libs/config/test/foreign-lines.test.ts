@@ -52,6 +52,9 @@ describe("a line that no daemon reads", () => {
 
 describe("an option that a daemon drops", () => {
   it("is named, and its line counts", () => {
+    expect(problems("server 192.0.2.1 port 1123 iburst")).toEqual([
+      "error 1:18 found 'port', expected the end of the line or an option of 'server'; a port stands behind the host: HOST:PORT"
+    ])
     expect(load("server 192.0.2.1 dynamic iburst").settings.sources).toMatchObject([{ value: { iburst: true } }])
     expect(problems("server 192.0.2.1 dynamic iburst")).toEqual([
       "warning 1:18 'dynamic' has no effect: names that have no address yet are looked up again by themselves"

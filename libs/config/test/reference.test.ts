@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { DIRECTIVES, findDirective } from "../src/directives.ts"
 import { findKnownWord, KNOWN_WORDS } from "../src/known-words.ts"
 import { editDistance, nearestWord } from "@meridian/config/nearest"
-import { renderReferenceText } from "@meridian/config/reference"
+import { nearestDirective, renderReferenceText } from "@meridian/config/reference"
 
 describe("the table", () => {
   it("has each word once, and none that is also called without effect", () => {
@@ -29,7 +29,7 @@ describe("the table", () => {
 
 describe("the reference", () => {
   it("shows every directive and every word without effect", () => {
-    const text = renderReferenceText()
+    const text = renderReferenceText()!
     for (const { name, flags } of DIRECTIVES) {
       expect(text).toMatch(new RegExp(`^${name} `, "m"))
       for (const flag of flags) expect(text).toMatch(new RegExp(`^ +Flag: .*--${flag}\\b`, "m"))
@@ -46,7 +46,7 @@ describe("the reference", () => {
     expect(named("clock")).toEqual(expect.arrayContaining(["tos", "tinker", "refclock", "leapfile", "driftfile"]))
     const read = DIRECTIVES.filter(({ reload }) => reload === "contents").map(({ name }) => name)
     expect(read).toEqual(["crypto", "keysdir"])
-    const claims = renderReferenceText().match(/^ +Takes effect: .*$/gm) ?? []
+    const claims = renderReferenceText()!.match(/^ +Takes effect: .*$/gm) ?? []
     expect(new Set(claims.map((claim) => claim.trim()))).toEqual(
       new Set([
         "Takes effect: at the next start",
@@ -57,8 +57,14 @@ describe("the reference", () => {
     )
   })
 
+  it("shows one directive alone", () => {
+    expect(renderReferenceText("workers")).toMatch(/^workers N\n[^]*Documented in: Meridian\n$/)
+    expect(renderReferenceText("workers")).not.toContain("server")
+    expect([renderReferenceText("worker"), nearestDirective("worker")]).toEqual([undefined, "workers"])
+  })
+
   it("shows a directive whole", () => {
-    expect(renderReferenceText()).toContain(
+    expect(renderReferenceText()!).toContain(
       [
         "workers N",
         "    Worker processes that answer requests, each on sockets of its own.",

@@ -7,7 +7,7 @@ import { formatDiagnostics, type Location } from "@meridian/config/diagnostic"
 import { defineFlags } from "@meridian/config/flags"
 import type { Loaded, Settings, Origin } from "@meridian/config"
 import { checkReport, loadSettings, describeOrigin, describeSettings, NTP_PORT } from "@meridian/config"
-import { renderReferenceText } from "@meridian/config/reference"
+import { nearestDirective, renderReferenceText } from "@meridian/config/reference"
 import { NoSuchIdentity, resolveIdentity } from "@meridian/system/identity"
 import { checkNamedFiles, type FileRemark } from "./named-files.ts"
 import { stateDirectoryOf } from "./coordinator-client.ts"
@@ -37,12 +37,22 @@ const showConfiguration = (args: readonly string[]): Promise<number> =>
 const formatLine = ({ directive, value, origin }: ShownLine): string =>
   `${(value === null ? `# ${directive} is not set` : `${directive} ${value}`).padEnd(48)}  # ${origin}`
 
+const showReference = (words: readonly string[]): number => {
+  const word = words.length === 0 ? undefined : words.join(" ")
+  const text = renderReferenceText(word)
+  if (text === undefined) {
+    const near = nearestDirective(word ?? "")
+    const hint = near === undefined ? "without a name it shows all of them" : `did you mean ${near}?`
+    process.stderr.write(`meridian config reference: no directive ${JSON.stringify(word)}; ${hint}\n`)
+    return 2
+  }
+  process.stdout.write(text)
+  return 0
+}
+
 export const checkConfiguration = async (args: readonly string[]): Promise<number> => {
   const [verb, ...rest] = args
-  if (verb === "reference") {
-    process.stdout.write(renderReferenceText())
-    return 0
-  }
+  if (verb === "reference") return showReference(rest)
   if (verb === "show") return showConfiguration(rest)
   // Not loaded where it is not asked for.
   if (verb === "convert") return (await import("./config-convert.ts")).runConfigConvert(rest)

@@ -81,7 +81,7 @@ const text = `meridian: an event-sourced, clustered NTP and NTS time service
   meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to
   meridian config show            what the running node runs by, and where each line comes from
   meridian reload [--check]       has the running node read its configuration again
-  meridian config reference       every directive: syntax, default, meaning
+  meridian config reference       every directive, or the NAME given: syntax, default, meaning
   meridian log [--follow]         the events of the node's log
   meridian keys list              the keys in use; also rotate, revoke GENERATION, export
   meridian cluster status         the nodes and who leads; also init, rekey, drain, undrain
