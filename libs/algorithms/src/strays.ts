@@ -74,6 +74,15 @@ const learningTime = ({ noise, interval }: Rate, { deviation }: Against): number
 
 const strangeness = ({ difference, deviation }: Against): number => Math.abs(difference) / deviation
 
+/** Of these rates the one that differs most from the others together. At least one. */
+const strangest = (rates: readonly Rate[]): { readonly rate: Rate; readonly strangeness: number } =>
+  rates
+    .map((rate) => {
+      const others = rates.filter((it) => it !== rate)
+      return { rate, strangeness: others.length === 0 ? 0 : strangeness(against(rate, others)) }
+    })
+    .reduce((a, b) => (b.strangeness > a.strangeness ? b : a))
+
 /**
  * Which of the sources stray at `now` (seconds), given who did before. Never as many as half of them: who agrees on a rate
  * is only known where most do.
@@ -85,18 +94,12 @@ export const findStrays = (
 ): { readonly strays: Strays; readonly out: readonly StrayingSource[] } => {
   const most = Math.ceil(rates.length / 2) - 1
   if (most < 1) return { strays: noStrays, out: [] }
-  let steady = [...rates]
+  // Who strayed before stays out as long as the others agree without it: of two that differ, the one known for it is not the
+  // one that noise is to acquit. Where they do not, the first word on rates may have been wrong, and all are judged anew.
+  let steady = rates.filter(({ id }) => !before.has(id))
+  if (rates.length - steady.length > most || strangest(steady).strangeness >= LEAVES) steady = [...rates]
   while (rates.length - steady.length < most && steady.length > 2) {
-    const judged = steady.map((rate) => ({
-      rate,
-      strangeness: strangeness(
-        against(
-          rate,
-          steady.filter((it) => it !== rate)
-        )
-      )
-    }))
-    const worst = judged.reduce((a, b) => (b.strangeness > a.strangeness ? b : a))
+    const worst = strangest(steady)
     if (worst.strangeness < LEAVES) break
     steady = steady.filter((it) => it !== worst.rate)
   }

@@ -306,6 +306,20 @@ describe("liars among good servers", () => {
     expect(minutesOut(1e-6, 2e-7)).toBeGreaterThan(60)
   })
 
+  it("acquits no liar of hours because noise puts the good one farther from it out of the other's reach", () => {
+    const rate = (id: string, frequency: number): Rate => ({
+      id,
+      frequency,
+      deviation: 4.2e-8,
+      noise: 1e-3,
+      interval: 64
+    })
+    const { strays } = findStrays([rate("liar", 4e-7), rate("b", 0), rate("c", 0)], noStrays, 0)
+    expect([...strays.keys()]).toEqual(["liar"])
+    const later = findStrays([rate("liar", 3e-7), rate("b", 2e-7), rate("c", 0)], strays, 50_000)
+    expect([...later.strays.keys()]).toEqual(["liar"])
+  })
+
   it("lets one count little that is off by less than its path would allow", () => {
     const member = (offset: number) => ({
       estimate: { offset, frequency: 0, offsetVariance: 1e-8, covariance: 0, frequencyVariance: 1e-18, wander: 0 },
