@@ -2,7 +2,7 @@
  * The bench of Autokey beside classic ntpd: session-keyed requests, which workers answer; cookies, each of which costs a
  * signature and an encryption; and what a flood of cookie requests costs clients of plain time.
  */
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { BadCredentials } from "@meridian/auth/autokey/host"
@@ -13,25 +13,20 @@ import { nodeDigests } from "@meridian/ciphers/digests"
 import { readKeysDirectory } from "@meridian/ciphers/keys-directory"
 import { cookieField, floodOfCookies, obtainCookie, sessionPool } from "./autokey-requests.ts"
 import { inFolder, notesOf, ratioOf, saturate, subject, figuresOf } from "./authenticated.ts"
+import { missingClassic, startClassic } from "./classic-ntpd.ts"
 import { keyedPool, makeKeys } from "./keyed-requests.ts"
 import { sample } from "./measure.ts"
 import { atLeast, atMost, type BenchOptions, type BenchResult, type Check, compared, withServers } from "./results.ts"
 import {
-  answers,
   checkout,
   meridianCommand,
-  missingPeer,
-  peerCommand,
   type RunningServer,
   start as startNamed,
   startCommands,
-  type StartOptions,
-  withoutClock
+  type StartOptions
 } from "./servers.ts"
 import { pairedRatio, summary } from "./statistics.ts"
 
-const CLASSIC = { suite: "bullseye", program: "usr/sbin/ntpd" } as const
-const NTP_PORT = 123
 const PASSWORD = "srvpw"
 const HOST = "alice"
 
@@ -51,36 +46,6 @@ const startMeridian = (options: StartOptions, directory: string, keys: readonly 
     writeFileSync(file, `${lines.join("\n")}\n`)
     return [meridianCommand(options, port, folder, ["--config", file])]
   })
-
-/** It has port 123 and no other. */
-const startClassic = async (options: StartOptions, directory: string): Promise<RunningServer> => {
-  const server = await startCommands(
-    "chronyd43",
-    "classic ntpd",
-    options,
-    (_port, folder) => {
-      const lines = [
-        "server 127.127.1.0 prefer minpoll 3 maxpoll 3",
-        "fudge 127.127.1.0 stratum 5",
-        "tos orphanwait 0",
-        "restrict default",
-        "interface ignore wildcard",
-        "interface ignore all",
-        `interface listen ${options.address}`,
-        `keysdir ${directory}`,
-        `crypto host ${HOST} pw ${PASSWORD}`
-      ]
-      writeFileSync(join(folder, "ntp.conf"), `${lines.join("\n")}\n`)
-      const args = ["-n", "-g", "-c", join(folder, "ntp.conf"), "-l", join(folder, "log")]
-      return [withoutClock(peerCommand(CLASSIC.suite, CLASSIC.program, args))]
-    },
-    (address, _port, ended) => answers(address, NTP_PORT, ended)
-  )
-  return { ...server, port: NTP_PORT }
-}
-
-/** Whether nobody has the port, so that classic ntpd can have it. */
-const isPortFree = (): boolean => spawnSync("ss", ["-Hlun", `sport = :${NTP_PORT}`], { encoding: "utf8" }).stdout === ""
 
 const SESSION = "session-keyed"
 const MD5_KEYED = "MD5"
@@ -168,11 +133,16 @@ export const autokey = (options: BenchOptions): Promise<BenchResult> =>
     const directory = makeKeysDirectory(folder)
     const keys = makeKeys(folder)
     const start = { address, workers: 1, cores: layout.one }
-    const lost = missingPeer(CLASSIC.suite, CLASSIC.program) ?? (isPortFree() ? undefined : "port 123 is in use")
+    const lost = missingClassic()
     const symmetric = [`keys ${keys.file}`, `trustedkey ${keys.table.keys.map(({ id }) => id).join(" ")}`]
     const starting = [
       () => startMeridian(start, directory, symmetric),
-      ...(lost === undefined ? [() => startClassic(start, directory)] : []),
+      ...(lost === undefined
+        ? [
+            () =>
+              startClassic(start, ["restrict default", `keysdir ${directory}`, `crypto host ${HOST} pw ${PASSWORD}`])
+          ]
+        : []),
       () => startNamed("floor", start)
     ]
     return withServers(starting, async (servers) => {

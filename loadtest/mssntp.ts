@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { Samba, sambaAvailable } from "@meridian/testkit/samba"
 import { removeFolder, temporaryFolder } from "./children.ts"
+import { missingClassic, startClassic } from "./classic-ntpd.ts"
 import { disturbed } from "./doubts.ts"
 import { generate, sample, type Sample } from "./measure.ts"
 import type { RequestPool } from "./request-pool.ts"
@@ -23,24 +24,17 @@ import {
   withServers
 } from "./results.ts"
 import {
-  answers,
   type ChronydName,
   chronydCommand,
   chronydLabel,
   meridianCommand,
   missing,
-  missingPeer,
-  peerCommand,
   type RunningServer,
   startCommands,
-  type StartOptions,
-  withoutClock
+  type StartOptions
 } from "./servers.ts"
 import { pairedRatio, summary } from "./statistics.ts"
 import { windowsPool } from "./windows-requests.ts"
-
-const CLASSIC = { suite: "bullseye", program: "usr/sbin/ntpd" } as const
-const NTP_PORT = 123
 
 /** Plain requests a second beside a daemon that hangs. */
 const PLAIN_RATE = 20_000
@@ -62,35 +56,6 @@ const startChronyd = (name: ChronydName, options: StartOptions, socket: string):
     chronydCommand(name, options.address, port, folder, [`ntpsigndsocket ${dirname(socket)}`])
   ])
 
-/** It has port 123 and no other. */
-const startClassic = async (options: StartOptions, socket: string): Promise<RunningServer> => {
-  const server = await startCommands(
-    "chronyd43",
-    "classic ntpd",
-    options,
-    (_port, folder) => {
-      const lines = [
-        "server 127.127.1.0 prefer minpoll 3 maxpoll 3",
-        "fudge 127.127.1.0 stratum 5",
-        "tos orphanwait 0",
-        "restrict default mssntp",
-        "interface ignore wildcard",
-        "interface ignore all",
-        `interface listen ${options.address}`,
-        `ntpsigndsocket ${dirname(socket)}`
-      ]
-      writeFileSync(join(folder, "ntp.conf"), `${lines.join("\n")}\n`)
-      const args = ["-n", "-g", "-c", join(folder, "ntp.conf"), "-l", join(folder, "log")]
-      return [withoutClock(peerCommand(CLASSIC.suite, CLASSIC.program, args))]
-    },
-    (address, _port, ended) => answers(address, NTP_PORT, ended)
-  )
-  return { ...server, port: NTP_PORT }
-}
-
-/** Whether nobody has the port, so that classic ntpd can have it. */
-const isPortFree = (): boolean => spawnSync("ss", ["-Hlun", `sport = :${NTP_PORT}`], { encoding: "utf8" }).stdout === ""
-
 interface Wanted {
   readonly starting: readonly (() => Promise<RunningServer>)[]
   readonly skipped: readonly string[]
@@ -98,13 +63,15 @@ interface Wanted {
 
 const wanted = ({ servers, address, layout }: BenchOptions, socket: string): Wanted => {
   const options = { address, workers: 1, cores: layout.one }
-  const classic = missingPeer(CLASSIC.suite, CLASSIC.program) ?? (isPortFree() ? undefined : "port 123 is in use")
+  const classic = missingClassic()
   const chronyds = (["chronyd43", "chronyd-new"] as const).filter((name) => servers.includes(name))
   const lost = (name: string, why: string | undefined) => (why === undefined ? [] : [`${name} is left out: ${why}`])
   return {
     starting: [
       () => startMeridian(options, socket),
-      ...(classic === undefined ? [() => startClassic(options, socket)] : []),
+      ...(classic === undefined
+        ? [() => startClassic(options, ["restrict default mssntp", `ntpsigndsocket ${dirname(socket)}`])]
+        : []),
       ...chronyds.filter((name) => missing(name) === undefined).map((name) => () => startChronyd(name, options, socket))
     ],
     skipped: [...lost("classic ntpd", classic), ...chronyds.flatMap((name) => lost(name, missing(name)))]

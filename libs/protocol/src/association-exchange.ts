@@ -59,12 +59,34 @@ export interface Completed {
 }
 
 /** The times of an exchange once its reply's transmit time is known; only later than its receipt and before the next one. */
-export const interleavedTimes = (before: Completed | undefined, header: NtpHeader): ExchangeTimes | DropReason => {
+const interleavedTimes = (before: Completed | undefined, header: NtpHeader): ExchangeTimes | DropReason => {
   if (before === undefined) return "unasked"
   if (differenceSeconds(header.receive, header.transmit) < 0) return "server-timestamps"
   if (before.measured) return "measured-already"
   const { t1, t2, t4, time } = before
   return { t1, t2, t3: header.transmit, t4, time, interleaved: true }
+}
+
+/**
+ * What a reply that answers a request measures, and what is kept of it for the next one.
+ * @param before the exchange before it, whose transmit time an interleaved reply brings
+ * @param monotonic seconds, of its arrival
+ */
+export const completedBy = (
+  { sent, before, match }: { readonly sent: Sent; readonly before: Completed | undefined; readonly match: Match },
+  header: NtpHeader,
+  arrival: NtpTimestamp,
+  monotonic: number
+): { readonly completed: Completed; readonly times: ExchangeTimes | DropReason } => {
+  const now = { exchange: sent.exchange, t1: sent.left, t2: header.receive, t4: arrival, time: monotonic }
+  const { t1, t2, t4, time } = now
+  return {
+    completed: { ...now, measured: match === "basic" },
+    times:
+      match === "interleaved"
+        ? interleavedTimes(before, header)
+        : { t1, t2, t3: header.transmit, t4, time, interleaved: false }
+  }
 }
 
 /** A client's requests. They tell nothing of the client: its timestamps are random (draft-ietf-ntp-data-minimization). */
@@ -127,15 +149,13 @@ export class ClientExchanges implements Exchanges {
   }
 
   take(header: NtpHeader, match: Match, arrival: NtpTimestamp, monotonic: number): ExchangeTimes | DropReason {
-    const { sent, completed } = this
+    const { sent, completed: before } = this
     if (sent === undefined) return "unasked"
     this.sent = undefined
     this.taken = header.origin
-    const now = { exchange: sent.exchange, t1: sent.left, t2: header.receive, t4: arrival, time: monotonic }
-    this.completed = { ...now, measured: match === "basic" }
-    if (match === "interleaved") return interleavedTimes(completed, header)
-    const { t1, t2, t4, time } = now
-    return { t1, t2, t3: header.transmit, t4, time, interleaved: false }
+    const { completed, times } = completedBy({ sent, before, match }, header, arrival, monotonic)
+    this.completed = completed
+    return times
   }
 
   forget(): void {

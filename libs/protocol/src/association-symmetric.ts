@@ -9,8 +9,8 @@ import { Mode, type NtpHeader } from "@meridian/wire/ntp"
 import type { DropReason } from "./association-action.ts"
 import {
   type Completed,
+  completedBy,
   type Exchanges,
-  interleavedTimes,
   isMatched,
   type Match,
   NO_TIME,
@@ -106,18 +106,16 @@ export class SymmetricExchanges implements Exchanges {
   }
 
   take(header: NtpHeader, match: Match, arrival: NtpTimestamp, monotonic: number): ExchangeTimes | DropReason {
-    const { sent, completed } = this
+    const { sent, completed: before } = this
     this.heard = { receive: header.receive, transmit: header.transmit, arrival }
     this.sentBetween = this.sentSinceHeard
     this.sentSinceHeard = 0
     this.completed = undefined
     if (!isMatched(match) || sent === undefined) return isMatched(match) ? "unasked" : match
     this.sentAnswered = true
-    const now = { exchange: sent.exchange, t1: sent.left, t2: header.receive, t4: arrival, time: monotonic }
-    this.completed = { ...now, measured: match === "basic" }
-    if (match === "interleaved") return interleavedTimes(completed, header)
-    const { t1, t2, t4, time } = now
-    return { t1, t2, t3: header.transmit, t4, time, interleaved: false }
+    const { completed, times } = completedBy({ sent, before, match }, header, arrival, monotonic)
+    this.completed = completed
+    return times
   }
 
   forget(): void {

@@ -2,19 +2,14 @@
  * What three versions of ntpq print of a node, beside what they print of the daemon they came with: the same lines and columns. Values
  * are each one's own; those that the servers give are compared.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { canMakeNamespaces, type NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { describe, expect, it } from "vitest"
+import type { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { peersAvailable } from "@meridian/testkit/real-peers"
-import { type Daemon, startNtpd } from "./daemons.ts"
 import { askNtpq, isSynchronised, type Ntpq, ntpqPairs } from "./ntpq.ts"
-import { CONTROL_KEY, eventually, type Stage, startStage } from "./stage.ts"
+import { stageBesideDaemons } from "./ntpq-stage.ts"
+import { eventually } from "./stage.ts"
 
 const suite = "ntpq beside the real daemons"
-const isAvailable =
-  peersAvailable(suite, ["chronyd-4.3", ...ntpqPairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) &&
-  canMakeNamespaces(suite)
-
 const tables = ["peers", "opeers", "lpeers", "apeers", "as", "mrulist", "ifstats", "reslist"]
 const figures = [
   "rv",
@@ -32,21 +27,12 @@ const figures = [
 ]
 const commands = [...tables, ...figures]
 
-let stage: Stage
-const daemons = new Map<string, Daemon>()
-beforeAll(async () => {
-  if (!isAvailable) return
-  stage = await startStage()
-  for (const { ntpd } of ntpqPairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
-}, PATIENCE_MS)
-afterAll(async () => {
-  for (const daemon of daemons.values()) await daemon.stop()
-  await stage?.stop()
-})
+const beside = stageBesideDaemons(suite)
+const { daemons, isAvailable } = beside
 
 /** What each command prints, by its name. */
 const ask = async (ntpq: Ntpq, where: NetworkNamespace): Promise<ReadonlyMap<string, string>> => {
-  const answers = await askNtpq(stage, ntpq, commands, where)
+  const answers = await askNtpq(beside.stage, ntpq, commands, where)
   return new Map(commands.map((command, at) => [command, answers[at] ?? ""]))
 }
 
@@ -80,9 +66,9 @@ describe.runIf(isAvailable)("ntpq", () => {
     "$ntpq shows a node as it shows its own daemon",
     async ({ ntpq, ntpd }) => {
       const { network } = daemons.get(ntpd)!
-      expect(await eventually(() => isSynchronised(stage, ntpq, stage.network), Boolean)).toBe(true)
-      expect(await eventually(() => isSynchronised(stage, ntpq, network), Boolean)).toBe(true)
-      const [node, daemon] = [await ask(ntpq, stage.network), await ask(ntpq, network)]
+      expect(await eventually(() => isSynchronised(beside.stage, ntpq, beside.stage.network), Boolean)).toBe(true)
+      expect(await eventually(() => isSynchronised(beside.stage, ntpq, network), Boolean)).toBe(true)
+      const [node, daemon] = [await ask(ntpq, beside.stage.network), await ask(ntpq, network)]
       for (const command of tables) expect([command, headOf(node.get(command) ?? "")]).not.toEqual([command, ""])
       for (const command of tables)
         expect([command, headOf(node.get(command) ?? "")]).toEqual([command, headOf(daemon.get(command) ?? "")])

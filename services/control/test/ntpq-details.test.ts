@@ -2,30 +2,16 @@
  * What three versions of ntpq print of one source, of a reference clock and of what is written, beside what they print of the daemon they
  * came with: plain, keyed, NTS and reference clock, from the same servers.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { canMakeNamespaces, type NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { describe, expect, it } from "vitest"
+import type { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
-import { peersAvailable } from "@meridian/testkit/real-peers"
-import { type Daemon, startNtpd } from "./daemons.ts"
 import { askAlone, askNtpq, type Ntpq, ntpqPairs } from "./ntpq.ts"
-import { CONTROL_KEY, eventually, type Stage, startStage } from "./stage.ts"
+import { stageBesideDaemons } from "./ntpq-stage.ts"
+import { eventually } from "./stage.ts"
 
 const suite = "ntpq's screens of one source beside the real daemons"
-const isAvailable =
-  peersAvailable(suite, ["chronyd-4.3", ...ntpqPairs.flatMap(({ ntpq, ntpd }) => [ntpq, ntpd])]) &&
-  canMakeNamespaces(suite)
-
-let stage: Stage
-const daemons = new Map<string, Daemon>()
-beforeAll(async () => {
-  if (!isAvailable) return
-  stage = await startStage()
-  for (const { ntpd } of ntpqPairs) daemons.set(ntpd, startNtpd(stage, ntpd, CONTROL_KEY))
-}, PATIENCE_MS)
-afterAll(async () => {
-  for (const daemon of daemons.values()) await daemon.stop()
-  await stage?.stop()
-})
+const beside = stageBesideDaemons(suite)
+const { daemons, isAvailable } = beside
 
 /** By their places in the table of associations, which both have by their configuration. */
 const sources = ["plain", "keyed", "nts", "clock"] as const
@@ -33,12 +19,12 @@ const CLOCK = 1 + sources.indexOf("clock")
 
 /** Commands one after another, each about an association by its place (`&1`). */
 const ask = async (ntpq: Ntpq, commands: readonly string[], where: NetworkNamespace): Promise<readonly string[]> =>
-  (await askNtpq(stage, ntpq, ["as", ...commands], where)).slice(1)
+  (await askNtpq(beside.stage, ntpq, ["as", ...commands], where)).slice(1)
 
 /** Asks until all four sources have answered. */
 const whenAllAnswered = (ntpq: Ntpq, where: NetworkNamespace): Promise<unknown> =>
   eventually(
-    async () => (await askNtpq(stage, ntpq, ["as"], where))[0] ?? "",
+    async () => (await askNtpq(beside.stage, ntpq, ["as"], where))[0] ?? "",
     (table) => [...table.matchAll(/^ +\d+ +\d+ +[\da-f]{4} +yes +yes /gm)].length === sources.length
   )
 
@@ -77,10 +63,10 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
     "$ntpq, rv N: the same variables, and the servers' values",
     async ({ ntpq, ntpd }) => {
       const { network } = daemons.get(ntpd)!
-      await whenAllAnswered(ntpq, stage.network)
+      await whenAllAnswered(ntpq, beside.stage.network)
       await whenAllAnswered(ntpq, network)
       const commands = sources.map((_, at) => `rv &${at + 1}`)
-      const [node, daemon] = [await ask(ntpq, commands, stage.network), await ask(ntpq, commands, network)]
+      const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
       for (const [at, source] of sources.entries()) {
         const [own, theirs] = [variablesOf(node[at] ?? ""), variablesOf(daemon[at] ?? "")]
         const missing = [...theirs.keys()].filter((name) => !own.has(name) && !OF_CLASSIC.includes(name))
@@ -99,10 +85,10 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
     "$ntpq, pstats: the same lines",
     async ({ ntpq, ntpd }) => {
       const { network } = daemons.get(ntpd)!
-      await whenAllAnswered(ntpq, stage.network)
+      await whenAllAnswered(ntpq, beside.stage.network)
       await whenAllAnswered(ntpq, network)
       const commands = sources.map((_, at) => `pstats &${at + 1}`)
-      const [node, daemon] = [await ask(ntpq, commands, stage.network), await ask(ntpq, commands, network)]
+      const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
       for (const [at, source] of sources.entries()) {
         const [own, theirs] = [linesOf(node[at] ?? ""), linesOf(daemon[at] ?? "")]
         expect([source, [...own.keys()]]).toEqual([source, [...theirs.keys()]])
@@ -122,10 +108,10 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
     "$ntpq, cv and clocklist: the reference clock's variables, and the same refusals",
     async ({ ntpq, ntpd }) => {
       const { network } = daemons.get(ntpd)!
-      await whenAllAnswered(ntpq, stage.network)
+      await whenAllAnswered(ntpq, beside.stage.network)
       await whenAllAnswered(ntpq, network)
       const commands = [`cv &${CLOCK}`, "clocklist", `cv &${CLOCK} device,refid`]
-      const [node, daemon] = [await ask(ntpq, commands, stage.network), await ask(ntpq, commands, network)]
+      const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
       for (const [at, command] of commands.entries()) {
         const [own, theirs] = [variablesOf(node[at] ?? ""), variablesOf(daemon[at] ?? "")]
         expect([command, [...theirs.keys()].filter((name) => !own.has(name))]).toEqual([command, []])
@@ -138,8 +124,8 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
       expect(variablesOf(node[0] ?? "").get("timecode")).toMatch(/^"\d{10}\.\d{6}"$/)
       for (const command of ["cv", "cv &1", `cv &${CLOCK} nonsuch`, "cv 4711"]) {
         const [own, theirs] = [
-          await askAlone(stage, ntpq, command),
-          await askAlone(stage, ntpq, command, { where: network })
+          await askAlone(beside.stage, ntpq, command),
+          await askAlone(beside.stage, ntpq, command, { where: network })
         ]
         expect([command, withoutNumbers(own.error)]).toEqual([command, withoutNumbers(theirs.error)])
       }
@@ -153,8 +139,8 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
       const { network } = daemons.get(ntpd)!
       for (const command of ["rv 0 cert", "rv &1 flags"]) {
         const [own, theirs] = [
-          await askAlone(stage, ntpq, command),
-          await askAlone(stage, ntpq, command, { where: network })
+          await askAlone(beside.stage, ntpq, command),
+          await askAlone(beside.stage, ntpq, command, { where: network })
         ]
         expect([command, own.error]).toEqual([command, ""])
         // NTPsec's daemon does not know these names.
@@ -174,19 +160,19 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
       const isSaid = ntpq === "classic-ntpq"
       for (const command of ["writevar 0 stratum=7", "writevar 0 nonsuch=1", "writevar &1 reach=1"]) {
         const [own, theirs] = [
-          await askAlone(stage, ntpq, command),
-          await askAlone(stage, ntpq, command, { where: network })
+          await askAlone(beside.stage, ntpq, command),
+          await askAlone(beside.stage, ntpq, command, { where: network })
         ]
         expect([command, own]).toEqual([command, theirs])
         expect(own.error).toMatch(isSaid ? /^\*\*\*/ : /^$/)
         const [refused, theirRefusal] = [
-          await askAlone(stage, ntpq, command, { key: "other" }),
-          await askAlone(stage, ntpq, command, { key: "other", where: network })
+          await askAlone(beside.stage, ntpq, command, { key: "other" }),
+          await askAlone(beside.stage, ntpq, command, { key: "other", where: network })
         ]
         expect([command, refused]).toEqual([command, theirRefusal])
         expect(refused.error).toBe(isSaid ? "***Server disallowed request (authentication?)" : "")
       }
-      expect((await askNtpq(stage, ntpq, ["rv 0 stratum"]))[0]).toMatch(/stratum=[1-5]\b/)
+      expect((await askNtpq(beside.stage, ntpq, ["rv 0 stratum"]))[0]).toMatch(/stratum=[1-5]\b/)
     },
     2 * PATIENCE_MS
   )
