@@ -335,16 +335,16 @@ export class ClockKeeper {
     )
     if (curve.stratum >= STRATUM_UNSYNCHRONISED) return this.unvouched(curve)
     this.takeAway(curve)
-    // It was the page's clock's; everybody else's is served time.
-    const reference = { seconds: curve.referenceSeconds, nanoseconds: curve.referenceNanoseconds }
-    shiftInPlace(reference, curve.offset)
-    curve.referenceSeconds = reference.seconds
-    curve.referenceNanoseconds = reference.nanoseconds
     if (this.inherited !== undefined) {
       this.bridge = Bridge.between(this.inherited, curve)
       this.inherited = undefined
     }
     if (this.bridge?.apply(curve) === false) this.bridge = undefined
+    // It was the page's clock's; everybody else's is served time, a difference that is worked off included.
+    const reference = { seconds: curve.referenceSeconds, nanoseconds: curve.referenceNanoseconds }
+    shiftInPlace(reference, curve.offset)
+    curve.referenceSeconds = reference.seconds
+    curve.referenceNanoseconds = reference.nanoseconds
     return curve
   }
 

@@ -91,6 +91,15 @@ describe("the page", () => {
     expect(onPage().deadline).toBeGreaterThan(monotonic)
   })
 
+  it("says of no correction that it is still to come, while a difference to the process before is worked off", () => {
+    measures(5, keeperWith(), source(), 0.25)
+    measures(9, keeperWith(), source(), 0.35)
+    const { offset, referenceSeconds, referenceNanoseconds } = onPage()
+    expect(offset).toBeLessThan(0.26)
+    const { seconds, nanoseconds } = servedTimeAt(onPage(), monotonic)
+    expect(seconds - referenceSeconds + (nanoseconds - referenceNanoseconds) / 1e9).toBeGreaterThan(-1e-6)
+  })
+
   it("vouches for nothing once holdover has made the bound too wide", () => {
     const keeper = keeperWith()
     const tracked = source()
