@@ -208,35 +208,40 @@ static void do_alone(const mac_keys *keys, const checked_job *job) {
   settle(job, digest);
 }
 
-/* So many jobs share the lanes of MD5, and a reading of the clock. */
-enum { GROUP = MD5_LANES };
+/* So many jobs share the lanes of MD5, and a reading of the clock; in lists of up to FEW_JOBS only those that are not sent at once. */
+enum { GROUP = MD5_LANES, FEW_JOBS = 12 };
 
-/* In lanes a digest costs less, and each waits for seven others: not where it is sent at once. */
-static bool takes_lane(const checked_job *job) {
+/* In lanes a digest costs less, and each waits for seven others. */
+static bool takes_lane(const checked_job *job, bool are_few) {
   return job->key->kind == MD5 && job->message_length <= MD5_LONGEST_MESSAGE &&
-         (job->stamp == NULL || send_sealed_reply == NULL);
+         (job->stamp == NULL || send_sealed_reply == NULL || !are_few);
+}
+
+static void done(const checked_job *job) {
+  if (job->stamp != NULL && *job->status != 0) reply_is_sealed(job->stamp);
 }
 
 /* What takes no lane: stamped, done and sent one by one. The others are left in `lanes`. */
-static size_t do_singly(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at,
+static size_t do_singly(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at, bool are_few,
                         const checked_job **lanes) {
   size_t left = 0;
   for (int32_t index = 0; index < count; index++) {
     const checked_job *job = &jobs[index];
-    if (takes_lane(job)) {
+    if (takes_lane(job, are_few)) {
       lanes[left++] = job;
       continue;
     }
     if (job->stamp != NULL) move_stamp(job->stamp, units_since(stamped_at));
     do_alone(keys, job);
-    if (job->stamp != NULL && *job->status != 0) reply_is_sealed(job->stamp);
+    done(job);
   }
   return left;
 }
 
-static void do_group(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at, md5_group *lanes) {
+static void do_group(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at, bool are_few,
+                     md5_group *lanes) {
   const checked_job *in_lane[MD5_LANES];
-  size_t left = do_singly(keys, jobs, count, stamped_at, in_lane);
+  size_t left = do_singly(keys, jobs, count, stamped_at, are_few, in_lane);
   if (left == 0) return;
   uint64_t units = units_since(stamped_at);
   lanes->count = 0;
@@ -247,7 +252,10 @@ static void do_group(const mac_keys *keys, const checked_job *jobs, int32_t coun
     md5_add(lanes, job->key->secret, job->key->secret_length, job->message, job->message_length);
   }
   md5_run(lanes);
-  for (size_t lane = 0; lane < left; lane++) settle(in_lane[lane], lanes->digests[lane]);
+  for (size_t lane = 0; lane < left; lane++) {
+    settle(in_lane[lane], lanes->digests[lane]);
+    done(in_lane[lane]);
+  }
   aead_wipe(lanes->texts, lanes->count * sizeof lanes->texts[0]);
 }
 
@@ -263,7 +271,7 @@ static int32_t run_jobs(const mac_keys *keys, const job_list *list) {
     int32_t count = list->count - start < GROUP ? list->count - start : GROUP;
     for (int32_t index = 0; index < count; index++)
       if (read_job(keys, list, start + index, &jobs[index]) != ACCEPTED) return ACCEPTED;
-    do_group(keys, jobs, count, list->stamped_at, &lanes);
+    do_group(keys, jobs, count, list->stamped_at, list->count <= FEW_JOBS, &lanes);
   }
   return ACCEPTED;
 }
