@@ -111,7 +111,9 @@ const warmCache = async (tree: string, scratch: string): Promise<void> => {
   await ended
   rmSync(state, { recursive: true, force: true })
   // Each ends by itself: without its arguments a process of the node does, and the others say what they can be told.
-  for (const flags of [["--optimize-for-size"], ["--no-maglev"], []])
+  const small = ["--optimize-for-size"]
+  const alone = [...small, "--no-concurrent-recompilation", "--no-concurrent-sparkplug"]
+  for (const flags of [small, alone, ["--no-maglev"], []])
     for (const file of globSync("{libs,services}/*/src/**/*.{js,ts}", { cwd: tree, exclude: ["**/page/**"] }))
       spawnSync(join(tree, "bin/node"), [...flags, file, "--help"], {
         stdio: "ignore",

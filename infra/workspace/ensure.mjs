@@ -12,21 +12,20 @@ const warmCompileCache = () => {
   const env = { ...process.env, NODE_COMPILE_CACHE: resolve("node_modules/.cache/meridian") }
   const node = resolve("node_modules/.bin/node")
   const warm = (...args) => spawnSync(node, args, { stdio: "ignore", timeout: 10_000, env })
-  // The cache is kept apart by compiler flags; these are what services/supervisor gives each.
+  // The cache is kept apart by compiler flags; these are what services/supervisor gives each, and bin/meridian.mjs the supervisor.
   for (const service of ["cli", "nts-ke"]) warm(`services/${service}/src/main.ts`, "--help")
   for (const command of ["status", "query", "log", "keys", "cluster", "policy", "explain"])
     warm(`services/cli/src/${command}-command.ts`)
-  for (const service of [
-    "supervisor",
-    "discipline",
-    "coordinator",
-    "control",
-    "autokey",
-    "anycast",
-    "signd/src/client"
-  ])
+  for (const service of ["discipline", "coordinator", "control", "autokey", "anycast", "signd/src/client"])
     warm("--optimize-for-size", `services/${service.includes("/") ? service : `${service}/src`}/main.ts`, "--help")
   warm("--optimize-for-size", "services/control/src/http/open-http.ts")
+  warm(
+    "--optimize-for-size",
+    "--no-concurrent-recompilation",
+    "--no-concurrent-sparkplug",
+    "services/supervisor/src/main.ts",
+    "--help"
+  )
   warm("--no-maglev", "services/worker/src/main.ts", "--help")
   warm("--no-maglev", "services/worker/src/authentication.ts")
 }
