@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian } from "@meridian/testkit/running-node"
 import { bundlePrograms, programs } from "../../../infra/packaging/bundles.ts"
@@ -146,7 +146,9 @@ describe("meridian init", () => {
   })
 
   it("writes no file twice", async () => {
-    const file = join(mkdtempSync(join(tmpdir(), "meridian-init-")), "ntp.conf")
+    const folder = mkdtempSync(join(tmpdir(), "meridian-init-"))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const file = join(folder, "ntp.conf")
     expect((await meridian(["init", "client", "--out", file])).code).toBe(0)
     const again = await meridian(["init", "lan-server", "--out", file])
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("was left alone") as string })
