@@ -9,9 +9,9 @@
  * where few leave together, and the fuller a batch the more share it. The clock is read before the call and never guessed ahead: a client for which a reply
  * left later than it came finds a delay below zero. OpenNTPD asks again after 50 minutes then.
  */
-enum { SENT_ALONE = 12, SENT_BY_FOUR = 32 };
+enum { SENT_ALONE = 12, SENT_IN_PAIRS = 32 };
 
-static int sent_together(int count) { return count <= SENT_ALONE ? 1 : count <= SENT_BY_FOUR ? 4 : 8; }
+static int sent_together(int count) { return count <= SENT_ALONE ? 1 : count <= SENT_IN_PAIRS ? 2 : 8; }
 
 /* Tells the kernel which address (and, on a link, which interface) a reply leaves from; nothing where it needs none. */
 static void set_source(struct udp_batch *batch, int slot, struct msghdr *header) {
@@ -109,7 +109,7 @@ static void send_sealed(const uint8_t *stamp) {
 void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at) {
   /* What a batch before this one left behind is nothing to send. */
   memset(batch->block.reply_lengths, 0, sizeof batch->block.reply_lengths);
-  if (batch->descriptor < 0 || stamp_at < 0 || count > SENT_BY_FOUR) return;
+  if (batch->descriptor < 0 || stamp_at < 0 || count > SENT_IN_PAIRS) return;
   answered_batch = batch;
   answered_stamp_at = (size_t)stamp_at;
   send_sealed_reply = send_sealed;
