@@ -10,6 +10,7 @@ import { type AnycastPlan, anycastPlan } from "@meridian/ipc/anycast-plan"
 import { type AnycastFacts, type FromAnycast, parseToAnycast, type ToAnycast } from "@meridian/ipc/anycast-report"
 import { ReportPace } from "@meridian/ipc/report-pace"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
+import { untilTurn } from "@meridian/ipc/turns"
 import { memoryUse, releaseStartupPagesSoon } from "@meridian/system/memory"
 import { servedTimeAt, unsynchronisedCurve } from "@meridian/time/clock-curve"
 import { type Announcer, Announcers } from "./announcer.ts"
@@ -212,7 +213,8 @@ function lookSoon(): void {
     reportedAt = performance.now()
     report(false)
   }
-  looking = setTimeout(lookSoon, isQuiet() ? LOOK_MS : CLOSE_LOOK_MS)
+  // At rest when the process, and the worker that the probe goes to, wake anyway.
+  looking = setTimeout(lookSoon, isQuiet() ? untilTurn(LOOK_MS) : CLOSE_LOOK_MS)
 }
 lookSoon()
 channel.send({ type: "ready" })
