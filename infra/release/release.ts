@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process"
 import { globSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { isLater, isVersion, released, ReleaseRefused, unreleased } from "./changelog.ts"
+import { type Lock, lockAt } from "./lock.ts"
 
 const root = join(import.meta.dirname, "../..")
 const args = process.argv.slice(2)
@@ -31,17 +32,10 @@ const setVersion = (file: string): void => {
   writeFileSync(path, readFileSync(path, "utf8").replace(/("version": ")[^"]+(")/, `$1${version}$2`))
 }
 
-/** The lock names the workspaces' versions, and theirs alone under these keys. */
 const setLock = (): void => {
   const path = join(root, "package-lock.json")
-  const lock = JSON.parse(readFileSync(path, "utf8")) as {
-    version: string
-    packages: Record<string, { version?: string }>
-  }
-  lock.version = version
-  for (const [place, entry] of Object.entries(lock.packages))
-    if ((place === "" || /^(?:libs|services)\//.test(place)) && entry.version !== undefined) entry.version = version
-  writeFileSync(path, `${JSON.stringify(lock, null, 2)}\n`)
+  const lock = JSON.parse(readFileSync(path, "utf8")) as Lock
+  writeFileSync(path, `${JSON.stringify(lockAt(lock, version), null, 2)}\n`)
 }
 
 const release = (): void => {
