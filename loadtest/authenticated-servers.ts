@@ -10,6 +10,7 @@ import {
   chronydCommand,
   chronydLabel,
   meridianCommand,
+  nameOf,
   type RunningServer,
   startCommands,
   type StartOptions
@@ -44,7 +45,7 @@ export const keyServer = ({ address, port }: RunningServer, { authority }: Bench
 
 /** A node with the keys and the certificate in its configuration. */
 export const startMeridian = (options: StartOptions, { keys, certificate }: Credentials): Promise<RunningServer> =>
-  startCommands("meridian", "Meridian", options, (port, folder) => {
+  startCommands(nameOf("meridian", options), options.build?.label ?? "Meridian", options, (port, folder) => {
     const file = join(folder, "meridian.conf")
     const lines = [
       ...(keys === undefined

@@ -18,6 +18,8 @@ import {
   atMost,
   type BenchOptions,
   type BenchResult,
+  besideCheck,
+  builds,
   type Check,
   compared,
   figure,
@@ -75,6 +77,18 @@ export const ratioOf = (samples: Samples, a: string, b: string) => {
   return over === undefined || under === undefined ? undefined : pairedRatio(over, under)
 }
 
+/** Every kind of request that this tree was asked, beside the other tree. */
+const besideThat = (name: string, samples: Samples, { beside }: BenchOptions): readonly Check[] => {
+  if (beside === undefined) return []
+  const cpu = (found: readonly Sample[]) => found.map((each) => each.cpuMicroseconds)
+  return [...samples].flatMap(([own, found]) => {
+    if (own.name !== "meridian") return []
+    const what = own.label.replace("Meridian ", "")
+    const other = [...samples].find(([each]) => each.label === `${beside.label} ${what}`)
+    return other === undefined ? [] : [besideCheck(`${name}, ${what}`, cpu(found), cpu(other[1]), beside)]
+  })
+}
+
 export const notesOf = (samples: Samples): readonly string[] => [
   ...disturbed("in the closed loop", samples),
   ...idle(samples)
@@ -128,7 +142,7 @@ export const nts = (options: BenchOptions): Promise<BenchResult> =>
     const start = { address, workers: 1, cores: layout.one }
     const { present, skipped } = chronyds(options)
     const starting = [
-      () => startMeridian(start, { certificate }),
+      ...builds(options).map((build) => () => startMeridian({ ...start, build }, { certificate })),
       ...present.map((name) => () => startChronyd(name, start, { certificate }))
     ]
     return withServers(starting, async (servers) => {
@@ -176,7 +190,9 @@ export const nts = (options: BenchOptions): Promise<BenchResult> =>
           ...check(`${own} ${GCM_SIV}`, `${own} plain`),
           ...check(`${own} ${NTS}`, `${other("chronyd-new")} ${NTS}`),
           ...check(`${own} ${GCM_SIV}`, `${other("chronyd-new")} ${GCM_SIV}`),
-          ...check(`${other("chronyd43")} ${NTS}`, `${other("chronyd43")} plain`)
+          ...check(`${other("chronyd43")} ${NTS}`, `${other("chronyd43")} plain`),
+          ...besideThat("CPU per reply", saturated, options),
+          ...besideThat(`CPU per reply, ${rateText}`, atRate, options)
         ],
         notes: [...skipped, ...notesOf(saturated)]
       }
@@ -192,7 +208,7 @@ export const keyed = (options: BenchOptions): Promise<BenchResult> =>
     const start = { address, workers: 1, cores: layout.one }
     const { present, skipped } = chronyds(options)
     const starting = [
-      () => startMeridian(start, { keys }),
+      ...builds(options).map((build) => () => startMeridian({ ...start, build }, { keys })),
       ...present.filter((name) => name === "chronyd43").map((name) => () => startChronyd(name, start, { keys }))
     ]
     return withServers(starting, async (servers) => {
@@ -212,11 +228,14 @@ export const keyed = (options: BenchOptions): Promise<BenchResult> =>
         name: "keyed",
         title: "symmetric keys, one worker, one core",
         figures: figuresOf(saturated),
-        checks: servers.flatMap(({ name, label }) =>
-          keyedAlgorithms.flatMap((algorithm) =>
-            check(label, algorithm, name === "meridian" && algorithm !== "SHA1" ? 0.8 : undefined)
-          )
-        ),
+        checks: [
+          ...servers.flatMap(({ name, label }) =>
+            keyedAlgorithms.flatMap((algorithm) =>
+              check(label, algorithm, name === "meridian" && algorithm !== "SHA1" ? 0.8 : undefined)
+            )
+          ),
+          ...besideThat("CPU per reply", saturated, options)
+        ],
         notes: [...skipped, ...notesOf(saturated)]
       }
     })

@@ -1,10 +1,11 @@
 /**
- * npm run bench -- [NAME …] [--json FILE] [--rounds N] [--seconds S] [--requests N] [--events N] [--address A] [--servers A,B] [--self-check]
+ * npm run bench -- [NAME …] [--json FILE] [--rounds N] [--seconds S] [--requests N] [--events N] [--address A] [--servers A,B] [--beside FOLDER] [--self-check]
  *
  * Measures Meridian beside real peers and a C floor, in one run and on one core layout. README.md says what each figure
  * means. Exit code: 0 measured (whether or not targets are met), 1 a measurement failed, 2 a wrong command line.
  */
 import { writeFileSync } from "node:fs"
+import { resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { access } from "./access.ts"
 import { keyed, nts } from "./authenticated.ts"
@@ -15,7 +16,8 @@ import { flood } from "./flood.ts"
 import { idleNode } from "./idle.ts"
 import { keyExchange } from "./key-exchange.ts"
 import { manners } from "./manners.ts"
-import { alloc, memory, startup, workers } from "./node-benches.ts"
+import { memory, startup } from "./memory-and-start.ts"
+import { alloc, workers } from "./node-benches.ts"
 import { mssntp } from "./mssntp.ts"
 import { plain } from "./plain.ts"
 import { rates } from "./rates.ts"
@@ -25,7 +27,7 @@ import { leaveNothingBehind } from "./children.ts"
 import { allowedCores, coreLayout, machineFacts } from "./process-figures.ts"
 import { selfCheck } from "./self-check.ts"
 import { DelayedError, repeatsNote, takeRepeats } from "./repeats.ts"
-import { missing, type ServerName, serverNames } from "./servers.ts"
+import { missing, otherBuild, type ServerName, serverNames } from "./servers.ts"
 import { succession } from "./succession.ts"
 import { table } from "./table.ts"
 import { watched } from "./watched.ts"
@@ -86,6 +88,7 @@ const parse = () => {
         events: { type: "string", default: "1000000" },
         address: { type: "string", default: "127.0.0.1" },
         servers: { type: "string", default: serverNames.join(",") },
+        beside: { type: "string" },
         "self-check": { type: "boolean", default: false }
       }
     })
@@ -117,6 +120,7 @@ const main = async (): Promise<void> => {
     requests: integer("requests", values.requests, 1000, 1_000_000_000),
     events: integer("events", values.events, 10_000, 5_000_000),
     servers: values.servers.split(",").map((name): ServerName => oneOf("--servers", serverNames, name)),
+    beside: values.beside === undefined ? undefined : otherBuild(resolve(values.beside)),
     progress
   }
   if (values["self-check"]) return selfCheck(layout.generator)

@@ -1,18 +1,16 @@
-/** The benches of Meridian alone: two workers, memory, start-up, allocation. */
+/** The benches of Meridian alone: two workers, allocation. */
 import { generate, sample } from "./measure.ts"
-import { allowedCores, proportionalBytes, residentBytes } from "./process-figures.ts"
 import {
   atMost,
   type BenchOptions,
   type BenchResult,
   compared,
   figure,
-  type Figure,
   interleaved,
   WARM_UP_SECONDS,
   withServers
 } from "./results.ts"
-import { type RunningServer, start, startWithNpm, workerStatus } from "./servers.ts"
+import { type RunningServer, start, workerStatus } from "./servers.ts"
 import { growth, pairedRatio, sumOfIncreases, summary } from "./statistics.ts"
 
 const MEGABYTE = 1e6
@@ -78,61 +76,6 @@ export const workers = async ({ layout, address, rounds, seconds, progress }: Be
 const settledStatus = async (folder: string, core: number) => {
   await new Promise((resolve) => setTimeout(resolve, 2200))
   return workerStatus(folder, core)
-}
-
-/** Memory of a node with two workers, idle and after load. */
-export const memory = async ({ layout, address, seconds, progress }: BenchOptions): Promise<BenchResult> =>
-  withServers([() => start("meridian", { address, workers: 2, cores: layout.two })], async ([node]) => {
-    const server = node as RunningServer
-    const measured = () => ({
-      worker: Math.max(...server.workerPids().map(residentBytes)) / MEGABYTE,
-      node: proportionalBytes(server.pids()) / MEGABYTE
-    })
-    const idle = measured()
-    progress("memory: under load")
-    await sample(server, { mode: "closed", seconds: seconds * 2 }, layout.generator)
-    const loaded = measured()
-    const pair = (name: string, value: (at: typeof idle) => number): Figure => ({
-      name,
-      digits: 1,
-      of: { "at start": summary([value(idle)]), "after load": summary([value(loaded)]) }
-    })
-    return {
-      name: "memory",
-      title: "memory of a node with two workers (MB are 10⁶ bytes)",
-      figures: [pair("largest worker, resident, MB", (at) => at.worker), pair("whole node, PSS, MB", (at) => at.node)],
-      checks: [
-        atMost("resident memory of the largest worker", summary([Math.max(idle.worker, loaded.worker)]), 60, 1, " MB"),
-        atMost("PSS of the whole node", summary([Math.max(idle.node, loaded.node)]), 150, 1, " MB")
-      ],
-      notes: [`${server.pids().length} processes, ${server.workerPids().length} of them workers`]
-    }
-  })
-
-/** From the start command to the first correct reply, on all cores, as a newcomer has it. */
-export const startup = async ({ address, rounds, progress }: BenchOptions): Promise<BenchResult> => {
-  const seconds = { npm: [] as number[], direct: [] as number[] }
-  const options = { address, workers: 1, cores: allowedCores() }
-  for (let round = 0; round < rounds; round++) {
-    progress(`startup: round ${round + 1} of ${rounds}`)
-    for (const [key, startOne] of [
-      ["npm", startWithNpm],
-      ["direct", (each: typeof options) => start("meridian", each)]
-    ] as const) {
-      const server = await startOne(options)
-      seconds[key].push(server.startMilliseconds / 1000)
-      await server.stop()
-    }
-  }
-  return {
-    name: "startup",
-    title: "from the start command to the first correct reply, installed tree",
-    figures: [
-      { name: "seconds", digits: 3, of: { "npm start": summary(seconds.npm), "meridian up": summary(seconds.direct) } }
-    ],
-    checks: [atMost("npm start to first correct reply", summary(seconds.npm), 1.5, 3, " s")],
-    notes: []
-  }
 }
 
 /** Heap and resident memory of one worker while it answers millions of requests. */

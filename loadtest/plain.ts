@@ -5,6 +5,8 @@ import {
   atMost,
   type BenchOptions,
   type BenchResult,
+  besideCheck,
+  builds,
   type Check,
   compared,
   figure,
@@ -19,20 +21,18 @@ import { median, pairedRatio } from "./statistics.ts"
 const FIXED_RATE = 40_000
 const SEARCH_REPEATS = 3
 /** Measures every server that can be started here; the others are named in the notes. */
-export const plain = async ({
-  layout,
-  address,
-  rounds,
-  seconds,
-  servers: wanted,
-  progress
-}: BenchOptions): Promise<BenchResult> => {
+export const plain = async (options: BenchOptions): Promise<BenchResult> => {
+  const { layout, address, rounds, seconds, servers: wanted, beside, progress } = options
   const core = layout.generator
   const present = wanted.filter((name) => missing(name) === undefined)
   const skipped = wanted.flatMap((name) =>
     missing(name) === undefined ? [] : [`${name} is left out: ${missing(name)}`]
   )
-  const starting = present.map((name) => () => start(name, { address, workers: 1, cores: layout.one }))
+  const starting = present.flatMap((name) =>
+    (name === "meridian" ? builds(options) : [undefined]).map(
+      (build) => () => start(name, { address, workers: 1, cores: layout.one, build })
+    )
+  )
   return withServers(starting, async (servers) => {
     for (const server of servers) {
       progress(`plain: warming up ${server.label}`)
@@ -57,9 +57,17 @@ export const plain = async ({
       const halfRate = median((highest.get(server) ?? []).map((each) => each.ratePerSecond)) / 2
       return sample(server, { mode: "open", rate: halfRate, seconds }, core)
     })
-    const cpu = (name: ServerName, results: typeof saturated) => {
-      const server = servers.find((each) => each.name === name)
+    const cpuOf = (label: string | undefined, results: typeof saturated) => {
+      const server = servers.find((each) => each.label === label)
       return server && (results.get(server) ?? []).map((each) => each.cpuMicroseconds)
+    }
+    const cpu = (name: ServerName, results: typeof saturated) =>
+      cpuOf(servers.find((each) => each.name === name)?.label, results)
+    const besideThat = (name: string, results: typeof saturated): readonly Check[] => {
+      const [own, other] = [cpu("meridian", results), cpuOf(beside?.label, results)]
+      return beside === undefined || own === undefined || other === undefined
+        ? []
+        : [besideCheck(name, own, other, beside)]
     }
     const ratio = (what: string, a: ServerName, b: ServerName, limit?: number): readonly Check[] => {
       const [over, under] = [cpu(a, saturated), cpu(b, saturated)]
@@ -88,7 +96,9 @@ export const plain = async ({
         ...ratio("CPU per reply, saturated: Meridian / C floor", "meridian", "floor", 1.08),
         ...ratio("CPU per reply, saturated: Meridian / chronyd 4.3", "meridian", "chronyd43", 0.85),
         ...ratio("CPU per reply, saturated: Meridian / newest chronyd", "meridian", "chronyd-new"),
-        ...ratio("CPU per reply, saturated: chronyd 4.3 / C floor", "chronyd43", "floor")
+        ...ratio("CPU per reply, saturated: chronyd 4.3 / C floor", "chronyd43", "floor"),
+        ...besideThat("CPU per reply, saturated", saturated),
+        ...besideThat(`CPU per reply at ${FIXED_RATE}/s`, fixed)
       ],
       notes: [
         ...skipped,

@@ -1,7 +1,7 @@
 /** The shape of a bench's result, and what all benches share: servers that are stopped again, and interleaved rounds. */
 import type { CoreLayout } from "./process-figures.ts"
-import type { RunningServer, ServerName } from "./servers.ts"
-import { type Summary, summary } from "./statistics.ts"
+import type { OtherBuild, RunningServer, ServerName } from "./servers.ts"
+import { pairedRatio, type Summary, summary } from "./statistics.ts"
 
 /** One figure for some of the servers, by their labels. */
 export interface Figure {
@@ -38,6 +38,8 @@ export interface BenchOptions {
   /** Length of the log in the event log's bench. */
   readonly events: number
   readonly servers: readonly ServerName[]
+  /** Another tree of Meridian's, measured in the same rounds. */
+  readonly beside: OtherBuild | undefined
   readonly progress: (line: string) => void
 }
 
@@ -67,6 +69,17 @@ export const compared = (name: string, found: Summary, digits: number): Check =>
   target: "(for comparison)",
   met: true
 })
+
+/** What this tree may take of what another one takes, in the same run. */
+const BESIDE_LIMIT = 1.02
+
+/** What this tree takes for what the other takes, round by round. */
+export const besideCheck = (name: string, own: readonly number[], other: readonly number[], build: OtherBuild): Check =>
+  atMost(`${name}: Meridian / ${build.label}`, pairedRatio(own, other), BESIDE_LIMIT, 3)
+
+/** This tree, and the other one where there is one: what `StartOptions.build` may be. */
+export const builds = ({ beside }: BenchOptions): readonly (OtherBuild | undefined)[] =>
+  beside === undefined ? [undefined] : [undefined, beside]
 
 /** Length of the closed loop that every server gets before its first measurement, so that compilers have done their work. */
 export const WARM_UP_SECONDS = 3

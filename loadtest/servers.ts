@@ -5,23 +5,44 @@
 import { execFile, spawnSync } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { existsSync, readdirSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { promisify } from "node:util"
 import { type Command, compiled, launch, removeFolder, stop, temporaryFolder } from "./children.ts"
 import { commandLine, processTree } from "./process-figures.ts"
 
 const here = import.meta.dirname
 export const checkout = dirname(here)
-const cli = join(checkout, "services/cli/bin/meridian.mjs")
+const CLI = "services/cli/bin/meridian.mjs"
+const cli = join(checkout, CLI)
 const peers = process.env["PEERS"] ?? join(checkout, ".meridian/peers")
 
 export type ServerName = "meridian" | "chronyd43" | "chronyd-new" | "floor"
+
+/** Another tree of Meridian's that is measured beside this one: an installed checkout, or a folder of a package. */
+export interface OtherBuild {
+  readonly folder: string
+  /** "Meridian" and its commit. */
+  readonly label: string
+}
+
+/** @throws Error when there is no Meridian in that folder, or it is not installed */
+export const otherBuild = (folder: string): OtherBuild => {
+  for (const needed of [CLI, "node_modules"])
+    if (!existsSync(join(folder, needed)))
+      throw new Error(
+        `expected an installed tree of Meridian's in ${folder}, found no ${needed}; "npm run ensure" in it installs one`
+      )
+  const commit = spawnSync("git", ["-C", folder, "rev-parse", "--short", "HEAD"], { encoding: "utf8" })
+  return { folder, label: `Meridian ${commit.status === 0 ? commit.stdout.trim() : basename(folder)}` }
+}
 
 export interface StartOptions {
   readonly address: string
   readonly workers: number
   /** The cores that all its processes are pinned to. */
   readonly cores: readonly number[]
+  /** Meridian of another tree than this one. */
+  readonly build?: OtherBuild | undefined
 }
 
 export interface RunningServer {
@@ -135,13 +156,14 @@ const chronyd = (name: ChronydName): Recipe => ({
 
 /** @param more flags of `meridian up` */
 export const meridianCommand = (
-  { address, workers }: StartOptions,
+  { address, workers, build }: StartOptions,
   port: number,
   folder: string,
   more: readonly string[] = []
 ): Command => {
+  const program = build === undefined ? cli : join(build.folder, CLI)
   const flags = ["--workers", String(workers), "--port", String(port), "--state", folder, "--listen", address]
-  return { command: process.execPath, args: [cli, "up", ...flags, ...more] }
+  return { command: process.execPath, args: [program, "up", ...flags, ...more] }
 }
 
 const recipes: Readonly<Record<ServerName, Recipe>> = {
@@ -271,15 +293,21 @@ export const startCommands = async (
 /** Starts a server and waits until it answers. */
 export const start = (name: ServerName, options: StartOptions): Promise<RunningServer> => {
   const recipe = recipes[name]
-  return startCommands(name, recipe.label(), options, (port, folder) => recipe.commands(options, port, folder))
+  return startCommands(nameOf(name, options), options.build?.label ?? recipe.label(), options, (port, folder) =>
+    recipe.commands(options, port, folder)
+  )
 }
+
+/** What another tree's server goes by: this tree's alone is "meridian". */
+export const nameOf = (name: ServerName, { build }: StartOptions): RunningServer["name"] =>
+  build === undefined ? name : "other"
 
 /** Starts Meridian as a newcomer does, with `npm start`, on an installed tree. */
 export const startWithNpm = (options: StartOptions): Promise<RunningServer> =>
-  startCommands("meridian", "npm start", options, (port, folder) => [
+  startCommands(nameOf("meridian", options), "npm start", options, (port, folder) => [
     {
       command: "npm",
       args: ["start", "--silent", "--", "--port", String(port), "--state", folder, "--listen", options.address],
-      directory: checkout
+      directory: options.build?.folder ?? checkout
     }
   ])

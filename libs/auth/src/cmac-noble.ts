@@ -1,4 +1,4 @@
-/** AES-CMAC (RFC 4493, RFC 8573) on @noble/ciphers: the reference, and the fallback where a platform has no CMAC. */
+/** AES-CMAC (RFC 4493, RFC 8573) on @noble/ciphers: the reference that the others are checked against. */
 import { cmac } from "@noble/ciphers/aes.js"
 
 /** Writes AES-CMAC(key, message) at the start of `out` and returns its length, 16. The key has 16, 24 or 32 bytes. */

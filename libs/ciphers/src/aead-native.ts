@@ -115,7 +115,7 @@ export const nativeAeads = (binding: AeadBinding): ReadonlyMap<AeadId, Aead> => 
   )
 }
 
-/** AES-CMAC in C, in place of `nobleCmac`: writes 16 bytes at the start of `out` and returns 16. */
+/** AES-CMAC in C, in place of `nodeCmac`: writes 16 bytes at the start of `out` and returns 16. */
 export const nativeCmac =
   (binding: AeadBinding) =>
   (key: Uint8Array, bytes: Uint8Array, offset: number, length: number, out: Uint8Array): number => {

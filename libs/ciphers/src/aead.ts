@@ -1,9 +1,9 @@
 /** Which implementation of the AEAD port this process uses: native, else node:crypto, else @noble/ciphers. */
 import type { Aead, AeadBatch, AeadId } from "@meridian/auth/aead"
 import { batchOver, nobleAeads } from "@meridian/auth/aead-noble"
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { type AeadBindingResult, loadAeadBinding, nativeAeads, nativeBatch, nativeCmac } from "./aead-native.ts"
 import { nodeAeads } from "./aead-node.ts"
+import { type Cmac, nodeCmac } from "./cmac-node.ts"
 import { systemClock } from "@meridian/clocks/system-clock"
 
 export interface AeadProvider {
@@ -16,7 +16,7 @@ export interface AeadProvider {
   /** The packet path. */
   readonly batch: AeadBatch
   /** AES-CMAC of `length` bytes of `bytes` from `offset`, written at the start of `out`; returns 16. */
-  readonly cmac: typeof nobleCmac
+  readonly cmac: Cmac
 }
 
 /** The best implementation where the binding is as told; for tests, and for a process that must not use the addon. */
@@ -36,7 +36,7 @@ export const aeadProviderWith = ({ binding, reason }: AeadBindingResult): AeadPr
     reason,
     aeads,
     batch: batchOver("reference", aeads, systemClock().monotonic.seconds),
-    cmac: nobleCmac
+    cmac: nodeCmac
   }
 }
 

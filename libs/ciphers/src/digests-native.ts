@@ -1,7 +1,7 @@
 /** The digests of symmetric keys in C (native/digests.c): no object is made and no byte copied for a packet. */
-import type { nobleCmac } from "@meridian/auth/cmac-noble"
 import type { DigestPort } from "@meridian/auth/mac"
 import { type MacAlgorithmName, macAlgorithmNames } from "@meridian/auth/mac-algorithms"
+import { type Cmac, nodeCmac } from "./cmac-node.ts"
 import { isCmac, nodeDigests, opensslName } from "./digests.ts"
 import { loadNative, type NativeAddon } from "@meridian/system/native"
 
@@ -15,7 +15,7 @@ export interface DigestBinding {
 }
 
 /** @param cmac the addon's AES-CMAC, or what takes its place on this processor */
-export const nativeDigests = ({ openDigest }: DigestBinding, cmac: typeof nobleCmac): DigestPort => {
+export const nativeDigests = ({ openDigest }: DigestBinding, cmac: Cmac): DigestPort => {
   const digests = new Map<MacAlgorithmName, NativeDigest>()
   for (const name of macAlgorithmNames) {
     const digest = isCmac(name) ? undefined : openDigest(opensslName(name))
@@ -39,8 +39,11 @@ export const nativeDigests = ({ openDigest }: DigestBinding, cmac: typeof nobleC
   }
 }
 
-/** The digests of this installation: native where the addon is there, on node:crypto elsewhere. */
-export const installedDigests = (cmac: typeof nobleCmac): DigestPort => {
+/**
+ * The digests of this installation: native where the addon is there, on node:crypto elsewhere.
+ * @param cmac the addon's AES-CMAC, for who asks often
+ */
+export const installedDigests = (cmac: Cmac = nodeCmac): DigestPort => {
   const { openDigest } = (loadNative().addon ?? {}) as Partial<NativeAddon & DigestBinding>
   return openDigest === undefined ? nodeDigests(cmac) : nativeDigests({ openDigest }, cmac)
 }

@@ -1,8 +1,8 @@
 /** The digests of symmetric keys on node:crypto. MD5 and SHA-1 are here because deployed NTP keys are of these types. */
 import { createHash, getHashes, hash } from "node:crypto"
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import type { DigestPort } from "@meridian/auth/mac"
 import type { MacAlgorithmName } from "@meridian/auth/mac-algorithms"
+import { type Cmac, nodeCmac } from "./cmac-node.ts"
 
 /** OpenSSL's names where they are not the key file's. */
 const opensslNames: Partial<Record<MacAlgorithmName, string>> = {
@@ -20,7 +20,7 @@ export const isCmac = (algorithm: MacAlgorithmName): boolean => algorithm.starts
  * A port with a buffer of its own for key ‖ message; messages are NTP packets, of at most `longestMessage` bytes.
  * @param cmac AES-CMAC: the addon's where there is one
  */
-export const nodeDigests = (cmac: typeof nobleCmac = nobleCmac, longestMessage = 2048): DigestPort => {
+export const nodeDigests = (cmac: Cmac = nodeCmac, longestMessage = 2048): DigestPort => {
   const available = new Set(getHashes())
   const joined = new Uint8Array(64 + longestMessage)
   return {

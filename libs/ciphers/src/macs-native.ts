@@ -2,7 +2,6 @@
  * MACs by the list in C (native/mac-keys.c): keys are prepared once, AES-CMAC by the processor's instructions, MD5 for eight
  * packets at a time, other digests by the OpenSSL inside Node. Nothing is made and no byte copied for a packet.
  */
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { type MacAlgorithmName, macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { type MacBatch, macBatchOver } from "@meridian/auth/mac-batch"
 import type { AeadBinding } from "./aead-native.ts"
@@ -89,5 +88,5 @@ export const nativeMacs = ({ MacKeys }: MacBinding): MacBatch => {
 export const installedMacs = (): MacBatch => {
   const { MacKeys, aeadEngine } = (loadNative().addon ?? {}) as Partial<NativeAddon & MacBinding & AeadBinding>
   if (MacKeys !== undefined && aeadEngine !== undefined) return nativeMacs({ MacKeys })
-  return macBatchOver(installedDigests(nobleCmac), systemClock().monotonic.seconds)
+  return macBatchOver(installedDigests(), systemClock().monotonic.seconds)
 }

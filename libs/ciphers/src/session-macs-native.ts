@@ -1,5 +1,4 @@
 /** Autokey's session-keyed MACs by the list in C (native/session-macs.c): those of a batch in one call. */
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { CUT_DIGEST_BYTES, KEY_ID_BYTES } from "@meridian/auth/mac"
 import { type MacAlgorithmName, macAlgorithms } from "@meridian/auth/mac-algorithms"
 import { type SessionBatch, sessionBatchOver } from "@meridian/auth/autokey/session-batch"
@@ -63,6 +62,6 @@ export const nativeSessionMacs = ({ SessionMacs }: SessionMacBinding, algorithm:
 export const installedSessionMacs = (algorithm: MacAlgorithmName): SessionBatch => {
   const { SessionMacs } = (loadNative().addon ?? {}) as Partial<NativeAddon & SessionMacBinding>
   return SessionMacs === undefined
-    ? sessionBatchOver(installedDigests(nobleCmac), algorithm, systemClock().monotonic.seconds)
+    ? sessionBatchOver(installedDigests(), algorithm, systemClock().monotonic.seconds)
     : nativeSessionMacs({ SessionMacs }, algorithm)
 }

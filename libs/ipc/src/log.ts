@@ -6,7 +6,8 @@
 import { closeSync, openSync } from "node:fs"
 import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
+import type { Logger } from "effect/Logger"
+import * as Pipeable from "effect/Pipeable"
 import * as References from "effect/References"
 import { pino } from "pino"
 
@@ -76,7 +77,7 @@ export const openLog = (options: LogOptions): Log => {
     },
     stream
   )
-  const logger = Logger.make<unknown, void>(({ message, logLevel, cause, fiber }) => {
+  const line: Logger<unknown, void>["log"] = ({ message, logLevel, cause, fiber }) => {
     const fields: Record<string, unknown> = { ...fiber.getRef(References.CurrentLogAnnotations) }
     const text: string[] = []
     for (const part of Array.isArray(message) ? message : [message])
@@ -84,7 +85,9 @@ export const openLog = (options: LogOptions): Log => {
       else text.push(String(part))
     if (cause.reasons.length > 0) fields["cause"] = Cause.pretty(cause)
     log[LEVELS[logLevel]](fields, text.join(" "))
-  })
+  }
+  // As Logger.make has it. That module loads Effect's files and streams, a quarter of what the supervisor would have of Effect.
+  const logger: Logger<unknown, void> = { ...Pipeable.Prototype, "~effect/Logger": "~effect/Logger", log: line }
   // A full disk costs lines of the log, and nothing else.
   target.on("error", () => {})
   const reopen = (file = options.file): void => {
@@ -99,5 +102,5 @@ export const openLog = (options: LogOptions): Log => {
     }
     target.reopen(file)
   }
-  return { layer: Logger.layer([logger]), reopen }
+  return { layer: Layer.succeed(References.CurrentLoggers, new Set([logger])), reopen }
 }

@@ -6,7 +6,7 @@ import { loadNative } from "./native.ts"
 const SETTLED_MS = [1_500, 10_000]
 
 /**
- * Lets go of the pages of the program's own file that only the start needed; see native/memory.c. They stay in the system's
+ * Lets go of the pages of the program's own file that only the start needed, and of free memory; see native/memory.c. The file's stay in the system's
  * page cache. Returns the bytes of mappings gone over, 0 without the addon.
  */
 export const releaseStartupPages = (): number => loadNative().addon?.releaseStartupPages() ?? 0

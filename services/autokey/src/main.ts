@@ -11,7 +11,6 @@ import { randomBelowFrom } from "@meridian/auth/autokey/identity"
 import { openParty } from "@meridian/auth/autokey/party"
 import { SecretRing } from "@meridian/auth/autokey/server-secret"
 import { SessionKeys } from "@meridian/auth/autokey/session-key"
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { nodeRsa } from "@meridian/ciphers/autokey-rsa"
 import { installedDigests } from "@meridian/ciphers/digests-native"
 import { systemClock } from "@meridian/clocks/system-clock"
@@ -45,7 +44,7 @@ const { plan: first } = await channel.first
 const page = handed["clock-page"][0]!
 const sockets: readonly UdpSocket[] = await Promise.all(handed.sockets.map((number) => adoptSocket(number, page)))
 const systemTime = systemClock()
-const digests = installedDigests(nobleCmac)
+const digests = installedDigests()
 const randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
 const server = new NtpServer({
   precision: systemTime.measurePrecision(),

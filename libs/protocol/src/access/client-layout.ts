@@ -2,6 +2,8 @@
  * How the table of clients lies in memory: a header, then sets of eight records of 48 bytes, each set with the 16-bit tags of
  * its records in front, so that one address is in one place of memory. It is one buffer, so that it can be shared memory: a worker's successor goes on with the limits as they stood, and the
  * supervisor reads the list of clients without asking anybody.
+ *
+ * Fresh memory is zeros, and takes nothing of the machine's until it is written to or read: so nobody does where no record is.
  */
 
 /** Records that an address may lie in: the eight of its set. */
@@ -32,7 +34,11 @@ export const Header = {
   /** that got one whose address was gone for long, or was seen once, */
   replaced: 7,
   /** and that got none, because all eight were worth more */
-  refused: 8
+  refused: 8,
+  /** 1: the words after it are kept; 0 of a table that was laid out by a version before */
+  hasParts: 9,
+  /** the parts of the table that have records, a bit each */
+  parts: 10
 } as const
 
 /** Words of a record. */
@@ -80,6 +86,25 @@ export const clientTableBytes = (addresses: number): number => HEADER_WORDS * 4 
 /** Addresses that fit into so many bytes; 0 where not one set does. */
 export const clientsWithin = (bytes: number): number =>
   Math.max(0, Math.floor((bytes - HEADER_WORDS * 4) / SET_BYTES)) * WAYS
+
+/** The table in so many parts, as many as the header has bits for. */
+const PARTS = (HEADER_WORDS - Header.parts) * 32
+
+const firstRecordOf = (part: number, sets: number): number => Math.ceil((part * sets) / PARTS) * WAYS
+
+/** Notes that a record is in use, for {@link writtenParts}. */
+export const noteWritten = ({ header, sets }: ClientMemory, record: number): void => {
+  const part = Math.floor(((record >> 3) * PARTS) / sets)
+  header[Header.parts + (part >> 5)]! |= 1 << (part & 31)
+}
+
+/** Where records may be in use: from a record to another, which is not among them. */
+export const writtenParts = ({ header, sets }: ClientMemory): readonly (readonly [from: number, to: number])[] =>
+  header[Header.hasParts] === 1
+    ? Array.from({ length: PARTS }, (_, part) => part)
+        .filter((part) => (header[Header.parts + (part >> 5)]! & (1 << (part & 31))) !== 0)
+        .map((part) => [firstRecordOf(part, sets), firstRecordOf(part + 1, sets)] as const)
+    : [[0, sets * WAYS]]
 
 const setsFor = (addresses: number): number => Math.max(1, Math.ceil(addresses / WAYS))
 

@@ -10,7 +10,8 @@ import {
   TABLE_MAGIC,
   tagAt,
   TICKS_PER_SECOND,
-  WAYS
+  WAYS,
+  writtenParts
 } from "./client-layout.ts"
 
 export interface ClientEntry {
@@ -130,12 +131,14 @@ export const clientsOf = (table: ArrayBuffer, now: number): readonly ClientEntry
 }
 
 /** Where the records in use begin. */
-function* recordsOf({ header, tags, words, sets }: ClientMemory): Generator<number> {
+function* recordsOf(memory: ClientMemory): Generator<number> {
+  const { header, tags, words } = memory
   if (header[Header.magic] !== TABLE_MAGIC) return
-  for (let record = 0; record < sets * WAYS; record += 1) {
-    const at = recordAt(record)
-    if (tags[tagAt(record)] !== 0 && words[at + Field.count] !== 0) yield at
-  }
+  for (const [from, to] of writtenParts(memory))
+    for (let record = from; record < to; record += 1) {
+      const at = recordAt(record)
+      if (tags[tagAt(record)] !== 0 && words[at + Field.count] !== 0) yield at
+    }
 }
 
 const entryOf = ({ words, levels }: ClientMemory, at: number, now: number): ClientEntry => {

@@ -13,12 +13,14 @@ import {
   Field,
   Header,
   Mark,
+  noteWritten,
   RECORD_WORDS,
   recordAt,
   TABLE_MAGIC,
   tagAt,
   TICKS_PER_SECOND,
-  WAYS
+  WAYS,
+  writtenParts
 } from "./client-layout.ts"
 import type { Chance, RateLimiter } from "./rate-limit.ts"
 
@@ -84,10 +86,11 @@ export class ClientTable {
     this.strangers = new Int32Array(batch)
     const { header, sets } = this.memory
     if (header[Header.magic] === TABLE_MAGIC && header[Header.sets] === sets) return
-    new Uint8Array(buffer).fill(0)
+    if (header.some((word) => word !== 0)) new Uint8Array(buffer).fill(0)
     header[Header.seed] = chance.next() * 2 ** 32
     header[Header.seed + 1] = chance.next() * 2 ** 32
     header[Header.sets] = sets
+    header[Header.hasParts] = 1
     header[Header.magic] = TABLE_MAGIC
   }
 
@@ -175,20 +178,21 @@ export class ClientTable {
 
   /**
    * Takes over what another table knows, those over their limit first; who finds no place is forgotten.
-   * @param from another table's memory, which nobody else may write to meanwhile
+   * @param other another table's memory, which nobody else may write to meanwhile
    * @param now ticks
    */
-  inherit(from: ArrayBuffer, now: number): void {
-    const old = clientMemory(from)
+  inherit(other: ArrayBuffer, now: number): void {
+    const old = clientMemory(other)
     if (old.header[Header.magic] !== TABLE_MAGIC) return
     for (const over of [Mark.over, 0])
-      for (let record = 0; record < old.sets * WAYS; record += 1) {
-        const at = recordAt(record)
-        if (old.tags[tagAt(record)] === 0 || (old.words[at + Field.marks]! & Mark.over) !== over) continue
-        this.expect(0, old.words[at]!, old.words[at + 1]!, old.words[at + 2]!, old.words[at + 3]!)
-        const own = this.find(0, now)
-        if (own !== NO_RECORD) this.memory.words.set(old.words.subarray(at, at + RECORD_WORDS), recordAt(own))
-      }
+      for (const [from, to] of writtenParts(old))
+        for (let record = from; record < to; record += 1) {
+          const at = recordAt(record)
+          if (old.tags[tagAt(record)] === 0 || (old.words[at + Field.marks]! & Mark.over) !== over) continue
+          this.expect(0, old.words[at]!, old.words[at + 1]!, old.words[at + 2]!, old.words[at + 3]!)
+          const own = this.find(0, now)
+          if (own !== NO_RECORD) this.memory.words.set(old.words.subarray(at, at + RECORD_WORDS), recordAt(own))
+        }
     const counted = [Header.known, Header.fresh, Header.replaced, Header.refused]
     for (const field of counted) this.memory.header[field] = old.header[field]!
   }
@@ -339,7 +343,10 @@ export class ClientTable {
     words[at + 3] = this.d
     words[at + Field.first] = now
     words[at + Field.marks] = this.ipv6 ? Mark.ipv6 : 0
-    if (tags[tagAt(record)] === 0) header[Header.used]! += 1
+    if (tags[tagAt(record)] === 0) {
+      header[Header.used]! += 1
+      noteWritten(this.memory, record)
+    }
     tags[tagAt(record)] = tag
     header[counter]! += 1
     return record

@@ -1,12 +1,14 @@
+import { closeSync, fstatSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { AccessFlag } from "@meridian/protocol/access/access-flags"
 import { AccessList, compileAccess } from "@meridian/protocol/access/access-list"
-import { clientTableBytes, clientsWithin, ticksAt } from "@meridian/protocol/access/client-layout"
+import { clientMemory, clientTableBytes, clientsWithin, Header, ticksAt } from "@meridian/protocol/access/client-layout"
 import { averageInterval, clientsOf, clientTotals, listClients } from "@meridian/protocol/access/client-list"
 import { ClientTable } from "@meridian/protocol/access/client-table"
 import { AccessGate } from "@meridian/protocol/access/gate"
 import { Chance, type RateLimit, RateLimiter } from "@meridian/protocol/access/rate-limit"
 import { noBatch } from "../../src/request-batch.ts"
+import { makeSharedMemory, mapSharedMemory } from "@meridian/system/shared-memory"
 import { SOURCE_STRIDE, sourceAddressAt } from "@meridian/wire/source-address"
 
 const ntpsec: RateLimit = { law: "score", average: 1, burst: 20, kod: 0.5 }
@@ -172,6 +174,37 @@ describe("the table of clients", () => {
     const later = gateOf(smaller)
     later.at(125)
     expect(later.ask(ipv4(1_990))).toBe("rate-limited")
+  })
+
+  it("takes memory where clients are alone, and none for being listed", () => {
+    const descriptor = makeSharedMemory("clients", 16 * 2 ** 20)
+    // Without the addon there is no such memory.
+    if (descriptor === undefined) return
+    const buffer = mapSharedMemory(descriptor)!
+    const taken = (): number => fstatSync(descriptor).blocks * 512
+    const gate = gateOf(buffer)
+    gate.at(100)
+    expect(clientsOf(buffer, ticksAt(101))).toEqual([])
+    expect(taken()).toBeLessThan(2 ** 16)
+    for (let client = 0; client < 8; client += 1) gate.ask(ipv4(client))
+    expect(clientsOf(buffer, ticksAt(101))).toHaveLength(8)
+    expect(taken()).toBeLessThan(2 ** 20)
+    closeSync(descriptor)
+  })
+
+  it("lists every client, whatever the size of the table, also of one that a version before laid out", () => {
+    for (const room of [8, 100, 1_000, 20_000]) {
+      const buffer = new ArrayBuffer(clientTableBytes(room))
+      const gate = gateOf(buffer)
+      gate.at(100)
+      for (let client = 0; client < room; client += 1) gate.ask(ipv4(client))
+      const { entries } = clientTotals([buffer])
+      expect(entries).toBeGreaterThan(room / 2)
+      expect(clientsOf(buffer, ticksAt(101))).toHaveLength(entries)
+      const { header } = clientMemory(buffer)
+      header.fill(0, Header.hasParts)
+      expect(clientsOf(buffer, ticksAt(101))).toHaveLength(entries)
+    }
   })
 
   it("fits a million addresses into 64 MB", () => {

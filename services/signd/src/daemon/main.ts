@@ -6,7 +6,6 @@
  */
 import { rmSync } from "node:fs"
 import type { AccountTable } from "@meridian/auth/account-keys"
-import { nobleCmac } from "@meridian/auth/cmac-noble"
 import { installedDigests } from "@meridian/ciphers/digests-native"
 import { signdCommand } from "@meridian/config/command-lines"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
@@ -91,7 +90,7 @@ const open = async (): Promise<OpenedSocket> => {
 
 const accountsText = (table: AccountTable): string => `${table.size} account${table.size === 1 ? "" : "s"}`
 
-const signer = new Signer(readTable(), installedDigests(nobleCmac))
+const signer = new Signer(readTable(), installedDigests())
 const { path, server } = await open()
 const signd = new SigndServer(signer)
 signd.serve(server)
