@@ -125,9 +125,18 @@ describe("the NTS fields of a packet", () => {
       words: fc.integer({ min: 6, max: 40 }),
       head: fc.uint8Array({ maxLength: 8 })
     })
+    /** Of a request's kinds in a request's order: of fields in any order hardly one list in a hundred is whole. */
+    const ordered = fc
+      .tuple(any, any, fc.array(any, { maxLength: 4 }), any)
+      .map(([identifier, held, more, last]) => [
+        { ...identifier, type: NtsFieldType.uniqueIdentifier },
+        { ...held, type: NtsFieldType.cookie },
+        ...more.map((each) => ({ ...each, type: NtsFieldType.cookiePlaceholder })),
+        { ...last, type: NtsFieldType.authenticator }
+      ])
     let authenticated = 0
     fc.assert(
-      fc.property(fc.array(any, { maxLength: 8 }), (list) => {
+      fc.property(fc.oneof({ weight: 2, arbitrary: fc.array(any, { maxLength: 8 }) }, ordered), (list) => {
         const fields = list.map(({ type, words, head }) => {
           const body = new Uint8Array(words * 4)
           body.set(type === NtsFieldType.authenticator ? head.map((byte, index) => (index % 2 === 0 ? 0 : byte)) : head)
@@ -144,7 +153,7 @@ describe("the NTS fields of a packet", () => {
         expect(found.nonceOffset + found.nonceLength).toBeLessThanOrEqual(found.ciphertextOffset)
         expect(found.ciphertextOffset + found.ciphertextLength).toBeLessThanOrEqual(end)
       }),
-      { numRuns: 3000, interruptAfterTimeLimit: 2000 }
+      { numRuns: 3000 }
     )
     expect(authenticated).toBeGreaterThan(10)
   })

@@ -54,8 +54,8 @@ const LAWS: readonly Law[] = [
       "bindcmdaddress /"
     ],
     args: (file) => ["-x", "-d", "-f", file],
-    // One in sixteen of the rest; a hundred standard deviations away is no chance any more.
-    chance: [12, 40],
+    // One in sixteen of the rest, 2 and 12 in the mean: more than these come once in 10^12 and 10^10 bursts.
+    chance: [16, 40],
     edge: 0
   },
   {
@@ -123,7 +123,7 @@ describe.runIf(
       SUITE,
       LAWS.map((law) => law.peer)
     )
-)("of a burst", { timeout: 120_000 }, () => {
+)("of a burst", () => {
   it.each(LAWS)("as many get the time and a kiss by $name as by the daemon", async (law) => {
     const folder = mkdtempSync(join(tmpdir(), "meridian-bursts-"))
     const file = join(folder, "daemon.conf")
@@ -173,7 +173,7 @@ describe.runIf(
   })
 })
 
-describe("over time", { timeout: 60_000 }, () => {
+describe("over time", () => {
   const [tokens, score, headway] = [gateBy(["ratelimit"]), gateOfLaw(LAWS[1]!), gateOfLaw(LAWS[2]!)] as const
   const open = gateBy(["restrict default limited kod noquery", "limit average 50 burst 100"])
 
