@@ -14,8 +14,9 @@ export interface Question {
   readonly hex: string
 }
 
-const PATIENCE_MS = 400
-const AT_ONCE = 64
+/** So long nothing has come where nothing will: many times what a busy machine takes. Those that are asked at once are waited for at once. */
+const PATIENCE_MS = 3_000
+const AT_ONCE = 512
 
 const ask = async ({ from, to, port, hex }: Question): Promise<string | null> => {
   const socket = createSocket(to.includes(":") ? "udp6" : "udp4")
@@ -27,7 +28,8 @@ const ask = async ({ from, to, port, hex }: Question): Promise<string | null> =>
     const answer = new Promise<string | null>((done) => {
       socket.on("message", (bytes) => done(bytes.toString("hex")))
       socket.on("error", () => done(null))
-      setTimeout(() => done(null), PATIENCE_MS)
+      // What came while this process had to wait is read before its silence is believed.
+      setTimeout(() => setImmediate(() => done(null)), PATIENCE_MS)
     })
     socket.send(Buffer.from(hex, "hex"))
     return await answer

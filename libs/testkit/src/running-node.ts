@@ -44,9 +44,14 @@ const START_MS = 2 * PATIENCE_MS
 /** Below the ports that Linux gives to clients, lest one of those gets it before it is bound. */
 const FIRST_PORT = 12_000
 const PORTS = 20_000
+/** Suites that run side by side in one network: each has ports of its own, since one that was found free is bound much later. */
+const LANES = 16
+const lane = Number(process.env["VITEST_POOL_ID"] ?? 0) % LANES
+/** A process gives none out twice: who asks for two wants two. */
+const given = new Set<number>()
 
 /** Whether nobody uses a port on any address, for UDP and for TCP. */
-const isFree = async (port: number): Promise<boolean> => {
+export const isFree = async (port: number): Promise<boolean> => {
   const [udp, tcp] = [createSocket("udp6"), createServer()]
   try {
     udp.bind(port)
@@ -65,8 +70,10 @@ const isFree = async (port: number): Promise<boolean> => {
 /** A port that nobody uses at this moment on any address, for UDP and for TCP. */
 export const freePort = async (): Promise<number> => {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
-    if (await isFree(port)) return port
+    const port = FIRST_PORT + LANES * Math.floor((Math.random() * PORTS) / LANES) + lane
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
   }
   throw new Error(`no free port from ${FIRST_PORT} to ${FIRST_PORT + PORTS} in a hundred attempts`)
 }
@@ -116,6 +123,8 @@ export const startNode = async (options: NodeOptions = {}): Promise<RunningNode>
     stdio: ["ignore", "pipe", "pipe"]
   })
   const exited = once(child, "exit")
+  /** Later than its end: when all that it said has been read, by whoever of its processes. */
+  const closed = once(child, "close")
   let stdout = ""
   let stderr = ""
   child.stdout.on("data", (chunk: Buffer) => void (stdout += chunk.toString()))
@@ -126,6 +135,7 @@ export const startNode = async (options: NodeOptions = {}): Promise<RunningNode>
       await Promise.race([exited, setTimeout(PATIENCE_MS, undefined, { ref: false }).then(() => child.kill("SIGKILL"))])
       await exited
     }
+    await Promise.race([closed, setTimeout(PATIENCE_MS, undefined, { ref: false })])
     rmSync(state, { recursive: true, force: true })
     return child.exitCode
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "n
 import { once } from "node:events"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { Fleet } from "../src/fleet.ts"
+import { PATIENCE_MS } from "../src/patience.ts"
 import { canMakeNamespaces } from "../src/network-namespace.ts"
 
 const LONGER_THAN_THE_TEST = "600"
@@ -23,7 +24,7 @@ describe.runIf(canMakeNamespaces("a fleet's processes"))("a fleet", () => {
     const child = fleet.start(fleet.network(1), ["sleep", LONGER_THAN_THE_TEST])
     // `ip netns exec` becomes the program.
     await expect
-      .poll(() => fleet.processes(1).map(({ command }) => command))
+      .poll(() => fleet.processes(1).map(({ command }) => command), { timeout: PATIENCE_MS })
       .toContain(`sleep ${LONGER_THAN_THE_TEST} `)
     return child
   }

@@ -149,7 +149,7 @@ describe.each(CASES.map((one) => ({ title: `${one.dialect}: ${one.name}`, one })
 describe.runIf(canMakeNamespaces(SUITE) && peersAvailable(SUITE, ["ntpsec-ntpd", "classic-ntpd"]))(
   "real daemons",
   () => {
-    it.each(["ntpsec", "classic"] as const)("%s's daemon agrees", { timeout: 240_000 }, async (dialect) => {
+    it.each(["ntpsec", "classic"] as const)("%s's daemon agrees", async (dialect) => {
       const cases = CASES.filter((one) => one.real && one.dialect === dialect)
       const server = new NetworkNamespace()
       const client = new NetworkNamespace()

@@ -4,7 +4,7 @@
  */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { setTimeout } from "node:timers/promises"
+import { setImmediate, setTimeout } from "node:timers/promises"
 import { request } from "./packets.ts"
 
 export interface Heard {
@@ -13,7 +13,7 @@ export interface Heard {
 }
 
 /** Nothing comes any more after so long without a packet. */
-const QUIET_MS = 700
+const QUIET_MS = 1_000
 const [server = "", bursts = "[]"] = process.argv.slice(2)
 
 const ask = async (from: string, packets: number): Promise<Heard> => {
@@ -27,7 +27,12 @@ const ask = async (from: string, packets: number): Promise<Heard> => {
     else times += 1
   })
   for (let packet = 0; packet < packets; packet += 1) socket.send(request("client"), 123, server)
-  for (let before = -1; before !== times + kisses; await setTimeout(QUIET_MS)) before = times + kisses
+  for (let before = -1; before !== times + kisses;) {
+    before = times + kisses
+    await setTimeout(QUIET_MS)
+    // What came while this process had to wait is read first.
+    await setImmediate()
+  }
   socket.close()
   return { times, kisses }
 }

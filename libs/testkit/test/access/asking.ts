@@ -4,7 +4,7 @@
  */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { setTimeout } from "node:timers/promises"
+import { setImmediate, setTimeout } from "node:timers/promises"
 import { request } from "./packets.ts"
 import type { Probe } from "./table.ts"
 
@@ -18,7 +18,9 @@ const ask = async ({ from, port, packet }: Probe): Promise<string> => {
   await once(socket, "listening")
   const reply = once(socket, "message") as Promise<[Buffer]>
   socket.send(request(packet), 123, isIpv6 ? server6 : server4)
-  const heard = await Promise.race([reply, setTimeout(WAIT_MS, undefined, { ref: false })])
+  // What came while this process had to wait is read before its silence is believed.
+  const silence = setTimeout(WAIT_MS, undefined, { ref: false }).then(() => setImmediate(undefined))
+  const heard = await Promise.race([reply, silence])
   socket.close()
   return heard === undefined ? "silence" : nameOf(heard[0])
 }
