@@ -37,9 +37,12 @@ it("is taken, and stands in no process's environment or command line afterwards"
   const supervisor = (name: string): string => readFileSync(`/proc/${node.process.pid}/${name}`, "latin1")
   const everything = [...children, { command: supervisor("cmdline"), environment: supervisor("environ") }]
   for (const { command, environment } of everything) expect(`${command} ${environment}`).not.toContain(key)
-  const state = async (): Promise<ClusterState> =>
-    JSON.parse((await meridian(["cluster", "status", "--json", "--state", node.state])).stdout) as ClusterState
-  for (let found = await state(); found.clusterKey.current === null; found = await state()) await sleep(100)
+  // The coordinator may begin to serve after the node does.
+  const hasKey = async (): Promise<boolean> => {
+    const { code, stdout } = await meridian(["cluster", "status", "--json", "--state", node.state])
+    return code === 0 && (JSON.parse(stdout) as ClusterState).clusterKey.current !== null
+  }
+  while (!(await hasKey())) await sleep(100)
   // It was taken: the node has made none for itself.
   expect(readdirSync(node.state)).not.toContain("cluster-key")
 })

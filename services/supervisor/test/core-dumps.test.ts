@@ -21,7 +21,7 @@ const coreLimits = (pid: number): readonly string[] => {
   )
 }
 
-it("leaves none, or as many as it is allowed to", { timeout: 120_000 }, async () => {
+it("leaves none, or as many as it is allowed to", async () => {
   const node = await startNode({ args: ["--workers", "1"] })
   try {
     const limits = coreLimits(node.process.pid ?? 0)

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import type { NodeStatus } from "@meridian/ipc"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
-import { afterAll, beforeAll, expect, it } from "vitest"
+import { afterAll, beforeAll, expect, it, vi } from "vitest"
 import { exchange } from "./nts-exchange.ts"
 
 const patient = { timeout: PATIENCE_MS }
@@ -39,7 +39,9 @@ const ofSocket = async (state: string): Promise<NodeStatus> => {
 const drainState = async (): Promise<string | undefined> => (await status()).drain?.state
 
 const cluster = async (command: "drain" | "undrain"): Promise<void> => {
-  const { stdout } = await meridian(["cluster", "status", "--json", "--state", node.state])
+  // After a start the coordinator may begin to serve later than the node does.
+  const asked = () => meridian(["cluster", "status", "--json", "--state", node.state])
+  const { stdout } = await vi.waitUntil(async () => asked().then((it) => it.stdout !== "" && it), patient)
   const { node: name } = JSON.parse(stdout) as { readonly node: string }
   const { code, stderr } = await meridian(["cluster", command, name, "--state", node.state])
   expect(`${code} ${stderr}`).toBe("0 ")
@@ -112,7 +114,7 @@ it("stops taking key exchanges and answers time on, over starts, until it is und
   await restart("SIGTERM", { MERIDIAN_CLUSTER_KEY: "ab".repeat(32) })
   expect(await knock()).toBe("ECONNREFUSED")
   expect((await status()).coordinator).toBeNull()
-  expect(await drainState()).toBe("drained")
+  await expect.poll(drainState, patient).toBe("drained")
   await restart("SIGTERM")
 
   await cluster("undrain")
@@ -125,7 +127,8 @@ it("stops taking key exchanges and answers time on, over starts, until it is und
 
 it("takes the same steps at SIGTERM where it is told to, then ends; the next start knows nothing of it", async () => {
   const file = join(node.state, "drain.conf")
-  writeFileSync(file, "drain wait 2 grace 2\n")
+  // Long enough that whoever looks from a busy machine meets each step.
+  writeFileSync(file, "drain wait 4 grace 8\n")
   node.process.kill("SIGTERM")
   await once(node.process, "exit")
   const { state } = node

@@ -184,7 +184,7 @@ describe("Ctrl-C while a node starts", () => {
     let text = ""
     for (const stream of [node.stdout, node.stderr])
       stream.setEncoding("utf8").on("data", (part: string) => (text += part))
-    const ended = once(node, "exit")
+    const ended = once(node, "close")
     // Before the command has come to handle signals at all, the signal ends it by itself.
     await until(
       "the state directory",
@@ -207,7 +207,7 @@ describe("Ctrl-C while a node starts", () => {
 describe("Ctrl-C below npm, which hands on what the terminal has told already", () => {
   it("drains the node as one does, and ends it with 0", async () => {
     const node = await startNode({ args: ["--workers", "1"] })
-    const ended = once(node.process, "exit")
+    const ended = once(node.process, "close")
     node.process.kill("SIGINT")
     for (let times = 0; times < 3; times += 1) {
       await setTimeout(10)
@@ -243,11 +243,13 @@ describe.runIf(isRoot)("a node whose key its user may not read, as certbot leave
     try {
       await ask(node.port, 6)
       const missing = async (): Promise<readonly string[]> => (await node.status())["missing"] as readonly string[]
+      await expect
+        .poll(async () => (await missing()).join(), { timeout: PATIENCE_MS, interval: 200 })
+        .toContain("nts-ke 0 does not serve: NTS key establishment: no certificate can be used")
       const said = await missing()
-      expect(said.join()).toContain("nts-ke 0 does not serve: NTS key establishment: no certificate can be used")
       const commands = /permission denied: as root, (.*); it is looked for again/.exec(said.join())?.[1] ?? ""
       expect(commands.split(" && ")).toHaveLength(4)
-      expect(node.stderr()).toContain(commands)
+      await until("the commands in the log", () => node.stderr().includes(commands))
       execFileSync("sh", ["-c", commands])
       for (const end = performance.now() + PATIENCE_MS; (await missing()).length > 0; await setTimeout(200))
         if (performance.now() > end) throw new Error(`still missing: ${(await missing()).join()}`)

@@ -56,7 +56,7 @@ describe.runIf(canMakeNamespaces("a flood"))(
       hardware = /link\/ether (\S+)/.exec(server.show("link", "show", ends.here))![1]!
       execFileSync("cc", ["-O2", "-o", join(folder, "spoof"), join(loadtest, "generator/spoof.c")])
       node = await startNode({ port: 123, args: ["--workers", "1"], within: server.within })
-    }, 4 * PATIENCE_MS)
+    })
 
     afterAll(async () => {
       if (flood?.exitCode === null && flood.signalCode === null) {

@@ -1,7 +1,8 @@
 /** Which process holds which keys, by what is in its memory: each only those that it works with. */
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 
@@ -52,7 +53,7 @@ const processes = (supervisor: number): ReadonlyMap<string, number> => {
   )
 }
 
-describe.runIf(process.getuid?.() === 0)("a node with symmetric keys and NTS", { timeout: 60_000 }, () => {
+describe.runIf(process.getuid?.() === 0)("a node with symmetric keys and NTS", () => {
   let node: RunningNode
   let pids: ReadonlyMap<string, number>
   let master: Uint8Array
@@ -62,10 +63,13 @@ describe.runIf(process.getuid?.() === 0)("a node with symmetric keys and NTS", {
     const lines = [`keys ${file("ntp.keys")}`, "trustedkey 1", `nts enable port ${await freePort()}`]
     writeFileSync(file("ntp.conf"), `${[...lines, `nts cookie ${file("nts-keys")}`].join("\n")}\n`)
     node = await startNode({ args: ["--workers", "1", "--listen", "127.0.0.1", "--config", file("ntp.conf")] })
-    pids = processes(node.process.pid as number)
-    const text = await vi.waitUntil(() => /K: ([0-9a-f]{64})/.exec(readFileSync(file("nts-keys"), "utf8"))?.[1])
-    master = Buffer.from(text, "hex")
-  }, 60_000)
+    // The node serves before its keys are minted, and before all of its processes are there.
+    const patient = { timeout: PATIENCE_MS, interval: 100 }
+    await vi.waitUntil(() => (pids = processes(node.process.pid as number)).size === 5 && !pids.has(""), patient)
+    const written = (): string => (existsSync(file("nts-keys")) ? readFileSync(file("nts-keys"), "utf8") : "")
+    master = Buffer.from(await vi.waitUntil(() => /K: ([0-9a-f]{64})/.exec(written())?.[1], patient), "hex")
+    await vi.waitUntil(() => ["worker", "nts-ke"].every((name) => holds(pids.get(name)!, master)), patient)
+  })
   afterAll(async () => {
     await node?.stop()
     rmSync(folder, { recursive: true, force: true })

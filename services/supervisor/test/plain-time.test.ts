@@ -85,7 +85,11 @@ const missing = async (node: RunningNode, pattern: RegExp): Promise<boolean> => 
 }
 
 const recovers = async (node: RunningNode): Promise<void> => {
-  await until(async () => (await statusOf(node)).missing?.length === 0)
+  const isWhole = async (): Promise<boolean> => {
+    const { missing: what, keys } = await statusOf(node)
+    return what?.length === 0 && keys.masterKeyGenerations.length > 0
+  }
+  await until(isWhole)
   expect((await statusOf(node)).missing).toEqual([])
   expect((await statusOf(node)).keys.masterKeyGenerations.length).toBeGreaterThan(0)
 }

@@ -95,8 +95,8 @@ describe.runIf(canMakeNamespaces("port-watch"))("a daemon started afterwards on 
       begin(["-x", "-d", "-f", file])
       const said = /chronyd \(process \d+\) has joined UDP 0\.0\.0\.0:123 and may take requests from this node/
       await until(() => said.test(node!.stderr()))
-      const { stdout } = await meridian(["status", "--state", node.state])
-      expect(stdout).toMatch(new RegExp(`^shared +${said.source}`, "m"))
+      const shown = new RegExp(`^shared +${said.source}`, "m")
+      await until(async () => shown.test((await meridian(["status", "--state", node!.state])).stdout))
       const readiness = async (): Promise<string> => {
         const look = `fetch("http://127.0.0.1:11180/readyz").then(async (it) => console.log(String(it.status) + " " + await it.text()))`
         const [program = "", ...before] = network.within

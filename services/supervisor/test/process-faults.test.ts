@@ -74,7 +74,10 @@ describe("a node whose supervisor was killed while a process of it hung", () => 
       try {
         const args = ["--nts", "--nts-port", String(await freePort())]
         const before = await start({ state, args })
-        const [left] = pidsOf(before, service)
+        const [left] = await eventually(
+          () => pidsOf(before, service),
+          (pids) => pids.length > 0
+        )
         stop(left!)
         before.process.kill("SIGKILL")
         await once(before.process, "exit")
@@ -83,7 +86,7 @@ describe("a node whose supervisor was killed while a process of it hung", () => 
         const load = await startLoad({ port: node.port, sources: 4, rate: 50 })
         await eventually(load.sent, (sent) => sent > 20)
         expect(await load.finish(5_000)).toMatchObject({ wrong: 0, lost: [] })
-        expect(hasEnded(left!)).toBe(true)
+        expect(await eventually(() => hasEnded(left!), Boolean)).toBe(true)
         await eventually(node.stderr, (text) => text.includes(String(left)))
         expect(node.stderr()).toMatch(new RegExp(`did not end: process [\\d, ]*\\b${left}\\b`))
       } finally {
@@ -95,7 +98,7 @@ describe("a node whose supervisor was killed while a process of it hung", () => 
 
   it("ends nothing that is no process of a node, whatever the record says", async () => {
     const state = mkdtempSync(join(tmpdir(), "meridian-left-"))
-    const bystander = spawn("sleep", ["60"], { stdio: "ignore" })
+    const bystander = spawn("sleep", ["600"], { stdio: "ignore" })
     try {
       const startedAt = readFileSync(`/proc/${bystander.pid}/stat`, "utf8").split(") ")[1]!.split(" ")[19]
       writeFileSync(join(state, "processes"), `${bystander.pid} ${startedAt}\n99999999 1\nnoise\n`)

@@ -39,7 +39,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
+describe("a reload", () => {
   it("changes sources and access under load: nothing is lost, and a source that stays keeps its reach register", async () => {
     const upstream = await start()
     const server = (address: string): string => `server ${address}:${upstream.port} minpoll 0 maxpoll 0`
@@ -58,7 +58,9 @@ describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
     expect(done.stdout).toContain(`+ ${server("127.0.0.3")} (${file}:2:1)`)
     expect(done.stdout).toContain(`- ${server("127.0.0.2")}`)
     await until(async () => !(await sourcesOf(node)).some(({ address }) => address === "127.0.0.2"))
-    expect((await sourcesOf(node)).find(({ address }) => address === "127.0.0.1")?.reach).toBe("377")
+    // One that began anew would have to be asked seven times first. The last of eight may be under way.
+    const kept = (await sourcesOf(node)).find(({ address }) => address === "127.0.0.1")
+    expect(["377", "376"]).toContain(kept?.reach)
     await until(async () =>
       (await sourcesOf(node)).some(({ address, reach }) => address === "127.0.0.3" && reach !== "000")
     )
@@ -117,7 +119,7 @@ describe("a reload", { timeout: 4 * PATIENCE_MS }, () => {
     const directory = join(folder, "dhcp")
     write(`sourcedir ${directory}`, "server 127.0.0.9 noselect")
     const node = await start("--config", file)
-    expect((await sourcesOf(node)).map(({ address }) => address)).toEqual(["127.0.0.9"])
+    await until(async () => (await sourcesOf(node)).map(({ address }) => address).join() === "127.0.0.9")
     mkdirSync(directory)
     writeFileSync(join(directory, "eth0.sources"), `server 127.0.0.1:${upstream.port} iburst minpoll 0 maxpoll 0\n`)
     expect((await ask(node, "reload")).stdout).toContain(`(${directory}/eth0.sources:1:1)`)

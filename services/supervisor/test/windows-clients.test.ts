@@ -52,8 +52,9 @@ describe.runIf(sambaAvailable("Windows clients of a node"))("Windows clients of 
     ...change
   })
   const two = (): WindowsQuestion => ({ rid: samba.accounts.testpc2, password: SAMBA_PASSWORDS.testpc2 })
-  const signed = async (question: WindowsQuestion): Promise<void> => {
-    for (let waited = 0; (await ask(question)).verdict !== "signed"; waited += ANSWER_MS)
+  /** Samba on a busy machine may be late with one; who is never signed for is not with another. */
+  const signed = async (question: WindowsQuestion, address = "127.0.0.1"): Promise<void> => {
+    for (let waited = 0; (await ask(question, address)).verdict !== "signed"; waited += ANSWER_MS)
       if (waited > PATIENCE_MS) throw new Error(`never signed: ${node.stderr()}`)
   }
   const signdStatus = async (): Promise<SigndStatus> => {
@@ -83,8 +84,8 @@ describe.runIf(sambaAvailable("Windows clients of a node"))("Windows clients of 
   it("get signed time: both machines, versions 3 and 4, mode 1, over IPv4 and IPv6; others none", async () => {
     await signed(one())
     for (const question of [two(), one({ version: 4 }), one({ mode: 1 }), one({ previous: true })])
-      expect((await ask(question)).verdict).toBe("signed")
-    expect((await ask(one(), "::1")).verdict).toBe("signed")
+      await signed(question)
+    await signed(one(), "::1")
     expect((await ask({ rid: 99_999, password: "x" })).verdict).toBe("no-answer")
     expect((await ask(one({ extended: true }))).verdict).toBe("no-answer")
     const status = await until((now) => now.received === ended(now) && now.replied >= 6)

@@ -136,6 +136,10 @@ describe.runIf(available)("XDP and workers", () => {
     return Math.abs(Number(/wrong by (-?[0-9.]+) seconds/.exec(output)?.[1]))
   }
 
+  /** Clients that stamp by themselves: what they wait for a processor is in their offset, and of several one finds it free. */
+  const patiently = (isRight: () => Promise<void>): Promise<void> =>
+    vi.waitFor(isRight, { timeout: PATIENCE_MS, interval: 100 })
+
   /** Workers report each second. */
   const servedAtLeast = (reason: string, least: number): Promise<void> =>
     vi.waitFor(
@@ -184,16 +188,19 @@ describe.runIf(available)("XDP and workers", () => {
   it("gives NTPsec's client right time over IPv4 and IPv6", async () => {
     for (const address of SERVER_ADDRESSES) {
       const before = await xdpOf(node)
-      const { output } = await run(peer("ntpsec-ntpdig")!, ["-j", address])
-      expect(Math.abs((JSON.parse(output) as { offset: number }).offset)).toBeLessThan(SANE_OFFSET)
+      await patiently(async () => {
+        const { output } = await run(peer("ntpsec-ntpdig")!, ["-j", address])
+        expect(Math.abs((JSON.parse(output) as { offset: number }).offset)).toBeLessThan(SANE_OFFSET)
+      })
       expect((await xdpOf(node)).replied).toBeGreaterThan(before.replied)
     }
   })
 
   it.runIf(canRunSntp)("gives classic ntp's client right time over IPv4 and IPv6", async () => {
     for (const address of SERVER_ADDRESSES) {
-      const { output } = await run(peer("classic-sntp")!, [address])
-      expect(output).toMatch(/ [+-]0\.0[0-9]+ /)
+      await patiently(async () =>
+        expect((await run(peer("classic-sntp")!, [address])).output).toMatch(/ [+-]0\.0[0-9]+ /)
+      )
     }
   })
 

@@ -123,7 +123,7 @@ describe.runIf(available)("the BPF program", () => {
     expect(isAttached(place)).toBe(true)
     process.kill(root, "SIGKILL")
     await vi.waitFor(() => expect(isAttached(place)).toBe(false), { timeout: PATIENCE_MS, interval: 20 })
-    expect(await answers(place)).toEqual([false, false])
+    await vi.waitFor(async () => expect(await answers(place)).toEqual([false, false]), { timeout: PATIENCE_MS })
     // The next start finds the interface free.
     await vi.waitFor(() => expect(node.process.exitCode ?? node.process.signalCode).not.toBeNull(), {
       timeout: PATIENCE_MS
@@ -182,7 +182,11 @@ describe.runIf(available)("the BPF program", () => {
       timeout: PATIENCE_MS,
       interval: 300
     })
-    expect((await viewOf(node)).missing.join()).toContain("leaves requests to the workers: the access rules")
+    await vi.waitFor(
+      async () =>
+        expect((await viewOf(node)).missing.join()).toContain("leaves requests to the workers: the access rules"),
+      { timeout: PATIENCE_MS, interval: 200 }
+    )
   })
 
   it("is not needed: a node says what is missing, and its workers answer", async () => {
