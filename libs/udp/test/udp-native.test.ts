@@ -154,6 +154,8 @@ describe.each(["native", "fallback"])("a throwing callback (%s)", (kind) => {
     const reports: Array<unknown> = []
     child.on("message", (message) => reports.push(message))
     const [code] = (await once(child, "exit")) as [number]
+    // What it said may be read after its end is known.
+    await until(() => reports.length > 0)
     expect(reports).toEqual([{ thrown: ["first", "second"], answered: 1 }])
     expect(code).toBe(0)
   })

@@ -4,7 +4,7 @@ import { resolve } from "node:path"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { Fleet } from "@meridian/testkit/fleet"
 
 const SUITE = "ExaBGP and FRR"
@@ -33,7 +33,9 @@ const helpers = (socket: string): readonly number[] =>
 
 /** Drains the node and brings it back, as the router sees it. */
 const drainAndReturn = async (): Promise<void> => {
-  const { node } = JSON.parse(await fleet.command(1, "cluster", "status", "--json")) as { readonly node: string }
+  // Routed is a node as soon as it has time: its coordinator may begin to serve later.
+  const said = await vi.waitFor(() => fleet.command(1, "cluster", "status", "--json"), patient)
+  const { node } = JSON.parse(said) as { readonly node: string }
   await fleet.command(1, "cluster", "drain", node)
   await fleet.untilRouted()
   await expect.poll(async () => (await fleet.status(1)).drain?.state, patient).toBe("drained")

@@ -289,7 +289,7 @@ describe.runIf(withNtpsec)("against NTPsec's ntpd", () => {
     const ask = (): Promise<{ failed: boolean; output: string }> =>
       new Promise((done) => {
         const query = [process.execPath, cli, "query", "--nts", "--ca", certificate, "localhost"]
-        execFile("ip", [...within, ...query], { timeout: 60_000 }, (error, stdout, stderr) =>
+        execFile("ip", [...within, ...query], { timeout: PATIENCE_MS }, (error, stdout, stderr) =>
           done({ failed: error !== null, output: stdout + stderr })
         )
       })

@@ -39,7 +39,7 @@ beforeAll(async () => {
     timeout: PATIENCE_MS,
     interval: 200
   })
-}, 2 * PATIENCE_MS)
+})
 afterAll(() => stage?.stop())
 
 /** Each key as it is written, and its bytes in every way that text may have them. */

@@ -4,7 +4,6 @@
  */
 import { describe, expect, it } from "vitest"
 import type { NetworkNamespace } from "@meridian/testkit/network-namespace"
-import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { askAlone, askNtpq, type Ntpq, ntpqPairs } from "./ntpq.ts"
 import { stageBesideDaemons } from "./ntpq-stage.ts"
 import { eventually } from "./stage.ts"
@@ -59,50 +58,42 @@ const linesOf = (text: string): ReadonlyMap<string, string> =>
 const withoutNumbers = (text: string): string => text.replaceAll(/\d+/g, "N")
 
 describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daemon", () => {
-  it.each(ntpqPairs)(
-    "$ntpq, rv N: the same variables, and the servers' values",
-    async ({ ntpq, ntpd }) => {
-      const { network } = daemons.get(ntpd)!
-      await whenAllAnswered(ntpq, beside.stage.network)
-      await whenAllAnswered(ntpq, network)
-      const commands = sources.map((_, at) => `rv &${at + 1}`)
-      const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
-      for (const [at, source] of sources.entries()) {
-        const [own, theirs] = [variablesOf(node[at] ?? ""), variablesOf(daemon[at] ?? "")]
-        const missing = [...theirs.keys()].filter((name) => !own.has(name) && !OF_CLASSIC.includes(name))
-        expect([source, missing]).toEqual([source, []])
-        for (const name of ALIKE) expect([source, name, own.get(name)]).toEqual([source, name, theirs.get(name)])
-        for (const name of ["filtdelay", "filtoffset", "filtdisp"])
-          expect([source, name, own.get(name)?.split(/\s+/).length]).toEqual([source, name, 8])
-        expect(node[at]).toMatch(/^associd=\d+ status=[\da-f]{4} conf, (authenb, auth, )?reach, sel_/)
-        for (const name of ["offset", "delay", "jitter"]) expect(Math.abs(Number(own.get(name)))).toBeLessThan(1_000)
-      }
-    },
-    2 * PATIENCE_MS
-  )
+  it.each(ntpqPairs)("$ntpq, rv N: the same variables, and the servers' values", async ({ ntpq, ntpd }) => {
+    const { network } = daemons.get(ntpd)!
+    await whenAllAnswered(ntpq, beside.stage.network)
+    await whenAllAnswered(ntpq, network)
+    const commands = sources.map((_, at) => `rv &${at + 1}`)
+    const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
+    for (const [at, source] of sources.entries()) {
+      const [own, theirs] = [variablesOf(node[at] ?? ""), variablesOf(daemon[at] ?? "")]
+      const missing = [...theirs.keys()].filter((name) => !own.has(name) && !OF_CLASSIC.includes(name))
+      expect([source, missing]).toEqual([source, []])
+      for (const name of ALIKE) expect([source, name, own.get(name)]).toEqual([source, name, theirs.get(name)])
+      for (const name of ["filtdelay", "filtoffset", "filtdisp"])
+        expect([source, name, own.get(name)?.split(/\s+/).length]).toEqual([source, name, 8])
+      expect(node[at]).toMatch(/^associd=\d+ status=[\da-f]{4} conf, (authenb, auth, )?reach, sel_/)
+      for (const name of ["offset", "delay", "jitter"]) expect(Math.abs(Number(own.get(name)))).toBeLessThan(1_000)
+    }
+  })
 
-  it.each(ntpqPairs)(
-    "$ntpq, pstats: the same lines",
-    async ({ ntpq, ntpd }) => {
-      const { network } = daemons.get(ntpd)!
-      await whenAllAnswered(ntpq, beside.stage.network)
-      await whenAllAnswered(ntpq, network)
-      const commands = sources.map((_, at) => `pstats &${at + 1}`)
-      const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
-      for (const [at, source] of sources.entries()) {
-        const [own, theirs] = [linesOf(node[at] ?? ""), linesOf(daemon[at] ?? "")]
-        expect([source, [...own.keys()]]).toEqual([source, [...theirs.keys()]])
-        expect([source, own.get("remote host")]).toEqual([source, theirs.get("remote host")])
-        expect(Number(own.get("packets sent"))).toBeGreaterThan(0)
-        expect(Number(own.get("packets received"))).toBeGreaterThan(0)
-        for (const label of ["bad authentication", "bogus origin", "duplicate"])
-          expect([source, label, own.get(label)]).toEqual([source, label, "0"])
-        const cookies = ntpq === "classic-ntpq" ? /^none$/ : source === "nts" ? /^\s*[1-8]$/ : /^\s*-1$/
-        expect(own.get("count of nts cookies") ?? "none").toMatch(cookies)
-      }
-    },
-    2 * PATIENCE_MS
-  )
+  it.each(ntpqPairs)("$ntpq, pstats: the same lines", async ({ ntpq, ntpd }) => {
+    const { network } = daemons.get(ntpd)!
+    await whenAllAnswered(ntpq, beside.stage.network)
+    await whenAllAnswered(ntpq, network)
+    const commands = sources.map((_, at) => `pstats &${at + 1}`)
+    const [node, daemon] = [await ask(ntpq, commands, beside.stage.network), await ask(ntpq, commands, network)]
+    for (const [at, source] of sources.entries()) {
+      const [own, theirs] = [linesOf(node[at] ?? ""), linesOf(daemon[at] ?? "")]
+      expect([source, [...own.keys()]]).toEqual([source, [...theirs.keys()]])
+      expect([source, own.get("remote host")]).toEqual([source, theirs.get("remote host")])
+      expect(Number(own.get("packets sent"))).toBeGreaterThan(0)
+      expect(Number(own.get("packets received"))).toBeGreaterThan(0)
+      for (const label of ["bad authentication", "bogus origin", "duplicate"])
+        expect([source, label, own.get(label)]).toEqual([source, label, "0"])
+      const cookies = ntpq === "classic-ntpq" ? /^none$/ : source === "nts" ? /^\s*[1-8]$/ : /^\s*-1$/
+      expect(own.get("count of nts cookies") ?? "none").toMatch(cookies)
+    }
+  })
 
   it.each(ntpqPairs)(
     "$ntpq, cv and clocklist: the reference clock's variables, and the same refusals",
@@ -129,8 +120,7 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
         ]
         expect([command, withoutNumbers(own.error)]).toEqual([command, withoutNumbers(theirs.error)])
       }
-    },
-    2 * PATIENCE_MS
+    }
   )
 
   it.each(ntpqPairs)(
@@ -148,8 +138,7 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
         expect([command, theirs.error]).toEqual([command, isKnown ? "" : "***Server error code UNKNOWNVAR"])
         expect([command, withoutNumbers(isKnown ? theirs.text : own.text)]).toEqual([command, withoutNumbers(own.text)])
       }
-    },
-    PATIENCE_MS
+    }
   )
 
   it.each(ntpqPairs)(
@@ -173,7 +162,6 @@ describe.runIf(isAvailable)("ntpq shows a source as it shows one of its own daem
         expect(refused.error).toBe(isSaid ? "***Server disallowed request (authentication?)" : "")
       }
       expect((await askNtpq(beside.stage, ntpq, ["rv 0 stratum"]))[0]).toMatch(/stratum=[1-5]\b/)
-    },
-    2 * PATIENCE_MS
+    }
   )
 })

@@ -1,7 +1,6 @@
 /** A node and, beside it, the daemon that each version of ntpq came with: asked by the same ntpq, from the same servers. */
 import { afterAll, beforeAll } from "vitest"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
-import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { type Daemon, startNtpd } from "./daemons.ts"
 import { ntpqPairs } from "./ntpq.ts"
@@ -18,7 +17,7 @@ export const stageBesideDaemons = (suite: string) => {
     if (!isAvailable) return
     running.stage = await startStage()
     for (const { ntpd } of ntpqPairs) daemons.set(ntpd, startNtpd(running.stage, ntpd, CONTROL_KEY))
-  }, PATIENCE_MS)
+  })
   afterAll(async () => {
     for (const daemon of daemons.values()) await daemon.stop()
     await running.stage?.stop()

@@ -27,7 +27,7 @@ let stage: Stage
 const daemons: Daemon[] = []
 beforeAll(async () => {
   if (isAvailable) stage = await startStage()
-}, PATIENCE_MS)
+})
 afterAll(async () => {
   for (const daemon of daemons) await daemon.stop()
   await stage?.stop()
@@ -58,108 +58,97 @@ const counted = async (wanted: Counters): Promise<void> => {
 const figureOf = (text: string, label: string): number => Number(new RegExp(`^${label} +: (\\d+)`, "m").exec(text)?.[1])
 
 describe.runIf(isAvailable)("ntpq's counters of NTS", () => {
-  it(
-    "are what clients did: ours, strangers, chronyd and NTPsec",
-    async () => {
-      const { within } = stage.network
-      const certificate = join(stage.node.state, "nts-development-certificate.pem")
-      // Whoever has no time yet is no answer.
+  it("are what clients did: ours, strangers, chronyd and NTPsec", async () => {
+    const { within } = stage.network
+    const certificate = join(stage.node.state, "nts-development-certificate.pem")
+    // Whoever has no time yet is no answer.
+    expect(
+      (await eventually(stage.snapshot, ({ status }) => status.clock.synchronised)).status.clock.synchronised
+    ).toBe(true)
+    const query = ["query", "--nts", "--ca", certificate, "--count", "4", "127.0.0.1"]
+    expect((await meridian(query, {}, within)).code).toBe(0)
+    // Eight cookies by the exchange, one by each reply.
+    await counted({
+      "NTS KE serves good": 1,
+      "NTS KE serves bad": 0,
+      "NTS server recvs good": 4,
+      "NTS server recvs w error": 0,
+      "NTS server sends": 4,
+      "NTS make cookies": 12,
+      "NTS decode cookies current": 4
+    })
+
+    const [program, ...rest] = [...within, process.execPath, join(import.meta.dirname, "nts-strangers.ts")]
+    await promisify(execFile)(program, [...rest, "2", "3", "5"], { timeout: PATIENCE_MS })
+    await counted({
+      "NTS KE serves good": 1,
+      "NTS KE serves bad": 3,
+      "NTS KE serves no-TLS": 2,
+      "NTS server recvs good": 4,
+      "NTS server recvs w error": 5,
+      "NTS server sends": 4,
+      "NTS make cookies": 12,
+      "NTS decode cookies current": 4,
+      "NTS decode cookies too old": 5,
+      "NTS decode cookies error": 0
+    })
+    const chronyds = (["4.3", "newest"] as const).map((version) => ({
+      chronyc: `chronyc-${version}` as const,
+      ...startNtsChronyd(stage, `chronyd-${version}`, certificate)
+    }))
+    const ntpd = startNtsNtpd(stage, CONTROL_KEY)
+    daemons.push(...chronyds, ntpd)
+    const asked = async ({ chronyc, socket }: (typeof chronyds)[number], ...words: readonly string[]) =>
+      (await stage.run(chronyc, ["-n", "-h", socket, ...words])).stdout
+    const ntpData = (each: (typeof chronyds)[number]) => asked(each, "ntpdata", "127.0.0.1")
+    for (const each of chronyds)
       expect(
-        (await eventually(stage.snapshot, ({ status }) => status.clock.synchronised)).status.clock.synchronised
-      ).toBe(true)
-      const query = ["query", "--nts", "--ca", certificate, "--count", "4", "127.0.0.1"]
-      expect((await meridian(query, {}, within)).code).toBe(0)
-      // Eight cookies by the exchange, one by each reply.
-      await counted({
-        "NTS KE serves good": 1,
-        "NTS KE serves bad": 0,
-        "NTS server recvs good": 4,
-        "NTS server recvs w error": 0,
-        "NTS server sends": 4,
-        "NTS make cookies": 12,
-        "NTS decode cookies current": 4
-      })
+        await eventually(
+          async () => figureOf(await ntpData(each), "Total valid RX"),
+          (count) => count >= 4
+        )
+      ).toBeGreaterThanOrEqual(4)
+    const ofNtpd = () => countersOf(ntpd.network)
+    await eventually(ofNtpd, (counters) => (counters["NTS client recvs good"] ?? 0) >= 4)
+    // Nothing is sent from here on.
+    for (const each of chronyds) expect(await asked(each, "offline")).toContain("200 OK")
+    const login = ["-k", stage.keys, "-a", String(CONTROL_KEY), "-c", ":config unpeer 192.0.2.1", "127.0.0.1"]
+    expect((await stage.run("ntpsec-ntpq", login, ntpd.network)).stdout).toContain("Config Succeeded")
+    const told = await Promise.all(chronyds.map(ntpData))
+    const sum = (label: string) => told.reduce((all, text) => all + figureOf(text, label), 0)
+    const theirs = await ofNtpd()
+    expect(theirs["NTS KE client probes good"]).toBe(1)
+    const sent = sum("Total TX") + theirs["NTS client sends"]!
+    const received = sum("Total valid RX") + theirs["NTS client recvs good"]!
+    expect(sent).toBeGreaterThanOrEqual(12)
+    await counted({
+      "NTS KE serves good": 4,
+      "NTS KE serves bad": 3,
+      "NTS server recvs good": 4 + sent,
+      "NTS server recvs w error": 5,
+      "NTS server sends": 4 + received,
+      "NTS decode cookies current": 4 + sent
+    })
+  })
 
-      const [program, ...rest] = [...within, process.execPath, join(import.meta.dirname, "nts-strangers.ts")]
-      await promisify(execFile)(program, [...rest, "2", "3", "5"], { timeout: PATIENCE_MS })
-      await counted({
-        "NTS KE serves good": 1,
-        "NTS KE serves bad": 3,
-        "NTS KE serves no-TLS": 2,
-        "NTS server recvs good": 4,
-        "NTS server recvs w error": 5,
-        "NTS server sends": 4,
-        "NTS make cookies": 12,
-        "NTS decode cookies current": 4,
-        "NTS decode cookies too old": 5,
-        "NTS decode cookies error": 0
-      })
-      const chronyds = (["4.3", "newest"] as const).map((version) => ({
-        chronyc: `chronyc-${version}` as const,
-        ...startNtsChronyd(stage, `chronyd-${version}`, certificate)
-      }))
-      const ntpd = startNtsNtpd(stage, CONTROL_KEY)
-      daemons.push(...chronyds, ntpd)
-      const asked = async ({ chronyc, socket }: (typeof chronyds)[number], ...words: readonly string[]) =>
-        (await stage.run(chronyc, ["-n", "-h", socket, ...words])).stdout
-      const ntpData = (each: (typeof chronyds)[number]) => asked(each, "ntpdata", "127.0.0.1")
-      for (const each of chronyds)
-        expect(
-          await eventually(
-            async () => figureOf(await ntpData(each), "Total valid RX"),
-            (count) => count >= 4
-          )
-        ).toBeGreaterThanOrEqual(4)
-      const ofNtpd = () => countersOf(ntpd.network)
-      await eventually(ofNtpd, (counters) => (counters["NTS client recvs good"] ?? 0) >= 4)
-      // Nothing is sent from here on.
-      for (const each of chronyds) expect(await asked(each, "offline")).toContain("200 OK")
-      const login = ["-k", stage.keys, "-a", String(CONTROL_KEY), "-c", ":config unpeer 192.0.2.1", "127.0.0.1"]
-      expect((await stage.run("ntpsec-ntpq", login, ntpd.network)).stdout).toContain("Config Succeeded")
-      const told = await Promise.all(chronyds.map(ntpData))
-      const sum = (label: string) => told.reduce((all, text) => all + figureOf(text, label), 0)
-      const theirs = await ofNtpd()
-      expect(theirs["NTS KE client probes good"]).toBe(1)
-      const sent = sum("Total TX") + theirs["NTS client sends"]!
-      const received = sum("Total valid RX") + theirs["NTS client recvs good"]!
-      expect(sent).toBeGreaterThanOrEqual(12)
-      await counted({
-        "NTS KE serves good": 4,
-        "NTS KE serves bad": 3,
-        "NTS server recvs good": 4 + sent,
-        "NTS server recvs w error": 5,
-        "NTS server sends": 4 + received,
-        "NTS decode cookies current": 4 + sent
-      })
-    },
-    2 * PATIENCE_MS
-  )
-
-  it(
-    "are what the node itself sends as a client, and hears",
-    async () => {
-      const socket = join(stage.node.state, "chronyd.sock")
-      expect((await stage.run("chronyc-newest", ["-h", socket, "offline", "192.0.2.4"])).stdout).toContain("200 OK")
-      const pair = async () => {
-        const [node, status] = await Promise.all([
-          countersOf(stage.network),
-          meridian(["status", "--json", "--state", stage.file("nts-state")])
-        ])
-        const { totals, ntsKe } = JSON.parse(status.stdout) as NodeStatus
-        return { node, server: ntsServerFigures(totals, ntsKe), ke: ntsKeFigures(ntsKe) }
-      }
-      const { node, server, ke } = await eventually(
-        pair,
-        (found) => found.node["NTS client sends"] === found.server.good
-      )
-      expect(node["NTS client sends"]).toBeGreaterThanOrEqual(4)
-      expect(node).toMatchObject({
-        "NTS KE client probes good": ke.good,
-        "NTS client sends": server.good,
-        "NTS client recvs good": server.sent,
-        "NTS client recvs w error": 0
-      })
-    },
-    PATIENCE_MS
-  )
+  it("are what the node itself sends as a client, and hears", async () => {
+    const socket = join(stage.node.state, "chronyd.sock")
+    expect((await stage.run("chronyc-newest", ["-h", socket, "offline", "192.0.2.4"])).stdout).toContain("200 OK")
+    const pair = async () => {
+      const [node, status] = await Promise.all([
+        countersOf(stage.network),
+        meridian(["status", "--json", "--state", stage.file("nts-state")])
+      ])
+      const { totals, ntsKe } = JSON.parse(status.stdout) as NodeStatus
+      return { node, server: ntsServerFigures(totals, ntsKe), ke: ntsKeFigures(ntsKe) }
+    }
+    const { node, server, ke } = await eventually(pair, (found) => found.node["NTS client sends"] === found.server.good)
+    expect(node["NTS client sends"]).toBeGreaterThanOrEqual(4)
+    expect(node).toMatchObject({
+      "NTS KE client probes good": ke.good,
+      "NTS client sends": server.good,
+      "NTS client recvs good": server.sent,
+      "NTS client recvs w error": 0
+    })
+  })
 })

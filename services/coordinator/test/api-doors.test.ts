@@ -10,7 +10,7 @@ beforeAll(async () => {
   place = makePlace()
   coordinator = startCoordinator(join(place.path, "a"), "a")
   await coordinator.stateWhen(({ leading }) => leading)
-}, 120_000)
+})
 afterAll(async () => {
   await coordinator.kill()
   place.remove()

@@ -21,7 +21,7 @@ const start = (): RunningCoordinator => {
   return started
 }
 
-it("says so, revokes what nobody can open any more, and goes on with fresh keys", { timeout: 120_000 }, async () => {
+it("says so, revokes what nobody can open any more, and goes on with fresh keys", async () => {
   const first = start()
   expect(ids(await first.keys())).toEqual([1, 2])
   await first.drain()
@@ -35,7 +35,7 @@ it("says so, revokes what nobody can open any more, and goes on with fresh keys"
   expect(ntsKeys.filter(({ status }) => status === "active")).toHaveLength(1)
 })
 
-it("puts a damaged shelf aside by name, says so, and goes on with fresh keys", { timeout: 120_000 }, async () => {
+it("puts a damaged shelf aside by name, says so, and goes on with fresh keys", async () => {
   const first = start()
   await first.keys()
   await first.drain()

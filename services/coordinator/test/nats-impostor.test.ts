@@ -55,7 +55,7 @@ const start = (mode: number, ...more: ReadonlyArray<string>): RunningCoordinator
   return (node = startCoordinator(join(place.path, "a"), "a", [...args, ...more]))
 }
 
-it("gets no signature from a node that was told the authority of the certificates", { timeout: 90_000 }, async () => {
+it("gets no signature from a node that was told the authority of the certificates", async () => {
   const authority = join(place.path, "ca.pem")
   writeFileSync(authority, "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
   const started = start(0o600, "--nats-ca", authority)
@@ -64,7 +64,7 @@ it("gets no signature from a node that was told the authority of the certificate
   expect(heard.join("")).toBe("")
 })
 
-it("would get one otherwise, or its silence would show nothing", { timeout: 90_000 }, async () => {
+it("would get one otherwise, or its silence would show nothing", async () => {
   start(0o600)
   const sent = await until(
     () => heard.find((text) => text.includes('"sig":')),
@@ -73,7 +73,7 @@ it("would get one otherwise, or its silence would show nothing", { timeout: 90_0
   expect(sent).toContain('"nkey":"U')
 })
 
-it("never hears of a node whose nkey others can read: it ends and says so", { timeout: 90_000 }, async () => {
+it("never hears of a node whose nkey others can read: it ends and says so", async () => {
   const started = start(0o644)
   expect(await started.exited).toBe(1)
   expect(started.stderr()).toMatch(/a\.nkey has mode 0644, which lets others at the nkey: chmod 600/)

@@ -76,7 +76,7 @@ describe("the watch of a log", () => {
   })
 })
 
-describe("a node whose NATS is out of reach", { timeout: 90_000 }, () => {
+describe("a node whose NATS is out of reach", () => {
   let place: Place
   const ending: Array<() => Promise<unknown>> = []
   beforeEach(() => {

@@ -54,7 +54,7 @@ beforeAll(async () => {
   stage = new Stage()
   const made = [30, 30, -1].map((days, index) => served(stage, `127.0.5.${index + 1}`, days))
   sources = await Promise.all(made)
-}, 60_000)
+})
 afterAll(() => stage.end())
 
 /** The process on a machine whose clock says so, with its page. @param unix Unix seconds */
@@ -93,14 +93,12 @@ describe.runIf(canJudge())("a start in another year, with NTS alone", () => {
   it.each(moments)(
     "%s: has the right time, then drops the server whose certificate has expired by it",
     async (_year, unix) => {
-      const begun = performance.now()
       const { discipline, end } = await startAt(unix, { sources, certificateTimeUpdates: 1 })
       const { sources: shown } = await discipline.report(
         ({ tracking, sources: now }) =>
           tracking.state === "synchronised" &&
           now.some(({ authentication }) => authentication.kind === "nts" && authentication.cookies === 0)
       )
-      expect(performance.now() - begun).toBeLessThan(30_000)
       expect(Math.abs(servedOffset(discipline.page()))).toBeLessThan(0.1)
       expect(discipline.page()).toMatchObject({ leap: 0 })
       const keyed = shown.filter(({ authentication }) => authentication.kind === "nts" && authentication.cookies > 0)

@@ -3,6 +3,7 @@
  * real clock is steered: the one real process here is started without CAP_SYS_TIME.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { defaultDisciplineOptions, noLocalMode, TrackedSource } from "@meridian/algorithms"
 import { ClockPageReader, ClockPageWriter } from "@meridian/clocks/clock-page"
 import { SimulatedKernel } from "@meridian/clocks/kernel-clock-simulated"
@@ -388,7 +389,8 @@ describe("whether to steer", () => {
       const discipline = await stage.follow(servers, { mode: "kernel" })
       const report = await discipline.report(({ tracking }) => tracking.state === "synchronised")
       expect(report.tracking).toMatchObject({ mode: "virtual", kernel: null })
-      expect(discipline.page().offset).toBeCloseTo(0.25, 2)
+      // A server that has to wait for a processor stamps late, and what was set by that is worked off.
+      await expect.poll(() => discipline.page().offset, { timeout: PATIENCE_MS }).toBeCloseTo(0.25, 2)
       expect(discipline.warnings).toEqual([expect.stringContaining("AmbientCapabilities=CAP_SYS_TIME")])
     })
   )

@@ -29,7 +29,11 @@ describe.concurrent("a source", () => {
       const { tracking, sources } = await discipline.report((report) => report.tracking.state === "synchronised")
       const stars = sources.filter(({ verdict }) => verdict === "system-peer").map(({ address }) => address)
       expect(stars).toEqual([tracking.systemPeer])
-      expect(sources.find(({ address }) => address === tracking.systemPeer)?.rootDistance).toBeLessThan(5e-3)
+      // A server that had to wait for a processor is as far away as that.
+      await discipline.report(({ tracking: { systemPeer }, sources: all }) => {
+        const followed = all.find(({ address }) => address === systemPeer)
+        return followed?.verdict === "system-peer" && (followed.rootDistance ?? Infinity) < 5e-3
+      })
     })
   )
 

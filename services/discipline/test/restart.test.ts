@@ -2,6 +2,7 @@
 import { once } from "node:events"
 import { readFileSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { isSynchronised } from "@meridian/time/clock-curve"
 import { onStage } from "./stage.ts"
 import { monotonic, servedOffset, upstream } from "./running-discipline.ts"
@@ -99,7 +100,7 @@ describe.concurrent("a node that starts again on the same machine", () => {
       const first = await stage.follow(await stage.fakes({}), { keptClock })
       await first.report(({ tracking }) => tracking.state === "synchronised")
       await expect
-        .poll(() => statSync(keptClock, { throwIfNoEntry: false })?.size ?? 0, { timeout: 10_000 })
+        .poll(() => statSync(keptClock, { throwIfNoEntry: false })?.size ?? 0, { timeout: PATIENCE_MS })
         .not.toBe(0)
       await first.stop("SIGKILL")
       const second = await stage.startAnew({ keptClock, sources: [upstream("127.0.1.9", 9)] })

@@ -80,6 +80,10 @@ const start = (
   }
 }
 
+/** Servers of a busy machine stamp late: of many measurements some are right, and what was set by others is worked off. */
+const isNear = (offset: number | null | undefined, expected: number): boolean =>
+  Math.abs((offset ?? Number.NaN) - expected) < 5e-3
+
 describe("a source", () => {
   it.each([4, 6] as const)("of IPv%i is looked for among the addresses of that family alone", async (family) => {
     const found = { 4: "127.0.4.1", 6: "::1" }
@@ -105,7 +109,10 @@ describe("a source", () => {
     const { until, warnings } = start(folderOf(), { sources }, { resolve: () => Promise.resolve(["127.0.4.12"]) })
     const report = await until(
       ({ sources: all, tracking }) =>
-        tracking.state === "synchronised" && all.some(({ verdict }) => verdict === "noselect")
+        tracking.state === "synchronised" &&
+        all[1]?.verdict === "noselect" &&
+        isNear(all[0]?.offset, 0) &&
+        isNear(all[1].offset, 5)
     )
     expect(report.sources).toMatchObject([
       { address: "127.0.4.12", port: right.port, name: "127.0.4.12", verdict: "system-peer" },
@@ -120,7 +127,12 @@ describe("a source", () => {
   it("under `bias` is believed by so much more", async () => {
     const { port } = await server("127.0.4.2", -0.25)
     const { until } = start(folderOf(), { sources: [upstream("127.0.4.2", port, { bias: 0.375 })] })
-    const { tracking, sources } = await until((report) => report.tracking.state === "synchronised")
+    const { tracking, sources } = await until(
+      (report) =>
+        report.tracking.state === "synchronised" &&
+        isNear(report.tracking.offset, 0.125) &&
+        isNear(report.sources[0]?.offset, 0)
+    )
     expect(tracking.offset).toBeCloseTo(0.125, 2)
     expect(sources[0]?.offset).toBeCloseTo(0, 2)
   })

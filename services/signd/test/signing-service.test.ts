@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { Samba, SAMBA_PASSWORDS, sambaAvailable } from "@meridian/testkit/samba"
-import { type WindowsQuestion, windowsRequest } from "@meridian/testkit/windows-client"
+import { type WindowsAnswer, type WindowsQuestion, windowsRequest } from "@meridian/testkit/windows-client"
 import { ignore } from "@meridian/protocol"
 import { FakeSignd, refuses } from "./fake-signd.ts"
 import { everybody, ServiceStage } from "./service-stage.ts"
@@ -50,29 +50,39 @@ describe.runIf(sambaAvailable("Windows clients of a service with Samba"))("with 
     ...change
   })
   const two = (): WindowsQuestion => ({ rid: samba.accounts.testpc2, password: SAMBA_PASSWORDS.testpc2 })
+  /** Samba on a busy machine may be late with one: what is to be answered is asked until it is. */
+  const answered = async (question: WindowsQuestion, of = stage): Promise<WindowsAnswer> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await of.ask(question)
+      if (answer.verdict !== "no-answer" || attempt === 20) return answer
+    }
+  }
 
   it("replies are signed for the domain's machines, in versions 3 and 4 and mode 1, and for nobody else", async () => {
     const signed = [one(), two(), one({ version: 4 }), one({ mode: 1 }), one({ previous: true })]
-    for (const asked of signed) expect((await stage.ask(asked)).verdict).toBe("signed")
-    const { bytes } = await stage.ask(one({ mode: 1 }))
+    for (const asked of signed) expect((await answered(asked)).verdict).toBe("signed")
+    const { bytes } = await answered(one({ mode: 1 }))
     expect(bytes[0]).toBe((3 << 3) | 2)
-    expect((await stage.ask({ ...two(), password: SAMBA_PASSWORDS.testpc2Before })).verdict).toBe("badly-signed")
+    expect((await answered({ ...two(), password: SAMBA_PASSWORDS.testpc2Before })).verdict).toBe("badly-signed")
+    const before = droppedIn(stage)["late"] ?? 0
     const { person, disabled, group } = samba.accounts
     await send(stage, [
       ...burst([99_999, group, person, disabled, 99_999, person]),
       windowsRequest(one({ extended: true }), 1n),
       windowsRequest(one({ wrongChecksum: true }), 2n)
     ])
-    await until(() => Object.values(droppedIn(stage)).reduce((sum, count) => sum + count, 0) === 8)
+    await until(() => Object.values(droppedIn(stage)).reduce((sum, count) => sum + count, 0) === before + 8)
     const dropped = droppedIn(stage)
-    // Of the two questions about one account in a burst the second may come before the first is refused.
+    // Of the two questions about one account in a burst the second may come before the first is refused; Samba may be late.
     const refused = ["refused", "closed-on", "refused-before"].reduce((sum, name) => sum + (dropped[name] ?? 0), 0)
-    expect({ ...dropped, refused }).toMatchObject({ refused: 6, extended: 1, "not-ms-sntp": 1 })
-    expect((await stage.ask(one())).verdict).toBe("signed")
+    const late = (dropped["late"] ?? 0) - before
+    expect({ ...dropped, refused: refused + late }).toMatchObject({ refused: 6, extended: 1, "not-ms-sntp": 1 })
+    expect(refused).toBeGreaterThan(0)
+    expect((await answered(one())).verdict).toBe("signed")
   })
 
   it("killed, gone, back, stopped and going on again: every request ends, and signing begins again by itself", async () => {
-    expect((await stage.ask(one())).verdict).toBe("signed")
+    expect((await answered(one())).verdict).toBe("signed")
     await samba.end()
     await send(stage, burst([samba.accounts.testpc1]))
     await until(() => (droppedIn(stage)["signd-away"] ?? 0) === 1)
@@ -91,7 +101,7 @@ describe.runIf(sambaAvailable("Windows clients of a service with Samba"))("with 
 
   it("two services on one Samba answer alike", async () => {
     const other = await ServiceStage.open(samba.socket)
-    const asked = Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? stage : other).ask(one()))
+    const asked = Array.from({ length: 20 }, (_, index) => answered(one(), index % 2 === 0 ? stage : other))
     expect((await Promise.all(asked)).every(({ verdict }) => verdict === "signed")).toBe(true)
     other.close()
   })
