@@ -110,27 +110,6 @@ const end = (status: 0 | 1): void => {
 }
 process.on("SIGTERM", () => end(0))
 
-service.start()
-channel.run({
-  // Settings besides sources and who is offline are those it started with: others take another process, which the supervisor starts.
-  take: async ({ keys, autokey, access, configuration: now }) => {
-    service.useAccess(access)
-    service.useKeys(readServingKeys(keys).table)
-    service.useAutokey(autokey)
-    service.useSources(now, now.sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined)
-  },
-  obey: (told) => {
-    if (told.type === "drain") end(0)
-    else if (told.type === "system-counters") service.countersArrived(told)
-    else if (told.type === "source-command") service.commandSources(told)
-    else void digestsOnce().then((digests) => service.peersSeen(told, digests))
-  },
-  orphaned: () => end(0)
-})
-everyTurn(
-  () => (service.restsFor(REST_SECONDS) ? REST_TICK_MS : TICK_MS),
-  () => service.tick()
-)
 const pace = new ReportPace()
 /**
  * Less than ten microseconds, or as many millionths of a ppm, is no news, and less than 15 of a stamp that is made of served
@@ -144,11 +123,37 @@ const coarsely = (name: string, value: unknown): unknown => {
 const sayable = (at: Reading): string => JSON.stringify(service.state(at), coarsely)
 /** Of the last report: what would be said of that same moment is compared, as ages are no news. */
 let reportedAt = read()
-everyTurn(pace.interval, () => {
-  if (!pace.isDue(sayable(reportedAt))) return
+const report = (): void => {
   reportedAt = read()
   pace.sends(sayable(reportedAt))
   send(service.report(reportedAt))
+}
+
+service.start()
+channel.run({
+  // Settings besides sources and who is offline are those it started with: others take another process, which the supervisor starts.
+  take: async ({ keys, autokey, access, configuration: now }) => {
+    service.useAccess(access)
+    service.useKeys(readServingKeys(keys).table)
+    service.useAutokey(autokey)
+    const digests = now.sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined
+    // Before this plan is said to be held: whoever had it changed looks next.
+    if (service.useSources(now, digests)) report()
+  },
+  obey: (told) => {
+    if (told.type === "drain") end(0)
+    else if (told.type === "system-counters") service.countersArrived(told)
+    else if (told.type === "source-command") service.commandSources(told)
+    else void digestsOnce().then((digests) => service.peersSeen(told, digests))
+  },
+  orphaned: () => end(0)
+})
+everyTurn(
+  () => (service.restsFor(REST_SECONDS) ? REST_TICK_MS : TICK_MS),
+  () => service.tick()
+)
+everyTurn(pace.interval, () => {
+  if (pace.isDue(sayable(reportedAt))) report()
 })
 send({ type: "ready" })
 releaseStartupPagesSoon()

@@ -183,14 +183,15 @@ export class DisciplineService {
     this.autokey?.use(client)
   }
 
-  /** Other sources: those that did not change keep what is known of them. @param digests where one of them has a key */
-  useSources({ sources, offline = [] }: DisciplineConfiguration, digests: DigestPort | undefined): void {
+  /** Other sources, or others offline: what did not change goes on as it is. Returns whether any did. @param digests where one has a key */
+  useSources({ sources, offline = [] }: DisciplineConfiguration, digests: DigestPort | undefined): boolean {
     this.digests.port ??= digests
-    if (this.hasStopped) return
+    if (this.hasStopped) return false
+    const before = JSON.stringify([this.configuration.sources, this.configuration.offline ?? []])
+    this.configuration = { ...this.configuration, sources, offline }
     this.upstreams.orders.useOffline(offline)
-    if (JSON.stringify(sources) === JSON.stringify(this.configuration.sources)) return
-    this.configuration = { ...this.configuration, sources }
     this.upstreams.useLines(sources)
+    return before !== JSON.stringify([sources, offline])
   }
 
   /** @param digests for their keys */
@@ -264,10 +265,8 @@ export class DisciplineService {
     const { lastKnown = Number.NEGATIVE_INFINITY } = this.keeper.found ?? {}
     const most = this.configuration.certificateTimeUpdates ?? 0
     const served = this.servedNow()
-    return {
-      unix: served ?? Math.max(seconds, lastKnown),
-      notBefore: this.updates < most ? lastKnown : undefined
-    }
+    const notBefore = this.updates < most ? lastKnown : undefined
+    return { unix: served ?? Math.max(seconds, lastKnown), notBefore }
   }
 
   /** Saves what is to be kept. The page stays as it is, and ages. */

@@ -91,6 +91,8 @@ export interface RunningDiscipline {
   readonly send: (message: object) => void
   /** Sends its plan again with these keys in it. */
   readonly useKeys: (keys: ServingKeys) => void
+  /** Sends another plan; the last report that there was when it was said to be held. */
+  readonly useConfiguration: (change: Partial<DisciplineConfiguration>) => Promise<DisciplineReport | undefined>
   /** The next report that satisfies the condition; fails after a while with the last one seen. */
   readonly report: (until?: (report: DisciplineReport) => boolean, seconds?: number) => Promise<DisciplineReport>
   /** The first event that satisfies the condition; fails after a while. */
@@ -131,7 +133,7 @@ export const startDiscipline = async (
   namespace?: string
 ): Promise<RunningDiscipline> => {
   const { NODE_OPTIONS: _options, VITEST: _vitest, NODE_ENV: _env, ...env } = process.env
-  const configuration = configurationOf(folder, change)
+  let configuration = configurationOf(folder, change)
   const within = namespace === undefined ? [] : ["ip", "netns", "exec", namespace]
   const line = [...withoutSysTime, ...within, process.execPath, program, "--clock-page", "4"]
   const child = spawn(line[0]!, line.slice(1), {
@@ -145,8 +147,9 @@ export const startDiscipline = async (
   const events: ClockDecision[] = []
   let last: DisciplineReport | undefined
   let isReady = false
+  let held: (version: number) => void = () => {}
   child.on("message", (raw) => {
-    if ((raw as HoldsMessage).type === "holds") return
+    if ((raw as HoldsMessage).type === "holds") return held((raw as HoldsMessage).version)
     const message = parseFromDiscipline(raw)
     if (message?.type === "warning") warnings.push(message.message)
     else if (message?.type === "clock-events") events.push(...(message.events as ClockDecision[]))
@@ -158,6 +161,14 @@ export const startDiscipline = async (
     version += 1
     const plan: DisciplinePlan = { keys, configuration, autokey: null }
     child.send({ type: "plan", version, sockets: [], plan } as never)
+  }
+  const useConfiguration = async (other: Partial<DisciplineConfiguration>): Promise<DisciplineReport | undefined> => {
+    configuration = { ...configuration, ...other }
+    const taken = new Promise<DisciplineReport | undefined>((resolve) => {
+      held = (of) => of === version && resolve(last)
+    })
+    useKeys(noKeys)
+    return taken
   }
   useKeys(noKeys)
   for (let waited = 0; !isReady && waited < PATIENCE_MS && child.exitCode === null; waited += 20) await sleep(20)
@@ -173,6 +184,7 @@ export const startDiscipline = async (
     stderr: () => stderr,
     send: (message) => void child.send(message as never),
     useKeys,
+    useConfiguration,
     report: async (until = () => true, seconds = PATIENCE_MS / 1e3) => {
       let seen: DisciplineReport | undefined
       for (let waited = 0; waited < seconds * 1e3; waited += 50) {

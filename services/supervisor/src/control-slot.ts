@@ -24,6 +24,8 @@ export class ControlSlot {
   readonly service: Service<FromControl>
   /** What it said last; undefined before its first word. */
   report: ControlReport | undefined
+  /** Shows it a picture of now: whoever asked for something looks next. */
+  showNow: () => void = () => {}
   private readonly pictures = new PictureTeller()
 
   constructor(launch: ControlLaunch) {
@@ -43,6 +45,7 @@ export class ControlSlot {
 
   private async carryOut(asked: ActMessage, act: ControlLaunch["act"]): Promise<void> {
     const acted = await act(asked)
+    this.showNow()
     this.service.process.broadcast({ type: "acted", id: asked.id, ...acted } satisfies ToControl)
   }
 

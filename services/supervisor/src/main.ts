@@ -258,7 +258,7 @@ const program = Effect.gen(function* () {
   /** Does it once the node runs, and after what is under way. */
   const later = <A>(what: (node: RunningNode) => Effect.Effect<A>): Promise<A> =>
     new Promise((done) => {
-      const work = (node: RunningNode) => Effect.map(what(node), done)
+      const work = (node: RunningNode) => Effect.map(Effect.tap(what(node), node.settled), done)
       Queue.offerUnsafe(asked, { work })
     })
   const begun = yield* Effect.raceFirst(

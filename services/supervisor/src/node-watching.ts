@@ -94,13 +94,16 @@ export const watchNode = (
       return `${board.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
     }
     const isPictureDue = onNews(QUIET_PICTURES)
+    const show = (): void => {
+      latest = snapshot()
+      shown.show(latest)
+      if (keepsJournal) journal.look(latest)
+    }
+    shown.showNow = show
     const pictures = everyTurn(
       SNAPSHOT_INTERVAL_MS,
       () => {
-        if (!isPictureDue(newsNow())) return
-        latest = snapshot()
-        shown.show(latest)
-        if (keepsJournal) journal.look(latest)
+        if (isPictureDue(newsNow())) show()
       },
       afterReports
     )

@@ -56,6 +56,9 @@ const COUNTERS_INTERVAL_MS = 10_000
 /** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
 const KEYS_PATIENCE = "20 seconds"
 
+/** An operator waits at most so long for the clock to take what he asked for. */
+const SETTLING_MS = 1_000
+
 /**
  * Starts everything; succeeds when every worker reads its sockets.
  * @param doors resources of the control socket that are the caller's to answer
@@ -231,14 +234,15 @@ export const startNode = (
         if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
       }
     })
+    const settled = (): Promise<void> => clock.service.holding(SETTLING_MS)
     const record: RecordAct = (act, author, changes) =>
       coordinator.tellClockEvents([{ _tag: "Act", act, author, changes }])
     const shown: ControlSlot = new ControlSlot({
       ...launch("control"),
       sockets: sockets.ofKind("control"),
       commandSockets,
-      act: (asked) =>
-        carryOut(asked, {
+      act: async (asked) => {
+        const acted = await carryOut(asked, {
           ...acts,
           ...sourceActs({ board, tell: (command) => clock.service.process.broadcast(command), inform, record }),
           rekey: async (_, author) => {
@@ -247,6 +251,9 @@ export const startNode = (
             return { ok: problems.length === 0, message: problems[0] ?? "the key file was read again" }
           }
         })
+        await settled()
+        return acted
+      }
     })
     const isSteered = sockets.unsteered === undefined
     const signd =
@@ -370,6 +377,7 @@ export const startNode = (
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) => applyPlan(parts, next),
       record,
+      settled: Effect.promise(settled),
       sources: () => clock.report?.sources ?? [],
       leave: Effect.promise(() => drain.leave()),
       cannotHandOver: whyNoHandOver(parts),

@@ -3,6 +3,7 @@
  * process takes. How to add one is in docs/architecture.md, "Adding a service".
  */
 import { type ChildProcess, type Serializable, spawn } from "node:child_process"
+import { EventEmitter, once } from "node:events"
 import { isAlive, isRecord } from "@meridian/ipc/message"
 import type { HoldsMessage, PlanMessage, ServingPlan, SocketPlace } from "@meridian/ipc/serving-plan"
 import { InvalidMessage } from "@meridian/ipc/shape"
@@ -80,6 +81,7 @@ export class Service<Said extends Common = Common> {
   readonly process: SupervisedProcess
   /** Version of the plan that each of its processes works by. */
   private readonly held = new Map<number, number>()
+  private readonly heard = new EventEmitter<{ holds: [] }>().setMaxListeners(0)
   private readonly declaration: ServiceDeclaration<Said>
   private readonly launch: ServiceLaunch
   /** Its last warning since it was ready. */
@@ -127,6 +129,12 @@ export class Service<Said extends Common = Common> {
     return pid !== undefined && this.held.get(pid) === this.launch.board.version
   }
 
+  /** Until it works by the newest plan, but no longer than so many milliseconds. */
+  async holding(milliseconds: number): Promise<void> {
+    const signal = AbortSignal.timeout(milliseconds)
+    while (!this.holdsPlan && !signal.aborted) await once(this.heard, "holds", { signal }).catch(() => {})
+  }
+
   private planMessage(): Serializable {
     const { version, plan } = this.launch.board
     const { places, project } = this.declaration
@@ -156,6 +164,7 @@ export class Service<Said extends Common = Common> {
     if (isAlive(message)) return false
     if (isHolds(message)) {
       this.held.set(pid, message.version)
+      this.heard.emit("holds")
       return false
     }
     const said = this.understood(message)
