@@ -9,7 +9,7 @@ import { type IpAddress, isLinkLocal, parseAddress, textOfOctets } from "@meridi
 import type { ClientList } from "@meridian/ipc"
 import { encodeAccessPlan } from "@meridian/ipc/access-plan"
 import { MOST_SHOWN_RULES, type ShownRule } from "@meridian/ipc/serving-plan"
-import { type Strangers, strangersBy } from "@meridian/xdp"
+import { type Strangers, strangersBy } from "@meridian/xdp/strangers"
 import { type AccessRule, compileAccess, mergeAlike } from "@meridian/protocol/access/access-list"
 import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access-plan"
 

@@ -14,7 +14,6 @@ import { ClientMemory } from "./client-memory.ts"
 import { everyTurn } from "@meridian/ipc/turns"
 import { AnycastSlot } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
-import { AutokeyBoard } from "./autokey-board.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
 import { ClockPlace, clockStatus } from "./clock-place.ts"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
@@ -45,13 +44,16 @@ import { afterReports } from "./pacing.ts"
 import { applyPlan, decisionOf, servesKeys, speaksToMany } from "./plan-change.ts"
 import { endNode, handOver, whyNoHandOver } from "./node-ending.ts"
 import type { NodeParts } from "./node-parts.ts"
-import { watchNode } from "./node-watching.ts"
 import { nodeStatus } from "./node-status-view.ts"
 import { WorkerSlot } from "./worker-slot.ts"
-import { XdpPlace } from "./xdp-place.ts"
 
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
 const COUNTERS_INTERVAL_MS = 10_000
+
+/** What few nodes ask for, or none needs before its processes start, is loaded then. */
+const autokeyBoards = Effect.promise(() => import("./autokey-board.ts"))
+const xdpPlaces = Effect.promise(() => import("./xdp-place.ts"))
+const watchings = Effect.promise(() => import("./node-watching.ts"))
 
 /** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
 const KEYS_PATIENCE = "20 seconds"
@@ -113,8 +115,9 @@ export const startNode = (
     if (sockets.unsteered !== undefined && plan.native)
       warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
     const commandSockets = legacy?.commands ?? (yield* attempt(() => openCommandSockets(plan.commandPort, plan.native)))
-    const opened = yield* attempt(() => XdpPlace.open(plan, sockets.hosts))
-    const xdp = opened instanceof XdpPlace ? opened : undefined
+    const xdpPlace = plan.xdp === undefined ? undefined : (yield* xdpPlaces).XdpPlace
+    const opened = yield* attempt(() => xdpPlace?.open(plan, sockets.hosts))
+    const xdp = typeof opened === "string" ? undefined : opened
     if (typeof opened === "string") lack(opened)
     if (xdp !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => xdp.close()))
     /** Memory of another version's shape is left behind. */
@@ -125,7 +128,7 @@ export const startNode = (
     const steers = plan.discipline.mode === "kernel"
     /** Until there is a plan to change, nobody is told. */
     let tellKeys = (_keys: ServingKeys): void => {}
-    const autokeyBoard = plan.autokey === undefined ? undefined : new AutokeyBoard(plan.autokey)
+    const autokeyBoard = plan.autokey === undefined ? undefined : new (yield* autokeyBoards).AutokeyBoard(plan.autokey)
     const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => tellKeys(keys))
     // Key files are root's alone, as their makers leave them: they are read while this process is root.
     const keyProblems = [
@@ -343,7 +346,8 @@ export const startNode = (
     const status = (): NodeStatus => nodeStatus(parts)
     // The coordinator is the heaviest to start and plain time does not need it: it comes first only where its keys do.
     if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
-    yield* startAll(timeServing)
+    // While the processes start.
+    const [, { watchNode }] = yield* Effect.all([startAll(timeServing), watchings], { concurrency: "unbounded" })
     if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
     // As the workers, the program answers nobody without time while the node has just started.
     const mayAnswer = Effect.sync(
