@@ -8,9 +8,12 @@ import { isAlive, isRecord } from "@meridian/ipc/message"
 import type { HoldsMessage, PlanMessage, ServingPlan, SocketPlace } from "@meridian/ipc/serving-plan"
 import { InvalidMessage } from "@meridian/ipc/shape"
 import type { WarningMessage } from "@meridian/ipc/supervised"
+import { everyTurn } from "@meridian/ipc/turns"
+import { afterReports } from "./pacing.ts"
 import type { PlanBoard } from "./plan-board.ts"
 import type { ProcessRecord } from "./process-record.ts"
-import { SupervisedProcess } from "./supervised-process.ts"
+import { SupervisedProcess, WATCH_MS } from "./supervised-process.ts"
+import { TurnCount } from "./turn-count.ts"
 
 /** What every service may say. */
 interface Common {
@@ -69,10 +72,10 @@ const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--disable-wa
 
 /** Loaded before the program: it says that the process is alive. */
 const HEARTBEAT = import.meta.resolve("@meridian/ipc/heartbeat")
-/** At least three in the time after which silence is a stall: each one wakes two processes. */
-const heartbeat = (silentSeconds: number): readonly string[] => [
+/** At least three in the time after which silence is a stall: each one wakes a process. @param memory descriptor of its TurnCount, as it finds it */
+const heartbeat = (silentSeconds: number, memory: number | undefined): readonly string[] => [
   "--import",
-  `${HEARTBEAT}?every=${silentSeconds >= 6 ? 2_000 : 1_000}`
+  `${HEARTBEAT}?every=${silentSeconds >= 6 ? 2_000 : 1_000}${memory === undefined ? "" : `&memory=${memory}`}`
 ]
 
 export class Service<Said extends Common = Common> {
@@ -82,6 +85,8 @@ export class Service<Said extends Common = Common> {
   /** Version of the plan that each of its processes works by. */
   private readonly held = new Map<number, number>()
   private readonly heard = new EventEmitter<{ holds: [] }>().setMaxListeners(0)
+  /** Where each of its processes counts its turns. */
+  private readonly turns = new Map<number, TurnCount>()
   private readonly declaration: ServiceDeclaration<Said>
   private readonly launch: ServiceLaunch
   /** Its last warning since it was ready. */
@@ -106,8 +111,11 @@ export class Service<Said extends Common = Common> {
         child.send(this.planMessage(), () => {})
       },
       onMessage: (pid, message) => this.hear(pid, message),
+      hasTurned: (pid) => this.turns.get(pid)?.hasTurned() ?? false,
+      eachSecond: (look) => everyTurn(WATCH_MS, look, afterReports),
       onExit: (pid) => {
         this.held.delete(pid)
+        this.turns.delete(pid)
         launch.processes.ended(pid)
         declaration.gone?.(pid)
       },
@@ -151,12 +159,21 @@ export class Service<Said extends Common = Common> {
     const numbers = Object.entries(descriptors).flatMap(([option, own]) =>
       own.length === 0 ? [] : [option, own.map(() => next++).join(",")]
     )
+    const turns = TurnCount.make()
+    if (turns !== undefined) passed.push(turns.descriptor)
+    const flags = [...heartbeat(silentSeconds, turns && next), ...NODE_FLAGS, ...nodeFlags]
     const begin = (): ChildProcess =>
-      spawn(process.execPath, [...heartbeat(silentSeconds), ...NODE_FLAGS, ...nodeFlags, program, ...numbers], {
+      spawn(process.execPath, [...flags, program, ...numbers], {
         stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
         serialization: "advanced"
       })
-    return around === undefined ? begin() : around(begin)
+    try {
+      const child = around === undefined ? begin() : around(begin)
+      if (turns !== undefined && child.pid !== undefined) this.turns.set(child.pid, turns)
+      return child
+    } finally {
+      turns?.handedOver()
+    }
   }
 
   /** Whether what it said makes it ready. */

@@ -13,9 +13,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { isAlive } from "@meridian/ipc/message"
-import { untilTurn } from "@meridian/ipc/turns"
+import type { Turns } from "@meridian/ipc/turns"
 import { launch } from "./launch.ts"
-import { afterReports } from "./pacing.ts"
 import { GIVES_WAY_SECONDS, startPriority } from "./start-priority.ts"
 
 export interface ProcessPlan {
@@ -27,11 +26,15 @@ export interface ProcessPlan {
   readonly onStart: (child: ChildProcess) => void
   /** Called for every message of every process that fills this place; true says that the process is ready. */
   readonly onMessage: (pid: number, message: unknown) => boolean
+  /** Whether a process has shown since this was asked last that its event loop turns, besides by what it said. */
+  readonly hasTurned: (pid: number) => boolean
+  /** Calls what looks at the processes once a second ({@link WATCH_MS}), until it is stopped. */
+  readonly eachSecond: (look: () => void) => Turns
   /** Called once when a process is gone, after its last message. */
   readonly onExit: (pid: number) => void
   /** Asks the process to finish what it holds and exit. */
   readonly askToEnd: (child: ChildProcess) => void
-  /** Every process says something each second or two; a ready one that was silent for so long is stalled, and replaced. */
+  /** Every process shows each second or two that it lives; a ready one that did not for so long is stalled, and replaced. */
   readonly silentSeconds: number
   /** Whether a successor may serve beside it: then a stalled one is killed only when its successor answers in its place. */
   readonly overlaps: boolean
@@ -49,18 +52,15 @@ interface Running {
   readonly ready: Deferred.Deferred<void>
   /** Why it ended, in words. */
   readonly exited: Deferred.Deferred<string>
-  /** Ticks since its last word: whatever held this process up held the others up as well, so time is not what is counted. */
+  /** Looks since its last sign of life: whatever held this process up held the others up as well, so time is not what is counted. */
   silent: number
   age: number
   stalled: boolean
 }
 
 const FIRST_BACKOFF_MS = 100
-/** Between two looks at who has said something. */
-const WATCH_MS = 1_000
-const untilWatch = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-  Effect.sleep(untilTurn(WATCH_MS, afterReports.after, now))
-)
+/** Between two looks at who shows that it lives. */
+export const WATCH_MS = 1_000
 /** A process that lived this long was healthy: the next crash is the first again. */
 const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
@@ -230,8 +230,7 @@ export class SupervisedProcess {
     this.all.add(running)
     this.news += 1
     child.on("message", (message) => {
-      running.silent = 0
-      running.stalled = false
+      this.lives(running)
       if (!isAlive(message)) this.news += 1
       if (!plan.onMessage(running.pid, message)) return
       startPriority.takePart(running.pid)
@@ -256,14 +255,32 @@ export class SupervisedProcess {
     return running
   })
 
-  /** Looks once a second whether each process has said something. */
-  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
-    const troubled = [...this.all].filter((running) => this.isTroubled(running))
-    return troubled.length === 0 ? Effect.void : Effect.forEach(troubled, (running) => this.relieve(running))
-  }).pipe((looks) => Effect.andThen(untilWatch, looks), Effect.forever)
+  /** Looks once a second whether each process lives: without a fiber, which wakes for those in trouble alone. */
+  private readonly watch: Effect.Effect<void> = Effect.callback<readonly Running[]>((resume) => {
+    const looks = this.plan.eachSecond(() => {
+      const troubled = [...this.all].filter((running) => this.isTroubled(running))
+      if (troubled.length === 0) return
+      looks.stop()
+      resume(Effect.succeed(troubled))
+    })
+    return Effect.sync(looks.stop)
+  }).pipe(
+    Effect.flatMap((troubled) => Effect.forEach(troubled, (running) => this.relieve(running), { discard: true })),
+    Effect.forever
+  )
 
-  /** Counts another second; whether it said nothing for too long, or is not ready in time. */
+  private lives(running: Running): void {
+    running.silent = 0
+    running.stalled = false
+  }
+
+  private notice(running: Running): void {
+    if (this.plan.hasTurned(running.pid)) this.lives(running)
+  }
+
+  /** Counts another second; whether it was silent for too long, or is not ready in time. */
   private isTroubled(running: Running): boolean {
+    this.notice(running)
     running.silent += 1
     running.age += 1
     if (running.age === GIVES_WAY_SECONDS) startPriority.takePart(running.pid)
@@ -306,6 +323,7 @@ export class SupervisedProcess {
       if (successor._tag === "Success") this.current = successor.success
       else if (!this.isEnding)
         yield* Effect.logError(`${this.plan.name}: its successor failed, the old process stays: ${successor.failure}`)
+      this.notice(predecessor)
       if (predecessor.stalled) yield* this.kill(predecessor)
       else if (successor._tag === "Success") yield* this.end(predecessor)
       this.replacement = undefined

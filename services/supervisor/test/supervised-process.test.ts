@@ -142,6 +142,25 @@ describe("a process that is silent", () => {
       expect({ code: first!.exitCode, signal: first!.signalCode }).toEqual({ code: 0, signal: null })
     }))
 
+  it("is none that turns without a word", () =>
+    underTestClock(function* () {
+      let turns = true
+      const { place, children, exited } = yield* stage({ hasTurned: () => turns })
+      const [first] = children
+      first!.say("ready")
+      first!.isStopped = true
+      yield* pass(children, 10 * silentSeconds)
+      expect(place).toMatchObject({ state: "running", pid: 1, stalls: 0 })
+      turns = false
+      yield* pass(children, silentSeconds)
+      expect(place).toMatchObject({ state: "stalled", pid: 1, stalls: 1 })
+      turns = true
+      first!.isStopped = false
+      children[1]!.say("ready")
+      yield* TestClock.adjust(0)
+      expect({ exited, code: first!.exitCode }).toEqual({ exited: [1], code: 0 })
+    }))
+
   it("is killed first where two may not be side by side", () =>
     underTestClock(function* () {
       const { place, children } = yield* stage({ overlaps: false })

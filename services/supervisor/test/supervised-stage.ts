@@ -1,11 +1,13 @@
 /** A place under a clock of the test's own, and processes that do as they are told. */
 import { EventEmitter } from "node:events"
 import type { ChildProcess } from "node:child_process"
+import { untilTurn } from "@meridian/ipc/turns"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 import { TestClock } from "effect/testing"
-import { type ProcessPlan, SupervisedProcess } from "../src/supervised-process.ts"
+import { type ProcessPlan, SupervisedProcess, WATCH_MS } from "../src/supervised-process.ts"
 
 /** Time passes when the test says so, and the log is nobody's. */
 export const underTestClock = <A>(body: () => Generator<Effect.Effect<unknown, unknown>, A, never>): Promise<A> =>
@@ -60,10 +62,26 @@ export interface Stage {
 
 export const silentSeconds = 3
 
+/** The looks of a place, each second of the test's clock. */
+const looksUnderTestClock = Effect.gen(function* () {
+  const looks = new Set<() => void>()
+  const untilLook = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(untilTurn(WATCH_MS, 25, now)))
+  yield* untilLook.pipe(
+    Effect.andThen(Effect.sync(() => [...looks].forEach((look) => look()))),
+    Effect.forever,
+    Effect.forkChild
+  )
+  return (look: () => void) => {
+    looks.add(look)
+    return { stop: () => void looks.delete(look) }
+  }
+})
+
 export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)[] = []): Effect.Effect<Stage> =>
   Effect.gen(function* () {
     const children: FakeChild[] = []
     const exited: number[] = []
+    const eachSecond = yield* looksUnderTestClock
     const place = new SupervisedProcess({
       name: "worker 0",
       silentSeconds,
@@ -78,6 +96,8 @@ export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)
       },
       onStart: (child) => void child.send("plan"),
       onMessage: (_pid, message) => message === "ready",
+      hasTurned: () => false,
+      eachSecond,
       onExit: (pid) => exited.push(pid),
       askToEnd: (child) => {
         const fake = child as unknown as FakeChild
