@@ -54,18 +54,23 @@ export const everyTurn = (
   }
 }
 
+/** At rest this is most of what a process does each second, and for the first time since the second before: so it calls little. */
 const rearm = (): void => {
   clearTimeout(timer)
   timer = undefined
-  if (duties.size === 0) return
-  const next = Math.min(...Array.from(duties, ({ dueAt }) => dueAt))
-  timer = setTimeout(turn, Math.max(1, Math.ceil(next - performance.now()))).unref()
+  let next = Infinity
+  for (const { dueAt } of duties) if (dueAt < next) next = dueAt
+  if (next < Infinity) timer = setTimeout(turn, Math.max(1, Math.ceil(next - performance.now()))).unref()
 }
 
 const turn = (): void => {
-  const now = performance.now() + ROUNDING_MS
-  const due = Array.from(duties).filter(({ dueAt }) => dueAt <= now)
-  for (const duty of due) duty.dueAt = performance.now() + untilTurn(duty.milliseconds(), duty.after)
+  const now = performance.now()
+  const due: Duty[] = []
+  for (const duty of duties) {
+    if (duty.dueAt > now + ROUNDING_MS) continue
+    duty.dueAt = now + untilTurn(duty.milliseconds(), duty.after)
+    due.push(duty)
+  }
   // First, so that one that throws takes no other's next turn with it.
   rearm()
   for (const duty of due) if (duties.has(duty)) duty.run()

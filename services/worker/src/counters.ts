@@ -11,7 +11,8 @@ export class Counters {
   /** Datagrams read by version and mode: the low six bits of their first octet. */
   readonly kinds = new Float64Array(64)
   private readonly bins = new Float64Array(BATCH_SIZE_BINS.length)
-  private received = 0
+  /** Datagrams read. Whatever else is counted here, and by those who answer, is counted of them. */
+  received = 0
   private answered = 0
 
   /** Counts one batch: datagrams read, replies written. */

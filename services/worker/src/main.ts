@@ -72,19 +72,34 @@ server.silentUntil = first.silentUntil ?? Number.NEGATIVE_INFINITY
 let tellsPeers = false
 let holdsPlan = false
 
+const overflowNow = (): number => sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
+const repliedNow = (): number => sockets.reduce((sum, socket) => sum + socket.sent(), 0)
+
 const countersNow = (): WorkerCounters => {
-  const overflow = sockets.reduce((sum, socket) => sum + socket.overflows(), 0)
-  const replied = sockets.reduce((sum, socket) => sum + socket.sent(), 0)
   const latencies = Array.from({ length: LATENCY_BINS + 1 }, () => 0)
   for (const socket of sockets) for (const [bin, number] of socket.latencies().entries()) latencies[bin]! += number
-  return counters.snapshot(replied, overflow, latencies, cookies)
+  return counters.snapshot(repliedNow(), overflowNow(), latencies, cookies)
 }
 
-const report = (counted = countersNow()): WorkerReport => {
+/** Changes with all that a report says and somebody waits for. */
+const newsNow = (): string => {
+  const { generation, since } = newestKey
+  return [
+    counters.received,
+    repliedNow(),
+    overflowNow(),
+    cookies !== undefined,
+    clock.isGood(),
+    generation,
+    since
+  ].join(" ")
+}
+
+const report = (): WorkerReport => {
   const memory = memoryUse()
   return {
     type: "report",
-    counters: counted,
+    counters: countersNow(),
     rss: memory.rss,
     heapUsed: memory.heapUsed,
     synchronised: clock.isGood(),
@@ -107,8 +122,7 @@ const start = (): void => {
   })
   const pace = new ReportPace()
   everyTurn(pace.interval, () => {
-    const counted = countersNow()
-    if (pace.isDue(JSON.stringify([counted, clock.isGood(), newestKey]))) channel.send(report(counted))
+    if (pace.isDue(newsNow())) channel.send(report())
     identify()
     setShedding()
     const seen = sightings.take()
