@@ -96,7 +96,8 @@ const run = async ({ name, command, limits, input, isQuiet }: Run): Promise<bool
       corpus,
       "--",
       `-artifact_prefix=${found}`,
-      "-timeout=10",
+      // Of one input: what never ends is found, and a process that others keep waiting is not taken for it.
+      "-timeout=60",
       ...limits
     ],
     {

@@ -1,6 +1,7 @@
 /** A real Chromium: the system's, or the one that infra/peers has fetched. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersFolder } from "@meridian/testkit/real-peers"
 import { type Browser, chromium } from "playwright-core"
 
@@ -48,5 +49,9 @@ export const browserAvailable = (suite: string): boolean => {
 export const startBrowser = (): Promise<Browser> => {
   const program = found()
   if (program === undefined) throw new Error("there is no Chromium")
-  return chromium.launch({ ...program, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] })
+  return chromium.launch({
+    ...program,
+    timeout: 2 * PATIENCE_MS,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+  })
 }

@@ -110,10 +110,16 @@ describe.runIf(isAvailable)("ntpq's counters of NTS", () => {
       ).toBeGreaterThanOrEqual(4)
     const ofNtpd = () => countersOf(ntpd.network)
     await eventually(ofNtpd, (counters) => (counters["NTS client recvs good"] ?? 0) >= 4)
-    // Nothing is sent from here on.
+    // Nothing is sent from here on; of what was, the answer may be on its way.
+    await eventually(ofNtpd, (all) => all["NTS client sends"] === all["NTS client recvs good"])
     for (const each of chronyds) expect(await asked(each, "offline")).toContain("200 OK")
     const login = ["-k", stage.keys, "-a", String(CONTROL_KEY), "-c", ":config unpeer 192.0.2.1", "127.0.0.1"]
     expect((await stage.run("ntpsec-ntpq", login, ntpd.network)).stdout).toContain("Config Succeeded")
+    for (const each of chronyds)
+      await eventually(
+        () => ntpData(each),
+        (text) => figureOf(text, "Total TX") === figureOf(text, "Total valid RX")
+      )
     const told = await Promise.all(chronyds.map(ntpData))
     const sum = (label: string) => told.reduce((all, text) => all + figureOf(text, label), 0)
     const theirs = await ofNtpd()

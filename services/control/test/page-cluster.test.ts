@@ -76,6 +76,7 @@ describe.runIf(available)("the page in a cluster of three", () => {
     browser = await startBrowser()
     for (const [index, name] of NAMES.entries()) {
       const opened = await browser.newPage()
+      opened.setDefaultTimeout(SEE_MS)
       pages.set(name, opened)
       await opened.goto(`http://127.0.0.1:${ntpPort + HTTP_ABOVE_NTP + index}/#fleet`)
     }

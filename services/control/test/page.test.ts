@@ -101,6 +101,7 @@ describe.runIf(available)("the page", () => {
     node = await startNode({ args: ["--config", file("ntp.conf")] })
     browser = await startBrowser()
     context = await browser.newContext({ viewport: { width: 1280, height: 900 } })
+    context.setDefaultTimeout(SEE_MS)
     page = await context.newPage()
     page.on("pageerror", (error) => faults.push(error.message))
     page.on("console", (said) => {
@@ -137,6 +138,7 @@ describe.runIf(available)("the page", () => {
       ["dark", 360]
     ] as const) {
       const bare = await browser.newContext({ colorScheme, viewport: { width, height: 900 } })
+      bare.setDefaultTimeout(SEE_MS)
       const looked = await bare.newPage()
       for (const view of VIEWS) {
         await looked.goto(`${url}/#${view}`)

@@ -141,7 +141,7 @@ for (const { suite, binary } of suites)
           const subject = `meridian-command.${nameOf(leader)}`
           const before = await follower.state()
           const order = async (text: string): Promise<unknown> =>
-            JSON.parse((await connection.request(subject, text, { timeout: 20_000 })).string())
+            JSON.parse((await connection.request(subject, text, { timeout: 120_000 })).string())
           const command = { path: "/keys/revoke", body: JSON.stringify({ generation: 1, reason: "forged" }) }
           const text = JSON.stringify({ ...command, to: nameOf(leader), at: Date.now(), nonce: "n" })
           const mac = `${before.clusterKey.current}.${"A".repeat(43)}`
@@ -156,8 +156,9 @@ for (const { suite, binary } of suites)
             status: 200
           })
           subscription.unsubscribe()
-          expect(overheard).toHaveLength(1)
-          expect(await order(overheard[0] as string)).toMatchObject({ status: 403 })
+          // A leader that could not do it just then was asked again.
+          expect(overheard.length).toBeGreaterThan(0)
+          for (const handedOn of overheard) expect(await order(handedOn)).toMatchObject({ status: 403 })
           const after = await agreement(nodes, ({ ntsKeys }) => ntsKeys.length > 2)
           expect(liveOf(after)).toContain(1)
           expect(

@@ -12,7 +12,7 @@ import { askClassic, BROADCAST, CLIENT, SERVER, startClassicIn, startNodeIn, two
 const suite = "broadcast"
 const available = peersAvailable(suite, ["classic-ntpd", "classic-ntpq"]) && canMakeNamespaces(suite)
 const isLong = process.env["MERIDIAN_LONG"] === "1"
-const SLOW_MS = 240_000
+const SLOW_MS = 400_000
 const GROUP = "239.123.1.1"
 
 const keyLines = (stage: Stage): readonly string[] => {
