@@ -38,7 +38,7 @@ afterEach(() => {
 
 it("counts turns in the memory that it is given, and says nothing", async () => {
   start("every=50&memory=4")
-  await expect.poll(turns, { timeout: 20_000 }).toBeGreaterThan(3)
+  await expect.poll(turns, { timeout: 60_000 }).toBeGreaterThan(3)
   expect(said).toEqual([])
   child.kill("SIGSTOP")
   await setTimeout(200)
@@ -49,7 +49,7 @@ it("counts turns in the memory that it is given, and says nothing", async () => 
 
 it("says so without memory", async () => {
   start("every=50")
-  await expect.poll(() => said.length, { timeout: 20_000 }).toBeGreaterThan(3)
+  await expect.poll(() => said.length, { timeout: 60_000 }).toBeGreaterThan(3)
   expect(said.every((message) => JSON.stringify(message) === '{"type":"alive"}')).toBe(true)
   expect(turns()).toBe(0)
 })

@@ -110,13 +110,14 @@ const conversation = (
 ): Promise<Answer | QueryFailed> =>
   new Promise((resolve, reject) => {
     let sent = now()
+    let isOver = false
     const finish = (result: Answer | QueryFailed): void => {
+      isOver = true
       clearTimeout(timer)
       socket.close()
       resolve(result)
     }
-    const timer = globalThis.setTimeout(() => finish(question.silence()), timeoutMs)
-    socket.onReadable(() => {
+    const read = (): void => {
       for (let event = socket.receive(); event !== undefined; event = socket.receive()) {
         if (event._tag === "Transmitted") sent = fromUnix(event.stamp)
         else if (event._tag === "Failed") {
@@ -128,7 +129,14 @@ const conversation = (
           return finish(result instanceof QueryFailed ? result : { ...result, address: destination.address })
         }
       }
-    })
+    }
+    /** Of a program that was kept waiting the answer may lie in the socket when its time is over. */
+    const lookOnceMore = (): void => {
+      if (!isOver) read()
+      if (!isOver) finish(question.silence())
+    }
+    const timer = globalThis.setTimeout(() => setImmediate(lookOnceMore), timeoutMs)
+    socket.onReadable(read)
     try {
       sent = now()
       socket.send(question.request)
