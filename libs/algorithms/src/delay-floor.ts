@@ -36,7 +36,7 @@ const COMMON = 4
 const LOWEST = 4
 
 /** What the newest sample did to the floor: `change` is the new floor less the old one, seconds. */
-export interface FloorChange {
+interface FloorChange {
   readonly change: number
   readonly route: boolean
 }

@@ -82,7 +82,7 @@ interface Model {
 }
 
 /** Variance of a sample in two parts: one that a filter multiplies by its guess, and one that is there whatever it guesses. */
-export interface NoiseMeaning {
+interface NoiseMeaning {
   readonly suggested: number
   readonly certain: number
 }

@@ -51,9 +51,3 @@ export interface ArmedLeap {
   /** +1 inserts a second: the clock goes back by one. -1 deletes one. */
   readonly change: 1 | -1
 }
-
-/**
- * What the leap second adds to a time scale that knows nothing of it, seconds: 0 before, -1 or +1 from `at` on. The service
- * adds this to the line where the kernel is not told of the leap second.
- */
-export const leapOffset = (leap: ArmedLeap, unixSeconds: number): number => (unixSeconds >= leap.at ? -leap.change : 0)

@@ -3,7 +3,7 @@
  * know of the leap second then (LI=0), and must be able to see that time is smeared: the reference id becomes 254.x.y.z,
  * whose lower 24 bits are the smear so far in units of 2^-22 s, as ntpd writes it.
  *
- * The offset here replaces {@link leapOffset}: it is added to a time scale that knows nothing of the leap second.
+ * The offset here is added to a time scale that knows nothing of the leap second, in place of the step by a whole second.
  */
 import type { ArmedLeap } from "./leap.ts"
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { daysToMonth, nextMonth } from "@meridian/time/civil-date"
-import { decideLeap, leapOffset } from "../src/leap.ts"
+import { decideLeap } from "../src/leap.ts"
 import {
   type LeapFile,
   LeapFileError,
@@ -153,11 +153,6 @@ describe("leap decision", () => {
 
   it("does not believe them early in a long month", () => {
     expect(decideLeap(utc("2040-07-02T00:00:00Z"), [1, 1], undefined)).toMatchObject({ leap: 0 })
-  })
-
-  it("goes back a second after an insertion, and forward after a deletion", () => {
-    expect([99, 100, 101].map((now) => leapOffset({ at: 100, change: 1 }, now))).toEqual([0, -1, -1])
-    expect(leapOffset({ at: 100, change: -1 }, 100)).toBe(1)
   })
 })
 

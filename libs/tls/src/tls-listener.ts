@@ -72,7 +72,7 @@ export type NativeTlsListenerClass = new (
   handlers: TlsListenerHandlers
 ) => NativeTlsListener
 
-interface TlsBinding {
+export interface TlsBinding {
   readonly TlsListener?: NativeTlsListenerClass
   /** Why there is no class. */
   readonly tlsProblem?: string
@@ -93,7 +93,3 @@ export const nativeTls = (): NativeTls => {
     ? { reason: tlsProblem ?? "the addon has no TLS; run `node libs/system/build.mjs`" }
     : { TlsListener }
 }
-
-/** Where the addon sees the end of an NTS-KE message; undefined without the addon. */
-export const nativeMessageEnds = (): TlsBinding["ntsKeMessageEnds"] =>
-  (loadNative().addon as TlsBinding | undefined)?.ntsKeMessageEnds

@@ -3,12 +3,12 @@ import { describe, expect, it } from "vitest"
 import { type ShmTime, shmTimes } from "@meridian/wire/shm-time"
 import {
   decodeSockSample,
-  encodeSockSample,
   SOCK_MAGIC,
   SOCK_SAMPLE_BYTES,
   SOCK_SAMPLE_BYTES_32,
   type SockSample
 } from "@meridian/wire/sock-sample"
+import { encodeSockSample } from "@meridian/testkit/sock-sample"
 
 const shm = (change: Partial<ShmTime> = {}): ShmTime => ({
   mode: 1,

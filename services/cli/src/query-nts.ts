@@ -64,7 +64,7 @@ export interface UsedKeys {
   readonly certificate: ShownCertificate | null
 }
 
-export interface NtsQueryResult {
+interface NtsQueryResult {
   /** Undefined when there are none. */
   readonly keys: UsedKeys | undefined
   readonly answers: readonly (NtsAnswer | QueryFailed)[]

@@ -67,7 +67,7 @@ interface Held {
 }
 
 /** What the class asks of the world: the exchange itself, and names' addresses. */
-export interface KeyExchangeSurroundings {
+interface KeyExchangeSurroundings {
   readonly exchange: typeof exchangeKeys
   /** By when certificates are judged; absent: by CLOCK_REALTIME. */
   readonly certificateTime?: (() => CertificateTime) | undefined

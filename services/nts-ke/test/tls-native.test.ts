@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as fc from "fast-check"
-import { ADDON_PATH } from "@meridian/system/native"
-import { nativeMessageEnds } from "@meridian/tls/tls-listener"
+import { ADDON_PATH, loadNative } from "@meridian/system/native"
+import type { TlsBinding } from "@meridian/tls/tls-listener"
 import { encodeRecords, MAXIMUM_MESSAGE_BYTES, RecordDecoder } from "@meridian/wire/nts-ke"
 import { probes } from "./requests.ts"
 import { type Folder, makeFolder } from "./running-service.ts"
@@ -20,7 +20,7 @@ beforeAll(() => {
 afterAll(() => folder.remove())
 
 describe("the end of a message", () => {
-  const ends = nativeMessageEnds()!
+  const ends = (loadNative().addon as unknown as TlsBinding).ntsKeMessageEnds!
   const isFinal = (bytes: Uint8Array): boolean => new RecordDecoder().push(bytes) !== "reading"
 
   const records = fc

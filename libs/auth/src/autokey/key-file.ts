@@ -79,16 +79,3 @@ const formatPem = ({ label, headers, der }: PemBlock): string => {
 /** The text of a key file. @param date as asctime(3) writes it */
 export const formatAutokeyFile = (name: string, date: string, blocks: readonly PemBlock[]): string =>
   `# ${name}\n# ${date}\n\n${blocks.map(formatPem).join("")}`
-
-/** The parts of a file's name: `ntpkey_TYPE_OWNER.FILESTAMP`. */
-interface KeyFileName {
-  readonly type: string
-  /** A host's name, or a group's for identity keys. */
-  readonly owner: string
-}
-
-/** Undefined for another name. */
-export const readKeyFileName = (name: string): KeyFileName | undefined => {
-  const [, type, owner] = /^ntpkey_([A-Za-z0-9-]+)_(.+)\.\d+$/.exec(name) ?? []
-  return type === undefined || owner === undefined ? undefined : { type, owner }
-}

@@ -66,10 +66,6 @@ export const provesMv = ({ p, xbar, xhat }: MvParameters, challenge: bigint, ans
   return (((power(gbar, xhat, p) * power(ghat, xbar, p)) % p) * y) % p === challenge
 }
 
-/** Whether a client's key opens what the server encrypts; false for the revoked. */
-export const opensMv = ({ p, e, gbar, ghat }: MvServerKey, { xbar, xhat }: MvParameters): boolean =>
-  (((power(gbar, xhat, p) * power(ghat, xbar, p)) % p) * e) % p === 1n
-
 /** The distinct primes whose product is q, where 2 q + 1 is prime too; by whoever can find them. */
 interface MvPrimes {
   readonly factors: readonly bigint[]

@@ -17,10 +17,14 @@ import {
   mvServerKeyFrom
 } from "../../src/autokey/identity-files.ts"
 import { inverse, power } from "../../src/autokey/modular.ts"
-import { answerMv, makeMvAuthority, opensMv, provesMv } from "../../src/autokey/mv.ts"
+import { answerMv, makeMvAuthority, type MvParameters, type MvServerKey, provesMv } from "../../src/autokey/mv.ts"
 import { digests, file, numbers, recording } from "./recordings.ts"
 
 const randomBelow = randomBelowFrom((bytes) => void randomFillSync(bytes))
+/** Whether a client's key opens what the server encrypts; false for the revoked. */
+const opensMv = ({ p, e, gbar, ghat }: MvServerKey, { xbar, xhat }: MvParameters): boolean =>
+  (((power(gbar, xhat, p) * power(ghat, xbar, p)) % p) * e) % p === 1n
+
 const prime = (bits: number): bigint => generatePrimeSync(bits, { bigint: true })
 /** Made once: primes whose product q makes 2 q + 1 prime too are rare. */
 const mvFactors = [0xc88de49bn, 0xf08ae663n, 0xf8d43d83n]

@@ -2,7 +2,7 @@ import { nodePasswordCiphers } from "@meridian/ciphers/password-ciphers"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { keyCiphers, openKey, pkcs8Block, traditionalDsaBlock } from "../../src/autokey/key-encryption.ts"
-import { formatAutokeyFile, readAutokeyFile, readKeyFileName } from "../../src/autokey/key-file.ts"
+import { formatAutokeyFile, readAutokeyFile } from "../../src/autokey/key-file.ts"
 import { type DsaNumbers, readPkcs8, writePkcs8 } from "../../src/autokey/private-keys.ts"
 import { fileText, recordings } from "./recordings.ts"
 
@@ -98,13 +98,5 @@ describe("readAutokeyFile", () => {
           expect(typeof openKey({ label, headers: {}, der }, "pw", nodePasswordCiphers)).toBe("string")
       })
     )
-  })
-
-  it("knows the parts of a file's name", () => {
-    expect(readKeyFileName("ntpkey_RSA-MD5cert_alice.example.4004169774")).toEqual({
-      type: "RSA-MD5cert",
-      owner: "alice.example"
-    })
-    expect(readKeyFileName("alice.4004169774")).toBeUndefined()
   })
 })

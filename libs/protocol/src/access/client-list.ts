@@ -124,12 +124,6 @@ export const listClients = (
     .map(({ memory, at }) => entryOf(memory, at, now))
 }
 
-/** Every client of a table, in no order. */
-export const clientsOf = (table: ArrayBuffer, now: number): readonly ClientEntry[] => {
-  const memory = clientMemory(table)
-  return Array.from(recordsOf(memory), (at) => entryOf(memory, at, now))
-}
-
 /** Where the records in use begin. */
 function* recordsOf(memory: ClientMemory): Generator<number> {
   const { header, tags, words } = memory

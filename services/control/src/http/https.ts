@@ -9,7 +9,7 @@ import type { MakeServer } from "./http-server.ts"
 const LONGEST_PEM = 1 << 20
 const LOOK_MS = 30_000
 
-export interface HttpsFiles {
+interface HttpsFiles {
   readonly certificateFile: string
   readonly keyFile: string
   /** Authorities of clients' certificates; null: none is asked for. */
