@@ -283,18 +283,7 @@ export class NtsServer {
 
     slot.aead = aead
     const cookieAt = fields.cookieOffset
-    slot.firstJob = this.jobs.add(
-      PLAINTEXT_IN_SECRETS,
-      COOKIE_AEAD,
-      generation * MASTER_KEY_BYTES,
-      cookieAt + CookieOffset.nonce,
-      COOKIE_NONCE_BYTES,
-      cookieAt,
-      COOKIE_AD_BYTES,
-      secretsAt(slotIndex),
-      2 * aead.keyBytes,
-      cookieAt + CookieOffset.sealed
-    )
+    slot.firstJob = this.addCookieJob(0, generation, slotIndex, aead, cookieAt)
     this.jobs.add(
       CHAINED,
       aead.id,
@@ -357,10 +346,21 @@ export class NtsServer {
     const cookieAt = writeFieldHeader(this.view, fieldAt, NtsFieldType.cookie, cookieLength(aead))
     writeCookieHeader(this.view, cookieAt, aead, active.id)
     this.writeRandom(cookieAt + CookieOffset.nonce, COOKIE_NONCE_BYTES)
-    this.jobs.add(
-      SEAL + PLAINTEXT_IN_SECRETS,
+    this.addCookieJob(SEAL, this.findGeneration(active.id), slotIndex, aead, cookieAt)
+  }
+
+  /** Seals both keys of a slot into the cookie there, or opens them from it. @param generation its place in the ring */
+  private addCookieJob(
+    flags: number,
+    generation: number,
+    slotIndex: number,
+    aead: AeadParameters,
+    cookieAt: number
+  ): number {
+    return this.jobs.add(
+      flags + PLAINTEXT_IN_SECRETS,
       COOKIE_AEAD,
-      this.findGeneration(active.id) * MASTER_KEY_BYTES,
+      generation * MASTER_KEY_BYTES,
       cookieAt + CookieOffset.nonce,
       COOKIE_NONCE_BYTES,
       cookieAt,

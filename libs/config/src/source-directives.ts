@@ -54,43 +54,36 @@ const droppedSourceOptions = { dynamic: "names that have no address yet are look
 /** chrony's. */
 const saidOtherwise = { port: "a port stands behind the host: HOST:PORT" } as const
 
-export const serverDirective = row({
-  name: "server",
+/** What lines of sources have in common. */
+const sourceLine = {
   operands: sourceOperands,
   options: sourceOptions,
   droppedOptions: droppedSourceOptions,
   saidOtherwise,
   repeatable: true,
-  default: "127.127.1.0, the local reference",
-  meaning: "Source of time; 127.127.1.U is this machine's own clock, taken as it is (the local reference).",
   reload: "live",
   actedOn: "partly"
+} as const
+
+export const serverDirective = row({
+  name: "server",
+  ...sourceLine,
+  default: "127.127.1.0, the local reference",
+  meaning: "Source of time; 127.127.1.U is this machine's own clock, taken as it is (the local reference)."
 })
 
 export const poolDirective = row({
   name: "pool",
-  operands: sourceOperands,
-  options: sourceOptions,
-  droppedOptions: droppedSourceOptions,
-  saidOtherwise,
-  repeatable: true,
+  ...sourceLine,
   default: "none",
-  meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows.",
-  reload: "live",
-  actedOn: "partly"
+  meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows."
 })
 
 export const peerDirective = row({
   name: "peer",
-  operands: sourceOperands,
-  options: sourceOptions,
-  droppedOptions: droppedSourceOptions,
-  saidOtherwise,
-  repeatable: true,
+  ...sourceLine,
   default: "none",
-  meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3).",
-  reload: "live",
-  actedOn: "partly"
+  meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3)."
 })
 
 /** Each is a socket of the clock's process, and a vote. */

@@ -15,7 +15,7 @@ import { correctedStamp, type Reading } from "../src/clocks.ts"
 import { LeapSeconds } from "../src/leap-seconds.ts"
 import { StatisticsWriter } from "../src/statistics-writer.ts"
 import { trackedAt, type Upstream } from "../src/upstream.ts"
-import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
+import { configurationOf, type Folder, makeFolder, unasked, upstream } from "./running-discipline.ts"
 
 const HOURS = 6
 const POLL = 64
@@ -76,19 +76,7 @@ const sixHours = (statsdir: string): void => {
     mobilisedAt: endpoint,
     endpoint,
     tracked,
-    sample: undefined,
-    ownAddress: undefined,
-    lastReply: undefined,
-    dropped: {},
-    polls: 0,
-    useless: 0,
-    localAddress: undefined,
-    lastDrop: undefined,
-    sent: 0,
-    received: 0,
-    taken: 0,
-    sentAt: undefined,
-    reachabilityAt: undefined
+    ...unasked
   }
   const random = randomStream(1, "queues")
   for (monotonic = POLL; monotonic < HOURS * 3_600; monotonic += POLL) {

@@ -8,6 +8,7 @@ import type { PeerCommand } from "@meridian/testkit/real-peers"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { type Folder, makeFolder } from "./running-discipline.ts"
+import { onStageOf } from "./stage.ts"
 
 export const OTHER = "192.0.2.1"
 export const OURS = "192.0.2.2"
@@ -55,14 +56,7 @@ export class Stage {
   }
 }
 
-export const onStage = (body: (stage: Stage) => Promise<void>) => async (): Promise<void> => {
-  const stage = new Stage()
-  try {
-    await body(stage)
-  } finally {
-    await stage.end()
-  }
-}
+export const onStage = onStageOf(() => new Stage())
 
 export const until = async <A>(
   question: () => Promise<A>,

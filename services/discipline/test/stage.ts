@@ -91,12 +91,17 @@ export class Stage {
   }
 }
 
-/** A test's body with a stage of its own, which is cleared whatever happens. */
-export const onStage = (body: (stage: Stage) => Promise<void>) => async (): Promise<void> => {
-  const stage = new Stage()
-  try {
-    await body(stage)
-  } finally {
-    await stage.end()
+/** Makes of a test's body a test with a stage of its own, which is cleared whatever happens. */
+export const onStageOf =
+  <A extends { readonly end: () => Promise<void> }>(make: () => A) =>
+  (body: (stage: A) => Promise<void>) =>
+  async (): Promise<void> => {
+    const stage = make()
+    try {
+      await body(stage)
+    } finally {
+      await stage.end()
+    }
   }
-}
+
+export const onStage = onStageOf(() => new Stage())

@@ -7,7 +7,7 @@ import { type Sample, defaultAssociationOptions } from "@meridian/protocol/assoc
 import { ntpTimestamp } from "@meridian/time/timestamp"
 import { trackedAt } from "../src/upstream.ts"
 import { StatisticsWriter } from "../src/statistics-writer.ts"
-import { configurationOf, type Folder, makeFolder } from "./running-discipline.ts"
+import { configurationOf, type Folder, makeFolder, unasked } from "./running-discipline.ts"
 import { GenerationFile, generationSuffix } from "../src/file-generations.ts"
 import { clockLine, loopLine, mjdTime, peerLine, rawLine, Statistics, systemLine } from "../src/statistics.ts"
 
@@ -94,24 +94,10 @@ describe("a line", () => {
         host: undefined,
         configuration: undefined,
         keyId: null,
-        mobilisedAt: endpoint,
-        dropped: {}
+        mobilisedAt: endpoint
       }
-      const last = {
-        sample,
-        ownAddress: undefined,
-        lastReply: 0,
-        polls: 1,
-        useless: 0,
-        localAddress: undefined,
-        lastDrop: undefined,
-        sent: 0,
-        received: 0,
-        taken: 0,
-        sentAt: undefined,
-        reachabilityAt: undefined
-      }
-      writer.sampled({ ...others, ...last, endpoint, options, tracked }, sample, "candidate", 1)
+      const asked = { ...unasked, sample, lastReply: 0, polls: 1 }
+      writer.sampled({ ...others, ...asked, endpoint, options, tracked }, sample, "candidate", 1)
     }
     const lines = readFileSync(folder.file("rawstats"), "utf8").trimEnd().split("\n")
     expect(lines.map((line) => line.split(" ").slice(8, 11))).toEqual([
