@@ -1,7 +1,9 @@
 /** The signing daemon as a program: what Samba answered is what it answers, and nobody else is let near. */
 import { createHash } from "node:crypto"
-import { lstatSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { setImmediate } from "node:timers/promises"
+import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { ntHash } from "@meridian/auth/md4"
 import { readSigndAnswer } from "@meridian/wire/signd-frames"
@@ -134,6 +136,16 @@ describe("the command", () => {
     expect(readSigndAnswer((await asking.take(1))[0]!).kind).toBe("signed")
     await next.stop()
     await killed.stop()
+  })
+
+  it("is reloaded as soon as its socket is there", async () => {
+    const daemon = new RunningDaemon()
+    const socket = join(daemon.folder, "signd", "socket")
+    for (const end = performance.now() + PATIENCE_MS; !existsSync(socket) && performance.now() < end;)
+      await setImmediate()
+    await daemon.reload("1103 password x\n")
+    expect(daemon.said).toContain("the key table was read: 1 account\n")
+    await daemon.stop()
   })
 
   it.each([

@@ -74,7 +74,7 @@ export class RunningDaemon {
     chmodSync(this.keys, mode)
     this.child.kill("SIGHUP")
     for (let waited = 0; !/the key table was read|stay in use/.test(this.text.slice(after)); waited += 20) {
-      if (waited > PATIENCE_MS) throw new Error(`no word of a reload: ${this.text}`)
+      if (this.child.signalCode !== null || waited > PATIENCE_MS) throw new Error(`no word of a reload: ${this.text}`)
       await sleep(20)
     }
   }

@@ -91,14 +91,9 @@ const open = async (): Promise<OpenedSocket> => {
 const accountsText = (table: AccountTable): string => `${table.size} account${table.size === 1 ? "" : "s"}`
 
 const signer = new Signer(readTable(), installedDigests())
-const { path, server } = await open()
 const signd = new SigndServer(signer)
-signd.serve(server)
-server.on("error", (error) => fail(`the socket failed: ${error.message}`, 1))
-const whoMayAsk =
-  settings.group === undefined ? "nobody but this user and root may ask" : `group ${settings.group} may ask`
-say(`signs for ${accountsText(signer.accounts)} on ${path}; ${whoMayAsk}`)
 
+// Before anybody can see that it is there: without these a reload ends the process, and SIGUSR1 opens Node's debugger.
 process.on("SIGHUP", () => {
   try {
     signer.accounts = readKeyTable(settings.keys)
@@ -111,6 +106,7 @@ process.on("SIGHUP", () => {
 const counters = (): void => void process.stderr.write(`${JSON.stringify(signd.counters)}\n`)
 process.on("SIGUSR1", counters)
 
+const { path, server } = await open()
 const end = (): void => {
   counters()
   signd.close()
@@ -123,3 +119,9 @@ const end = (): void => {
 }
 process.on("SIGTERM", end)
 process.on("SIGINT", end)
+
+signd.serve(server)
+server.on("error", (error) => fail(`the socket failed: ${error.message}`, 1))
+const whoMayAsk =
+  settings.group === undefined ? "nobody but this user and root may ask" : `group ${settings.group} may ask`
+say(`signs for ${accountsText(signer.accounts)} on ${path}; ${whoMayAsk}`)
