@@ -67,8 +67,8 @@ const HEALTHY_AFTER_MS = 10_000
 export const STARTING_SILENT_SECONDS = 20
 /** On a small machine that is busy with other things, half a minute is not enough. One that ends is noticed at once. */
 const READY_LIMIT_SECONDS = 90
-/** So many starts in a row may fall silent until the place counts as one that cannot be filled. */
-export const STALLED_STARTS = 3
+/** So many starts that a signal ended, which all are that fell silent, until the place counts as one that cannot be filled. */
+export const STARTS_TRIED = 3
 /** A process that was asked to end and has not is killed after this. */
 const END_LIMIT = "3 seconds"
 
@@ -89,6 +89,8 @@ export class SupervisedProcess {
   restarts = 0
   /** How often one fell silent. */
   stalls = 0
+  /** How many a signal ended. */
+  private killed = 0
   /** Counts up with all that its processes say besides that they are alive, and with each that starts or ends. */
   news = 0
   private current: Running | undefined
@@ -118,7 +120,7 @@ export class SupervisedProcess {
     for (const { child } of this.all) if (child.connected) child.send(message, () => {})
   }
 
-  /** Succeeds when the place is filled by a process that is ready; fails with a sentence when the first ends before it is. */
+  /** Succeeds when the place is filled by a process that is ready; fails with a sentence when one gives up before, or {@link STARTS_TRIED} are killed. */
   get firstReady(): Effect.Effect<void, string> {
     return Effect.mapError(Deferred.await(this.firstOutcome), (why) => `${this.plan.name} did not start: ${why}`)
   }
@@ -237,19 +239,20 @@ export class SupervisedProcess {
       Deferred.doneUnsafe(running.ready, Effect.void)
       Deferred.doneUnsafe(this.firstOutcome, Effect.void)
     })
-    const gone = (why: string): void => {
+    const gone = (why: string, isKilled = false): void => {
       this.all.delete(running)
       this.news += 1
       if (!Deferred.doneUnsafe(running.exited, Effect.succeed(why))) return
       // Nobody serves that a successor could give way to.
       for (const other of this.all) startPriority.takePart(other.pid)
-      // A machine that is very busy may take longer over a start than is waited for: that alone does not end the node at once.
-      if (!running.stalled || this.stalls >= STALLED_STARTS)
+      // A machine that is very busy may take longer over a start than is waited for, or have no memory for it: that alone does not end the node at once.
+      if (isKilled) this.killed += 1
+      if (!isKilled || this.killed >= STARTS_TRIED)
         Deferred.doneUnsafe(this.firstOutcome, Effect.fail(`it ended (${why})`))
       plan.onExit(running.pid)
     }
     // "close", not "exit": the last messages of a process may arrive after it is gone.
-    child.on("close", (code, signal) => gone(signal === null ? `exit code ${code}` : signal))
+    child.on("close", (code, signal) => gone(signal ?? `exit code ${code}`, signal !== null))
     child.on("error", (error) => gone(error.message))
     plan.onStart(child)
     return running

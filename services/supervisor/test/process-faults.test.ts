@@ -112,6 +112,37 @@ describe("a node whose supervisor was killed while a process of it hung", () => 
   })
 })
 
+describe("a process that is killed while the node starts", () => {
+  it.each(["worker", "discipline"])("(%s) is started again, and the node with it", async (service) => {
+    const state = mkdtempSync(join(tmpdir(), "meridian-killed-"))
+    const isStarted = (pid: number): boolean => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`services/${service}/src`)
+      } catch {
+        return false
+      }
+    }
+    const started = (): number | undefined => {
+      try {
+        return readFileSync(join(state, "processes"), "utf8")
+          .split("\n")
+          .map((line) => Number.parseInt(line, 10))
+          .find(isStarted)
+      } catch {
+        return undefined
+      }
+    }
+    const starting = start({ state })
+    const first = await eventually(started, (pid) => pid !== undefined)
+    process.kill(first!, "SIGKILL")
+    const node = await starting
+    expect(node.stderr()).toContain("ended by itself (SIGKILL), starting another at once")
+    const load = await startLoad({ port: node.port, sources: 4, rate: 50 })
+    await eventually(load.sent, (sent) => sent > 20)
+    expect(await load.finish(5_000)).toMatchObject({ wrong: 0, lost: [] })
+  })
+})
+
 describe("a worker that hangs", () => {
   it("is replaced within seconds, its successor answers what waited, and status says so", async () => {
     const node = await start({ args: ["--workers", "2", "--listen", "127.0.0.1"] })

@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { GIVES_WAY_SECONDS, startPriority } from "../src/start-priority.ts"
-import { STALLED_STARTS, STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
+import { STARTS_TRIED, STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
 import { pass, refuse, silentSeconds, stage, underTestClock } from "./supervised-stage.ts"
 
 describe("a place", () => {
@@ -186,14 +186,14 @@ describe("a process that is silent", () => {
     underTestClock(function* () {
       const { place, children } = yield* stage()
       const outcome = yield* Effect.forkChild(Effect.result(place.firstReady))
-      for (let start = 1; start < STALLED_STARTS; start += 1) {
+      for (let start = 1; start < STARTS_TRIED; start += 1) {
         children.at(-1)!.isStopped = true
         yield* pass(children, STARTING_SILENT_SECONDS + 2)
         expect(children).toHaveLength(start + 1)
       }
       children.at(-1)!.say("ready")
       expect((yield* Fiber.join(outcome))._tag).toBe("Success")
-      expect(place).toMatchObject({ state: "running", stalls: STALLED_STARTS - 1 })
+      expect(place).toMatchObject({ state: "running", stalls: STARTS_TRIED - 1 })
     }))
 
   it("is one that speaks and never becomes ready, too", () =>
@@ -203,6 +203,47 @@ describe("a process that is silent", () => {
       expect(children[0]!.signalCode).toBeNull()
       yield* pass(children, 1)
       expect(children[0]!.signalCode).toBe("SIGKILL")
+    }))
+})
+
+describe("a process that ends before it was ready", () => {
+  it("is tried again where a signal ended it, which says nothing against the next", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      const outcome = yield* Effect.forkChild(Effect.result(place.firstReady))
+      for (let start = 1; start < STARTS_TRIED; start += 1) {
+        children.at(-1)!.end(null, "SIGKILL")
+        yield* TestClock.adjust("1 second")
+        expect(children).toHaveLength(start + 1)
+      }
+      children.at(-1)!.say("ready")
+      expect((yield* Fiber.join(outcome))._tag).toBe("Success")
+      expect(place).toMatchObject({ state: "running", restarts: STARTS_TRIED - 1 })
+    }))
+
+  it("is the end of the start where signals go on to end it", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      const outcome = yield* Effect.forkChild(Effect.result(place.firstReady))
+      for (let start = 0; start < STARTS_TRIED; start += 1) {
+        children.at(-1)!.end(null, "SIGSEGV")
+        yield* TestClock.adjust("1 second")
+      }
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        _tag: "Failure",
+        failure: "worker 0 did not start: it ended (SIGSEGV)"
+      })
+    }))
+
+  it("is the end of the start where it gave up itself", () =>
+    underTestClock(function* () {
+      const { place, children } = yield* stage()
+      const outcome = yield* Effect.forkChild(Effect.result(place.firstReady))
+      children[0]!.end(1)
+      expect(yield* Fiber.join(outcome)).toMatchObject({
+        _tag: "Failure",
+        failure: "worker 0 did not start: it ended (exit code 1)"
+      })
     }))
 })
 
