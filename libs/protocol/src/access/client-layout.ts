@@ -1,5 +1,5 @@
 /**
- * How the table of clients lies in memory: a header, then sets of eight records of 48 bytes, each set with the 16-bit tags of
+ * How the table of clients lies in memory: a header, a map of where records are, then sets of eight records of 48 bytes, each set with the 16-bit tags of
  * its records in front, so that one address is in one place of memory. It is one buffer, so that it can be shared memory: a worker's successor goes on with the limits as they stood, and the
  * supervisor reads the list of clients without asking anybody.
  *
@@ -16,8 +16,8 @@ const SET_TAGS = SET_BYTES / TAG_BYTES
 const SET_WORDS = SET_BYTES / 4
 const TAG_WORDS = (WAYS * TAG_BYTES) / 4
 
-/** "MRU1": the table was laid out, by this layout. */
-export const TABLE_MAGIC = 0x4d525531
+/** "MRU2": the table was laid out, by this layout. */
+export const TABLE_MAGIC = 0x4d525532
 
 /** Words of the header. */
 export const Header = {
@@ -34,11 +34,7 @@ export const Header = {
   /** that got one whose address was gone for long, or was seen once, */
   replaced: 7,
   /** and that got none, because all eight were worth more */
-  refused: 8,
-  /** 1: the words after it are kept; 0 of a table that was laid out by a version before */
-  hasParts: 9,
-  /** the parts of the table that have records, a bit each */
-  parts: 10
+  refused: 8
 } as const
 
 /** Words of a record. */
@@ -80,37 +76,46 @@ export const TICKS_PER_SECOND = 256
 /** A moment of CLOCK_MONOTONIC in ticks, modulo 2^32, signed: small integers never leave the registers. */
 export const ticksAt = (monotonic: number): number => Math.floor(monotonic * TICKS_PER_SECOND) | 0
 
+/** Sets that one bit of the map stands for: as much memory as the kernel gives at once, 4 kB, holds that many and a little more. */
+const SETS_NOTED = 8
+
+/** Words of the map, in whole lines of the processor's cache. */
+const mapWords = (sets: number): number => Math.ceil(sets / SETS_NOTED / 512) * 16
+
+const bytesOf = (sets: number): number => (HEADER_WORDS + mapWords(sets)) * 4 + sets * SET_BYTES
+
 /** Bytes of a table that has room for so many addresses at least. */
-export const clientTableBytes = (addresses: number): number => HEADER_WORDS * 4 + setsFor(addresses) * SET_BYTES
+export const clientTableBytes = (addresses: number): number => bytesOf(Math.max(1, Math.ceil(addresses / WAYS)))
+
+const setsWithin = (bytes: number): number => {
+  let sets = Math.floor((bytes - HEADER_WORDS * 4) / SET_BYTES)
+  while (sets > 0 && bytesOf(sets) > bytes) sets -= 1
+  return Math.max(0, sets)
+}
 
 /** Addresses that fit into so many bytes; 0 where not one set does. */
-export const clientsWithin = (bytes: number): number =>
-  Math.max(0, Math.floor((bytes - HEADER_WORDS * 4) / SET_BYTES)) * WAYS
-
-/** The table in so many parts, as many as the header has bits for. */
-const PARTS = (HEADER_WORDS - Header.parts) * 32
-
-const firstRecordOf = (part: number, sets: number): number => Math.ceil((part * sets) / PARTS) * WAYS
+export const clientsWithin = (bytes: number): number => setsWithin(bytes) * WAYS
 
 /** Notes that a record is in use, for {@link writtenParts}. */
-export const noteWritten = ({ header, sets }: ClientMemory, record: number): void => {
-  const part = Math.floor(((record >> 3) * PARTS) / sets)
-  header[Header.parts + (part >> 5)]! |= 1 << (part & 31)
+export const noteWritten = ({ map }: ClientMemory, record: number): void => {
+  const bit = Math.floor((record >> 3) / SETS_NOTED)
+  map[bit >> 5]! |= 1 << (bit & 31)
 }
 
 /** Where records may be in use: from a record to another, which is not among them. */
-export const writtenParts = ({ header, sets }: ClientMemory): readonly (readonly [from: number, to: number])[] =>
-  header[Header.hasParts] === 1
-    ? Array.from({ length: PARTS }, (_, part) => part)
-        .filter((part) => (header[Header.parts + (part >> 5)]! & (1 << (part & 31))) !== 0)
-        .map((part) => [firstRecordOf(part, sets), firstRecordOf(part + 1, sets)] as const)
-    : [[0, sets * WAYS]]
-
-const setsFor = (addresses: number): number => Math.max(1, Math.ceil(addresses / WAYS))
+export const writtenParts = ({ map, sets }: ClientMemory): readonly (readonly [from: number, to: number])[] => {
+  const parts: (readonly [number, number])[] = []
+  for (let bit = 0; bit * SETS_NOTED < sets; bit += 1)
+    if ((map[bit >> 5]! & (1 << (bit & 31))) !== 0)
+      parts.push([bit * SETS_NOTED * WAYS, Math.min((bit + 1) * SETS_NOTED, sets) * WAYS])
+  return parts
+}
 
 /** The parts of a table's buffer. */
 export interface ClientMemory {
   readonly header: Uint32Array
+  /** A bit for every eight sets: whether one of them has a record. */
+  readonly map: Uint32Array
   readonly tags: Uint16Array
   readonly words: Int32Array
   readonly levels: Float32Array
@@ -119,13 +124,13 @@ export interface ClientMemory {
 
 /** Finds the parts. @throws RangeError for a buffer without room for one set */
 export const clientMemory = (buffer: ArrayBuffer): ClientMemory => {
-  const records = clientsWithin(buffer.byteLength)
-  if (records === 0)
+  const sets = setsWithin(buffer.byteLength)
+  if (sets === 0)
     throw new RangeError(`a table of clients needs ${clientTableBytes(1)} bytes, found ${buffer.byteLength}`)
-  const sets = records / WAYS
-  const at = HEADER_WORDS * 4
+  const at = (HEADER_WORDS + mapWords(sets)) * 4
   return {
     header: new Uint32Array(buffer, 0, HEADER_WORDS),
+    map: new Uint32Array(buffer, HEADER_WORDS * 4, mapWords(sets)),
     words: new Int32Array(buffer, at, sets * SET_WORDS),
     levels: new Float32Array(buffer, at, sets * SET_WORDS),
     tags: new Uint16Array(buffer, at, sets * SET_TAGS),

@@ -90,7 +90,6 @@ export class ClientTable {
     header[Header.seed] = chance.next() * 2 ** 32
     header[Header.seed + 1] = chance.next() * 2 ** 32
     header[Header.sets] = sets
-    header[Header.hasParts] = 1
     header[Header.magic] = TABLE_MAGIC
   }
 
