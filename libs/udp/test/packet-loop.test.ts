@@ -101,11 +101,16 @@ describe.each(["native", "fallback"] as const)("%s packet loop", (kind) => {
   it("lets the process sleep where there is nothing to do, and a timer end that", async () => {
     const socket = await bind()
     serve([socket])
-    await sleep(20)
-    const before = process.cpuUsage()
-    await sleep(300)
-    const { user, system } = process.cpuUsage(before)
-    expect(user + system).toBeLessThan(290_000)
+    const used = async (): Promise<number> => {
+      const before = process.cpuUsage()
+      await sleep(300)
+      const { user, system } = process.cpuUsage(before)
+      return user + system
+    }
+    // Threads that compile or collect may have something to do just then; a loop that never sleeps has each time.
+    let least = await used()
+    for (let again = 0; again < 9 && least >= 150_000; again += 1) least = Math.min(least, await used())
+    expect(least).toBeLessThan(290_000)
   })
 
   it("ends when it is stopped within an answer, with that answer sent; what waits is for others to receive", async () => {
