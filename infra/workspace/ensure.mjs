@@ -19,13 +19,10 @@ const warmCompileCache = () => {
   for (const service of ["discipline", "coordinator", "control", "autokey", "anycast", "signd/src/client"])
     warm("--optimize-for-size", `services/${service.includes("/") ? service : `${service}/src`}/main.ts`, "--help")
   warm("--optimize-for-size", "services/control/src/http/open-http.ts")
-  warm(
-    "--optimize-for-size",
-    "--no-concurrent-recompilation",
-    "--no-concurrent-sparkplug",
-    "services/supervisor/src/main.ts",
-    "--help"
-  )
+  const supervisor = ["--optimize-for-size", "--no-concurrent-recompilation", "--no-concurrent-sparkplug"]
+  warm(...supervisor, "services/supervisor/src/main.ts", "--help")
+  for (const late of ["node-watching", "autokey-board", "xdp-place"])
+    warm(...supervisor, `services/supervisor/src/${late}.ts`)
   warm("--no-maglev", "services/worker/src/main.ts", "--help")
   warm("--no-maglev", "services/worker/src/authentication.ts")
 }
