@@ -1,5 +1,6 @@
 /**
  * npx node loadtest/live-offset.ts [--minutes N] [--minpoll N] [--maxpoll N] [--network NAME] [--suspend SECONDS] [--json FILE]
+ *     [--record FOLDER]
  *
  * How far served time is from the truth, live: chronyd serves this machine's own clock on loopback, a node follows it,
  * and since both stand on one CLOCK_REALTIME, what served time is ahead of that clock is its error. Read ten times a
@@ -8,10 +9,12 @@
  * path of the same kind; what it takes for the offset of the system's clock is its error, read once a second.
  * --suspend stops every process of the node and of the chronyd beside it for so long, half way through, as a laptop's lid
  * does; what is read from then on is told apart.
+ * --record keeps what both measured and what they said: Meridian's statistics and chronyd's logs, and the errors, read once a
+ * second. replay-live.ts runs the estimator over them once more, or over what chronyd measured.
  * Exit code: 0 measured, 1 could not be measured, 2 a wrong command line.
  */
-import { openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { mkdirSync, openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { openClockPageReader } from "@meridian/clocks/clock-page"
@@ -48,7 +51,8 @@ const readFlags = () => {
         maxpoll: { type: "string", default: "10" },
         network: { type: "string" },
         suspend: { type: "string", default: "0" },
-        json: { type: "string" }
+        json: { type: "string" },
+        record: { type: "string" }
       }
     }).values
   } catch (error) {
@@ -64,6 +68,16 @@ if (!(minutes > 0 && minutes <= 24 * 60))
 const suspend = Number(flags.suspend)
 if (!(suspend >= 0 && suspend < minutes * 30))
   fail(2, `expected --suspend of less than half of ${minutes} min in seconds, found "${flags.suspend}"`)
+
+const record = flags.record === undefined ? undefined : resolve(flags.record)
+if (record !== undefined) mkdirSync(record, { recursive: true })
+/** Lines of one client's configuration that have it keep what it measured, in a folder of its own. */
+const recordedIn = (client: string, lines: (folder: string) => readonly string[]): readonly string[] => {
+  if (record === undefined) return []
+  const folder = join(record, client)
+  mkdirSync(folder, { recursive: true })
+  return lines(folder)
+}
 
 leaveNothingBehind()
 const reason = missing("chronyd43")
@@ -94,7 +108,13 @@ const nodeUpstream = await relayed(1)
 const node = await startCommands("meridian", "Meridian", options, (port, folder) => {
   const file = join(folder, "ntp.conf")
   const polls = `minpoll ${flags.minpoll} maxpoll ${flags.maxpoll}`
-  writeFileSync(file, `server ${options.address}:${nodeUpstream} iburst ${polls}\n`)
+  const recorded = recordedIn("meridian", (to) => [
+    `statsdir ${to}/`,
+    "statistics rawstats loopstats",
+    "filegen rawstats file rawstats type none",
+    "filegen loopstats file loopstats type none"
+  ])
+  writeFileSync(file, [`server ${options.address}:${nodeUpstream} iburst ${polls}`, ...recorded, ""].join("\n"))
   return [meridianCommand(options, port, folder, ["--config", file])]
 })
 
@@ -107,18 +127,21 @@ const beside =
           chronydCommand("chronyd43", options.address, own, folder, [
             `server ${options.address} port ${port} iburst minpoll ${flags.minpoll} maxpoll ${flags.maxpoll}`,
             `cmdport ${chronycPort}`,
-            "bindcmdaddress 127.0.0.1"
+            "bindcmdaddress 127.0.0.1",
+            ...recordedIn("chronyd", (to) => [`logdir ${to}`, "log rawmeasurements statistics tracking"])
           ])
         ])
       )
 
-/** chronyd's idea of how far the system's clock is off, seconds; NaN while it has none. */
+/**
+ * chronyd's idea of how far the system's clock is behind, seconds: what its own idea of the time is ahead. NaN while it has none.
+ */
 const chronydError = async (): Promise<number> => {
   const asked = ["-h", options.address, "-p", String(chronycPort), "-n", "-c", "tracking"]
   try {
     const printed = await launchAndRead(peerCommand("bookworm", "usr/bin/chronyc", asked), options.cores)
     const [, , stratum, , offset] = printed.split(",")
-    return Number(stratum) === 11 ? Math.abs(Number(offset)) : Number.NaN
+    return Number(stratum) === 11 ? Number(offset) : Number.NaN
   } catch {
     return Number.NaN
   }
@@ -144,6 +167,8 @@ const curve = unsynchronisedCurve()
 /** |error| of served time, seconds; and how many of them lay outside what the page claimed at that moment. */
 const errors: number[] = []
 const chronydErrors: number[] = []
+/** Lines of --record: Unix time, error and claimed bound of served time, chronyd's error (seconds). */
+const recorded: string[] = []
 const suspended: readonly number[] = [...node.pids(), ...(beside?.pids() ?? [])]
 const tell = (signal: NodeJS.Signals): void => {
   for (const pid of suspended)
@@ -165,10 +190,11 @@ for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
   if (suspend > 0 && sample === middle) tell("SIGSTOP")
   if (suspend > 0 && sample === awake) tell("SIGCONT")
   const isSuspended = sample >= middle && sample < awake
+  let its = Number.NaN
   if (beside !== undefined && sample % SAMPLES_PER_SECOND === 0 && !isSuspended) {
-    const error = await chronydError()
-    if (Number.isFinite(error)) chronydErrors.push(error)
-    if (Number.isFinite(error) && sample >= middle) chronydErrorsSince.push(error)
+    its = await chronydError()
+    if (Number.isFinite(its)) chronydErrors.push(Math.abs(its))
+    if (Number.isFinite(its) && sample >= middle) chronydErrorsSince.push(Math.abs(its))
   }
   readClocks(now)
   const monotonic = now[NOW_MONOTONIC_SECONDS] as number
@@ -180,16 +206,21 @@ for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
     seconds: now[NOW_REALTIME_SECONDS] as number,
     nanoseconds: now[NOW_REALTIME_NANOSECONDS] as number
   }
-  const error = Math.abs(unixDifferenceSeconds(servedTimeAt(curve, monotonic), realtime))
+  const signed = unixDifferenceSeconds(servedTimeAt(curve, monotonic), realtime)
+  const error = Math.abs(signed)
+  const claimed = rootDispersionAt(curve, monotonic) + curve.rootDelay / 2
   errors.push(error)
   if (sample >= middle) errorsSince.push(error)
-  if (error > rootDispersionAt(curve, monotonic) + curve.rootDelay / 2) outside++
+  if (error > claimed) outside++
+  if (sample % SAMPLES_PER_SECOND === 0)
+    recorded.push([realtime.seconds + realtime.nanoseconds / 1e9, signed, claimed, its].join(" "))
 }
 const alive = new Set([...node.pids(), ...(beside?.pids() ?? [])])
 await node.stop()
 await beside?.stop()
 await Promise.all(relays.map((it) => it.stop()))
 await upstream.stop()
+if (record !== undefined) writeFileSync(join(record, "errors"), `${recorded.join("\n")}\n`)
 
 if (errors.length === 0) fail(1, "the node was never synchronised")
 const quantilesOf = (values: readonly number[]) => {

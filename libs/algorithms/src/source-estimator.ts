@@ -35,6 +35,11 @@ const CLEAN_WAY = 0.5
 const STEP_AFTER = 4
 /** Samples within which a lower delay has all of them judged anew. */
 const YOUNG = 24
+/**
+ * Noise of the first sample, once its delay can be compared with the second's, as a multiple of what delays suggest: variance.
+ * That of a noisy path, as what the path is like is not known yet.
+ */
+const FIRST_NOISE = 4
 /** Frequency error of an oscillator of which nothing is known, seconds per second. */
 const FREQUENCY_PRIOR = 1e-4
 
@@ -94,7 +99,7 @@ export class SourceEstimator implements ClockEstimator {
   /** The samples so far, while they are few and the least delay is hardly known. */
   #young: QueuedSample[] | undefined = []
   /** The first sample, while it is the only one. */
-  #first: { readonly offset: number; readonly meaning: SampleMeaning } | undefined
+  #first: { readonly sample: QueuedSample; readonly meaning: SampleMeaning } | undefined
 
   /**
    * @param precision reading error of our clock, seconds
@@ -132,12 +137,13 @@ export class SourceEstimator implements ClockEstimator {
   #take(sample: QueuedSample, change: number, route: boolean): SampleOutcome {
     const extra = Math.max(0, sample.delay - this.floor.least)
     const suggested = this.#sampleVariance(sample, extra)
-    this.#scatter.add(sample.time, sample.offset, suggested)
+    this.#scatter.add(sample.time, sample.offset, suggested, (extra + this.floor.unseen) / 2)
     if (this.samples === 0) {
       this.#begin(sample)
       return "used"
     }
     const seconds = sample.time - this.#time
+    if (this.samples === 1) this.#firstAnew()
     this.#advance(sample.time)
     if (route) this.#bank.changeRoute(change)
     else if (change !== 0) this.#bank.moveLeastDelay(change)
@@ -200,6 +206,9 @@ export class SourceEstimator implements ClockEstimator {
     this.#bank.shift(seconds)
     this.#scatter.shift(seconds)
     this.#young = this.#young?.map((sample) => ({ ...sample, offset: sample.offset - seconds }))
+    const first = this.#first
+    if (first !== undefined)
+      this.#first = { ...first, sample: { ...first.sample, offset: first.sample.offset - seconds } }
     this.#outliers = []
     this.#maybeLeap = undefined
   }
@@ -238,7 +247,7 @@ export class SourceEstimator implements ClockEstimator {
   #begin(sample: QueuedSample): void {
     const meaning = this.#meaning(sample, 0)
     const variance = meaning.noise.delay.suggested + (sample.delay / 4) ** 2
-    this.#first = { offset: sample.offset, meaning }
+    this.#first = { sample, meaning }
     this.#bank.begin(sample.offset, variance, this.#priorFrequency, this.#priorVariance)
     this.#time = sample.time
     this.samples = 1
@@ -251,18 +260,33 @@ export class SourceEstimator implements ClockEstimator {
   }
 
   /**
+   * Alone, the first sample may have met any queue, and is hardly believed. Now there is one to compare its delay with: it counts as
+   * any other does, to filters of each guess alike.
+   */
+  #firstAnew(): void {
+    if (this.#first === undefined) return
+    const { sample } = this.#first
+    const variance = FIRST_NOISE * this.#meaning(sample, 0).noise.delay.suggested
+    this.#bank.begin(sample.offset, variance, this.#priorFrequency, this.#priorVariance)
+  }
+
+  /**
    * The second sample is the first word on frequency. Where the prior knows nearly nothing beside it, or cannot explain it
    * and so is wrong, the two samples alone decide.
    */
-  #second(sample: ClockSample, seconds: number, meaning: SampleMeaning): boolean {
+  #second(second: QueuedSample, seconds: number, meaning: SampleMeaning): boolean {
     const first = this.#first
     if (first === undefined) return false
+    const { offset, delay } = first.sample
     const foretold = this.#bank.expectation(meaning)
-    const surprised = (sample.offset - foretold.offset) ** 2 > 9 * (foretold.variance + meaning.noise.delay.suggested)
+    // Two that met queues are no reason to doubt what is known of the frequency.
+    const queued = (delay / 4) ** 2 + (second.delay / 4) ** 2
+    const allowed = foretold.variance + meaning.noise.delay.suggested + queued
+    const surprised = (second.offset - foretold.offset) ** 2 > 9 * allowed
     const noise = first.meaning.noise.delay.suggested + meaning.noise.delay.suggested
     const vague = this.#priorVariance * seconds ** 2 > 1e6 * noise
     if (!surprised && !vague) return false
-    this.#bank.beginFromTwo(first, { offset: sample.offset, meaning }, seconds)
+    this.#bank.beginFromTwo({ offset, meaning: first.meaning }, { offset: second.offset, meaning }, seconds)
     return true
   }
 

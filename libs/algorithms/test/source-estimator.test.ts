@@ -193,12 +193,12 @@ describe("scatter", () => {
     const random = noise(3)
     for (let i = 0; i < 60; i += 1) {
       const gaussian = Array.from({ length: 12 }, random).reduce((a, b) => a + b, -6)
-      scatter.add(i * 16, 1e-3 * i + 1e-4 * gaussian + (i === 55 ? 5 : 0), 1e-12)
+      scatter.add(i * 16, 1e-3 * i + 1e-4 * gaussian + (i === 55 ? 5 : 0), 1e-12, 1e-6)
     }
     expect(Math.sqrt(scatter.unexplained)).toBeGreaterThan(0.4e-4)
     expect(Math.sqrt(scatter.unexplained)).toBeLessThan(2.5e-4)
     const line = new Scatter()
-    for (let i = 0; i < 20; i += 1) line.add(i * 64, i * 0.5, 1e-12)
+    for (let i = 0; i < 20; i += 1) line.add(i * 64, i * 0.5, 1e-12, 1e-6)
     expect(line.unexplained).toBe(0)
   })
 })
