@@ -22,6 +22,11 @@ import {
 const WANDERS = [1e-14, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
 /** Noise of the guesses, as a multiple of what the delays suggest. */
 const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
+/**
+ * Logarithm of how likely each is before anything was seen: that all delay is on one way, to a tenth or a third, is rare, and three
+ * samples look like it by chance. Forgotten with the past.
+ */
+const NOISE_PRIORS: Readonly<Record<(typeof NOISES)[number], number>> = { 0.1: -3, 0.3: -1.5, 0.6: 0, 1.2: 0, 2.4: 0 }
 /** Those of them that queues at random can have; 1 where both ways are alike. */
 const RANDOM_NOISES = [0.6, 1.2, 2.4] as const
 /**
@@ -74,6 +79,7 @@ interface Model {
   readonly wander: number
   readonly shape: Shape
   readonly noise: number
+  readonly prior: number
   readonly state: ClockState
   logWeight: number
   weight: number
@@ -116,6 +122,7 @@ export class FilterBank {
         wander: wander ** 2,
         shape,
         noise: noise ** 2,
+        prior: NOISE_PRIORS[noise],
         state: blankState(),
         logWeight: 0,
         weight: 0,
@@ -128,10 +135,10 @@ export class FilterBank {
   begin(offset: number, variance: number, frequency: number, frequencyVariance: number): void {
     for (const model of this.#models) {
       copyState({ ...blankState(), offset, frequency, oo: variance, ff: frequencyVariance }, model.state)
-      model.logWeight = 0
-      model.weight = 1 / this.#models.length
+      model.logWeight = model.prior
       model.missing = 1
     }
+    this.#weigh()
   }
 
   /** Starts all filters from two samples, `seconds` apart. */
