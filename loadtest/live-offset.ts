@@ -10,10 +10,11 @@
  * --suspend stops every process of the node and of the chronyd beside it for so long, half way through, as a laptop's lid
  * does; what is read from then on is told apart.
  * --record keeps what both measured and what they said: Meridian's statistics and chronyd's logs, and the errors, read once a
- * second. replay-live.ts runs the estimator over them once more, or over what chronyd measured.
+ * second (`errors`: Unix time, served time's error and claim, chronyd's error; seconds). replay-live.ts runs the discipline over
+ * Meridian's once more.
  * Exit code: 0 measured, 1 could not be measured, 2 a wrong command line.
  */
-import { mkdirSync, openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdirSync, openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
@@ -70,7 +71,10 @@ if (!(suspend >= 0 && suspend < minutes * 30))
   fail(2, `expected --suspend of less than half of ${minutes} min in seconds, found "${flags.suspend}"`)
 
 const record = flags.record === undefined ? undefined : resolve(flags.record)
-if (record !== undefined) mkdirSync(record, { recursive: true })
+if (record !== undefined) {
+  mkdirSync(record, { recursive: true })
+  writeFileSync(join(record, "errors"), "")
+}
 /** Lines of one client's configuration that have it keep what it measured, in a folder of its own. */
 const recordedIn = (client: string, lines: (folder: string) => readonly string[]): readonly string[] => {
   if (record === undefined) return []
@@ -167,8 +171,6 @@ const curve = unsynchronisedCurve()
 /** |error| of served time, seconds; and how many of them lay outside what the page claimed at that moment. */
 const errors: number[] = []
 const chronydErrors: number[] = []
-/** Lines of --record: Unix time, error and claimed bound of served time, chronyd's error (seconds). */
-const recorded: string[] = []
 const suspended: readonly number[] = [...node.pids(), ...(beside?.pids() ?? [])]
 const tell = (signal: NodeJS.Signals): void => {
   for (const pid of suspended)
@@ -185,8 +187,10 @@ const errorsSince: number[] = []
 const chronydErrorsSince: number[] = []
 let outside = 0
 let unsynchronised = 0
+const begun = performance.now()
 for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
-  await sleep(1000 / SAMPLES_PER_SECOND)
+  // To the moment that is due: on a busy machine chronyc takes as long as ten readings.
+  await sleep(Math.max(0, begun + (1000 * (sample + 1)) / SAMPLES_PER_SECOND - performance.now()))
   if (suspend > 0 && sample === middle) tell("SIGSTOP")
   if (suspend > 0 && sample === awake) tell("SIGCONT")
   const isSuspended = sample >= middle && sample < awake
@@ -212,15 +216,17 @@ for (let sample = 0; sample < minutes * 60 * SAMPLES_PER_SECOND; sample++) {
   errors.push(error)
   if (sample >= middle) errorsSince.push(error)
   if (error > claimed) outside++
-  if (sample % SAMPLES_PER_SECOND === 0)
-    recorded.push([realtime.seconds + realtime.nanoseconds / 1e9, signed, claimed, its].join(" "))
+  if (record !== undefined && sample % SAMPLES_PER_SECOND === 0)
+    appendFileSync(
+      join(record, "errors"),
+      `${[realtime.seconds + realtime.nanoseconds / 1e9, signed, claimed, its].join(" ")}\n`
+    )
 }
 const alive = new Set([...node.pids(), ...(beside?.pids() ?? [])])
 await node.stop()
 await beside?.stop()
 await Promise.all(relays.map((it) => it.stop()))
 await upstream.stop()
-if (record !== undefined) writeFileSync(join(record, "errors"), `${recorded.join("\n")}\n`)
 
 if (errors.length === 0) fail(1, "the node was never synchronised")
 const quantilesOf = (values: readonly number[]) => {

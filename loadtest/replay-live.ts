@@ -1,9 +1,9 @@
 /**
  * npx node loadtest/replay-live.ts FOLDER
  *
- * Runs what `live-offset.ts --record FOLDER` kept through the discipline once more, without network and processes: what
- * Meridian measured, and what chronyd measured beside it. Where the first says what the live run said, the samples and the
- * algorithm explain it, and not the processes; the second is the same algorithm with chronyd's luck.
+ * Runs what `live-offset.ts --record FOLDER` kept of Meridian's samples through the discipline once more, without network and
+ * processes. Where that says what the live run said, the samples and the algorithm explain it, and not the processes. What
+ * chronyd measured is beside it, for the eye: against its own idea of the time, which its logs do not have at each packet.
  * Exit code: 0 replayed, 1 nothing recorded there, 2 a wrong command line.
  */
 import { readFileSync } from "node:fs"
@@ -45,14 +45,6 @@ const rawstats = (line: string): Measured => {
   }
 }
 
-/** chronyd measures against its own idea of the time; what that was ahead is added. */
-const rawMeasurement = (line: string, readings: readonly Reading[]): Measured => {
-  const [date, clock, ...rest] = line.split(/\s+/)
-  const time = Date.parse(`${date}T${clock}Z`) / 1000
-  const ahead = readings.findLast((it) => it[0] <= time && Number.isFinite(it[3]))?.[3] ?? 0
-  return { time, offset: Number(rest[9]) + ahead, delay: Number(rest[10]) }
-}
-
 const quantiles = (errors: readonly number[]): string => {
   const ordered = errors.map(Math.abs).toSorted((a, b) => a - b)
   const quantile = (share: number): string =>
@@ -87,13 +79,9 @@ const main = (folder: string | undefined): number => {
   const readings = lines(folder, "errors").map((line) => line.split(" ").map(Number) as unknown as Reading)
   const until = readings.at(-1)?.[0] ?? 0
   const own = lines(folder, "meridian/rawstats").map(rawstats)
-  const its = lines(folder, "chronyd/measurements.log")
-    .filter((line) => /^\d/.test(line))
-    .map((line) => rawMeasurement(line, readings))
   console.log(`live: Meridian ${quantiles(readings.map((it) => it[1]))}`)
   console.log(`live: chronyd ${quantiles(readings.map((it) => it[3]).filter(Number.isFinite))}`)
-  console.log(`Meridian with its own ${own.length} samples: ${quantiles(replayed(own, until))}`)
-  console.log(`Meridian with chronyd's ${its.length} samples: ${quantiles(replayed(its, until))}`)
+  console.log(`replayed: Meridian with its ${own.length} samples: ${quantiles(replayed(own, until))}`)
   return 0
 }
 
