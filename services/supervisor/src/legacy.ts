@@ -4,7 +4,7 @@
  */
 import { keepOpen, takeOver } from "@meridian/system/process-image"
 import { loadNative } from "@meridian/system/native"
-import { clientTableBytes } from "@meridian/protocol/access/client-layout"
+import { clientTableBytes, TABLE_MAGIC } from "@meridian/protocol/access/client-layout"
 import { packetKinds } from "@meridian/udp/packet-steering"
 import { fits, list, optional, record, text, type TypeOf, whole, words } from "@meridian/ipc/shape"
 import { socketPlace } from "@meridian/ipc/serving-plan"
@@ -45,7 +45,7 @@ const VARIABLE = "MERIDIAN_LEGACY"
 
 /** Of shared memory, as this version has it. */
 export const memoryLayout = (): string =>
-  JSON.stringify([loadNative().addon?.clockLineLayout ?? {}, clientTableBytes(1)])
+  JSON.stringify([loadNative().addon?.clockLineLayout ?? {}, clientTableBytes(1), TABLE_MAGIC])
 
 const descriptorsOf = ({ udp, tcp, commands, page, clients }: Legacy): readonly number[] => [
   ...udp.flatMap(({ workers, kinds }) => [...workers, ...kinds.map((own) => own.descriptor)]),

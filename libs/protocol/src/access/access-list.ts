@@ -25,9 +25,8 @@ export interface AccessLayer {
   /** What packets from port 123 meet; undefined where no rule asks for that port. */
   readonly ipv4FromNtpPort: Ranges | undefined
   readonly ipv6FromNtpPort: Ranges | undefined
-  /** The sets of flags that occur. A range's value is the number of its set, times {@link MOST_RULES}, and of its rule. */
+  /** The sets of flags that occur. A range's value is the flags themselves, so that neighbours that say the same are one range. */
   readonly flagSets: Int32Array
-  readonly rules: number
 }
 
 /** Rules that one list may have. */
@@ -43,9 +42,7 @@ type CompiledAccess = readonly AccessLayer[]
 export const compileAccess = (rules: readonly AccessRule[]): AccessLayer => {
   const merged = mergeAlike(rules)
   if (merged.length > MOST_RULES) throw new RangeError(`${merged.length} rules, expected at most ${MOST_RULES}`)
-  const flagSets = [...new Set(merged.map(({ flags }) => flags))]
-  const setOf = new Map(flagSets.map((flags, index) => [flags, index]))
-  const prefixes = merged.map((rule, index) => ({ ...rule, value: (setOf.get(rule.flags) ?? 0) * MOST_RULES + index }))
+  const prefixes = merged.map((rule) => ({ ...rule, value: rule.flags }))
   const anyPort = prefixes.filter(({ ntpPort }) => !ntpPort)
   // The narrower match stands behind its twin, and of two with the same bits the later one counts.
   const fromNtpPort = [...anyPort, ...prefixes.filter(({ ntpPort }) => ntpPort)]
@@ -55,8 +52,7 @@ export const compileAccess = (rules: readonly AccessRule[]): AccessLayer => {
     ipv6: layRanges(anyPort, 6),
     ipv4FromNtpPort: asksForPort ? layRanges(fromNtpPort, 4) : undefined,
     ipv6FromNtpPort: asksForPort ? layRanges(fromNtpPort, 6) : undefined,
-    flagSets: Int32Array.from(flagSets),
-    rules: merged.length
+    flagSets: Int32Array.from(new Set(merged.map(({ flags }) => flags)))
   }
 }
 
@@ -80,12 +76,9 @@ const NTP_PORT = 123
 /** A compiled access list in use. Looking up allocates nothing. */
 export class AccessList {
   private readonly layers: CompiledAccess
-  /** Packets that each rule decided, by layer. */
-  readonly hits: readonly Float64Array[]
 
   constructor(compiled: CompiledAccess) {
     this.layers = compiled
-    this.hits = compiled.map(({ rules }) => new Float64Array(rules))
   }
 
   /** The flags for an IPv4 sender. @param address its 32 bits */
@@ -96,7 +89,7 @@ export class AccessList {
     for (let at = 0; at < this.layers.length; at += 1) {
       const layer = this.layers[at]!
       const ranges = port === NTP_PORT ? (layer.ipv4FromNtpPort ?? layer.ipv4) : layer.ipv4
-      flags |= this.decided(at, findIpv4(ranges, address))
+      flags |= flagsOf(findIpv4(ranges, address))
     }
     return flags
   }
@@ -109,14 +102,11 @@ export class AccessList {
     for (let at = 0; at < this.layers.length; at += 1) {
       const layer = this.layers[at]!
       const ranges = port === NTP_PORT ? (layer.ipv6FromNtpPort ?? layer.ipv6) : layer.ipv6
-      flags |= this.decided(at, findIpv6(ranges, a, b, c, d))
+      flags |= flagsOf(findIpv6(ranges, a, b, c, d))
     }
     return flags
   }
-
-  private decided(layer: number, value: number): number {
-    if (value < 0) return 0
-    this.hits[layer]![value & (MOST_RULES - 1)]! += 1
-    return this.layers[layer]!.flagSets[value >>> 20]!
-  }
 }
+
+/** None where no rule is about an address. */
+const flagsOf = (value: number): number => (value < 0 ? 0 : value)

@@ -1,6 +1,7 @@
 /**
- * How the table of clients lies in memory: a header, a map of where records are, then sets of eight records of 48 bytes, each set with the 16-bit tags of
- * its records in front, so that one address is in one place of memory. It is one buffer, so that it can be shared memory: a worker's successor goes on with the limits as they stood, and the
+ * How the table of clients lies in memory: a header, a map of where records are, sets of eight records, and 16-bit tags, so that a set is searched in one place
+ * that caches have room for. A set has first of each record what every packet of its client is judged by, half a cache line that never lies across two, then
+ * of each what is seldom read. It is one buffer, so that it can be shared memory: a worker's successor goes on with the limits as they stood, and the
  * supervisor reads the list of clients without asking anybody.
  *
  * Fresh memory is zeros, and takes nothing of the machine's until it is written to or read: so nobody does where no record is.
@@ -9,15 +10,15 @@
 /** Records that an address may lie in: the eight of its set. */
 export const WAYS = 8
 const HEADER_WORDS = 16
-export const RECORD_WORDS = 12
+/** Words of a record that are read for each packet, and those that are not. */
+export const RECORD_WORDS = 8
+export const REST_WORDS = 4
 const TAG_BYTES = 2
-const SET_BYTES = WAYS * (RECORD_WORDS * 4 + TAG_BYTES)
-const SET_TAGS = SET_BYTES / TAG_BYTES
-const SET_WORDS = SET_BYTES / 4
-const TAG_WORDS = (WAYS * TAG_BYTES) / 4
+const SET_WORDS = WAYS * (RECORD_WORDS + REST_WORDS)
+const SET_BYTES = SET_WORDS * 4 + WAYS * TAG_BYTES
 
-/** "MRU2": the table was laid out, by this layout. */
-export const TABLE_MAGIC = 0x4d525532
+/** "MRU3": the table was laid out, by this layout. */
+export const TABLE_MAGIC = 0x4d525533
 
 /** Words of the header. */
 export const Header = {
@@ -37,26 +38,34 @@ export const Header = {
   refused: 8
 } as const
 
-/** Words of a record. */
+/** Words of a record that are read for each packet, from {@link recordAt} on. */
 export const Field = {
-  /** the address in four words, IPv4 as ::ffff:a.b.c.d; as it was last seen, where a whole prefix shares a record */
+  /** the last two of the address's four words, IPv4 as ::ffff:a.b.c.d; as it was last seen, where a whole prefix shares a record */
   address: 0,
   /** the limit's level (rate-limit.ts), a 32-bit float */
-  level: 4,
-  /** ticks of CLOCK_MONOTONIC: the last packet, the first, the last kiss */
-  last: 5,
-  first: 6,
-  lastKiss: 7,
-  /** packets that were let through to the limit, and of those the ones it dropped */
-  count: 8,
-  dropped: 9,
+  level: 2,
+  /** ticks of CLOCK_MONOTONIC: the last packet, and the first */
+  last: 3,
+  first: 4,
+  /** packets that were let through to the limit */
+  count: 5,
   /** kisses in the lower half, the last packet's port in the upper */
-  kissesAndPort: 10,
+  kissesAndPort: 6,
   /** see {@link Mark} */
-  marks: 11
+  marks: 7
 } as const
 
-/** The last word of a record. */
+/** The others, from {@link restAt} on. */
+export const Rest = {
+  /** the first two words of the address: an IPv4 one is found without them */
+  address: 0,
+  /** ticks: the last kiss */
+  lastKiss: 2,
+  /** packets that the limit dropped, of those that are counted */
+  dropped: 3
+} as const
+
+/** What {@link Field.marks} holds. */
 export const Mark = {
   /** version and mode of the last packet: bits 0 … 5 */
   versionAndMode: 0x3f,
@@ -116,9 +125,13 @@ export interface ClientMemory {
   readonly header: Uint32Array
   /** A bit for every eight sets: whether one of them has a record. */
   readonly map: Uint32Array
-  readonly tags: Uint16Array
   readonly words: Int32Array
+  /** the same memory */
   readonly levels: Float32Array
+  /** by record; 0 where it is free */
+  readonly tags: Uint16Array
+  /** the same memory: the first of two tags is the lower one where bytes lie so, and the other one elsewhere */
+  readonly tagPairs: Int32Array
   readonly sets: number
 }
 
@@ -128,19 +141,20 @@ export const clientMemory = (buffer: ArrayBuffer): ClientMemory => {
   if (sets === 0)
     throw new RangeError(`a table of clients needs ${clientTableBytes(1)} bytes, found ${buffer.byteLength}`)
   const at = (HEADER_WORDS + mapWords(sets)) * 4
+  const tagsFrom = at + sets * SET_WORDS * 4
   return {
     header: new Uint32Array(buffer, 0, HEADER_WORDS),
     map: new Uint32Array(buffer, HEADER_WORDS * 4, mapWords(sets)),
     words: new Int32Array(buffer, at, sets * SET_WORDS),
     levels: new Float32Array(buffer, at, sets * SET_WORDS),
-    tags: new Uint16Array(buffer, at, sets * SET_TAGS),
+    tags: new Uint16Array(buffer, tagsFrom, sets * WAYS),
+    tagPairs: new Int32Array(buffer, tagsFrom, (sets * WAYS) / 2),
     sets
   }
 }
 
-/** Where a record's words begin. */
-export const recordAt = (record: number): number =>
-  (record >> 3) * SET_WORDS + TAG_WORDS + (record & (WAYS - 1)) * RECORD_WORDS
+/** Where a record's words begin: its set's are 96, eight times eight of which come first. */
+export const recordAt = (record: number): number => (record << 3) + ((record >> 3) << 5)
 
-/** Where its tag is. */
-export const tagAt = (record: number): number => (record >> 3) * SET_TAGS + (record & (WAYS - 1))
+/** Where the rest of them do. */
+export const restAt = (record: number): number => (record << 2) + ((record >> 3) << 6) + 64

@@ -7,8 +7,9 @@ import {
   Header,
   Mark,
   recordAt,
+  Rest,
+  restAt,
   TABLE_MAGIC,
-  tagAt,
   TICKS_PER_SECOND,
   WAYS,
   writtenParts
@@ -52,20 +53,27 @@ export const averageInterval = ({ count, sinceFirst, sinceLast }: ClientEntry): 
   count < 2 ? undefined : (sinceFirst - sinceLast) / (count - 1)
 
 /** What an order reads of a record. A larger number comes first in the list. */
-type Order = (words: Int32Array, at: number, now: number) => number
+type Order = (memory: ClientMemory, record: number, now: number) => number
 
-const since = (words: Int32Array, at: number, field: number, now: number): number =>
-  ((now - words[at + field]!) >>> 0) / TICKS_PER_SECOND
+const since = ({ words }: ClientMemory, record: number, field: number, now: number): number =>
+  ((now - words[recordAt(record) + field]!) >>> 0) / TICKS_PER_SECOND
+
+const countOf = ({ words }: ClientMemory, record: number): number => words[recordAt(record) + Field.count]! >>> 0
+
+const droppedOf = ({ words }: ClientMemory, record: number): number => words[restAt(record) + Rest.dropped]! >>> 0
+
+const kissesOf = ({ words }: ClientMemory, record: number): number =>
+  words[recordAt(record) + Field.kissesAndPort]! & 0xffff
 
 export const CLIENT_ORDERS = {
-  last: (words, at, now) => -since(words, at, Field.last, now),
-  first: (words, at, now) => since(words, at, Field.first, now),
-  count: (words, at) => words[at + Field.count]! >>> 0,
-  dropped: (words, at) => words[at + Field.dropped]! >>> 0,
-  kisses: (words, at) => words[at + Field.kissesAndPort]! & 0xffff,
-  interval: (words, at, now) => {
-    const count = words[at + Field.count]! >>> 0
-    const span = since(words, at, Field.first, now) - since(words, at, Field.last, now)
+  last: (memory, record, now) => -since(memory, record, Field.last, now),
+  first: (memory, record, now) => since(memory, record, Field.first, now),
+  count: countOf,
+  dropped: droppedOf,
+  kisses: kissesOf,
+  interval: (memory, record, now) => {
+    const count = countOf(memory, record)
+    const span = since(memory, record, Field.first, now) - since(memory, record, Field.last, now)
     return count < 2 ? -Infinity : -span / (count - 1)
   }
 } as const satisfies Record<string, Order>
@@ -89,7 +97,7 @@ export const sortClients = (entries: readonly ClientEntry[], order: ClientOrder)
 interface Candidate {
   readonly rank: number
   readonly memory: ClientMemory
-  readonly at: number
+  readonly record: number
 }
 
 /**
@@ -109,10 +117,10 @@ export const listClients = (
   let least = -Infinity
   for (const table of tables) {
     const memory = clientMemory(table)
-    for (const at of recordsOf(memory)) {
-      const rank = rankOf(memory.words, at, now)
+    for (const record of recordsOf(memory)) {
+      const rank = rankOf(memory, record, now)
       if (rank < least) continue
-      kept.push({ rank, memory, at })
+      kept.push({ rank, memory, record })
       if (kept.length < 2 * most + 64) continue
       kept = kept.toSorted(byRank).slice(0, most)
       least = kept.at(-1)?.rank ?? -Infinity
@@ -121,36 +129,37 @@ export const listClients = (
   return kept
     .toSorted(byRank)
     .slice(0, most)
-    .map(({ memory, at }) => entryOf(memory, at, now))
+    .map(({ memory, record }) => entryOf(memory, record, now))
 }
 
-/** Where the records in use begin. */
+/** The records in use. */
 function* recordsOf(memory: ClientMemory): Generator<number> {
-  const { header, tags, words } = memory
+  const { header, tags } = memory
   if (header[Header.magic] !== TABLE_MAGIC) return
   for (const [from, to] of writtenParts(memory))
-    for (let record = from; record < to; record += 1) {
-      const at = recordAt(record)
-      if (tags[tagAt(record)] !== 0 && words[at + Field.count] !== 0) yield at
-    }
+    for (let record = from; record < to; record += 1)
+      if (tags[record] !== 0 && countOf(memory, record) !== 0) yield record
 }
 
-const entryOf = ({ words, levels }: ClientMemory, at: number, now: number): ClientEntry => {
+const entryOf = (memory: ClientMemory, record: number, now: number): ClientEntry => {
+  const { words, levels } = memory
+  const at = recordAt(record)
+  const restFrom = restAt(record)
   const marks = words[at + Field.marks]!
   const isIpv6 = (marks & Mark.ipv6) !== 0
-  const address = isIpv6 ? [0, 1, 2, 3] : [3]
-  const kissesAndPort = words[at + Field.kissesAndPort]!
+  const last = words[at + Field.address + 1]!
+  const address = isIpv6 ? [words[restFrom]!, words[restFrom + 1]!, words[at + Field.address]!, last] : [last]
   const isOver = (marks & Mark.over) !== 0
   const flags = marks >>> Mark.flagsShift
   return {
     family: isIpv6 ? 6 : 4,
-    bytes: address.flatMap((word) => bytesOf(words[at + word]!)),
-    port: kissesAndPort >>> 16,
-    count: words[at + Field.count]! >>> 0,
-    dropped: words[at + Field.dropped]! >>> 0,
-    kisses: kissesAndPort & 0xffff,
-    sinceLast: since(words, at, Field.last, now),
-    sinceFirst: since(words, at, Field.first, now),
+    bytes: address.flatMap(bytesOf),
+    port: words[at + Field.kissesAndPort]! >>> 16,
+    count: countOf(memory, record),
+    dropped: droppedOf(memory, record),
+    kisses: kissesOf(memory, record),
+    sinceLast: since(memory, record, Field.last, now),
+    sinceFirst: since(memory, record, Field.first, now),
     version: (marks >> 3) & 7,
     mode: marks & 7,
     authenticated: (marks & Mark.authenticated) !== 0,

@@ -7,22 +7,14 @@
  * An address that came several times over seconds is a regular, and stays known as one for as long as its record is there. While requests stand in
  * the queue nobody becomes a regular, and no regular makes way.
  */
-import {
-  clientMemory,
-  type ClientMemory,
-  Field,
-  Header,
-  Mark,
-  noteWritten,
-  RECORD_WORDS,
-  recordAt,
-  TABLE_MAGIC,
-  tagAt,
-  TICKS_PER_SECOND,
-  WAYS,
-  writtenParts
-} from "./client-layout.ts"
+import * as layout from "./client-layout.ts"
 import type { Chance, RateLimiter } from "./rate-limit.ts"
+
+/*
+ * Bindings of this module: a compiler takes them for what they are, where it looks up an imported one at each use, and asks each time whether it is there yet.
+ */
+const { clientMemory, noteWritten, writtenParts, TABLE_MAGIC, TICKS_PER_SECOND, WAYS } = layout
+const { Field, Header, Mark, Rest, RECORD_WORDS, REST_WORDS, recordAt, restAt } = layout
 
 export interface ClientTablePlan {
   /** IPv6 addresses share a record by their first bits, 1 … 128. */
@@ -44,7 +36,7 @@ const LASTING_MARKS = Mark.ipv6 | Mark.regular
 export const NO_RECORD = -1
 
 export class ClientTable {
-  private readonly memory: ClientMemory
+  private readonly memory: layout.ClientMemory
   private readonly plan: ClientTablePlan
   private readonly limiter: RateLimiter
   private readonly chance: Chance
@@ -107,7 +99,8 @@ export class ClientTable {
     addresses[at + 3] = d
     const first = this.hash(a, b, c, d, header[Header.seed]! | 0)
     const set = Math.floor(((first >>> 0) * sets) / 2 ** 32) * WAYS
-    this.tags[packet] = (mix(first ^ header[Header.seed + 1]!) & 0xffff) | 1
+    const tag = (mix(first ^ header[Header.seed + 1]!) & 0xffff) | 1
+    this.tags[packet] = tag | (tag << 16)
     this.sets[packet] = set
     this.records[packet] = set
   }
@@ -119,29 +112,36 @@ export class ClientTable {
    * @param takesIn whether those who have no record are likely to get one
    */
   fetch(count: number, takesIn: boolean): void {
-    const { sets, tags: wanted, records } = this
-    const { tags, words } = this.memory
+    const { sets, tags: wanted, records, strangers: unknown } = this
+    const { tagPairs, words } = this.memory
     let near = 0
     let strangers = 0
-    for (let packet = 0; packet < count; packet += 1) near ^= tags[tagAt(sets[packet]!)]!
+    for (let packet = 0; packet < count; packet += 1) near ^= tagPairs[sets[packet]! >> 1]!
     for (let packet = 0; packet < count; packet += 1) {
       const set = sets[packet]!
       const tag = wanted[packet]!
-      const at = tagAt(set)
-      let way = 0
-      // Without a branch, which would be guessed wrong: all ones where the tag is the wanted one.
-      for (let each = 1; each < WAYS; each += 1) way |= (((tags[at + each]! ^ tag) - 1) >> 31) & each
+      const at = set >> 1
+      const a = tagPairs[at]! ^ tag
+      const b = tagPairs[at + 1]! ^ tag
+      const c = tagPairs[at + 2]! ^ tag
+      const d = tagPairs[at + 3]! ^ tag
+      // Without a branch, which would be guessed wrong.
+      const way =
+        (isLow(b) & 2) |
+        (isLow(c) & 4) |
+        (isLow(d) & 6) |
+        (isHigh(a) & 1) |
+        (isHigh(b) & 3) |
+        (isHigh(c) & 5) |
+        (isHigh(d) & 7)
       records[packet] = set + way
-      this.strangers[strangers] = set
-      strangers += tags[tagAt(set + way)] === tag ? 0 : 1
+      unknown[strangers] = set
+      strangers += 1 + (isLow(a) | (-way >> 31))
     }
-    for (let packet = 0; packet < count; packet += 1) {
-      const at = recordAt(records[packet]!)
-      near ^= words[at]! ^ words[at + Field.marks]!
-    }
+    for (let packet = 0; packet < count; packet += 1) near ^= words[recordAt(records[packet]!)]!
     // A stranger may take anybody's place in its set, so all of them are looked at.
     for (let each = 0; takesIn && each < strangers; each += 1)
-      for (let way = 0; way < WAYS; way += 1) near ^= words[recordAt(this.strangers[each]! + way) + Field.last]!
+      for (let way = 0; way < WAYS; way += 1) near ^= words[recordAt(unknown[each]! + way) + Field.last]!
     this.near[0] = near
   }
 
@@ -154,7 +154,7 @@ export class ClientTable {
     const { header, tags } = this.memory
     this.takeUp(packet)
     const likely = this.records[packet]!
-    if (tags[tagAt(likely)] !== this.tags[packet] || !this.holds(likely)) return this.search(packet, now)
+    if (tags[likely] !== (this.tags[packet]! & 0xffff) || !this.holds(likely)) return this.search(packet, now)
     header[Header.known]! += 1
     return likely
   }
@@ -166,9 +166,9 @@ export class ClientTable {
   isRegular(packet: number): boolean {
     const { tags, words } = this.memory
     const set = this.sets[packet]!
-    const tag = this.tags[packet]!
+    const tag = this.tags[packet]! & 0xffff
     for (let record = set; record < set + WAYS; record += 1) {
-      if (tags[tagAt(record)] !== tag || (words[recordAt(record) + Field.marks]! & Mark.regular) === 0) continue
+      if (tags[record] !== tag || (words[recordAt(record) + Field.marks]! & Mark.regular) === 0) continue
       this.takeUp(packet)
       if (this.holds(record)) return true
     }
@@ -187,10 +187,13 @@ export class ClientTable {
       for (const [from, to] of writtenParts(old))
         for (let record = from; record < to; record += 1) {
           const at = recordAt(record)
-          if (old.tags[tagAt(record)] === 0 || (old.words[at + Field.marks]! & Mark.over) !== over) continue
-          this.expect(0, old.words[at]!, old.words[at + 1]!, old.words[at + 2]!, old.words[at + 3]!)
+          if (old.tags[record] === 0 || (old.words[at + Field.marks]! & Mark.over) !== over) continue
+          const restFrom = restAt(record)
+          this.expect(0, old.words[restFrom]!, old.words[restFrom + 1]!, old.words[at]!, old.words[at + 1]!)
           const own = this.find(0, now)
-          if (own !== NO_RECORD) this.memory.words.set(old.words.subarray(at, at + RECORD_WORDS), recordAt(own))
+          if (own === NO_RECORD) continue
+          this.memory.words.set(old.words.subarray(at, at + RECORD_WORDS), recordAt(own))
+          this.memory.words.set(old.words.subarray(restFrom, restFrom + REST_WORDS), restAt(own))
         }
     const counted = [Header.known, Header.fresh, Header.replaced, Header.refused]
     for (const field of counted) this.memory.header[field] = old.header[field]!
@@ -209,8 +212,8 @@ export class ClientTable {
   private search(packet: number, now: number): number {
     const { header, tags } = this.memory
     const set = this.sets[packet]!
-    const tag = this.tags[packet]!
-    const tagsAt = tagAt(set)
+    const tag = this.tags[packet]! & 0xffff
+    const tagsAt = set
     let free = NO_RECORD
     for (let way = 0; way < WAYS; way += 1) {
       const own = tags[tagsAt + way]!
@@ -252,8 +255,8 @@ export class ClientTable {
     const lasting = isLasting && !this.isCrowded ? Mark.regular : 0
     words[at + Field.marks] = marks | lasting | (words[at + Field.marks]! & LASTING_MARKS)
     if (this.ipv6) {
-      words[at + 2] = this.c
-      words[at + 3] = this.d
+      words[at + Field.address] = this.c
+      words[at + Field.address + 1] = this.d
     }
   }
 
@@ -262,11 +265,20 @@ export class ClientTable {
     this.memory.words[recordAt(record) + Field.marks]! |= marks
   }
 
+  /** Ticks; 0 where it had none. */
+  lastKiss(record: number): number {
+    return this.memory.words[restAt(record) + Rest.lastKiss]!
+  }
+
+  noteDrop(record: number): void {
+    this.memory.words[restAt(record) + Rest.dropped]! += 1
+  }
+
   noteKiss(record: number, now: number): void {
     const { words } = this.memory
     const at = recordAt(record)
     if ((words[at + Field.kissesAndPort]! & 0xffff) !== 0xffff) words[at + Field.kissesAndPort]! += 1
-    words[at + Field.lastKiss] = now
+    words[restAt(record) + Rest.lastKiss] = now
   }
 
   /** Mixes what identifies the address with a secret, so that nobody can aim at a set. */
@@ -283,13 +295,14 @@ export class ClientTable {
     const at = recordAt(record)
     const marked = (words[at + Field.marks]! & Mark.ipv6) !== 0
     if (marked !== this.ipv6) return false
-    if (!marked) return words[at + 3] === this.d
+    if (!marked) return words[at + Field.address + 1] === this.d
     const [m0, m1, m2, m3] = this.masks
+    const restFrom = restAt(record)
     const differs =
-      ((words[at]! ^ this.a) & m0) |
-      ((words[at + 1]! ^ this.b) & m1) |
-      ((words[at + 2]! ^ this.c) & m2) |
-      ((words[at + 3]! ^ this.d) & m3)
+      ((words[restFrom]! ^ this.a) & m0) |
+      ((words[restFrom + 1]! ^ this.b) & m1) |
+      ((words[at + Field.address]! ^ this.c) & m2) |
+      ((words[at + Field.address + 1]! ^ this.d) & m3)
     return differs === 0
   }
 
@@ -335,18 +348,20 @@ export class ClientTable {
   private settle(record: number, tag: number, now: number, counter: number): number {
     const { header, tags, words } = this.memory
     const at = recordAt(record)
+    const restFrom = restAt(record)
     words.fill(0, at, at + RECORD_WORDS)
-    words[at] = this.a
-    words[at + 1] = this.b
-    words[at + 2] = this.c
-    words[at + 3] = this.d
+    words[restFrom] = this.a
+    words[restFrom + 1] = this.b
+    words[restFrom + Rest.lastKiss] = words[restFrom + Rest.dropped] = 0
+    words[at + Field.address] = this.c
+    words[at + Field.address + 1] = this.d
     words[at + Field.first] = now
     words[at + Field.marks] = this.ipv6 ? Mark.ipv6 : 0
-    if (tags[tagAt(record)] === 0) {
+    if (tags[record] === 0) {
       header[Header.used]! += 1
       noteWritten(this.memory, record)
     }
-    tags[tagAt(record)] = tag
+    tags[record] = tag
     header[counter]! += 1
     return record
   }
@@ -354,6 +369,12 @@ export class ClientTable {
 
 /** Whether four words are no IPv4 address in IPv6's clothes. */
 const isIpv6 = (a: number, b: number, c: number): boolean => a !== 0 || b !== 0 || c !== 0xffff
+
+/** All ones where the lower tag of a pair is the wanted one, and so the pair's difference from that is 0 there. */
+const isLow = (difference: number): number => ((difference & 0xffff) - 1) >> 31
+
+/** The same of the upper one. */
+const isHigh = (difference: number): number => ((difference >>> 16) - 1) >> 31
 
 /** The finaliser of MurmurHash3: every bit of the word moves every bit of the result. */
 const mix = (word: number): number => {

@@ -10,9 +10,12 @@ import { type Ignore, ignore, kiss, type Kiss } from "../outcome.ts"
 import { Crowd, noBatch, type RequestBatch } from "../request-batch.ts"
 import { AccessFlag } from "./access-flags.ts"
 import type { AccessList } from "./access-list.ts"
-import { Field, Mark, TICKS_PER_SECOND, ticksAt } from "./client-layout.ts"
+import * as layout from "./client-layout.ts"
 import { type ClientTable, NO_RECORD } from "./client-table.ts"
 import { type Chance, type RateLimiter, RateVerdict } from "./rate-limit.ts"
+
+/* Bindings of this module, for the compiler: see client-table.ts. */
+const { Field, Mark, TICKS_PER_SECOND, ticksAt } = layout
 
 const ignored = ignore("access-ignored")
 const flaked = ignore("access-flaked")
@@ -199,7 +202,7 @@ export class AccessGate implements Admission {
     const mayKiss = this.manners.kod || (flags & AccessFlag.kod) !== 0
     // As in ntpd: a query has no kiss, and who might get one is answered.
     if (isQuery && mayKiss) return undefined
-    table.set(record, Field.dropped, table.get(record, Field.dropped) + 1)
+    table.noteDrop(record)
     return mayKiss && verdict === RateVerdict.kiss && !isQuery && this.kiss(record) ? kissRate : limited
   }
 
@@ -223,7 +226,7 @@ export class AccessGate implements Admission {
     const record = table === undefined ? NO_RECORD : table.find(slot, now)
     if (table === undefined || record === NO_RECORD) return this.kiss(NO_RECORD) ? answer : refused
     const isFirst = (table.get(record, Field.kissesAndPort) & 0xffff) === 0
-    const since = ((now - table.get(record, Field.lastKiss)) >>> 0) / TICKS_PER_SECOND
+    const since = ((now - table.lastKiss(record)) >>> 0) / TICKS_PER_SECOND
     table.set(record, Field.last, now)
     return (isFirst || since >= REFUSAL_INTERVAL) && this.kiss(record) ? answer : refused
   }

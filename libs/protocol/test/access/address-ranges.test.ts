@@ -69,6 +69,21 @@ describe("the ranges of prefixes", () => {
     )
   })
 
+  it("agree with it where thousands of prefixes lie close together, and between them", () => {
+    const cluster = Array.from({ length: 3000 }, (_, index): PrefixValue => {
+      const spread = Math.imul(index, 2654435761) >>> 0
+      const bytes = index % 3 === 0 ? [127, 128, spread >>> 24, 0] : [10, 0, (spread >>> 20) & 15, spread & 255]
+      return { family: 4, bytes, length: index % 3 === 0 ? 24 : 28 + (index % 5), value: index % 7 }
+    })
+    const ranges = layRanges(cluster, 4)
+    for (let index = 0; index < 2000; index += 1) {
+      const { bytes } = cluster[index]!
+      const word = (wordOf(bytes, 0) + (index % 5) * 7) >>> 0
+      const address = [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255]
+      expect(findIpv4(ranges, word)).toBe(slowFind(cluster, address))
+    }
+  })
+
   it("say -1 everywhere without a prefix, and one value everywhere with /0", () => {
     expect(ipv4Find([], [192, 0, 2, 1])).toBe(-1)
     expect(
