@@ -13,6 +13,7 @@ import { AccessList, compileAccess } from "@meridian/protocol/access/access-list
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
+import { withoutClock } from "@meridian/testkit/without-clock"
 import type { Fate, Probe } from "./table.ts"
 
 const SUITE = "converted files beside real daemons"
@@ -74,15 +75,6 @@ const NTPD_RS: readonly string[] = [
   lists(ipv6, '["fd09::1:0/112"]', '["fd09::1:2/128"]'),
   lists(ipv6, '["fd09::1:2/128"]', '["fd09::1:0/112", "0.0.0.0/0"]')
 ]
-
-/** ntpd-rs ends where it may not set the clock: those calls do nothing. */
-const withoutClock = (args: readonly string[]): readonly string[] => {
-  const shim = join(folder, "noclock.so")
-  const source = join(import.meta.dirname, "../../../../infra/peers/noclock.c")
-  execFileSync("cc", ["-O1", "-w", "-shared", "-fPIC", "-o", shim, source])
-  const at = args.indexOf("--library-path") + 2
-  return [...args.slice(0, at), "--preload", shim, ...args.slice(at)]
-}
 
 const folder = mkdtempSync(join(tmpdir(), "meridian-converted-"))
 
@@ -175,7 +167,9 @@ describe.runIf(canMakeNamespaces(SUITE) && peersAvailable(SUITE, ["chronyd-newes
         const file = join(folder, "ntp.toml")
         writeFileSync(file, `${text}\n`)
         const { command, args, env } = peer("ntpd-rs")!
-        expect(await converted(file)).toEqual(await served(command, [...withoutClock(args), "-c", file], env, true))
+        expect(await converted(file)).toEqual(
+          await served(command, [...withoutClock(args, folder), "-c", file], env, true)
+        )
       }
     )
   }
