@@ -117,6 +117,29 @@ describe.runIf(isAvailable)("what operators said", () => {
   )
 
   it(
+    "is done once where the clock's process hangs: the answer comes before chronyc says it again",
+    async () => {
+      const offlineActs = async (): Promise<number> =>
+        (await ask("log", "--subject", "clock")).split("act=offline").length - 1
+      const before = await offlineActs()
+      const pid = clockOf(await stage.snapshot())!
+      process.kill(pid, "SIGSTOP")
+      try {
+        expect(await chronyc("offline", "192.0.2.3")).toBe("200 OK")
+      } finally {
+        process.kill(pid, "SIGCONT")
+      }
+      expect(await chronyc("online", "192.0.2.3")).toBe("200 OK")
+      await eventually(
+        () => ask("log", "--subject", "clock"),
+        (text) => text.includes('act=online changes=["192.0.2.3"]')
+      )
+      expect(await offlineActs()).toBe(before + 1)
+    },
+    PATIENCE_MS
+  )
+
+  it(
     "who is offline stays so when the node becomes another version in place",
     async () => {
       expect(await chronyc("offline", "192.0.2.2")).toBe("200 OK")

@@ -258,7 +258,7 @@ const program = Effect.gen(function* () {
   /** Does it once the node runs, and after what is under way. */
   const later = <A>(what: (node: RunningNode) => Effect.Effect<A>): Promise<A> =>
     new Promise((done) => {
-      const work = (node: RunningNode) => Effect.map(Effect.tap(what(node), node.settled), done)
+      const work = (node: RunningNode) => Effect.map(what(node), done)
       Queue.offerUnsafe(asked, { work })
     })
   const begun = yield* Effect.raceFirst(
@@ -271,8 +271,17 @@ const program = Effect.gen(function* () {
             value: value ?? chosenHere[directive] ?? null,
             origin: describeOrigin(origin)
           })),
-        "/reload": (query) =>
-          later((node) => configuration.reload(configured(node), authorOf(query.get("author")), query.has("check")))
+        "/reload": async (query) => {
+          const { settled, said } = await later((node) =>
+            Effect.map(
+              configuration.reload(configured(node), authorOf(query.get("author")), query.has("check")),
+              (said) => ({ settled: node.settled, said })
+            )
+          )
+          // Not before the next one's turn comes: where the clock's process hangs, each would wait for all before it.
+          await settled()
+          return said
+        }
       },
       {
         configure: ({ text }, author) =>

@@ -58,8 +58,8 @@ const watchings = Effect.promise(() => import("./node-watching.ts"))
 /** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
 const KEYS_PATIENCE = "20 seconds"
 
-/** An operator waits at most so long for the clock to take what he asked for. */
-const SETTLING_MS = 1_000
+/** An operator waits at most so long for the clock to take what he asked for: chronyc says everything again after a second, and twice is too often for what adds. */
+const SETTLING_MS = 700
 
 /**
  * Starts everything; succeeds when every worker reads its sockets.
@@ -381,7 +381,7 @@ export const startNode = (
       replaceWorkers: Effect.forEach(workers, (slot) => slot.service.process.replace, { discard: true }),
       apply: (next) => applyPlan(parts, next),
       record,
-      settled: Effect.promise(settled),
+      settled,
       sources: () => clock.report?.sources ?? [],
       leave: Effect.promise(() => drain.leave()),
       cannotHandOver: whyNoHandOver(parts),

@@ -20,8 +20,8 @@ export interface RunningNode {
   readonly apply: (next: NodePlan) => Effect.Effect<readonly string[]>
   /** Has the event log say what an operator did. */
   readonly record: RecordAct
-  /** Until the clock works by what it was last told, so that whoever looks next sees it; a second at most. */
-  readonly settled: Effect.Effect<void>
+  /** Until the clock works by what it was last told, so that whoever looks next sees it; less than a second at most. */
+  readonly settled: () => Promise<void>
   /** Those that are asked, as they stand. */
   readonly sources: () => readonly SourceReport[]
   /** Takes the node out as an operator's drain does, for one that is about to end: nobody is cut off. */
