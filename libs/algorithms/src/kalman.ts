@@ -37,7 +37,23 @@ export const predict = (s: ClockState, seconds: number, q: number): void => {
   s.oa += t * s.fa
   s.ff += q * t
   s.aa = Math.min(s.aa + ASYMMETRY_WANDER * t, ASYMMETRY_PRIOR)
+  keepCovariance(s)
 }
+
+/**
+ * Over a gap of days the variances of offset and frequency are so far apart from the samples' that rounding may leave a variance below zero, or
+ * two that go together by more than they vary: then what a sample should be has a negative variance, and its likelihood is no number.
+ */
+const keepCovariance = (s: ClockState): void => {
+  s.oo = Math.max(s.oo, 0)
+  s.ff = Math.max(s.ff, 0)
+  s.aa = Math.max(s.aa, 0)
+  s.of = within(s.of, Math.sqrt(s.oo * s.ff))
+  s.oa = within(s.oa, Math.sqrt(s.oo * s.aa))
+  s.fa = within(s.fa, Math.sqrt(s.ff * s.aa))
+}
+
+const within = (value: number, most: number): number => Math.max(-most, Math.min(most, value))
 
 /** Variance of the offset `seconds` from now, without moving the state. */
 export const offsetVarianceAhead = (s: Readonly<ClockState>, seconds: number, q: number): number =>
@@ -83,6 +99,7 @@ export const correct = (s: ClockState, innovation: number, extra: number, noise:
   s.ff = b10 * a10 + b11 + b12 * a12 + noise * kf * kf
   s.fa = b10 * a20 + b12 * a22 + noise * kf * ka
   s.aa = b20 * a20 + b22 * a22 + noise * ka * ka
+  keepCovariance(s)
   keepPossible(s)
 }
 

@@ -40,6 +40,22 @@ const feed = (
 }
 
 describe("source estimator", () => {
+  it("says numbers of samples that are days apart and agree in nothing", () => {
+    for (let seed = 1; seed <= 120; seed += 1) {
+      const random = noise(seed * 7919)
+      const estimator = new SourceEstimator(1e-6)
+      let time = 0
+      for (let sample = 0; sample < 20; sample += 1) {
+        time += random() < 0.7 ? 64 : 1e6
+        const delay = random() < 0.3 ? 0 : 0.01 + 0.5 * random() * random()
+        estimator.add({ time, offset: random() - 0.5, delay, dispersion: random() < 0.5 ? 0 : 1e-3 })
+        const { offset, offsetVariance, frequency } = estimator.estimate(time)!
+        expect([offset, offsetVariance, frequency].every(Number.isFinite)).toBe(true)
+        expect(offsetVariance).toBeGreaterThan(0)
+      }
+    }
+  })
+
   it("finds offset and frequency to much better than one sample, and says how well", () => {
     const estimator = new SourceEstimator(1e-6)
     const end = feed(estimator, { frequency: 20e-6, offset: 0.5 })
