@@ -252,7 +252,8 @@ export class SupervisedProcess {
       plan.onExit(running.pid)
     }
     // "close", not "exit": the last messages of a process may arrive after it is gone.
-    child.on("close", (code, signal) => gone(signal ?? `exit code ${code}`, signal !== null))
+    // One that gives up says so by its code: without one it was told to end, by a signal that it obeys.
+    child.on("close", (code, signal) => gone(signal ?? `exit code ${code}`, signal !== null || code === 0))
     child.on("error", (error) => gone(error.message))
     plan.onStart(child)
     return running
