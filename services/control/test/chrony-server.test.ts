@@ -2,7 +2,7 @@
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import { ChronyCommand, ChronyStatus } from "@meridian/wire/chronyc"
 import fc from "fast-check"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { type ChronyAsker, ChronyServer } from "../src/chronyc/chrony-server.ts"
 import { Outcomes } from "../src/outcomes.ts"
 import { clientsOf, snapshotOf } from "./snapshots.ts"
@@ -124,6 +124,20 @@ describe("what is answered", () => {
 })
 
 describe("what changes something", () => {
+  it("is done once, though chronyc says it again before it is answered, and again when it is said anew", async () => {
+    const { server, asked } = serverOf()
+    const refresh = request(ChronyCommand.refresh, 28)
+    const replies: Uint8Array[] = []
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      new DataView(refresh.buffer).setUint16(6, attempt)
+      server.receive(refresh, unix, (bytes) => void replies.push(bytes))
+    }
+    await vi.waitFor(() => expect(replies.map(statusOf)).toEqual([ChronyStatus.success]))
+    expect(asked).toEqual(["refresh"])
+    server.receive(refresh, unix, (bytes) => void replies.push(bytes))
+    expect(asked).toEqual(["refresh", "refresh"])
+  })
+
   const changing = Array.from({ length: 75 }, (_, command) => command)
   it("is refused to everybody, but for what means the same here", async () => {
     const { server, asked } = serverOf()

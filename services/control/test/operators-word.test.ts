@@ -117,7 +117,7 @@ describe.runIf(isAvailable)("what operators said", () => {
   )
 
   it(
-    "is done once where the clock's process hangs: the answer comes before chronyc says it again",
+    "is done once where the clock's process hangs, though chronyc may say it again meanwhile",
     async () => {
       const offlineActs = async (): Promise<number> =>
         (await ask("log", "--subject", "clock")).split("act=offline").length - 1

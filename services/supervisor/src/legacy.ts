@@ -2,6 +2,7 @@
  * What a supervisor hands on to the program that it becomes when it is replaced by another version: its sockets with what waits in them, the
  * clock page, the memory of the clients, and the processes that serve until successors do. Everything else is made anew.
  */
+import { closeSync } from "node:fs"
 import { keepOpen, takeOver } from "@meridian/system/process-image"
 import { loadNative } from "@meridian/system/native"
 import { clientTableBytes, TABLE_MAGIC } from "@meridian/protocol/access/client-layout"
@@ -72,4 +73,9 @@ export const inherit = (environment: NodeJS.ProcessEnv): Legacy | undefined => {
   if (!fits(legacyShape, legacy)) return undefined
   takeOver([...new Set(descriptorsOf(legacy))])
   return legacy
+}
+
+/** Closes memory of another version's shape, which this one has no use for: the processes that serve in it hold it until they end. */
+export const leaveMemory = ({ page, clients }: Pick<Legacy, "page" | "clients">): void => {
+  for (const descriptor of new Set([page.writable, page.readable, ...clients])) closeSync(descriptor)
 }

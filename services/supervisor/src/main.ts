@@ -255,10 +255,11 @@ const program = Effect.gen(function* () {
   const oneReload = yield* Semaphore.make(1)
   const asked = yield* Queue.unbounded<Asked>()
   obeySignals((signal) => void Queue.offerUnsafe(asked, signal))
-  /** Does it once the node runs, and after what is under way. */
+  /** Does it once the node runs, and after what is under way; the clock has taken it then, or hangs. */
   const later = <A>(what: (node: RunningNode) => Effect.Effect<A>): Promise<A> =>
     new Promise((done) => {
-      const work = (node: RunningNode) => Effect.map(what(node), done)
+      // The next one's turn comes meanwhile: where the clock's process hangs, each would wait for all before it.
+      const work = (node: RunningNode) => Effect.map(what(node), (said) => done(node.settled().then(() => said)))
       Queue.offerUnsafe(asked, { work })
     })
   const begun = yield* Effect.raceFirst(
@@ -271,17 +272,8 @@ const program = Effect.gen(function* () {
             value: value ?? chosenHere[directive] ?? null,
             origin: describeOrigin(origin)
           })),
-        "/reload": async (query) => {
-          const { settled, said } = await later((node) =>
-            Effect.map(
-              configuration.reload(configured(node), authorOf(query.get("author")), query.has("check")),
-              (said) => ({ settled: node.settled, said })
-            )
-          )
-          // Not before the next one's turn comes: where the clock's process hangs, each would wait for all before it.
-          await settled()
-          return said
-        }
+        "/reload": (query) =>
+          later((node) => configuration.reload(configured(node), authorOf(query.get("author")), query.has("check")))
       },
       {
         configure: ({ text }, author) =>

@@ -23,7 +23,7 @@ import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
 import { KeyBoard, unreadableLater } from "./key-board.ts"
-import { type Legacy, memoryLayout } from "./legacy.ts"
+import { leaveMemory, type Legacy, memoryLayout } from "./legacy.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
@@ -58,7 +58,7 @@ const watchings = Effect.promise(() => import("./node-watching.ts"))
 /** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
 const KEYS_PATIENCE = "20 seconds"
 
-/** An operator waits at most so long for the clock to take what he asked for: chronyc says everything again after a second, and twice is too often for what adds. */
+/** An operator waits at most so long for the clock to take what he asked for: chronyc says everything again after a second. */
 const SETTLING_MS = 700
 
 /**
@@ -122,6 +122,7 @@ export const startNode = (
     if (xdp !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => xdp.close()))
     /** Memory of another version's shape is left behind. */
     const memory = legacy?.layout === memoryLayout() ? legacy : undefined
+    if (legacy !== undefined && memory === undefined) leaveMemory(legacy)
     const page = xdp?.clockPage ?? memory?.page ?? (yield* attempt(() => makeClockPage()))
     if (xdp === undefined) yield* Effect.addFinalizer(() => Effect.sync(() => closeClockPage(page)))
     const reader = openClockPageReader(page.readable)

@@ -2,7 +2,7 @@
  * Where a process counts the turns of its event loop (heartbeat.ts of libs/ipc): memory of its own, at which its supervisor looks when it wakes
  * anyway. A message each second from each process of a node at rest would be most of what its supervisor wakes for.
  */
-import { closeSync } from "node:fs"
+import { closeSync, writeSync } from "node:fs"
 import { makeSharedMemory, mapSharedMemory } from "@meridian/system/shared-memory"
 
 export class TurnCount {
@@ -21,6 +21,8 @@ export class TurnCount {
     let descriptor: number | undefined
     try {
       descriptor = makeSharedMemory("meridian-turns", Uint32Array.BYTES_PER_ELEMENT)
+      // Here a system without memory to spare says so; at a look or a turn it would end the process.
+      if (descriptor !== undefined) writeSync(descriptor, new Uint32Array(1), 0, Uint32Array.BYTES_PER_ELEMENT, 0)
       const memory = descriptor === undefined ? undefined : mapSharedMemory(descriptor)
       if (descriptor !== undefined && memory !== undefined) return new TurnCount(descriptor, memory)
     } catch {

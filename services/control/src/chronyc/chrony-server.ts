@@ -138,6 +138,8 @@ const isAsked = ({ mode }: SourceReport): boolean => mode === "client" || mode =
 export class ChronyServer {
   readonly #parts: ChronyParts
   readonly #limit = queryLimit()
+  /** Acts that are under way: chronyc draws a sequence number for each, and says it again after a second without an answer. */
+  readonly #acting = new Set<string>()
   #requests = 0
   #dropped = 0
 
@@ -173,12 +175,16 @@ export class ChronyServer {
     if (answer !== undefined) return reply(answer)
     const act = asker._tag === "unix" ? actOf(request, snapshot) : ChronyStatus.unauthorised
     if (typeof act === "number") return reply(act)
-    void this.#act(act, reply)
+    const acting = `${request.command} ${request.sequence}`
+    if (this.#acting.has(acting)) return outcomes.count("chronyc-ignored")
+    void this.#act(act, acting, reply)
     return undefined
   }
 
-  async #act([name, asked]: Act, reply: (answer: Answer) => void): Promise<void> {
+  async #act([name, asked]: Act, acting: string, reply: (answer: Answer) => void): Promise<void> {
+    this.#acting.add(acting)
     const { ok } = await this.#parts.act(name, asked, "chronyc")
+    this.#acting.delete(acting)
     reply(ok ? ChronyStatus.success : ChronyStatus.failed)
   }
 
