@@ -175,23 +175,26 @@ export const jetstreamSuite = (version: string): void => {
         await connection().flush()
         const manager = await jetstreamManager(connection())
         await eventually(async () => (await manager.streams.info(chosen.stream)).state.messages === count)
-        const seqs: Array<number> = []
-        let breaks = 0
-        await run(
-          Stream.runForEachWhile(log.subscribe({ from: 1 }), ({ quarantined }) =>
-            Effect.promise(async () => {
-              seqs.push(...quarantined.map(({ seq }) => seq))
-              if (breaks < 3 && seqs.length > breaks * 3_000) {
-                breaks += 1
-                await connection().reconnect()
-                await sleep(20)
-              }
-              return seqs.length < count
-            })
+        // A replay comes in as few batches as this process is slow to read them, so one may have no third.
+        for (let breaks = 0; breaks < 3;) {
+          const seqs: Array<number> = []
+          let next = 0
+          await run(
+            Stream.runForEachWhile(log.subscribe({ from: 1 }), ({ quarantined }) =>
+              Effect.promise(async () => {
+                seqs.push(...quarantined.map(({ seq }) => seq))
+                if (breaks < 3 && seqs.length > next && seqs.length < count) {
+                  breaks += 1
+                  next += 3_000
+                  await connection().reconnect()
+                  await sleep(20)
+                }
+                return seqs.length < count
+              })
+            )
           )
-        )
-        expect(breaks).toBe(3)
-        expect(seqs).toEqual(Array.from({ length: count }, (_, index) => index + 1))
+          expect(seqs).toEqual(Array.from({ length: count }, (_, index) => index + 1))
+        }
         await removed(chosen.stream)
       })
 
