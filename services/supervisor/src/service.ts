@@ -52,7 +52,7 @@ interface ServiceDeclaration<Said extends Common> {
   /** Starts the process under conditions of its own, as a capability. */
   readonly around?: (start: () => ChildProcess) => ChildProcess
   /**
-   * Seconds without a word after which it is taken for stalled. Every process says that it is alive each second or two, whatever it does
+   * Seconds without a sign of life after which it is taken for stalled. Every process gives one each second or two, whatever it does
    * (heartbeat.ts of libs/ipc), so this is how long its event loop may stand still; 10 where nothing is said.
    */
   readonly silentSeconds?: number
