@@ -21,7 +21,7 @@ const warmCompileCache = () => {
   warm("--optimize-for-size", "services/control/src/http/open-http.ts")
   const supervisor = ["--optimize-for-size", "--no-concurrent-recompilation", "--no-concurrent-sparkplug"]
   warm(...supervisor, "services/supervisor/src/main.ts", "--help")
-  for (const late of ["node-watching", "autokey-board", "xdp-place"])
+  for (const late of ["node-watching", "autokey-material", "xdp-slot"])
     warm(...supervisor, `services/supervisor/src/${late}.ts`)
   warm("--no-maglev", "services/worker/src/main.ts", "--help")
   warm("--no-maglev", "services/worker/src/authentication.ts")

@@ -7,7 +7,7 @@ import { type AccessPlan, limitsAnybody } from "@meridian/protocol/access/access
 import { parseVlans, placesOn } from "../src/own-addresses.ts"
 import { MOST_RULES_HELD, strangersBy } from "../src/strangers.ts"
 
-/** As services/supervisor/src/access-board.ts makes a plan of lines. */
+/** As services/supervisor/src/access-planner.ts makes a plan of lines. */
 const strangersOf = (...lines: readonly string[]) => strangersBeside([], lines)
 
 /** @param addresses of this machine */

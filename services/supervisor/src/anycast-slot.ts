@@ -1,4 +1,4 @@
-/** The place of the process that announces the node's routes. Where it is gone, another takes over the route as it stands. */
+/** The slot of the process that announces the node's routes. Where it is gone, another takes over the route as it stands. */
 import { type AnycastFacts, type AnycastReport, type FromAnycast, parseFromAnycast } from "@meridian/ipc/anycast-report"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { AnycastStatus } from "@meridian/ipc"

@@ -1,4 +1,4 @@
-/** The node's own door: HTTP over a Unix socket in the state directory, for `meridian status` and what comes after it. */
+/** The node's own interface: HTTP over a Unix socket in the state directory, for `meridian status` and what comes after it. */
 import { createServer, type Server } from "node:http"
 import { join } from "node:path"
 import { CONTROL_SOCKET_NAME, listenAt } from "@meridian/ipc/unix-socket"

@@ -2,7 +2,7 @@
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { ServingEndpoint } from "@meridian/ipc/discipline-report"
 import type { ServingPlan } from "@meridian/ipc/serving-plan"
-import type { AccessBoard } from "./access-board.ts"
+import type { AccessPlanner } from "./access-planner.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { servesKeys } from "./plan-change.ts"
 
@@ -10,7 +10,7 @@ import { servesKeys } from "./plan-change.ts"
 interface StartFacts {
   readonly keys: ServingKeys
   readonly autokey: ServingPlan["autokey"]
-  readonly access: AccessBoard
+  readonly access: AccessPlanner
   /** CLOCK_MONOTONIC, seconds */
   readonly silentUntil: number
   /** log2 seconds; null: each process measures it. */

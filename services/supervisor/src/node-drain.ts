@@ -10,7 +10,7 @@ import { tcpAdmit } from "@meridian/tls/tcp-listen"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { DrainStatus } from "@meridian/ipc"
 import type { NtsKeSlot } from "./nts-ke-slot.ts"
-import type { PlanBoard } from "./plan-board.ts"
+import type { LivePlan } from "./live-plan.ts"
 
 /** A file that says so before the coordinator can, and while its log is out of reach. */
 const MARK = "drained"
@@ -27,7 +27,7 @@ export const wasDrained = (stateDirectory: string): boolean => existsSync(join(s
 interface NodeDrainParts {
   readonly stateDirectory: string
   /** Its `acceptsNtsKe` and `announces` begin as {@link wasDrained} has it. */
-  readonly board: PlanBoard
+  readonly live: LivePlan
   readonly ntsKe: readonly NtsKeSlot[]
   /** Whether no route leads here any more; undefined where none is announced. */
   readonly isWithdrawn: (() => boolean) | undefined
@@ -39,7 +39,7 @@ interface NodeDrainParts {
   /** Descriptors of the listening TCP sockets; none without the addon, where each process binds its own. */
   readonly listeners: () => readonly number[]
   readonly report: () => CoordinatorReport | undefined
-  /** Starts another process in a place whose process has closed its doors. */
+  /** Starts another process in a slot whose process has stopped listening. */
   readonly renew: (slot: NtsKeSlot) => void
   readonly warn: (message: string) => void
 }
@@ -65,7 +65,7 @@ export class NodeDrain {
 
   constructor(parts: NodeDrainParts) {
     this.#parts = parts
-    this.#ordered = !parts.board.plan.acceptsNtsKe
+    this.#ordered = !parts.live.plan.acceptsNtsKe
     if (!this.#ordered) return
     // Nobody listens yet, and nothing is announced, so that nothing need be waited for.
     this.#refuse()
@@ -131,16 +131,16 @@ export class NodeDrain {
 
   #begin(): void {
     if (this.#steps !== undefined) return
-    const { board, monotonic } = this.#parts
+    const { live, monotonic } = this.#parts
     this.#steps = { orderedAt: monotonic(), done: false }
-    board.change({ announces: false })
+    live.change({ announces: false })
     clearInterval(this.#looking)
     this.#looking = setInterval(() => this.#advance(), LOOK_MS)
   }
 
   /** Takes every step that may be taken by now, one after the other. */
   #advance(): void {
-    const { board, ntsKe, isWithdrawn, wait, grace, monotonic, warn } = this.#parts
+    const { live, ntsKe, isWithdrawn, wait, grace, monotonic, warn } = this.#parts
     const steps = this.#steps
     if (steps === undefined || steps.done) return
     const now = monotonic()
@@ -152,8 +152,8 @@ export class NodeDrain {
     }
     if (now < steps.withdrawnAt + wait) return
     if (!this.#refuses) {
-      // The processes close their doors first: a socket that is shut under them would look like a fault.
-      if (board.plan.acceptsNtsKe) board.change({ acceptsNtsKe: false })
+      // The processes stop listening first: a socket that is shut under them would look like a fault.
+      if (live.plan.acceptsNtsKe) live.change({ acceptsNtsKe: false })
       if (ntsKe.some(({ service }) => service.process.pid !== undefined && !service.holdsPlan)) return
       this.#refuse()
     }
@@ -173,14 +173,14 @@ export class NodeDrain {
   }
 
   #open(): void {
-    const { board, ntsKe, renew } = this.#parts
+    const { live, ntsKe, renew } = this.#parts
     clearInterval(this.#looking)
     this.#steps = undefined
     this.#remember(false)
-    const isShut = !board.plan.acceptsNtsKe
+    const isShut = !live.plan.acceptsNtsKe
     if (isShut) this.#admit(true)
     this.#refuses = false
-    board.change({ acceptsNtsKe: true, announces: true })
+    live.change({ acceptsNtsKe: true, announces: true })
     if (isShut) for (const slot of ntsKe) renew(slot)
   }
 

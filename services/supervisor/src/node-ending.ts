@@ -37,7 +37,7 @@ export const handOver = (parts: NodeParts): Effect.Effect<Legacy> => {
       commands: commandSockets,
       page,
       clients: clients.descriptors,
-      offline: (parts.board.plan.discipline.offline ?? []).slice(-MOST_OFFLINE_LEFT),
+      offline: (parts.live.plan.discipline.offline ?? []).slice(-MOST_OFFLINE_LEFT),
       processes: outliving.flatMap(({ service }) => service.process.pid ?? [])
     } satisfies Legacy
   })

@@ -5,9 +5,9 @@ import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import type { AnycastSettings } from "@meridian/ipc/anycast-plan"
 import type { ControlSettings, NtsKeSettings } from "@meridian/ipc/serving-plan"
 import type { PacketKind } from "@meridian/udp/packet-steering"
-import type { AccessInput } from "./access-board.ts"
-import type { AutokeyFiles } from "./autokey-board.ts"
-import type { KeyFilePlan } from "./key-board.ts"
+import type { AccessInput } from "./access-planner.ts"
+import type { AutokeyFiles } from "./autokey-material.ts"
+import type { KeyFilePlan } from "./served-keys.ts"
 import type { Identity } from "@meridian/system/identity"
 
 export interface NodePlan {
@@ -45,7 +45,7 @@ export interface NodePlan {
   /** Autokey; undefined where it is off. */
   readonly autokey: AutokeyFiles | undefined
   /** Routes that follow health; undefined where none is announced. */
-  readonly anycast: AnycastPlaces | undefined
+  readonly anycast: AnycastPlan | undefined
   /** How long a drain waits for routers, and for the last clients. Seconds. */
   readonly drain: { readonly wait: number; readonly grace: number }
   /** Who clients that ask are told that this is; undefined: nobody is told. */
@@ -68,7 +68,7 @@ export interface NodePlan {
   }
 }
 
-export interface AnycastPlaces {
+export interface AnycastPlan {
   readonly addresses: readonly { readonly address: string; readonly bytes: Uint8Array }[]
   /** The node's own network device; undefined: the loopback. */
   readonly device: string | undefined

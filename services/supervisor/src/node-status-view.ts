@@ -2,7 +2,7 @@
 import { hostname } from "node:os"
 import type { NodeStatus } from "@meridian/ipc"
 import { addCounters, noCounters, type WorkerCounters } from "@meridian/ipc/worker-report"
-import { clockStatus, startingText } from "./clock-place.ts"
+import { clockStatus, startingText } from "./clock-slot.ts"
 import type { NodeParts } from "./node-parts.ts"
 
 /** Whom the clock follows, as `status` names it. */
@@ -12,7 +12,7 @@ export const clockSource = ({ clock }: NodeParts): string => {
 }
 
 /** What the node lacks for as long as it runs so. */
-const missing = ({ board, plan, lacking, xdp, network, coordinator, ntsKe, workers }: NodeParts): readonly string[] => [
+const missing = ({ live, plan, lacking, xdp, network, coordinator, ntsKe, workers }: NodeParts): readonly string[] => [
   ...lacking,
   ...(xdp?.missing === undefined ? [] : [xdp.missing]),
   ...network.missing,
@@ -20,7 +20,7 @@ const missing = ({ board, plan, lacking, xdp, network, coordinator, ntsKe, worke
     process.state === "running" ? [] : [`${name} does not serve${trouble === undefined ? "" : `: ${trouble}`}`]
   ),
   ...ntsKe.flatMap((slot) => slot.missing),
-  ...(plan.nts !== undefined && board.plan.keys.generations.length === 0
+  ...(plan.nts !== undefined && live.plan.keys.generations.length === 0
     ? ["no master key: NTS is refused until the coordinator has one"]
     : []),
   ...workers.flatMap(({ service: { name, holdsPlan } }) =>
@@ -34,11 +34,11 @@ export const totalCounters = ({ workers, xdp }: NodeParts): WorkerCounters =>
 
 /** What `meridian status` shows. */
 export const nodeStatus = (parts: NodeParts): NodeStatus => {
-  const { plan, board, sockets, clock, coordinator, workers, ntsKe, signd, autokey, anycast, xdp } = parts
+  const { plan, live, sockets, clock, coordinator, workers, ntsKe, signd, autokey, anycast, xdp } = parts
   const { drain, ports, reader, system, startedAt, silentUntil } = parts
   const own = workers.map((slot) => slot.status())
   const answering = xdp?.status() ?? null
-  const { keys } = board.plan
+  const { keys } = live.plan
   return {
     node: hostname(),
     version: plan.version,

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { tellFacts } from "./anycast-slot.ts"
 import { clientList, MOST_LISTED, orderOf } from "./client-list.ts"
-import { clockStatus } from "./clock-place.ts"
+import { clockStatus } from "./clock-slot.ts"
 import type { Resource } from "./control-socket.ts"
 import { Journal } from "./journal.ts"
 import type { NodeParts } from "./node-parts.ts"
@@ -49,7 +49,7 @@ export const watchNode = (
   log: { readonly inform: (message: string) => void; readonly warn: (message: string) => void }
 ): Effect.Effect<Watching, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { plan, board, access, clients, reader, system, clock, coordinator, shown, workers, ntsKe } = parts
+    const { plan, live, access, clients, reader, system, clock, coordinator, shown, workers, ntsKe } = parts
     const { signd, anycast, xdp, ports } = parts
     const { monotonic } = system
     const status = () => nodeStatus(parts)
@@ -91,7 +91,7 @@ export const watchNode = (
     )
     const newsNow = (): string => {
       const { synchronised } = clockStatus(reader, clockSource(parts), system)
-      return `${board.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
+      return `${live.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
     }
     const isPictureDue = onNews(QUIET_PICTURES)
     const show = (): void => {

@@ -9,27 +9,27 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { AccessBoard } from "./access-board.ts"
+import { AccessPlanner } from "./access-planner.ts"
 import { ClientMemory } from "./client-memory.ts"
 import { everyTurn } from "@meridian/ipc/turns"
 import { AnycastSlot } from "./anycast-slot.ts"
 import { holdServiceAddresses } from "./service-addresses.ts"
 import { AutokeySlot } from "./autokey-slot.ts"
-import { ClockPlace, clockStatus } from "./clock-place.ts"
+import { ClockSlot, clockStatus } from "./clock-slot.ts"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { CoordinatorPlace } from "./coordinator-place.ts"
+import { CoordinatorSlot } from "./coordinator-slot.ts"
 import { type Act, carryOut, type RecordAct } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
 import { claimStateDirectory } from "./state-directory.ts"
-import { KeyBoard, unreadableLater } from "./key-board.ts"
+import { ServedKeys, unreadableLater } from "./served-keys.ts"
 import { leaveMemory, type Legacy, memoryLayout } from "./legacy.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
 import type { NodePlan } from "./node-plan.ts"
 import { NtsKeSlot } from "./nts-ke-slot.ts"
 import { firstPlan } from "./first-plan.ts"
 import { ProcessRecord } from "./process-record.ts"
-import { PlanBoard } from "./plan-board.ts"
+import { LivePlan } from "./live-plan.ts"
 import { settlePrivilege } from "./privilege.ts"
 import { openCommandSockets } from "./sockets.ts"
 import { Listening } from "./listening.ts"
@@ -51,8 +51,8 @@ import { WorkerSlot } from "./worker-slot.ts"
 const COUNTERS_INTERVAL_MS = 10_000
 
 /** What few nodes ask for, or none needs before its processes start, is loaded then. */
-const autokeyBoards = Effect.promise(() => import("./autokey-board.ts"))
-const xdpPlaces = Effect.promise(() => import("./xdp-place.ts"))
+const autokeyModule = Effect.promise(() => import("./autokey-material.ts"))
+const xdpModule = Effect.promise(() => import("./xdp-slot.ts"))
 const watchings = Effect.promise(() => import("./node-watching.ts"))
 
 /** How long a start waits for those that bring and use keys. Time is served meanwhile, and after. */
@@ -63,13 +63,13 @@ const SETTLING_MS = 700
 
 /**
  * Starts everything; succeeds when every worker reads its sockets.
- * @param doors resources of the control socket that are the caller's to answer
+ * @param resources those of the control socket that are the caller's to answer
  * @param acts what an operator may ask for, besides what the node does by itself
  * @param legacy of the program before, whose place this one takes without a packet lost
  */
 export const startNode = (
   plan: NodePlan,
-  doors: Partial<Record<Resource, (query: URLSearchParams) => unknown>>,
+  resources: Partial<Record<Resource, (query: URLSearchParams) => unknown>>,
   acts: Readonly<Record<string, Act>>,
   legacy?: Legacy
 ): Effect.Effect<RunningNode, StartFailed, Scope.Scope> =>
@@ -80,7 +80,7 @@ export const startNode = (
     const silentUntil = startedAt + plan.silentSeconds
     const log = yield* FiberSet.makeRuntime<never>()
     /** Filled in when everything runs; a question that comes earlier is told to wait. */
-    const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = { ...doors }
+    const started: Partial<Record<Resource, (query: URLSearchParams) => unknown>> = { ...resources }
     const warn = (message: string): void => void log(Effect.logWarning(message))
     const inform = (message: string): void => void log(Effect.logInfo(message))
 
@@ -115,8 +115,8 @@ export const startNode = (
     if (sockets.unsteered !== undefined && plan.native)
       warn(`packets are spread over the workers by the kernel's hash, not by address: ${sockets.unsteered}`)
     const commandSockets = legacy?.commands ?? (yield* attempt(() => openCommandSockets(plan.commandPort, plan.native)))
-    const xdpPlace = plan.xdp === undefined ? undefined : (yield* xdpPlaces).XdpPlace
-    const opened = yield* attempt(() => xdpPlace?.open(plan, sockets.hosts))
+    const xdpSlot = plan.xdp === undefined ? undefined : (yield* xdpModule).XdpSlot
+    const opened = yield* attempt(() => xdpSlot?.open(plan, sockets.hosts))
     const xdp = typeof opened === "string" ? undefined : opened
     if (typeof opened === "string") lack(opened)
     if (xdp !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => xdp.close()))
@@ -129,12 +129,13 @@ export const startNode = (
     const steers = plan.discipline.mode === "kernel"
     /** Until there is a plan to change, nobody is told. */
     let tellKeys = (_keys: ServingKeys): void => {}
-    const autokeyBoard = plan.autokey === undefined ? undefined : new (yield* autokeyBoards).AutokeyBoard(plan.autokey)
-    const keyBoard = new KeyBoard(plan.keyFile, plan.sendCryptoNak, (keys) => tellKeys(keys))
+    const autokeyMaterial =
+      plan.autokey === undefined ? undefined : new (yield* autokeyModule).AutokeyMaterial(plan.autokey)
+    const servedKeys = new ServedKeys(plan.keyFile, plan.sendCryptoNak, (keys) => tellKeys(keys))
     // Key files are root's alone, as their makers leave them: they are read while this process is root.
     const keyProblems = [
-      ...keyBoard.readFile(),
-      ...(autokeyBoard?.readFiles() ?? []),
+      ...servedKeys.readFile(),
+      ...(autokeyMaterial?.readFiles() ?? []),
       ...unreadableLater(plan.keyFile, plan.identity)
     ]
     const bindsLater =
@@ -145,11 +146,11 @@ export const startNode = (
     if (privilege.warning !== undefined) warn(privilege.warning)
 
     const hasKeys = servesKeys(plan)
-    const access: AccessBoard = new AccessBoard(
+    const access: AccessPlanner = new AccessPlanner(
       plan.access,
       (encoded) => {
-        const { serving, control } = board.plan
-        board.change({ serving: { ...serving, access: encoded }, control: { ...control, rules: access.shown } })
+        const { serving, control } = live.plan
+        live.change({ serving: { ...serving, access: encoded }, control: { ...control, rules: access.shown } })
         tellXdp()
       },
       warn,
@@ -159,10 +160,10 @@ export const startNode = (
     const clients = yield* attempt(
       () => new ClientMemory(plan.access.settings, plan.workers, memory?.clients, monotonic.seconds)
     )
-    const board: PlanBoard = new PlanBoard(
+    const live: LivePlan = new LivePlan(
       firstPlan(plan, {
-        keys: keyBoard.keys,
-        autokey: autokeyBoard?.serving(keyBoard.keys) ?? null,
+        keys: servedKeys.keys,
+        autokey: autokeyMaterial?.serving(servedKeys.keys) ?? null,
         access,
         silentUntil,
         // Told where two answer, which must say the same.
@@ -173,16 +174,16 @@ export const startNode = (
       })
     )
     const tellXdp = (): void => {
-      const { precision, minimumPoll } = board.plan.serving
+      const { precision, minimumPoll } = live.plan.serving
       xdp?.use({ strangers: access.strangers, precision: precision ?? 0, minimumPoll })
     }
     tellXdp()
-    tellKeys = (keys) => board.change({ keys, autokey: autokeyBoard?.serving(keys) ?? null })
+    tellKeys = (keys) => live.change({ keys, autokey: autokeyMaterial?.serving(keys) ?? null })
     const numbers = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
     const launch = (program: keyof NodePlan["programs"]) => ({
       program: plan.programs[program],
       clockPage: page.readable,
-      board,
+      live,
       warn,
       processes
     })
@@ -199,21 +200,21 @@ export const startNode = (
     const ntsKe: readonly NtsKeSlot[] = numbers(plan.nts?.processes ?? 0).map(
       (index) => new NtsKeSlot(index, { ...launch("ntsKe"), sockets: sockets.ntsKe(index) })
     )
-    const coordinator: CoordinatorPlace = new CoordinatorPlace({
+    const coordinator: CoordinatorSlot = new CoordinatorSlot({
       ...launch("coordinator"),
-      onKeys: (given) => keyBoard.useLog(given),
+      onKeys: (given) => servedKeys.useLog(given),
       onReport: (report) => {
         drain.hear(report)
         anycast?.hearCoordinator(report)
-        if (board.plan.identity === null || board.plan.identity.decision === decisionOf(report)) return
-        board.change({ identity: { ...board.plan.identity, decision: decisionOf(report) } })
+        if (live.plan.identity === null || live.plan.identity.decision === decisionOf(report)) return
+        live.change({ identity: { ...live.plan.identity, decision: decisionOf(report) } })
       }
     })
     const anycast =
       plan.anycast === undefined ? undefined : new AnycastSlot({ ...launch("anycast"), device: held?.device, inform })
     const drain = new NodeDrain({
       stateDirectory: plan.stateDirectory,
-      board,
+      live,
       ntsKe,
       isWithdrawn: anycast && (() => anycast.isWithdrawn),
       ...plan.drain,
@@ -224,18 +225,18 @@ export const startNode = (
       warn
     })
     yield* Effect.addFinalizer(() => Effect.sync(() => drain.end()))
-    const clock: ClockPlace = new ClockPlace({
+    const clock: ClockSlot = new ClockSlot({
       ...launch("discipline"),
       page: page.writable,
       maySetClock: privilege.forClock,
       onEvents: (events) => coordinator.tellClockEvents(events),
       onCertificates: (certificates) => {
-        autokeyBoard?.learn(certificates)
-        if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
+        autokeyMaterial?.learn(certificates)
+        if (autokeyMaterial !== undefined) live.change({ autokey: autokeyMaterial.serving(servedKeys.keys) })
       },
       onLists: (lists) => {
-        autokeyBoard?.useLists(lists)
-        if (autokeyBoard !== undefined) board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
+        autokeyMaterial?.useLists(lists)
+        if (autokeyMaterial !== undefined) live.change({ autokey: autokeyMaterial.serving(servedKeys.keys) })
       }
     })
     const settled = (): Promise<void> => clock.service.holding(SETTLING_MS)
@@ -248,10 +249,10 @@ export const startNode = (
       act: async (asked) => {
         const acted = await carryOut(asked, {
           ...acts,
-          ...sourceActs({ board, tell: (command) => clock.service.process.broadcast(command), inform, record }),
+          ...sourceActs({ live, tell: (command) => clock.service.process.broadcast(command), inform, record }),
           rekey: async (_, author) => {
             record("rekey", author, [])
-            const problems = keyBoard.readFile()
+            const problems = servedKeys.readFile()
             return { ok: problems.length === 0, message: problems[0] ?? "the key file was read again" }
           }
         })
@@ -267,9 +268,9 @@ export const startNode = (
     if (plan.signdSocket !== undefined && signd === undefined)
       warn(`Windows clients are not served, since packets are not steered by kind: ${sockets.unsteered ?? "unknown"}`)
     const readAutokeyFiles = (): readonly string[] => {
-      if (autokeyBoard === undefined) return []
-      const problems = autokeyBoard.readFiles()
-      board.change({ autokey: autokeyBoard.serving(keyBoard.keys) })
+      if (autokeyMaterial === undefined) return []
+      const problems = autokeyMaterial.readFiles()
+      live.change({ autokey: autokeyMaterial.serving(servedKeys.keys) })
       return problems
     }
     const autokey =
@@ -280,7 +281,7 @@ export const startNode = (
       warn("Autokey is not served: its packets cannot be told from others here, for which the addon is needed")
     // Everything that is served by the plan; a service that is added is added here.
     const services = [...workers, ...ntsKe, signd, clock, shown, autokey, anycast].filter((it) => it !== undefined)
-    for (const { service } of services) board.whenChanged(() => service.tellPlan())
+    for (const { service } of services) live.whenChanged(() => service.tellPlan())
     for (const problem of keyProblems) warn(problem)
     void access.resolveNames()
     const timeServing = [clock.service.process, ...workers.map(({ service }) => service.process)]
@@ -292,7 +293,7 @@ export const startNode = (
       seen: (there) => access.useOwn(there.map(({ address }) => address)),
       changed: () => {
         drain.holdShut()
-        board.change({ discipline: { ...board.plan.discipline, serving: sockets.serving } })
+        live.change({ discipline: { ...live.plan.discipline, serving: sockets.serving } })
       },
       renew: () =>
         new Promise<void>((done) => {
@@ -308,7 +309,7 @@ export const startNode = (
       // With the addon the sockets are the supervisor's, but for those at groups and broadcast addresses.
       own: () => [
         "self",
-        ...[...(plan.native ? [] : workers), ...(speaksToMany(board.plan.discipline) ? [clock] : [])].flatMap(
+        ...[...(plan.native ? [] : workers), ...(speaksToMany(live.plan.discipline) ? [clock] : [])].flatMap(
           ({ service }) => service.process.pid ?? []
         )
       ],
@@ -318,9 +319,9 @@ export const startNode = (
     yield* Effect.addFinalizer(() => Effect.sync(() => ports.close()))
     const parts: NodeParts = {
       plan,
-      board,
+      live,
       access,
-      keyBoard,
+      servedKeys,
       readAutokeyFiles,
       sockets,
       commandSockets,
@@ -367,7 +368,7 @@ export const startNode = (
     if (autokey !== undefined) yield* Effect.forkScoped(autokey.service.process.keepFilled)
     yield* Effect.forkScoped(shown.service.process.keepFilled)
     if (anycast !== undefined) yield* Effect.forkScoped(anycast.service.process.keepFilled)
-    const watching = yield* watchNode(parts, () => autokeyBoard?.report ?? null, { inform, warn })
+    const watching = yield* watchNode(parts, () => autokeyMaterial?.report ?? null, { inform, warn })
     Object.assign(started, watching.resources)
     const { tellCounters } = watching
     tellCounters()

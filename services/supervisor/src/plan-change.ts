@@ -36,30 +36,30 @@ export const servesKeys = ({ keyFile, nts, coordinator }: NodePlan): boolean =>
  * went wrong.
  */
 export const applyPlan = (parts: NodeParts, next: NodePlan): Effect.Effect<readonly string[]> => {
-  const { plan, board, access, keyBoard, coordinator, clock, workers, clients, ntsKe, readAutokeyFiles } = parts
+  const { plan, live, access, servedKeys, coordinator, clock, workers, clients, ntsKe, readAutokeyFiles } = parts
   return Effect.gen(function* () {
     const { mode } = plan.discipline
-    const { serving, offline } = board.plan.discipline
+    const { serving, offline } = live.plan.discipline
     const discipline: DisciplineConfiguration = {
       ...next.discipline,
       mode,
       ...(serving === undefined ? {} : { serving }),
       ...(offline === undefined ? {} : { offline })
     }
-    const before = board.plan
+    const before = live.plan
     const ntsKeChanged = JSON.stringify(before.ntsKe) !== JSON.stringify(next.nts?.settings ?? null)
     access.use(next.access)
-    keyBoard.use(next.keyFile, next.sendCryptoNak)
-    board.change({
+    servedKeys.use(next.keyFile, next.sendCryptoNak)
+    live.change({
       servesKeys: servesKeys(next),
       identity:
         next.identifiesAs === undefined ? null : { ...next.identifiesAs, decision: decisionOf(coordinator.report) },
-      serving: { ...board.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
+      serving: { ...live.plan.serving, tellPeers: (discipline.passivePeers ?? 0) > 0 },
       ntsKe: plan.nts === undefined ? null : (next.nts?.settings ?? before.ntsKe),
       discipline,
-      control: { ...board.plan.control, controlKey: next.controlKey ?? null }
+      control: { ...live.plan.control, controlKey: next.controlKey ?? null }
     })
-    const problems = [...keyBoard.readFile(), ...readAutokeyFiles()]
+    const problems = [...servedKeys.readFile(), ...readAutokeyFiles()]
     if (needsNewClock(before.discipline, discipline)) yield* clock.service.process.renew
     // Memory of another size goes to another process: one worker after the other, while the rest serve.
     for (const slot of workers) {

@@ -4,10 +4,10 @@ import type { ListenRules } from "@meridian/config/listen"
 import type { Settings } from "@meridian/config"
 import { commandsToRead, type Reader } from "@meridian/system/commands-to-read"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
-import type { AutokeyFiles } from "./autokey-board.ts"
+import type { AutokeyFiles } from "./autokey-material.ts"
 import { disciplineConfiguration } from "./discipline-plan.ts"
-import type { KeyFilePlan } from "./key-board.ts"
-import { anycastPlaces } from "./anycast-places.ts"
+import type { KeyFilePlan } from "./served-keys.ts"
+import { anycastPlan } from "./anycast-plan.ts"
 import type { NodePlan, NtsPlan } from "./node-plan.ts"
 import { resolveIdentity } from "@meridian/system/identity"
 
@@ -211,7 +211,7 @@ export const nodePlan = (settings: Settings, surroundings: Surroundings): NodePl
     http: httpPlan(settings.http),
     signdSocket: settings.signdSocket.value === undefined ? undefined : resolveSigndSocket(settings.signdSocket.value),
     autokey: autokeyFiles(settings),
-    anycast: anycastPlaces(settings),
+    anycast: anycastPlan(settings),
     identifiesAs: settings.anycast.identify.value
       ? { node: settings.cluster.node.value ?? nodeNameOf(surroundings.hostName), version }
       : undefined,

@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs"
 import { machineAddresses } from "@meridian/system/configuration-files"
 import { addAddress, bringUp, NetworkDeviceError, openTunnel, removeAddress } from "@meridian/system/network-device"
-import type { AnycastPlaces } from "./node-plan.ts"
+import type { AnycastPlan } from "./node-plan.ts"
 
 const LOOPBACK = "lo"
 
@@ -23,9 +23,9 @@ const sentence = (error: unknown): string => {
   throw error
 }
 
-export const holdServiceAddresses = ({ addresses, device: name }: AnycastPlaces): HeldAddresses => {
+export const holdServiceAddresses = ({ addresses, device: name }: AnycastPlan): HeldAddresses => {
   const problems: string[] = []
-  const added: AnycastPlaces["addresses"][number][] = []
+  const added: AnycastPlan["addresses"][number][] = []
   const device = name === undefined ? undefined : openDevice(name, problems)
   const where = name ?? LOOPBACK
   for (const one of addresses) {

@@ -10,7 +10,7 @@ import { InvalidMessage } from "@meridian/ipc/shape"
 import type { WarningMessage } from "@meridian/ipc/supervised"
 import { everyTurn } from "@meridian/ipc/turns"
 import { afterReports } from "./pacing.ts"
-import type { PlanBoard } from "./plan-board.ts"
+import type { LivePlan } from "./live-plan.ts"
 import type { ProcessRecord } from "./process-record.ts"
 import { SupervisedProcess, WATCH_MS } from "./supervised-process.ts"
 import { TurnCount } from "./turn-count.ts"
@@ -24,7 +24,7 @@ interface Common {
 export interface ServiceLaunch {
   /** The service's main.ts. */
   readonly program: string
-  readonly board: PlanBoard
+  readonly live: LivePlan
   readonly warn: (message: string) => void
   /** Where the start after this one finds who is left. */
   readonly processes: Pick<ProcessRecord, "started" | "ended">
@@ -134,7 +134,7 @@ export class Service<Said extends Common = Common> {
   /** Whether the process that serves works by the newest plan. */
   get holdsPlan(): boolean {
     const { pid } = this.process
-    return pid !== undefined && this.held.get(pid) === this.launch.board.version
+    return pid !== undefined && this.held.get(pid) === this.launch.live.version
   }
 
   /** Until it works by the newest plan, but no longer than so many milliseconds. */
@@ -144,7 +144,7 @@ export class Service<Said extends Common = Common> {
   }
 
   private planMessage(): Serializable {
-    const { version, plan } = this.launch.board
+    const { version, plan } = this.launch.live
     const { places, project } = this.declaration
     const message: PlanMessage = { type: "plan", version, sockets: places?.() ?? [], plan: project(plan) }
     return message as unknown as Serializable

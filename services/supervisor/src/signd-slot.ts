@@ -3,7 +3,7 @@ import type { SigndStatus } from "@meridian/ipc"
 import { projections } from "@meridian/ipc/serving-plan"
 import { parseFromSignd, signdFigures, type SigndReport } from "@meridian/ipc/signd-report"
 import { packetService, type PacketServiceKind, type PacketServiceLaunch } from "./packet-service.ts"
-import type { PlanBoard } from "./plan-board.ts"
+import type { LivePlan } from "./live-plan.ts"
 
 const kind = {
   name: "signd",
@@ -16,11 +16,11 @@ const kind = {
 
 export class SigndSlot {
   private readonly parts
-  private readonly board: PlanBoard
+  private readonly live: LivePlan
   readonly service
 
   constructor(launch: PacketServiceLaunch) {
-    this.board = launch.board
+    this.live = launch.live
     this.parts = packetService(kind, launch)
     this.service = this.parts.service
   }
@@ -33,7 +33,7 @@ export class SigndSlot {
       pid,
       state,
       restarts,
-      socket: this.board.plan.signd?.socket ?? "",
+      socket: this.live.plan.signd?.socket ?? "",
       connections: own?.connections ?? 0,
       queued: own?.queued ?? 0,
       trouble: own?.trouble ?? null,

@@ -1,7 +1,7 @@
 /** What an operator may do with sources. It is said in the log, and to the event log. */
 import { SOURCE_ACTS, type SourceCommand } from "@meridian/ipc/source-command"
 import type { Act, RecordAct } from "./acts.ts"
-import type { PlanBoard } from "./plan-board.ts"
+import type { LivePlan } from "./live-plan.ts"
 
 /** More than any clock has sources: names lead to other addresses as years go by. */
 const MOST_OFFLINE = 10_000
@@ -11,7 +11,7 @@ type SourceAct = (typeof STANDINGS)[number] | SourceCommand["act"]
 
 interface SourceActParts {
   /** Who is offline is part of the plan, for whatever process of the clock there is. */
-  readonly board: PlanBoard
+  readonly live: LivePlan
   /** Has the clock's process do it once. */
   readonly tell: (command: SourceCommand) => void
   readonly inform: (message: string) => void
@@ -19,12 +19,12 @@ interface SourceActParts {
 }
 
 /** Each by its name, which is chronyc's. */
-export const sourceActs = ({ board, tell, inform, record }: SourceActParts): Readonly<Record<SourceAct, Act>> => {
+export const sourceActs = ({ live, tell, inform, record }: SourceActParts): Readonly<Record<SourceAct, Act>> => {
   const stand = (act: (typeof STANDINGS)[number], addresses: readonly string[]): void => {
-    const { offline = [], ...rest } = board.plan.discipline
+    const { offline = [], ...rest } = live.plan.discipline
     const others = offline.filter((address) => !addresses.includes(address))
     const now = act === "offline" ? [...others, ...addresses].slice(-MOST_OFFLINE) : others
-    board.change({ discipline: { ...rest, offline: now } })
+    live.change({ discipline: { ...rest, offline: now } })
   }
   const actOf = (act: SourceAct): Act => {
     return async ({ addresses = "", good = 0, total = 0 }, author) => {

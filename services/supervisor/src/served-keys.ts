@@ -24,7 +24,7 @@ const MOST_BYTES = 16 * 1024 * 1024
 /** What is no key file has as many bad lines as it has lines. */
 const MOST_PROBLEMS = 20
 
-export class KeyBoard {
+export class ServedKeys {
   private file: KeyFilePlan | undefined
   private sendCryptoNak: boolean
   private readonly changed: (keys: ServingKeys) => void

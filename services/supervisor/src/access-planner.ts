@@ -39,11 +39,11 @@ const NOBODY: Strangers = {
 
 interface AccessSurroundings {
   readonly resolve?: Resolve
-  /** This machine's addresses, as {@link AccessBoard.useOwn} has them. */
+  /** This machine's addresses, as {@link AccessPlanner.useOwn} has them. */
   readonly own?: readonly IpAddress[]
 }
 
-export class AccessBoard {
+export class AccessPlanner {
   private input: AccessInput
   private sources: readonly IpAddress[] = []
   private own: readonly IpAddress[] = []

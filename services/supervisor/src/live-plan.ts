@@ -1,7 +1,7 @@
 /** The serving plan as it stands. Whoever changes it has every process told, whole, under the next version. */
 import type { ServingPlan } from "@meridian/ipc/serving-plan"
 
-export class PlanBoard {
+export class LivePlan {
   /** Counts up with each change. */
   version = 1
   private current: ServingPlan

@@ -1,4 +1,4 @@
-/** The place of the clock's process, what it said last, and what the node says about the page it writes. */
+/** The slot of the clock's process, what it said last, and what the node says about the page it writes. */
 import { CAP_SYS_TIME, withCapability } from "@meridian/system/capabilities"
 import type { ClockPageReader } from "@meridian/clocks/clock-page"
 import type { BroadcastLists, LearnedCertificates } from "@meridian/ipc/autokey-plan"
@@ -36,7 +36,7 @@ interface ClockLaunch extends ServiceLaunch {
   readonly onLists: (lists: BroadcastLists) => void
 }
 
-export class ClockPlace {
+export class ClockSlot {
   readonly service: Service<FromDiscipline>
   /** What it said last; undefined before its first word. */
   report: DisciplineReport | undefined

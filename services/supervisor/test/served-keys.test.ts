@@ -7,12 +7,12 @@ import { join } from "node:path"
 import { macAlgorithmNames } from "@meridian/auth/mac-algorithms"
 import { readServingKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { KeyBoard } from "../src/key-board.ts"
+import { ServedKeys } from "../src/served-keys.ts"
 
 let folder: string
 let file: string
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "meridian-key-board-"))
+  folder = mkdtempSync(join(tmpdir(), "meridian-served-keys-"))
   file = join(folder, "ntp.keys")
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
@@ -23,15 +23,15 @@ const write = (text: string | Uint8Array): void => {
   chmodSync(file, 0o600)
 }
 
-const board = (told: ServingKeys[] = []): KeyBoard =>
-  new KeyBoard({ file, trusted: [{ first: 1, last: 1 }] }, false, (keys) => void told.push(keys))
+const servedKeys = (told: ServingKeys[] = []): ServedKeys =>
+  new ServedKeys({ file, trusted: [{ first: 1, last: 1 }] }, false, (keys) => void told.push(keys))
 
-const ids = (from: KeyBoard): readonly number[] => from.keys.symmetric.map(({ id }) => id)
+const ids = (from: ServedKeys): readonly number[] => from.keys.symmetric.map(({ id }) => id)
 
 /** With key 1 read. */
-const filled = (told: ServingKeys[] = []): KeyBoard => {
+const filled = (told: ServingKeys[] = []): ServedKeys => {
   write("1 MD5 secret\n")
-  const made = board(told)
+  const made = servedKeys(told)
   expect(made.readFile()).toEqual([])
   rmSync(file)
   return made
@@ -40,7 +40,7 @@ const filled = (told: ServingKeys[] = []): KeyBoard => {
 describe("a re-read of the key file", () => {
   it("takes what Windows editors make of it", () => {
     write("\uFEFF1 MD5 secret\r\n2 SHA1 other\r\n")
-    const made = board()
+    const made = servedKeys()
     expect(made.readFile()).toEqual([])
     expect(ids(made)).toEqual([1, 2])
   })
@@ -84,7 +84,7 @@ describe("a re-read of the key file", () => {
 describe("a key of a type that this OpenSSL does not have", () => {
   it("is left out with a report, and reaches no process", () => {
     write("1 MD5 one\n2 SHA1 two\n3 AES three\n")
-    const made = new KeyBoard({ file, trusted: [] }, false, () => {}, ["sha1"])
+    const made = new ServedKeys({ file, trusted: [] }, false, () => {}, ["sha1"])
     expect(made.readFile()).toEqual([
       expect.stringMatching(/key 3: AES-128 takes 16 bytes/),
       expect.stringMatching(/key 1 is left out: the OpenSSL here has no MD5$/)
@@ -94,7 +94,7 @@ describe("a key of a type that this OpenSSL does not have", () => {
 
   it("is none of those that ntp.keys(5) names, here", () => {
     write(macAlgorithmNames.map((name, index) => `${index + 1} ${name} ${"00".repeat(32)}\n`).join(""))
-    const made = board()
+    const made = servedKeys()
     expect(made.readFile().filter((line) => line.includes("left out"))).toEqual([])
     expect(ids(made)).toHaveLength(macAlgorithmNames.length)
   })
@@ -105,7 +105,7 @@ describe("a key number that the file and the log both have", () => {
 
   it("is the file's, and not trusted by the log's saying so", () => {
     write("1 MD5 one\n5 MD5 five\n")
-    const made = board()
+    const made = servedKeys()
     made.readFile()
     made.useLog({
       type: "keys",

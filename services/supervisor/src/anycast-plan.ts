@@ -2,12 +2,12 @@
 import { resolve } from "node:path"
 import { networkOf } from "@meridian/config/address"
 import type { ServiceAddress, Settings } from "@meridian/config"
-import type { AnycastPlaces } from "./node-plan.ts"
+import type { AnycastPlan } from "./node-plan.ts"
 
 /** The prefix as routers write it, its host bits cleared. */
 const prefixOf = ({ address, length }: ServiceAddress): string => `${networkOf({ address, length }).text}/${length}`
 
-export const anycastPlaces = ({ anycast, nts, port }: Settings): AnycastPlaces | undefined => {
+export const anycastPlan = ({ anycast, nts, port }: Settings): AnycastPlan | undefined => {
   const { addresses, device, birdSocket, birdProtocols, exabgpSocket, frrAs, vtysh, script } = anycast
   if (addresses.length === 0) return undefined
   return {

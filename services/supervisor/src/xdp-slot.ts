@@ -33,7 +33,7 @@ interface XdpRules {
   readonly minimumPoll: number
 }
 
-export class XdpPlace {
+export class XdpSlot {
   readonly clockPage: ClockPageDescriptors
   private readonly answering: XdpAnswering
   private readonly listening: Listening
@@ -56,7 +56,7 @@ export class XdpPlace {
    * answer all requests.
    * @param listening as it is whenever it is asked
    */
-  static open(plan: NodePlan, listening: Listening): XdpPlace | string | undefined {
+  static open(plan: NodePlan, listening: Listening): XdpSlot | string | undefined {
     if (plan.xdp === undefined) return undefined
     const { interface: name, mode } = plan.xdp
     const room = Math.floor(plan.access.settings.clientList.bytes.value / CLIENT_BYTES)
@@ -64,7 +64,7 @@ export class XdpPlace {
     try {
       const answering = XdpAnswering.open({ interfaceName: name, mode, clients })
       beginClockPage(answering.clockPage.writable)
-      return new XdpPlace(answering, listening)
+      return new XdpSlot(answering, listening)
     } catch (error) {
       if (!(error instanceof XdpError)) throw error
       return `xdp ${name} answers nothing: ${error.message}`

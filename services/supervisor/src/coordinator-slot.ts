@@ -1,4 +1,4 @@
-/** The place of the coordinator: the process that keeps the event log and knows the keys. The node serves on without it. */
+/** The slot of the coordinator: the process that keeps the event log and knows the keys. The node serves on without it. */
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import {
   type CoordinatorReport,
@@ -21,7 +21,7 @@ interface CoordinatorLaunch extends ServiceLaunch {
   readonly onReport: (report: CoordinatorReport) => void
 }
 
-export class CoordinatorPlace {
+export class CoordinatorSlot {
   readonly service: Service<FromCoordinator>
   /** What it said last; undefined before its first word. */
   report: CoordinatorReport | undefined

@@ -26,7 +26,7 @@ export interface AutokeyFiles extends Omit<KeysDirectory, "host" | "password"> {
   readonly leapFileHashIgnored: boolean
 }
 
-export class AutokeyBoard {
+export class AutokeyMaterial {
   private readonly files: AutokeyFiles
   private credentials: Credentials = { host: undefined, parameters: [], problems: [], notes: [] }
 
