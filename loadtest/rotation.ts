@@ -1,7 +1,7 @@
 /**
  * How long a rotation of the NTS key takes to reach every worker of a cluster: three NATS servers, three nodes with four
  * workers each, all on this machine and so under one clock. Counted from the moment the leader decides on it, which its
- * event carries (minting, laying the key on the shelf and the append itself are in the figure), to the moment at which a
+ * event carries (minting, laying the key in the key store and the append itself are in the figure), to the moment at which a
  * worker has put the new generation into use, which its report carries.
  */
 import { execFile, execFileSync } from "node:child_process"
@@ -117,7 +117,7 @@ export const rotation = async ({ progress }: BenchOptions): Promise<BenchResult>
         atMost("decision to the last worker's use, median", summary(slowest), LIMIT_MS, 0, " ms"),
         atMost("the same, worst rotation", summary([Math.max(...slowest)]), LIMIT_MS, 0, " ms")
       ],
-      notes: ["from the decision on: minting, the key shelf and the append to three NATS servers are in it"]
+      notes: ["from the decision on: minting, the key store and the append to three NATS servers are in it"]
     }
   } finally {
     process.off("exit", down)

@@ -170,7 +170,7 @@ const serverText = ({ folder, servers, installedAt }: NatsPlan, server: NatsServ
     `server_name: ${JSON.stringify(name)}`,
     `listen: ${JSON.stringify(`${bracketed(host)}:${port}`)}`,
     `tls { ${tls} }`,
-    // The log may grow to 4 GiB on disk, the replicated key shelf to 16 MiB in memory.
+    // The log may grow to 4 GiB on disk, the replicated key store to 16 MiB in memory.
     `jetstream { store_dir: ${JSON.stringify(store)}, max_memory_store: 64MB, max_file_store: 5GB }`,
     ...(routes.length === 0
       ? []

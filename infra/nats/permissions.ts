@@ -1,11 +1,11 @@
 /**
  * Who may do what in NATS, by subject. The names are those of services/coordinator (cluster.ts there lists them).
  *
- * Coordinators write: events, the key shelf, the lease, commands to the one that leads. Each writes clock events only of
+ * Coordinators write: events, the key store, the lease, commands to the one that leads. Each writes clock events only of
  * its own node and hears only commands for its own node. None may delete a stream or change its settings: that is an
  * administrator's.
  *
- * Readers (an auditor, a backup, monitoring) see the log, live and stored, and nothing of the key shelf or the lease. They
+ * Readers (an auditor, a backup, monitoring) see the log, live and stored, and nothing of the key store or the lease. They
  * may publish nothing but the questions that reading takes. They get no consumers: whoever may create one may have the
  * server deliver stored messages to a subject of his choice, and that is a way to publish. Their inboxes have a prefix of
  * their own, so that they cannot listen in on answers to coordinators.
@@ -19,7 +19,7 @@ export interface Permissions {
 }
 
 const LOG = "MERIDIAN"
-const SHELF = "MERIDIAN_SHELF"
+const KEY_STORE = "MERIDIAN_SHELF"
 const LEASE = "KV_meridian-lease"
 
 const api = (...requests: readonly string[]): readonly string[] => requests.map((it) => `$JS.API.${it}`)
@@ -35,13 +35,13 @@ export const coordinatorPermissions = (node: string): Permissions => ({
     "$KV.meridian-lease.leader",
     "meridian-command.*",
     ...api("INFO"),
-    ...[LOG, SHELF, LEASE].flatMap((stream) =>
+    ...[LOG, KEY_STORE, LEASE].flatMap((stream) =>
       api(`STREAM.CREATE.${stream}`, `STREAM.INFO.${stream}`, `STREAM.MSG.GET.${stream}`)
     ),
     // Retention of clock events; giving the lease up.
     ...api(`STREAM.PURGE.${LOG}`, `STREAM.PURGE.${LEASE}`),
     // Shredding.
-    ...api(`STREAM.MSG.DELETE.${SHELF}`),
+    ...api(`STREAM.MSG.DELETE.${KEY_STORE}`),
     ...api(`CONSUMER.CREATE.${LOG}.>`, `CONSUMER.DELETE.${LOG}.>`),
     // Telling the server to go on sending.
     `$JS.FC.${LOG}.>`,

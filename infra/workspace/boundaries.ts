@@ -67,7 +67,7 @@ const unbounded = {
     ["libs/clocks/src/clock-page.ts", "files that this process has just made"],
     ["libs/clocks/src/clock-devices.ts", "devices are what it opens, and the kernel's to answer"],
     ["libs/xdp/src/own-addresses.ts", "paths of /sys, by name"],
-    ["libs/event-log/src/shelf-sqlite.ts", "the shelf's own file, which SQLite has opened"],
+    ["libs/event-log/src/key-store-sqlite.ts", "the key store's own file, which SQLite has opened"],
     [
       "services/coordinator/src/cookie-key-file.ts",
       "opens without waiting and looks at what it is, for it writes there too"

@@ -80,7 +80,7 @@ export const killNode = async (stage: Stage, node: number): Promise<readonly Fin
   return [seconds(`no route to n${node}`, await until(`no route to n${node}`, () => !stage.routed().includes(node)), 2)]
 }
 
-/** A node's coordinator dies with the keys that it held, its copies are gone, and the cluster's shelf is out of reach until NATS is back. */
+/** A node's coordinator dies with the keys that it held, its copies are gone, and the cluster's key store is out of reach until NATS is back. */
 export const loseKeys = async (stage: Stage, node: number): Promise<readonly Finding[]> => {
   await stage.stopNats()
   stage.loseKeys(node)

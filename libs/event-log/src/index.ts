@@ -28,6 +28,6 @@ export {
   sealedKeysOf,
   symmetricKeyPlace
 } from "./sealing.ts"
-export { KeyShelf, ShelfUnavailable, SlotTaken, type WrappedKey, memoryShelf, overShelf } from "./key-shelf.ts"
+export { KeyStore, KeyStoreUnavailable, SlotTaken, type WrappedKey, memoryKeyStore, overSlots } from "./key-store.ts"
 export { type SnapshotStore, snapshotFiles } from "./snapshot-file.ts"
 export { openOrBeginAnew } from "./damaged-file.ts"

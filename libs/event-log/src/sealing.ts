@@ -1,6 +1,6 @@
 /**
  * Sealing of keys, XChaCha20-Poly1305 throughout, in two layers: a key is sealed under a random data key of its own, and
- * that goes into an event; the data key is wrapped under the cluster key, and that goes onto the key shelf. Each layer is
+ * that goes into an event; the data key is wrapped under the cluster key, and that goes into the key store. Each layer is
  * bound to its place by associated data, so that a box moved elsewhere does not open.
  */
 import * as Data from "effect/Data"
@@ -8,7 +8,7 @@ import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
 import { createHmac, randomBytes } from "node:crypto"
 import { type AnyEvent, NTS_KEYS_SUBJECT, type SealedKey, SYMMETRIC_KEYS_SUBJECT } from "@meridian/events"
 import type { Inspect } from "./commit.ts"
-import type { WrappedKey } from "./key-shelf.ts"
+import type { WrappedKey } from "./key-store.ts"
 
 export const CLUSTER_KEY_BYTES = 32
 const DATA_KEY_BYTES = 32
@@ -38,7 +38,7 @@ export const symmetricKeyPlace = (set: number, keyId: number, type: string): Key
   purpose: `symmetric:${keyId}:${type}`
 })
 
-/** The shelf's key is wrapped under another cluster key than the one at hand. */
+/** The key store's key is wrapped under another cluster key than the one at hand. */
 export class WrongClusterKey extends Data.TaggedError("WrongClusterKey")<{
   readonly expected: string
   readonly found: string
@@ -60,7 +60,7 @@ export const fingerprint = (clusterKey: Uint8Array): string =>
   createHmac("sha256", clusterKey).update("meridian cluster key fingerprint 1").digest("hex").slice(0, 16)
 
 /**
- * Seals a freshly minted key: `sealed` for the event, `wrapped` for the shelf, where it must lie before the event is
+ * Seals a freshly minted key: `sealed` for the event, `wrapped` for the key store, where it must lie before the event is
  * appended. `slot` must never have been used.
  */
 export const sealKey = (
@@ -78,7 +78,7 @@ export const sealKey = (
   }
 }
 
-/** The key of an event, with its data key from the shelf. Throws WrongClusterKey or WronglySealed. */
+/** The key of an event, with its data key from the key store. Throws WrongClusterKey or WronglySealed. */
 export const openKey = (
   clusterKey: Uint8Array,
   place: KeyPlace,
@@ -98,7 +98,7 @@ export const openKey = (
   }
 }
 
-/** A shelf's key wrapped anew under another cluster key. Throws WrongClusterKey or WronglySealed. */
+/** A key store's key wrapped anew under another cluster key. Throws WrongClusterKey or WronglySealed. */
 export const rewrapKey = (from: Uint8Array, to: Uint8Array, slot: string, wrapped: WrappedKey): WrappedKey => {
   const dataKey = unwrap(from, slot, wrapped)
   try {

@@ -1,4 +1,4 @@
-/** Everything that is asked of the log and the shelf in JetStream, of one release of nats-server. */
+/** Everything that is asked of the log and the key store in JetStream, of one release of nats-server. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
@@ -11,10 +11,10 @@ import type { AnyEvent } from "@meridian/events"
 import { overStore } from "../src/commit-store.ts"
 import { serverAtLeast } from "../src/connect.ts"
 import { type JetStreamOptions, jetstreamStore } from "../src/jetstream.ts"
-import { jetstreamShelf } from "../src/shelf-jetstream.ts"
+import { jetstreamKeyStore } from "../src/key-store-jetstream.ts"
 import type { LogBatch } from "../src/event-log.ts"
 import { eventLogContract } from "./event-log-contract.ts"
-import { keyShelfContract } from "./key-shelf-contract.ts"
+import { keyStoreContract } from "./key-store-contract.ts"
 import { eventsOf, failure, readAll, run } from "./log-fixture.ts"
 import { type NatsBinary, natsServers, type RunningCluster, startNats } from "./nats-server.ts"
 import { clockEvent, clockEvents, takeOver } from "./sample-events.ts"
@@ -251,13 +251,13 @@ export const jetstreamSuite = (version: string): void => {
         expect(rejected).toMatchObject({ _tag: "LogUnavailable" })
       })
 
-      keyShelfContract(async () => {
+      keyStoreContract(async () => {
         streams += 1
-        const stream = `SHELF${streams}`
-        const store = await jetstreamShelf({
+        const stream = `KEY_STORE${streams}`
+        const store = await jetstreamKeyStore({
           connection: connection(),
           stream,
-          prefix: `shelf${streams}`,
+          prefix: `keys${streams}`,
           replicas: size,
           manage: true,
           deadlineMs: PATIENCE_MS

@@ -78,14 +78,14 @@ describe("sealing", () => {
     const { sealed, wrapped } = sealKey(clusterKey, place, "nts.7.a", secret)
     const bytes = Buffer.from(sealed.box, "base64")
     fc.assert(
-      fc.property(fc.nat(bytes.length * 8 - 1), fc.nat(wrapped.box.length * 8 - 1), (inEvent, onShelf) => {
+      fc.property(fc.nat(bytes.length * 8 - 1), fc.nat(wrapped.box.length * 8 - 1), (inEvent, inStore) => {
         const event = Buffer.from(bytes)
         event[inEvent >> 3] = (event[inEvent >> 3] as number) ^ (1 << (inEvent & 7))
-        const shelf = wrapped.box.slice()
-        shelf[onShelf >> 3] = (shelf[onShelf >> 3] as number) ^ (1 << (onShelf & 7))
+        const keyStore = wrapped.box.slice()
+        keyStore[inStore >> 3] = (keyStore[inStore >> 3] as number) ^ (1 << (inStore & 7))
         const changed = { slot: sealed.slot, box: event.toString("base64") }
         expect(() => openKey(clusterKey, place, changed, wrapped)).toThrow(/^the key of keys.nts 7 does not open/)
-        expect(() => openKey(clusterKey, place, sealed, { ...wrapped, box: shelf })).toThrow(
+        expect(() => openKey(clusterKey, place, sealed, { ...wrapped, box: keyStore })).toThrow(
           /^slot nts.7.a does not open/
         )
       }),

@@ -1,6 +1,6 @@
 /**
- * The cluster key: which key the shelf's data keys are wrapped under, and the change from one to the next. The key is
- * never here, only its fingerprint. A change is resumable: each slot of the shelf says which key wraps it, so whoever
+ * The cluster key: which key the key store's data keys are wrapped under, and the change from one to the next. The key is
+ * never here, only its fingerprint. A change is resumable: each slot of the key store says which key wraps it, so whoever
  * leads goes on with the slots that still name the old one, and the change ends when none does.
  */
 import * as Schema from "effect/Schema"

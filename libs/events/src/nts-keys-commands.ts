@@ -12,7 +12,7 @@ export interface NtsKeysPlan {
   readonly leadMs: number
 }
 
-/** A freshly minted key, its data key already on the shelf. */
+/** A freshly minted key, its data key already in the key store. */
 export interface SuppliedKey {
   readonly generation: number
   readonly sealed: SealedKey

@@ -1,6 +1,6 @@
 /**
  * A key as an event carries it. The log is kept for ever and keys must not be, so the box in the event is sealed under a
- * data key of its own, and the data key lies in a slot of the key shelf, outside the log. Shredding the slot destroys
+ * data key of its own, and the data key lies in a slot of the key store, outside the log. Shredding the slot destroys
  * the key everywhere at once, however many copies of the log exist.
  */
 import * as Schema from "effect/Schema"
@@ -15,7 +15,7 @@ const SlotName = Schema.String.check(
 )
 
 export const SealedKey = Schema.Struct({
-  /** Where on the shelf the data key lies. Never used twice, not even for the same generation. */
+  /** Where in the key store the data key lies. Never used twice, not even for the same generation. */
   slot: SlotName,
   /** Base64 of nonce, ciphertext and tag. */
   box: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9+/]{54,1366}={0,2}$/))

@@ -76,7 +76,7 @@ export interface SymmetricKeysPlan {
   readonly leadMs: number
 }
 
-/** A freshly minted set, its data keys already on the shelf. */
+/** A freshly minted set, its data keys already in the key store. */
 export interface SuppliedSet {
   readonly set: number
   readonly keys: ReadonlyArray<SymmetricKey>

@@ -166,7 +166,7 @@ describe.runIf(available)("nodes behind one address", () => {
   })
 
   it.runIf(isLong)("goes when a key is missing that the log names, and comes when the key does", async () => {
-    // Its copies of the keys are lost, and the cluster's shelf is out of reach.
+    // Its copies of the keys are lost, and the cluster's key store is out of reach.
     rmSync(join(fleet.file("state2"), "shelf"), { recursive: true })
     fleet.killProcess(2, coordinatorOf(2))
     took("key missing, with the coordinator's start", await fleet.untilRouted(1, 3))

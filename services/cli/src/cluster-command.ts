@@ -66,7 +66,7 @@ const initText = (file: string): string =>
     "Each node is told of it in one of these ways:",
     "  meridian up --cluster-key /etc/meridian/cluster-key   or in its ntp.conf: cluster key /etc/meridian/cluster-key",
     "  LoadCredential=cluster-key:/etc/meridian/cluster-key  in its systemd unit",
-    "Who has this file and the keys' shelf can read every key: keep a copy in a safe, and none in a backup of the log.",
+    "Who has this file and the key store can read every key: keep a copy in a safe, and none in a backup of the log.",
     ""
   ].join("\n")
 

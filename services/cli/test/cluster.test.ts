@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { openKey, sealedKeysOf } from "@meridian/event-log"
-import { jetstreamShelf } from "@meridian/event-log/shelf-jetstream"
+import { jetstreamKeyStore } from "@meridian/event-log/key-store-jetstream"
 import type { AnyEvent } from "@meridian/events"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import { meridian } from "@meridian/testkit/running-node"
@@ -327,7 +327,7 @@ describe.runIf(available)("a cluster of three", () => {
       const clusterKey = Buffer.from(readFileSync(join(directory(), "cluster-key"), "utf8").trim(), "hex")
       const log = (await ask("a", "log", "--json", "--subject", "keys")).trim().split("\n")
       const sealed = log.flatMap((line) => sealedKeysOf((JSON.parse(line) as { event: AnyEvent }).event))
-      const shelf = await jetstreamShelf({
+      const keyStore = await jetstreamKeyStore({
         connection: coordinator,
         stream: "MERIDIAN_SHELF",
         prefix: "meridian-shelf",
@@ -336,7 +336,7 @@ describe.runIf(available)("a cluster of three", () => {
       })
       const keys: { readonly subject: string; readonly key: Uint8Array }[] = []
       for (const [place, box] of sealed) {
-        const wrapped = await shelf.get(box.slot)
+        const wrapped = await keyStore.get(box.slot)
         if (wrapped !== undefined) keys.push({ subject: place.subject, key: openKey(clusterKey, place, box, wrapped) })
       }
       const count = (subject: string): number => keys.filter((it) => it.subject === subject).length

@@ -30,7 +30,7 @@ const STATUS: Readonly<Record<string, number>> = {
   LogBehind: 503,
   LogUnavailable: 503,
   LogFull: 507,
-  ShelfUnavailable: 503,
+  KeyStoreUnavailable: 503,
   KeyUnopened: 503,
   KeyCondemned: 503,
   SlotTaken: 503,

@@ -1,6 +1,6 @@
 /**
  * What a node of a cluster looks after besides its own: whether the log is still the one it has folded and has lost nothing, what
- * it lays in again, the key shelf, and its own clock beside the others'. A log of one's own needs none of it.
+ * it lays in again, the key store, and its own clock beside the others'. A log of one's own needs none of it.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -9,7 +9,7 @@ import type { ClusterFold } from "./cluster-fold.ts"
 import type { Writer } from "./command.ts"
 import { type Duty, duty } from "./duties.ts"
 import type { Backend } from "./embedded.ts"
-import type { KeyCustody } from "./key-custody.ts"
+import type { KeyManager } from "./key-manager.ts"
 import { layIn, LOOKS_FOR_LEADER } from "./laying-in.ts"
 import type { Leader } from "./leader.ts"
 import type { Known, LogReplaced, LogWatch } from "./log-watch.ts"
@@ -24,7 +24,7 @@ const LOOK_AGAIN = Schedule.spaced("1 second")
 interface CareSurroundings {
   readonly node: string
   readonly clock: NodeClock
-  readonly custody: KeyCustody
+  readonly keyManager: KeyManager
   readonly watch: LogWatch
   readonly warn: (message: string) => void
   /** What the node has folded, as it stands. */
@@ -39,7 +39,7 @@ interface CareSurroundings {
 export class ClusterCare {
   readonly #in: CareSurroundings
   readonly #history = new LostHistory(() => performance.now())
-  #shelfAt = Number.NEGATIVE_INFINITY
+  #keysLaidInAt = Number.NEGATIVE_INFINITY
   #doubted = false
 
   constructor(surroundings: CareSurroundings) {
@@ -57,20 +57,20 @@ export class ClusterCare {
       { name: "log", dueIn: () => 0, run: this.#lookAtLog(log) },
       { name: "clock", dueIn: () => 0, run: this.#lookAtClock },
       duty("laying in", () => this.#toLayIn(leader).length > 0, this.#layInLog(leader, writer)),
-      duty("shelf", () => performance.now() - this.#shelfAt >= LAY_IN_MS, this.#layInShelf)
+      duty("key store", () => performance.now() - this.#keysLaidInAt >= LAY_IN_MS, this.#layInKeys)
     ]
   }
 
   /** Others may know what the log has lost: this node leads only when they have had the time to lay it in. */
-  awaitHistory({ log, shelf }: Backend): Effect.Effect<void> {
+  awaitHistory({ log, keyStore }: Backend): Effect.Effect<void> {
     const { known, warn } = this.#in
     return Effect.gen({ self: this }, function* () {
       const { beginsAt = 1 } = yield* log.status
-      const shelved = (yield* shelf.list).length
+      const storedKeys = (yield* keyStore.list).length
       const version = yield* log.version(NTS_KEYS_SUBJECT)
-      if (!this.#history.look({ version, beginsAt, shelved })) return
+      if (!this.#history.look({ version, beginsAt, storedKeys })) return
       if (known().fold.nts.version > 0) return
-      warn(lostHistory(beginsAt, shelved))
+      warn(lostHistory(beginsAt, storedKeys))
       yield* Effect.sleep(HISTORY_WAIT_MS)
       if (known().fold.nts.version === 0)
         warn("no node has laid in again what the log has lost: this node may lead now, and the keys begin anew")
@@ -104,11 +104,11 @@ export class ClusterCare {
     })
   }
 
-  /** Of what the shelf has lost, somebody has a copy; whoever leads need not. */
-  readonly #layInShelf: Effect.Effect<void, unknown> = Effect.suspend(() => {
-    this.#shelfAt = performance.now()
+  /** Of what the key store has lost, somebody has a copy; whoever leads need not. */
+  readonly #layInKeys: Effect.Effect<void, unknown> = Effect.suspend(() => {
+    this.#keysLaidInAt = performance.now()
     const { fold } = this.#in.known()
-    return this.#in.custody.layIn(liveSlots(fold), isClusters(fold.clusterKey))
+    return this.#in.keyManager.layIn(liveSlots(fold), isClusters(fold.clusterKey))
   })
 
   /** Says when the clock is found to be off, and when it is right again. */

@@ -1,5 +1,5 @@
 /**
- * A node among others: log, shelf and lease in NATS JetStream. Loaded only where --nats is given, so that a node on its own
+ * A node among others: log, key store and lease in NATS JetStream. Loaded only where --nats is given, so that a node on its own
  * carries none of it.
  *
  * Names in NATS, for the servers' permissions: stream MERIDIAN (subjects meridian.>), stream MERIDIAN_SHELF (subjects
@@ -12,24 +12,25 @@ import type * as Scope from "effect/Scope"
 import { join } from "node:path"
 import { jetstream } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
-import type { KeyShelf, ShelfUnavailable, SnapshotStore } from "@meridian/event-log"
-import { overStore, LogUnavailable, overShelf, snapshotFiles } from "@meridian/event-log"
+import type { KeyStore, KeyStoreUnavailable, SnapshotStore } from "@meridian/event-log"
+import { overStore, LogUnavailable, overSlots, snapshotFiles } from "@meridian/event-log"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { connectNats, type NatsOptions } from "@meridian/event-log/connect"
 import { jetstreamStore } from "@meridian/event-log/jetstream"
-import { jetstreamShelf } from "@meridian/event-log/shelf-jetstream"
+import { jetstreamKeyStore } from "@meridian/event-log/key-store-jetstream"
 import type { NatsSettings } from "@meridian/ipc/coordinator-plan"
 import { natsForward } from "./cluster-forward.ts"
 import { exposure } from "./cluster-keys.ts"
 import { type LeaseClock, natsLease } from "./cluster-lease.ts"
 import { HandingOn } from "./handing-on.ts"
-import { type Backend, localShelf, type Scrutiny } from "./embedded.ts"
+import { type Backend, localKeyStore, type Scrutiny } from "./embedded.ts"
 import { STREAM } from "./log-names.ts"
 import { sentence } from "./notices.ts"
 
 export const PREFIX = "meridian"
-export const SHELF_STREAM = "MERIDIAN_SHELF"
-export const SHELF_PREFIX = "meridian-shelf"
+/** Its first name, which running clusters and their permissions go by. */
+export const KEY_STORE_STREAM = "MERIDIAN_SHELF"
+export const KEY_STORE_PREFIX = "meridian-shelf"
 export const LEASE_BUCKET = "meridian-lease"
 
 /** How long a start waits for NATS before it says that it does. */
@@ -39,15 +40,15 @@ const ASK_AGAIN = Schedule.spaced("30 seconds")
 
 /** What a node has of its own, whether or not NATS is there. */
 export interface Local {
-  readonly mirror: KeyShelf["Service"]
+  readonly mirror: KeyStore["Service"]
   readonly snapshots: SnapshotStore
 }
 
 export const openLocal = (
   directory: string,
   warn: (message: string) => void
-): Effect.Effect<Local, ShelfUnavailable, Scope.Scope> =>
-  Effect.map(localShelf(directory, warn), (mirror) => ({
+): Effect.Effect<Local, KeyStoreUnavailable, Scope.Scope> =>
+  Effect.map(localKeyStore(directory, warn), (mirror) => ({
     mirror,
     snapshots: snapshotFiles(join(directory, "snapshots"), warn)
   }))
@@ -158,22 +159,22 @@ const openStores = async (
     believes: (commit) => authenticity.believes(commit)
   })
   await authenticity.learn((subject) => store.read({ from: 1, only: { subject } }))
-  const shelf = await jetstreamShelf({
+  const keyStore = await jetstreamKeyStore({
     connection,
-    stream: SHELF_STREAM,
-    prefix: SHELF_PREFIX,
+    stream: KEY_STORE_STREAM,
+    prefix: KEY_STORE_PREFIX,
     replicas,
     manage: true
   })
   const lease = await natsLease(jetstream(connection, { timeout: 2_000 }), LEASE_BUCKET, replicas, node, clock)
   return {
     log: overStore(store, inspect, authenticity),
-    shelf: overShelf(shelf),
+    keyStore: overSlots(keyStore),
     lease,
     forward: natsForward(connection, node, new HandingOn(node, authenticity, now)),
     warnings: [
       ...store.warnings,
-      ...shelf.warnings,
+      ...keyStore.warnings,
       ...(seedFile !== null && authorityFile === null ? [UNPROVEN_SERVERS] : [])
     ]
   }

@@ -21,7 +21,7 @@ import type { LeaseClock } from "./cluster-lease.ts"
 import type { Writer } from "./command.ts"
 import type { CookieKeys } from "./cookie-key-file.ts"
 import type { Backend, ForwardedAnswer, ForwardedCommand, Scrutiny } from "./embedded.ts"
-import { type KeyCondemned, KeyCustody, type KeyUnopened, type LiveKey } from "./key-custody.ts"
+import { type KeyCondemned, KeyManager, type KeyUnopened, type LiveKey } from "./key-manager.ts"
 import { type DutyDied, duty, perform } from "./duties.ts"
 import { Leader } from "./leader.ts"
 import { OWN_LOG, STREAM } from "./log-names.ts"
@@ -30,7 +30,7 @@ import { LogReplaced } from "./log-watch.ts"
 import { ClusterCare } from "./cluster-care.ts"
 import { SnapshotKeeper } from "./snapshot-keeper.ts"
 import type { Surroundings } from "./surroundings.ts"
-import { MemberVoice } from "./member-voice.ts"
+import { MemberHeartbeats } from "./member-heartbeat.ts"
 import { maySeal, memberHealth, nameTaken, type NodeView, unreadyReason } from "./membership.ts"
 import { Mint } from "./minting.ts"
 import { sentence } from "./notices.ts"
@@ -54,11 +54,11 @@ export class Coordinator {
   /** Holds something when the supervisor has said how the node is, or a fold has changed something. */
   readonly #changed = Queue.sliding<void>(1).pipe(Effect.runSync)
   readonly #surroundings: Surroundings
-  readonly #custody: KeyCustody
+  readonly #keyManager: KeyManager
   readonly #authenticity: Authenticity
   readonly #mint: Mint
   readonly #nodeKeys: NodeKeys
-  readonly #voice: MemberVoice
+  readonly #heartbeats: MemberHeartbeats
   readonly #rounds = new Rounds()
   readonly #looking = Semaphore.makeUnsafe(1)
   #health: HealthMessage | undefined
@@ -80,12 +80,12 @@ export class Coordinator {
       compares: surroundings.settings.nats !== null
     })
     this.now = this.clock.now
-    this.#custody = new KeyCustody(surroundings.keys, undefined, surroundings.mirror)
+    this.#keyManager = new KeyManager(surroundings.keys, undefined, surroundings.mirror)
     this.#authenticity = new Authenticity(surroundings.settings.nats === null ? OWN_LOG : STREAM, this.keys, () => {
       const { current } = this.fold.clusterKey
       return current !== null && this.keys.has(current) ? current : this.keys.first
     })
-    this.#mint = new Mint(this.#custody)
+    this.#mint = new Mint(this.#keyManager)
     this.#log = new LogFolding({
       node: surroundings.settings.node,
       keys: surroundings.keys,
@@ -98,13 +98,13 @@ export class Coordinator {
       },
       begun: (seq) => this.#snapshots.begin(seq)
     })
-    this.#voice = new MemberVoice(surroundings.settings)
+    this.#heartbeats = new MemberHeartbeats(surroundings.settings)
     const { keys, notices, settings, sendKeys, onReady } = surroundings
     this.#snapshots = new SnapshotKeeper(settings.node, () => this.#log.stateAt(this.clock.sure), this.#tell)
     this.#care = new ClusterCare({
       node: settings.node,
       clock: this.clock,
-      custody: this.#custody,
+      keyManager: this.#keyManager,
       watch: this.#log.watch,
       warn: notices.warn,
       known: () => this.#log.known,
@@ -114,7 +114,7 @@ export class Coordinator {
     })
     this.#nodeKeys = new NodeKeys({
       node: settings.node,
-      custody: this.#custody,
+      keyManager: this.#keyManager,
       mint: this.#mint,
       keys,
       notices,
@@ -245,7 +245,7 @@ export class Coordinator {
 
   /** For the log: refuses at append what this process has minted and sealed wrongly, and believes what nodes have signed. */
   get scrutiny(): Scrutiny {
-    return { inspect: this.#custody.inspect, authenticity: this.#authenticity, now: this.now }
+    return { inspect: this.#keyManager.inspect, authenticity: this.#authenticity, now: this.now }
   }
 
   /** Keys put aside as wrongly sealed, in words. */
@@ -260,11 +260,11 @@ export class Coordinator {
 
   /** Why the node's name is in doubt, empty when it is not. */
   get nameDoubt(): string {
-    return this.#voice.isNameTaken ? nameTaken(this.settings.node) : ""
+    return this.#heartbeats.isNameTaken ? nameTaken(this.settings.node) : ""
   }
 
   openKey(live: LiveKey): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
-    return this.#custody.open(live, this.#log.isCaughtUp)
+    return this.#keyManager.open(live, this.#log.isCaughtUp)
   }
 
   /** Has got a cluster key: where events were put aside for want of it, the next start folds the log anew. */
@@ -275,10 +275,10 @@ export class Coordinator {
     Effect.runFork(Effect.delay(ending, "200 millis"))
   }
 
-  /** The log and the shelf are within reach. */
+  /** The log and the key store are within reach. */
   use(backend: Backend): void {
     this.backend = backend
-    this.#custody.useShelf(backend.shelf)
+    this.#keyManager.useKeyStore(backend.keyStore)
   }
 
   /** All that needs a log, until interrupted. */
@@ -301,7 +301,8 @@ export class Coordinator {
       this.writer = writer
       const doubt = (): string => this.clock.doubt
       const back = (): boolean => this.#standsBack()
-      const leader = new Leader(writer, backend.lease, this.settings, this.#custody, this.#mint, this.keys, doubt, back)
+      const manager = this.#keyManager
+      const leader = new Leader(writer, backend.lease, this.settings, manager, this.#mint, this.keys, doubt, back)
       const folding = Fiber.join(yield* Effect.forkScoped(this.#log.follow(backend)))
       yield* Effect.raceFirst(this.#log.caughtUp, folding)
       yield* this.#checkAuthenticity()
@@ -353,7 +354,7 @@ export class Coordinator {
   #hear(event: AnyEvent, isNew: boolean): void {
     if (isNew) this.clock.hear(event)
     if (event.type === "MemberRegistered" && event.subject === memberSubject(this.settings.node))
-      this.#voice.hearRegistration(event.version)
+      this.#heartbeats.hearRegistration(event.version)
   }
 
   /** Keys as the fold and the clock want them; one look at a time. */
@@ -378,13 +379,13 @@ export class Coordinator {
   }
 
   #hasToSpeak(writer: Writer): boolean {
-    return this.nameDoubt !== "" || this.#voice.hasNews(writer, memberHealth(this.#view), this.reason)
+    return this.nameDoubt !== "" || this.#heartbeats.isDue(writer, memberHealth(this.#view), this.reason)
   }
 
   #speakForNode(writer: Writer): Effect.Effect<void, unknown> {
     const { nameDoubt } = this
     if (nameDoubt !== "") this.#surroundings.notices.warnOnce("name", nameDoubt)
-    return this.clock.mayWrite ? this.#voice.speak(writer, memberHealth(this.#view), this.reason) : Effect.void
+    return this.clock.mayWrite ? this.#heartbeats.write(writer, memberHealth(this.#view), this.reason) : Effect.void
   }
 
   #relayClock(writer: Writer): Effect.Effect<void, unknown> {

@@ -1,10 +1,17 @@
-/** A node on its own: log and shelf in SQLite files of the state directory, and nobody else to lead. */
+/** A node on its own: log and key store in SQLite files of the state directory, and nobody else to lead. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { join } from "node:path"
-import type { Authenticity, Inspect, EventLog, KeyShelf } from "@meridian/event-log"
-import { overStore, LogFull, LogUnavailable, overShelf, ShelfUnavailable, openOrBeginAnew } from "@meridian/event-log"
-import { sqliteShelf } from "@meridian/event-log/shelf-sqlite"
+import type { Authenticity, Inspect, EventLog, KeyStore } from "@meridian/event-log"
+import {
+  overStore,
+  LogFull,
+  LogUnavailable,
+  overSlots,
+  KeyStoreUnavailable,
+  openOrBeginAnew
+} from "@meridian/event-log"
+import { sqliteKeyStore } from "@meridian/event-log/key-store-sqlite"
 import { sqliteStore } from "@meridian/event-log/sqlite"
 import { reasonOf } from "@meridian/system/errno-words"
 import { makeDirectory } from "@meridian/system/make-directory"
@@ -13,7 +20,7 @@ import type { Lease } from "./lease.ts"
 /** Where events and keys lie and who leads. */
 export interface Backend {
   readonly log: EventLog["Service"]
-  readonly shelf: KeyShelf["Service"]
+  readonly keyStore: KeyStore["Service"]
   readonly lease: Lease
   /** Hands a command to the node that leads, where there may be others. */
   readonly forward?: Forward
@@ -42,35 +49,37 @@ export interface Forward {
   readonly serve: (answer: (command: ForwardedCommand) => Promise<ForwardedAnswer>) => void
 }
 
-const isDamagedShelf = (error: unknown): boolean => error instanceof ShelfUnavailable && error.damaged === true
+const isDamagedKeyStore = (error: unknown): boolean => error instanceof KeyStoreUnavailable && error.damaged === true
 
 /**
- * The shelf in the state directory. One that is damaged is put aside by name: in a cluster its copies are fetched again, on a
+ * The key store in the state directory. One that is damaged is put aside by name: in a cluster its copies are fetched again, on a
  * node of its own the keys that nobody can open any more are revoked.
  */
-export const localShelf = (
+export const localKeyStore = (
   directory: string,
   warn: (message: string) => void
-): Effect.Effect<KeyShelf["Service"], ShelfUnavailable, Scope.Scope> =>
+): Effect.Effect<KeyStore["Service"], KeyStoreUnavailable, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.try({
         try: () => {
           makeDirectory(join(directory, "shelf"), 0o700)
           const file = join(directory, "shelf", "keys.sqlite")
-          const { opened, aside } = openOrBeginAnew(file, () => sqliteShelf(file), isDamagedShelf, Date.now)
+          const { opened, aside } = openOrBeginAnew(file, () => sqliteKeyStore(file), isDamagedKeyStore, Date.now)
           if (aside !== undefined)
             warn(
-              `the key shelf was damaged and is begun anew, the old one is kept as ${aside}; keys that are nowhere else are minted anew. What is left in the old one is wrapped keys: destroy it`
+              `the key store was damaged and is begun anew, the old one is kept as ${aside}; keys that are nowhere else are minted anew. What is left in the old one is wrapped keys: destroy it`
             )
           return opened
         },
         catch: (error) =>
-          error instanceof ShelfUnavailable ? error : new ShelfUnavailable({ detail: reasonOf(error), cause: error })
+          error instanceof KeyStoreUnavailable
+            ? error
+            : new KeyStoreUnavailable({ detail: reasonOf(error), cause: error })
       }),
       (store) => Effect.sync(() => store.close())
     ),
-    overShelf
+    overSlots
   )
 
 /** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within two seconds. */
@@ -82,7 +91,7 @@ export const openEmbedded = (
   directory: string,
   { inspect, authenticity }: Scrutiny,
   warn: (message: string) => void
-): Effect.Effect<Backend, LogUnavailable | LogFull | ShelfUnavailable, Scope.Scope> =>
+): Effect.Effect<Backend, LogUnavailable | LogFull | KeyStoreUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const store = yield* Effect.acquireRelease(
       Effect.try({
@@ -106,7 +115,7 @@ export const openEmbedded = (
       }),
       (opened) => Effect.sync(() => opened.close())
     )
-    const shelf = yield* localShelf(directory, warn)
+    const keyStore = yield* localKeyStore(directory, warn)
     yield* Effect.tryPromise({
       try: () => authenticity.learn((subject) => store.read({ from: 1, only: { subject } })),
       catch: (error) =>
@@ -116,8 +125,8 @@ export const openEmbedded = (
     })
     return {
       log: overStore(store, inspect, authenticity),
-      shelf,
+      keyStore,
       lease: { held: () => 1, release: Effect.void, resign: Effect.void },
-      warnings: [...store.warnings, ...shelf.warnings]
+      warnings: [...store.warnings, ...keyStore.warnings]
     }
   })

@@ -8,7 +8,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import type { ShelfUnavailable, SlotTaken } from "@meridian/event-log"
+import type { KeyStoreUnavailable, SlotTaken } from "@meridian/event-log"
 import type {
   CommandContext,
   NtsKeysState,
@@ -30,7 +30,7 @@ import {
 import { clusterKeyAggregate, ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
 import { carryOut, catchUp, type CommandError, CommandRefused, type Writer } from "./command.ts"
-import type { KeyCustody, KeyUnopened, LiveKey } from "./key-custody.ts"
+import type { KeyManager, KeyUnopened, LiveKey } from "./key-manager.ts"
 import type { Lease } from "./lease.ts"
 import type { Mint } from "./minting.ts"
 import { ntsPlan, symmetricPlan } from "./leader-plans.ts"
@@ -51,7 +51,7 @@ class ClockDoubtful extends Data.TaggedError("ClockDoubtful")<{ readonly doubt: 
   }
 }
 
-type LeaderError = CommandError | NotLeading | ClockDoubtful | KeyUnopened | ShelfUnavailable | SlotTaken
+type LeaderError = CommandError | NotLeading | ClockDoubtful | KeyUnopened | KeyStoreUnavailable | SlotTaken
 
 type NtsBody =
   | { readonly _tag: "Tick" }
@@ -69,14 +69,14 @@ interface LeaderPlan {
   readonly clockRetention: ClockRetention
 }
 
-/** How long the others have to lay in again what the shelf has lost. */
+/** How long the others have to lay in again what the key store has lost. */
 const ABSENT_MS = 15_000
 
 export class Leader {
   readonly #writer: Writer
   readonly #lease: Lease
   readonly #plan: LeaderPlan
-  readonly #custody: KeyCustody
+  readonly #keyManager: KeyManager
   readonly #mint: Mint
   readonly #keys: ClusterKeys
   readonly #doubt: () => string
@@ -92,7 +92,7 @@ export class Leader {
     writer: Writer,
     lease: Lease,
     plan: LeaderPlan,
-    custody: KeyCustody,
+    keyManager: KeyManager,
     mint: Mint,
     keys: ClusterKeys,
     doubt: () => string,
@@ -103,10 +103,10 @@ export class Leader {
     this.#writer = writer
     this.#lease = lease
     this.#plan = plan
-    this.#custody = custody
+    this.#keyManager = keyManager
     this.#mint = mint
     this.#keys = keys
-    this.#upkeep = new Upkeep(writer, plan.clockRetention, custody, mint)
+    this.#upkeep = new Upkeep(writer, plan.clockRetention, keyManager, mint)
   }
 
   get leading(): boolean {
@@ -121,7 +121,7 @@ export class Leader {
     if (this.#leading?.revision !== revision || this.#isOverlaid) return true
     const { term } = this.#leading
     const { current, changingTo } = fold.clusterKey
-    if (current === null || changingTo !== null || this.#custody.hasCondemned || this.#isSealDue) return true
+    if (current === null || changingTo !== null || this.#keyManager.hasCondemned || this.#isSealDue) return true
     if (this.#upkeep.isDue) return true
     return (this.#plan.mint.nts && this.#isNtsDue(term)) || this.#isSymmetricDue(term)
   }
@@ -301,9 +301,9 @@ export class Leader {
     if (condemned === undefined) return Effect.void
     const { subject, generation: number } = condemned.place
     const reason =
-      this.#custody.condemnation(condemned) === "sealing"
+      this.#keyManager.condemnation(condemned) === "sealing"
         ? "wrongly sealed: no node can open it"
-        : "gone from the key shelf: nobody can open it any more"
+        : "gone from the key store: nobody can open it any more"
     return subject === NTS_KEYS_SUBJECT
       ? this.#changeNts(term, { _tag: "Revoke", generation: number, reason })
       : this.#changeSymmetric(term, { _tag: "Revoke", set: number, reason })
@@ -312,8 +312,8 @@ export class Leader {
   /** No node can open it: so its box says, or its slot has been empty for a while and nobody says that he holds it. */
   #isNobodys(live: LiveKey): boolean {
     const { fold, node, now } = this.#writer
-    if (this.#custody.condemnation(live) !== undefined) return true
-    const absent = this.#custody.absentFor(live) ?? 0
+    if (this.#keyManager.condemnation(live) !== undefined) return true
+    const absent = this.#keyManager.absentFor(live) ?? 0
     return absent >= ABSENT_MS && !isHeldElsewhere(fold, live, node, now())
   }
 
@@ -379,7 +379,7 @@ export class Leader {
     return Effect.gen({ self: this }, function* () {
       const { changingTo } = this.#writer.fold.clusterKey
       if (changingTo === null || !this.#keys.has(changingTo)) return
-      const remaining = yield* this.#custody.rewrap(changingTo, true)
+      const remaining = yield* this.#keyManager.rewrap(changingTo, true)
       if (remaining > 0) return
       yield* carryOut(this.#writer, clusterKeyAggregate, () =>
         // Another leader may lack the new key and have wrapped a slot under the old one since we counted.

@@ -13,12 +13,13 @@ interface Traces {
   readonly version: number
   /** First place of the log that may still hold something. */
   readonly beginsAt: number
-  /** Slots on the key shelf that hold keys. */
-  readonly shelved: number
+  /** Slots in the key store that hold keys. */
+  readonly storedKeys: number
 }
 
 /** A cluster's first leader writes a term into the log before it mints its first key, and keys are kept in it for ever. */
-const isBeheaded = ({ version, beginsAt, shelved }: Traces): boolean => version === 0 && (beginsAt > 1 || shelved > 0)
+const isBeheaded = ({ version, beginsAt, storedKeys }: Traces): boolean =>
+  version === 0 && (beginsAt > 1 || storedKeys > 0)
 
 export class LostHistory {
   readonly #steady: () => number
@@ -44,5 +45,5 @@ export class LostHistory {
 }
 
 /** What a node says that waits. */
-export const lostHistory = (beginsAt: number, shelved: number): string =>
-  `the log begins at place ${beginsAt} and has no keys, and the key shelf has ${shelved}: it has lost what was in it. This node knows none of it, and for a minute leaves leading to those that do`
+export const lostHistory = (beginsAt: number, storedKeys: number): string =>
+  `the log begins at place ${beginsAt} and has no keys, and the key store has ${storedKeys}: it has lost what was in it. This node knows none of it, and for a minute leaves leading to those that do`

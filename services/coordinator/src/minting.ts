@@ -5,15 +5,15 @@
 import { randomFillSync } from "node:crypto"
 import { printableKey } from "@meridian/auth/keygen"
 import * as Effect from "effect/Effect"
-import { type ShelfUnavailable, type SlotTaken, ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log"
+import { type KeyStoreUnavailable, type SlotTaken, ntsKeyPlace, symmetricKeyPlace } from "@meridian/event-log"
 import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
 import { MAXIMUM_KEY_ID } from "@meridian/auth/key-table"
 import type { NtsKeysState, EarlierGeneration, SuppliedKey, SuppliedSet } from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
 import type { CookieKeys } from "./cookie-key-file.ts"
-import type { KeyCustody, KeyUnopened } from "./key-custody.ts"
+import type { KeyManager, KeyUnopened } from "./key-manager.ts"
 
-type MintError = KeyUnopened | ShelfUnavailable | SlotTaken
+type MintError = KeyUnopened | KeyStoreUnavailable | SlotTaken
 
 /** AES-128-CMAC (RFC 8573): what ntpd, NTPsec and chrony all know. */
 const SYMMETRIC_TYPE = "AES-128"
@@ -25,14 +25,14 @@ const FIRST_KEY_ID = 10_001
 const keyIdOf = (set: number): number => FIRST_KEY_ID + ((set - 1) % (MAXIMUM_KEY_ID - FIRST_KEY_ID + 1))
 
 export class Mint {
-  readonly #custody: KeyCustody
+  readonly #keyManager: KeyManager
   readonly #generations = new Map<number, SuppliedKey>()
   readonly #sets = new Map<number, SuppliedSet>()
   /** Keys of an earlier log, for a log that has none. */
   #earlier: CookieKeys = { since: 0, keys: [] }
 
-  constructor(custody: KeyCustody) {
-    this.#custody = custody
+  constructor(keyManager: KeyManager) {
+    this.#keyManager = keyManager
   }
 
   /** Another leader may have shredded what was reserved under an earlier term. */
@@ -76,7 +76,7 @@ export class Mint {
       const known = this.#sets.get(set)
       if (known !== undefined) return known
       const key = { keyId: keyIdOf(set), type: SYMMETRIC_TYPE }
-      const sealed = yield* this.#custody.mint(
+      const sealed = yield* this.#keyManager.mint(
         symmetricKeyPlace(set, key.keyId, key.type),
         SYMMETRIC_BYTES,
         under,
@@ -95,7 +95,7 @@ export class Mint {
       const known = this.#generations.get(generation)
       if (known !== undefined) return known
       const given = this.#earlier.keys.find((it) => it.generation === generation)?.key
-      const sealed = yield* this.#custody.mint(ntsKeyPlace(generation), MASTER_KEY_BYTES, under, "nts", given)
+      const sealed = yield* this.#keyManager.mint(ntsKeyPlace(generation), MASTER_KEY_BYTES, under, "nts", given)
       const supply = { generation, sealed }
       this.#generations.set(generation, supply)
       return supply

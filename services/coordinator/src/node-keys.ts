@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { ClusterFold } from "./cluster-fold.ts"
 import type { ClusterKeys } from "./cluster-keys.ts"
-import { type KeyCustody, keyName, type LiveKey } from "./key-custody.ts"
+import { type KeyManager, keyName, type LiveKey } from "./key-manager.ts"
 import type { Mint } from "./minting.ts"
 import { type Notices, sentence } from "./notices.ts"
 import {
@@ -33,7 +33,7 @@ export const lacksKey = (print: string): string =>
 interface NodeKeysPlan {
   /** This node's name. */
   readonly node: string
-  readonly custody: KeyCustody
+  readonly keyManager: KeyManager
   readonly mint: Mint
   readonly keys: ClusterKeys
   readonly notices: Notices
@@ -100,13 +100,13 @@ export class NodeKeys {
     isHeld: (live: LiveKey) => boolean
   ): Effect.Effect<ReadonlyMap<string, Uint8Array>> {
     return Effect.gen({ self: this }, function* () {
-      const { custody, notices, condemned } = this.#plan
+      const { keyManager, notices, condemned } = this.#plan
       const opened = new Map<string, Uint8Array>()
       const putAside: Array<string> = []
       const absent: Array<string> = []
       let problem: string | undefined
       for (const live of liveKeys(wanted)) {
-        const key = yield* Effect.result(custody.open(live, inStep))
+        const key = yield* Effect.result(keyManager.open(live, inStep))
         if (key._tag === "Success") opened.set(keyName(live.place), key.success)
         else if (key.failure._tag === "KeyUnopened" && inStep && key.failure.isAbsent === true && !isHeld(live))
           absent.push(`${key.failure.message}, and no other node says that it holds it: it is put aside`)
@@ -141,13 +141,13 @@ export class NodeKeys {
     send(keys)
   }
 
-  /** Keys of generations that have ended go at once, from memory and from this node's own shelf. */
+  /** Keys of generations that have ended go at once, from memory and from this node's own key store. */
   #letGo(fold: ClusterFold): Effect.Effect<void> {
-    const { custody, mint, notices } = this.#plan
+    const { keyManager, mint, notices } = this.#plan
     const live = liveSlots(fold)
     const text = [...live].join(" ")
     if (text === this.#kept) return Effect.void
-    return Effect.match(custody.keepOnly(new Set([...live, ...mint.reserved(fold)])), {
+    return Effect.match(keyManager.keepOnly(new Set([...live, ...mint.reserved(fold)])), {
       onSuccess: () => void (this.#kept = text),
       onFailure: (error) =>
         notices.warnOnce("shredding", `keys that have ended could not be shredded, trying again: ${sentence(error)}`)
@@ -184,10 +184,10 @@ export class NodeKeys {
     return this.#isSettled(fold) ? Effect.void : this.#settle(current, former)
   }
 
-  /** A change is complete: what is left under old keys is on this node's own shelf, and is wrapped anew there too. */
+  /** A change is complete: what is left under old keys is on this node's own key store, and is wrapped anew there too. */
   #settle(current: string, former: ReadonlyArray<string>): Effect.Effect<void> {
-    const { custody, keys, notices } = this.#plan
-    return Effect.match(custody.rewrap(current, false), {
+    const { keyManager, keys, notices } = this.#plan
+    return Effect.match(keyManager.rewrap(current, false), {
       onSuccess: () => {
         this.#settledFor = current
         try {
@@ -201,7 +201,7 @@ export class NodeKeys {
           )
         }
       },
-      onFailure: (error) => notices.warnOnce("own shelf", sentence(error))
+      onFailure: (error) => notices.warnOnce("own key store", sentence(error))
     })
   }
 }

@@ -19,7 +19,7 @@ import {
   acceptedSets
 } from "@meridian/events"
 import type { ClusterFold } from "./cluster-fold.ts"
-import { keyName, type LiveKey } from "./key-custody.ts"
+import { keyName, type LiveKey } from "./key-manager.ts"
 
 const ntsKey = ({ generation, sealed }: NtsGeneration): LiveKey => ({ place: ntsKeyPlace(generation), sealed })
 

@@ -1,6 +1,6 @@
 /** What the coordinator's process gives it to work with. */
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { KeyShelf } from "@meridian/event-log"
+import type { KeyStore } from "@meridian/event-log"
 import type { CoordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import type { CoordinatorReport } from "@meridian/ipc/coordinator-report"
 import type { ClusterKeys } from "./cluster-keys.ts"
@@ -17,6 +17,6 @@ export interface Surroundings {
   readonly onNews: (report: CoordinatorReport) => void
   /** This system's clock, milliseconds since 1970. */
   readonly now: () => number
-  /** This node's own shelf where the cluster's is elsewhere. */
-  readonly mirror: KeyShelf["Service"] | undefined
+  /** This node's own key store where the cluster's is elsewhere. */
+  readonly mirror: KeyStore["Service"] | undefined
 }

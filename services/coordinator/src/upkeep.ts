@@ -1,9 +1,9 @@
-/** What the leader keeps in order: no ended key stays on the shelf, no clock event in the log for longer than the policy says. */
+/** What the leader keeps in order: no ended key stays in the key store, no clock event in the log for longer than the policy says. */
 import * as Effect from "effect/Effect"
-import type { LogUnavailable, ShelfUnavailable, SlotTaken } from "@meridian/event-log"
+import type { LogUnavailable, KeyStoreUnavailable, SlotTaken } from "@meridian/event-log"
 import { ntsAggregate, symmetricAggregate } from "./cluster-fold.ts"
 import { catchUp, type Writer } from "./command.ts"
-import type { KeyCustody } from "./key-custody.ts"
+import type { KeyManager } from "./key-manager.ts"
 import type { Mint } from "./minting.ts"
 import { isClusters, liveSlots } from "./serving.ts"
 
@@ -21,16 +21,16 @@ export interface ClockRetention {
 export class Upkeep {
   readonly #writer: Writer
   readonly #retention: ClockRetention
-  readonly #custody: KeyCustody
+  readonly #keyManager: KeyManager
   readonly #mint: Mint
   #tidied = ""
   #tidiedAt = Number.NEGATIVE_INFINITY
   #retainedAt = Number.NEGATIVE_INFINITY
 
-  constructor(writer: Writer, retention: ClockRetention, custody: KeyCustody, mint: Mint) {
+  constructor(writer: Writer, retention: ClockRetention, keyManager: KeyManager, mint: Mint) {
     this.#writer = writer
     this.#retention = retention
-    this.#custody = custody
+    this.#keyManager = keyManager
     this.#mint = mint
   }
 
@@ -50,15 +50,15 @@ export class Upkeep {
   }
 
   /** Shreds what has ended. @param leads whether this node still does, once the log has been caught up with */
-  tidy(leads: () => boolean): Effect.Effect<void, ShelfUnavailable | SlotTaken | LogUnavailable> {
+  tidy(leads: () => boolean): Effect.Effect<void, KeyStoreUnavailable | SlotTaken | LogUnavailable> {
     return Effect.gen({ self: this }, function* () {
       const { fold } = this.#writer
       // What was stored without our hearing of it may name a slot: nothing is shredded on an old view.
       for (const { subject } of [ntsAggregate, symmetricAggregate]) yield* catchUp(this.#writer, subject)
       const kept = new Set([...liveSlots(fold), ...this.#mint.reserved(fold)])
       if (!leads()) return
-      yield* this.#custody.tidyShelf(kept, isClusters(fold.clusterKey))
-      yield* this.#custody.keepOnly(kept)
+      yield* this.#keyManager.tidyKeyStore(kept, isClusters(fold.clusterKey))
+      yield* this.#keyManager.keepOnly(kept)
       this.#tidied = [...liveSlots(fold)].join(" ")
       this.#tidiedAt = performance.now()
     })

@@ -16,14 +16,14 @@ const filesWith = (directory: string, bytes: Buffer): ReadonlyArray<string> =>
     .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() === true)
     .filter((file) => readFileSync(file).includes(bytes))
 
-/** What wraps a slot on a node's own shelf. */
+/** What wraps a slot on a node's own key store. */
 const slotOf = (directory: string, slot: string): { readonly under: string; readonly box: Buffer } | undefined => {
-  const shelf = new DatabaseSync(join(directory, "shelf", "keys.sqlite"), { readOnly: true, timeout: 5_000 })
+  const keyStore = new DatabaseSync(join(directory, "shelf", "keys.sqlite"), { readOnly: true, timeout: 5_000 })
   try {
-    const row = shelf.prepare("SELECT under, box FROM slots WHERE slot = ?").get(slot)
+    const row = keyStore.prepare("SELECT under, box FROM slots WHERE slot = ?").get(slot)
     return row === undefined ? undefined : { under: String(row["under"]), box: Buffer.from(row["box"] as Uint8Array) }
   } finally {
-    shelf.close()
+    keyStore.close()
   }
 }
 
@@ -103,7 +103,7 @@ describeOverNats(
       expect(texts[0]).not.toContain("[1,")
       await until(
         () => (filesWith(join(stage.cluster.place.path, "c"), box).length === 0 ? true : undefined),
-        () => `${slot} on the shelf of c`
+        () => `${slot} in the key store of c`
       )
 
       // Another node that calls itself b: both say so.

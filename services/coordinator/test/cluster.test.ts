@@ -183,7 +183,7 @@ describeOverNats("three coordinators over NATS", (stage) => {
     )
     const numbers = after.ntsKeys.map(({ generation }) => generation)
     expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index))
-    // The servers kept the shelf in memory only: the leader has laid the keys of the time before in again.
+    // The servers kept the key store in memory only: the leader has laid the keys of the time before in again.
     await fresh.keysOnce((keys) => ids(keys).includes(newest) && ids(keys).some((id) => id > newest))
   })
 })

@@ -1,4 +1,4 @@
-/** A coordinator on its own, with its log and shelf in SQLite files: real processes throughout. */
+/** A coordinator on its own, with its log and key store in SQLite files: real processes throughout. */
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -102,9 +102,9 @@ describe("a coordinator on its own", () => {
       )
       .find(({ event }) => event.type === "NtsGenerationPublished" && event.data.generation === 1)
     const slot = published?.event.data.sealed.slot ?? "none"
-    const shelf = new DatabaseSync(join(coordinator.directory, "shelf", "keys.sqlite"), { readOnly: true })
-    const box = Buffer.from(shelf.prepare("SELECT box FROM slots WHERE slot = ?").get(slot)?.["box"] as Uint8Array)
-    shelf.close()
+    const keyStore = new DatabaseSync(join(coordinator.directory, "shelf", "keys.sqlite"), { readOnly: true })
+    const box = Buffer.from(keyStore.prepare("SELECT box FROM slots WHERE slot = ?").get(slot)?.["box"] as Uint8Array)
+    keyStore.close()
     expect(bytesBelow(join(coordinator.directory, "shelf")).includes(box)).toBe(true)
 
     const answer = await coordinator.ask("POST", "/keys/revoke", { generation: 1, reason: "laptop lost" })

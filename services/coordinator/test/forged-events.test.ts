@@ -168,7 +168,7 @@ for (const { suite, binary } of suites)
       )
 
       it.runIf(isNewest)(
-        "puts back on the key shelf what somebody has laid something else in the place of",
+        "puts back in the key store what somebody has laid something else in the place of",
         async () => {
           const { clusterKey } = await agreement(nodes, ({ ntsKeys }) => ntsKeys.length === 2)
           await sameKeys(nodes, 2)

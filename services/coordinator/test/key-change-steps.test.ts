@@ -1,16 +1,16 @@
 /**
  * A change of the cluster key, killed at every step: before and after each thing that the leader does to the log or to the
- * shelf. Whoever leads next must finish it, with every key as it was and nothing left under the old cluster key.
+ * key store. Whoever leads next must finish it, with every key as it was and nothing left under the old cluster key.
  */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import type { EventLog, KeyShelf } from "@meridian/event-log"
+import type { EventLog, KeyStore } from "@meridian/event-log"
 import {
   overStore,
   LogUnavailable,
-  memoryShelf,
-  overShelf,
-  ShelfUnavailable,
+  memoryKeyStore,
+  overSlots,
+  KeyStoreUnavailable,
   fingerprint,
   openKey
 } from "@meridian/event-log"
@@ -18,7 +18,7 @@ import { memoryStore } from "@meridian/event-log/memory"
 import { clusterKeyAggregate, ClusterFold } from "../src/cluster-fold.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 import { carryOut, catchUp, type Writer } from "../src/command.ts"
-import { KeyCustody } from "../src/key-custody.ts"
+import { KeyManager } from "../src/key-manager.ts"
 import { Leader } from "../src/leader.ts"
 import { Mint } from "../src/minting.ts"
 import { liveKeys, wantedKeys } from "../src/serving.ts"
@@ -42,31 +42,31 @@ const killedAt = (step: number, after: boolean) => {
 
 type Killed = ReturnType<typeof killedAt>
 
-const worldOf = (log: EventLog["Service"], shelf: KeyShelf["Service"], killed: Killed) => {
+const worldOf = (log: EventLog["Service"], keyStore: KeyStore["Service"], killed: Killed) => {
   const noLog = Effect.fail(new LogUnavailable({ detail: "killed", uncertain: true }))
-  const noShelf = Effect.fail(new ShelfUnavailable({ detail: "killed" }))
+  const noKeyStore = Effect.fail(new KeyStoreUnavailable({ detail: "killed" }))
   const mortalLog: EventLog["Service"] = { ...log, append: (...args) => killed.through(log.append(...args), noLog) }
-  const mortalShelf: KeyShelf["Service"] = {
-    ...shelf,
-    put: (...args) => killed.through(shelf.put(...args), noShelf),
-    rewrap: (...args) => killed.through(shelf.rewrap(...args), noShelf),
-    shred: (...args) => killed.through(shelf.shred(...args), noShelf)
+  const mortalKeyStore: KeyStore["Service"] = {
+    ...keyStore,
+    put: (...args) => killed.through(keyStore.put(...args), noKeyStore),
+    rewrap: (...args) => killed.through(keyStore.rewrap(...args), noKeyStore),
+    shred: (...args) => killed.through(keyStore.shred(...args), noKeyStore)
   }
-  return { log: mortalLog, shelf: mortalShelf }
+  return { log: mortalLog, keyStore: mortalKeyStore }
 }
 
 /** A process that leads under a lease of its own, with both cluster keys. */
 const processOf = async (
   log: EventLog["Service"],
-  shelf: KeyShelf["Service"],
+  keyStore: KeyStore["Service"],
   revision: number,
   killed: Killed,
   isHeld = () => true
 ) => {
-  const world = worldOf(log, shelf, killed)
+  const world = worldOf(log, keyStore, killed)
   const keys = new ClusterKeys(oldKey.slice(), "memory", "/nonexistent")
   keys.add(newKey.slice())
-  const custody = new KeyCustody(keys, world.shelf, undefined)
+  const keyManager = new KeyManager(keys, world.keyStore, undefined)
   let ids = 0
   const writer: Writer = {
     log: world.log,
@@ -84,7 +84,7 @@ const processOf = async (
     rotationMs: null,
     clockRetention: { ms: null, count: null }
   }
-  const leader = new Leader(writer, lease, plan, custody, new Mint(custody), keys, () => "")
+  const leader = new Leader(writer, lease, plan, keyManager, new Mint(keyManager), keys, () => "")
   return {
     fold: writer.fold,
     step: () => Effect.runPromise(Effect.result(leader.step)),
@@ -95,24 +95,24 @@ const processOf = async (
   }
 }
 
-/** A log and a shelf with keys under the old cluster key. */
+/** A log and a key store with keys under the old cluster key. */
 const begun = async () => {
   const log = overStore(memoryStore())
-  const shelf = overShelf(memoryShelf())
-  const first = await processOf(log, shelf, 1, killedAt(Infinity, false))
+  const keyStore = overSlots(memoryKeyStore())
+  const first = await processOf(log, keyStore, 1, killedAt(Infinity, false))
   expect((await first.step())._tag).toBe("Success")
-  return { log, shelf, before: await opened(first.fold, shelf, oldKey) }
+  return { log, keyStore, before: await opened(first.fold, keyStore, oldKey) }
 }
 
 /** The live keys in the clear, opened with one cluster key alone. */
 const opened = async (
   fold: ClusterFold,
-  shelf: KeyShelf["Service"],
+  keyStore: KeyStore["Service"],
   under: Uint8Array
 ): Promise<ReadonlyArray<string>> =>
   Promise.all(
     liveKeys(wantedKeys(fold, START)).map(async ({ place, sealed }) => {
-      const wrapped = await Effect.runPromise(shelf.get(sealed.slot))
+      const wrapped = await Effect.runPromise(keyStore.get(sealed.slot))
       if (wrapped === undefined) throw new Error(`slot ${sealed.slot} is empty`)
       return Buffer.from(openKey(under, place, sealed, wrapped)).toString("hex")
     })
@@ -120,10 +120,10 @@ const opened = async (
 
 describe("a change of the cluster key", () => {
   it("takes some steps, or killing it at each would show nothing", async () => {
-    const { log, shelf, before } = await begun()
+    const { log, keyStore, before } = await begun()
     expect(before).toHaveLength(3)
     const counted = killedAt(Infinity, false)
-    const whole = await processOf(log, shelf, 2, counted)
+    const whole = await processOf(log, keyStore, 2, counted)
     await whole.begin()
     expect((await whole.step())._tag).toBe("Success")
     // The start, two takeovers, three slots, the end.
@@ -134,25 +134,25 @@ describe("a change of the cluster key", () => {
   it.each([1, 2, 3, 4, 5, 6, 7].flatMap((step) => [[step, "before"] as const, [step, "after"] as const]))(
     "is finished by the next leader where it was killed at step %i, %s it",
     async (step, when) => {
-      const { log, shelf, before } = await begun()
+      const { log, keyStore, before } = await begun()
       const killed = killedAt(step, when === "after")
-      const victim = await processOf(log, shelf, 2, killed)
+      const victim = await processOf(log, keyStore, 2, killed)
       await victim.begin()
       await victim.step()
       expect(killed.steps()).toBeGreaterThanOrEqual(step)
-      const next = await processOf(log, shelf, 3, killedAt(Infinity, false))
+      const next = await processOf(log, keyStore, 3, killedAt(Infinity, false))
       await next.begin()
       expect((await next.step())._tag).toBe("Success")
       expect(next.fold.clusterKey).toMatchObject({ current: to, changingTo: null, former: [fingerprint(oldKey)] })
-      expect(await opened(next.fold, shelf, newKey)).toEqual(before)
-      expect((await Effect.runPromise(shelf.list)).map(({ under }) => under)).toEqual([to, to, to])
+      expect(await opened(next.fold, keyStore, newKey)).toEqual(before)
+      expect((await Effect.runPromise(keyStore.list)).map(({ under }) => under)).toEqual([to, to, to])
     }
   )
 
   it("is not declared finished by a leader whose lease has lapsed meanwhile", async () => {
-    const { log, shelf } = await begun()
+    const { log, keyStore } = await begun()
     const counted = killedAt(Infinity, false)
-    const stale = await processOf(log, shelf, 2, counted, () => counted.steps() < 6)
+    const stale = await processOf(log, keyStore, 2, counted, () => counted.steps() < 6)
     await stale.begin()
     const outcome = await stale.step()
     expect(outcome._tag === "Failure" && outcome.failure._tag).toBe("NotLeading")

@@ -1,17 +1,17 @@
 /**
  * A large cluster on paper time: nodes in regions, each with the fold, the keys, the clock and the leading of a real coordinator; a
- * log, a shelf and a lease that are so many milliseconds away; slow disks, drifting clocks, regions that are cut off. Events are
+ * log, a key store and a lease that are so many milliseconds away; slow disks, drifting clocks, regions that are cut off. Events are
  * carried out one after the other, in order of their paper time. One seed gives one course of things.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { type EventLog, LogUnavailable, memoryShelf, overShelf } from "@meridian/event-log"
+import { type EventLog, LogUnavailable, memoryKeyStore, overSlots } from "@meridian/event-log"
 import type { AnyEvent } from "@meridian/events"
 import { ClusterFold } from "../src/cluster-fold.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 import type { Writer } from "../src/command.ts"
-import { KeyCustody } from "../src/key-custody.ts"
+import { KeyManager } from "../src/key-manager.ts"
 import { Leader } from "../src/leader.ts"
 import { Mint } from "../src/minting.ts"
 import { NodeClock } from "../src/node-clock.ts"
@@ -109,7 +109,7 @@ const isSooner = (a: Due, b: Due): boolean => a.at < b.at || (a.at === b.at && a
 export class LargeWorld {
   readonly time = new PaperTime()
   readonly log = new SimLog()
-  readonly shelf = overShelf(memoryShelf())
+  readonly keyStore = overSlots(memoryKeyStore())
   readonly nodes: LargeNode[] = []
   readonly truth = new ClusterFold()
   /** When each generation was revoked, paper time. */
@@ -186,7 +186,7 @@ export class LargeNode {
   /** Milliseconds by which its clock was stepped. */
   step = 0
   readonly #world: LargeWorld
-  readonly #mirror = overShelf(memoryShelf())
+  readonly #mirror = overSlots(memoryKeyStore())
   #clock!: NodeClock
   #leader!: Leader
   #nodeKeys!: NodeKeys
@@ -218,7 +218,7 @@ export class LargeNode {
     return !this.#clock.mayCompete
   }
 
-  /** From nothing but the log and its shelf. */
+  /** From nothing but the log and its key store. */
   boot(): void {
     const world = this.#world
     this.isDown = false
@@ -236,8 +236,8 @@ export class LargeNode {
       compares: true
     })
     const keys = new ClusterKeys(CLUSTER_KEY, "memory", "/nonexistent")
-    const custody = new KeyCustody(keys, world.shelf, this.#mirror)
-    const mint = new Mint(custody)
+    const keyManager = new KeyManager(keys, world.keyStore, this.#mirror)
+    const mint = new Mint(keyManager)
     const writer: Writer = {
       log: this.#farLog(),
       fold: this.fold,
@@ -256,10 +256,10 @@ export class LargeNode {
       rotationMs: ROTATION_MS,
       clockRetention: { ms: null, count: null }
     }
-    this.#leader = new Leader(writer, lease, plan, custody, mint, keys, () => this.#clock.doubt)
+    this.#leader = new Leader(writer, lease, plan, keyManager, mint, keys, () => this.#clock.doubt)
     this.#nodeKeys = new NodeKeys({
       node: this.name,
-      custody,
+      keyManager,
       mint,
       keys,
       notices: silent,

@@ -5,7 +5,7 @@ import { expect, it } from "vitest"
 import { overStore, type EventLog } from "@meridian/event-log"
 import { memoryStore } from "@meridian/event-log/memory"
 import { ClusterFold } from "../src/cluster-fold.ts"
-import { MemberVoice } from "../src/member-voice.ts"
+import { MemberHeartbeats } from "../src/member-heartbeat.ts"
 
 const START = Date.UTC(2026, 0, 1)
 const health = { workers: 1, synchronised: true, ntsGeneration: 1, symmetricSet: 0 }
@@ -13,13 +13,13 @@ const health = { workers: 1, synchronised: true, ntsGeneration: 1, symmetricSet:
 /** A process of node a: what it does each second, and whether it finds its name taken. */
 const processOf = (log: EventLog["Service"], name: string) => {
   const fold = new ClusterFold()
-  const voice = new MemberVoice({ version: "1.0.0", workers: 1 })
+  const heartbeats = new MemberHeartbeats({ version: "1.0.0", workers: 1 })
   let now = START
   let ids = 0
   let registrations = 0
   const writer = { log, fold, node: "a", now: () => now, newId: () => `${name}-${(ids += 1)}`, foldedSeq: () => 0 }
   return {
-    isNameTaken: () => voice.isNameTaken,
+    isNameTaken: () => heartbeats.isNameTaken,
     registrations: () => registrations,
     second: async (): Promise<void> => {
       now += 1_000
@@ -30,13 +30,13 @@ const processOf = (log: EventLog["Service"], name: string) => {
             for (const { event } of events) {
               fold.fold(event)
               if (event.type !== "MemberRegistered") continue
-              voice.hearRegistration(event.version)
+              heartbeats.hearRegistration(event.version)
               registrations += event.id.startsWith(name) ? 1 : 0
             }
           })
         )
       )
-      await Effect.runPromise(voice.speak(writer, health, ""))
+      await Effect.runPromise(heartbeats.write(writer, health, ""))
     }
   }
 }

@@ -124,13 +124,13 @@ for (const { suite, binary } of suites)
         async () => {
           for (const node of nodes) await node.drain()
           await manager.streams.purge(STREAM)
-          const shelved = async (): Promise<number> =>
+          const storedKeys = async (): Promise<number> =>
             (await manager.streams.info("MERIDIAN_SHELF")).state.num_subjects ?? 0
-          const slots = await shelved()
+          const slots = await storedKeys()
           const stranger = cluster.start("d")
           await stranger.warning(/it has lost what was in it\. This node knows none of it/)
           await stranger.report(({ adapter, leading }) => adapter === "jetstream" && !leading)
-          expect(await shelved()).toBe(slots)
+          expect(await storedKeys()).toBe(slots)
           const again = NODES.map((node) => cluster.start(node))
           const all = [...again, stranger]
           await agreement(all, ({ leader, ntsKeys }) => leader !== null && ntsKeys.length >= 3)

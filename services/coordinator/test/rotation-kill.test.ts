@@ -1,5 +1,5 @@
 /**
- * The leader is killed in the middle of a rotation, over and over: as the key comes onto the shelf and before its event,
+ * The leader is killed in the middle of a rotation, over and over: as the key comes into the key store and before its event,
  * as the event is on its way, and at moments of chance. Whatever it left behind, no generation is lost, doubled or torn.
  */
 import { connect } from "@nats-io/transport-node"
@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, it } from "vitest"
 import type { AnyEvent } from "@meridian/events"
-import { PREFIX, SHELF_PREFIX } from "../src/cluster.ts"
+import { PREFIX, KEY_STORE_PREFIX } from "../src/cluster.ts"
 import {
   agreement,
   eventsOf,
@@ -84,7 +84,7 @@ describeOverNats("a leader killed while it rotates", (stage) => {
     }
     type Moment = readonly [name: string, leaderAt: (name: string) => Promise<RunningCoordinator>]
     const moments: ReadonlyArray<Moment> = [
-      ["its key on the shelf", (name) => frozenAt(`${SHELF_PREFIX}.nts.>`, nodes(), command(name))],
+      ["its key in the key store", (name) => frozenAt(`${KEY_STORE_PREFIX}.nts.>`, nodes(), command(name))],
       ["its event on its way", (name) => frozenAt(`${PREFIX}.keys.nts`, nodes(), command(name))],
       [
         `${chance} ms`,
@@ -132,6 +132,6 @@ describeOverNats("a leader killed while it rotates", (stage) => {
         expect(decision.map(({ type }) => type)).toContain("NtsGenerationPublished")
     }
     // They were killed before they could answer, or the test would not be in the middle of anything.
-    expect(unanswered).toEqual(expect.arrayContaining(["its key on the shelf", "its event on its way"]))
+    expect(unanswered).toEqual(expect.arrayContaining(["its key in the key store", "its event on its way"]))
   })
 })

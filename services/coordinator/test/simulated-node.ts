@@ -1,15 +1,15 @@
-/** A coordinator of the simulated cluster: the real rules over a log and shelves in memory, in simulated time. */
+/** A coordinator of the simulated cluster: the real rules over a log and key stores in memory, in simulated time. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { AuthenticityState, EventLog, KeyShelf } from "@meridian/event-log"
-import { Authenticity, LogFull, LogUnavailable, memoryShelf, overShelf } from "@meridian/event-log"
+import type { AuthenticityState, EventLog, KeyStore } from "@meridian/event-log"
+import { Authenticity, LogFull, LogUnavailable, memoryKeyStore, overSlots } from "@meridian/event-log"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import { type AnyEvent, fromIso, NTS_KEYS_SUBJECT } from "@meridian/events"
 import { ClusterFold, keptAggregates } from "../src/cluster-fold.ts"
 import { CLOCK_LIMIT_MS } from "../src/clock-witnesses.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 import type { Writer } from "../src/command.ts"
-import { KeyCustody } from "../src/key-custody.ts"
+import { KeyManager } from "../src/key-manager.ts"
 import { layIn } from "../src/laying-in.ts"
 import { Leader } from "../src/leader.ts"
 import { STREAM } from "../src/log-names.ts"
@@ -37,7 +37,7 @@ export class World {
   /** Ids of events that nobody of the cluster has written. */
   readonly forged = new Set<string>()
   readonly log = new SimLog()
-  readonly shelf: KeyShelf["Service"] = overShelf(memoryShelf())
+  readonly keyStore: KeyStore["Service"] = overSlots(memoryKeyStore())
 
   /**
    * No leader decides by a time that is far from the true one, and so ends or begins no key before its time. A clock may be
@@ -72,7 +72,7 @@ export class SimNode {
   /** Commits folded. */
   folded = 0
   leader!: Leader
-  custody!: KeyCustody
+  keyManager!: KeyManager
   /** What the supervisor was told last. */
   serves: ServingKeys | undefined
   #isCaughtUp = false
@@ -82,7 +82,7 @@ export class SimNode {
   #authenticity!: Authenticity
   #nodeKeys!: NodeKeys
   /** On its disk. */
-  readonly #mirror = overShelf(memoryShelf())
+  readonly #mirror = overSlots(memoryKeyStore())
   #snapshot:
     | {
         readonly folded: number
@@ -140,8 +140,8 @@ export class SimNode {
     this.serves = undefined
     this.#isCaughtUp = false
     this.#history = new LostHistory(() => this.#world.now)
-    this.custody = new KeyCustody(keys, this.#world.shelf, this.#mirror)
-    const mint = new Mint(this.custody)
+    this.keyManager = new KeyManager(keys, this.#world.keyStore, this.#mirror)
+    const mint = new Mint(this.keyManager)
     const writer: Writer = (this.#writer = {
       log: this.#flakyLog(),
       fold: this.fold,
@@ -163,10 +163,10 @@ export class SimNode {
     }
     const doubt = (): string => this.#clock.doubt
     const back = (): boolean => this.#history.isAwaited(this.fold)
-    this.leader = new Leader(writer, lease, plan, this.custody, mint, keys, doubt, back)
+    this.leader = new Leader(writer, lease, plan, this.keyManager, mint, keys, doubt, back)
     this.#nodeKeys = new NodeKeys({
       node: this.name,
-      custody: this.custody,
+      keyManager: this.keyManager,
       mint,
       keys,
       notices: { warn: () => undefined, warnOnce: () => undefined },
@@ -191,17 +191,17 @@ export class SimNode {
     if (this.fault !== "away") await this.#catchUp()
     await this.attempt(this.#nodeKeys.follow(this.fold, this.clock(), this.#isCaughtUp))
     if (this.fault !== "away")
-      await this.attempt(this.custody.layIn(liveSlots(this.fold), isClusters(this.fold.clusterKey)))
+      await this.attempt(this.keyManager.layIn(liveSlots(this.fold), isClusters(this.fold.clusterKey)))
   }
 
   async #catchUp(): Promise<void> {
-    const { log, shelf, now } = this.#world
+    const { log, keyStore, now } = this.#world
     this.#clock.hearServer(now)
     for (const { event } of log.read(this.folded + 1, undefined, this.#believes).events) this.fold.fold(event)
     this.folded = log.commits.length
     this.#isCaughtUp = true
-    const shelved = (await Effect.runPromise(shelf.list)).length
-    this.#history.look({ version: log.version(NTS_KEYS_SUBJECT), beginsAt: log.purged + 1, shelved })
+    const storedKeys = (await Effect.runPromise(keyStore.list)).length
+    this.#history.look({ version: log.version(NTS_KEYS_SUBJECT), beginsAt: log.purged + 1, storedKeys })
   }
 
   readonly #believes = (event: AnyEvent, seq: number): boolean => {

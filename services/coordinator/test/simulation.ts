@@ -1,5 +1,5 @@
 /**
- * Three nodes under random schedules of faults, over the log and the shelf in memory, in simulated time: crashes, processes that
+ * Three nodes under random schedules of faults, over the log and the key store in memory, in simulated time: crashes, processes that
  * hang or cannot be started, lost acknowledgements, a log out of reach, full, purged or written to by others, leaders that do not
  * know they have been replaced, clocks stepped back and ahead, or lost. One seed gives one schedule.
  *
@@ -251,20 +251,20 @@ const checkLeader = async (world: World, nodes: ReadonlyArray<SimNode>): Promise
   if (last.fold.nts.next < before) throw new Error("generations were lost")
 }
 
-/** A good leader tidies up: every live key opens on every node, all are ready, and the shelf holds nothing of any that has ended. */
+/** A good leader tidies up: every live key opens on every node, all are ready, and the key store holds nothing of any that has ended. */
 const checkKeys = async (world: World, nodes: ReadonlyArray<SimNode>): Promise<void> => {
   const last = nodes.at(-1) as SimNode
   for (const node of nodes) {
     await node.sync()
     for (const live of liveKeys(wantedKeys(node.fold, node.clock())))
-      await Effect.runPromise(node.custody.open(live, false))
+      await Effect.runPromise(node.keyManager.open(live, false))
     if (node.reason !== "") throw new Error(`${node.name} is not ready after the last fault: ${node.reason}`)
   }
   const slots = new Set(last.fold.nts.live.map(({ sealed }) => sealed.slot))
-  const shelved = (await Effect.runPromise(world.shelf.list)).map(({ slot }) => slot)
-  for (const slot of shelved) {
+  const storedKeys = (await Effect.runPromise(world.keyStore.list)).map(({ slot }) => slot)
+  for (const slot of storedKeys) {
     // A key that was minted for a number not yet given out waits for it.
     const ended = Number(slot.split(".")[1]) < last.fold.nts.next
-    if (ended && !slots.has(slot)) throw new Error(`slot ${slot} is on the shelf and not live`)
+    if (ended && !slots.has(slot)) throw new Error(`slot ${slot} is in the key store and not live`)
   }
 }

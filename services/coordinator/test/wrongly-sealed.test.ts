@@ -4,14 +4,14 @@ import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import type { KeyShelf, WrappedKey } from "@meridian/event-log"
-import { overStore, memoryShelf, overShelf, ntsKeyPlace, sealKey } from "@meridian/event-log"
-import { sqliteShelf } from "@meridian/event-log/shelf-sqlite"
+import type { KeyStore, WrappedKey } from "@meridian/event-log"
+import { overStore, memoryKeyStore, overSlots, ntsKeyPlace, sealKey } from "@meridian/event-log"
+import { sqliteKeyStore } from "@meridian/event-log/key-store-sqlite"
 import { sqliteStore } from "@meridian/event-log/sqlite"
 import { type AnyEvent, toIso, type NtsGeneration, NTS_KEYS_SUBJECT, type SealedKey } from "@meridian/events"
 import { ClusterFold } from "../src/cluster-fold.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
-import { KeyCustody } from "../src/key-custody.ts"
+import { KeyManager } from "../src/key-manager.ts"
 import { Mint } from "../src/minting.ts"
 import { NodeKeys } from "../src/node-keys.ts"
 import { OWN_LOG } from "../src/log-names.ts"
@@ -29,21 +29,21 @@ const sealedFor = (clusterKey: Uint8Array, generation: number) => {
 }
 
 describe("a node that meets a key it cannot open", () => {
-  const shelf: KeyShelf["Service"] = overShelf(memoryShelf())
-  const mirror: KeyShelf["Service"] = overShelf(memoryShelf())
+  const keyStore: KeyStore["Service"] = overSlots(memoryKeyStore())
+  const mirror: KeyStore["Service"] = overSlots(memoryKeyStore())
   let condemned = 0
   let sent: ServingKeys | undefined
   const warnings: Array<string> = []
 
   const setUp = (): { readonly nodeKeys: NodeKeys; readonly fold: ClusterFold } => {
     const keys = new ClusterKeys(CLUSTER_KEY, "memory", "/nonexistent")
-    const custody = new KeyCustody(keys, shelf, mirror)
+    const keyManager = new KeyManager(keys, keyStore, mirror)
     condemned = 0
     sent = undefined
     const nodeKeys = new NodeKeys({
       node: "node-a",
-      custody,
-      mint: new Mint(custody),
+      keyManager,
+      mint: new Mint(keyManager),
       keys,
       notices: {
         warn: (message) => void warnings.push(message),
@@ -55,7 +55,7 @@ describe("a node that meets a key it cannot open", () => {
     })
     return { nodeKeys, fold: new ClusterFold() }
   }
-  const lay = async (slot: string, wrapped: WrappedKey): Promise<void> => run(shelf.put(slot, wrapped))
+  const lay = async (slot: string, wrapped: WrappedKey): Promise<void> => run(keyStore.put(slot, wrapped))
   const generation = (number: number, activation: number, sealed: SealedKey): NtsGeneration => ({
     generation: number,
     aead: 15,
@@ -105,7 +105,7 @@ describe("a node that meets a key it cannot open", () => {
     const health = { workers: 1, synchronised: true, ntsGeneration: 2, symmetricSet: 0 }
     fold.members.set("node-b", { ...fold.member("node-b"), release: "1.0.0", health, heardAt: START })
     await run(nodeKeys.follow(fold, START + 1_000, true))
-    expect(nodeKeys.problem).toContain("keys.nts 2 cannot be opened: its slot on the key shelf is empty")
+    expect(nodeKeys.problem).toContain("keys.nts 2 cannot be opened: its slot in the key store is empty")
     expect([condemned, sent && ids(sent)]).toEqual([0, [1]])
     // A slot that is damaged may be whole for others: missing, not put aside.
     await lay(elsewhere.slot, { ...elsewhere.wrapped, box: new Uint8Array(80) })
@@ -114,7 +114,7 @@ describe("a node that meets a key it cannot open", () => {
     expect(condemned).toBe(0)
   })
 
-  it("takes the shelf's where its own copy is damaged", async () => {
+  it("takes the key store's where its own copy is damaged", async () => {
     const { nodeKeys, fold } = setUp()
     const good = sealedFor(CLUSTER_KEY, 1)
     await lay(good.slot, good.wrapped)
@@ -182,9 +182,9 @@ describe("a coordinator whose log has a wrongly sealed key", () => {
     await coordinator.report(({ ready, leading }) => ready && leading)
     const clusterKey = keyIn(join(coordinator.directory, "cluster-key"))
     const { slot, sealed, wrapped } = sealedFor(clusterKey, 99)
-    const shelf = sqliteShelf(join(coordinator.directory, "shelf", "keys.sqlite"))
-    await shelf.put(slot, wrapped)
-    shelf.close()
+    const keyStore = sqliteKeyStore(join(coordinator.directory, "shelf", "keys.sqlite"))
+    await keyStore.put(slot, wrapped)
+    keyStore.close()
     await smuggle(coordinator.directory, clusterKey, sealed)
     expect(await coordinator.warning(/wrongly sealed/)).toContain(`keys.nts ${bad}`)
     const report = await coordinator.report(({ quarantined }) => quarantined === 1)

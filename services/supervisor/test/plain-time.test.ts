@@ -154,14 +154,14 @@ describe("plain time is served, and what is missing is said,", () => {
     expect(readdirSync(join(state, "log")).join(" ")).toMatch(/events\.sqlite\.damaged-\d{8}T\d{6}Z/)
   })
 
-  it("from a key shelf that is no database any more: it is put aside by name, and its keys are replaced", async () => {
+  it("from a key store that is no database any more: it is put aside by name, and its keys are replaced", async () => {
     const state = join(folder, "state")
     await lived(state)
     writeFileSync(join(state, "shelf/keys.sqlite"), randomBytes(8_192))
     const node = await start(state)
     await servesTime(node)
     await recovers(node)
-    expect(node.stderr()).toMatch(/key shelf was damaged and is begun anew, the old one is kept as .*sqlite\.damaged-/)
+    expect(node.stderr()).toMatch(/key store was damaged and is begun anew, the old one is kept as .*sqlite\.damaged-/)
   })
 
   it("from a log under another cluster key", async () => {

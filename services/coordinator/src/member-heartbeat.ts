@@ -17,7 +17,7 @@ const HEARD_PER_SILENCE = 3
 export const heartbeatInterval = (memberSilenceMs: number): number =>
   Math.max(HEARTBEAT_FLOOR_MS, Math.floor(memberSilenceMs / HEARD_PER_SILENCE))
 
-export class MemberVoice {
+export class MemberHeartbeats {
   readonly #release: { readonly version: string; readonly workers: number }
   /** Version of our first registration, and of the last that was heard, ours or not; 0 for none. */
   #registered = 0
@@ -38,17 +38,17 @@ export class MemberVoice {
     this.#heard = Math.max(this.#heard, version)
   }
 
-  /** Whether {@link speak} would write anything. */
-  hasNews(writer: Writer, health: MemberHealth, reason: string): boolean {
+  /** Whether {@link write} would write anything. */
+  isDue(writer: Writer, health: MemberHealth, reason: string): boolean {
     if (this.#registered === 0 || (this.isNameTaken && !this.#answered)) return true
     const said = memberAggregate(writer.node).get(writer.fold)
     const { memberSilenceMs } = writer.fold.policy.settings
     if (said.ready !== (reason === "") || said.reason !== reason) return true
-    return isDue(said, health, writer.now(), heartbeatInterval(memberSilenceMs))
+    return isHeartbeatDue(said, health, writer.now(), heartbeatInterval(memberSilenceMs))
   }
 
   /** `reason`: why the node is not ready, empty when it is. */
-  speak(writer: Writer, health: MemberHealth, reason: string): Effect.Effect<void, CommandError> {
+  write(writer: Writer, health: MemberHealth, reason: string): Effect.Effect<void, CommandError> {
     return Effect.gen({ self: this }, function* () {
       const { version, workers } = this.#release
       const aggregate = memberAggregate(writer.node)
@@ -61,7 +61,7 @@ export class MemberVoice {
         if (!answering) this.#registered = registered?.version ?? 0
       }
       const { memberSilenceMs } = writer.fold.policy.settings
-      if (isDue(aggregate.get(writer.fold), health, writer.now(), heartbeatInterval(memberSilenceMs)))
+      if (isHeartbeatDue(aggregate.get(writer.fold), health, writer.now(), heartbeatInterval(memberSilenceMs)))
         yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Heartbeat" as const, health }))
       yield* carryOut(writer, aggregate, () =>
         Effect.succeed(reason === "" ? { _tag: "SetReady" as const } : { _tag: "SetUnready" as const, reason })
@@ -70,7 +70,12 @@ export class MemberVoice {
   }
 }
 
-const isDue = ({ health: said, heardAt }: MemberState, health: MemberHealth, now: number, interval: number): boolean =>
+const isHeartbeatDue = (
+  { health: said, heardAt }: MemberState,
+  health: MemberHealth,
+  now: number,
+  interval: number
+): boolean =>
   said === null ||
   now - heardAt >= interval ||
   said.workers !== health.workers ||

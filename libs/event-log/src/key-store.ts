@@ -1,7 +1,7 @@
 /**
- * The key shelf: the small, mutable place outside the log whose destruction destroys keys. The log is kept for ever and
+ * The key store: the small, mutable place outside the log whose destruction destroys keys. The log is kept for ever and
  * holds each key sealed under a data key of its own; the data key lies here in a slot, wrapped under the cluster key.
- * Shredding the slot leaves nothing that the log, the shelf's files and the cluster key together could open.
+ * Shredding the slot leaves nothing that the log, the key store's files and the cluster key together could open.
  *
  * A slot is written once and never used again. The one change it knows is to be wrapped anew when the cluster key changes.
  */
@@ -10,7 +10,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { isSlotName } from "@meridian/events"
 
-/** A data key as it lies on the shelf. */
+/** A data key as it lies in the key store. */
 export interface WrappedKey {
   /** Fingerprint of the cluster key it is wrapped under, 16 hexadecimal digits. */
   readonly under: string
@@ -27,37 +27,37 @@ export class SlotTaken extends Data.TaggedError("SlotTaken")<{ readonly slot: st
   }
 }
 
-export class ShelfUnavailable extends Data.TaggedError("ShelfUnavailable")<{
+export class KeyStoreUnavailable extends Data.TaggedError("KeyStoreUnavailable")<{
   readonly detail: string
-  /** What is stored cannot be read as a shelf any more: it is to be put aside, and the shelf begun anew. */
+  /** What is stored cannot be read as a key store any more: it is to be put aside, and the key store begun anew. */
   readonly damaged?: boolean
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `the key shelf is unavailable: ${this.detail}`
+    return `the key store is unavailable: ${this.detail}`
   }
 }
 
-export class KeyShelf extends Context.Service<
-  KeyShelf,
+export class KeyStore extends Context.Service<
+  KeyStore,
   {
     /** Lays a key in an empty slot. The same key again is no error. */
-    readonly put: (slot: string, key: WrappedKey) => Effect.Effect<void, SlotTaken | ShelfUnavailable>
+    readonly put: (slot: string, key: WrappedKey) => Effect.Effect<void, SlotTaken | KeyStoreUnavailable>
     /** Undefined where the slot is empty or shredded. */
-    readonly get: (slot: string) => Effect.Effect<WrappedKey | undefined, ShelfUnavailable>
+    readonly get: (slot: string) => Effect.Effect<WrappedKey | undefined, KeyStoreUnavailable>
     /** Replaces a key that is wrapped under `from`, and destroys what it replaces. False where it no longer is. */
-    readonly rewrap: (slot: string, from: string, key: WrappedKey) => Effect.Effect<boolean, ShelfUnavailable>
+    readonly rewrap: (slot: string, from: string, key: WrappedKey) => Effect.Effect<boolean, KeyStoreUnavailable>
     /** Destroys the key. Succeeds on an empty slot, so that it can be repeated. */
-    readonly shred: (slot: string) => Effect.Effect<void, ShelfUnavailable>
+    readonly shred: (slot: string) => Effect.Effect<void, KeyStoreUnavailable>
     /** The slots that hold keys, and under which cluster key. */
-    readonly list: Effect.Effect<ReadonlyArray<{ readonly slot: string; readonly under: string }>, ShelfUnavailable>
-    /** What an operator should know about how thoroughly this shelf forgets. */
+    readonly list: Effect.Effect<ReadonlyArray<{ readonly slot: string; readonly under: string }>, KeyStoreUnavailable>
+    /** What an operator should know about how thoroughly this key store forgets. */
     readonly warnings: ReadonlyArray<string>
   }
->()("@meridian/event-log/KeyShelf") {}
+>()("@meridian/event-log/KeyStore") {}
 
 /** What an adapter provides; its promises reject with SlotTaken or anything else, which counts as unavailable. */
-export interface ShelfStore {
+export interface SlotStore {
   readonly warnings: ReadonlyArray<string>
   readonly put: (slot: string, key: WrappedKey) => Promise<void>
   readonly get: (slot: string) => Promise<WrappedKey | undefined>
@@ -68,20 +68,22 @@ export interface ShelfStore {
 
 const FINGERPRINT = /^[0-9a-f]{16}$/
 
-const unavailable = (cause: unknown): ShelfUnavailable =>
-  cause instanceof ShelfUnavailable
+const unavailable = (cause: unknown): KeyStoreUnavailable =>
+  cause instanceof KeyStoreUnavailable
     ? cause
-    : new ShelfUnavailable({ detail: cause instanceof Error ? cause.message : String(cause), cause })
+    : new KeyStoreUnavailable({ detail: cause instanceof Error ? cause.message : String(cause), cause })
 
 /** The port over an adapter. Names and sizes are checked here. */
-export const overShelf = (store: ShelfStore): KeyShelf["Service"] => {
-  const attempt = <A>(slot: string, run: () => Promise<A>): Effect.Effect<A, ShelfUnavailable> =>
+export const overSlots = (store: SlotStore): KeyStore["Service"] => {
+  const attempt = <A>(slot: string, run: () => Promise<A>): Effect.Effect<A, KeyStoreUnavailable> =>
     isSlotName(slot)
       ? Effect.tryPromise({ try: run, catch: unavailable })
-      : Effect.fail(new ShelfUnavailable({ detail: "a slot is named like nts.12.k3v9x2" }))
+      : Effect.fail(new KeyStoreUnavailable({ detail: "a slot is named like nts.12.k3v9x2" }))
   const fits = ({ under, box }: WrappedKey): boolean =>
     FINGERPRINT.test(under) && box.length > 0 && box.length <= MAX_BOX_BYTES
-  const misfit = new ShelfUnavailable({ detail: `a key has a fingerprint and a box of at most ${MAX_BOX_BYTES} bytes` })
+  const misfit = new KeyStoreUnavailable({
+    detail: `a key has a fingerprint and a box of at most ${MAX_BOX_BYTES} bytes`
+  })
   return {
     put: (slot, key) =>
       isSlotName(slot) && fits(key)
@@ -102,11 +104,11 @@ export const overShelf = (store: ShelfStore): KeyShelf["Service"] => {
 export const sameKey = (a: WrappedKey, b: WrappedKey): boolean =>
   a.under === b.under && Buffer.compare(a.box, b.box) === 0
 
-/** A shelf that ends with the process. */
-export const memoryShelf = (): ShelfStore => {
+/** A key store that ends with the process. */
+export const memoryKeyStore = (): SlotStore => {
   const slots = new Map<string, WrappedKey>()
   return {
-    warnings: ["the key shelf is in memory: keys end with this process"],
+    warnings: ["the key store is in memory: keys end with this process"],
     put: async (slot, key) => {
       const there = slots.get(slot)
       if (there !== undefined && !sameKey(there, key)) throw new SlotTaken({ slot })

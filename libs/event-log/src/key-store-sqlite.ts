@@ -1,5 +1,5 @@
 /**
- * The key shelf in an SQLite file. What is shredded must leave no bytes behind, and SQLite leaves them in three places:
+ * The key store in an SQLite file. What is shredded must leave no bytes behind, and SQLite leaves them in three places:
  * in freed cells (`secure_delete` overwrites them), in a write-ahead log (there is none here) and in the rollback journal,
  * which holds pages as they were. The journal is therefore kept as a file and overwritten with zeros, under the exclusive
  * lock, after every change. What the disk itself keeps (a copy-on-write file system, a drive's spare blocks, backups) is
@@ -8,15 +8,15 @@
 import { chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { damageOf } from "./damaged-file.ts"
-import { sameKey, type ShelfStore, ShelfUnavailable, SlotTaken, type WrappedKey } from "./key-shelf.ts"
+import { sameKey, type SlotStore, KeyStoreUnavailable, SlotTaken, type WrappedKey } from "./key-store.ts"
 
 /** "MerK" in the file's header. */
 const APPLICATION_ID = 0x4d65_724b
 
 const SCHEMA = "CREATE TABLE IF NOT EXISTS slots (slot TEXT PRIMARY KEY, under TEXT NOT NULL, box BLOB NOT NULL) STRICT"
 
-/** A shelf in a file, readable by its owner alone. Throws ShelfUnavailable where the file cannot be used. */
-export const sqliteShelf = (file: string, busyMs = 5_000): ShelfStore & { readonly close: () => void } => {
+/** A key store in a file, readable by its owner alone. Throws KeyStoreUnavailable where the file cannot be used. */
+export const sqliteKeyStore = (file: string, busyMs = 5_000): SlotStore & { readonly close: () => void } => {
   const db = opened(file, busyMs)
   const select = db.prepare("SELECT under, box FROM slots WHERE slot = ?")
   const insert = db.prepare("INSERT INTO slots (slot, under, box) VALUES (?, ?, ?)")
@@ -89,13 +89,13 @@ export const sqliteShelf = (file: string, busyMs = 5_000): ShelfStore & { readon
 
 const DAMAGED = new Set([11, 26])
 
-/** SQLite's error in the shelf's terms. */
-const unusable = (file: string, cause: unknown): ShelfUnavailable => {
+/** SQLite's error in the key store's terms. */
+const unusable = (file: string, cause: unknown): KeyStoreUnavailable => {
   const text = cause instanceof Error ? cause.message : String(cause)
   const damaged = DAMAGED.has(((cause as { readonly errcode?: number }).errcode ?? 0) & 0xff)
   const advice =
     "; move it away and start anew: in a cluster the copies in it are fetched again, on a node of its own new keys are minted"
-  return new ShelfUnavailable({ detail: `${file}: ${text}${damaged ? advice : ""}`, damaged, cause })
+  return new KeyStoreUnavailable({ detail: `${file}: ${text}${damaged ? advice : ""}`, damaged, cause })
 }
 
 const opened = (file: string, busyMs: number): DatabaseSync => {

@@ -1,25 +1,25 @@
 /**
- * Keys in this process: minting them onto the shelf, opening them with the cluster key, and letting go of them. Opened keys
- * stay in memory for as long as their generation or set is live; what the node keeps of the shelf is shredded with them.
+ * Keys in this process: minting them into the key store, opening them with the cluster key, and letting go of them. Opened keys
+ * stay in memory for as long as their generation or set is live; what the node keeps of the key store is shredded with them.
  *
- * In a cluster the shelf is out on NATS; each node then has a shelf of its own beside it, with a copy of every live slot,
+ * In a cluster the key store is out on NATS; each node then has a key store of its own beside it, with a copy of every live slot,
  * still wrapped, so that it can start while NATS is gone, and so that the leader can lay them in again.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
-import type { Inspect, KeyShelf, ShelfUnavailable, SlotTaken, WrappedKey, KeyPlace } from "@meridian/event-log"
+import type { Inspect, KeyStore, KeyStoreUnavailable, SlotTaken, WrappedKey, KeyPlace } from "@meridian/event-log"
 import { inspectSeals, openKey, rewrapKey, sealKey, WronglySealed } from "@meridian/event-log"
 import type { SealedKey } from "@meridian/events"
 import type { ClusterKeys } from "./cluster-keys.ts"
 
-type Shelf = KeyShelf["Service"]
+type Store = KeyStore["Service"]
 
 /** A live key that this node cannot open. */
 export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
   readonly place: KeyPlace
   readonly detail: string
-  /** Its slot is empty on every shelf that this node can see. */
+  /** Its slot is empty in every key store that this node can see. */
   readonly isAbsent?: boolean
 }> {
   override get message(): string {
@@ -29,7 +29,7 @@ export class KeyUnopened extends Data.TaggedError("KeyUnopened")<{
 
 /**
  * Why nobody can ever open a key. `sealing`: its box in the log does not fit its data key, and no cookie was sealed with it.
- * `lost`: its data key is gone from the only shelf there is, that of a node on its own.
+ * `lost`: its data key is gone from the only key store there is, that of a node on its own.
  */
 type Condemnation = "sealing" | "lost"
 
@@ -42,7 +42,7 @@ export class KeyCondemned extends Data.TaggedError("KeyCondemned")<{
     const { subject, generation } = this.place
     return this.why === "sealing"
       ? `the key of ${subject} ${generation} is wrongly sealed in the log and put aside: no node can open it`
-      : `the key of ${subject} ${generation} is gone from the key shelf of this node, which had the only copy, and put aside`
+      : `the key of ${subject} ${generation} is gone from the key store of this node, which had the only copy, and put aside`
   }
 }
 
@@ -57,12 +57,12 @@ export const keyName = ({ subject, generation, purpose }: KeyPlace): string => `
 
 const RANDOM_SLOT_BYTES = 8
 
-export class KeyCustody {
+export class KeyManager {
   readonly #keys: ClusterKeys
-  /** The cluster's shelf; absent while NATS is out of reach. */
-  #shelf: Shelf | undefined
+  /** The cluster's key store; absent while NATS is out of reach. */
+  #store: Store | undefined
   /** This node's own copy, where the cluster's is elsewhere. */
-  readonly #mirror: Shelf | undefined
+  readonly #mirror: Store | undefined
   /** By {@link keyName}. */
   readonly #opened = new Map<string, { readonly sealed: SealedKey; readonly key: Uint8Array }>()
   readonly #condemned = new Map<string, { readonly sealed: SealedKey; readonly why: Condemnation }>()
@@ -71,14 +71,14 @@ export class KeyCustody {
   /** What this process has minted and wrapped, until it is let go of. */
   readonly #minted = new Map<string, WrappedKey>()
 
-  constructor(keys: ClusterKeys, shelf: Shelf | undefined, mirror: Shelf | undefined) {
+  constructor(keys: ClusterKeys, keyStore: Store | undefined, mirror: Store | undefined) {
     this.#keys = keys
-    this.#shelf = shelf
+    this.#store = keyStore
     this.#mirror = mirror
   }
 
-  useShelf(shelf: Shelf): void {
-    this.#shelf = shelf
+  useKeyStore(keyStore: Store): void {
+    this.#store = keyStore
   }
 
   /** Condemns an event whose key does not open, as far as this process minted it. */
@@ -95,7 +95,7 @@ export class KeyCustody {
   }
 
   /**
-   * Mints a key of so many bytes, or takes a given one, lays it on the shelf and returns it sealed. `under`: fingerprint of a
+   * Mints a key of so many bytes, or takes a given one, lays it in the key store and returns it sealed. `under`: fingerprint of a
    * key at hand.
    */
   mint(
@@ -104,17 +104,17 @@ export class KeyCustody {
     under: string,
     family: "nts" | "symmetric",
     given?: Uint8Array
-  ): Effect.Effect<SealedKey, KeyUnopened | ShelfUnavailable | SlotTaken> {
+  ): Effect.Effect<SealedKey, KeyUnopened | KeyStoreUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
       const clusterKey = this.#keys.get(under)
-      const shelf = this.#shelf
+      const keyStore = this.#store
       if (clusterKey === undefined)
         return yield* new KeyUnopened({ place, detail: `this node lacks cluster key ${under}` })
-      if (shelf === undefined) return yield* new KeyUnopened({ place, detail: "the key shelf is out of reach" })
+      if (keyStore === undefined) return yield* new KeyUnopened({ place, detail: "the key store is out of reach" })
       const slot = `${family}.${place.generation}.${randomBytes(RANDOM_SLOT_BYTES).toString("hex")}`
       const key = new Uint8Array(given ?? randomBytes(bytes))
       const { sealed, wrapped } = sealKey(clusterKey, place, slot, key)
-      yield* shelf.put(slot, wrapped)
+      yield* keyStore.put(slot, wrapped)
       yield* this.#keepCopy(slot, wrapped)
       this.#opened.set(keyName(place), { sealed, key })
       this.#minted.set(slot, wrapped)
@@ -123,7 +123,7 @@ export class KeyCustody {
   }
 
   /**
-   * The key, from memory or from a shelf. `inStep`: the log has been read to its end; until then an empty slot may be that of a
+   * The key, from memory or from a key store. `inStep`: the log has been read to its end; until then an empty slot may be that of a
    * key which has ended since.
    */
   open({ place, sealed }: LiveKey, inStep: boolean): Effect.Effect<Uint8Array, KeyUnopened | KeyCondemned> {
@@ -136,13 +136,13 @@ export class KeyCustody {
       const wrapped = yield* this.#wrapped(sealed.slot).pipe(
         Effect.mapError((error) => new KeyUnopened({ place, detail: error.message }))
       )
-      if (wrapped === undefined && inStep && this.#shelf !== undefined && this.#mirror === undefined)
+      if (wrapped === undefined && inStep && this.#store !== undefined && this.#mirror === undefined)
         return yield* this.#condemn({ place, sealed }, "lost")
       if (wrapped === undefined) {
-        const isAbsent = this.#shelf !== undefined
+        const isAbsent = this.#store !== undefined
         if (isAbsent && inStep && this.absentFor({ place, sealed }) === undefined)
           this.#absent.set(name, { sealed, since: performance.now() })
-        const detail = isAbsent ? "its slot on the key shelf is empty" : "the key shelf is out of reach"
+        const detail = isAbsent ? "its slot in the key store is empty" : "the key store is out of reach"
         return yield* new KeyUnopened({ place, detail, isAbsent })
       }
       this.#absent.delete(name)
@@ -183,7 +183,7 @@ export class KeyCustody {
     return new KeyCondemned({ place, why })
   }
 
-  /** Where the data key opens, it is the box in the log that is wrong; else the slot is, here or on the shelf. */
+  /** Where the data key opens, it is the box in the log that is wrong; else the slot is, here or in the key store. */
   #unopened(
     { place, sealed }: LiveKey,
     error: unknown,
@@ -197,7 +197,7 @@ export class KeyCustody {
   }
 
   /** Forgets every opened key and shreds every copy of this node that is not among the live slots. */
-  keepOnly(live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable> {
+  keepOnly(live: ReadonlySet<string>): Effect.Effect<void, KeyStoreUnavailable> {
     return Effect.gen({ self: this }, function* () {
       for (const [name, { sealed, key }] of this.#opened)
         if (!live.has(sealed.slot)) {
@@ -211,37 +211,37 @@ export class KeyCustody {
     })
   }
 
-  /** Leader: shreds every slot of the cluster's shelf that is not live, and lays in again what the shelf has lost. */
-  tidyShelf(
+  /** Leader: shreds every slot of the cluster's key store that is not live, and lays in again what the key store has lost. */
+  tidyKeyStore(
     live: ReadonlySet<string>,
     isClusters: (print: string) => boolean
-  ): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
+  ): Effect.Effect<void, KeyStoreUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
-      if (this.#shelf === undefined) return
-      yield* shredOthers(this.#shelf, live)
+      if (this.#store === undefined) return
+      yield* shredOthers(this.#store, live)
       yield* this.layIn(live, isClusters)
     })
   }
 
   /**
-   * Lays in again what the cluster's shelf has lost of the live slots and this node has a copy of, also where somebody has laid
+   * Lays in again what the cluster's key store has lost of the live slots and this node has a copy of, also where somebody has laid
    * something else in its place: whoever has a node's nkey may.
    * @param isClusters whether a fingerprint is that of a key of the cluster's, at hand here or not
    */
   layIn(
     live: ReadonlySet<string>,
     isClusters: (print: string) => boolean
-  ): Effect.Effect<void, ShelfUnavailable | SlotTaken> {
+  ): Effect.Effect<void, KeyStoreUnavailable | SlotTaken> {
     return Effect.gen({ self: this }, function* () {
-      const shelf = this.#shelf
-      if (shelf === undefined || this.#mirror === undefined) return
+      const keyStore = this.#store
+      if (keyStore === undefined || this.#mirror === undefined) return
       for (const slot of live) {
-        const there = yield* shelf.get(slot)
+        const there = yield* keyStore.get(slot)
         if (there !== undefined && this.#isSound(slot, there, isClusters)) continue
         const copy = yield* this.#mirror.get(slot)
         if (copy === undefined || !this.#opens(slot, copy)) continue
-        if (there !== undefined) yield* shelf.shred(slot)
-        yield* shelf.put(slot, copy)
+        if (there !== undefined) yield* keyStore.shred(slot)
+        yield* keyStore.put(slot, copy)
       }
     })
   }
@@ -252,31 +252,31 @@ export class KeyCustody {
   }
 
   /**
-   * Wraps anew, under `to`, every slot that another key at hand wraps: on the cluster's shelf where `shared`, else on this
+   * Wraps anew, under `to`, every slot that another key at hand wraps: on the cluster's key store where `shared`, else on this
    * node's own. Returns how many slots are left under other keys.
    */
-  rewrap(to: string, shared: boolean): Effect.Effect<number, ShelfUnavailable> {
+  rewrap(to: string, shared: boolean): Effect.Effect<number, KeyStoreUnavailable> {
     return Effect.gen({ self: this }, function* () {
-      const shelf = shared ? this.#shelf : this.#mirror
+      const keyStore = shared ? this.#store : this.#mirror
       const target = this.#keys.get(to)
-      if (shelf === undefined) return 0
+      if (keyStore === undefined) return 0
       let left = 0
-      for (const { slot, under } of yield* shelf.list) {
+      for (const { slot, under } of yield* keyStore.list) {
         if (under === to) continue
-        const wrapped = yield* shelf.get(slot)
+        const wrapped = yield* keyStore.get(slot)
         const from = this.#keys.get(under)
         const anew = wrapped && from && target ? tryRewrap(from, target, slot, wrapped) : undefined
-        if (anew === undefined || !(yield* shelf.rewrap(slot, under, anew))) left += 1
+        if (anew === undefined || !(yield* keyStore.rewrap(slot, under, anew))) left += 1
       }
       return left
     })
   }
 
-  #wrapped(slot: string): Effect.Effect<WrappedKey | undefined, ShelfUnavailable> {
+  #wrapped(slot: string): Effect.Effect<WrappedKey | undefined, KeyStoreUnavailable> {
     return Effect.gen({ self: this }, function* () {
       const copy = yield* this.#mirror?.get(slot) ?? Effect.succeed(undefined)
-      if ((copy !== undefined && this.#opens(slot, copy)) || this.#shelf === undefined) return copy
-      const wrapped = yield* this.#shelf.get(slot)
+      if ((copy !== undefined && this.#opens(slot, copy)) || this.#store === undefined) return copy
+      const wrapped = yield* this.#store.get(slot)
       if (wrapped === undefined) return undefined
       if (copy !== undefined) yield* this.#mirror?.shred(slot) ?? Effect.void
       yield* this.#keepCopy(slot, wrapped)
@@ -290,7 +290,7 @@ export class KeyCustody {
     return key !== undefined && tryRewrap(key, key, slot, copy) !== undefined
   }
 
-  #keepCopy(slot: string, wrapped: WrappedKey): Effect.Effect<void, ShelfUnavailable> {
+  #keepCopy(slot: string, wrapped: WrappedKey): Effect.Effect<void, KeyStoreUnavailable> {
     if (this.#mirror === undefined) return Effect.void
     // A copy that is there already was rewrapped; it will do.
     return this.#mirror.put(slot, wrapped).pipe(Effect.catchTag("SlotTaken", () => Effect.void))
@@ -300,9 +300,9 @@ export class KeyCustody {
 const isSame = (a: SealedKey, b: SealedKey): boolean => a.slot === b.slot && a.box === b.box
 
 /** Shreds what is not live. */
-const shredOthers = (shelf: Shelf, live: ReadonlySet<string>): Effect.Effect<void, ShelfUnavailable> =>
+const shredOthers = (keyStore: Store, live: ReadonlySet<string>): Effect.Effect<void, KeyStoreUnavailable> =>
   Effect.gen(function* () {
-    for (const { slot } of yield* shelf.list) if (!live.has(slot)) yield* shelf.shred(slot)
+    for (const { slot } of yield* keyStore.list) if (!live.has(slot)) yield* keyStore.shred(slot)
   })
 
 const tryRewrap = (from: Uint8Array, to: Uint8Array, slot: string, wrapped: WrappedKey): WrappedKey | undefined => {

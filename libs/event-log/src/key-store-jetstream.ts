@@ -1,16 +1,16 @@
 /**
- * The key shelf in a JetStream stream of its own, one subject a slot. Deleting or purging in JetStream, and a key-value
+ * The key store in a JetStream stream of its own, one subject a slot. Deleting or purging in JetStream, and a key-value
  * bucket's history, only unlink a message: its bytes stay in the block on disk. Here every message that goes is erased
  * with the server's secure delete, which overwrites the record in its block before it is unlinked.
  *
  * That reaches the stream's blocks. In a cluster the servers also keep a log of proposals (Raft), and there the bytes stay
- * until the servers compact it. So a replicated shelf belongs in memory (`storage: "memory"`, the default for more than
+ * until the servers compact it. So a replicated key store belongs in memory (`storage: "memory"`, the default for more than
  * one copy), where neither blocks nor proposals touch a disk, and the leader lays the live keys in again should all
  * servers ever go at once; on disk only with encryption at rest, and then a warning says so.
  */
 import { jetstream, JetStreamApiError, type StoredMsg } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/nats-core"
-import { sameKey, type ShelfStore, SlotTaken, type WrappedKey } from "./key-shelf.ts"
+import { sameKey, type SlotStore, SlotTaken, type WrappedKey } from "./key-store.ts"
 import {
   apiCode,
   ATTEMPT_MS,
@@ -22,7 +22,7 @@ import {
   WRONG_LAST_SEQUENCE
 } from "./stream.ts"
 
-interface ShelfOptions {
+interface KeyStoreOptions {
   readonly connection: NatsConnection
   readonly stream: string
   /** What subjects begin with; must not overlap the log's. */
@@ -46,8 +46,8 @@ const decode = (data: Uint8Array): WrappedKey => ({
   box: new Uint8Array(data.subarray(FINGERPRINT_LENGTH))
 })
 
-/** A shelf in a stream. Rejects with ShelfUnavailable where the stream is not there and cannot be made. */
-export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore> => {
+/** A key store in a stream. Rejects with KeyStoreUnavailable where the stream is not there and cannot be made. */
+export const jetstreamKeyStore = async (options: KeyStoreOptions): Promise<SlotStore> => {
   const { connection, stream, prefix, replicas } = options
   const storage = options.storage ?? (replicas > 1 ? "memory" : "file")
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
@@ -116,10 +116,10 @@ export const jetstreamShelf = async (options: ShelfOptions): Promise<ShelfStore>
 
 const warningsOf = (storage: "memory" | "file", replicas: number): ReadonlyArray<string> => {
   if (storage === "memory")
-    return replicas === 1 ? ["the key shelf ends with its one server: keys are then minted anew"] : []
+    return replicas === 1 ? ["the key store ends with its one server: keys are then minted anew"] : []
   return replicas === 1
     ? []
-    : ["the key shelf is replicated on disk: shredded keys stay in the servers' Raft logs until those are compacted"]
+    : ["the key store is replicated on disk: shredded keys stay in the servers' Raft logs until those are compacted"]
 }
 
 const repeat = <A>(deadlineMs: number, run: () => Promise<A>): Promise<A> =>

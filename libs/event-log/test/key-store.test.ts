@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
-import { memoryShelf, type WrappedKey } from "../src/key-shelf.ts"
+import { memoryKeyStore, type WrappedKey } from "../src/key-store.ts"
 import { openKey, sealKey } from "../src/sealing.ts"
-import { sqliteShelf } from "../src/shelf-sqlite.ts"
-import { filesHolding, keyShelfContract, recover } from "./key-shelf-contract.ts"
+import { sqliteKeyStore } from "../src/key-store-sqlite.ts"
+import { filesHolding, keyStoreContract, recover } from "./key-store-contract.ts"
 
 const directories: Array<string> = []
 const fresh = (): string => {
@@ -16,35 +16,35 @@ const fresh = (): string => {
 }
 afterAll(() => directories.forEach((it) => rmSync(it, { recursive: true, force: true })))
 
-describe("key shelf in memory", () => {
-  keyShelfContract(async () => ({ store: memoryShelf(), directories: [], onDisk: false, close: async () => {} }))
+describe("key store in memory", () => {
+  keyStoreContract(async () => ({ store: memoryKeyStore(), directories: [], onDisk: false, close: async () => {} }))
 })
 
-describe("key shelf in SQLite", () => {
-  keyShelfContract(async () => {
+describe("key store in SQLite", () => {
+  keyStoreContract(async () => {
     const directory = fresh()
-    const store = sqliteShelf(join(directory, "shelf.db"))
+    const store = sqliteKeyStore(join(directory, "keys.db"))
     return { store, directories: [directory], onDisk: true, close: async () => store.close() }
   })
 
   it("is its owner's alone, survives being opened again, and may be read beside a writer", async () => {
-    const file = join(fresh(), "shelf.db")
-    const store = sqliteShelf(file)
+    const file = join(fresh(), "keys.db")
+    const store = sqliteKeyStore(file)
     const key = { under: "0123456789abcdef", box: new Uint8Array(72).fill(7) }
     await store.put("nts.1.a", key)
-    const other = sqliteShelf(file)
+    const other = sqliteKeyStore(file)
     expect(await other.get("nts.1.a")).toEqual(key)
     other.close()
     store.close()
     expect(statSync(file).mode & 0o777).toBe(0o600)
-    const again = sqliteShelf(file)
+    const again = sqliteKeyStore(file)
     expect(await again.get("nts.1.a")).toEqual(key)
     again.close()
   })
 
   it("forgets through hundreds of changes that move cells and pages about", async () => {
     const directory = fresh()
-    const store = sqliteShelf(join(directory, "shelf.db"))
+    const store = sqliteKeyStore(join(directory, "keys.db"))
     const box = (): WrappedKey => ({ under: "0123456789abcdef", box: new Uint8Array(randomBytes(72)) })
     const held = new Map<string, WrappedKey>()
     const shredded: Array<WrappedKey> = []
@@ -68,7 +68,7 @@ describe("key shelf in SQLite", () => {
 
   it("gives a key to an attacker who holds everything before it is shredded, and none after", async () => {
     const directory = fresh()
-    const store = sqliteShelf(join(directory, "shelf.db"))
+    const store = sqliteKeyStore(join(directory, "keys.db"))
     const [clusterKey, secret] = [randomBytes(32), randomBytes(32)]
     const place = { subject: "keys.nts", generation: 1, purpose: "nts-cookie" }
     const { sealed, wrapped } = sealKey(clusterKey, place, "nts.1.a", secret)
@@ -83,9 +83,9 @@ describe("key shelf in SQLite", () => {
     expect(() => openKey(clusterKey, place, sealed, { ...wrapped, box: randomBytes(72) })).toThrow("does not open")
   })
 
-  it("refuses a file that is no shelf", () => {
-    const file = join(fresh(), "shelf.db")
+  it("refuses a file that is no key store", () => {
+    const file = join(fresh(), "keys.db")
     writeFileSync(file, "no database ".repeat(200))
-    expect(() => sqliteShelf(file)).toThrow("the key shelf is unavailable")
+    expect(() => sqliteKeyStore(file)).toThrow("the key store is unavailable")
   })
 })

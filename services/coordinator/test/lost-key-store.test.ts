@@ -1,4 +1,4 @@
-/** A node on its own whose key shelf was lost or damaged, its log and cluster key being whole. */
+/** A node on its own whose key store was lost or damaged, its log and cluster key being whole. */
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, it } from "vitest"
@@ -27,7 +27,7 @@ it("says so, revokes what nobody can open any more, and goes on with fresh keys"
   await first.drain()
   rmSync(join(first.directory, "shelf"), { recursive: true })
   const again = start()
-  expect(await again.warning(/keys.nts 1 is gone from the key shelf/)).toContain("put aside")
+  expect(await again.warning(/keys.nts 1 is gone from the key store/)).toContain("put aside")
   const { generations } = await again.keys((keys) => ids(keys).length === 2 && !ids(keys).includes(2))
   expect(Math.min(...generations.map(({ id }) => id))).toBeGreaterThanOrEqual(3)
   const { ntsKeys } = await again.stateWhen(({ putAside }) => putAside.length === 0)
@@ -35,7 +35,7 @@ it("says so, revokes what nobody can open any more, and goes on with fresh keys"
   expect(ntsKeys.filter(({ status }) => status === "active")).toHaveLength(1)
 })
 
-it("puts a damaged shelf aside by name, says so, and goes on with fresh keys", async () => {
+it("puts a damaged key store aside by name, says so, and goes on with fresh keys", async () => {
   const first = start()
   await first.keys()
   await first.drain()
@@ -43,7 +43,7 @@ it("puts a damaged shelf aside by name, says so, and goes on with fresh keys", a
   const rubbish = "no database at all, and longer than a header of one hundred bytes ".repeat(9)
   writeFileSync(file, rubbish)
   const again = start()
-  const [, aside = ""] = /kept as (\S+);/.exec(await again.warning(/the key shelf was damaged/)) ?? []
+  const [, aside = ""] = /kept as (\S+);/.exec(await again.warning(/the key store was damaged/)) ?? []
   expect(readFileSync(aside, "utf8")).toBe(rubbish)
   const { generations } = await again.keys((keys) => ids(keys).length === 2 && !ids(keys).includes(2))
   expect(Math.min(...generations.map(({ id }) => id))).toBeGreaterThanOrEqual(3)

@@ -2,15 +2,15 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { describe, expect, it } from "vitest"
-import { overStore, memoryShelf, overShelf } from "@meridian/event-log"
+import { overStore, memoryKeyStore, overSlots } from "@meridian/event-log"
 import { memoryStore } from "@meridian/event-log/memory"
 import { EVENTS_PER_SUMMARY, isLive, type MemberHealth } from "@meridian/events"
 import { ClusterFold, policyAggregate } from "../src/cluster-fold.ts"
 import { ClusterKeys } from "../src/cluster-keys.ts"
 import { carryOut, type Writer } from "../src/command.ts"
-import { KeyCustody } from "../src/key-custody.ts"
+import { KeyManager } from "../src/key-manager.ts"
 import { Leader } from "../src/leader.ts"
-import { heartbeatInterval, MemberVoice } from "../src/member-voice.ts"
+import { heartbeatInterval, MemberHeartbeats } from "../src/member-heartbeat.ts"
 import { Mint } from "../src/minting.ts"
 
 const START = Date.UTC(2026, 0, 1)
@@ -29,7 +29,7 @@ const simulated = (everyMs = 1_000) => {
     newId: () => `id-${(ids += 1)}`,
     foldedSeq: () => 0
   }
-  const voice = new MemberVoice({ version: "1.0.0", workers: 2 })
+  const heartbeats = new MemberHeartbeats({ version: "1.0.0", workers: 2 })
   return {
     writer,
     version: () => writer.fold.member("a").version,
@@ -38,7 +38,7 @@ const simulated = (everyMs = 1_000) => {
     speak: async (seconds: number, said = health, reason = ""): Promise<void> => {
       for (let second = 0; second < seconds; second++) {
         now += everyMs
-        await Effect.runPromise(voice.speak(writer, said, reason))
+        await Effect.runPromise(heartbeats.write(writer, said, reason))
         expect(isLive(writer.fold.member("a"), now, writer.fold.policy.settings.memberSilenceMs)).toBe(true)
       }
     },
@@ -86,14 +86,14 @@ describe("what a node says of itself", () => {
     await speak((3 * DAY_S) / 60)
     const before = writer.fold.toText()
     const keys = new ClusterKeys(new Uint8Array(32).fill(7), "memory", "/nonexistent")
-    const custody = new KeyCustody(keys, overShelf(memoryShelf()), undefined)
+    const keyManager = new KeyManager(keys, overSlots(memoryKeyStore()), undefined)
     const lease = { held: () => 1, release: Effect.void, resign: Effect.void }
     const plan = {
       mint: { nts: false, symmetric: false },
       rotationMs: null,
       clockRetention: { ms: null, count: null }
     }
-    const leader = new Leader({ ...writer, now }, lease, plan, custody, new Mint(custody), keys, () => "")
+    const leader = new Leader({ ...writer, now }, lease, plan, keyManager, new Mint(keyManager), keys, () => "")
     await Effect.runPromise(leader.step)
     const { families } = await Effect.runPromise(writer.log.status)
     const members = families.find(({ family }) => family === "members")
