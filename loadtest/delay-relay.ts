@@ -41,8 +41,8 @@ const relay = (port: number, to: number, path: PathModel, seed: number): void =>
     )
   }
   const clients = new Map<number, Socket>()
-  const door = createSocket("udp4")
-  door.on("message", (packet, from) => {
+  const listener = createSocket("udp4")
+  listener.on("message", (packet, from) => {
     let client = clients.get(from.port)
     if (client === undefined) {
       if (clients.size >= MOST_CLIENTS) {
@@ -53,7 +53,7 @@ const relay = (port: number, to: number, path: PathModel, seed: number): void =>
         }
       }
       client = createSocket("udp4")
-      client.on("message", (reply) => later("reply", () => door.send(reply, from.port, from.address)))
+      client.on("message", (reply) => later("reply", () => listener.send(reply, from.port, from.address)))
       client.on("error", () => {})
       clients.set(from.port, client)
     }
@@ -62,7 +62,7 @@ const relay = (port: number, to: number, path: PathModel, seed: number): void =>
       if (clients.get(from.port) === socket) socket.send(packet, to, "127.0.0.1")
     })
   })
-  door.bind(port, "127.0.0.1")
+  listener.bind(port, "127.0.0.1")
 }
 
 if (import.meta.main) {

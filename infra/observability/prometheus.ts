@@ -11,7 +11,7 @@ export const prometheusProgram = (name: "prometheus" | "promtool"): string | und
   [join(peersFolder(), "prometheus/usr/bin", name), join("/usr/bin", name)].find((path) => existsSync(path))
 
 interface Scraping {
-  /** ADDRESS:PORT of each node's HTTP door. */
+  /** ADDRESS:PORT of each node's HTTP listener. */
   readonly targets: readonly string[]
   /** Path of the alert rules. */
   readonly rules: string

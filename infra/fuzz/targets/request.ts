@@ -1,4 +1,4 @@
-/** A datagram at the door of a worker with keys and NTS: no reply is longer, and no byte outside the request is touched. */
+/** A datagram to a worker with keys and NTS: no reply is longer, and no byte outside the request is touched. */
 import assert from "node:assert/strict"
 import { nobleBatch } from "../../../libs/auth/src/aead-noble.ts"
 import { nobleCmac } from "../../../libs/auth/src/cmac-noble.ts"

@@ -1,4 +1,4 @@
-/** One reading of a reference clock, and the door at which readings that cannot be are turned away by name. */
+/** One reading of a reference clock, and the check that refuses impossible readings by name. */
 import { type UnixTime, unixDifferenceSeconds } from "@meridian/time/timestamp"
 import { OFFSET_MAX } from "./sample.ts"
 

@@ -1,4 +1,4 @@
-/** One measurement of a source, and the door at which numbers that are not measurements are turned away. */
+/** One measurement of a source, and the check that refuses numbers that are no measurements. */
 import { MAXDISP } from "./parameters.ts"
 
 /** The farthest two NTP timestamps can be apart, 68 years (RFC 5905 §6), in seconds. */

@@ -2,7 +2,7 @@
  * The AEAD port (RFC 5116). NTS needs four algorithms; each can be done by the pure reference (aead-noble.ts) or by
  * native code, and every implementation gives the same bytes.
  *
- * There are two doors. {@link Aead} takes one text in separate arrays, for key exchange, clients and tests.
+ * There are two interfaces. {@link Aead} takes one text in separate arrays, for key exchange, clients and tests.
  * {@link AeadBatch} takes many jobs described by offsets in two long-lived buffers, for the packet path: one call for a
  * whole batch of packets, and nothing is allocated.
  */

@@ -1,4 +1,4 @@
-/** The row of the HTTP door: metrics, health and JSON. */
+/** The row of the HTTP listener: metrics, health and JSON. */
 import { isLoopback, isWildcard, parseAddress } from "./address.ts"
 import { one, row } from "./directive.ts"
 import { accepted, oneOf, path, refused, type ValueType } from "./value-types.ts"

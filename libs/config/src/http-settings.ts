@@ -1,4 +1,4 @@
-/** Where the HTTP door is, and who may pass it, from its line. */
+/** Where the HTTP listener is, and who may pass it, from its line. */
 import { errorAt } from "./diagnostic.ts"
 import { controlDirective, DEFAULT_HTTP_PLACE, type HttpPlace, httpPlace } from "./http-directive.ts"
 import { quoteWord, type SettingLine } from "./setting-line.ts"

@@ -1,5 +1,5 @@
 /**
- * Every type of event there is, and the door between events and text. Text comes from disks and from other machines:
+ * Every type of event there is, and how events are read from text and written to it. Text comes from disks and from other machines:
  * whatever is not an event of a known type and version, whole and within bounds, is refused here with a reason and never
  * reaches a fold.
  */

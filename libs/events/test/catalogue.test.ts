@@ -62,7 +62,7 @@ describe("upcasters", () => {
   })
 })
 
-describe("the door for events", () => {
+describe("events from text", () => {
   const sample = golden(goldenFile("SystemPeerChosen", 1)).written as AnyEvent
   const reason = (value: unknown) => {
     const event = decodeEvent(typeof value === "string" ? value : JSON.stringify(value))

@@ -34,7 +34,7 @@ export type ActedMessage = TypeOf<typeof actedMessage>
 
 const controlReport = record({
   type: words("report"),
-  /** Requests at its doors by what became of them: `mode6-answered`, `chronyc-refused`, … */
+  /** Requests to it by what became of them: `mode6-answered`, `chronyc-refused`, … */
   outcomes: counts,
   /** bytes */
   rss: count,

@@ -11,7 +11,7 @@
  */
 enum { TLS_INPUT_BYTES = 16384, TLS_OUTPUT_BYTES = 131072, TLS_ADDRESS_TEXT = 46 };
 
-struct tls_door {
+struct tls_endpoint {
   int descriptor;
 };
 
@@ -29,8 +29,8 @@ struct tls_server {
   BIO_METHOD *method;
   struct tls_list shaking_hands;
   struct tls_list exchanging;
-  struct tls_door doors[TLS_MOST_DOORS];
-  size_t door_count;
+  struct tls_endpoint endpoints[TLS_MOST_ENDPOINTS];
+  size_t endpoint_count;
   int64_t retry_at; /* when to accept again after a lack of descriptors, 0 for no lack */
   uint8_t *input;
   uint8_t *output; /* of the connection at work; sent before another one's turn */

@@ -62,45 +62,45 @@ bool tls_server_use(struct tls_server *server, SSL_CTX *const *contexts, size_t 
 
 int tls_server_listen(struct tls_server *server, int descriptor) {
   int one = 1;
-  if (server->door_count == TLS_MOST_DOORS) return ENOSPC;
-  struct tls_door *door = &server->doors[server->door_count];
+  if (server->endpoint_count == TLS_MOST_ENDPOINTS) return ENOSPC;
+  struct tls_endpoint *endpoint = &server->endpoints[server->endpoint_count];
   int flags = fcntl(descriptor, F_GETFL);
   if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) return errno;
   fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   if (listen(descriptor, BACKLOG) != 0) return errno;
   /* Inherited by what is accepted: a long chain goes out in several segments, and none waits for an acknowledgement. */
   setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  struct epoll_event event = {.events = EPOLLIN, .data.u64 = server->door_count};
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = server->endpoint_count};
   if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, descriptor, &event) != 0) return errno;
-  door->descriptor = descriptor;
-  server->door_count++;
+  endpoint->descriptor = descriptor;
+  server->endpoint_count++;
   return 0;
 }
 
 void tls_server_stop_listening(struct tls_server *server) {
   /* Whoever else holds the socket keeps it in the epoll set, and its events would wake this process for nothing. */
-  for (size_t at = 0; at < server->door_count; at++) {
-    if (server->doors[at].descriptor < 0) continue;
-    epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->doors[at].descriptor, NULL);
-    close(server->doors[at].descriptor);
+  for (size_t at = 0; at < server->endpoint_count; at++) {
+    if (server->endpoints[at].descriptor < 0) continue;
+    epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->endpoints[at].descriptor, NULL);
+    close(server->endpoints[at].descriptor);
   }
   /* Places stay taken: an event of this run may still point to them. */
-  for (size_t at = 0; at < server->door_count; at++) server->doors[at].descriptor = -1;
+  for (size_t at = 0; at < server->endpoint_count; at++) server->endpoints[at].descriptor = -1;
   server->retry_at = 0;
 }
 
-static void watch_doors(struct tls_server *server, uint32_t events) {
-  for (size_t at = 0; at < server->door_count; at++) {
+static void watch_endpoints(struct tls_server *server, uint32_t events) {
+  for (size_t at = 0; at < server->endpoint_count; at++) {
     struct epoll_event event = {.events = events, .data.u64 = at};
-    if (server->doors[at].descriptor >= 0)
-      epoll_ctl(server->epoll, EPOLL_CTL_MOD, server->doors[at].descriptor, &event);
+    if (server->endpoints[at].descriptor >= 0)
+      epoll_ctl(server->epoll, EPOLL_CTL_MOD, server->endpoints[at].descriptor, &event);
   }
 }
 
 /* Without descriptors or memory a waiting connection would wake the server again at once, and for nothing. */
 static void rest(struct tls_server *server, int error) {
   if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM) return;
-  watch_doors(server, 0);
+  watch_endpoints(server, 0);
   server->retry_at = tls_now() + RETRY_MILLISECONDS;
 }
 
@@ -117,12 +117,12 @@ static void reset(int descriptor) {
   close(descriptor);
 }
 
-static void accept_some(struct tls_server *server, const struct tls_door *door) {
+static void accept_some(struct tls_server *server, const struct tls_endpoint *endpoint) {
   char address[TLS_ADDRESS_TEXT];
-  for (int count = 0; count < ACCEPTS_A_RUN && door->descriptor >= 0; count++) {
+  for (int count = 0; count < ACCEPTS_A_RUN && endpoint->descriptor >= 0; count++) {
     struct sockaddr_storage from = {0};
     socklen_t length = sizeof from;
-    int descriptor = accept4(door->descriptor, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int descriptor = accept4(endpoint->descriptor, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (descriptor < 0) return rest(server, errno);
     write_address(&from, address);
@@ -143,8 +143,8 @@ void tls_server_run(struct tls_server *server) {
   int count = epoll_wait(server->epoll, events, EVENTS_A_RUN, 0);
   for (int at = 0; at < count; at++) {
     uint64_t place = events[at].data.u64;
-    if (place < TLS_MOST_DOORS)
-      accept_some(server, &server->doors[place]);
+    if (place < TLS_MOST_ENDPOINTS)
+      accept_some(server, &server->endpoints[place]);
     else
       tls_connection_advance((struct tls_connection *)(uintptr_t)place);
   }
@@ -153,7 +153,7 @@ void tls_server_run(struct tls_server *server) {
   end_late(&server->exchanging, now);
   if (server->retry_at == 0 || now < server->retry_at) return;
   server->retry_at = 0;
-  watch_doors(server, EPOLLIN);
+  watch_endpoints(server, EPOLLIN);
 }
 
 int64_t tls_server_wait(const struct tls_server *server) {

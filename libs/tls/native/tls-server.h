@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TLS_MOST_BYTES = 65536, TLS_MOST_DOORS = 64 };
+enum { TLS_MOST_BYTES = 65536, TLS_MOST_ENDPOINTS = 64 };
 
 struct tls_server;
 struct tls_connection;

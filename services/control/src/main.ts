@@ -106,14 +106,14 @@ everyTurn(pace.interval, () => {
 if (first.plan.http !== null) {
   // Not loaded where it is off: it takes some megabytes.
   const { openHttp } = await import("./http/open-http.ts")
-  const door = await openHttp(first.plan, {
+  const listener = await openHttp(first.plan, {
     outcomes,
     current: () => picture.at(clock.monotonic.seconds()),
     monotonic: () => clock.monotonic.seconds(),
     memory: () => memoryUse().rss,
     warn: (message) => channel.warn(message)
   })
-  if (door !== undefined) picture.onChange((snapshot) => door.tell(snapshot))
+  if (listener !== undefined) picture.onChange((snapshot) => listener.tell(snapshot))
 }
 channel.send({ type: "ready" })
 releaseStartupPagesSoon()

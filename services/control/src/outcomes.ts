@@ -1,4 +1,4 @@
-/** What became of each request at this process's doors, by name. */
+/** What became of each request to this process, by name. */
 export class Outcomes {
   readonly #counts = new Map<string, number>()
 

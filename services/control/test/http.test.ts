@@ -1,4 +1,4 @@
-/** What the HTTP door answers, to friends and to others. */
+/** What the HTTP listener answers, to friends and to others. */
 import { once } from "node:events"
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
@@ -10,7 +10,7 @@ import fc from "fast-check"
 import { afterEach, describe, expect, it } from "vitest"
 import { Admission, type Operators, readToken } from "../src/http/admission.ts"
 import { CoordinatorQuestions } from "../src/http/coordinator-questions.ts"
-import { HttpDoor } from "../src/http/http-server.ts"
+import { HttpListener } from "../src/http/http-server.ts"
 import { unreadyReasons } from "../src/http/readiness.ts"
 import { Outcomes } from "../src/outcomes.ts"
 import { clientsOf, snapshotOf } from "./snapshots.ts"
@@ -70,10 +70,10 @@ const open = async (
   token?: string,
   tokenAddress = "127.0.0.1",
   operators?: Operators
-): Promise<{ readonly door: HttpDoor; readonly outcomes: Outcomes; readonly port: number }> => {
+): Promise<{ readonly listener: HttpListener; readonly outcomes: Outcomes; readonly port: number }> => {
   const outcomes = new Outcomes()
   let seconds = 5_000
-  const door = new HttpDoor({
+  const listener = new HttpListener({
     admission: () => new Admission({ address: tokenAddress, token, operators }),
     outcomes,
     coordinator: new CoordinatorQuestions(folder),
@@ -81,10 +81,10 @@ const open = async (
     monotonic: () => (seconds += 0.01),
     own: () => ({ rss: 1, processorSeconds: () => 1 })
   })
-  door.server.listen(0, "127.0.0.1")
-  await once(door.server, "listening")
-  closing.push(() => door.close())
-  return { door, outcomes, port: (door.server.address() as AddressInfo).port }
+  listener.server.listen(0, "127.0.0.1")
+  await once(listener.server, "listening")
+  closing.push(() => listener.close())
+  return { listener, outcomes, port: (listener.server.address() as AddressInfo).port }
 }
 
 const ask = (
@@ -214,7 +214,7 @@ describe("JSON", () => {
 
   it("streams each picture, with the clients that ask most", async () => {
     const snapshot = { ...good(), clients: clientsOf(100) }
-    const { door, port } = await open(snapshot)
+    const { listener, port } = await open(snapshot)
     const events: NodeSnapshot[] = []
     await new Promise<void>((done, failed) => {
       const asking = request({ host: "127.0.0.1", port, path: "/api/v1/events", agent: false }, (response) => {
@@ -226,7 +226,7 @@ describe("JSON", () => {
             text = text.slice(end + 2)
             if (data !== undefined) events.push(JSON.parse(data) as NodeSnapshot)
           }
-          if (events.length === 1) door.tell({ ...snapshot, sequence: 2 })
+          if (events.length === 1) listener.tell({ ...snapshot, sequence: 2 })
           if (events.length === 2) {
             asking.destroy()
             done()
@@ -322,7 +322,7 @@ describe("who may ask", () => {
 })
 
 describe("hostile input", () => {
-  it("has an end, and leaves the door open", async () => {
+  it("has an end, and leaves the listener open", async () => {
     const { port, outcomes } = await open(good())
     const starts = fc.constantFrom(
       "",

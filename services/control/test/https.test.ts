@@ -1,4 +1,4 @@
-/** HTTPS at the door: who reads by a certificate, who does not, and a certificate that is renewed. */
+/** HTTPS at the listener: who reads by a certificate, who does not, and a certificate that is renewed. */
 import { execFileSync } from "node:child_process"
 import { once } from "node:events"
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -7,7 +7,7 @@ import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest"
-import type { HttpDoor } from "../src/http/http-server.ts"
+import type { HttpListener } from "../src/http/http-server.ts"
 import { openHttp } from "../src/http/open-http.ts"
 import { Outcomes } from "../src/outcomes.ts"
 import { snapshotOf } from "./snapshots.ts"
@@ -39,13 +39,13 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-let door: HttpDoor | undefined
-afterEach(() => door?.close())
+let listener: HttpListener | undefined
+afterEach(() => listener?.close())
 
 const open = async (tokenFile: string | null) => {
   const outcomes = new Outcomes()
   const warnings: string[] = []
-  door = await openHttp(
+  listener = await openHttp(
     {
       stateDirectory: folder,
       http: {
@@ -67,9 +67,9 @@ const open = async (tokenFile: string | null) => {
       warn: (message) => warnings.push(message)
     }
   )
-  if (door === undefined) return { warnings, outcomes, port: 0 }
-  await once(door.server, "listening")
-  return { warnings, outcomes, port: (door.server.address() as AddressInfo).port }
+  if (listener === undefined) return { warnings, outcomes, port: 0 }
+  await once(listener.server, "listening")
+  return { warnings, outcomes, port: (listener.server.address() as AddressInfo).port }
 }
 
 /** The status of an answer. */
@@ -132,7 +132,7 @@ it("is not served with a key that does not belong to the certificate, and says s
   writeFileSync(file("server.key"), readFileSync(file("client.key")))
   const { warnings } = await open(null)
   writeFileSync(file("server.key"), key)
-  expect(door).toBeUndefined()
+  expect(listener).toBeUndefined()
   expect(warnings).toEqual([expect.stringMatching(/^HTTP is not served: .* are no certificate and the key/)])
   expect(warnings[0]).not.toContain("PRIVATE")
 })

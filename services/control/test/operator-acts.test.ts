@@ -12,7 +12,7 @@ import { askRaw } from "./raw-request.ts"
 import { readOperators } from "../src/http/admission.ts"
 import { CoordinatorQuestions } from "../src/http/coordinator-questions.ts"
 import { Credentials } from "../src/http/credentials.ts"
-import { HttpDoor } from "../src/http/http-server.ts"
+import { HttpListener } from "../src/http/http-server.ts"
 import { consequence, readAct } from "../src/http/operator-acts.ts"
 import { Outcomes } from "../src/outcomes.ts"
 import { snapshotOf } from "./snapshots.ts"
@@ -84,7 +84,7 @@ const writePrivately = (file: string, text: string): void => {
   chmodSync(file, 0o600)
 }
 
-/** A door with one reader and two operators, unless told otherwise. Each look at its clock is three seconds later. */
+/** A listener with one reader and two operators, unless told otherwise. Each look at its clock is three seconds later. */
 const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\nbob\t${BOB}\n`) => {
   writePrivately(tokenFile, READER)
   if (operators !== null) writePrivately(operatorsFile, operators)
@@ -102,7 +102,7 @@ const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\
     monotonic,
     (message) => warnings.push(message)
   )
-  const door = new HttpDoor({
+  const listener = new HttpListener({
     admission: () => credentials.admission,
     outcomes,
     coordinator: new CoordinatorQuestions(folder),
@@ -110,10 +110,10 @@ const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\
     monotonic,
     own: () => ({ rss: 1, processorSeconds: () => 1 })
   })
-  door.server.listen(0, "127.0.0.1")
-  await once(door.server, "listening")
-  closing.push(() => door.close())
-  const { port } = door.server.address() as AddressInfo
+  listener.server.listen(0, "127.0.0.1")
+  await once(listener.server, "listening")
+  closing.push(() => listener.close())
+  const { port } = listener.server.address() as AddressInfo
   const send = (
     path: string,
     token: string | undefined,

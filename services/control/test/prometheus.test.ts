@@ -86,7 +86,7 @@ describe.runIf(available)("Prometheus", () => {
   const nodes: RunningNode[] = []
   let child: ChildProcess | undefined
   let port: number
-  let doors: readonly string[]
+  let addresses: readonly string[]
 
   const ask = <A>(path: string): Promise<A> => askPrometheus<A>(port, path)
   const firing = async (name: string): Promise<readonly string[]> =>
@@ -98,18 +98,18 @@ describe.runIf(available)("Prometheus", () => {
   beforeAll(async () => {
     const ports = [await freePort(), await freePort(), await freePort()]
     await Promise.all(liars.map((liar, place) => liar.listen(ports[place]!)))
-    doors = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
-    for (const [place, door] of doors.entries()) {
+    addresses = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
+    for (const [place, address] of addresses.entries()) {
       const sources = place === 0 ? ports.map((one) => `server 127.0.0.1:${one} iburst minpoll 0 maxpoll 0`) : []
       const lines = ["listen 127.0.0.1", "workers 1", "nts enable", `nts port ${await freePort()}`, ...sources]
-      writeFileSync(file(`${place}.conf`), [...lines, `control http ${door}`, ""].join("\n"))
+      writeFileSync(file(`${place}.conf`), [...lines, `control http ${address}`, ""].join("\n"))
       nodes.push(await startNode({ args: ["--config", file(`${place}.conf`)] }))
     }
     // The same rules, without the minutes that they wait before they wake somebody.
     writeFileSync(file("alerts.yml"), readFileSync(ALERTS, "utf8").replaceAll(/^( +for:) .*$/gm, "$1 0s"))
     writeFileSync(
       file("prometheus.yml"),
-      prometheusConfiguration({ targets: doors, rules: file("alerts.yml"), seconds: 1 })
+      prometheusConfiguration({ targets: addresses, rules: file("alerts.yml"), seconds: 1 })
     )
     port = await freePort()
     child = spawn(prometheus!, prometheusArguments(file("prometheus.yml"), folder, port), { stdio: "ignore" })
@@ -139,7 +139,7 @@ describe.runIf(available)("Prometheus", () => {
 
   it("takes the metrics of a node", async () => {
     const metrics = async (accept: string): Promise<string> =>
-      (await fetch(`http://${doors[0]}/metrics`, { headers: { accept } })).text()
+      (await fetch(`http://${addresses[0]}/metrics`, { headers: { accept } })).text()
     expect(check(["check", "metrics"], await metrics("text/plain"))).toMatchObject({ status: 0, stderr: "" })
     // promtool's linter reads the plain text alone; Prometheus itself asks for the other and has taken it by now.
     expect(await metrics("application/openmetrics-text")).toMatch(/# EOF\n$/)
@@ -174,7 +174,7 @@ describe.runIf(available)("Prometheus", () => {
   })
 
   it("warns of a server that lies, until it tells the truth", async () => {
-    await expect.poll(() => firing("MeridianUnsynchronised"), soon).not.toContain(doors[0])
+    await expect.poll(() => firing("MeridianUnsynchronised"), soon).not.toContain(addresses[0])
     /** Why it fires, where it does. */
     const falsetickers = async (): Promise<string> =>
       (await firing("MeridianFalseticker")).length === 0
@@ -190,7 +190,7 @@ describe.runIf(available)("Prometheus", () => {
     }
     await expect.poll(falsetickers, soon).toBe("none")
     liars[2]!.offset = 3
-    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([doors[0]])
+    await expect.poll(() => firing("MeridianFalseticker"), soon).toEqual([addresses[0]])
     liars[2]!.offset = 0
     await expect.poll(falsetickers, soon).toBe("none")
   })
@@ -200,13 +200,13 @@ describe.runIf(available)("Prometheus", () => {
       expect(await meridian(["keys", "rotate", "--state", node.state])).toMatchObject({ code: 0 })
     await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([])
     await rotate(nodes[1]!)
-    await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([doors[0]])
+    await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([addresses[0]])
     await rotate(nodes[0]!)
     await expect.poll(() => firing("MeridianNtsKeyMissing"), soon).toEqual([])
   })
 
   it("warns of a node that is gone", async () => {
     await nodes[1]!.stop()
-    await expect.poll(() => firing("MeridianDown"), soon).toEqual([doors[1]])
+    await expect.poll(() => firing("MeridianDown"), soon).toEqual([addresses[1]])
   })
 })

@@ -1,5 +1,5 @@
 /**
- * The coordinator's door: HTTP over a Unix socket in the state directory, for `meridian log`, `keys`, `cluster` and
+ * The coordinator's interface: HTTP over a Unix socket in the state directory, for `meridian log`, `keys`, `cluster` and
  * `explain`. Whoever may open the socket (the owner and the group) may give commands.
  *
  * Minting is the leader's. A node that does not lead hands rotate and revoke on to the one that does, over NATS, and passes

@@ -8,7 +8,7 @@ import { answerRequest, type AnswerSettings, type Exporter } from "./answer.ts"
 import type { LoadedCertificate } from "./certificates.ts"
 import { Crowd } from "./crowd.ts"
 import { Counters } from "./counters.ts"
-import type { Door, OpenTls, TlsPort, TlsPortSettings } from "./tls-port.ts"
+import type { Endpoint, OpenTls, TlsPort, TlsPortSettings } from "./tls-port.ts"
 
 interface ListenerSettings extends TlsPortSettings {
   readonly admission: AdmissionLimits
@@ -57,8 +57,8 @@ export class NtsKeListener {
   }
 
   /** Starts listening; rejects with the system's error. */
-  listen(door: Door): Promise<void> {
-    return this.tls.listen(door)
+  listen(endpoint: Endpoint): Promise<void> {
+    return this.tls.listen(endpoint)
   }
 
   /** Takes no new connections for good; those that are open are finished. */

@@ -18,7 +18,7 @@ import { CertificateStore } from "./certificate-store.ts"
 import { Counters } from "./counters.ts"
 import { NtsKeListener } from "./listener.ts"
 import { connectionsWithin } from "./open-files.ts"
-import { doorsOf, type Settings, settingsOf } from "./settings.ts"
+import { endpointsOf, type Settings, settingsOf } from "./settings.ts"
 import { openTlsNative } from "./tls-native.ts"
 import { openTlsNode } from "./tls-node.ts"
 
@@ -43,7 +43,7 @@ const channel = new SupervisorChannel<NtsKePlan, ToNtsKe, FromNtsKe>({
   read: parseToNtsKe
 })
 const warn = (message: string): void => channel.warn(message)
-const { plan: first, sockets: places } = await channel.first
+const { plan: first, sockets: addresses } = await channel.first
 
 /** Served time: what this machine believes of it is no reason to refuse a key or a certificate. */
 const now = unixClock(handed["clock-page"][0])
@@ -56,8 +56,8 @@ const readSettings = (): Settings => {
   }
 }
 const settings = readSettings()
-const doors = doorsOf(handed.sockets, places)
-if (doors.length === 0) fail("was given no socket and no place to listen", 2)
+const endpoints = endpointsOf(handed.sockets, addresses)
+if (endpoints.length === 0) fail("was given no socket and no address to listen on", 2)
 if (settings.tls.minimum === "TLSv1.2") warn("TLS 1.2 is accepted as configured; RFC 8915 asks for TLS 1.3")
 
 /** Before there is a listener, that there is none is what is said; and at the start by {@link begin} or below. */
@@ -124,7 +124,7 @@ const begin = (): void => {
   listener = openListener()
   listener.keys = keys
   for (const trouble of store.troubles) warn(trouble)
-  void followDoors()
+  void listenAsPlanned()
 }
 
 const troublesNow = (): readonly string[] =>
@@ -146,34 +146,34 @@ const report = (): NtsKeReport => {
 
 const keysArrived = Promise.withResolvers<void>()
 
-/** What the plan says last, and whether the doors follow it yet. */
+/** What the plan says last, and whether the endpoints follow it yet. */
 let accepts = true
 let isStarting = true
-/** Doors that were closed are gone: who is to listen again is another process. */
-let place: "unopened" | "open" | "closed" = "unopened"
+/** Endpoints that were closed are gone: who is to listen again is another process. */
+let state: "unopened" | "open" | "closed" = "unopened"
 
-const followDoors = async (): Promise<void> => {
+const listenAsPlanned = async (): Promise<void> => {
   if (isStarting || listener === undefined) return
-  if (!accepts && place === "open") {
-    place = "closed"
+  if (!accepts && state === "open") {
+    state = "closed"
     listener.stopListening()
   }
-  if (!accepts || place !== "unopened") return
-  place = "open"
+  if (!accepts || state !== "unopened") return
+  state = "open"
   try {
-    for (const door of doors) await listener.listen(door)
+    for (const endpoint of endpoints) await listener.listen(endpoint)
   } catch (error) {
     fail(`cannot listen: ${explain(error)}`, 1)
   }
 }
 
-/** Keys are replaced whole, and doors are closed for a drained node; certificates, TLS and limits are those it started with. */
+/** Keys are replaced whole, and endpoints are closed for a drained node; certificates, TLS and limits are those it started with. */
 const take = async (plan: NtsKePlan): Promise<void> => {
   keys = KeyRing.of(plan.generations)
   if (listener !== undefined) listener.keys = keys
   accepts = plan.accepts
   if (plan.generations.length > 0 || !accepts) keysArrived.resolve()
-  await followDoors()
+  await listenAsPlanned()
 }
 
 const drain = async (): Promise<void> => {
@@ -197,7 +197,7 @@ else for (const trouble of troublesNow()) warn(trouble)
 isFirstSaid = true
 await Promise.race([keysArrived.promise, sleep(KEYS_WAIT_MS)])
 isStarting = false
-await followDoors()
+await listenAsPlanned()
 store.watch()
 channel.send(report())
 setInterval(() => channel.send(report()), settings.reportSeconds * 1000)

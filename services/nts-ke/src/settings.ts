@@ -6,7 +6,7 @@ import type { NtsKePlan, SocketPlace } from "@meridian/ipc/serving-plan"
 import { type AdmissionLimits, defaultAdmissionLimits } from "./admission.ts"
 import type { CertificateFiles } from "./certificates.ts"
 import { developmentCertificate } from "./development-certificate.ts"
-import type { Door } from "./tls-port.ts"
+import type { Endpoint } from "./tls-port.ts"
 import { defaultTlsSettings, type TlsSettings } from "./tls-settings.ts"
 
 /** Something in the plan that cannot be meant. */
@@ -60,7 +60,7 @@ export const settingsOf = (plan: NtsKePlan, now: number): Settings => {
 }
 
 /** Where it listens: on what it inherited, or else where the plan says. */
-export const doorsOf = (descriptors: readonly number[], places: readonly SocketPlace[]): readonly Door[] =>
+export const endpointsOf = (descriptors: readonly number[], places: readonly SocketPlace[]): readonly Endpoint[] =>
   descriptors.length > 0
     ? descriptors.map((descriptor) => ({ _tag: "descriptor", descriptor }))
     : places.map((place) => ({ _tag: "bind", ...place }))

@@ -32,9 +32,9 @@ export const openTlsNative =
         listener.useCertificates(next)
         shown = next
       },
-      listen: async (door) => {
-        if (door._tag === "descriptor") return listener.listen(door.descriptor)
-        const descriptor = tcpListen({ address: door.address, port: door.port, backlog: LISTEN_BACKLOG })
+      listen: async (endpoint) => {
+        if (endpoint._tag === "descriptor") return listener.listen(endpoint.descriptor)
+        const descriptor = tcpListen({ address: endpoint.address, port: endpoint.port, backlog: LISTEN_BACKLOG })
         try {
           listener.listen(descriptor)
         } catch (error) {

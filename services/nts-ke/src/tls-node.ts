@@ -17,7 +17,7 @@ import type { Exporter } from "./answer.ts"
 import type { LoadedCertificate } from "./certificates.ts"
 import { handshakeOutcome } from "./handshake-outcome.ts"
 import {
-  type Door,
+  type Endpoint,
   LISTEN_BACKLOG,
   type OpenTls,
   type TlsEvents,
@@ -52,15 +52,15 @@ class NodeTls implements TlsPort {
     this.certificates = certificates
   }
 
-  async listen(door: Door): Promise<void> {
+  async listen(endpoint: Endpoint): Promise<void> {
     const server = createTcpServer((socket) => this.accept(socket))
     this.servers.push(server)
     await new Promise<void>((listening, failed) => {
       server.once("error", failed)
-      if (door._tag === "descriptor") server.listen({ fd: door.descriptor, backlog: LISTEN_BACKLOG }, listening)
+      if (endpoint._tag === "descriptor") server.listen({ fd: endpoint.descriptor, backlog: LISTEN_BACKLOG }, listening)
       else
         server.listen(
-          { host: door.address, port: door.port, backlog: LISTEN_BACKLOG, ipv6Only: true, reusePort: true },
+          { host: endpoint.address, port: endpoint.port, backlog: LISTEN_BACKLOG, ipv6Only: true, reusePort: true },
           listening
         )
     })

@@ -6,7 +6,7 @@ import type { LoadedCertificate } from "./certificates.ts"
 import type { TlsSettings } from "./tls-settings.ts"
 
 /** Where to listen: a listening descriptor that was inherited, or an address to open. */
-export type Door =
+export type Endpoint =
   | { readonly _tag: "descriptor"; readonly descriptor: number }
   | { readonly _tag: "bind"; readonly address: string; readonly port: number }
 
@@ -38,7 +38,7 @@ export interface TlsPort {
   /** Shows these to whoever connects from now on. Throws an Error of OpenSSL, and changes nothing then. */
   readonly useCertificates: (certificates: readonly LoadedCertificate[]) => void
   /** Starts listening; rejects with the system's error. */
-  readonly listen: (door: Door) => Promise<void>
+  readonly listen: (endpoint: Endpoint) => Promise<void>
   readonly stopListening: () => void
   /** Ends the oldest handshake from this address, or else its oldest exchange. Not from within `admit`. */
   readonly endOldest: (address: string | undefined) => void

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path"
 import { describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { defaultAdmissionLimits } from "../src/admission.ts"
-import { doorsOf, settingsOf } from "../src/settings.ts"
+import { endpointsOf, settingsOf } from "../src/settings.ts"
 import { defaultTlsSettings } from "../src/tls-settings.ts"
 import { childEnvironment, makeFolder, settingsWith, startService } from "./running-service.ts"
 
@@ -54,8 +54,8 @@ describe("the settings of an NTS-KE process", () => {
 
   it("name the places to listen where no descriptor is inherited", () => {
     const places = [{ address: "::1", port: 4460 }]
-    expect(doorsOf([], places)).toEqual([{ _tag: "bind", ...places[0] }])
-    expect(doorsOf([4, 5], places)).toEqual([
+    expect(endpointsOf([], places)).toEqual([{ _tag: "bind", ...places[0] }])
+    expect(endpointsOf([4, 5], places)).toEqual([
       { _tag: "descriptor", descriptor: 4 },
       { _tag: "descriptor", descriptor: 5 }
     ])

@@ -269,9 +269,9 @@ static void accept_connections(struct tls_server *server) {
   struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof place;
   struct rlimit limit, lowest = {0};
-  int descriptors[10], door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (bind(door, (struct sockaddr *)&place, length) != 0 || tls_server_listen(server, door) != 0) fail("no listener");
-  if (getsockname(door, (struct sockaddr *)&place, &length) != 0) fail("no name");
+  int descriptors[10], endpoint = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bind(endpoint, (struct sockaddr *)&place, length) != 0 || tls_server_listen(server, endpoint) != 0) fail("no listener");
+  if (getsockname(endpoint, (struct sockaddr *)&place, &length) != 0) fail("no name");
   if (tls_server_listen(server, -1) != EBADF) fail("a descriptor that is none was taken");
   for (int at = 0; at < 10; at++) {
     descriptors[at] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

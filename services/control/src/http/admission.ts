@@ -94,7 +94,7 @@ export class Admission {
   }
 
   /**
-   * Whether the Host header names this door. A name that another has pointed at 127.0.0.1 would let that one's web page read
+   * Whether the Host header names this listener. A name that another has pointed at 127.0.0.1 would let that one's web page read
    * answers. Where everybody has to show something there is nothing to read without it, and any name may lead here.
    */
   isOurs(host: string | undefined): boolean {

@@ -1,4 +1,4 @@
-/** /api/v1: what the command line shows, as JSON; the acts of operators are in operator-door.ts. */
+/** /api/v1: what the command line shows, as JSON; the acts of operators are in operator-requests.ts. */
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ntsFigures } from "@meridian/ipc/nts-figures"
 import { systemCounters } from "@meridian/ipc/system-counters"
@@ -8,7 +8,7 @@ import {
   type LogQuestion,
   problem
 } from "./coordinator-questions.ts"
-import type { OperatorDoor } from "./operator-door.ts"
+import type { OperatorRequests } from "./operator-requests.ts"
 
 export const API = "/api/v1"
 
@@ -38,7 +38,7 @@ const MOST_LOOKED_AT = 20_000
 interface ApiParts {
   readonly snapshot: NodeSnapshot | undefined
   readonly coordinator: CoordinatorQuestions
-  readonly operators: Pick<OperatorDoor, "consequence">
+  readonly operators: Pick<OperatorRequests, "consequence">
   /** Who asks, where it is an operator. */
   readonly operator: string | undefined
   /** Whether there are operators at all. */

@@ -1,6 +1,6 @@
 /**
  * What the coordinator alone knows and does, asked for over its socket: the cluster, the log, what was true at a moment, and
- * the acts of operators. Nothing else of that door is reached from here, which gives keys away and takes other commands.
+ * the acts of operators. Nothing else of that socket is reached from here, which gives keys away and takes other commands.
  */
 import { join } from "node:path"
 import { createInterface } from "node:readline"

@@ -1,5 +1,5 @@
 /**
- * The HTTP door of the node: metrics, health, JSON, the page, and the acts of operators where the configuration names any.
+ * The HTTP listener of the node: metrics, health, JSON, the page, and the acts of operators where the configuration names any.
  * Every request is bounded in size, time and number, and has one outcome that is counted.
  */
 import {
@@ -21,7 +21,7 @@ import { type CoordinatorQuestions, problem } from "./coordinator-questions.ts"
 import { EventStream, pictureEvent } from "./event-stream.ts"
 import { CONTENT_TYPES, expose, formatFor } from "./exposition.ts"
 import { metrics, type OwnFigures } from "./node-metrics.ts"
-import { actOf, OperatorDoor } from "./operator-door.ts"
+import { actOf, OperatorRequests } from "./operator-requests.ts"
 import { pageFile } from "./page-files.ts"
 import { unreadyReasons } from "./readiness.ts"
 
@@ -60,16 +60,16 @@ export interface HttpParts {
   readonly own: () => Pick<OwnFigures, "rss" | "processorSeconds">
 }
 
-export class HttpDoor {
+export class HttpListener {
   readonly server: Server
   readonly #parts: HttpParts
   readonly #streams = new EventStream()
   readonly #limit = queryLimit()
-  readonly #operators: OperatorDoor
+  readonly #operators: OperatorRequests
 
   constructor(parts: HttpParts, makeServer: MakeServer = createServer) {
     this.#parts = parts
-    this.#operators = new OperatorDoor(parts.coordinator, parts.monotonic)
+    this.#operators = new OperatorRequests(parts.coordinator, parts.monotonic)
     this.server = makeServer(
       {
         maxHeaderSize: LONGEST_HEADERS,

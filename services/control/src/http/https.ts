@@ -1,4 +1,4 @@
-/** HTTPS for the door, with certificates that are read again when their files change, as renewals need. */
+/** HTTPS for the HTTP listener, with certificates that are read again when their files change, as renewals need. */
 import { createServer } from "node:https"
 import type { Server } from "node:http"
 import type { SecureContextOptions } from "node:tls"

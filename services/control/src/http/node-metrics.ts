@@ -5,7 +5,7 @@ import { byLabel, counter, type Family, gauge, info } from "./exposition.ts"
 import { servingMetrics } from "./serving-metrics.ts"
 
 export interface OwnFigures {
-  /** Requests at the control process's doors, by what became of them. */
+  /** Requests to the control process, by what became of them. */
   readonly outcomes: Readonly<Record<string, number>>
   readonly rss: number
   /** Why the node is not ready; empty when it is. */

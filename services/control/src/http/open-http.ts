@@ -1,11 +1,11 @@
-/** Opens the HTTP door where the plan says, and tries again where another process has the address. */
+/** Opens the HTTP listener where the plan says, and tries again where another process has the address. */
 import type { ControlPlan } from "@meridian/ipc/serving-plan"
 import { errnoAdvice } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
 import { readToken } from "./admission.ts"
 import { CoordinatorQuestions } from "./coordinator-questions.ts"
 import { Credentials } from "./credentials.ts"
-import { HttpDoor, type HttpParts, type MakeServer } from "./http-server.ts"
+import { HttpListener, type HttpParts, type MakeServer } from "./http-server.ts"
 import { processorSeconds } from "./processor-time.ts"
 
 const RETRY_MS = 10_000
@@ -24,7 +24,7 @@ type HttpPlan = NonNullable<ControlPlan["http"]>
 export const openHttp = async (
   { http, stateDirectory }: Pick<ControlPlan, "http" | "stateDirectory">,
   { memory, warn, ...parts }: Surroundings
-): Promise<HttpDoor | undefined> => {
+): Promise<HttpListener | undefined> => {
   if (http === null) return undefined
   let makeServer: MakeServer | undefined
   try {
@@ -44,7 +44,7 @@ export const openHttp = async (
     parts.monotonic,
     warn
   )
-  const door = new HttpDoor(
+  const listener = new HttpListener(
     {
       ...parts,
       admission: () => credentials.admission,
@@ -53,12 +53,12 @@ export const openHttp = async (
     },
     makeServer
   )
-  listen(door, http, (reason) => {
+  listen(listener, http, (reason) => {
     // Several nodes on one machine have the same default; the first has it, and nobody asked for the others'.
     if (http.asked) warn(`HTTP is not served on ${http.address} port ${http.port} yet: ${reason}`)
     parts.outcomes.count("http-address-taken")
   })
-  return door
+  return listener
 }
 
 /** Undefined: plain HTTP. TLS is not loaded where nobody asked for it: it takes some megabytes. */
@@ -69,8 +69,8 @@ const httpsMaker = async (http: HttpPlan, warn: (message: string) => void): Prom
   return makeHttps({ certificateFile, keyFile, clientsFile }, warn)
 }
 
-const listen = (door: HttpDoor, { address, port }: HttpPlan, failed: (reason: string) => void): void => {
-  const { server } = door
+const listen = (listener: HttpListener, { address, port }: HttpPlan, failed: (reason: string) => void): void => {
+  const { server } = listener
   let isTold = false
   server.on("error", (error) => {
     if (!isTold) failed(errnoAdvice("port", errnoName(error)))

@@ -24,7 +24,7 @@ const answer = (status: number, message: string, outcome: string): OperatorAnswe
 /** The command behind a path of the API; undefined where it is no act. */
 export const actOf = (resource: string): OperatorAct["command"] | undefined => ACTS.find((name) => name === resource)
 
-export class OperatorDoor {
+export class OperatorRequests {
   readonly #coordinator: CoordinatorQuestions
   readonly #monotonic: () => number
   readonly #acts: TokenBucket
