@@ -79,7 +79,7 @@ const main = (folder: string | undefined): number => {
   const readings = lines(folder, "errors").map((line) => line.split(" ").map(Number) as unknown as Reading)
   const until = readings.at(-1)?.[0] ?? 0
   const own = lines(folder, "meridian/rawstats").map(rawstats)
-  console.log(`live: Meridian ${quantiles(readings.map((it) => it[1]))}`)
+  console.log(`live: Meridian ${quantiles(readings.map((it) => it[1]).filter(Number.isFinite))}`)
   console.log(`live: chronyd ${quantiles(readings.map((it) => it[3]).filter(Number.isFinite))}`)
   console.log(`replayed: Meridian with its ${own.length} samples: ${quantiles(replayed(own, until))}`)
   return 0

@@ -60,6 +60,8 @@ export interface RunningServer {
   readonly folder: string
   /** Of a server with a network of its own: what a client's command is put behind. */
   readonly within?: () => readonly string[]
+  /** Ends all its processes in order and starts them anew, with the same port and folder; does not wait until it answers. */
+  readonly restart: () => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -264,7 +266,12 @@ export const startCommands = async (
   const port = nextPort++
   const folder = temporaryFolder()
   const begin = performance.now()
-  const children = commands(port, folder).map((command) => launch(command, cores))
+  const begun = () => commands(port, folder).map((command) => launch(command, cores))
+  let children = begun()
+  const restart = async () => {
+    await Promise.all(children.map(stop))
+    children = begun()
+  }
   const pids = () => children.flatMap((child) => processTree(child.process.pid ?? 0))
   const halt = async () => {
     await Promise.all(children.map(stop))
@@ -287,7 +294,7 @@ export const startCommands = async (
     const workers = all.filter((pid) => commandLine(pid).includes("services/worker/"))
     return workers.length > 0 ? workers : all
   }
-  return { name, label, address, port, startMilliseconds, pids, workerPids, folder, stop: halt }
+  return { name, label, address, port, startMilliseconds, pids, workerPids, folder, restart, stop: halt }
 }
 
 /** Starts a server and waits until it answers. */
