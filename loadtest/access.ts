@@ -2,8 +2,6 @@
  * What access and limits cost: a worker with 100,000 prefixes and a limit on a million addresses, beside one without a rule; both
  * are asked by as many addresses.
  */
-import { writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { generate, type Sample } from "./measure.ts"
 import { cpuTime } from "./process-figures.ts"
 import { isKeptWaiting, undisturbed } from "./repeats.ts"
@@ -17,7 +15,7 @@ import {
   WARM_UP_SECONDS,
   withServers
 } from "./results.ts"
-import { answers, meridianCommand, type RunningServer, type StartOptions, startCommands } from "./servers.ts"
+import { answers, configuredMeridian, type RunningServer, type StartOptions, startCommands } from "./servers.ts"
 import { pairedRatio } from "./statistics.ts"
 
 const PREFIXES = 100_000
@@ -48,11 +46,7 @@ const meridianWith = (label: string, options: StartOptions, lines: readonly stri
     "meridian",
     label,
     options,
-    (port, folder) => {
-      const file = join(folder, "ntp.conf")
-      writeFileSync(file, [...lines, ""].join("\n"))
-      return [meridianCommand(options, port, folder, ["--config", file])]
-    },
+    (port, folder) => [configuredMeridian(options, port, folder, lines)],
     patiently
   )
 

@@ -1,5 +1,5 @@
 /** Servers with symmetric keys and NTS, started on loopback; NTS-KE has the TCP port of NTP's number. */
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { developmentCertificate } from "../services/nts-ke/src/development-certificate.ts"
 import type { BenchKeys } from "./keyed-requests.ts"
@@ -9,7 +9,7 @@ import {
   type ChronydName,
   chronydCommand,
   chronydLabel,
-  meridianCommand,
+  configuredMeridian,
   nameOf,
   type RunningServer,
   startCommands,
@@ -46,7 +46,6 @@ export const keyServer = ({ address, port }: RunningServer, { authority }: Bench
 /** A node with the keys and the certificate in its configuration. */
 export const startMeridian = (options: StartOptions, { keys, certificate }: Credentials): Promise<RunningServer> =>
   startCommands(nameOf("meridian", options), options.build?.label ?? "Meridian", options, (port, folder) => {
-    const file = join(folder, "meridian.conf")
     const lines = [
       ...(keys === undefined
         ? []
@@ -55,8 +54,7 @@ export const startMeridian = (options: StartOptions, { keys, certificate }: Cred
         ? []
         : [`nts cert ${certificate.certificate}`, `nts key ${certificate.key}`, `nts port ${port}`])
     ]
-    writeFileSync(file, `${lines.join("\n")}\n`)
-    return [meridianCommand(options, port, folder, ["--config", file])]
+    return [configuredMeridian(options, port, folder, lines)]
   })
 
 /**

@@ -3,7 +3,7 @@
  * signature and an encryption; and what a flood of cookie requests costs clients of plain time.
  */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { BadCredentials } from "@meridian/auth/autokey/host"
 import { openParty } from "@meridian/auth/autokey/party"
@@ -19,7 +19,7 @@ import { sample } from "./measure.ts"
 import { atLeast, atMost, type BenchOptions, type BenchResult, type Check, compared, withServers } from "./results.ts"
 import {
   checkout,
-  meridianCommand,
+  configuredMeridian,
   type RunningServer,
   start as startNamed,
   startCommands,
@@ -40,12 +40,9 @@ const makeKeysDirectory = (folder: string): string => {
 }
 
 const startMeridian = (options: StartOptions, directory: string, keys: readonly string[]): Promise<RunningServer> =>
-  startCommands("meridian", "Meridian", options, (port, folder) => {
-    const file = join(folder, "meridian.conf")
-    const lines = [`keysdir ${directory}`, `crypto host ${HOST} pw ${PASSWORD}`, ...keys]
-    writeFileSync(file, `${lines.join("\n")}\n`)
-    return [meridianCommand(options, port, folder, ["--config", file])]
-  })
+  startCommands("meridian", "Meridian", options, (port, folder) => [
+    configuredMeridian(options, port, folder, [`keysdir ${directory}`, `crypto host ${HOST} pw ${PASSWORD}`, ...keys])
+  ])
 
 const SESSION = "session-keyed"
 const MD5_KEYED = "MD5"

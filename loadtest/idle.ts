@@ -1,12 +1,11 @@
 /** CPU that a node takes which nobody asks: without sources and with four, beside chronyd, all in the same seconds. */
-import { writeFileSync } from "node:fs"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { cpuTime } from "./process-figures.ts"
 import { atMost, type BenchOptions, type BenchResult, type Check, figure, withServers } from "./results.ts"
 import {
   chronydCommand,
   chronydLabel,
+  configuredMeridian,
   meridianCommand,
   missing,
   type RunningServer,
@@ -35,13 +34,16 @@ const startMeridian = (
   options: StartOptions,
   sources: readonly RunningServer[]
 ): Promise<RunningServer> =>
-  startCommands("meridian", label, options, (port, folder) => {
-    if (sources.length === 0) return [meridianCommand(options, port, folder)]
-    const file = join(folder, "ntp.conf")
-    const lines = sources.map((source) => `server ${source.address}:${source.port} iburst`)
-    writeFileSync(file, `${lines.join("\n")}\n`)
-    return [meridianCommand(options, port, folder, ["--config", file])]
-  })
+  startCommands("meridian", label, options, (port, folder) => [
+    sources.length === 0
+      ? meridianCommand(options, port, folder)
+      : configuredMeridian(
+          options,
+          port,
+          folder,
+          sources.map((source) => `server ${source.address}:${source.port} iburst`)
+        )
+  ])
 
 const startChronyd = (
   label: string,

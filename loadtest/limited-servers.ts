@@ -6,7 +6,7 @@ import { type Command, launchAndRead } from "./children.ts"
 import {
   chronydCommand,
   chronydLabel,
-  meridianCommand,
+  configuredMeridian,
   missing,
   missingPeer,
   peerCommand,
@@ -43,9 +43,7 @@ const file = (folder: string, lines: readonly string[]): string => {
 export const limitedMeridian = (label: string, lines: readonly string[]): Limited => ({
   label,
   lacks: missing("meridian"),
-  commands: (port, folder) => [
-    meridianCommand({ address: SERVER, workers: 1, cores: [] }, port, folder, ["--config", file(folder, lines)])
-  ]
+  commands: (port, folder) => [configuredMeridian({ address: SERVER, workers: 1, cores: [] }, port, folder, lines)]
 })
 
 export const limitedChronyd = (lines: readonly string[]): Limited => ({

@@ -4,8 +4,7 @@
  * work on another one.
  */
 import { spawnSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { dirname } from "node:path"
 import { Samba, sambaAvailable } from "@meridian/testkit/samba"
 import { removeFolder, temporaryFolder } from "./children.ts"
 import { missingClassic, startClassic } from "./classic-ntpd.ts"
@@ -27,7 +26,7 @@ import {
   type ChronydName,
   chronydCommand,
   chronydLabel,
-  meridianCommand,
+  configuredMeridian,
   missing,
   type RunningServer,
   startCommands,
@@ -45,11 +44,13 @@ const WINDOWS_RATE = 500
 const BESIDE_SAMBA = { waiting: false }
 
 const startMeridian = (options: StartOptions, socket: string): Promise<RunningServer> =>
-  startCommands("meridian", "Meridian", options, (port, folder) => {
-    const file = join(folder, "meridian.conf")
-    writeFileSync(file, `ntpsigndsocket ${dirname(socket)}\nrestrict default mssntp\nunrestrict default limited\n`)
-    return [meridianCommand(options, port, folder, ["--config", file])]
-  })
+  startCommands("meridian", "Meridian", options, (port, folder) => [
+    configuredMeridian(options, port, folder, [
+      `ntpsigndsocket ${dirname(socket)}`,
+      "restrict default mssntp",
+      "unrestrict default limited"
+    ])
+  ])
 
 const startChronyd = (name: ChronydName, options: StartOptions, socket: string): Promise<RunningServer> =>
   startCommands(name, chronydLabel(name), options, (port, folder) => [

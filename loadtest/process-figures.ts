@@ -14,7 +14,7 @@ const read = (path: string): string | undefined => {
   }
 }
 
-const entries = (path: string): readonly string[] => {
+export const entries = (path: string): readonly string[] => {
   try {
     return readdirSync(path)
   } catch {

@@ -168,6 +168,18 @@ export const meridianCommand = (
   return { command: process.execPath, args: [program, "up", ...flags, ...more] }
 }
 
+/** Meridian with a configuration file of these lines. */
+export const configuredMeridian = (
+  options: StartOptions,
+  port: number,
+  folder: string,
+  lines: readonly string[]
+): Command => {
+  const file = join(folder, "meridian.conf")
+  writeFileSync(file, `${lines.join("\n")}\n`)
+  return meridianCommand(options, port, folder, ["--config", file])
+}
+
 const recipes: Readonly<Record<ServerName, Recipe>> = {
   meridian: {
     label: () => "Meridian",

@@ -1,13 +1,11 @@
 /** What it costs a node to be looked at: scraped, with a page open, asked by ntpq, each once a second. */
 import { createSocket } from "node:dgram"
-import { writeFileSync } from "node:fs"
 import { get } from "node:http"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { sample } from "./measure.ts"
 import { commandLine, cpuTime, residentBytes } from "./process-figures.ts"
 import { atMost, type BenchOptions, type BenchResult, compared, figure, interleaved, withServers } from "./results.ts"
-import { meridianCommand, type RunningServer, startCommands, type StartOptions } from "./servers.ts"
+import { configuredMeridian, type RunningServer, startCommands, type StartOptions } from "./servers.ts"
 import { pairedRatio, summary } from "./statistics.ts"
 
 const RATE = 2_000
@@ -27,15 +25,13 @@ const startNode = async (label: string, options: StartOptions): Promise<Watched>
   let httpPort = 0
   const server = await startCommands("meridian", label, options, (port, folder) => {
     httpPort = port + NTP_PORT_OFFSET
-    const file = join(folder, "ntp.conf")
     const lines = [
       `control http 127.0.0.1:${httpPort}`,
       // Sources that nobody answers for: what is shown of each is what costs.
       ...[2, 3, 4].map((last) => `server 127.0.0.${last}:9 minpoll 4 maxpoll 4`),
       "server 127.127.1.0"
     ]
-    writeFileSync(file, `${lines.join("\n")}\n`)
-    return [meridianCommand(options, port, folder, ["--config", file])]
+    return [configuredMeridian(options, port, folder, lines)]
   })
   return { ...server, httpPort }
 }

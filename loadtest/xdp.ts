@@ -1,9 +1,10 @@
 /** CPU per reply where packets come through a driver: answered by the BPF program, by a worker, by chronyd and by the floor. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { startCabled, missingCable } from "./cabled.ts"
 import { compiled } from "./children.ts"
 import { idle } from "./doubts.ts"
 import { type Load, type Sample, sample } from "./measure.ts"
+import { entries } from "./process-figures.ts"
 import {
   atMost,
   type BenchOptions,
@@ -15,7 +16,7 @@ import {
   WARM_UP_SECONDS,
   withServers
 } from "./results.ts"
-import { chronydCommand, chronydLabel, meridianCommand, type RunningServer } from "./servers.ts"
+import { chronydCommand, chronydLabel, configuredMeridian, type RunningServer } from "./servers.ts"
 import { pairedRatio, summary } from "./statistics.ts"
 
 const RATES = [1_000, 10_000, 40_000, 100_000] as const
@@ -35,14 +36,6 @@ const programFigures = (server: RunningServer): { readonly nanoseconds: number; 
       if (number("run_cnt") >= 0) return { nanoseconds: number("run_time_ns"), runs: number("run_cnt") }
     }
   return { nanoseconds: 0, runs: 0 }
-}
-
-const entries = (path: string): readonly string[] => {
-  try {
-    return readdirSync(path)
-  } catch {
-    return []
-  }
 }
 
 const read = (path: string): string => {
@@ -82,11 +75,9 @@ export const xdp = async ({ layout, rounds, seconds, progress }: BenchOptions): 
   if (lacking !== undefined) throw new Error(`the bench of XDP cannot be run here: ${lacking}`)
   const core = layout.generator
   const meridian = (label: string, lines: (device: string) => readonly string[]) => () =>
-    startCabled("meridian", label, layout, (address, port, folder, device) => {
-      const file = `${folder}/bench.conf`
-      writeFileSync(file, `${lines(device).join("\n")}\n`)
-      return [meridianCommand({ address, workers: 1, cores: [] }, port, folder, ["--config", file])]
-    })
+    startCabled("meridian", label, layout, (address, port, folder, device) => [
+      configuredMeridian({ address, workers: 1, cores: [] }, port, folder, lines(device))
+    ])
   const chronyd = chronydLabel("chronyd43")
   const starting = [
     meridian(XDP, (device) => [`xdp ${device} native`]),

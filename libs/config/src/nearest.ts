@@ -48,3 +48,6 @@ export const nearestWord = (word: string, words: Iterable<string>): string | und
   }
   return nearest
 }
+
+/** The end of a message about a word that is not known; empty where no word is near. */
+export const didYouMean = (near: string | undefined): string => (near === undefined ? "" : `; did you mean '${near}'?`)

@@ -4,7 +4,7 @@
  */
 import { errorAt, quoted, type Diagnostic } from "./diagnostic.ts"
 import { lex, type Token, type TokenLine } from "./lexer.ts"
-import { nearestWord } from "./nearest.ts"
+import { didYouMean, nearestWord } from "./nearest.ts"
 import { path, text, type ValueType } from "./value-types.ts"
 
 export const groupName: ValueType<string> = text("GROUP", "a group's name or number")
@@ -48,8 +48,7 @@ const readLine = (line: TokenLine, values: Partial<Record<SigndWord, string>>): 
   const keyword = line.tokens[0]!
   const [name, ...rest] = partsOf(line.tokens)
   if (name === undefined || !isSigndWord(name)) {
-    const near = nearestWord(name ?? "", Object.keys(SIGND_WORDS))
-    const hint = near === undefined ? "" : `; did you mean '${near}'?`
+    const hint = didYouMean(nearestWord(name ?? "", Object.keys(SIGND_WORDS)))
     return errorAt(keyword, `found ${quoted(keyword.text)}, expected ${Object.keys(SIGND_WORDS).join(", ")}${hint}`)
   }
   const { type } = SIGND_WORDS[name]

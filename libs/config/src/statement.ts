@@ -5,7 +5,7 @@ import { syntaxOf, type Directive, type Operand, type Option } from "./directive
 import { directiveWords, findDirective } from "./directives.ts"
 import { findKnownWord, KNOWN_WORDS } from "./known-words.ts"
 import { describeToken, type Token, type TokenLine } from "./lexer.ts"
-import { nearestWord } from "./nearest.ts"
+import { didYouMean, nearestWord } from "./nearest.ts"
 import { refused, type Parsed, type ValueType } from "./value-types.ts"
 
 type OperandValue<O> =
@@ -92,8 +92,6 @@ const withoutEffect = (word: string, because?: string): string =>
   because === undefined
     ? `'${word}' is known but not acted on yet; this line has no effect`
     : `'${word}' has no effect: ${because}`
-
-const didYouMean = (near: string | undefined): string => (near === undefined ? "" : `; did you mean '${near}'?`)
 
 const parseToken = (token: Token, type: ValueType<unknown>): Parsed<unknown> => {
   if (token.kind !== "group") return type.parse(token.text)

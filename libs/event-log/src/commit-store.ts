@@ -13,10 +13,11 @@ import {
   type EventLog,
   EventRefused,
   type FamilyStatus,
-  LogFull,
   type LogBatch,
+  LogFull,
   type LogStatus,
   LogUnavailable,
+  messageOf,
   type Quarantined,
   type QuarantineReason,
   type ReadOptions,
@@ -169,7 +170,7 @@ export const wants = (only: ReadOptions["only"], subject: string): boolean =>
   only === undefined || ("subject" in only ? only.subject === subject : familyOf(subject) === only.family)
 
 const unavailable = (cause: unknown): LogUnavailable =>
-  new LogUnavailable({ detail: cause instanceof Error ? cause.message : String(cause), uncertain: false, cause })
+  new LogUnavailable({ detail: messageOf(cause), uncertain: false, cause })
 
 const appendError = (error: unknown): AppendError =>
   error instanceof VersionConflict ||

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { connect, type NatsConnection, nkeyAuthenticator, type Server, type TlsOptions } from "@nats-io/transport-node"
-import { LogUnavailable } from "./event-log.ts"
+import { LogUnavailable, messageOf } from "./event-log.ts"
 
 export interface NatsOptions {
   /** host:port of one server or more; the rest of a cluster is learned from them. */
@@ -45,7 +45,7 @@ export const connectNats = (options: NatsOptions): Effect.Effect<NatsConnection,
         }),
       catch: (cause) =>
         new LogUnavailable({
-          detail: `no NATS at ${options.servers.join(", ")}: ${cause instanceof Error ? cause.message : String(cause)}`,
+          detail: `no NATS at ${options.servers.join(", ")}: ${messageOf(cause)}`,
           uncertain: false,
           cause
         })

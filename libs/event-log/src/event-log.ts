@@ -211,3 +211,6 @@ export class EventLog extends Context.Service<
     readonly status: Effect.Effect<LogStatus, LogUnavailable>
   }
 >()("@meridian/event-log/EventLog") {}
+
+/** What an error, or whatever else was thrown, says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { claimOf, type Commit, type CommitClaim, type Inspect, mayFollow, type RawCommit } from "./commit.ts"
 import { type CommitStore } from "./commit-store.ts"
 import { serverAtLeast } from "./connect.ts"
-import { type Appended, LogFull, LogUnavailable, type SubjectStatus, VersionConflict } from "./event-log.ts"
+import { type Appended, LogFull, LogUnavailable, messageOf, type SubjectStatus, VersionConflict } from "./event-log.ts"
 import { jetstreamReader } from "./jetstream-read.ts"
 import { snapshotMemory, type SnapshotStore } from "./snapshot-file.ts"
 import {
@@ -77,8 +77,6 @@ interface Head {
   /** Stream sequence of the subject's last message, 0 for none. */
   readonly seq: number
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** A store over a stream. Rejects with LogUnavailable where the stream is not there and cannot be made. */
 export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitStore> => {
@@ -174,7 +172,7 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
         if (serverAtLeast(connection, 2, 10)) msgID = `${messageId(commit.subject, commit.first)}:${commit.id}`
       } catch (error) {
         if (error instanceof VersionConflict) throw error
-        if (NO_ROOM.has(apiCode(error))) throw new LogFull({ detail: textOf(error) })
+        if (NO_ROOM.has(apiCode(error))) throw new LogFull({ detail: messageOf(error) })
         if (WRONG_LAST_SEQUENCE.has(apiCode(error))) {
           heads.delete(commit.subject)
           const outcome = await settle(commit, 1).catch((reason: unknown) => {
@@ -182,10 +180,10 @@ export const jetstreamStore = async (options: JetStreamOptions): Promise<CommitS
           })
           if (outcome !== undefined) return outcome
         } else if (apiCode(error) !== ID_IN_PROCESS && !isPassing(error))
-          throw new LogUnavailable({ detail: textOf(error), uncertain: sent, cause: error })
+          throw new LogUnavailable({ detail: messageOf(error), uncertain: sent, cause: error })
         if (performance.now() + PAUSE_MS >= deadline)
           throw new LogUnavailable({
-            detail: `no acknowledgement in time: ${textOf(error)}`,
+            detail: `no acknowledgement in time: ${messageOf(error)}`,
             uncertain: sent,
             cause: error
           })
@@ -286,9 +284,9 @@ const openLog = async (options: JetStreamOptions): Promise<OpenedStream & { read
   try {
     return await persist(options.deadlineMs ?? DEADLINE_MS, open, (error) => apiCode(error) !== 0 && !isPassing(error))
   } catch (error) {
-    throw unavailable(error, `stream ${options.stream}: ${textOf(error)}`)
+    throw unavailable(error, `stream ${options.stream}: ${messageOf(error)}`)
   }
 }
 
-const unavailable = (cause: unknown, detail = textOf(cause)): LogUnavailable =>
+const unavailable = (cause: unknown, detail = messageOf(cause)): LogUnavailable =>
   cause instanceof LogUnavailable ? cause : new LogUnavailable({ detail, uncertain: false, cause })

@@ -8,6 +8,7 @@
 import { chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { damageOf } from "./damaged-file.ts"
+import { messageOf } from "./event-log.ts"
 import { sameKey, type SlotStore, KeyStoreUnavailable, SlotTaken, type WrappedKey } from "./key-store.ts"
 
 /** "MerK" in the file's header. */
@@ -91,7 +92,7 @@ const DAMAGED = new Set([11, 26])
 
 /** SQLite's error in the key store's terms. */
 const unusable = (file: string, cause: unknown): KeyStoreUnavailable => {
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = messageOf(cause)
   const damaged = DAMAGED.has(((cause as { readonly errcode?: number }).errcode ?? 0) & 0xff)
   const advice =
     "; move it away and start anew: in a cluster the copies in it are fetched again, on a node of its own new keys are minted"

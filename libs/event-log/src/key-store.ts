@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { isSlotName } from "@meridian/events"
+import { messageOf } from "./event-log.ts"
 
 /** A data key as it lies in the key store. */
 export interface WrappedKey {
@@ -69,9 +70,7 @@ export interface SlotStore {
 const FINGERPRINT = /^[0-9a-f]{16}$/
 
 const unavailable = (cause: unknown): KeyStoreUnavailable =>
-  cause instanceof KeyStoreUnavailable
-    ? cause
-    : new KeyStoreUnavailable({ detail: cause instanceof Error ? cause.message : String(cause), cause })
+  cause instanceof KeyStoreUnavailable ? cause : new KeyStoreUnavailable({ detail: messageOf(cause), cause })
 
 /** The port over an adapter. Names and sizes are checked here. */
 export const overSlots = (store: SlotStore): KeyStore["Service"] => {

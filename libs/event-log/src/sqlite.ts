@@ -12,6 +12,7 @@ import {
   type Appended,
   LogFull,
   LogUnavailable,
+  messageOf,
   type ReadOptions,
   type Snapshot,
   type SubjectStatus,
@@ -84,7 +85,7 @@ const NOT_A_DATABASE = 26
 /** SQLite's error in the log's terms. */
 const translate = (error: unknown): LogFull | LogUnavailable => {
   const code = (error as { readonly errcode?: number }).errcode ?? 0
-  const text = error instanceof Error ? error.message : String(error)
+  const text = messageOf(error)
   switch (code & 0xff) {
     case FULL:
       return new LogFull({ detail: text })

@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util"
 import { quoted } from "@meridian/config/diagnostic"
 import type { CommandLine, Flag, FlagValues } from "@meridian/config/flags"
-import { nearestWord } from "@meridian/config/nearest"
+import { didYouMean, nearestWord } from "@meridian/config/nearest"
 
 export interface ParsedFlags<F> {
   readonly values: FlagValues<F>
@@ -84,8 +84,6 @@ const refuse = (message: string): { readonly ok: false; readonly error: UsageErr
   ok: false,
   error: new UsageError(message)
 })
-
-const didYouMean = (near: string | undefined): string => (near === undefined ? "" : `; did you mean '${near}'?`)
 
 const unknownFlag = ({ command, flags }: CommandLine, written: string) => {
   const near = nearestWord(written.replace(/^-+/, ""), [...Object.keys(flags), "help"])

@@ -1,7 +1,8 @@
 /** What the kernel says of a process, as /proc shows it. Linux alone; elsewhere no process is seen. */
 import { readFileSync } from "node:fs"
 
-const textOf = (path: string): string => {
+/** A file of /proc; empty where it is not there any more. */
+export const textOf = (path: string): string => {
   try {
     return readFileSync(path, "utf8")
   } catch {

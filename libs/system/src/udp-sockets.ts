@@ -1,7 +1,8 @@
 /** The UDP sockets of this network, as /proc shows them, and whose they are. Linux alone; elsewhere there are none to be seen. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { readdirSync, readlinkSync } from "node:fs"
 import { endianness } from "node:os"
 import { textOfOctets } from "@meridian/config/address"
+import { textOf } from "./process-status.ts"
 
 export interface UdpSocketEntry {
   /** Canonical text, without a zone. */
@@ -41,14 +42,6 @@ export const parseUdpSockets = (text: string): readonly UdpSocketEntry[] =>
       }
     ]
   })
-
-const textOf = (path: string): string => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
-  }
-}
 
 export const udpSockets = (): readonly UdpSocketEntry[] =>
   ["/proc/self/net/udp", "/proc/self/net/udp6"].flatMap((path) => parseUdpSockets(textOf(path)))

@@ -1,4 +1,5 @@
 /** Numeric IP addresses as text and as the kernel's sockaddr_in and sockaddr_in6 (Linux). */
+import { isIP } from "node:net"
 import { endianness } from "node:os"
 import { parseAddress, textOfOctets } from "@meridian/config/address"
 
@@ -39,3 +40,10 @@ export const socketAddressText = (addresses: Uint8Array, offset: number, family:
   const zone = new DataView(addresses.buffer, addresses.byteOffset).getUint32(offset + 24, LITTLE_ENDIAN)
   return zone === 0 ? text : `${text}%${zone}`
 }
+
+/** Node resolves every destination by default, even a numeric one; an address needs no look-up. */
+export const numericLookup = (
+  host: string,
+  _options: unknown,
+  callback: (error: null, address: string, family: number) => void
+): void => callback(null, host, isIP(host))

@@ -4,6 +4,7 @@ import { isIP } from "node:net"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { errnoName } from "@meridian/system/native"
 import { fallbackClock, type SystemClock } from "@meridian/clocks/system-clock"
+import { numericLookup } from "./socket-address.ts"
 import {
   checkDestination,
   checkUdpClientOptions,
@@ -30,13 +31,6 @@ const readTime = (): UnixTime => {
   clock.wall.read(time)
   return time
 }
-
-/** Node resolves every destination by default, even a numeric one; an address needs no look-up. */
-const numericLookup = (
-  host: string,
-  _options: unknown,
-  callback: (error: null, address: string, family: number) => void
-): void => callback(null, host, isIP(host))
 
 /** Opens a socket on node:dgram. Rejects with UdpClientError. */
 export const openUdpClientFallback = async (options: UdpClientOptions): Promise<UdpClientSocket> => {

@@ -18,7 +18,7 @@ import {
   serveLine,
   unixSecondsOf
 } from "@meridian/time/clock-line"
-import { writeAddress, writeSocketAddress } from "./socket-address.ts"
+import { numericLookup, writeAddress, writeSocketAddress } from "./socket-address.ts"
 import { errnoName } from "@meridian/system/native"
 import {
   ADDRESS_STRIDE,
@@ -40,13 +40,6 @@ import {
 } from "./udp.ts"
 
 type Family = 4 | 6
-
-/** Node resolves every destination by default, even a numeric one; an address needs no look-up. */
-const numericLookup = (
-  host: string,
-  _options: unknown,
-  callback: (error: null, address: string, family: number) => void
-): void => callback(null, host, isIP(host))
 
 const newSocket = (family: Family, reusePort: boolean, receiveBufferBytes?: number): Socket =>
   createSocket({

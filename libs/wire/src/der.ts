@@ -195,3 +195,7 @@ export const time = (seconds: number): Uint8Array<ArrayBuffer> => {
     ? element(DerTag.utcTime, octets(`${String(year % 100).padStart(2, "0")}${rest}Z`))
     : element(DerTag.generalizedTime, octets(`${year}${rest}Z`))
 }
+
+/** An Extension of a certificate (RFC 5280 §4.1). @param value its extnValue, encoded */
+export const certificateExtension = (identifier: string, value: Uint8Array, critical?: "critical"): Uint8Array =>
+  sequence(objectIdentifier(identifier), ...(critical === undefined ? [] : [booleanTrue]), octetString(value))

@@ -12,6 +12,7 @@ import type { Inspect, KeyStore, KeyStoreUnavailable, SlotTaken, WrappedKey, Key
 import { inspectSeals, openKey, rewrapKey, sealKey, WronglySealed } from "@meridian/event-log"
 import type { SealedKey } from "@meridian/events"
 import type { ClusterKeys } from "./cluster-keys.ts"
+import { sentence } from "./notices.ts"
 
 type Store = KeyStore["Service"]
 
@@ -191,8 +192,7 @@ export class KeyManager {
     wrapped: WrappedKey
   ): KeyUnopened | KeyCondemned {
     const slotIsGood = tryRewrap(clusterKey, clusterKey, sealed.slot, wrapped) !== undefined
-    if (!(error instanceof WronglySealed) || !slotIsGood)
-      return new KeyUnopened({ place, detail: error instanceof Error ? error.message : String(error) })
+    if (!(error instanceof WronglySealed) || !slotIsGood) return new KeyUnopened({ place, detail: sentence(error) })
     return this.#condemn({ place, sealed }, "sealing")
   }
 

@@ -6,7 +6,7 @@ import { randomFillSync, randomInt } from "node:crypto"
 import { AutokeyAssociation } from "@meridian/auth/autokey/association"
 import type { KnownCertificate } from "@meridian/auth/autokey/certificate-cache"
 import { type GroupParameters, noParameters, openParameters } from "@meridian/auth/autokey/group-parameters"
-import { BadCredentials, hostStatus } from "@meridian/auth/autokey/host"
+import { BadCredentials, hostStatus, sameOctets } from "@meridian/auth/autokey/host"
 import { randomBelowFrom } from "@meridian/auth/autokey/identity"
 import { type AutokeyParty, openParty } from "@meridian/auth/autokey/party"
 import { PUBLIC_COOKIE, SessionKeys } from "@meridian/auth/autokey/session-key"
@@ -225,9 +225,6 @@ export class AutokeySources {
     if (isNew) this.surroundings.ready(kept.endpoint)
   }
 }
-
-const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((octet, index) => octet === b[index])
 
 const isSame = (a: AutokeyClient, b: AutokeyClient): boolean =>
   sameOctets(a.host.certificate, b.host.certificate) &&

@@ -2,7 +2,7 @@
 import { isIPv4, isIPv6 } from "node:net"
 import { networkInterfaces } from "node:os"
 import { isGroup } from "@meridian/udp/client"
-import { addressTowards } from "./source-identity.ts"
+import { addressTowards, isWildcard } from "./source-identity.ts"
 
 /** An own address on a network that can carry broadcasts or multicasts. */
 interface OwnNetwork {
@@ -21,8 +21,6 @@ const broadcastOf = (address: string, netmask: string): string | undefined => {
   const last = (number(address) | ~mask) >>> 0
   return ~mask >>> 0 < 3 ? undefined : [24, 16, 8, 0].map((shift) => (last >>> shift) & 0xff).join(".")
 }
-
-const isWildcard = (address: string): boolean => address === "0.0.0.0" || address === "::"
 
 /**
  * The networks of this machine, loopback aside.

@@ -15,7 +15,7 @@ export const referenceIdOfAddress = (address: string): number => {
 const zoneOf = (address: string): string | undefined => /%(.+)$/.exec(address)?.[1]
 const isLinkLocal = (address: string): boolean => /^fe[89ab]/i.test(address)
 const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1"
-const isWildcard = (address: string): boolean => address === "0.0.0.0" || address === "::"
+export const isWildcard = (address: string): boolean => address === "0.0.0.0" || address === "::"
 
 /** Whether an address of this machine can be spoken from to another: of its family, and on the same link where only that leads there. */
 const reaches = (own: string, address: string): boolean => {

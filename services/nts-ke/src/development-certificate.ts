@@ -14,12 +14,11 @@ import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
 import { makeDirectory } from "@meridian/system/make-directory"
 import {
   bitString,
-  booleanTrue,
+  certificateExtension,
   explicit,
   implicit,
   integer,
   objectIdentifier,
-  octetString,
   sequence,
   set,
   time,
@@ -154,16 +153,13 @@ export const selfSigned = (key: KeyObject, names: readonly string[], now: number
 }
 
 const extensions = (names: readonly string[]): readonly Uint8Array[] => [
-  extension(OID.subjectAlternativeName, sequence(...names.map(generalName))),
+  certificateExtension(OID.subjectAlternativeName, sequence(...names.map(generalName))),
   // No certification authority: whoever trusts this file trusts this one server and nothing it could sign.
-  extension(OID.basicConstraints, sequence(), "critical"),
+  certificateExtension(OID.basicConstraints, sequence(), "critical"),
   // digitalSignature, the first of the bits.
-  extension(OID.keyUsage, bitString(Uint8Array.of(0x80), 7), "critical"),
-  extension(OID.extendedKeyUsage, sequence(objectIdentifier(OID.serverAuthentication)))
+  certificateExtension(OID.keyUsage, bitString(Uint8Array.of(0x80), 7), "critical"),
+  certificateExtension(OID.extendedKeyUsage, sequence(objectIdentifier(OID.serverAuthentication)))
 ]
-
-const extension = (identifier: string, value: Uint8Array, critical?: "critical"): Uint8Array =>
-  sequence(objectIdentifier(identifier), ...(critical === undefined ? [] : [booleanTrue]), octetString(value))
 
 /** dNSName is [2], iPAddress [7]. */
 const generalName = (name: string): Uint8Array => {

@@ -2,6 +2,7 @@
 import {
   bitString,
   booleanTrue,
+  certificateExtension,
   explicit,
   integer,
   nullElement,
@@ -91,24 +92,21 @@ export const issueHostCertificate = (
 }
 
 const hostExtensions = ({ kind, gqPublic }: HostCertificate): readonly Uint8Array[] => [
-  extension(CertificateObject.basicConstraints, sequence(booleanTrue), "critical"),
+  certificateExtension(CertificateObject.basicConstraints, sequence(booleanTrue), "critical"),
   // digitalSignature and keyCertSign, the first and the sixth of the bits.
-  extension(CertificateObject.keyUsage, bitString(Uint8Array.of(0x84), 2)),
+  certificateExtension(CertificateObject.keyUsage, bitString(Uint8Array.of(0x84), 2)),
   ...(kind === "plain"
     ? []
     : [
-        extension(
+        certificateExtension(
           CertificateObject.extendedKeyUsage,
           sequence(objectIdentifier(kind === "trusted" ? CertificateObject.trustRoot : CertificateObject.private))
         )
       ]),
   ...(gqPublic === undefined
     ? []
-    : [extension(CertificateObject.subjectKeyIdentifier, octetString(octetsOf(gqPublic)))])
+    : [certificateExtension(CertificateObject.subjectKeyIdentifier, octetString(octetsOf(gqPublic)))])
 ]
-
-const extension = (identifier: string, value: Uint8Array, critical?: "critical"): Uint8Array =>
-  sequence(objectIdentifier(identifier), ...(critical === undefined ? [] : [booleanTrue]), octetString(value))
 
 /**
  * A client's certificate signed by a server: its subject, key and extensions, the server's name as the issuer, valid a year

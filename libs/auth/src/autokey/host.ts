@@ -69,7 +69,7 @@ export const openHost = (credentials: HostCredentials, rsa: RsaPort): AutokeyHos
       `the certificate of ${certificate.subject} is signed by ${certificate.issuer}, expected its own signature`
     )
   const itsKey = publicKeyOf(certificate, rsa)
-  if (itsKey === undefined || !isSignedBy(certificate, itsKey) || !sameBytes(certificate.spki, signKey.publicSpki))
+  if (itsKey === undefined || !isSignedBy(certificate, itsKey) || !sameOctets(certificate.spki, signKey.publicSpki))
     return new BadCredentials(
       `the certificate of ${certificate.subject} does not belong to the key that signs; make it anew with ntp-keygen`
     )
@@ -88,8 +88,8 @@ export const openHost = (credentials: HostCredentials, rsa: RsaPort): AutokeyHos
   }
 }
 
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, index) => byte === b[index])
+export const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((octet, index) => octet === b[index])
 
 const openIdentity = (keys: readonly StampedKey[]): Pick<AutokeyHost, "iff" | "gq" | "mv"> | BadCredentials => {
   const found: { -readonly [Scheme in IdentityScheme]: AutokeyHost[Scheme] } = {

@@ -10,7 +10,7 @@ import type { AssociationState } from "./association-state.ts"
 import { isSelfSigned, isSignedBy, LONGEST_NAME_BYTES, publicKeyOf, readCertificate } from "./certificate.ts"
 import { CertificateFlag, flagsOf, type KnownCertificate } from "./certificate-cache.ts"
 import type { ExchangeFault } from "./exchange-fault.ts"
-import { groupOf } from "./host.ts"
+import { groupOf, sameOctets } from "./host.ts"
 import { isEarlier, signatureFault, stampFault, stampOf, type Stamps } from "./signed-value.ts"
 import { schemeByNumber } from "./signature-schemes.ts"
 import { IDENTITY_MASK, schemeNumber, StatusFlag } from "./status-word.ts"
@@ -131,9 +131,6 @@ const install = (state: AssociationState, content: AutokeyValue): KnownCertifica
   // The exchange goes by what this server says: of another, or of an impostor, a later one of the same name may be known.
   return { certificate, filestamp: content.filestamp, flags: flagsOf(certificate) | CertificateFlag.valid }
 }
-
-const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((octet, index) => octet === b[index])
 
 const receiveCertificate = (state: AssociationState, content: AutokeyValue, now: number): boolean | ExchangeFault => {
   const stamps = stampFault(content, undefined, now)
