@@ -127,3 +127,12 @@ export const systemClock = (): SystemClock => {
   const { addon } = loadNative()
   return addon === undefined ? fallbackClock() : nativeClock(addon)
 }
+
+/**
+ * Tells of steps of CLOCK_REALTIME within a second, for as long as what it returns is held; undefined without the addon. Whoever is told judges:
+ * it may be less than it seems. See native/clock-watch.c.
+ */
+export const watchSteps = (onStep: () => void): { readonly close: () => void } | undefined => {
+  const { addon } = loadNative()
+  return addon && new addon.ClockWatch(onStep)
+}

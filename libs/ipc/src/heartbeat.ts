@@ -2,9 +2,9 @@
  * Loaded before anything else of a process (`node --import`): says that its event loop turns, from its first
  * moment on and at regular intervals, also while the rest is still being read and compiled. Whoever supervises it notices within seconds when it does not.
  * Its address says how often, in milliseconds, and where: `?every=2000&memory=7` counts turns in the first four bytes of what descriptor 7 is open
- * for, which wakes nobody; without `memory` a message says it.
+ * for, which wakes nobody, not even this process's JavaScript; without `memory` a message says it.
  */
-import { writeSync } from "node:fs"
+import { countTurns } from "@meridian/system/turn-count"
 import { everyTurn } from "./turns.ts"
 
 const { searchParams } = new URL(import.meta.url)
@@ -15,22 +15,16 @@ interface AliveMessage {
   readonly type: "alive"
 }
 
-const turns = new Uint32Array(1)
-const count = (): void => {
-  turns[0]! += 1
-  writeSync(Number(MEMORY), turns, 0, turns.byteLength, 0)
-}
-
 const say = (): void => {
   // A supervisor that dies at this moment is the disconnect handler's matter.
   if (process.connected) process.send?.({ type: "alive" } satisfies AliveMessage, undefined, undefined, () => {})
 }
 
-const beat = MEMORY === null ? say : count
-
 // Node would open its inspector on this signal, to whoever may connect to this machine.
 process.on("SIGUSR1", () => {})
 // A terminal's signals reach the whole process group; only the supervisor decides what they mean.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
-beat()
-everyTurn(INTERVAL_MS, beat)
+if (MEMORY === null || !countTurns(Number(MEMORY), INTERVAL_MS)) {
+  say()
+  everyTurn(INTERVAL_MS, say)
+}

@@ -1,20 +1,30 @@
 /**
- * When a process that reports once a second may pass a report over: the last two said the same. One more than the first goes
- * out, so that rates that are counted between two reports fall to nothing, and one each ten seconds does in any case, for figures that
+ * When a process that reports once a second may pass a report over: the last said the same, or the last two where rates are counted between two
+ * reports, so that they fall to nothing. One each twelve seconds does in any case, for figures that
  * nobody waits for, as memory: at the same moment in all processes, so that their supervisor makes one picture of them. That the
  * process is alive is said apart (heartbeat.ts), so silence here is no sign of anything.
  */
-const LONGEST_SILENCE_MS = 10_000
+import { everyTurn } from "./turns.ts"
+
+const LONGEST_SILENCE_MS = 12_000
 const INTERVAL_MS = 1_000
-const QUIET_INTERVAL_MS = 2_000
+const QUIET_INTERVAL_MS = 4_000
 
 export class ReportPace {
   private said: string | undefined
   private same = 0
   private period = 0
+  private readonly repeats: number
 
-  /** Milliseconds to the next report: while nothing is new, whoever might report looks half as often. For everyTurn. */
-  readonly interval = (): number => (this.same > 1 ? QUIET_INTERVAL_MS : INTERVAL_MS)
+  /** @param repeats how often the same is said again at once */
+  constructor(repeats = 1) {
+    this.repeats = repeats
+  }
+
+  /** Whether nothing was new: then whoever might report looks seldom, unless something happens. */
+  get rests(): boolean {
+    return this.same > this.repeats
+  }
 
   /**
    * Asked once for each report that might be sent.
@@ -25,7 +35,7 @@ export class ReportPace {
     const period = Math.floor(now / LONGEST_SILENCE_MS)
     this.same = says === this.said ? this.same + 1 : 0
     this.said = says
-    if (this.same > 1 && period === this.period) return false
+    if (this.rests && period === this.period) return false
     this.period = period
     return true
   }
@@ -33,5 +43,30 @@ export class ReportPace {
   /** What is sent now, where it is said of another moment than what was asked about. */
   sends(says: string): void {
     this.said = says
+  }
+}
+
+export interface Reporting {
+  /** Something has happened that may be news: there is a look within a second, also at rest. Cheap; called as often as it happens. */
+  readonly stir: () => void
+}
+
+/** Calls what reports where the pace says so, and tells it apart: once a second, at rest each fourth. */
+export const reportEverySecond = (pace: ReportPace, look: () => void): Reporting => {
+  let isStirred = false
+  const turns = everyTurn(
+    () => (pace.rests ? QUIET_INTERVAL_MS : INTERVAL_MS),
+    () => {
+      isStirred = false
+      look()
+      if (!pace.rests) turns.sooner(INTERVAL_MS)
+    }
+  )
+  return {
+    stir: () => {
+      if (isStirred || !pace.rests) return
+      isStirred = true
+      turns.sooner(INTERVAL_MS)
+    }
   }
 }

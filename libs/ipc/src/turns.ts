@@ -11,6 +11,8 @@ interface Duty {
 }
 
 export interface Turns {
+  /** Has the next one come at the next whole multiple of so many milliseconds, where that is sooner. */
+  readonly sooner: (milliseconds: number) => void
   readonly stop: () => void
 }
 
@@ -47,6 +49,12 @@ export const everyTurn = (
   duties.add(duty)
   rearm()
   return {
+    sooner: (within) => {
+      const at = performance.now() + untilTurn(within, after)
+      if (at >= duty.dueAt - ROUNDING_MS) return
+      duty.dueAt = at
+      rearm()
+    },
     stop: () => {
       duties.delete(duty)
       rearm()

@@ -1,6 +1,6 @@
 /** A process that says that its event loop turns: into memory where its supervisor gives it some, else by messages. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs"
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
@@ -28,6 +28,7 @@ const turns = (): number => {
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "meridian-heartbeat-"))
   memory = openSync(join(folder, "turns"), "w+")
+  ftruncateSync(memory, 4)
   said.length = 0
 })
 afterEach(() => {
@@ -45,6 +46,12 @@ it("counts turns in the memory that it is given, and says nothing", async () => 
   const stopped = turns()
   await setTimeout(300)
   expect(turns()).toBe(stopped)
+})
+
+it("says so where it cannot count in that memory", async () => {
+  ftruncateSync(memory, 0)
+  start("every=50&memory=4")
+  await expect.poll(() => said.length, { timeout: 60_000 }).toBeGreaterThan(3)
 })
 
 it("says so without memory", async () => {

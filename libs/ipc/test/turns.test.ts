@@ -33,6 +33,18 @@ describe("turns", () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it("come sooner where asked to, and never later", () => {
+    const seen: number[] = []
+    const turns = everyTurn(4_000, () => seen.push(Date.now()), { after: 25 })
+    turns.sooner(1_000)
+    turns.sooner(4_000)
+    vi.advanceTimersByTime(2_000)
+    turns.sooner(1_000)
+    vi.advanceTimersByTime(8_000)
+    turns.stop()
+    expect(seen).toEqual([11_025, 12_025, 13_025, 16_025, 20_025])
+  })
+
   it("go on when the clock is set, at most one interval late", () => {
     const seen: number[] = []
     const turns = everyTurn(1_000, () => seen.push(performance.now()))

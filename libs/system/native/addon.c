@@ -83,6 +83,8 @@ NAPI_MODULE_INIT() {
   register_memory(env, exports);
   register_process_image(env, exports);
   register_shared_memory(env, exports);
+  register_turn_count(env, exports);
+  register_clock_watch(env, exports);
   register_service_manager(env, exports);
   register_digests(env, exports);
   register_mac_keys(env, exports);

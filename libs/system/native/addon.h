@@ -22,6 +22,8 @@ void register_environment(napi_env env, napi_value exports);
 void register_memory(napi_env env, napi_value exports);
 void register_process_image(napi_env env, napi_value exports);
 void register_shared_memory(napi_env env, napi_value exports);
+void register_turn_count(napi_env env, napi_value exports);
+void register_clock_watch(napi_env env, napi_value exports);
 void register_service_manager(napi_env env, napi_value exports);
 void register_digests(napi_env env, napi_value exports);
 void register_mac_keys(napi_env env, napi_value exports);

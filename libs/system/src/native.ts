@@ -84,6 +84,21 @@ interface NativeNetworkWatch {
   readonly close: () => void
 }
 
+/** Looks at counts of turns; see native/turn-count.c. */
+interface NativeTurnWatch {
+  readonly add: (descriptor: number, most: number) => number
+  readonly still: (place: number) => number
+  readonly drop: (place: number) => void
+  readonly closely: (whether: boolean) => void
+  readonly looks: () => number
+  readonly close: () => void
+}
+
+/** Tells of steps of CLOCK_REALTIME; see native/clock-watch.c of libs/clocks. */
+interface NativeClockWatch {
+  readonly close: () => void
+}
+
 interface NativeUnixDatagram {
   readonly receive: (bytes: Uint8Array) => number
   readonly sender: () => string
@@ -149,6 +164,10 @@ export interface NativeAddon {
   /** Memory to share; see native/shared-memory.c. */
   readonly makeSharedMemory: (name: string, bytes: number) => number
   readonly mapSharedMemory: (descriptor: number) => ArrayBuffer
+  /** Counts turns of the event loop in memory of a supervisor's; see native/turn-count.c. */
+  readonly countTurns: (descriptor: number, milliseconds: number) => void
+  readonly TurnWatch: new (milliseconds: number, after: number, onLook: (looks: number) => void) => NativeTurnWatch
+  readonly ClockWatch: new (onStep: (seconds: number) => void) => NativeClockWatch
   /** One datagram to the service manager; see native/service-manager.c. */
   readonly notifyServiceManager: (path: string, text: string) => void
   /** Smallest forward step of CLOCK_REALTIME between two readings, seconds. */

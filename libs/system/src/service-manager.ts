@@ -9,7 +9,7 @@ interface ServiceManager {
   readonly reloading: () => void
   readonly stopping: () => void
   /** One line for `systemctl status`; it also says that this process is alive. */
-  readonly alive: (status: string) => void
+  readonly alive: (status: () => string) => void
   /** How often {@link alive} is to be called, milliseconds; undefined where nobody watches. */
   readonly watchdogMs: number | undefined
 }
@@ -43,7 +43,7 @@ export const serviceManager = (environment: NodeJS.ProcessEnv, pid: number): Ser
     ready: (status) => tell("READY=1", `STATUS=${status}`),
     reloading: () => tell("RELOADING=1", `MONOTONIC_USEC=${monotonicMicroseconds()}`),
     stopping: () => tell("STOPPING=1", "STATUS=draining"),
-    alive: (status) => tell("WATCHDOG=1", `STATUS=${status}`),
+    alive: (status) => path !== undefined && tell("WATCHDOG=1", `STATUS=${status()}`),
     watchdogMs: path === undefined ? undefined : watchdog(environment, pid)
   }
 }

@@ -7,6 +7,7 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from "node:fs
 import { once } from "node:events"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { isMainThread, parentPort, Worker } from "node:worker_threads"
 import type { DigestBinding } from "@meridian/ciphers/digests-native"
 import type { MacBinding } from "@meridian/ciphers/macs-native"
@@ -72,6 +73,51 @@ const exerciseClockPage = (): void => {
   reader.close()
   assert.throws(() => reader.read(copy))
   rmSync(folder, { recursive: true })
+}
+
+/** Counts and watches that end as they should: closed, let go, closed from within their own call, and by the end of the environment. */
+const exerciseTurns = async (): Promise<void> => {
+  const descriptors = Array.from({ length: 5 }, () => addon.makeSharedMemory("exercise", 4))
+  const [moving = -1, ...still] = descriptors
+  addon.countTurns(moving, 3)
+  const looks: number[] = []
+  const watch = new addon.TurnWatch(5, 1, (now) => void looks.push(now))
+  const places = [watch.add(moving, 1e6), ...still.map((descriptor) => watch.add(descriptor, 3))]
+  for (const descriptor of descriptors) closeSync(descriptor)
+  while (looks.length < 3) await sleep(5)
+  assert.ok(watch.still(places[1]!) >= 3)
+  for (const place of places.slice(1)) watch.drop(place)
+  watch.drop(places[1]!)
+  watch.closely(true)
+  const before = looks.length
+  while (looks.length < before + 3) await sleep(5)
+  assert.ok(watch.looks() >= looks.length)
+  const self = new addon.TurnWatch(1, 0, () => self.close())
+  self.closely(true)
+  while (self.looks() === 0) await sleep(5)
+  watch.close()
+  watch.close()
+  const steps = new addon.ClockWatch(() => {})
+  steps.close()
+  steps.close()
+  for (let round = 0; round < 50; round++) {
+    const left = new addon.TurnWatch(1, 0, () => {})
+    left.add(addon.makeSharedMemory("exercise", 4), 0)
+    new addon.ClockWatch(() => {})
+  }
+  gc?.()
+  await sleep(20)
+  const loose = addon as unknown as Record<string, (...values: ReadonlyArray<unknown>) => unknown>
+  for (const value of wrong) {
+    assert.throws(() => loose["countTurns"]!(value, value))
+    assert.throws(() => new addon.TurnWatch(value as number, value as number, value as () => void))
+    if (typeof value !== "function") assert.throws(() => new addon.ClockWatch(value as () => void))
+    assert.throws(() => watch.still(value as number))
+    assert.throws(() => watch.add(value as number, value as number))
+    assert.throws(() => watch.closely(value as boolean))
+    watch.drop(value as number)
+  }
+  assert.throws(() => addon.countTurns(0, 0))
 }
 
 /** Reads alone: with `modes` 0 the machine's clock stays what it is, and no capability is touched. */
@@ -239,6 +285,7 @@ const exerciseReferenceClocks = (): void => {
 if (isMainThread) {
   exerciseReferenceClocks()
   exerciseBpf()
+  await exerciseTurns()
   await exerciseSockets()
   await exercisePacketLoops()
   exerciseDigests()
@@ -259,6 +306,9 @@ if (isMainThread) {
   process.stdout.write("exercised\n", () => process.exit(0))
 } else {
   const sockets = addresses.map(open)
+  addon.countTurns(addon.makeSharedMemory("exercise", 4), 1)
+  const turns = new addon.TurnWatch(1, 0, () => {})
+  turns.closely(true)
   exerciseDigests()
   exerciseMacKeys()
   new addon.PacketLoop(sockets, echoAnswer(sockets), 40, 200_000)

@@ -27,7 +27,7 @@ describe("the service manager", () => {
     expect(heard()).toBe("READY=1\nSTATUS=synchronised or not")
     manager.reloading()
     expect(heard()).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+$/)
-    manager.alive("well")
+    manager.alive(() => "well")
     expect(heard()).toBe("WATCHDOG=1\nSTATUS=well")
     manager.stopping()
     expect(heard()).toMatch(/^STOPPING=1/)

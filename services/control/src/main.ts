@@ -11,8 +11,7 @@ import { memoryUse } from "@meridian/system/memory"
 import { type FromControl, parseToControl, type ToControl } from "@meridian/ipc/control-messages"
 import { parseNodeSnapshot, type PictureMessage, pictureOf } from "@meridian/ipc/node-snapshot"
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
-import { ReportPace } from "@meridian/ipc/report-pace"
-import { everyTurn } from "@meridian/ipc/turns"
+import { ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { loadNative } from "@meridian/system/native"
@@ -96,8 +95,8 @@ channel.run({
   },
   orphaned: end
 })
-const pace = new ReportPace()
-everyTurn(pace.interval, () => {
+const pace = new ReportPace(0)
+reportEverySecond(pace, () => {
   const { all } = outcomes
   if (!pace.isDue(JSON.stringify(all))) return
   const { rss, heapUsed } = memoryUse()

@@ -49,6 +49,8 @@ export class Coordinator {
   backend: Backend | undefined
   leader: Leader | undefined
   writer: Writer | undefined
+  /** Told when something has come in that may be news. */
+  onActivity: () => void = () => {}
   /** Answers commands that other nodes hand on to this one. */
   onForwarded: ((command: ForwardedCommand) => Promise<ForwardedAnswer>) | undefined
   /** Holds something when the supervisor has said how the node is, or a fold has changed something. */
@@ -92,10 +94,7 @@ export class Coordinator {
       notices: surroundings.notices,
       authenticity: this.#authenticity,
       hear: (event, isNew) => this.#hear(event, isNew),
-      changed: () => {
-        this.nudge()
-        this.#rounds.look()
-      },
+      changed: () => this.nudge(),
       begun: (seq) => this.#snapshots.begin(seq)
     })
     this.#heartbeats = new MemberHeartbeats(surroundings.settings)
@@ -142,6 +141,7 @@ export class Coordinator {
 
   useHealth(health: HealthMessage): void {
     this.#health = health
+    this.onActivity()
   }
 
   /** Clock events on their way to the log. */
@@ -150,9 +150,11 @@ export class Coordinator {
     this.#rounds.look()
   }
 
-  /** Has the keys looked at again. */
+  /** Has the keys, all duties and the report looked at again. */
   nudge(): void {
     Queue.offerUnsafe(this.#changed, undefined)
+    this.#rounds.look()
+    this.onActivity()
   }
 
   /** For the lease: a node that knows nothing of the cluster yet, or leaves leading to others, does not try for it. */

@@ -12,8 +12,7 @@ import { unixClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { type CoordinatorPlan, coordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { type FromCoordinator, parseToCoordinator, type ToCoordinator } from "@meridian/ipc/coordinator-report"
-import { ReportPace } from "@meridian/ipc/report-pace"
-import { everyTurn } from "@meridian/ipc/turns"
+import { ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { reasonOf } from "@meridian/system/errno-words"
 import { makeDirectory } from "@meridian/system/make-directory"
@@ -148,10 +147,11 @@ const listen = (coordinator: Coordinator): void => {
     }
   })
   process.on("SIGTERM", () => void drain(coordinator))
-  const pace = new ReportPace()
-  everyTurn(pace.interval, () => {
+  const pace = new ReportPace(0)
+  const reporting = reportEverySecond(pace, () => {
     if (pace.isDue(JSON.stringify(coordinator.state))) channel.send(coordinator.report)
   })
+  coordinator.onActivity = reporting.stir
   releaseStartupPagesSoon()
   setTimeout(() => {
     if (!readySaid) notices.warnOnce("no keys", `no keys to serve with yet: ${coordinator.reason}`)

@@ -1,14 +1,14 @@
 /**
  * One timer for all that comes round in this process: whoever waits for something to be due is asked once a second, and at
  * the very moment that he has named. Asking is cheap and waking is not: most seconds of a quiet node nobody is woken. Where nobody
- * was for some seconds, he is asked half as often, until somebody is.
+ * was for some seconds, he is asked each fourth, until somebody is.
  */
 import { untilTurn } from "@meridian/ipc/turns"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
 const LOOK_MS = 1_000
-const REST_LOOK_MS = 2_000
+const REST_LOOK_MS = 4_000
 /** Looks that found nobody due. */
 const RESTS_AFTER = 5
 /** Timers keep milliseconds, and may come a little early. */

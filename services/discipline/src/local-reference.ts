@@ -10,8 +10,8 @@ import { shiftInPlace, type UnixTime } from "@meridian/time/timestamp"
 
 /** Nobody measured this clock: claim no better than what people set by hand, and say so to clients. Seconds. */
 const LOCAL_ROOT_DISPERSION = 0.01
-/** A page that nobody renewed for this long is not good time any more. Seconds. */
-const DEADLINE_SECONDS = 5
+/** A page that nobody renewed for this long is not good time any more: at rest it is each four seconds. Seconds. */
+const DEADLINE_SECONDS = 9
 /** Configured sources are given so long to answer before this machine's own clock takes their place, seconds. */
 const SOURCES_PATIENCE = 20
 

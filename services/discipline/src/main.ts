@@ -9,10 +9,10 @@ import type { ClockDecision } from "@meridian/events"
 import { openClockPageReader, openClockPageWriter } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { nativeKernelClock } from "@meridian/clocks/kernel-clock"
-import { systemClock } from "@meridian/clocks/system-clock"
+import { systemClock, watchSteps } from "@meridian/clocks/system-clock"
 import { type FromDiscipline, parseToDiscipline, type ToDiscipline } from "@meridian/ipc/discipline-report"
 import { type DisciplinePlan, disciplinePlan } from "@meridian/ipc/serving-plan"
-import { ReportPace } from "@meridian/ipc/report-pace"
+import { type Reporting, ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
 import { everyTurn } from "@meridian/ipc/turns"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { type Reading, readingsOf } from "./clocks.ts"
@@ -28,6 +28,8 @@ const TICK_MS = 250
 /** Where the line that is served goes on as it is: four ticks, the next of which may be one too late. */
 const REST_TICK_MS = 1_000
 const REST_SECONDS = (REST_TICK_MS + TICK_MS) / 1e3
+/** Where nobody is asked besides, as the one that serves this machine's own clock: steps of CLOCK_REALTIME are told of. */
+const ALONE_TICK_MS = 4_000
 
 const handed = inherited(process, "discipline", "the clock page and its plan", { "clock-page": "needed" })
 const descriptor = handed["clock-page"][0]!
@@ -88,6 +90,7 @@ const hasKeys =
   telling.some(({ keyId }) => keyId !== null) ||
   [hearing, answering].some((it) => (it?.keys.length ?? 0) > 0)
 
+let reporting: Reporting | undefined
 const service = new DisciplineService(configuration, {
   page,
   before: openClockPageReader(descriptor),
@@ -100,6 +103,7 @@ const service = new DisciplineService(configuration, {
   keyExchanges: sources.some(({ nts }) => nts !== null) ? await loadKeyExchanges() : undefined,
   referencePorts: nativePorts,
   send,
+  decided: () => reporting?.stir(),
   restart: () => end(1)
 })
 
@@ -110,7 +114,7 @@ const end = (status: 0 | 1): void => {
 }
 process.on("SIGTERM", () => end(0))
 
-const pace = new ReportPace()
+const pace = new ReportPace(0)
 /**
  * Less than ten microseconds, or as many millionths of a ppm, is no news, and less than 15 of a stamp that is made of served
  * time: this machine's own clock varies by that. Dispersion is an age in other words, by a line that is drawn anew all the time.
@@ -130,6 +134,13 @@ const report = (): void => {
 }
 
 service.start()
+/** Undefined without the addon: then CLOCK_REALTIME is watched by ticks alone. */
+const steps = watchSteps(() => service.tick())
+const tickMs = (): number => {
+  if (!service.restsFor(REST_SECONDS)) return TICK_MS
+  return steps !== undefined && service.restsFor(ALONE_TICK_MS / 1e3, true) ? ALONE_TICK_MS : REST_TICK_MS
+}
+const ticks = everyTurn(tickMs, () => service.tick())
 channel.run({
   // Settings besides sources and who is offline are those it started with: others take another process, which the supervisor starts.
   take: async ({ keys, autokey, access, configuration: now }) => {
@@ -139,6 +150,7 @@ channel.run({
     const digests = now.sources.some(({ keyId }) => keyId !== null) ? await digestsOnce() : undefined
     // Before this plan is said to be held: whoever had it changed looks next.
     if (service.useSources(now, digests)) report()
+    ticks.sooner(TICK_MS)
   },
   obey: (told) => {
     if (told.type === "drain") end(0)
@@ -148,11 +160,7 @@ channel.run({
   },
   orphaned: () => end(0)
 })
-everyTurn(
-  () => (service.restsFor(REST_SECONDS) ? REST_TICK_MS : TICK_MS),
-  () => service.tick()
-)
-everyTurn(pace.interval, () => {
+reporting = reportEverySecond(pace, () => {
   if (pace.isDue(sayable(reportedAt))) report()
 })
 send({ type: "ready" })

@@ -29,6 +29,8 @@ export interface ServiceSurroundings {
   /** Ways to the reference clocks. */
   readonly referencePorts: ReferencePorts
   readonly send: (message: FromDiscipline<ClockDecision>) => void
+  /** Told after each decision. */
+  readonly decided?: () => void
   /** Ends this process so that another takes its place. */
   readonly restart: () => void
 }

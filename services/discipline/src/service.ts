@@ -208,9 +208,9 @@ export class DisciplineService {
     this.statistics.counted(counters)
   }
 
-  /** Whether a tick in so many seconds is enough: what is served goes on as it is for longer. */
-  restsFor(seconds: number): boolean {
-    return this.keeper.restsFor(seconds) && this.clocks.all.length === 0
+  /** Whether a tick in so many seconds is enough: what is served goes on as it is for longer. @param alone and nobody is asked */
+  restsFor(seconds: number, alone = false): boolean {
+    return this.keeper.restsFor(seconds) && this.clocks.all.length + (alone ? this.upstreams.all.length : 0) === 0
   }
 
   /** To be called a few times a second, and once at rest: see {@link restsFor}. */
@@ -347,6 +347,7 @@ export class DisciplineService {
     this.clocks.wantPoll(keeper.discipline.poll.exponent)
     if (outcome.action._tag === "Set" || outcome.action._tag === "Stepped") upstreams.servedTimeStepped()
     this.announcements.decided(outcome)
+    surroundings.decided?.()
     if (outcome.action._tag === "Set" || outcome.action._tag === "Slewed" || outcome.action._tag === "Stepped")
       this.updated()
     return outcome

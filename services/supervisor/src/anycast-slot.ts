@@ -71,9 +71,9 @@ export class AnycastSlot {
 /** Below this nobody sets a bound. */
 const RATE_WORTH_TELLING = 100
 
-/** How often health's facts are looked at; they are told when they are others, and after so many looks without. */
+/** How often health's facts are looked at; they are told when they are others, and after so many seconds without. */
 const FACTS_MS = 1_000
-const REPEATED = 3
+const REPEATED_SECONDS = 3
 
 interface Counted {
   readonly workers: number
@@ -89,7 +89,7 @@ interface Counted {
 /** Keeps the process told of the node's health, until it is stopped. */
 export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
   let before = count()
-  const isDue = onNews(REPEATED)
+  const isDue = onNews(REPEATED_SECONDS, () => before.monotonic)
   const tell = (): void => {
     const { received, monotonic, ...told } = count()
     const seconds = Math.max(0.001, monotonic - before.monotonic)

@@ -90,6 +90,17 @@ interface Clocks {
   readonly monotonic: MonotonicClock
 }
 
+/** Whether what the page says now is good for so many seconds more, whatever becomes of who writes it. */
+export const isGoodFor = (
+  reader: ClockPageReader,
+  seconds: number,
+  { monotonic }: Pick<Clocks, "monotonic">
+): boolean => {
+  const curve = unsynchronisedCurve()
+  reader.readInto(curve)
+  return isSynchronised(curve, monotonic.seconds() + seconds)
+}
+
 /**
  * The clock as the page has it, which is what workers serve.
  * @param source what the clock's process follows

@@ -131,7 +131,7 @@ const planOrFail = (settings: Settings): NodePlan => {
 const LEGACY_PATIENCE_MS = 10_000
 
 /** How often a service manager that does not watch hears how the node does. */
-const STATUS_LINE_MS = 10_000
+const STATUS_LINE_MS = 12_000
 
 /** A signal, or something that somebody waits for. */
 type Asked =
@@ -342,7 +342,7 @@ const program = Effect.gen(function* () {
     return `${how}; ${totals.replied} replies`
   }
   manager.ready(inOneLine())
-  const beat = everyTurn(manager.watchdogMs ?? STATUS_LINE_MS, () => manager.alive(inOneLine()), afterReports)
+  const beat = everyTurn(manager.watchdogMs ?? STATUS_LINE_MS, () => manager.alive(inOneLine), afterReports)
   yield* Effect.addFinalizer(() => Effect.sync(beat.stop))
   for (;;) {
     const signal = yield* Queue.take(asked)

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { tellFacts } from "./anycast-slot.ts"
 import { clientList, MOST_LISTED, orderOf } from "./client-list.ts"
-import { clockStatus } from "./clock-slot.ts"
+import { clockStatus, isGoodFor } from "./clock-slot.ts"
 import type { Resource } from "./control-socket.ts"
 import { Journal } from "./journal.ts"
 import type { NodeParts } from "./node-parts.ts"
@@ -18,16 +18,12 @@ import { clockSource, nodeStatus, totalCounters } from "./node-status-view.ts"
 import { afterReports, onNews, seldom } from "./pacing.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 
-/** How often the coordinator hears how the node is; it decides itself what of that is worth an event. */
-const HEALTH_INTERVAL_MS = 2_000
-
-/** How often the control process gets a new picture. */
-const SNAPSHOT_INTERVAL_MS = 1_000
-
-/** While nothing is new, so many pass between two pictures: they age by less than what makes one stale. */
-const QUIET_PICTURES = 4
+/** How often the control process gets a new picture, and the coordinator hears how the node is: it decides itself what of that is worth an event. */
+const LOOK_MS = 1_000
+/** While nothing is new: pictures age by less than what makes one stale. */
+const QUIET_LOOK_MS = 4_000
 /** A coordinator that has just begun to listen may have missed what it was told. */
-const HEALTH_REPEATED = 5
+const HEALTH_REPEATED_SECONDS = 12
 
 /** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
 const CLIENTS_IN_PICTURE = 1_000
@@ -93,35 +89,35 @@ export const watchNode = (
       const { synchronised } = clockStatus(reader, clockSource(parts), system)
       return `${live.version} ${synchronised} ${ports.shared.length} ${filled.map(({ service }) => service.process.news).join(" ")}`
     }
-    const isPictureDue = onNews(QUIET_PICTURES)
+    const isPictureDue = onNews(QUIET_LOOK_MS / 1e3, monotonic.seconds)
+    const isHealthDue = onNews(HEALTH_REPEATED_SECONDS, monotonic.seconds)
     const show = (): void => {
       latest = snapshot()
       shown.show(latest)
       if (keepsJournal) journal.look(latest)
     }
     shown.showNow = show
-    const pictures = everyTurn(
-      SNAPSHOT_INTERVAL_MS,
+    const tellHealth = (): void => {
+      const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
+      const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
+      const health = { workers: running, synchronised, stratum }
+      const { pid } = coordinator.service.process
+      if (isHealthDue([running, synchronised, stratum, pid].join(" "))) coordinator.tellHealth(health)
+    }
+    const looks = everyTurn(
+      // What the page says may end without a word.
+      () => (isGoodFor(reader, QUIET_LOOK_MS / 1e3, system) ? QUIET_LOOK_MS : LOOK_MS),
       () => {
         if (isPictureDue(newsNow())) show()
-      },
-      afterReports
-    )
-    yield* Effect.addFinalizer(() => Effect.sync(pictures.stop))
-    const isHealthDue = onNews(HEALTH_REPEATED)
-    const health = everyTurn(
-      HEALTH_INTERVAL_MS,
-      () => {
-        const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
-        const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
-        const health = { workers: running, synchronised, stratum }
-        const { pid } = coordinator.service.process
-        if (isHealthDue([running, synchronised, stratum, pid].join(" "))) coordinator.tellHealth(health)
+        tellHealth()
         access.useSources((clock.report?.sources ?? []).map(({ address }) => address))
       },
       afterReports
     )
-    yield* Effect.addFinalizer(() => Effect.sync(health.stop))
+    yield* Effect.addFinalizer(() => Effect.sync(looks.stop))
+    const lookSoon = (): void => looks.sooner(LOOK_MS)
+    for (const { service } of filled) service.process.onNews = lookSoon
+    live.whenChanged(lookSoon)
     if (anycast !== undefined) {
       const facts = tellFacts(anycast, () => ({
         workers: workers.filter(({ service }) => service.process.state === "running").length,

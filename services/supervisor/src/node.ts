@@ -48,7 +48,7 @@ import { nodeStatus } from "./node-status-view.ts"
 import { WorkerSlot } from "./worker-slot.ts"
 
 /** How often the clock's process hears what lines of sysstats are made of; only where they are written. */
-const COUNTERS_INTERVAL_MS = 10_000
+const COUNTERS_INTERVAL_MS = 12_000
 
 /** What few nodes ask for, or none needs before its processes start, is loaded then. */
 const autokeyModule = Effect.promise(() => import("./autokey-material.ts"))

@@ -3,14 +3,18 @@
 /** Milliseconds after the whole second, when the node's processes say what is new. */
 export const afterReports = { after: 25 }
 
-/** Whether a text is another than before, or has stayed the same for so many calls. */
-export const onNews = (most: number): ((news: string) => boolean) => {
+/** Timers keep milliseconds, and may come a little early. */
+const ROUNDING_SECONDS = 0.1
+
+/** Whether a text is another than before, or was last said to be one, or to be due, so many seconds ago. */
+export const onNews = (seconds: number, now: () => number): ((news: string) => boolean) => {
   let known = ""
-  let same = 0
+  let at = Number.NEGATIVE_INFINITY
   return (news) => {
-    same = news === known ? same + 1 : 0
+    if (news === known && now() - at < seconds - ROUNDING_SECONDS) return false
     known = news
-    return same % most === 0
+    at = now()
+    return true
   }
 }
 

@@ -8,12 +8,10 @@ import { isAlive, isRecord } from "@meridian/ipc/message"
 import type { HoldsMessage, PlanMessage, ServingPlan, SocketPlace } from "@meridian/ipc/serving-plan"
 import { InvalidMessage } from "@meridian/ipc/shape"
 import type { WarningMessage } from "@meridian/ipc/supervised"
-import { everyTurn } from "@meridian/ipc/turns"
-import { afterReports } from "./pacing.ts"
 import type { LivePlan } from "./live-plan.ts"
 import type { ProcessRecord } from "./process-record.ts"
-import { SupervisedProcess, WATCH_MS } from "./supervised-process.ts"
-import { TurnCount } from "./turn-count.ts"
+import { SupervisedProcess } from "./supervised-process.ts"
+import { lookEachSecond, TurnCount } from "./turn-count.ts"
 
 /** What every service may say. */
 interface Common {
@@ -111,10 +109,11 @@ export class Service<Said extends Common = Common> {
         child.send(this.planMessage(), () => {})
       },
       onMessage: (pid, message) => this.hear(pid, message),
-      hasTurned: (pid) => this.turns.get(pid)?.hasTurned() ?? false,
-      eachSecond: (look) => everyTurn(WATCH_MS, look, afterReports),
+      still: (pid) => this.turns.get(pid)?.still,
+      eachSecond: lookEachSecond,
       onExit: (pid) => {
         this.held.delete(pid)
+        this.turns.get(pid)?.drop()
         this.turns.delete(pid)
         launch.processes.ended(pid)
         declaration.gone?.(pid)
@@ -159,7 +158,8 @@ export class Service<Said extends Common = Common> {
     const numbers = Object.entries(descriptors).flatMap(([option, own]) =>
       own.length === 0 ? [] : [option, own.map(() => next++).join(",")]
     )
-    const turns = TurnCount.make()
+    // One more look without a turn, and it is called silent.
+    const turns = TurnCount.make(silentSeconds - 1)
     if (turns !== undefined) passed.push(turns.descriptor)
     const flags = [...heartbeat(silentSeconds, turns && next), ...NODE_FLAGS, ...nodeFlags]
     const begin = (): ChildProcess =>
@@ -169,8 +169,12 @@ export class Service<Said extends Common = Common> {
       })
     try {
       const child = around === undefined ? begin() : around(begin)
-      if (turns !== undefined && child.pid !== undefined) this.turns.set(child.pid, turns)
+      if (child.pid !== undefined && turns !== undefined) this.turns.set(child.pid, turns)
+      else turns?.drop()
       return child
+    } catch (error) {
+      turns?.drop()
+      throw error
     } finally {
       turns?.handedOver()
     }

@@ -13,9 +13,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { isAlive } from "@meridian/ipc/message"
-import type { Turns } from "@meridian/ipc/turns"
 import { launch } from "./launch.ts"
 import { GIVES_WAY_SECONDS, startPriority } from "./start-priority.ts"
+import type { Looks } from "./turn-count.ts"
 
 export interface ProcessPlan {
   /** "worker 0", "clock": how the log names it. */
@@ -26,10 +26,13 @@ export interface ProcessPlan {
   readonly onStart: (child: ChildProcess) => void
   /** Called for every message of every process that fills this place; true says that the process is ready. */
   readonly onMessage: (pid: number, message: unknown) => boolean
-  /** Whether a process has shown since this was asked last that its event loop turns, besides by what it said. */
-  readonly hasTurned: (pid: number) => boolean
-  /** Calls what looks at the processes once a second ({@link WATCH_MS}), until it is stopped. */
-  readonly eachSecond: (look: () => void) => Turns
+  /** For how many looks the event loop of a process has not turned; undefined where only what it says shows that. */
+  readonly still: (pid: number) => number | undefined
+  /**
+   * Calls what looks at the processes once a second, until it is stopped, with the looks since the call before: one, but where `look` said that
+   * it may rest and it was called because a process is still.
+   */
+  readonly eachSecond: (look: (looks: number) => boolean) => Looks
   /** Called once when a process is gone, after its last message. */
   readonly onExit: (pid: number) => void
   /** Asks the process to finish what it holds and exit. */
@@ -59,8 +62,6 @@ interface Running {
 }
 
 const FIRST_BACKOFF_MS = 100
-/** Between two looks at who shows that it lives. */
-export const WATCH_MS = 1_000
 /** A process that lived this long was healthy: the next crash is the first again. */
 const HEALTHY_AFTER_MS = 10_000
 /** A process that is being read and compiled on a busy machine may take long from one word to the next. */
@@ -91,10 +92,12 @@ export class SupervisedProcess {
   stalls = 0
   /** How many a signal ended. */
   private killed = 0
-  /** Counts up with all that its processes say besides that they are alive, and with each that starts or ends. */
+  /** Counts up with all that its processes say besides that they are alive, and with each that starts or ends; then this is called. */
   news = 0
+  onNews: () => void = () => {}
   private current: Running | undefined
   private replacement: Deferred.Deferred<void> | undefined
+  private looks: Looks | undefined
   private readonly all = new Set<Running>()
   private readonly ending = Deferred.makeUnsafe<void>()
   private readonly firstOutcome = Deferred.makeUnsafe<void, string>()
@@ -229,11 +232,12 @@ export class SupervisedProcess {
       age: 0,
       stalled: false
     }
+    this.looks?.wake()
     this.all.add(running)
-    this.news += 1
+    this.tellNews()
     child.on("message", (message) => {
       this.lives(running)
-      if (!isAlive(message)) this.news += 1
+      if (!isAlive(message)) this.tellNews()
       if (!plan.onMessage(running.pid, message)) return
       startPriority.takePart(running.pid)
       Deferred.doneUnsafe(running.ready, Effect.void)
@@ -241,7 +245,7 @@ export class SupervisedProcess {
     })
     const gone = (why: string, isKilled = false): void => {
       this.all.delete(running)
-      this.news += 1
+      this.tellNews()
       if (!Deferred.doneUnsafe(running.exited, Effect.succeed(why))) return
       // Nobody serves that a successor could give way to.
       for (const other of this.all) startPriority.takePart(other.pid)
@@ -259,34 +263,52 @@ export class SupervisedProcess {
     return running
   })
 
-  /** Looks once a second whether each process lives: without a fiber, which wakes for those in trouble alone. */
+  /** Looks whether each process lives: without a fiber, which wakes for those in trouble alone. */
   private readonly watch: Effect.Effect<void> = Effect.callback<readonly Running[]>((resume) => {
-    const looks = this.plan.eachSecond(() => {
-      const troubled = [...this.all].filter((running) => this.isTroubled(running))
-      if (troubled.length === 0) return
+    const looks = this.plan.eachSecond((passed) => {
+      const troubled = [...this.all].filter((running) => this.isTroubled(running, passed))
+      if (troubled.length === 0) return this.mayRest
       looks.stop()
       resume(Effect.succeed(troubled))
+      return false
     })
+    this.looks = looks
     return Effect.sync(looks.stop)
   }).pipe(
     Effect.flatMap((troubled) => Effect.forEach(troubled, (running) => this.relieve(running), { discard: true })),
     Effect.forever
   )
 
+  private tellNews(): void {
+    this.news += 1
+    this.onNews()
+  }
+
   private lives(running: Running): void {
     running.silent = 0
     running.stalled = false
   }
 
-  private notice(running: Running): void {
-    if (this.plan.hasTurned(running.pid)) this.lives(running)
+  /** @param looks that have passed: whether its event loop has turned meanwhile. Returns for how many it has not since */
+  private notice(running: Running, looks: number): number {
+    const still = this.plan.still(running.pid)
+    if (still !== undefined && still < Math.max(looks, 1)) this.lives(running)
+    return still ?? Number.POSITIVE_INFINITY
   }
 
-  /** Counts another second; whether it was silent for too long, or is not ready in time. */
-  private isTroubled(running: Running): boolean {
-    this.notice(running)
-    running.silent += 1
-    running.age += 1
+  /** Whether nobody starts, and all can be called still without a look of this place's. */
+  private get mayRest(): boolean {
+    return [...this.all].every(
+      ({ pid, ready, age }) =>
+        Deferred.isDoneUnsafe(ready) && age > GIVES_WAY_SECONDS && this.plan.still(pid) !== undefined
+    )
+  }
+
+  /** Counts the looks that have passed; whether it was silent for too long, or is not ready in time. */
+  private isTroubled(running: Running, looks: number): boolean {
+    const still = this.notice(running, looks)
+    running.silent = Math.min(running.silent + looks, still + 1)
+    running.age += looks
     if (running.age === GIVES_WAY_SECONDS) startPriority.takePart(running.pid)
     const isReady = Deferred.isDoneUnsafe(running.ready)
     const limit = isReady ? this.plan.silentSeconds : STARTING_SILENT_SECONDS
@@ -304,7 +326,7 @@ export class SupervisedProcess {
     running.silent = 0
     running.age = 0
     if (isNew) this.stalls += 1
-    this.news += 1
+    this.tellNews()
     const { name, overlaps } = this.plan
     if (isReady && overlaps && running === this.current && this.replacement === undefined && !this.isEnding)
       return Effect.logWarning(`${name} (process ${running.pid}) ${what}; another takes its place`).pipe(
@@ -327,7 +349,7 @@ export class SupervisedProcess {
       if (successor._tag === "Success") this.current = successor.success
       else if (!this.isEnding)
         yield* Effect.logError(`${this.plan.name}: its successor failed, the old process stays: ${successor.failure}`)
-      this.notice(predecessor)
+      this.notice(predecessor, 0)
       if (predecessor.stalled) yield* this.kill(predecessor)
       else if (successor._tag === "Success") yield* this.end(predecessor)
       this.replacement = undefined

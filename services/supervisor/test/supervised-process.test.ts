@@ -145,7 +145,7 @@ describe("a process that is silent", () => {
   it("is none that turns without a word", () =>
     underTestClock(function* () {
       let turns = true
-      const { place, children, exited } = yield* stage({ hasTurned: () => turns })
+      const { place, children, exited } = yield* stage({ still: () => (turns ? 0 : Number.POSITIVE_INFINITY) })
       const [first] = children
       first!.say("ready")
       first!.isStopped = true
@@ -159,6 +159,39 @@ describe("a process that is silent", () => {
       children[1]!.say("ready")
       yield* TestClock.adjust(0)
       expect({ exited, code: first!.exitCode }).toEqual({ exited: [1], code: 0 })
+    }))
+
+  it("is noticed as soon where nobody has looked for as long as all turned", () =>
+    underTestClock(function* () {
+      let turnedAt = 0
+      let seconds = 0
+      const still = (): number => seconds - turnedAt
+      const { place, children, exited, looked } = yield* stage({ still })
+      children[0]!.say("ready")
+      const turning = (pass: number, turns: boolean) =>
+        Effect.gen(function* () {
+          for (let second = 0; second < pass; second += 1) {
+            seconds += 1
+            if (turns) turnedAt = seconds
+            yield* TestClock.adjust("1 second")
+          }
+        })
+      yield* turning(GIVES_WAY_SECONDS + 1, true)
+      const before = looked.length
+      yield* turning(600, true)
+      expect(looked).toHaveLength(before)
+      yield* turning(silentSeconds - 2, false)
+      expect(place.state).toBe("running")
+      yield* turning(1, false)
+      expect(place).toMatchObject({ state: "stalled", pid: 1, stalls: 1 })
+      expect(looked.at(-1)).toBe(600 + silentSeconds - 1)
+      // Its successor is looked at from its start on, and what passed before says nothing of it.
+      expect(children).toHaveLength(2)
+      turnedAt = seconds
+      children[1]!.say("ready")
+      yield* turning(5, true)
+      expect({ place: place.pid, state: place.state, exited }).toEqual({ place: 2, state: "running", exited: [1] })
+      expect(looked.slice(-5)).toEqual([1, 1, 1, 1, 1])
     }))
 
   it("is killed first where two may not be side by side", () =>

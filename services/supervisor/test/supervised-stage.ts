@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 import { TestClock } from "effect/testing"
-import { type ProcessPlan, SupervisedProcess, WATCH_MS } from "../src/supervised-process.ts"
+import { type ProcessPlan, SupervisedProcess } from "../src/supervised-process.ts"
+import { WATCH_MS } from "../src/turn-count.ts"
 
 /** Time passes when the test says so, and the log is nobody's. */
 export const underTestClock = <A>(body: () => Generator<Effect.Effect<unknown, unknown>, A, never>): Promise<A> =>
@@ -58,30 +59,59 @@ export interface Stage {
   /** What the next starts do in place of starting. */
   readonly refusals: (() => never)[]
   readonly fiber: Fiber.Fiber<void>
+  /** For each call of what looks: how many looks had passed. */
+  readonly looked: number[]
 }
 
 export const silentSeconds = 3
 
-/** The looks of a place, each second of the test's clock. */
-const looksUnderTestClock = Effect.gen(function* () {
-  const looks = new Set<() => void>()
-  const untilLook = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(untilTurn(WATCH_MS, 25, now)))
-  yield* untilLook.pipe(
-    Effect.andThen(Effect.sync(() => [...looks].forEach((look) => look()))),
-    Effect.forever,
-    Effect.forkChild
-  )
-  return (look: () => void) => {
-    looks.add(look)
-    return { stop: () => void looks.delete(look) }
-  }
-})
+/** A place, the looks since it was called, and whether it wants to be called at the next. */
+interface Looker {
+  readonly look: (passed: number) => boolean
+  passed: number
+  rests: boolean
+}
+
+/** The looks of a place, each second of the test's clock, but for those that it may rest over while `still` is less than what is silence. */
+const looksUnderTestClock = (still: () => number | undefined, called: (passed: number) => void) =>
+  Effect.gen(function* () {
+    const lookers = new Set<Looker>()
+    const call = (looker: Looker): void => {
+      const { passed } = looker
+      looker.passed = 0
+      called(passed)
+      looker.rests = looker.look(passed)
+    }
+    const pass = (): void => {
+      const now = [...lookers]
+      for (const looker of now) {
+        looker.passed += 1
+        if (!looker.rests || (still() ?? 0) >= silentSeconds - 1) call(looker)
+      }
+    }
+    const untilLook = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(untilTurn(WATCH_MS, 25, now)))
+    yield* untilLook.pipe(Effect.andThen(Effect.sync(pass)), Effect.forever, Effect.forkChild)
+    return (look: (passed: number) => boolean) => {
+      const looker: Looker = { look, passed: 0, rests: false }
+      lookers.add(looker)
+      const wake = (): void => {
+        if (looker.rests) call(looker)
+        looker.rests = false
+      }
+      return { wake, stop: () => void lookers.delete(looker) }
+    }
+  })
 
 export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)[] = []): Effect.Effect<Stage> =>
   Effect.gen(function* () {
     const children: FakeChild[] = []
     const exited: number[] = []
-    const eachSecond = yield* looksUnderTestClock
+    const looked: number[] = []
+    const still = change.still ?? ((): undefined => undefined)
+    const eachSecond = yield* looksUnderTestClock(
+      () => still(children.at(-1)?.pid ?? 0),
+      (passed) => looked.push(passed)
+    )
     const place = new SupervisedProcess({
       name: "worker 0",
       silentSeconds,
@@ -96,7 +126,7 @@ export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)
       },
       onStart: (child) => void child.send("plan"),
       onMessage: (_pid, message) => message === "ready",
-      hasTurned: () => false,
+      still: () => undefined,
       eachSecond,
       onExit: (pid) => exited.push(pid),
       askToEnd: (child) => {
@@ -107,7 +137,7 @@ export const stage = (change: Partial<ProcessPlan> = {}, refusals: (() => never)
     })
     const fiber = yield* Effect.forkChild(place.keepFilled)
     yield* TestClock.adjust(0)
-    return { place, children, exited, refusals, fiber }
+    return { place, children, exited, refusals, fiber, looked }
   })
 
 /** Seconds pass; those that live say so each second, unless they are stopped. */

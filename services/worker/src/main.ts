@@ -13,8 +13,7 @@ import { LATENCY_BINS, SLOT_BYTES, type UdpSocket } from "@meridian/udp/udp"
 import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packet-loop"
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
-import { ReportPace } from "@meridian/ipc/report-pace"
-import { everyTurn } from "@meridian/ipc/turns"
+import { type Reporting, ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
 import { type DrainOrOutlive, outlive, readDrainOrOutlive } from "@meridian/ipc/outlive"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import {
@@ -107,7 +106,12 @@ const report = (): WorkerReport => {
   }
 }
 
-const answerBatch = (socket: UdpSocket, count: number): number => answer(socket, count, server, counters, sightings)
+let reporting: Reporting | undefined
+
+const answerBatch = (socket: UdpSocket, count: number): number => {
+  reporting?.stir()
+  return answer(socket, count, server, counters, sightings)
+}
 
 const setShedding = (): void => {
   for (const socket of sockets) socket.shed(server.admission?.sheds ?? false)
@@ -121,7 +125,7 @@ const start = (): void => {
     gatherMicroseconds: first.gatherMicroseconds
   })
   const pace = new ReportPace()
-  everyTurn(pace.interval, () => {
+  reporting = reportEverySecond(pace, () => {
     if (pace.isDue(newsNow())) channel.send(report())
     identify()
     setShedding()
