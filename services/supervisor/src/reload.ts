@@ -1,11 +1,12 @@
 /** What another configuration changes on a running node: line by line, and when each takes effect. */
 import { describeOrigin, describeSettings, findDirective, type SettingLine, type Settings } from "@meridian/config"
+import { movedLines } from "./moved-lines.ts"
 
 /** Now; now, by a new process of the clock that asks every source anew; or at the next start of the node. */
 type Effect = "now" | "clock" | "restart"
 
 export interface Change {
-  /** As in a file; undefined where the line is new. */
+  /** As in a file; undefined where the line is new, the same as after where it stands elsewhere and that may matter. */
   readonly before: string | undefined
   /** Undefined where it is gone. */
   readonly after: string | undefined
@@ -34,10 +35,16 @@ const textOf = ({ directive, value }: SettingLine): string =>
   value === undefined ? `no ${directive}` : `${directive} ${value}`
 
 /** The lines that a node runs by: of the new settings those that take effect, of those it was started with the others. */
-export const runningLines = (started: Settings, applied: Settings): readonly SettingLine[] => [
-  ...describeSettings(started).filter((line) => effectOf(line) === "restart"),
-  ...describeSettings(applied).filter((line) => effectOf(line) !== "restart")
-]
+export const runningLines = (started: Settings, applied: Settings): readonly SettingLine[] => {
+  const waits = (line: SettingLine): boolean =>
+    effectOf(line) === "restart" ||
+    (line.directive === "logfile" && isMove(started.logfile.value, applied.logfile.value))
+  return [...describeSettings(started).filter(waits), ...describeSettings(applied).filter((line) => !waits(line))]
+}
+
+/** Messages go on where they went: standard error is not left for a file, nor gone back to. */
+const isMove = (before: string | undefined, after: string | undefined): boolean =>
+  (before === undefined) !== (after === undefined)
 
 /** Directives of which each option is a setting. */
 const BY_OPTION = new Set(["tos", "tinker", "filegen", "mru"])
@@ -51,22 +58,26 @@ export const changesBetween = (before: readonly SettingLine[], after: readonly S
   const changes = added.map((line): Change => {
     const index = isRepeatable(line) ? -1 : gone.findIndex((old) => !isRepeatable(old) && keyOf(old) === keyOf(line))
     const [old] = index === -1 ? [] : gone.splice(index, 1)
-    // Messages go on where they went: standard error is not left for a file, nor gone back to.
-    const isMove = line.directive === "logfile" && (line.value === undefined || old?.value === undefined)
     return {
       before: old && textOf(old),
       after: textOf(line),
       where: describeOrigin(line.origin),
-      effect: isMove ? "restart" : effectOf(line)
+      effect: line.directive === "logfile" && isMove(old?.value, line.value) ? "restart" : effectOf(line)
     }
   })
+  const moved = movedLines(before, after).map((line): Change => ({
+    before: textOf(line),
+    after: textOf(line),
+    where: describeOrigin(line.origin),
+    effect: effectOf(line)
+  }))
   const removed = gone.map((line): Change => ({
     before: textOf(line),
     after: undefined,
     where: describeOrigin(line.origin),
     effect: effectOf(line)
   }))
-  return [...changes, ...removed]
+  return [...changes, ...moved, ...removed]
 }
 
 const REPEATABLE = new Set([
@@ -108,9 +119,16 @@ const unmatched = (of: readonly SettingLine[], against: readonly SettingLine[]):
   })
 }
 
-/** A change as a line for people: `+ restrict …`, `- …`, `port 123 → 124 (ntp.conf:3:1), at the next start`. */
+/** A change as a line for people: `+ restrict …`, `- …`, `moved: …`, `port 123 -> 124 (ntp.conf:3:1); at the next start`. */
 export const formatChange = ({ before, after, where, effect }: Change): string => {
-  const what = before === undefined ? `+ ${after}` : after === undefined ? `- ${before}` : `${before} -> ${after}`
+  const what =
+    before === undefined
+      ? `+ ${after}`
+      : after === undefined
+        ? `- ${before}`
+        : before === after
+          ? `moved: ${after}`
+          : `${before} -> ${after}`
   const when = { now: "", clock: "; the clock's process starts anew", restart: "; at the next start of the node" }[
     effect
   ]
