@@ -183,6 +183,7 @@ allow
     has: [
       "tos orphan 10",
       "ntpsigndsocket /var/lib/samba/ntp_signd",
+      "restrict default noquery mssntp",
       "listen 192.0.2.1",
       "user chrony",
       "# from <dir>/extra.conf:"
@@ -194,8 +195,24 @@ allow
     name: "what includes are not there, and words that nobody knows",
     text: "include <dir>/absent.conf\nconfdir <dir>/absent\ninclude <dir>/extr?.conf\nsever a.example\nallow host.example\nmaxdistance 3\nminsources 2\nmaxclockerror 10\n",
     sources: ["server extra.example 6 10"],
-    has: ["tos maxdist 3", "tos minsane 2", "tinker dispersion 0.00001"],
-    lost: [/absent\.conf/, "sever a.example", "allow host.example"],
+    has: ["tos maxdist 3", "tos minsane 2", "tinker dispersion 0.00001", "allow host.example"],
+    lost: [/absent\.conf/, "sever a.example"],
+    open: true
+  },
+  {
+    name: "who is served by name, and who is not",
+    text: "allow 192.0.2/24\ndeny printer.example\ndeny all host_1.example\nallow 192.0.2.300\n",
+    sources: [],
+    has: ["allow 192.0.2.0/24", "deny printer.example", "deny all host_1.example"],
+    lost: ["allow 192.0.2.300"],
+    open: true
+  },
+  {
+    name: "one that tells the time to a network, from before chrony 2.2",
+    text: "broadcast 60 192.0.2.255\nbroadcast 64 192.0.2.127 1123\nnocerttimecheck 2\ncommandkey 1\ngeneratecommandkey\nlinux_hz 100\nlinux_freq_scale 0.999\n",
+    sources: [],
+    has: ["broadcast 192.0.2.255 minpoll 6", "broadcast 192.0.2.127 minpoll 6", "nts nocerttimecheck 2"],
+    lost: ["interval 60", "port 1123", "commandkey 1", "generatecommandkey", "linux_hz 100", "linux_freq_scale 0.999"],
     open: false
   }
 ]

@@ -134,6 +134,49 @@ const ntpdRs: readonly Shape[] = [
     open: false
   },
   {
+    name: "several servers and sources, each with its own",
+    text: `[source-defaults]
+initial-poll-interval = 6
+[[source]]
+mode = "pool"
+address = "a.example"
+[[source]]
+mode = "nts-pool"
+address = "b.example"
+[[source]]
+mode = "pps"
+precision = 1e-6
+path = "/dev/pps0"
+[[server]]
+listen = "0.0.0.0:1123"
+denylist = { filter = ["192.0.2.0/24"], action = "ignore" }
+[[server]]
+listen = "0.0.0.0:123"
+denylist = { filter = ["192.0.2.0/24"], action = "ignore" }
+[[server]]
+listen = "[::]:2123"
+denylist = { filter = ["2001:db8::/32"], action = "ignore" }
+[[nts-ke-server]]
+listen = "0.0.0.0:4460"
+certificate-chain-path = "/a.pem"
+private-key-path = "/a.key"
+[[nts-ke-server]]
+listen = "0.0.0.0:4461"
+certificate-chain-path = "/b.pem"
+private-key-path = "/b.key"
+`,
+    sources: ["pool a.example 4 10"],
+    has: ["extra port 1123", "extra port 2123", "deny 192.0.2.0/24", "deny 2001:db8::/32"],
+    lost: [
+      'mode = "nts-pool"',
+      "precision = 1e-6",
+      "initial-poll-interval = 6",
+      /^denylist = .*2001/,
+      'listen = "0.0.0.0:4461"'
+    ],
+    open: true
+  },
+  {
     name: "what nobody knows",
     text: '[clock]\ndevice = "/dev/ptp0"\n[[source]]\nmode = "server"\naddress = "a.example"\nntp-version = 5\n[synchronization.algorithm]\nstep-threshold = 0.1\n[synchronization]\nlocal-stratum = 16\n',
     sources: ["server a.example 4 10"],

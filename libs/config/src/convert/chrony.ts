@@ -3,6 +3,7 @@
  * and `#` begin a comment. What chronyd does without a line is said by a line: it serves nobody whom none allows, answers
  * chronyc on port 323, and trusts every key of its file.
  */
+import { allowTarget } from "../access-types.ts"
 import { AEAD_IDS } from "../authentication-types.ts"
 import { findKnownWord } from "../known-words.ts"
 import { convertClock, convertSource } from "./chrony-sources.ts"
@@ -33,6 +34,7 @@ class ChronyFile {
   #hasCommandPort = false
   #port: string | undefined
   #logs = false
+  #signs = false
 
   constructor(files: Files) {
     this.#files = files
@@ -78,6 +80,7 @@ class ChronyFile {
     refclock: (place, words) => convertClock(this.#draft, place, words),
     allow: (place, words) => this.#access(place, words),
     deny: (place, words) => this.#access(place, words),
+    broadcast: (place, words) => this.#broadcast(place, words),
     ratelimit: (_place, words) => this.#draft.add(words.join(" ").toLowerCase()),
     local: (place, words) => this.#local(place, words),
     driftfile: (_place, [, file = "", ...rest]) => {
@@ -103,13 +106,18 @@ class ChronyFile {
     log: (place, [, ...kinds]) => this.#log(place, kinds),
     maxdistance: (_place, [, seconds = ""]) => this.#draft.add(`tos maxdist ${seconds}`),
     minsources: (_place, [, count = ""]) => this.#draft.add(`tos minsane ${count}`),
+    nocerttimecheck: (_place, [, updates = ""]) => this.#draft.add(`nts nocerttimecheck ${updates}`),
     fallbackdrift: (_place, words) => this.#draft.add(words.join(" ").toLowerCase()),
     maxupdateskew: (_place, words) => this.#draft.add(words.join(" ").toLowerCase()),
     maxclockerror: (_place, [, ppm = ""]) => this.#draft.add(`tinker dispersion ${Number(ppm) / 1e6}`),
     clientloglimit: (_place, [, bytes = ""]) =>
       this.#draft.add(`mru maxmem ${Math.max(1, Math.floor(Number(bytes) / 1024))}`),
     noclientlog: () => this.#draft.add("disable monitor"),
-    ntpsigndsocket: (_place, [, path = ""]) => this.#draft.add(`ntpsigndsocket ${quoted(path)}`),
+    ntpsigndsocket: (_place, [, path = ""]) => {
+      this.#draft.add(`ntpsigndsocket ${quoted(path)}`)
+      if (!this.#signs) this.#draft.add(...SIGNED_FOR_EVERYBODY)
+      this.#signs = true
+    },
     ntsservercert: (_place, [, file = ""]) => void this.#certificates.push(file),
     ntsserverkey: (_place, [, file = ""]) => void this.#keys.push(file),
     ntsport: (_place, [, port = ""]) => this.#draft.add(`nts port ${port}`),
@@ -144,11 +152,25 @@ class ChronyFile {
 
   #access(place: Place, words: readonly string[]): void {
     const [name = "", ...rest] = words.map((word) => word.toLowerCase())
-    const subnets = rest.filter((word) => word !== "all")
-    if (subnets.some((word) => !/^[0-9a-f.:/]+$/.test(word)))
-      return this.#draft.remark(place, "subnets are written as numbers; restrict takes host names")
+    const subnets = rest.filter((word) => word !== "all").map(allowTarget.parse)
+    if (!subnets.every((subnet) => subnet.ok)) return this.#draft.remark(place, `expected ${allowTarget.expected}`)
     if (name === "allow") this.#isOpen = true
-    this.#draft.add([name, ...rest.filter((word) => word === "all"), ...subnets.map(wholeAddress)].join(" "))
+    const targets = subnets.map(({ value }) => allowTarget.write(value))
+    this.#draft.add([name, ...rest.filter((word) => word === "all"), ...targets].join(" "))
+  }
+
+  /** chrony's interval is in seconds, and it may send to any port. */
+  #broadcast(place: Place, [, interval = "", address = "", port = "123"]: readonly string[]): void {
+    const exponent = Math.min(17, Math.max(0, Math.round(Math.log2(Number(interval)))))
+    this.#draft.add(`broadcast ${address} minpoll ${exponent}`)
+    if (2 ** exponent !== Number(interval))
+      this.#draft.remarkOn(
+        place,
+        `interval ${interval}`,
+        `intervals are powers of two; it is ${2 ** exponent} seconds here`
+      )
+    if (port !== "123")
+      this.#draft.remarkOn(place, `port ${port}`, "broadcasts go to the port that this node has itself")
   }
 
   #local(place: Place, words: readonly string[]): void {
@@ -229,6 +251,15 @@ class ChronyFile {
   }
 }
 
+/** The other rules are those that hold without a line. In NTPsec's dialect they would limit everybody, too. */
+const SIGNED_FOR_EVERYBODY = [
+  "# chronyd signs for every client that it serves.",
+  "dialect classic",
+  "restrict default noquery mssntp",
+  "restrict 127.0.0.0/8",
+  "restrict ::1"
+]
+
 /** chrony's records and those that hold the same. */
 const RECORDS: Readonly<Record<string, readonly string[]>> = {
   measurements: ["rawstats"],
@@ -243,12 +274,4 @@ const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 const valueOf = (words: readonly string[], name: string): string | undefined => {
   const at = words.findIndex((word) => word.toLowerCase() === name)
   return at === -1 ? undefined : words[at + 1]
-}
-
-/** `192.168` and `10.1/16` as chrony takes them, with all four parts. */
-const wholeAddress = (subnet: string): string => {
-  const [address = "", length] = subnet.split("/")
-  const parts = address.split(".")
-  if (address.includes(":") || parts.length === 4) return subnet
-  return `${[...parts, "0", "0", "0"].slice(0, 4).join(".")}/${length ?? 8 * parts.length}`
 }

@@ -19,25 +19,28 @@ class NtpdRsFile {
   readonly #file: string
   readonly #lines: readonly string[]
   readonly #draft = new Draft()
-  readonly #hasPort = new Set<string>()
+  /** Lines of the tables that are being read, from and to; the whole file for its own entries. */
+  #table: readonly [number, number]
 
   constructor(file: string, text: string) {
     this.#file = file
     this.#lines = text.split(/\r?\n/)
+    this.#table = [0, this.#lines.length]
   }
 
   convert(tree: Tree): Conversion {
     const defaults = isTree(tree["source-defaults"]) ? tree["source-defaults"] : {}
-    for (const source of tablesOf(tree["source"])) this.#source(source, defaults)
-    this.#leftOver("source-defaults", defaults, ["poll-interval-limits", "initial-poll-interval"])
-    if (isTree(tree["synchronization"])) this.#synchronization(tree["synchronization"])
+    this.#each("source", tree, (source) => this.#source(source, defaults))
+    this.#each("source-defaults", tree, () => this.#sourceDefaults(defaults))
+    this.#each("synchronization", tree, (settings) => this.#synchronization(settings))
     const servers = tablesOf(tree["server"])
     this.#addresses(servers.map(({ listen }) => hostOf(textOf(listen))))
-    for (const server of servers) this.#server(server)
+    this.#ports(servers.map(({ listen }) => portOf(textOf(listen))))
+    this.#each("server", tree, (server) => this.#server(server, servers[0] ?? {}))
     if (servers.length === 0) this.#draft.add("", "# ntpd-rs serves nobody without a server.", "deny all")
-    for (const server of tablesOf(tree["nts-ke-server"])) this.#keyExchange(server)
-    if (isTree(tree["keyset"])) this.#keyset(tree["keyset"])
-    if (isTree(tree["observability"])) this.#observability(tree["observability"])
+    this.#each("nts-ke-server", tree, (server, at) => this.#keyExchange(server, at === 0))
+    this.#each("keyset", tree, (keyset) => this.#keyset(keyset))
+    this.#each("observability", tree, (settings) => this.#observability(settings))
     const known = ["source", "source-defaults", "synchronization", "server", "nts-ke-server", "keyset", "observability"]
     this.#leftOver("", tree, known)
     this.#draft.add(
@@ -46,6 +49,29 @@ class NtpdRsFile {
       "# discipline kernel"
     )
     return this.#draft.conversion
+  }
+
+  /** Converts the tables of one name, and knows meanwhile which lines are whose. */
+  #each(name: string, tree: Tree, convert: (table: Tree, at: number) => void): void {
+    const starts = this.#lines.flatMap((line, at) => (headerOf(line) === name ? [at] : []))
+    for (const [at, table] of tablesOf(tree[name]).entries()) {
+      const from = starts[at] ?? 0
+      const next = this.#lines.findIndex(
+        (line, index) => index > from && headerOf(line)?.startsWith(`${name}.`) === false
+      )
+      this.#table = [from, next === -1 ? this.#lines.length : next]
+      convert(table, at)
+    }
+    this.#table = [0, this.#lines.length]
+  }
+
+  #sourceDefaults(defaults: Tree): void {
+    const { min = 4 } = treeOf(defaults["poll-interval-limits"])
+    const isTheLeast = defaults["initial-poll-interval"] === min
+    this.#leftOver("source-defaults", defaults, [
+      "poll-interval-limits",
+      ...(isTheLeast ? ["initial-poll-interval"] : [])
+    ])
   }
 
   #source(source: Tree, defaults: Tree): void {
@@ -103,8 +129,19 @@ class NtpdRsFile {
     this.#leftOver("synchronization", settings, known)
   }
 
-  #server(server: Tree): void {
-    this.#listen(textOf(server["listen"]), "port")
+  /** @param first a node has one list of rules and one limit: where another server's differ, both count everywhere, and that is said */
+  #server(server: Tree, first: Tree): void {
+    const differing = SHARED.filter((name) => JSON.stringify(server[name]) !== JSON.stringify(first[name]))
+    for (const name of differing)
+      this.#draft.remark(
+        this.#place(name, server[name] ?? "none"),
+        "rules and limits hold for every address and port of a node; these count beside those of the first server"
+      )
+    if (server === first || differing.length > 0) this.#rules(server)
+    this.#leftOver("server", server, ["listen", ...SHARED])
+  }
+
+  #rules(server: Tree): void {
     this.#access(treeOf(server["allowlist"]), treeOf(server["denylist"]))
     const cutoff = server["rate-limiting-cutoff-ms"]
     const cache = server["rate-limiting-cache-size"]
@@ -112,13 +149,6 @@ class NtpdRsFile {
       const interval = Math.max(-4, Math.ceil(Math.log2(cutoff / 1000)))
       this.#draft.add(`ratelimit interval ${interval} burst 1 leak 0 kod 0`)
     }
-    this.#leftOver("server", server, [
-      "listen",
-      "denylist",
-      "allowlist",
-      "rate-limiting-cutoff-ms",
-      "rate-limiting-cache-size"
-    ])
   }
 
   /**
@@ -139,10 +169,14 @@ class NtpdRsFile {
     this.#draft.add(...deny.map((subnet) => `deny ${subnet}${told(denied)}`))
   }
 
-  #keyExchange(server: Tree): void {
+  /** @param isFirst the port of the others has no place here */
+  #keyExchange(server: Tree, isFirst: boolean): void {
     const [certificate, key] = [server["certificate-chain-path"], server["private-key-path"]].map(textOf)
     this.#draft.add(`nts cert ${quoted(certificate ?? "")} key ${quoted(key ?? "")}`)
-    this.#listen(textOf(server["listen"]), "nts port")
+    const listening = portOf(textOf(server["listen"]))
+    if (isFirst && !["", "4460"].includes(listening)) this.#draft.add(`nts port ${listening}`)
+    if (!isFirst)
+      this.#draft.remark(this.#place("listen", server["listen"]), "keys are exchanged on one port, that of the first")
     const { "concurrent-connections": connections, "ntp-server": host, "ntp-port": port } = server
     if (connections !== undefined) this.#draft.add(`nts connections ${Number(connections)}`)
     if (host !== undefined) this.#draft.add(`nts ntpserver ${textOf(host)}`)
@@ -185,11 +219,13 @@ class NtpdRsFile {
     this.#draft.add(...[...new Set(named)].map((host) => `listen ${host}`))
   }
 
-  #listen(listen: string, word: string): void {
-    const port = /:(\d+)$/.exec(listen)?.[1] ?? ""
-    const isStandard = port === (word === "port" ? "123" : "4460")
-    if (!isStandard && port !== "" && !this.#hasPort.has(`${word} ${port}`)) this.#draft.add(`${word} ${port}`)
-    this.#hasPort.add(`${word} ${port}`)
+  /** The first is the node's port, the others are beside it; 123 needs no line. */
+  #ports(ports: readonly string[]): void {
+    const different = [...new Set(ports.filter((port) => port !== ""))].toSorted(
+      (a, b) => Number(b === "123") - Number(a === "123")
+    )
+    for (const [at, port] of different.entries())
+      if (port !== "123") this.#draft.add(`${at === 0 ? "port" : "extra port"} ${port}`)
   }
 
   /** A remark on each entry of a table that is none of the known. */
@@ -203,11 +239,22 @@ class NtpdRsFile {
   }
 
   #place(name: string, value: unknown): Place {
-    const at = this.#lines.findIndex((line) => line.trim().startsWith(name) || line.includes(`[${name}`))
+    const [from, to] = this.#table
+    const at = this.#lines.findIndex(
+      (line, index) => index >= from && index < to && (line.trim().startsWith(name) || line.includes(`[${name}`))
+    )
     const shown = isTree(value) || Array.isArray(value) ? name : `${name} = ${JSON.stringify(value)}`
-    return { file: this.#file, line: at + 1 || 1, text: at === -1 ? shown : (this.#lines[at] ?? shown) }
+    return { file: this.#file, line: (at === -1 ? from : at) + 1, text: at === -1 ? shown : (this.#lines[at] ?? shown) }
   }
 }
+
+/** The name that a line `[NAME]` or `[[NAME]]` begins the table of. */
+const headerOf = (line: string): string | undefined => /^\s*\[\[?\s*([^[\]]+?)\s*\]/.exec(line)?.[1]
+
+/** Settings of a server that here are the node's. */
+const SHARED = ["allowlist", "denylist", "rate-limiting-cutoff-ms", "rate-limiting-cache-size"]
+
+const portOf = (listen: string): string => /:(\d+)$/.exec(listen)?.[1] ?? ""
 
 /** The address of `ADDRESS:PORT`, without brackets. */
 const hostOf = (listen: string): string => listen.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
