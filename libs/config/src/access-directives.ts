@@ -26,7 +26,7 @@ const restrictOptions = {
   flake: "switch",
   ntpport: "switch",
   interface: "switch",
-  "serverresponse-fuzz": "switch",
+  serverresponse: oneOf("fuzz"),
   ippeerlimit: wholeNumber("N", -1, 32767)
 } as const satisfies Record<string, Option>
 

@@ -103,7 +103,7 @@ const restrictionsOf = (
   const target = targetOf(line, diagnostics)
   if (target === undefined) return []
   const flags = ACCESS_FLAG_WORDS.reduce(
-    (sum, [word, bit]) => (values[word as keyof typeof values] === undefined ? sum : sum | bit),
+    (sum, [word, bit]) => (values[word.split(" ")[0] as keyof typeof values] === undefined ? sum : sum | bit),
     0
   )
   diagnostics.push(...restrictRemarks(line, flags, dialect))
@@ -161,7 +161,7 @@ const restrictRemarks = (
   remark("epeer", "passive peers are taken under a trusted key anyway; 'passivepeers N' says how many")
   if ((values.ippeerlimit ?? -1) >= 0)
     remark("ippeerlimit", "one address is one passive peer here; 'passivepeers N' bounds them all")
-  remark("serverresponse-fuzz", "replies carry the reference timestamp as it is")
+  remark("serverresponse", "replies carry the reference timestamp as it is")
   remark("lowpriotrap", "there are no traps (mode 6 opcode 6)")
   if (
     (flags & AccessFlag.kod) !== 0 &&
@@ -226,7 +226,7 @@ const clientListOf = (statements: readonly Statement[], diagnostics: Diagnostic[
         diagnostics.push(
           warningAt(
             words.get(name) ?? location,
-            `'${name}' has no effect: the list has its size from the start; 'maxmem' says which`
+            `'${name}' has no effect: the list has memory as clients come, and 'maxmem' says how much at most`
           )
         )
   }

@@ -22,7 +22,7 @@ export interface UnreadLine extends Location {
 }
 
 /** Options of `restrict` that the classic ntpd alone has. */
-const CLASSIC_FLAGS = ["noepeer", "epeer", "ippeerlimit", "serverresponse-fuzz"] as const
+const CLASSIC_FLAGS = ["noepeer", "epeer", "ippeerlimit", "serverresponse"] as const
 
 /** Rows of words that the classic ntpd alone has; NTPsec kept `broadcastdelay`. */
 const CLASSIC_ROWS: ReadonlySet<unknown> = new Set(

@@ -40,6 +40,10 @@ describe("a broken line gives an error at its place", () => {
     ["restrict default ippeerlimit", 29],
     ["restrict default ippeerlimit x", 30],
     ["restrict default ippeerlimit -2", 30],
+    ["restrict default serverresponse", 32],
+    ["restrict default serverresponse fuz", 33],
+    // No daemon has it as one word.
+    ["restrict default serverresponse-fuzz", 18],
     ["restrict default noquery,nomodify", 18],
     ["restrict default 'noquery'", 18],
     ["unrestrict", 11],

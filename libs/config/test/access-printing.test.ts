@@ -29,6 +29,8 @@ describe("what is printed of them", () => {
     "nomrulist",
     "mssntp",
     "flake",
+    "noepeer",
+    "serverresponse fuzz",
     "ntpport",
     "kod-deny"
   ])

@@ -198,6 +198,7 @@ describe("diagnostics", () => {
     ["statsdir /s\nfilegen protostats", "2:9"],
     ["disable ntp monitor", "1:13"],
     ["restrict default ippeerlimit 3", "1:18"],
+    ["restrict default serverresponse fuzz noquery", "1:18"],
     ["server a minpoll 4 mode 3", "1:20"],
     ["mru maxage 5 mindepth 600", "1:14"],
     ["tos minclock 3 cohort 1", "1:16"]

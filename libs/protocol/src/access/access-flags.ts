@@ -58,7 +58,7 @@ export const ACCESS_FLAG_WORDS: readonly (readonly [string, number])[] = [
   ["lowpriotrap", AccessFlag.lowpriotrap],
   ["mssntp", AccessFlag.mssntp],
   ["flake", AccessFlag.flake],
-  ["serverresponse-fuzz", AccessFlag.serverresponsefuzz]
+  ["serverresponse fuzz", AccessFlag.serverresponsefuzz]
 ]
 
 /** The words of a set of flags, in the order of the table; empty for none. */

@@ -348,13 +348,15 @@ const classicOnly: readonly Omit<Case, "dialect">[] = [
       "restrict default nomodify notrap noepeer noquery limited kod",
       "restrict 10.9.29.1 noepeer",
       "restrict 10.9.29.2 ippeerlimit 3 nomrulist",
-      "restrict 10.9.29.3 lowpriotrap notrap"
+      "restrict 10.9.29.3 lowpriotrap notrap",
+      "restrict 10.9.29.5 serverresponse fuzz noquery"
     ],
     probes: [
       ...both("10.9.29.1", ...open),
       ...both("10.9.29.2", ...open),
       ...both("10.9.29.3", ...open),
       ...both("10.9.29.4", ...noQueries),
+      ...both("10.9.29.5", ...noQueries),
       ...both("fd09::29:1", ...noQueries)
     ]
   }
