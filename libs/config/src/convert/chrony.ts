@@ -152,7 +152,7 @@ class ChronyFile {
 
   #access(place: Place, words: readonly string[]): void {
     const [name = "", ...rest] = words.map((word) => word.toLowerCase())
-    const subnets = rest.filter((word) => word !== "all").map(allowTarget.parse)
+    const subnets = rest.filter((word) => word !== "all").map((word) => allowTarget.parse(word))
     if (!subnets.every((subnet) => subnet.ok)) return this.#draft.remark(place, `expected ${allowTarget.expected}`)
     if (name === "allow") this.#isOpen = true
     const targets = subnets.map(({ value }) => allowTarget.write(value))
