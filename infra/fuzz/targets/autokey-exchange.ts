@@ -10,7 +10,7 @@ import { noParameters } from "../../../libs/auth/src/autokey/group-parameters.ts
 import { openParty } from "../../../libs/auth/src/autokey/party.ts"
 import { PUBLIC_COOKIE, SessionKeys } from "../../../libs/auth/src/autokey/session-key.ts"
 import { schemeByName } from "../../../libs/auth/src/autokey/signature-schemes.ts"
-import { nobleCmac } from "../../../libs/auth/src/cmac-noble.ts"
+import { nobleCmac } from "../../../libs/auth/src/symmetric/cmac-noble.ts"
 import { nodeRsa } from "../../../libs/ciphers/src/autokey-rsa.ts"
 import { nodeDigests } from "../../../libs/ciphers/src/digests.ts"
 import {

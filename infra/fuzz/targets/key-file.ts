@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { formatKeyFile, parseKeyFile } from "../../../libs/auth/src/key-file.ts"
+import { formatKeyFile, parseKeyFile } from "../../../libs/auth/src/symmetric/key-file.ts"
 
 export const seeds = (root: string): readonly Uint8Array[] => [
   readFileSync(join(root, "libs/auth/test/fixtures/ntp.keys")),

@@ -1,6 +1,6 @@
 /** NTS-KE's records, in pieces of any size: the same as in one piece, and what they say is a request or a refusal. */
 import assert from "node:assert/strict"
-import { negotiate } from "../../../libs/auth/src/nts-ke-server.ts"
+import { negotiate } from "../../../libs/auth/src/nts/nts-ke-server.ts"
 import { encodeRecords, RecordDecoder } from "../../../libs/wire/src/nts-ke.ts"
 import { recordedPackets } from "../recorded-packets.ts"
 

@@ -2,9 +2,9 @@
  * The keys a serving process works with, as its supervisor hands them down: a snapshot of what the event log and the key
  * files say, complete each time. A message, not a format: it lives between two processes of one version and is never stored.
  */
-import { type Generation, KeyRing } from "./key-ring.ts"
-import { type KeyRange, KeyTable, SymmetricKey } from "./key-table.ts"
-import { type MacAlgorithmName, macAlgorithms } from "./mac-algorithms.ts"
+import { type Generation, KeyRing } from "./nts/key-ring.ts"
+import { type KeyRange, KeyTable, SymmetricKey } from "./symmetric/key-table.ts"
+import { type MacAlgorithmName, macAlgorithms } from "./symmetric/mac-algorithms.ts"
 
 export interface ServingKeys {
   readonly type: "keys"

@@ -1,8 +1,17 @@
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type Aead, AeadId, aeadParameters, CHAINED, Job, JOB_STRIDE, PLAINTEXT_IN_SECRETS, SEAL } from "../src/aead.ts"
-import { batchOver, nobleAeads, nobleBatch } from "../src/aead-noble.ts"
+import {
+  type Aead,
+  AeadId,
+  aeadParameters,
+  CHAINED,
+  Job,
+  JOB_STRIDE,
+  PLAINTEXT_IN_SECRETS,
+  SEAL
+} from "../src/nts/aead.ts"
+import { batchOver, nobleAeads, nobleBatch } from "../src/nts/aead-noble.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 const aead = (id: number): Aead => nobleAeads.get(id as AeadId) as Aead

@@ -1,10 +1,10 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type Aead, type AeadId, type AeadParameters, aeadParameters } from "../src/aead.ts"
-import { batchOver, nobleAeads } from "../src/aead-noble.ts"
-import { COOKIE_AEAD, COOKIE_NONCE_BYTES, cookieLength, sealCookies, type SessionKeys } from "../src/cookie.ts"
+import { type Aead, type AeadId, type AeadParameters, aeadParameters } from "../src/nts/aead.ts"
+import { batchOver, nobleAeads } from "../src/nts/aead-noble.ts"
+import { COOKIE_AEAD, COOKIE_NONCE_BYTES, cookieLength, sealCookies, type SessionKeys } from "../src/nts/cookie.ts"
 import { openCookie, sealCookie } from "@meridian/testkit/cookies"
-import { type Generation, KeyRing } from "../src/key-ring.ts"
+import { type Generation, KeyRing } from "../src/nts/key-ring.ts"
 
 const sealing = nobleAeads.get(COOKIE_AEAD) as Aead
 const generation: Generation = {

@@ -1,7 +1,7 @@
 /** Digests of node:crypto, and the reference's CMAC. */
 import { createHash } from "node:crypto"
-import { nobleCmac } from "../src/cmac-noble.ts"
-import type { DigestPort } from "../src/mac.ts"
+import { nobleCmac } from "../src/symmetric/cmac-noble.ts"
+import type { DigestPort } from "../src/symmetric/mac.ts"
 
 export const digestPort: DigestPort = {
   supports: () => true,

@@ -2,9 +2,9 @@ import { inspect } from "node:util"
 import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { formatKeyFile, formatSharedKeyFile, parseKeyFile } from "../src/key-file.ts"
-import { InvalidKey, KeyTable, SymmetricKey } from "../src/key-table.ts"
-import { macAlgorithm, macAlgorithmNames, macAlgorithms } from "../src/mac-algorithms.ts"
+import { formatKeyFile, formatSharedKeyFile, parseKeyFile } from "../src/symmetric/key-file.ts"
+import { InvalidKey, KeyTable, SymmetricKey } from "../src/symmetric/key-table.ts"
+import { macAlgorithm, macAlgorithmNames, macAlgorithms } from "../src/symmetric/mac-algorithms.ts"
 
 const parse = (text: string) => parseKeyFile(text, "/etc/ntp.keys")
 const only = (line: string): SymmetricKey => {

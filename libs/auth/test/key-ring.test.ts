@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { type Generation, InvalidKeyRing, KeyRing } from "../src/key-ring.ts"
+import { type Generation, InvalidKeyRing, KeyRing } from "../src/nts/key-ring.ts"
 
 const generation = (id: number, activation: number, retirement: number, revoked = false): Generation => ({
   id,

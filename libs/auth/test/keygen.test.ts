@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { parseKeyFile } from "../src/key-file.ts"
-import { generateKeyFile } from "../src/keygen.ts"
+import { parseKeyFile } from "../src/symmetric/key-file.ts"
+import { generateKeyFile } from "../src/symmetric/keygen.ts"
 
 const counting = (start: number): ((bytes: Uint8Array) => void) => {
   let next = start

@@ -1,13 +1,13 @@
 /** Keyed requests in the server's packet path, over the reference batch and a clock that is told what time it is. */
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { parseKeyFile } from "../src/key-file.ts"
-import { KeyTable, SymmetricKey } from "../src/key-table.ts"
-import { type DigestPort, SymmetricMacs } from "../src/mac.ts"
-import { macAlgorithms } from "../src/mac-algorithms.ts"
+import { parseKeyFile } from "../src/symmetric/key-file.ts"
+import { KeyTable, SymmetricKey } from "../src/symmetric/key-table.ts"
+import { type DigestPort, SymmetricMacs } from "../src/symmetric/mac.ts"
+import { macAlgorithms } from "../src/symmetric/mac-algorithms.ts"
 import { digestPort } from "./digest-port.ts"
-import { MAC_JOB_STRIDE, type MacBatch, macBatchOver } from "../src/mac-batch.ts"
-import { MacServer } from "../src/mac-server.ts"
+import { MAC_JOB_STRIDE, type MacBatch, macBatchOver } from "../src/symmetric/mac-batch.ts"
+import { MacServer } from "../src/symmetric/mac-server.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8")

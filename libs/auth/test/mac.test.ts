@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { nobleCmac } from "../src/cmac-noble.ts"
-import { parseKeyFile } from "../src/key-file.ts"
-import { KeyTable, SymmetricKey } from "../src/key-table.ts"
-import { equalBytes, SymmetricMacs, writeCryptoNak } from "../src/mac.ts"
-import { macAlgorithmNames, macAlgorithms } from "../src/mac-algorithms.ts"
+import { nobleCmac } from "../src/symmetric/cmac-noble.ts"
+import { parseKeyFile } from "../src/symmetric/key-file.ts"
+import { KeyTable, SymmetricKey } from "../src/symmetric/key-table.ts"
+import { equalBytes, SymmetricMacs, writeCryptoNak } from "../src/symmetric/mac.ts"
+import { macAlgorithmNames, macAlgorithms } from "../src/symmetric/mac-algorithms.ts"
 import { digestPort as port } from "./digest-port.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { encodeRecords, endOfMessage, numbersBody, record, RecordDecoder, RecordType } from "@meridian/wire/nts-ke"
-import { type AeadId, type AeadParameters, aeadParameters } from "../src/aead.ts"
-import { defaultAeads, keyExchangeRequest, KeyExchangeReply, readKeyExchangeReply } from "../src/nts-ke-client.ts"
+import { type AeadId, type AeadParameters, aeadParameters } from "../src/nts/aead.ts"
+import { defaultAeads, keyExchangeRequest, KeyExchangeReply, readKeyExchangeReply } from "../src/nts/nts-ke-client.ts"
 import {
   agreedReply,
   type Agreement,
@@ -11,7 +11,7 @@ import {
   internalError,
   negotiate,
   refusedMessage
-} from "../src/nts-ke-server.ts"
+} from "../src/nts/nts-ke-server.ts"
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")

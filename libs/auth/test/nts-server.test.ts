@@ -11,12 +11,12 @@ import {
   writeFieldHeader
 } from "@meridian/wire/nts-fields"
 import { newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
-import { type Aead, type AeadBatch, type AeadId } from "../src/aead.ts"
-import { batchOver, nobleAeads, nobleBatch } from "../src/aead-noble.ts"
-import { COOKIE_AEAD } from "../src/cookie.ts"
+import { type Aead, type AeadBatch, type AeadId } from "../src/nts/aead.ts"
+import { batchOver, nobleAeads, nobleBatch } from "../src/nts/aead-noble.ts"
+import { COOKIE_AEAD } from "../src/nts/cookie.ts"
 import { openCookie, sealCookie } from "@meridian/testkit/cookies"
-import { type Generation, KeyRing } from "../src/key-ring.ts"
-import { KISS_NTSN, NtsServer, type NtsVerdict } from "../src/nts-server.ts"
+import { type Generation, KeyRing } from "../src/nts/key-ring.ts"
+import { KISS_NTSN, NtsServer, type NtsVerdict } from "../src/nts/nts-server.ts"
 
 const generation = (id: number, activation = 0, retirement = 1000): Generation => ({
   id,

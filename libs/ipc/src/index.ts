@@ -11,7 +11,7 @@ export type {
   WorkerState,
   WorkerStatus,
   XdpStatus
-} from "./node-status.ts"
-export type { ClockView, ClusterState, Explanation, GenerationView, MemberView, SetView } from "./cluster-state.ts"
-export type { ClientEntry, ClientList } from "./client-list.ts"
-export type { ReloadReport } from "./reload-report.ts"
+} from "./node/node-status.ts"
+export type { ClockView, ClusterState, Explanation, GenerationView, MemberView, SetView } from "./node/cluster-state.ts"
+export type { ClientEntry, ClientList } from "./node/client-list.ts"
+export type { ReloadReport } from "./node/reload-report.ts"

@@ -8,7 +8,7 @@ import {
   type NtsKeReport,
   parseFromNtsKe,
   parseToNtsKe
-} from "../src/nts-ke-report.ts"
+} from "../src/reports/nts-ke-report.ts"
 
 const counters: NtsKeCounters = {
   accepted: 3,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
-import { ReportPace, reportEverySecond } from "../src/report-pace.ts"
+import { ReportPace, reportEverySecond } from "../src/channel/report-pace.ts"
 
 it("passes over reports that repeat the last two, but for one each twelve seconds", () => {
   const pace = new ReportPace()

@@ -1,7 +1,7 @@
 /** The plan is declared once: the plain check that workers make and the Effect Schema take and refuse the same. */
 import { noKeys } from "@meridian/auth/serving-keys"
 import { coordinatorPlan } from "@meridian/ipc/coordinator-plan"
-import { defaultTinker, defaultTos, disciplineConfiguration } from "../src/discipline-configuration.ts"
+import { defaultTinker, defaultTos, disciplineConfiguration } from "../src/plans/discipline-configuration.ts"
 import {
   controlPlan,
   disciplinePlan,

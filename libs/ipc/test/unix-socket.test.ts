@@ -5,7 +5,7 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { isSocketServed, listenAt } from "../src/unix-socket.ts"
+import { isSocketServed, listenAt } from "../src/sockets/unix-socket.ts"
 
 let folder: string
 let path: string

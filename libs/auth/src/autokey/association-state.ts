@@ -1,6 +1,6 @@
 /** What an association works with, and what it has learned of the other side. */
 import type { AutokeyValues, LeapSecondsValues } from "@meridian/wire/autokey-fields"
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import type { CertificateCache, KnownCertificate } from "./certificate-cache.ts"
 import type { GroupParameters } from "./group-parameters.ts"
 import type { AutokeyHost } from "./host.ts"

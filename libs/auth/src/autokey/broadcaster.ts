@@ -10,7 +10,7 @@ import {
   encodeAutokeyValues,
   writeAutokeyField
 } from "@meridian/wire/autokey-fields"
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import { type AutokeyHost, hostStatus } from "./host.ts"
 import { KeyList, keyListLength } from "./key-list.ts"
 import { type AddressPair, PUBLIC_COOKIE, SessionKeys } from "./session-key.ts"

@@ -2,7 +2,7 @@
  * A host's credentials as a message: octets and numbers, with the bounds of what is told of certificates. Every process that
  * reads a plan loads this; what opens them (host.ts) loads those alone that speak Autokey.
  */
-import type { MacAlgorithmName } from "../mac-algorithms.ts"
+import type { MacAlgorithmName } from "../symmetric/mac-algorithms.ts"
 
 /** What fits into a packet with a signature, and more than a certificate of a 4096-bit key takes. */
 export const LONGEST_CERTIFICATE_BYTES = 2_048

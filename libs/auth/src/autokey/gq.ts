@@ -7,7 +7,7 @@
  * - server:  draws k below n, sends y = k u^r mod n and hash(k^b mod n)
  * - client:  hash(v^r y^b mod n) is the same, for (u^-1)^(b r) (k u^r)^b = k^b
  */
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import { decodeAnswer, encodeAnswer, hashNumber, type RandomBelow } from "./identity.ts"
 import { greatestCommonDivisor, inverse, power } from "./modular.ts"
 

@@ -2,7 +2,7 @@
  * What a host is in Autokey: a name, keys, a certificate, and group keys. Read from key files once, handed to the processes that
  * work with it as a message of octets and numbers, and opened there.
  */
-import { type MacAlgorithmName } from "../mac-algorithms.ts"
+import { type MacAlgorithmName } from "../symmetric/mac-algorithms.ts"
 import { type AutokeyCertificate, publicKeyOf, isSelfSigned, isSignedBy, readCertificate } from "./certificate.ts"
 import type { HostCredentials, IdentityScheme, StampedKey } from "./credentials.ts"
 import type { GqGroupKey } from "./gq.ts"

@@ -1,6 +1,6 @@
 /** What the three identity schemes that ask a question have in common (RFC 5906 Appendix B). */
 import { bigIntOf, integer, octetsOf, readUnsignedSequence, sequence } from "@meridian/wire/der"
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import { octetLength } from "./modular.ts"
 
 /** A number from 1 to below, evenly drawn, by whoever has randomness. */

@@ -6,7 +6,7 @@
  * - server:  draws k below q, sends y = k + b r mod q and hash(g^k mod p)
  * - client:  hash(g^y v^r mod p) is the same, for g^(k + b r) g^(-b r) = g^k
  */
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import { type Answer, decodeAnswer, encodeAnswer, hashNumber, type RandomBelow } from "./identity.ts"
 import { power } from "./modular.ts"
 

@@ -1,6 +1,6 @@
 /** A client's challenge and the judgement of its answer, whichever scheme the server and the group's parameters have in common. */
 import { AutokeyOperation } from "@meridian/wire/autokey-fields"
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import { provesGq } from "./gq.ts"
 import type { GroupParameters } from "./group-parameters.ts"
 import { encodeChallenge, type RandomBelow } from "./identity.ts"

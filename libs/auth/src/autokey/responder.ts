@@ -11,7 +11,7 @@ import {
   type LeapSecondsValues,
   LONGEST_AUTOKEY_FIELD
 } from "@meridian/wire/autokey-fields"
-import type { DigestPort } from "../mac.ts"
+import type { DigestPort } from "../symmetric/mac.ts"
 import { isSelfSigned, isSignedBy, LONGEST_NAME_BYTES, publicKeyOf, readCertificate } from "./certificate.ts"
 import type { CertificateCache } from "./certificate-cache.ts"
 import { issueClientCertificate } from "./certificate-issue.ts"

@@ -6,8 +6,8 @@
  * A cookie has 32 bits, and whoever has one can find the secret by trying; of the master key it tells nothing, because the
  * secret is a hash of it.
  */
-import type { Generation } from "../key-ring.ts"
-import { type DigestPort, MAXIMUM_DIGEST_BYTES } from "../mac.ts"
+import type { Generation } from "../nts/key-ring.ts"
+import { type DigestPort, MAXIMUM_DIGEST_BYTES } from "../symmetric/mac.ts"
 
 /** One generation's secret. */
 export interface ServerSecret {

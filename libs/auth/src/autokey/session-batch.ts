@@ -5,8 +5,8 @@
  */
 import { HEADER_BYTES, Offset } from "@meridian/wire/ntp"
 import { moveTimestamp } from "@meridian/time/timestamp"
-import { type DigestPort, equalRange, KEY_ID_BYTES, MAXIMUM_DIGEST_BYTES } from "../mac.ts"
-import type { MacAlgorithmName } from "../mac-algorithms.ts"
+import { type DigestPort, equalRange, KEY_ID_BYTES, MAXIMUM_DIGEST_BYTES } from "../symmetric/mac.ts"
+import type { MacAlgorithmName } from "../symmetric/mac-algorithms.ts"
 import { SessionKeys } from "./session-key.ts"
 
 /** A job is {@link SESSION_JOB_STRIDE} integers in an Int32Array, at the positions below. */

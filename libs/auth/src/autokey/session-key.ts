@@ -5,8 +5,8 @@
  * The digest is `crypto digest` of both sides, MD5 unless configured otherwise; it also makes the MACs, H(session key ‖ packet).
  */
 import { HIGHEST_SYMMETRIC_KEY_ID } from "@meridian/wire/autokey-fields"
-import { CUT_DIGEST_BYTES, type DigestPort, equalRange, KEY_ID_BYTES, MAXIMUM_DIGEST_BYTES } from "../mac.ts"
-import type { MacAlgorithmName } from "../mac-algorithms.ts"
+import { CUT_DIGEST_BYTES, type DigestPort, equalRange, KEY_ID_BYTES, MAXIMUM_DIGEST_BYTES } from "../symmetric/mac.ts"
+import type { MacAlgorithmName } from "../symmetric/mac-algorithms.ts"
 
 /** Packets with extension fields, and all of broadcast mode, are keyed with this cookie (RFC 5906 §11). */
 export const PUBLIC_COOKIE = 0

@@ -1,5 +1,5 @@
 /** Signature schemes, by the numbers (OpenSSL's NIDs) that stand in status words, and by the names of ntp-keygen and of logs. */
-import type { MacAlgorithmName } from "../mac-algorithms.ts"
+import type { MacAlgorithmName } from "../symmetric/mac-algorithms.ts"
 
 export type SignatureDigest = Extract<
   MacAlgorithmName,

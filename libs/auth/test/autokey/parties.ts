@@ -7,7 +7,7 @@ import { type AutokeyHost, openHost } from "../../src/autokey/host.ts"
 import { randomBelowFrom } from "../../src/autokey/identity.ts"
 import { type AutokeyParty, partyOf as partyWith } from "../../src/autokey/party.ts"
 import { schemeByName } from "../../src/autokey/signature-schemes.ts"
-import type { MacAlgorithmName } from "../../src/mac-algorithms.ts"
+import type { MacAlgorithmName } from "../../src/symmetric/mac-algorithms.ts"
 import { digests } from "./recordings.ts"
 
 export const NOW = 1_795_180_974

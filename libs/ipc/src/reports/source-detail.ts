@@ -3,7 +3,7 @@
  * `authdata`. Times in seconds, frequencies in ppm, polls and precisions in log2 seconds.
  */
 
-import { count, finite, flag, list, nullable, record, text, type TypeOf, whole } from "./shape.ts"
+import { count, finite, flag, list, nullable, record, text, type TypeOf, whole } from "../channel/shape.ts"
 
 /** The 64 bits of an NTP timestamp as 16 hexadecimal digits; all 0 for none. */
 const stamp = text(16, 16)

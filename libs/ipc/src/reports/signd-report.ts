@@ -1,8 +1,8 @@
 /**
  * What the process that answers Windows clients tells its supervisor each second. Counts are totals since it started and only grow.
  */
-import { type FromService, readerOf } from "./service-messages.ts"
-import { count, counts, finite, greatest, nullable, record, text, type TypeOf, words } from "./shape.ts"
+import { type FromService, readerOf } from "../channel/service-messages.ts"
+import { count, counts, finite, greatest, nullable, record, text, type TypeOf, words } from "../channel/shape.ts"
 
 /** Milliseconds, from a request's arrival in the process to its end. */
 const times = record({ total: finite(0), slowest: greatest(finite(0)) })

@@ -3,7 +3,7 @@
  * take it as a passive peer (docs/adr/007).
  */
 import { isIP } from "node:net"
-import { count, list, nullable, record, rule, text, type TypeOf, whole, words } from "./shape.ts"
+import { count, list, nullable, record, rule, text, type TypeOf, whole, words } from "../channel/shape.ts"
 
 const address = rule(text(2, 64), "a numeric address", (written) => isIP(written) !== 0)
 const port = whole(1, 65_535)

@@ -3,9 +3,9 @@
  * started and only grow; rates are the reader's business.
  */
 import { peersSeen, type PeersSeen } from "./peer-sighting.ts"
-import { type FromService, readerOf } from "./service-messages.ts"
-import { bins, count, counts, finite, flag, greatest, optional, record, type TypeOf, words } from "./shape.ts"
-import { sumOf, zeroOf } from "./sums.ts"
+import { type FromService, readerOf } from "../channel/service-messages.ts"
+import { bins, count, counts, finite, flag, greatest, optional, record, type TypeOf, words } from "../channel/shape.ts"
+import { sumOf, zeroOf } from "../channel/sums.ts"
 
 /** Upper bounds of the batch-size histogram's bins: 1, 2–3, 4–7, … 64. */
 export const BATCH_SIZE_BINS = [1, 3, 7, 15, 31, 63, 64] as const

@@ -1,5 +1,5 @@
 /** What the process that announces the node's routes works by. */
-import { finite, flag, list, nullable, record, text, type TypeOf, whole } from "./shape.ts"
+import { finite, flag, list, nullable, record, text, type TypeOf, whole } from "../channel/shape.ts"
 
 const path = text(1, 4_096)
 const seconds = finite(0, 3_600)

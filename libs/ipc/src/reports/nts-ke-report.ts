@@ -3,9 +3,9 @@
  * process started and only grow; rates are the reader's business. Messages travel as structured clones, because keys are
  * bytes.
  */
-import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
-import { count, counts, finite, list, optional, record, text, type TypeOf, words } from "./shape.ts"
-import { sumOf, zeroOf } from "./sums.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "../channel/service-messages.ts"
+import { count, counts, finite, list, optional, record, text, type TypeOf, words } from "../channel/shape.ts"
+import { sumOf, zeroOf } from "../channel/sums.ts"
 
 /** The certificate that a node without a configured one makes for itself, in its state directory. */
 export const DEVELOPMENT_CERTIFICATE_NAME = "nts-development-certificate.pem"

@@ -1,6 +1,6 @@
 /** Messages between the process that announces the node's routes and its supervisor, besides its part of the serving plan. */
-import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
-import { finite, flag, list, nullable, record, text, type TypeOf, whole, words } from "./shape.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "../channel/service-messages.ts"
+import { finite, flag, list, nullable, record, text, type TypeOf, whole, words } from "../channel/shape.ts"
 
 /** What the supervisor knows of the node's health, whenever it is other than before and once every few seconds. */
 const factsShape = record({

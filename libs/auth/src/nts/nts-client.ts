@@ -18,7 +18,7 @@ import {
 } from "@meridian/wire/nts-fields"
 import { FIELD_HEADER_BYTES, newTrailer, scanTrailer, TrailerShape } from "@meridian/wire/trailer"
 import type { Aead } from "./aead.ts"
-import { equalBytes } from "./mac.ts"
+import { equalBytes } from "../symmetric/mac.ts"
 import { MAXIMUM_COOKIES } from "./nts-ke-client.ts"
 import { KISS_NTSN } from "./nts-server.ts"
 

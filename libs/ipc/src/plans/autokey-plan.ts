@@ -21,7 +21,7 @@ import {
   type TypeOf,
   whole,
   words
-} from "./shape.ts"
+} from "../channel/shape.ts"
 
 const stamp = whole(0, 2 ** 32 - 1)
 const derOfKey = bytes(1, 65_536)

@@ -4,7 +4,7 @@
  */
 import { PHI } from "@meridian/time/clock-curve"
 import type { SourceReport, TrackingReport } from "./discipline-report.ts"
-import type { NodeSnapshot } from "./node-snapshot.ts"
+import type { NodeSnapshot } from "../node/node-snapshot.ts"
 import type { SourceDetail } from "./source-detail.ts"
 
 /** No dispersion is greater (RFC 5905 MAXDISP), seconds. */

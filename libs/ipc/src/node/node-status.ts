@@ -1,10 +1,10 @@
 /** What `meridian status --json` shows: the supervisor writes it, the CLI and, later, metrics read it. */
-import type { AnycastReport } from "./anycast-report.ts"
-import type { AutokeyReport } from "./autokey-report.ts"
-import type { CoordinatorReport } from "./coordinator-report.ts"
-import type { NtsKeCounters, NtsKeReport } from "./nts-ke-report.ts"
-import type { SigndFigures, SigndReport } from "./signd-report.ts"
-import type { WorkerCounters, WorkerReport } from "./worker-report.ts"
+import type { AnycastReport } from "../reports/anycast-report.ts"
+import type { AutokeyReport } from "../reports/autokey-report.ts"
+import type { CoordinatorReport } from "../reports/coordinator-report.ts"
+import type { NtsKeCounters, NtsKeReport } from "../reports/nts-ke-report.ts"
+import type { SigndFigures, SigndReport } from "../reports/signd-report.ts"
+import type { WorkerCounters, WorkerReport } from "../reports/worker-report.ts"
 
 /**
  * starting: not reading yet · running · stalled: silent, a successor is on its way · draining: a successor reads already ·

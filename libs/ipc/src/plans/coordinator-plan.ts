@@ -1,6 +1,6 @@
 /** What a coordinator works by, as a part of the serving plan: its log, its name, its cluster. The cluster key may be in it. */
 import { nodeName } from "@meridian/config/cluster-directives"
-import { finite, flag, list, nullable, record, rule, secretText, text, type TypeOf, whole } from "./shape.ts"
+import { finite, flag, list, nullable, record, rule, secretText, text, type TypeOf, whole } from "../channel/shape.ts"
 
 const path = text(1, 4_096)
 

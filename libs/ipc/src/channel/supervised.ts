@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util"
 import { disableNative } from "@meridian/system/native"
 import { isRecord } from "./message.ts"
-import { type HoldsMessage, type PlanMessage, readPlanMessage } from "./serving-plan.ts"
+import { type HoldsMessage, type PlanMessage, readPlanMessage } from "../plans/serving-plan.ts"
 import { InvalidMessage, type Shape } from "./shape.ts"
 
 export interface WarningMessage {

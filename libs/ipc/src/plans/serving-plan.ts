@@ -28,7 +28,7 @@ import {
   type TypeOf,
   whole,
   words
-} from "./shape.ts"
+} from "../channel/shape.ts"
 
 const path = text(1, 4_096)
 const port = whole(1, 65_535)

@@ -5,10 +5,10 @@
  */
 import type { ClientList } from "./client-list.ts"
 import type { ClusterState } from "./cluster-state.ts"
-import type { SourceReport, TrackingReport } from "./discipline-report.ts"
-import { isRecord } from "./message.ts"
+import type { SourceReport, TrackingReport } from "../reports/discipline-report.ts"
+import { isRecord } from "../channel/message.ts"
 import type { NodeStatus } from "./node-status.ts"
-import type { NtsClientCounters } from "./source-detail.ts"
+import type { NtsClientCounters } from "../reports/source-detail.ts"
 
 /** What does not change while the node runs. */
 export interface SystemFacts {

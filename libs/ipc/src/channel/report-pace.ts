@@ -4,7 +4,7 @@
  * nobody waits for, as memory: at the same moment in all processes, so that their supervisor makes one picture of them. That the
  * process is alive is said apart (heartbeat.ts), so silence here is no sign of anything.
  */
-import { everyTurn } from "./turns.ts"
+import { everyTurn } from "../turns.ts"
 
 const LONGEST_SILENCE_MS = 12_000
 const INTERVAL_MS = 1_000

@@ -2,9 +2,9 @@
  * What the clock's process reports each second, and the messages between it and its supervisor. What it works by is its part
  * of the serving plan (serving-plan.ts). Messages travel as structured clones.
  */
-import { broadcastLists, learnedCertificates } from "./autokey-plan.ts"
+import { broadcastLists, learnedCertificates } from "../plans/autokey-plan.ts"
 import { peersSeen } from "./peer-sighting.ts"
-import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "../channel/service-messages.ts"
 import {
   count,
   counts,
@@ -19,8 +19,8 @@ import {
   type TypeOf,
   whole,
   words
-} from "./shape.ts"
-import { sourceCommand } from "./source-command.ts"
+} from "../channel/shape.ts"
+import { sourceCommand } from "../channel/source-command.ts"
 import { ntsClientCounters, sourceDetail } from "./source-detail.ts"
 
 export {
@@ -38,7 +38,7 @@ export {
   type StatisticsName,
   statisticsNames,
   type UpstreamConfiguration
-} from "./discipline-configuration.ts"
+} from "../plans/discipline-configuration.ts"
 
 /** What an exchange by Autokey has come to, as ntpq shows it. */
 const autokeySourceReport = record({

@@ -1,6 +1,6 @@
 /** What the process that answers Autokey's requests tells its supervisor. Counts are totals since it started and only grow. */
-import { type FromService, readerOf } from "./service-messages.ts"
-import { count, counts, record, type TypeOf, words } from "./shape.ts"
+import { type FromService, readerOf } from "../channel/service-messages.ts"
+import { count, counts, record, type TypeOf, words } from "../channel/shape.ts"
 
 const figures = {
   /** Packets by what became of them; the reasons are in services/autokey/src/answering.ts. */

@@ -2,7 +2,7 @@
  * What a node did with NTS, as every window shows it: NTPsec's `nts` and `ntske` screens, metrics, `meridian status`.
  * As server summed over workers and NTS-KE processes, as client what the clock's process counts.
  */
-import type { NodeSnapshot } from "./node-snapshot.ts"
+import type { NodeSnapshot } from "../node/node-snapshot.ts"
 import { type NtsKeCounters, outcomesWithoutTls } from "./nts-ke-report.ts"
 import type { NtsClientCounters } from "./source-detail.ts"
 import type { CookieCounters, WorkerCounters } from "./worker-report.ts"

@@ -13,7 +13,7 @@ import {
   type TypeOf,
   whole,
   words
-} from "./shape.ts"
+} from "../channel/shape.ts"
 
 const MOST_SOURCES = 10_000
 /** log2 seconds */

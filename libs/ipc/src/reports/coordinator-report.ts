@@ -3,9 +3,9 @@
  * time. Messages travel as structured clones.
  */
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { type FromService, readerOf, type ToldBy, toldOf } from "./service-messages.ts"
-import { servingKeys } from "./serving-plan.ts"
-import { count, flag, list, nullable, optional, record, text, type TypeOf, whole, words } from "./shape.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "../channel/service-messages.ts"
+import { servingKeys } from "../plans/serving-plan.ts"
+import { count, flag, list, nullable, optional, record, text, type TypeOf, whole, words } from "../channel/shape.ts"
 
 const coordinatorReport = record({
   type: words("report"),
