@@ -23,6 +23,9 @@ const warmCompileCache = () => {
   warm(...supervisor, "services/supervisor/src/main.ts", "--help")
   for (const late of ["node-watching", "autokey-material", "xdp-slot"])
     warm(...supervisor, `services/supervisor/src/${late}.ts`)
+  // What each is told to load before its program.
+  for (const flags of [[], ["--optimize-for-size"], ["--no-maglev"]]) warm(...flags, "libs/ipc/src/heartbeat.ts")
+  warm(...supervisor, "services/supervisor/src/early-signals.ts")
   warm("--no-maglev", "services/worker/src/main.ts", "--help")
   warm("--no-maglev", "services/worker/src/authentication.ts")
 }

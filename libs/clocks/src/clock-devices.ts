@@ -1,5 +1,5 @@
 /** Reference clocks that are devices, over the C addon: pulses per second and PTP hardware clocks. */
-import { closeSync, openSync } from "node:fs"
+import { closeSync, openSync } from "@meridian/system/files"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { errnoAdvice } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"

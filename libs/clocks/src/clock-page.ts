@@ -6,7 +6,16 @@
  *
  * Without the addon it is a file that has no name any more, read and written by pread and pwrite.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync
+} from "@meridian/system/files"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { errnoWords } from "@meridian/system/errno-words"

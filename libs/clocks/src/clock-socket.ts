@@ -1,5 +1,5 @@
 /** The unix datagram socket that a reference clock's program sends its samples to, over the C addon. */
-import { closeSync, lstatSync, unlinkSync } from "node:fs"
+import { closeSync, lstatSync, unlinkSync } from "@meridian/system/files"
 import { errnoAdvice, errnoWords } from "@meridian/system/errno-words"
 import { errnoName, type NativeAddon } from "@meridian/system/native"
 import { type ClockSocketPort, ReferenceClockError } from "./reference-clock-ports.ts"

@@ -1,5 +1,5 @@
 /** SQLite files that cannot be read any more: noticed when they are opened, put aside by name, and begun anew. */
-import { existsSync, renameSync, statSync } from "node:fs"
+import { existsSync, renameSync, statSync } from "@meridian/system/files"
 import type { DatabaseSync } from "node:sqlite"
 
 /** What belongs to a database besides its file. */

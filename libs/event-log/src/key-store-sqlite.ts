@@ -5,7 +5,16 @@
  * lock, after every change. What the disk itself keeps (a copy-on-write file system, a drive's spare blocks, backups) is
  * beyond any program's reach.
  */
-import { chmodSync, closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  writeSync
+} from "@meridian/system/files"
 import { DatabaseSync } from "node:sqlite"
 import { damageOf } from "./damaged-file.ts"
 import { messageOf } from "./event-log.ts"

@@ -2,7 +2,7 @@
  * The last place of a log in a file of its own. SQLite takes a write-ahead log that was damaged for one that ended earlier, and
  * goes on without a word: what was acknowledged is gone then. This file tells.
  */
-import { closeSync, constants, openSync, writeSync } from "node:fs"
+import { closeSync, constants, openSync, writeSync } from "@meridian/system/files"
 import { readRegularFile } from "@meridian/system/regular-file"
 
 /** Without O_NONBLOCK a pipe in its place waits for its reader. */

@@ -3,7 +3,7 @@
  * an append, so that a crash leaves either the whole commit or none of it. Several processes may have the file open; one
  * that waits for news hears its own appends at once and those of others within {@link SqliteOptions.pollMs}.
  */
-import { chmodSync } from "node:fs"
+import { chmodSync } from "@meridian/system/files"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { crc32 } from "node:zlib"
 import { type CommitStore, type RawBatch, wants } from "./commit-store.ts"

@@ -3,7 +3,7 @@
  * standard error; on a terminal each line is one readable sentence instead. Key material never reaches a log: callers
  * log identifiers, and the redaction below is a second belt.
  */
-import { closeSync, openSync } from "node:fs"
+import { closeSync, openSync } from "@meridian/system/files"
 import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
 import type { Logger } from "effect/Logger"

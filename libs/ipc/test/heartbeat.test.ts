@@ -14,8 +14,9 @@ let child: ChildProcess
 const said: unknown[] = []
 
 const start = (settings: string): void => {
-  const program = ["--import", `${HEARTBEAT}?${settings}`, "-e", "setInterval(() => {}, 60_000)"]
-  child = spawn(process.execPath, program, { stdio: ["ignore", "inherit", "inherit", "ipc", memory] })
+  const program = ["--import", HEARTBEAT, "-e", "setInterval(() => {}, 60_000)"]
+  const env = { ...process.env, MERIDIAN_HEARTBEAT: settings }
+  child = spawn(process.execPath, program, { stdio: ["ignore", "inherit", "inherit", "ipc", memory], env })
   child.on("message", (message) => said.push(message))
 }
 

@@ -2,7 +2,7 @@
  * Linux capabilities of this process, read from /proc and changed by the addon. Of one capability it is said: keep it for
  * one child, or give it up for good. Children inherit from the main thread, so call these there.
  */
-import { readFileSync } from "node:fs"
+import { readFileSync } from "./files.ts"
 import { loadNative } from "./native.ts"
 
 /** Linux's own, where the kernel does not tell. */

@@ -2,10 +2,10 @@
  * Reads command lines as they are declared (libs/config/src/flags.ts): parseArgs of node:util takes the words apart, and what is
  * wrong with them is said here. `--flag value` and `--flag=value` mean the same; `--` ends the flags.
  */
-import { parseArgs } from "node:util"
 import { quoted } from "@meridian/config/diagnostic"
 import type { CommandLine, Flag, FlagValues } from "@meridian/config/flags"
 import { didYouMean, nearestWord } from "@meridian/config/nearest"
+import * as onUse from "./on-use.ts"
 
 export interface ParsedFlags<F> {
   readonly values: FlagValues<F>
@@ -39,7 +39,7 @@ export const parseFlags = <F extends Readonly<Record<string, Flag>>>(
   const options = Object.entries(commandLine.flags).map(
     ([name, { kind }]) => [name, { type: kind === "switch" ? "boolean" : "string" }] as const
   )
-  const { tokens } = parseArgs({
+  const { tokens } = onUse.util().parseArgs({
     args: [...args],
     options: Object.fromEntries(options),
     strict: false,

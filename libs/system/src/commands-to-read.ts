@@ -1,5 +1,6 @@
 /** Who may read a file, and what an administrator types to let somebody read it. By modes: lists of control are the system's to judge. */
-import { lstatSync, readlinkSync, type Stats } from "node:fs"
+import type { Stats } from "node:fs"
+import { lstatSync, readlinkSync } from "./files.ts"
 import { dirname, join, resolve } from "node:path"
 import { readRegularFile } from "./regular-file.ts"
 

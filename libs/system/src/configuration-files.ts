@@ -1,5 +1,5 @@
 /** Reads configuration files and the machine's addresses for libs/config, which does no I/O itself. */
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, statSync } from "./files.ts"
 import { availableParallelism, networkInterfaces } from "node:os"
 import { resolve } from "node:path"
 import { isLinkLocal, parseAddress, withScope } from "@meridian/config/address"

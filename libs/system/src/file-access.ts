@@ -1,5 +1,6 @@
 /** Whether a user may do something with a file, told by owners and modes before anything is opened, and what mends it. */
-import { accessSync, constants, statSync, type Stats } from "node:fs"
+import type { Stats } from "node:fs"
+import { accessSync, constants, statSync } from "./files.ts"
 import { dirname, resolve } from "node:path"
 import { type Identity, ownerNames } from "./identity.ts"
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, statSync } from "./files.ts"
 import { dirname } from "node:path"
 
 /**

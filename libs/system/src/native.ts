@@ -2,7 +2,7 @@
  * Loads the C addon, which `build.mjs` compiles at install. Where it is missing or was built for another Node, the
  * fallbacks of this package take its place and the reason is there to be told.
  */
-import { existsSync } from "node:fs"
+import { existsSync } from "./files.ts"
 import { createRequire } from "node:module"
 import { fileURLToPath } from "node:url"
 

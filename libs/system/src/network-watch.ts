@@ -1,7 +1,7 @@
 /** Word of changes of the machine's addresses: by the kernel's messages, and without the addon by looking. */
-import { isDeepStrictEqual } from "node:util"
 import { machineAddresses } from "./configuration-files.ts"
 import { loadNative } from "./native.ts"
+import * as onUse from "./on-use.ts"
 
 export interface NetworkWatch {
   readonly close: () => void
@@ -26,7 +26,7 @@ export const watchNetwork = (onChange: () => void): NetworkWatch => {
   let known = machineAddresses()
   const timer = setInterval(() => {
     const now = machineAddresses()
-    if (isDeepStrictEqual(now, known)) return
+    if (onUse.util().isDeepStrictEqual(now, known)) return
     known = now
     onChange()
   }, LOOK_MS)

@@ -1,5 +1,5 @@
 /** Processor time where there is too little: a process that starts beside one that serves gives way to it. */
-import { readdirSync } from "node:fs"
+import { readdirSync } from "./files.ts"
 import { getPriority, setPriority } from "node:os"
 import { CAP_SYS_NICE, hasCapability, readCapabilities } from "./capabilities.ts"
 import { errnoName, loadNative } from "./native.ts"

@@ -1,5 +1,5 @@
 /** What the kernel says of a process, as /proc shows it. Linux alone; elsewhere no process is seen. */
-import { readFileSync } from "node:fs"
+import { readFileSync } from "./files.ts"
 
 /** A file of /proc; empty where it is not there any more. */
 export const textOf = (path: string): string => {

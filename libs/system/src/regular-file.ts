@@ -2,7 +2,8 @@
  * Files that an operator names: read whole, but never waited for. A pipe or a device in such a place would stop the process
  * for as long as nobody writes to it, or fill its memory.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs"
+import type { Stats } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "./files.ts"
 import { errnoWords } from "./errno-words.ts"
 import { errnoName } from "./native.ts"
 

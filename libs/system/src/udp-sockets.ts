@@ -1,5 +1,5 @@
 /** The UDP sockets of this network, as /proc shows them, and whose they are. Linux alone; elsewhere there are none to be seen. */
-import { readdirSync, readlinkSync } from "node:fs"
+import { readdirSync, readlinkSync } from "./files.ts"
 import { endianness } from "node:os"
 import { textOfOctets } from "@meridian/config/address"
 import { textOf } from "./process-status.ts"

@@ -4,7 +4,7 @@
  * precious: whatever is wrong with it, keys are exchanged anew.
  */
 import { randomBytes } from "node:crypto"
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "@meridian/system/files"
 import { join } from "node:path"
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js"
 import { reasonOf } from "@meridian/system/errno-words"

@@ -1,5 +1,5 @@
 /** NTS key establishment as a client (RFC 8915 §4) over node:tls: TLS 1.3, ALPN, and both keys by the exporter. */
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, statSync } from "@meridian/system/files"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { type ConnectionOptions, connect, getCACertificates, type TLSSocket } from "node:tls"

@@ -1,7 +1,7 @@
 /** The client's UDP port over the C addon: arrivals and departures as the kernel stamped them. */
-import { getSystemErrorName } from "node:util"
 import type { UnixTime } from "@meridian/time/timestamp"
 import { errnoName, type NativeAddon, type NativeUdpClientHandle } from "@meridian/system/native"
+import * as onUse from "@meridian/system/on-use"
 import {
   checkDestination,
   checkUdpClientOptions,
@@ -59,7 +59,7 @@ const portOf = (handle: NativeUdpClientHandle, remote: UdpEndpoint | undefined):
       case TRANSMITTED:
         return { _tag: "Transmitted", sequence: numbers[NUMBERS.sequence]!, stamp: time() }
       case FAILED:
-        return { _tag: "Failed", code: getSystemErrorName(-numbers[NUMBERS.length]!) }
+        return { _tag: "Failed", code: onUse.util().getSystemErrorName(-numbers[NUMBERS.length]!) }
       default:
         return undefined
     }

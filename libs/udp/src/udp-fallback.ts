@@ -5,7 +5,7 @@
  * BATCH_CAPACITY datagrams are out of the kernel before they are asked for.
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
-import { readFileSync, readlinkSync } from "node:fs"
+import { readFileSync, readlinkSync } from "@meridian/system/files"
 import { isIP } from "node:net"
 import { ClockPageReader, originNow } from "@meridian/clocks/clock-page"
 import { fallbackClock } from "@meridian/clocks/system-clock"

@@ -1,6 +1,6 @@
 /** A unix datagram socket that answers its senders, over the C addon: Node has none. */
 import { reasonOf } from "@meridian/system/errno-words"
-import { lstatSync, unlinkSync } from "node:fs"
+import { lstatSync, unlinkSync } from "@meridian/system/files"
 import { loadNative } from "@meridian/system/native"
 
 interface UnixDatagramSocket {

@@ -1,5 +1,5 @@
 /** Which addresses a packet that comes in by an interface may be meant for, as the program finds them in it. */
-import { readFileSync } from "node:fs"
+import { readFileSync } from "@meridian/system/files"
 import { networkInterfaces, type NetworkInterfaceInfo } from "node:os"
 import { parseAddress } from "@meridian/config/address"
 import type { Place } from "./answer-layout.ts"

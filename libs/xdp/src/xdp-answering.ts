@@ -2,7 +2,7 @@
  * The BPF program on an interface, and the maps by which it is told how to answer. It answers nothing until {@link XdpAnswering.use} says so. Who holds
  * this object holds the program in its place: when the process ends, even by SIGKILL, the kernel takes it away.
  */
-import { closeSync, existsSync, readFileSync } from "node:fs"
+import { closeSync, existsSync, readFileSync } from "@meridian/system/files"
 import { fileURLToPath } from "node:url"
 import type { ClockPageDescriptors } from "@meridian/clocks/clock-page"
 import {

@@ -1,7 +1,5 @@
 #!/usr/bin/env node
 // Plain JavaScript, so that any Node can start it: hands over to the Node that Meridian pins.
-import { existsSync } from "node:fs"
-import { spawn } from "node:child_process"
 import module from "node:module"
 import { fileURLToPath } from "node:url"
 
@@ -37,11 +35,14 @@ if (Number(process.versions.node.split(".")[0]) >= 26) {
   if (Object.hasOwn(programs, command)) {
     const first = (firstOf[command] ?? []).flatMap((module) => ["--import", at(module)])
     const program = at(programs[command])
-    process.execve(process.execPath, [process.execPath, ...flags, ...first, program, ...args], { ...process.env })
+    // Each process has one thread that allocates: more of malloc's arenas only hold memory.
+    const environment = { MALLOC_ARENA_MAX: "1", ...process.env }
+    process.execve(process.execPath, [process.execPath, ...flags, ...first, program, ...args], environment)
   }
   module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
   await import(main)
-} else if (existsSync(pinned)) {
+} else if ((await import("node:fs")).existsSync(pinned)) {
+  const { spawn } = await import("node:child_process")
   // Ctrl-C goes to both from the terminal; what a service manager sends to this process alone is passed on.
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" })
   process.on("SIGINT", () => {})

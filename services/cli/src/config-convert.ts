@@ -2,7 +2,7 @@
  * `meridian config convert FILE [--from chrony|ntpd-rs] [--json]`: chrony.conf, or ntpd-rs's ntp.toml, as an ntp.conf on standard output.
  * What is not carried over is said on standard error. Exit codes: 0 carried over whole, 1 not readable, 2 wrong flag, 3 but for some lines.
  */
-import { readdirSync } from "node:fs"
+import { readdirSync } from "@meridian/system/files"
 import { join } from "node:path"
 import { type Conversion, convertChrony, convertNtpdRs, type Files } from "@meridian/config/convert"
 import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"

@@ -2,7 +2,7 @@
  * `meridian init [PURPOSE] [--out FILE]`: a configuration to start from, for what the node is to be. Asks where it is not
  * told and a terminal is there. Exit codes: 0 written or shown, 1 it could not be written, 2 wrong flag or purpose.
  */
-import { existsSync, writeFileSync } from "node:fs"
+import { existsSync, writeFileSync } from "@meridian/system/files"
 import { join } from "node:path"
 import { createInterface } from "node:readline/promises"
 import { defineFlags, switchFlag, valueFlag } from "@meridian/config/flags"

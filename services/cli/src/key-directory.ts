@@ -10,7 +10,7 @@ import {
   rmSync,
   symlinkSync,
   writeFileSync
-} from "node:fs"
+} from "@meridian/system/files"
 import { join } from "node:path"
 import { type AutokeyFile, readAutokeyFile } from "@meridian/auth/autokey/key-file"
 import { reasonOf } from "@meridian/system/errno-words"

@@ -5,7 +5,7 @@ import {
   keysRevokeCommand,
   keysRotateCommand
 } from "@meridian/config/cluster-command-lines"
-import { renameSync, rmSync, writeFileSync } from "node:fs"
+import { renameSync, rmSync, writeFileSync } from "@meridian/system/files"
 import { resolve } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { generationTable, setTable } from "./cluster-view.ts"

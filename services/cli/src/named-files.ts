@@ -1,6 +1,6 @@
 /** `config check` looks at the files that a configuration names: whether they are there, whether the node's user may use them, and what is in them. */
 import { createPrivateKey, X509Certificate } from "node:crypto"
-import { statSync } from "node:fs"
+import { statSync } from "@meridian/system/files"
 import { dirname, resolve } from "node:path"
 import { leapFileExpired, LeapFileError, parseLeapFile } from "@meridian/algorithms/leap-file"
 import { parseKeyFile } from "@meridian/auth/key-file"

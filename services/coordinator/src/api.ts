@@ -7,10 +7,11 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { join, resolve } from "node:path"
 import { COORDINATOR_SOCKET_NAME, isSocketServed, listenAt, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"
 import { reasonOf } from "@meridian/system/errno-words"
+import * as onUse from "@meridian/system/on-use"
 import { type ApiAnswer, ApiError, toAnswer } from "./api-answer.ts"
 import { runCommand, runForwarded } from "./api-commands.ts"
 import { readState, streamLog } from "./api-queries.ts"
@@ -53,7 +54,7 @@ const openSocket = async (coordinator: Coordinator): Promise<Server> => {
     )
   if (await isSocketServed(path))
     throw new ApiError(500, "DirectoryTaken", `a coordinator already runs with the state directory of ${path}: stop it`)
-  const server = createServer((asked, response) => {
+  const server = onUse.http().createServer((asked, response) => {
     void serve(coordinator, asked, response)
   })
   server.requestTimeout = BODY_LIMIT_MS

@@ -3,7 +3,7 @@
  * of Base64. A file must not be open to everybody; what systemd hands over is guarded by systemd.
  */
 import { randomBytes } from "node:crypto"
-import { existsSync, lstatSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, renameSync, rmSync, statSync, writeFileSync } from "@meridian/system/files"
 import { join } from "node:path"
 import { type LogKeys, logKeyOf, CLUSTER_KEY_BYTES, fingerprint } from "@meridian/event-log"
 import { reasonOf } from "@meridian/system/errno-words"

@@ -22,7 +22,7 @@ import {
   rmSync,
   writeFileSync,
   writeSync
-} from "node:fs"
+} from "@meridian/system/files"
 import { MASTER_KEY_BYTES } from "@meridian/auth/key-ring"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"

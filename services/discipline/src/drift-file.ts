@@ -1,5 +1,5 @@
 /** ntp.conf `driftfile`: the frequency correction in ppm as one number of text, replaced as a whole. */
-import { renameSync, writeFileSync } from "node:fs"
+import { renameSync, writeFileSync } from "@meridian/system/files"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import type { KnownFrequency } from "./upstream.ts"
 

@@ -1,5 +1,5 @@
 /** ntp.conf `filegen`: statistics files that begin anew each day, week, month, year, start or 24 hours of running. */
-import { appendFileSync, linkSync, renameSync, statSync, unlinkSync } from "node:fs"
+import { appendFileSync, linkSync, renameSync, statSync, unlinkSync } from "@meridian/system/files"
 import type { FilegenType } from "@meridian/ipc/discipline-report"
 
 const DAY = 86_400

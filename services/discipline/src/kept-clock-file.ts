@@ -4,7 +4,7 @@
  * CLOCK_REALTIME, no sleep, and no other program that changed the kernel's rate. Of an older boot it says one thing: it is
  * later than that.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, rmSync, writeFileSync } from "@meridian/system/files"
 import { type KeptClock, movedKept } from "@meridian/algorithms"
 import { finite, fits, flag, nullable, record, text, type TypeOf, whole } from "@meridian/ipc/shape"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"

@@ -1,6 +1,5 @@
 /** Leap seconds: what the file and the sources say, the moment one takes effect, and the smear. */
-import { createHash } from "node:crypto"
-import { statSync } from "node:fs"
+import { statSync } from "@meridian/system/files"
 import type { ArmedLeap, Smear } from "@meridian/algorithms"
 import { ANNOUNCE_SECONDS, decideLeap, smearAt } from "@meridian/algorithms"
 import {
@@ -12,6 +11,7 @@ import {
 } from "@meridian/algorithms/leap-file"
 import type { LeapTableReport } from "@meridian/ipc/discipline-report"
 import { reasonOf } from "@meridian/system/errno-words"
+import * as onUse from "@meridian/system/on-use"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { Leap } from "@meridian/time/clock-curve"
 
@@ -137,4 +137,4 @@ export class LeapSeconds {
 /** The moment of a leap second as events write it. @param at Unix seconds */
 export const leapMoment = (at: number): string => new Date(at * 1e3).toISOString()
 
-const sha1 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash("sha1").update(bytes).digest())
+const sha1 = (bytes: Uint8Array): Uint8Array => new Uint8Array(onUse.crypto().createHash("sha1").update(bytes).digest())

@@ -2,12 +2,12 @@
  * Looks for servers at a multicast group (RFC 5905 §3.1, manycast): one request to all, under the line's key, and the addresses
  * of those that answer it with a time. Each search goes further than the one before, up to the line's hops.
  */
-import { randomFillSync } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { SymmetricMacs } from "@meridian/auth/mac"
 import type { ServingEndpoint } from "@meridian/ipc/discipline-report"
 import { symmetricKey, unauthenticated } from "@meridian/protocol/associations"
 import { clientRequest } from "@meridian/protocol/sntp-client"
+import * as onUse from "@meridian/system/on-use"
 import type { NtpTimestamp } from "@meridian/time/timestamp"
 import { type UdpClientSocket, openUdpClient } from "@meridian/udp/client"
 import { decodeHeader, Mode } from "@meridian/wire/ntp"
@@ -55,7 +55,7 @@ export class ManycastSearch {
     const from = await addressTowardsMany(group, this.surroundings.serving)
     if (from === undefined) return []
     const nonce = new BigUint64Array(1)
-    randomFillSync(nonce)
+    onUse.crypto().randomFillSync(nonce)
     const asking = this.sealed(sought, from, clientRequest(version, nonce[0] as NtpTimestamp))
     if (asking === undefined) return []
     const socket = await openUdpClient({ local: { address: from, port: 0 }, tells: { hops: reach } })

@@ -1,7 +1,7 @@
 /** Broadcast, multicast and manycast of a node: whom it tells the time to, whom it hears, and whom it answers at groups. */
-import { randomInt } from "node:crypto"
 import type { DisciplineConfiguration } from "@meridian/ipc/discipline-report"
 import { PlannedAdmission } from "@meridian/ipc/planned-admission"
+import * as onUse from "@meridian/system/on-use"
 import { fromUnix } from "@meridian/time/timestamp"
 import { BroadcastServers, type BroadcastServersSurroundings } from "./broadcast-servers.ts"
 import { Broadcasts, type BroadcastSurroundings } from "./broadcasts.ts"
@@ -22,7 +22,7 @@ export class OneToMany {
     this.broadcasts = new Broadcasts(telling ?? [], surroundings)
     // As clients do, what is heard is measured against CLOCK_REALTIME.
     if (hearing) this.servers = new BroadcastServers(hearing, { ...surroundings, stamp: fromUnix })
-    const admission = new PlannedAdmission(() => randomInt(2 ** 31), 1)
+    const admission = new PlannedAdmission(() => onUse.crypto().randomInt(2 ** 31), 1)
     if (answering)
       this.answers = new ManycastAnswers(answering, { ...surroundings, admission: () => admission.by(this.access) })
   }

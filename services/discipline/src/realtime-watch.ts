@@ -3,7 +3,7 @@
  * is constant, as both are slewed alike, so any change is a step of somebody else's. Or the machine slept, when CLOCK_MONOTONIC stood still: that is told apart by the
  * uptime, which counts sleep in.
  */
-import { readFileSync } from "node:fs"
+import { readFileSync } from "@meridian/system/files"
 import type { UnixTime } from "@meridian/time/timestamp"
 import type { ReadClocks } from "./clocks.ts"
 

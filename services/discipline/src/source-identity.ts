@@ -1,14 +1,14 @@
 /** Reference identifiers of addresses (RFC 5905 §7.3), and which sources would close a timing loop. */
 import type { OrphanRank } from "@meridian/algorithms"
-import { createHash } from "node:crypto"
 import { createSocket } from "node:dgram"
 import { isIPv6 } from "node:net"
 import { networkInterfaces } from "node:os"
+import * as onUse from "@meridian/system/on-use"
 import { addressOctets } from "@meridian/udp/socket-address"
 
 /** The reference id of who follows this address: itself for IPv4, the first four bytes of its MD5 for IPv6. */
 export const referenceIdOfAddress = (address: string): number => {
-  if (isIPv6(address)) return createHash("md5").update(addressOctets(address)).digest().readUInt32BE(0)
+  if (isIPv6(address)) return onUse.crypto().createHash("md5").update(addressOctets(address)).digest().readUInt32BE(0)
   return address.split(".").reduce((value, byte) => ((value << 8) | (Number(byte) & 0xff)) >>> 0, 0)
 }
 

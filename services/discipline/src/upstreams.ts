@@ -2,7 +2,7 @@
  * Drives the associations: does what their actions say, and turns samples into what the discipline tracks. What is decided
  * from it is the listener's business.
  */
-import { randomFillSync } from "node:crypto"
+import * as onUse from "@meridian/system/on-use"
 import { MAXSTRAT } from "@meridian/algorithms"
 import type {
   DisciplineConfiguration,
@@ -70,7 +70,7 @@ export class Upstreams {
         broadcastServers: configuration.hearing?.most ?? 0
       },
       {
-        fillRandom: (bytes) => void randomFillSync(bytes),
+        fillRandom: (bytes) => void onUse.crypto().randomFillSync(bytes),
         random: Math.random,
         precision: surroundings.precision,
         system: surroundings.system

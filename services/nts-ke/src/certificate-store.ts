@@ -2,7 +2,8 @@
  * The certificates in use, kept up with their files: a change takes effect by itself, and a bad new file changes nothing
  * but is reported once.
  */
-import { type FSWatcher, statSync, watch } from "node:fs"
+import type { FSWatcher } from "node:fs"
+import { statSync, watch } from "@meridian/system/files"
 import { dirname } from "node:path"
 import { errnoName } from "@meridian/system/native"
 import { CertificateError, type CertificateFiles, type LoadedCertificate, readCertificate } from "./certificates.ts"

@@ -3,7 +3,7 @@
  * saying so in its subject. Clients accept it only when they are given the file.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto"
-import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from "@meridian/system/files"
 import { isIP } from "node:net"
 import { join } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"

@@ -1,5 +1,5 @@
 /** How many connections a process has descriptors for. */
-import { readFileSync } from "node:fs"
+import { readFileSync } from "@meridian/system/files"
 
 /** For listening sockets, certificates that are read, what Node itself has open. */
 const KEPT = 64

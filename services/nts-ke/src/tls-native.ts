@@ -1,5 +1,5 @@
 /** TLS in C, in Node's own OpenSSL (libs/tls/native/tls-server.c): JavaScript meets whole requests only. */
-import { closeSync } from "node:fs"
+import { closeSync } from "@meridian/system/files"
 import { EXPORTER_LABEL } from "@meridian/auth/nts-ke-server"
 import { tcpListen } from "@meridian/tls/tcp-listen"
 import type { NativeTlsListener, NativeTlsListenerClass } from "@meridian/tls/tls-listener"

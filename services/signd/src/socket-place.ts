@@ -2,7 +2,8 @@
  * Where the socket between a time server and its signing daemon lies, and who has a say about that place. Whoever can replace
  * the socket can have Windows machines believe any time, so both ends look before they use it.
  */
-import { type Stats, lstatSync, readlinkSync } from "node:fs"
+import type { Stats } from "node:fs"
+import { lstatSync, readlinkSync } from "@meridian/system/files"
 import { basename, dirname, join, resolve } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"

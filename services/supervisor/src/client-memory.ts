@@ -1,10 +1,10 @@
 /** The memory that the workers keep their clients in: one piece a worker's place, read here and handed on to each successor. */
-import { closeSync } from "node:fs"
-import { randomInt } from "node:crypto"
+import { closeSync } from "@meridian/system/files"
 import { clientTableBytes, ticksAt } from "@meridian/protocol/access/client-layout"
 import { ClientTable } from "@meridian/protocol/access/client-table"
 import { Chance, RateLimiter } from "@meridian/protocol/access/rate-limit"
 import type { AccessSettings } from "@meridian/config"
+import * as onUse from "@meridian/system/on-use"
 import { makeSharedMemory, mapSharedMemory } from "@meridian/system/shared-memory"
 
 interface Piece {
@@ -52,7 +52,7 @@ export class ClientMemory {
     if (before === undefined || before.buffer.byteLength === bytes) return undefined
     const after = pieceOf(bytes)
     if (after === undefined) return undefined
-    const chance = new Chance(randomInt(2 ** 31))
+    const chance = new Chance(onUse.crypto().randomInt(2 ** 31))
     const limiter = new RateLimiter(settings.rateLimit.value, chance)
     const { ipv6Prefix, maxAge, minAge } = settings.clientList
     const plan = { ipv6Prefix: ipv6Prefix.value, maxAge: maxAge.value, minAge: minAge.value }

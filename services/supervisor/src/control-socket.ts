@@ -1,6 +1,7 @@
 /** The node's own interface: HTTP over a Unix socket in the state directory, for `meridian status` and what comes after it. */
-import { createServer, type Server } from "node:http"
+import type { Server } from "node:http"
 import { join } from "node:path"
+import * as onUse from "@meridian/system/on-use"
 import { CONTROL_SOCKET_NAME, listenAt } from "@meridian/ipc/unix-socket"
 
 /** What may be asked for. */
@@ -26,7 +27,7 @@ export const openControlSocket = async (
   stateDirectory: string,
   read: (resource: Resource, query: URLSearchParams) => unknown
 ): Promise<Server> => {
-  const server = createServer((asked, response) => {
+  const server = onUse.http().createServer((asked, response) => {
     void answerTo(asked.method, asked.url, read).then(([code, body]) => {
       response.writeHead(code, { "content-type": "application/json" })
       response.end(`${JSON.stringify(body)}\n`)

@@ -2,7 +2,7 @@
  * What a supervisor hands on to the program that it becomes when it is replaced by another version: its sockets with what waits in them, the
  * clock page, the memory of the clients, and the processes that serve until successors do. Everything else is made anew.
  */
-import { closeSync } from "node:fs"
+import { closeSync } from "@meridian/system/files"
 import { keepOpen, takeOver } from "@meridian/system/process-image"
 import { loadNative } from "@meridian/system/native"
 import { clientTableBytes, TABLE_MAGIC } from "@meridian/protocol/access/client-layout"

@@ -5,8 +5,7 @@
  * An address that lines name is bound before it is there and stays bound when it goes, which takes no new process; one with a
  * zone needs its interface, and what rules match is not known before.
  */
-import { randomBytes } from "node:crypto"
-import { closeSync } from "node:fs"
+import { closeSync } from "@meridian/system/files"
 import { type InterfaceAddress, listenNow, type ListenRules } from "@meridian/config/listen"
 import type { Legacy } from "./legacy.ts"
 import type { SocketPlace } from "@meridian/ipc/serving-plan"
@@ -89,7 +88,7 @@ export class Listening {
 
   private constructor(plan: ListeningPlan, legacy: Legacy | undefined) {
     this.#plan = plan
-    this.#seed = legacy?.seed ?? randomBytes(4).readUInt32LE()
+    this.#seed = legacy?.seed ?? Math.floor(Math.random() * 2 ** 32)
     this.#left = { udp: legacy?.udp ?? [], tcp: legacy?.tcp ?? [] }
   }
 

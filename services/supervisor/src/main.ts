@@ -4,7 +4,7 @@
  * SIGTERM and SIGINT finish what is under way and exit 0 (another one a second later ends at once; with --drain SIGTERM drains
  * the node first), SIGHUP reads the configuration again, replaces the workers one by one and reopens the log. Exit codes: 0 ended as asked, 1 could not start, 2 wrong flag or configuration.
  */
-import { existsSync, statSync } from "node:fs"
+import { existsSync, statSync } from "@meridian/system/files"
 import { hostname } from "node:os"
 import { relative, resolve } from "node:path"
 import type { LoadInput, Settings } from "@meridian/config"

@@ -3,7 +3,7 @@
  * converge, key exchange stops, and after a time of grace the node is drained. Time is answered throughout: cookies stay good on
  * every node of the cluster, and clients come back by themselves.
  */
-import { existsSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, rmSync, writeFileSync } from "@meridian/system/files"
 import { join } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"
 import { tcpAdmit } from "@meridian/tls/tcp-listen"

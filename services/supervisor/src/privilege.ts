@@ -2,7 +2,7 @@
  * Giving up root, which only the supervisor needs and only until the sockets are open; and who may set the system's clock:
  * the clock's process where kernel mode is asked for, and nobody else.
  */
-import { lchownSync, lstatSync, readdirSync, realpathSync } from "node:fs"
+import { lchownSync, lstatSync, readdirSync, realpathSync } from "@meridian/system/files"
 import { join } from "node:path"
 import {
   CAP_NET_BIND_SERVICE,

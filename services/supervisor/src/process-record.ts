@@ -4,7 +4,7 @@
  * A process whose supervisor is gone ends by itself. One that hangs does not, and keeps its sockets: the next start would
  * find the port taken. So whoever is left of the node that had the directory before is ended first.
  */
-import { closeSync, openSync, rmSync, writeSync } from "node:fs"
+import { closeSync, openSync, rmSync, writeSync } from "@meridian/system/files"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { commandWords, processStatus } from "@meridian/system/process-status"

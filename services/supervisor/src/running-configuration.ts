@@ -2,7 +2,7 @@
  * The configuration that a node runs by: what its file said when it was taken up last, and what operators have said to it since, which
  * lasts until the next reload or start. Both go one way: lines, settings, plan.
  */
-import { writeFileSync } from "node:fs"
+import { writeFileSync } from "@meridian/system/files"
 import { join } from "node:path"
 import type { Amendment, Loaded, LoadInput, SettingLine, Settings } from "@meridian/config"
 import {

@@ -2,7 +2,6 @@
  * The keys of the node: what the coordinator folded from the event log, and what the configured key file says. Every
  * process that serves gets the whole of it when it starts and again whenever something changes.
  */
-import { getHashes } from "node:crypto"
 import { type KeyFile, parseKeyFile } from "@meridian/auth/key-file"
 import type { KeyRange } from "@meridian/auth/key-table"
 import type { MacAlgorithm } from "@meridian/auth/mac-algorithms"
@@ -10,6 +9,7 @@ import { noKeys, type ServingKeys } from "@meridian/auth/serving-keys"
 import type { Stats } from "node:fs"
 import { accessProblem, tooOpen } from "@meridian/system/file-access"
 import type { Identity } from "@meridian/system/identity"
+import * as onUse from "@meridian/system/on-use"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 
 export interface KeyFilePlan {
@@ -28,24 +28,24 @@ export class ServedKeys {
   private file: KeyFilePlan | undefined
   private sendCryptoNak: boolean
   private readonly changed: (keys: ServingKeys) => void
-  private readonly hashes: ReadonlySet<string>
+  private hashes: ReadonlySet<string> | undefined
   private fromFile: Symmetric = []
   private fromLog: ServingKeys = noKeys
 
   /**
    * @param changed told the whole of it after every change
-   * @param hashes what this OpenSSL has: builds and policies leave out RIPEMD-160, MD5 and others
+   * @param hashes what this OpenSSL has, which is asked at the first key where nothing is said: builds and policies leave out RIPEMD-160, MD5 and others
    */
   constructor(
     file: KeyFilePlan | undefined,
     sendCryptoNak: boolean,
     changed: (keys: ServingKeys) => void,
-    hashes: readonly string[] = getHashes()
+    hashes?: readonly string[]
   ) {
     this.file = file
     this.sendCryptoNak = sendCryptoNak
     this.changed = changed
-    this.hashes = new Set(hashes)
+    this.hashes = hashes && new Set(hashes)
   }
 
   /**
@@ -121,7 +121,9 @@ export class ServedKeys {
   }
 
   private has({ kind, name }: MacAlgorithm): boolean {
-    return kind === "cmac" || this.hashes.has(name.toLowerCase())
+    if (kind === "cmac") return true
+    this.hashes ??= new Set(onUse.crypto().getHashes())
+    return this.hashes.has(name.toLowerCase())
   }
 }
 

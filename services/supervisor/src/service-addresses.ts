@@ -1,5 +1,5 @@
 /** Puts the service addresses on this machine, while there is a right to: on the loopback, or on a device of the node's own. */
-import { closeSync } from "node:fs"
+import { closeSync } from "@meridian/system/files"
 import { machineAddresses } from "@meridian/system/configuration-files"
 import { addAddress, bringUp, NetworkDeviceError, openTunnel, removeAddress } from "@meridian/system/network-device"
 import type { AnycastPlan } from "./node-plan.ts"

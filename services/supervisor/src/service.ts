@@ -69,12 +69,10 @@ const FIRST_PASSED_DESCRIPTOR = 4
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--disable-warning=ExperimentalWarning"]
 
 /** Loaded before the program: it says that the process is alive. */
-const HEARTBEAT = import.meta.resolve("@meridian/ipc/heartbeat")
+const HEARTBEAT = ["--import", import.meta.resolve("@meridian/ipc/heartbeat")]
 /** At least three in the time after which silence is a stall: each one wakes a process. @param memory descriptor of its TurnCount, as it finds it */
-const heartbeat = (silentSeconds: number, memory: number | undefined): readonly string[] => [
-  "--import",
-  `${HEARTBEAT}?every=${silentSeconds >= 6 ? 2_000 : 1_000}${memory === undefined ? "" : `&memory=${memory}`}`
-]
+const beatsBy = (silentSeconds: number, memory: number | undefined): string =>
+  `every=${silentSeconds >= 6 ? 2_000 : 1_000}${memory === undefined ? "" : `&memory=${memory}`}`
 
 export class Service<Said extends Common = Common> {
   /** As the log names it. */
@@ -161,11 +159,13 @@ export class Service<Said extends Common = Common> {
     // One more look without a turn, and it is called silent.
     const turns = TurnCount.make(silentSeconds - 1)
     if (turns !== undefined) passed.push(turns.descriptor)
-    const flags = [...heartbeat(silentSeconds, turns && next), ...NODE_FLAGS, ...nodeFlags]
+    const flags = [...HEARTBEAT, ...NODE_FLAGS, ...nodeFlags]
+    const env = { ...process.env, MERIDIAN_HEARTBEAT: beatsBy(silentSeconds, turns && next) }
     const begin = (): ChildProcess =>
       spawn(process.execPath, [...flags, program, ...numbers], {
         stdio: ["ignore", "inherit", "inherit", "ipc", ...passed],
-        serialization: "advanced"
+        serialization: "advanced",
+        env
       })
     try {
       const child = around === undefined ? begin() : around(begin)

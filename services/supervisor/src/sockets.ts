@@ -4,7 +4,7 @@
  */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { closeSync, existsSync } from "node:fs"
+import { closeSync, existsSync } from "@meridian/system/files"
 import { type PacketKind, steerPackets } from "@meridian/udp/packet-steering"
 import { UdpBindError, udpBindError } from "@meridian/udp/udp"
 import { bindUdpDescriptor } from "@meridian/udp/udp-native"

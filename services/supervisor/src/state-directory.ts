@@ -2,7 +2,7 @@
  * The state directory: made where there is none, and claimed for as long as this process lives. A directory that cannot be
  * written is no reason not to serve time: what it lacks is said, and the node goes on without.
  */
-import { statSync } from "node:fs"
+import { statSync } from "@meridian/system/files"
 import { createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { reasonOf } from "@meridian/system/errno-words"

@@ -5,7 +5,7 @@
  *
  * Without the addon messages say the same, and there is a look each second.
  */
-import { closeSync, writeSync } from "node:fs"
+import { closeSync, writeSync } from "@meridian/system/files"
 import { everyTurn } from "@meridian/ipc/turns"
 import { makeSharedMemory } from "@meridian/system/shared-memory"
 import { watchTurns } from "@meridian/system/turn-count"

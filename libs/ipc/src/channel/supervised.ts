@@ -3,8 +3,8 @@
  * told, and what it says. What cannot be read is said aloud, never passed over: a process that goes on by an old plan while
  * everybody believes it has the new one is worse than one that ends.
  */
-import { parseArgs } from "node:util"
 import { disableNative } from "@meridian/system/native"
+import * as onUse from "@meridian/system/on-use"
 import { isRecord } from "./message.ts"
 import { type HoldsMessage, type PlanMessage, readPlanMessage } from "../plans/serving-plan.ts"
 import { InvalidMessage, type Shape } from "./shape.ts"
@@ -27,7 +27,7 @@ export const inherited = <const Option extends string>(
   options: Readonly<Record<Option, "needed" | "optional">>
 ): Readonly<Record<Option, readonly number[]>> => {
   const names = Object.keys(options) as Option[]
-  const { values } = parseArgs({
+  const { values } = onUse.util().parseArgs({
     args: of.argv.slice(2),
     options: {
       help: { type: "boolean" },

@@ -1,7 +1,8 @@
 /** Asks a process of a node over its Unix socket, by HTTP: the one client of the sockets that unix-socket.ts names. */
-import { type IncomingMessage, request } from "node:http"
+import type { IncomingMessage } from "node:http"
 import { errnoWords } from "@meridian/system/errno-words"
 import { errnoName } from "@meridian/system/native"
+import * as onUse from "@meridian/system/on-use"
 
 interface SocketQuestion {
   readonly method?: "GET" | "POST"
@@ -53,7 +54,7 @@ export const openAnswer = (socket: string, question: SocketQuestion): Promise<In
   new Promise((done, failed) => {
     const { method = "GET", path, body, patienceMs } = question
     const timeout = patienceMs === undefined ? {} : { timeout: patienceMs }
-    const asking = request({ socketPath: socket, method, path, agent: false, ...timeout }, done)
+    const asking = onUse.http().request({ socketPath: socket, method, path, agent: false, ...timeout }, done)
     let isLate = false
     asking.on("timeout", () => {
       isLate = true

@@ -1,5 +1,5 @@
 /** Where a node keeps its state when nobody says otherwise. */
-import { existsSync } from "node:fs"
+import { existsSync } from "@meridian/system/files"
 import { homedir } from "node:os"
 import { join, resolve, sep } from "node:path"
 

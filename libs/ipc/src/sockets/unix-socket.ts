@@ -1,5 +1,5 @@
 /** A node's Unix sockets: what they are called, and how a process opens one where an earlier process may have left its own. */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs"
+import { chmodSync, lstatSync, unlinkSync } from "@meridian/system/files"
 import { connect, type Server } from "node:net"
 import { errnoName } from "@meridian/system/native"
 

@@ -1,5 +1,5 @@
 /** Who may read and who may act, from files that are read again when they change. */
-import { statSync } from "node:fs"
+import { statSync } from "@meridian/system/files"
 import { Admission, type Operators, readOperators, readToken } from "./admission.ts"
 
 /** Seconds between two looks at the files: a token that is taken away is worth nothing soon after. */

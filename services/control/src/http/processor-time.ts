@@ -1,5 +1,5 @@
 /** Processor time of a process of this machine, from /proc/PID/stat (proc_pid_stat(5)). */
-import { readFileSync } from "node:fs"
+import { readFileSync } from "@meridian/system/files"
 
 /** USER_HZ, which Linux fixes for programs at 100 whatever the kernel's own tick. */
 const TICKS_PER_SECOND = 100

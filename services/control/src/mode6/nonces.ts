@@ -2,13 +2,13 @@
  * Nonces for READ_MRU: whoever sends one back can receive at the address that it was given to. Made of the time and a keyed
  * hash of time and address, so nothing is kept per client; good for 16 seconds, as ntpd's.
  */
-import { createHmac, randomBytes } from "node:crypto"
+import * as onUse from "@meridian/system/on-use"
 
 const LIFE_SECONDS = 16
 const DIGEST_DIGITS = 16
 
 export class Nonces {
-  readonly #secret = randomBytes(32)
+  #madeSecret: Uint8Array | undefined
 
   /** @param address numeric; the port is left out, as ntpq may ask from another @param now seconds of any steady clock */
   make(address: string, now: number): string {
@@ -23,7 +23,16 @@ export class Nonces {
     return age >= 0 && age <= LIFE_SECONDS && nonce.slice(8) === this.#digest(address, at)
   }
 
+  get #secret(): Uint8Array {
+    return (this.#madeSecret ??= onUse.crypto().randomBytes(32))
+  }
+
   #digest(address: string, at: string): string {
-    return createHmac("sha256", this.#secret).update(`${at} ${address}`).digest("hex").slice(0, DIGEST_DIGITS)
+    return onUse
+      .crypto()
+      .createHmac("sha256", this.#secret)
+      .update(`${at} ${address}`)
+      .digest("hex")
+      .slice(0, DIGEST_DIGITS)
   }
 }

@@ -1,6 +1,7 @@
 /** Why the socket cannot be used by this process, in one line with the command that mends it. */
 import { errnoWords } from "@meridian/system/errno-words"
-import { type Stats, statSync } from "node:fs"
+import type { Stats } from "node:fs"
+import { statSync } from "@meridian/system/files"
 import { dirname } from "node:path"
 import { readRegularFile } from "@meridian/system/regular-file"
 import { octal, shellQuoted } from "../socket-place.ts"

@@ -1,6 +1,6 @@
 /** Opens the daemon's socket, in a place that only root and the daemon's user can change. */
 import { execFileSync } from "node:child_process"
-import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs"
+import { chmodSync, chownSync, mkdirSync, rmSync } from "@meridian/system/files"
 import { createServer, type Server } from "node:net"
 import { dirname, resolve } from "node:path"
 import { isSocketServed, listenAt, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"

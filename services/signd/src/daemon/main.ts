@@ -4,7 +4,7 @@
  * SIGHUP reads the key table anew, SIGUSR1 prints the counters, SIGTERM and SIGINT end it. Exit codes: 0 ended, 1 it could not
  * be done, 2 the command line or the configuration is wrong.
  */
-import { rmSync } from "node:fs"
+import { rmSync } from "@meridian/system/files"
 import type { AccountTable } from "@meridian/auth/account-keys"
 import { installedDigests } from "@meridian/ciphers/digests-native"
 import { signdCommand } from "@meridian/config/command-lines"
