@@ -71,10 +71,10 @@ export const accessSummary = ({ dialect, restrictions, allowances, rateLimit }: 
   const rules = [
     ...(restrictions.length === 0
       ? []
-      : [`${counted(restrictions.length, "restrict line")} as ${dialect.value} has them`]),
+      : [`${counted(restrictions.length, "restrict line")}, read as ${dialect.value} does`]),
     ...(allowances.length === 0 ? [] : [counted(allowances.length, "allow or deny line")])
   ]
-  return `${rules.join(", ")}; ${law === "tokens" ? "" : "limited: "}${limit}`
+  return `${rules.join(", ")}; ${law === "tokens" ? "" : "who is limited has "}${limit}`
 }
 
 const counted = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`

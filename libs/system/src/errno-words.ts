@@ -57,9 +57,9 @@ const DRIVER_CANNOT = "its driver cannot do that; try `generic`"
 const ADVICE = {
   /** A port to be listened on. */
   port: {
-    EADDRINUSE: "the port is in use by another program; stop that program or choose another port",
+    EADDRINUSE: "the port is in use by another program; stop that (`ss -lnp` names it), or choose another port",
     EADDRNOTAVAIL: ADDRESS_GONE,
-    EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a port from 1024 up or run as root",
+    EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a port from 1024 up (--port N) or run as root",
     EAFNOSUPPORT: "this system has that address family switched off; listen on the other one",
     EINVAL: "give a numeric IPv4 or IPv6 address and a port from 0 to 65535",
     ENODEV: "there is no such network interface; choose one that `ip link` lists",
@@ -135,8 +135,9 @@ export const errnoAdvice = (tried: Tried, name: string): string => {
   return advice[name] ?? errnoWords(name)
 }
 
-/** Why something failed, in words; an error that is none of the system's as it says itself. */
+/** Why something failed, in words; an error that is none of the system's as it says itself. The caller names the file. */
 export const reasonOf = (error: unknown): string => {
+  if (error instanceof Error && "why" in error && typeof error.why === "string") return error.why
   const name = errnoName(error)
   if (name !== "UNKNOWN") return errnoWords(name)
   return error instanceof Error ? error.message : String(error)

@@ -24,14 +24,22 @@ import { openEmbedded } from "./embedded.ts"
 import { openNotices, sentence } from "./notices.ts"
 import { SNAPSHOT_NAME } from "./snapshot-keeper.ts"
 
-/** The supervisor hears why, and starts another after a while. */
-const fail = (message: string): never => {
-  channel.warn(message)
-  if (process.connected) process.stderr.write(`meridian coordinator: ${message}\n`)
-  process.exit(1)
+/** The supervisor hears why, and starts another after a while. The process ends when that is said. */
+const fail = (message: string): Promise<never> => {
+  if (process.connected) channel.end({ type: "warning", message }, 1)
+  else {
+    channel.warn(message)
+    process.exit(1)
+  }
+  return new Promise(() => {})
 }
 
-const readClusterKeys = ({ clusterKeyFile, clusterKey, directory, nats }: CoordinatorPlan): ClusterKeys => {
+const readClusterKeys = async ({
+  clusterKeyFile,
+  clusterKey,
+  directory,
+  nats
+}: CoordinatorPlan): Promise<ClusterKeys> => {
   try {
     makeDirectory(directory, 0o750)
   } catch (error) {
@@ -57,7 +65,7 @@ const channel = new SupervisorChannel<CoordinatorPlan, ToCoordinator, FromCoordi
   read: parseToCoordinator
 })
 const { plan: settings } = await channel.first
-const keys = readClusterKeys(settings)
+const keys = await readClusterKeys(settings)
 
 const notices = openNotices((message) => channel.warn(message))
 
@@ -173,5 +181,5 @@ const drain = async (coordinator: Coordinator): Promise<void> => {
 const running = Effect.runFork(Effect.result(program))
 const exit = await Effect.runPromise(Fiber.await(running))
 // An interruption is the drain's, which ends the process by itself.
-if (Exit.isSuccess(exit) && exit.value._tag === "Failure") fail(sentence(exit.value.failure))
-if (Exit.isFailure(exit) && !Exit.hasInterrupts(exit)) fail(sentence(exit.cause))
+if (Exit.isSuccess(exit) && exit.value._tag === "Failure") await fail(sentence(exit.value.failure))
+if (Exit.isFailure(exit) && !Exit.hasInterrupts(exit)) await fail(sentence(exit.cause))

@@ -6,7 +6,7 @@
  */
 import { existsSync, statSync } from "@meridian/system/files"
 import { hostname } from "node:os"
-import { relative, resolve } from "node:path"
+import { resolve } from "node:path"
 import type { LoadInput, Settings } from "@meridian/config"
 import { accessSummary, loadSettings, describeOrigin, quoteWord, NTP_PORT, fromDefault } from "@meridian/config"
 import { upCommand, upOverrides } from "@meridian/config/command-lines"
@@ -38,16 +38,13 @@ import { afterReports } from "./pacing.ts"
 import type { RunningNode } from "./running-node.ts"
 import { CLUSTER_KEY_VARIABLE, nodePlan } from "./plan.ts"
 import { type Configured, RunningConfiguration } from "./running-configuration.ts"
-import { formatListen, hasIpv6 } from "./sockets.ts"
-import { firstScreen } from "./screen.ts"
+import { hasIpv6 } from "./sockets.ts"
+import { isWritable } from "./state-directory.ts"
+import { askedSources, firstScreen, nearestName } from "./screen.ts"
+import { takenByNpm } from "./npm-start.ts"
 import { startPriority } from "./start-priority.ts"
 
 const programRoot = resolve(import.meta.dirname, "../../..")
-/** A path that can be typed wherever one is; in the checkout it is relative to that. */
-const nearestName = (path: string): string => {
-  const below = relative(programRoot, path)
-  return process.cwd() !== programRoot || below.startsWith("..") ? path : below || "."
-}
 /** What starts the commands: the packages have a program for that, which Debian's has on the path. */
 const launcher = resolve(programRoot, "bin/meridian")
 const command = !existsSync(launcher) ? "npx meridian" : programRoot.startsWith("/usr/") ? "meridian" : launcher
@@ -72,6 +69,8 @@ interface Started {
 
 const readSettings = (args: readonly string[]): Started => {
   const parsed = parseFlags(upCommand, args)
+  const taken = takenByNpm(process.env)
+  if (taken !== undefined) return fail(2, taken)
   if (!parsed.ok) return fail(2, parsed.error.message)
   if (parsed.value.help) {
     process.stdout.write(renderHelp(upCommand))
@@ -310,17 +309,17 @@ const program = Effect.gen(function* () {
       io: plan.native ? "native" : "fallback",
       ioReason: native.reason,
       localStratum: plan.discipline.localReference?.stratum,
-      sources: [
-        ...plan.discipline.sources.map(({ host, port }) => (port === NTP_PORT ? host : formatListen(host, port))),
-        ...plan.discipline.referenceClocks.map(({ driver, unit }) => `${driver.toUpperCase()}(${unit})`)
-      ],
+      sources: askedSources(plan.discipline),
+      starting: node.status().starting ?? null,
       ipv6,
       access: accessSummary(settings.access),
-      stateDirectory: nearestName(plan.stateDirectory),
+      stateDirectory: nearestName(plan.stateDirectory, programRoot, process.cwd()),
+      stateKept: isWritable(plan.stateDirectory),
       command,
       stateFlag,
       port: plan.ports[0] ?? 0,
       ntpPortDenied: files.length > 0 && settings.port.origin.kind === "default" && !ntpPort,
+      mayBindNtpPort: ntpPort,
       xdp: node.status().xdp ?? undefined,
       nts: plan.nts && {
         port: plan.nts.port,

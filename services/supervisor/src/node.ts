@@ -21,7 +21,7 @@ import { CoordinatorSlot } from "./coordinator-slot.ts"
 import { type Act, carryOut, type RecordAct } from "./acts.ts"
 import { ControlSlot } from "./control-slot.ts"
 import { openControlSocket, type Resource } from "./control-socket.ts"
-import { claimStateDirectory } from "./state-directory.ts"
+import { claimStateDirectory, isWritable } from "./state-directory.ts"
 import { ServedKeys, unreadableLater } from "./served-keys.ts"
 import { leaveMemory, type Legacy, memoryLayout } from "./legacy.ts"
 import { NodeDrain, wasDrained } from "./node-drain.ts"
@@ -102,7 +102,7 @@ export const startNode = (
       attempt(() => openControlSocket(plan.stateDirectory, (resource, query) => started[resource]?.(query)))
     )
     if (control._tag === "Success") yield* Effect.addFinalizer(() => Effect.sync(() => void control.success.close()))
-    else
+    else if (directory.problem === undefined)
       lack(
         `no control socket can be made in ${plan.stateDirectory} (${control.failure.message}): nobody can ask for its status`
       )
@@ -346,11 +346,16 @@ export const startNode = (
       ports
     }
     const status = (): NodeStatus => nodeStatus(parts)
+    /** Those that keep something there would end again and again, each time with a line about it. */
+    const writable = Effect.repeat(
+      Effect.sync(() => isWritable(plan.stateDirectory)),
+      { schedule: Schedule.spaced("5 seconds"), until: (is) => is }
+    )
     // The coordinator is the heaviest to start and plain time does not need it: it comes first only where its keys do.
-    if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
+    if (hasKeys) for (const place of keyServing) yield* Effect.forkScoped(Effect.andThen(writable, place.keepFilled))
     // While the processes start.
     const [, { watchNode }] = yield* Effect.all([startAll(timeServing), watchings], { concurrency: "unbounded" })
-    if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(place.keepFilled)
+    if (!hasKeys) for (const place of keyServing) yield* Effect.forkScoped(Effect.andThen(writable, place.keepFilled))
     // As the workers, the program answers nobody without time while the node has just started.
     const mayAnswer = Effect.sync(
       () => clockStatus(reader, "", system).synchronised || monotonic.seconds() >= silentUntil
@@ -372,7 +377,8 @@ export const startNode = (
     Object.assign(started, watching.resources)
     const { tellCounters } = watching
     tellCounters()
-    yield* Effect.forEach(keyServing, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
+    const expected = directory.problem === undefined ? keyServing : []
+    yield* Effect.forEach(expected, (place) => Effect.ignore(place.firstReady), { concurrency: "unbounded" }).pipe(
       Effect.timeoutOption(KEYS_PATIENCE)
     )
     const told = everyTurn(COUNTERS_INTERVAL_MS, tellCounters, afterReports)

@@ -1,6 +1,9 @@
 /** The first screen: what runs, where it listens, where its state lives, what to try next. */
-import { join } from "node:path"
+import { join, relative } from "node:path"
+import { NTP_PORT } from "@meridian/config"
 import { DEVELOPMENT_CERTIFICATE_NAME } from "@meridian/ipc/nts-ke-report"
+import type { NodePlan } from "./node-plan.ts"
+import { formatListen } from "./sockets.ts"
 
 export interface Screen {
   readonly version: string
@@ -13,11 +16,15 @@ export interface Screen {
   readonly localStratum: number | undefined
   /** Configured upstreams, as written. */
   readonly sources: readonly string[]
+  /** How the start is bridged until a source is followed, and whether nobody is answered meanwhile; null: not. */
+  readonly starting: string | null
   /** Whether this kernel has IPv6. */
   readonly ipv6: boolean
   /** Who may ask what, in a line. */
   readonly access: string
   readonly stateDirectory: string
+  /** Whether the state directory is this node's to write: there the commands find it. */
+  readonly stateKept: boolean
   /** What the commands are called here: `meridian`, or how it is reached where it is not on the path. */
   readonly command: string
   /** --state DIR as the next commands need it, empty for the default directory */
@@ -25,6 +32,7 @@ export interface Screen {
   readonly port: number
   /** The file means NTP's own port, which this user may not bind. */
   readonly ntpPortDenied: boolean
+  readonly mayBindNtpPort: boolean
   /** The interface whose plain requests a BPF program answers. */
   readonly xdp: { readonly interface: string; readonly mode: string } | undefined
   readonly nts: { readonly port: number; readonly developmentCertificate: boolean } | undefined
@@ -37,7 +45,7 @@ export interface Screen {
 /** How to try NTS with the certificate that no client trusts by itself; nothing where there is a real one, or none. */
 const ntsTrials = (screen: Screen, host: string): readonly string[] => {
   const { nts, stateDirectory } = screen
-  if (nts?.developmentCertificate !== true) return []
+  if (nts?.developmentCertificate !== true || !screen.stateKept) return []
   const certificate = join(stateDirectory, DEVELOPMENT_CERTIFICATE_NAME)
   return [
     trial(screen, `${screen.command} query --nts --ca ${certificate}`, `${host}:${nts.port}`),
@@ -52,6 +60,18 @@ const ntsTrials = (screen: Screen, host: string): readonly string[] => {
 /** A command to copy; its end is on a line of its own where the terminal is too narrow for both. */
 const trial = ({ columns = Infinity }: Screen, command: string, end: string): string =>
   `  ${command} ${end}`.length <= columns ? `  ${command} ${end}` : `  ${command} \\\n    ${end}`
+
+/** A path that can be typed wherever one is; in the checkout it is relative to that. */
+export const nearestName = (path: string, programRoot: string, working: string): string => {
+  const below = relative(programRoot, path)
+  return working !== programRoot || below.startsWith("..") ? path : below || "."
+}
+
+/** The sources of a clock as they were written. */
+export const askedSources = ({ sources, referenceClocks }: NodePlan["discipline"]): readonly string[] => [
+  ...sources.map(({ host, port }) => (port === NTP_PORT ? host : formatListen(host, port))),
+  ...referenceClocks.map(({ driver, unit }) => `${driver.toUpperCase()}(${unit})`)
+]
 
 const INDENT = 13
 
@@ -70,11 +90,22 @@ const row = (name: string, value: string, columns: number | undefined): string =
 /** Started by others than root, chronyd ends at once unless it is told not to look. */
 const chronyd = ({ root }: Screen): string => `chronyd -Q -x${root ? "" : " -U"}`
 
-const clockLine = ({ sources, localStratum }: Screen): string => {
+const clockLine = ({ sources, localStratum, starting }: Screen): string => {
   const own = `this system's own clock as a local reference, stratum ${localStratum}`
   if (sources.length === 0) return `${own}: no upstream is asked`
   const asked = `asking ${sources.join(", ")}`
-  return localStratum === undefined ? `${asked}; unsynchronised until they answer` : `${asked}; else ${own}`
+  return localStratum === undefined
+    ? `${asked}; ${starting ?? "unsynchronised until they answer"}`
+    : `${asked}; else ${own}`
+}
+
+/** Where nobody is answered before a source is, a question that came too early would be in vain. */
+const firstQuestion = (screen: Screen, host: string): string => {
+  const { command, stateFlag, starting, stateKept, port } = screen
+  const query = `${command} query ${host}:${port}`
+  return starting?.startsWith("answers nobody") === true && stateKept
+    ? trial(screen, `${command} waitsync 60${stateFlag} &&`, query)
+    : `  ${query}`
 }
 
 /** Where a client on this machine finds what listens on an address: the wildcards listen on loopback, too. */
@@ -94,14 +125,13 @@ export const firstScreen = (screen: Screen): string => {
     ...(screen.ipv6 ? [] : ["this kernel has no IPv6: IPv4 alone is served"]),
     ...(screen.ntpPortDenied
       ? [
-          `port ${screen.port}, since this user may not bind 123, which the file means; start as root with`,
-          "--user NAME, or give CAP_NET_BIND_SERVICE"
+          `port ${screen.port}, since this user may not bind 123, which the file means; start as root with --user NAME, or give CAP_NET_BIND_SERVICE`
         ]
       : []),
     ...(screen.sources.length === 0
       ? [
           "nobody checks this clock; --config FILE names servers to follow",
-          "--config infra/packaging/ntp.conf follows those of the NTP pool"
+          `--config infra/packaging/ntp.conf${screen.mayBindNtpPort ? "" : ` --port ${screen.port}`} follows those of the NTP pool`
         ]
       : []),
     ...(screen.root && screen.user === undefined
@@ -140,8 +170,8 @@ export const firstScreen = (screen: Screen): string => {
     ...notes.map((note) => line("note", note)),
     "",
     "Try next",
-    `  ${screen.command} query ${host}:${screen.port}`,
-    `  ${screen.command} status${screen.stateFlag}`,
+    firstQuestion(screen, host),
+    ...(screen.stateKept ? [`  ${screen.command} status${screen.stateFlag}`] : []),
     `  ${chronyd(screen)} 'server ${host.replace(/^\[|\]$/g, "")} port ${screen.port} iburst'`,
     ...ntsTrials(screen, host),
     "Ctrl-C ends it.",

@@ -2,10 +2,12 @@
  * The state directory: made where there is none, and claimed for as long as this process lives. A directory that cannot be
  * written is no reason not to serve time: what it lacks is said, and the node goes on without.
  */
-import { statSync } from "@meridian/system/files"
+import { userInfo } from "node:os"
+import { accessSync, constants, statSync } from "@meridian/system/files"
 import { createServer, type Server } from "node:net"
 import { join } from "node:path"
-import { reasonOf } from "@meridian/system/errno-words"
+import { errnoWords, reasonOf } from "@meridian/system/errno-words"
+import { accessProblem } from "@meridian/system/file-access"
 import { errnoName } from "@meridian/system/native"
 import { CONTROL_SOCKET_NAME, isSocketServed, LONGEST_SOCKET_PATH } from "@meridian/ipc/unix-socket"
 import { makeDirectory } from "@meridian/system/make-directory"
@@ -40,7 +42,8 @@ export const claimStateDirectory = async (directory: string): Promise<StateDirec
   try {
     makeDirectory(directory, 0o755)
   } catch (error) {
-    return { problem: `there is no state directory ${directory} and none can be made: ${reasonOf(error)}`, release }
+    const why = `there is no state directory ${directory} and none can be made: ${reasonOf(error)}`
+    return { problem: `${why}: ${WITHOUT}; name another with --state DIR`, release }
   }
   const { dev, ino } = statSync(directory)
   // A name that begins with a zero byte is the kernel's alone; without Linux there are none, and the socket has to do.
@@ -51,7 +54,42 @@ export const claimStateDirectory = async (directory: string): Promise<StateDirec
       `a node already runs with the state directory ${directory}; stop it or give this one another --state DIR`
     )
   }
-  return { problem: undefined, release: () => void (typeof lock === "object" && lock.close()) }
+  return { problem: unwritable(directory), release: () => void (typeof lock === "object" && lock.close()) }
+}
+
+/** What a node goes without where it cannot write there. */
+const WITHOUT = "no keys are kept there, and nobody can ask for the node's status"
+
+/** Whether this process may make files in a directory. */
+export const isWritable = (directory: string): boolean => whyUnwritable(directory) === undefined
+
+const whyUnwritable = (directory: string): string | undefined => {
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK)
+    return undefined
+  } catch (error) {
+    return errnoName(error)
+  }
+}
+
+/** Who first ran the node as root, and then as somebody else, meets this. */
+const unwritable = (directory: string): string | undefined => {
+  const why = whyUnwritable(directory)
+  if (why === undefined) return undefined
+  const other = "name another with --state DIR"
+  if (why !== "EACCES")
+    return `the state directory ${directory} cannot be written (${errnoWords(why)}): ${WITHOUT}; ${other}`
+  const denied = accessProblem(directory, "write")?.reason ?? `this user may not write in ${directory}`
+  return `${denied}, the state directory: ${WITHOUT}; as root, type \`chown -R ${ownName()} ${directory}\`, or ${other}`
+}
+
+/** A user may have a number and no name. */
+const ownName = (): string => {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.getuid?.() ?? "USER")
+  }
 }
 
 const release = (): void => {}

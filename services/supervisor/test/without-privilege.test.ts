@@ -56,6 +56,20 @@ describe.runIf(process.getuid?.() === 0).concurrent("a configuration file", () =
   })
 })
 
+describe.runIf(process.getuid?.() === 0).concurrent("a state directory that root made before", () => {
+  it("is told of in one line, with the command that mends it, and nothing is started in vain", async () => {
+    const made = state("root-before", 0)
+    await screenOf([], "--config", configuration, "--state", made, "--nts")
+    const said = await screenOf(stripped, "--config", configuration, "--state", made, "--nts")
+    expect(said).toContain(`this user may not write in ${made} (0755, root:root), the state directory: `)
+    expect(said).toContain(
+      `as root, type \`chown -R nobody ${made}\`, or name another with --state DIR; time is served all the same`
+    )
+    expect(said).not.toMatch(/coordinator|nts-ke|ended by itself|meridian status/)
+    expect(said).toContain("serves NTP")
+  })
+})
+
 describe.runIf(process.getuid?.() === 0).concurrent("a state directory that cannot be had", () => {
   it.each([
     ["in a directory of root's", stripped, join(state("closed", 0), "state"), "permission denied"],

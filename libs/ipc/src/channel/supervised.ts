@@ -102,7 +102,7 @@ export class SupervisorChannel<Plan, Told, Says extends { readonly type: string 
   }
 
   /** Ends the process once its last word is out. */
-  end(last: Says, status: 0 | 1 = 0): void {
+  end(last: Says | WarningMessage, status: 0 | 1 = 0): void {
     const done = (): never => process.exit(status)
     if (process.send === undefined || !process.connected) done()
     else process.send(last, undefined, undefined, done)
