@@ -42,7 +42,7 @@ export const restrictDirective = row({
   repeatable: true,
   default: "without any such line: everybody is served, and queries (mode 6) are answered to this host alone",
   meaning:
-    "What hosts may not do; of the rules that match an address the most specific one decides, and lines about the same addresses add up.",
+    "What hosts may not do. The most specific rule that matches an address decides; lines about the same addresses add up.",
   reload: "live"
 })
 
@@ -52,7 +52,7 @@ export const unrestrictDirective = row({
   options: restrictOptions,
   repeatable: true,
   default: "none",
-  meaning: "Takes flags from a rule given before, or the whole rule where no flag is named.",
+  meaning: "Removes flags from an earlier rule, or the whole rule if no flag is named.",
   documented: "NTPsec's ntp.conf(5)",
   reload: "live"
 })
@@ -62,8 +62,9 @@ export const allowDirective = row({
   operands: { all: optional(oneOf("all")), subnet: optional(allowTarget) },
   options: { kod: "switch" },
   repeatable: true,
-  default: "everybody; with a line of `allow` or `deny`, nobody whom none allows",
-  meaning: "Serves a subnet, or everybody; the most specific line decides, `all` goes over those within its subnet.",
+  default: "everybody; once there is an `allow` or `deny` line, only those that an `allow` covers",
+  meaning:
+    "Serves a subnet, or everybody. The most specific line decides; with `all` this line overrides those within its subnet.",
   documented: "chrony.conf(5)",
   reload: "live"
 })
@@ -74,7 +75,7 @@ export const denyDirective = row({
   options: { kod: "switch" },
   repeatable: true,
   default: "see allow",
-  meaning: "Serves nobody in a subnet; with `kod` they are told so, by a kiss DENY now and then.",
+  meaning: "Serves nobody in a subnet. With `kod` they are told so now and then, by a kiss-o'-death DENY.",
   documented: "chrony.conf(5)",
   reload: "live"
 })
@@ -90,7 +91,8 @@ export const limitDirective = row({
   needsOption: true,
   repeatable: true,
   default: "average 1, burst 20, kod 0.5",
-  meaning: "NTPsec's limit on those whom `restrict … limited` names: packets a second, on average and at once.",
+  meaning:
+    "NTPsec's limit for those whom `restrict … limited` names: packets a second on average, and at most in a burst.",
   documented: "NTPsec's ntp.conf(5)",
   reload: "live"
 })
@@ -106,7 +108,8 @@ export const discardDirective = row({
   needsOption: true,
   repeatable: true,
   default: "average 3, minimum 2",
-  meaning: "The classic ntpd's limit on those whom `restrict … limited` names: 2^average seconds from one to the next.",
+  meaning:
+    "The classic ntpd's limit for those whom `restrict … limited` names: 2^average seconds from one packet to the next.",
   documented: "ntp.conf(5) of the classic ntpd",
   reload: "live",
   actedOn: "partly"
@@ -122,9 +125,9 @@ export const ratelimitDirective = row({
     kod: wholeNumber("LOG2", 0, 4)
   },
   repeatable: true,
-  default: "off; of a line without options interval 3, burst 8, leak 2, kod 0",
+  default: "off; in a line without options: interval 3, burst 8, leak 2, kod 0",
   meaning:
-    "Limits every client, as chrony does: a packet each 2^interval seconds, burst at once, one in 2^leak beyond.",
+    "Limits every client, as chrony does: one packet each 2^interval seconds and `burst` at once; of the rest, one in 2^leak is answered.",
   documented: "chrony.conf(5)",
   reload: "live"
 })
@@ -147,7 +150,8 @@ export const mruDirective = row({
   needsOption: true,
   repeatable: true,
   default: "maxmem 16384, maxage 3600, minage 64, ipv6prefix 64",
-  meaning: "How much the list of clients may take, over all workers, and when an entry may go; limits are kept in it.",
+  meaning:
+    "Size of the list of clients, over all workers, and when an entry may be dropped. Rate limits are kept in this list.",
   reload: "live",
   actedOn: "partly"
 })
@@ -155,9 +159,9 @@ export const mruDirective = row({
 export const dialectDirective = row({
   name: "dialect",
   operands: { name: one(oneOf("ntpsec", "classic")) },
-  default: "told by the file's words, ntpsec where none tells",
+  default: "recognised by the words in the file; ntpsec if none decides",
   meaning:
-    "Whose defaults `restrict` begins with: `ntpsec` noquery and limited with `limit`, `classic` nothing, with `discard`.",
+    "Whose defaults apply to `restrict`. `ntpsec`: everybody is noquery and limited, by `limit`. `classic`: nobody is restricted; limits are those of `discard`.",
   documented: "Meridian",
   reload: "live"
 })

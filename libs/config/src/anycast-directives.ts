@@ -67,7 +67,7 @@ export const anycastDirective = row({
   repeatable: true,
   default: "none; bird /run/bird/bird.ctl, vtysh /usr/bin/vtysh, rise 10, fall 0.7, maxerror 0.5, maxrate none",
   meaning:
-    "Routes that follow health: the prefix of each service `address` is announced while the node is synchronised within `maxerror` of the true time, holds its NTS keys, answers its own probes, is not drained and answers at most `maxrate` requests a second; it comes after `rise` seconds of that and goes after `fall` seconds without. Who announces: BIRD, over the control socket `bird`, by its `protocol` (several lines for several); ExaBGP, by a helper that asks at the socket `exabgp`; FRR, in the AS `frr`, by `vtysh`; a `script` that is given announce or withdraw and the prefixes; or whichever router follows the `device` of its own that carries the addresses, whose link is up while they are announced, and which goes with the node. Without a device the addresses are put on the loopback where that is allowed.",
+    "Announces the prefix of each service `address` while the node is healthy: synchronised within `maxerror` of the true time, in possession of its NTS keys, answering its own probes, not drained, and answering at most `maxrate` requests a second. The route is announced after `rise` seconds of that and withdrawn after `fall` seconds without. One or more of these announce it: BIRD, by its control socket `bird` and its `protocol` (a line for each protocol); ExaBGP, by a helper that asks at the socket `exabgp`; FRR, by `vtysh` in the AS `frr`; a `script`, which is called with announce or withdraw and the prefixes; or any router that follows the link state of `device`, a network device that the node makes for the addresses and removes when it ends. Without `device` the addresses are put on the loopback, if that is allowed.",
   documented: "Meridian",
   reload: "restart"
 })
@@ -78,9 +78,9 @@ export const drainDirective = row({
   options: { wait: seconds(0), grace: seconds(0), onstop: "switch" },
   needsOption: true,
   repeatable: true,
-  default: "wait 10 and grace 10 where a route is announced, else 0; no onstop",
+  default: "wait 10 and grace 10 if a route is announced, else 0; no onstop",
   meaning:
-    "How a node leaves: after the route is withdrawn it waits for so long until routers have converged, stops key exchange, answers time for the grace time on, and then says that it is drained. With `onstop` SIGTERM does all that before the node ends.",
+    "How a node is drained. Once the route is withdrawn, it waits `wait` seconds for routers to converge, stops key exchange, goes on answering time for `grace` seconds, and then says that it is drained. With `onstop` SIGTERM does all this before the node ends.",
   documented: "Meridian",
   flags: ["drain"],
   reload: "restart"
@@ -91,7 +91,7 @@ export const identifyDirective = row({
   operands: { state: one(oneOf("on", "off")) },
   default: "off",
   meaning:
-    "Tells clients that ask, by an extension field of experimental type 0xF44E in a plain request that has room for it, which node answered, by which software, key generation and decision of its clock: `meridian query --identify`.",
+    "Tells clients that ask for it (`meridian query --identify`) which node answered, its software, its key generation and the decision of its clock that was in force. They ask by an extension field of the experimental type 0xF44E in a plain request that has room for the answer.",
   documented: "Meridian",
   reload: "live"
 })

@@ -7,7 +7,7 @@ export const keysDirective = row({
   name: "keys",
   operands: { file: one(path("FILE")) },
   default: "none; no request is answered with a symmetric key",
-  meaning: "File of symmetric keys in the format of ntp.keys(5); it is read anew at a reload.",
+  meaning: "File of symmetric keys in the format of ntp.keys(5). It is read again at a reload.",
   reload: "live"
 })
 
@@ -15,7 +15,7 @@ export const trustedkeyDirective = row({
   name: "trustedkey",
   operands: { keys: rest(keyRange) },
   repeatable: true,
-  default: "none; a key that is not trusted is as if it were not there",
+  default: "none; a key that is not trusted is not used",
   meaning: "Keys of the key file that may be used, by number or as ranges such as (10 ... 20).",
   reload: "live"
 })
@@ -24,7 +24,7 @@ export const controlkeyDirective = row({
   name: "controlkey",
   operands: { key: one(keyId) },
   default: "none; nothing can be changed by mode 6 requests",
-  meaning: "Key that mode 6 requests which change something must be authenticated with; it must be trusted too.",
+  meaning: "Key for mode 6 requests that change something. It must be trusted too.",
   reload: "live"
 })
 
@@ -32,7 +32,7 @@ const requestkeyDirective = row({
   name: "requestkey",
   operands: { key: one(keyId) },
   default: "none",
-  meaning: "Key of the classic ntpdc's mode 7 requests, which Meridian does not answer.",
+  meaning: "Key for mode 7 requests of the classic ntpdc. Meridian does not answer those.",
   reload: "restart",
   actedOn: false,
   pointless: "it is the key of the classic ntpdc's mode 7 requests, and nothing here answers those"
@@ -42,7 +42,7 @@ export const cryptonakDirective = row({
   name: "cryptonak",
   operands: { state: one(oneOf("on", "off")) },
   default: "off, as in NTPsec and chrony",
-  meaning: "Answers a request whose MAC is wrong with a crypto-NAK (RFC 5905 §9.2) instead of silence.",
+  meaning: "Whether a request with a wrong MAC is answered with a crypto-NAK (RFC 5905 §9.2) or not at all.",
   documented: "Meridian",
   reload: "live"
 })
@@ -52,7 +52,7 @@ export const ntpsigndsocketDirective = row({
   operands: { path: one(path("PATH")) },
   default: "none; requests of Windows clients are dropped",
   meaning:
-    "Where replies to Windows clients are signed (MS-SNTP): the directory of Samba's ntp_signd, in which the socket is called socket, or the socket of `meridian signd` itself. Only clients that a `restrict … mssntp` line covers are answered.",
+    "Who signs replies to Windows clients (MS-SNTP): the directory of Samba's ntp_signd, where the socket is called socket, or the path of the socket of `meridian signd`. Only clients that a `restrict … mssntp` line covers are answered.",
   documented: "ntp.conf(5), chrony.conf(5)",
   reload: "restart"
 })
@@ -92,9 +92,9 @@ export const ntsDirective = row({
   needsOption: true,
   repeatable: true,
   default:
-    "disable; port 4460, processes 1, nocerttimecheck 0, mintls TLS1.3, maxtls TLS1.3, every aead there is; of each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500; ntpserver none, clients ask the host that they exchanged keys with; ntpport that of this node; no exchangeonly",
+    "disable; port 4460, processes 1, nocerttimecheck 0, mintls TLS1.3, maxtls TLS1.3, every aead; for each process connections 512, addressconnections 16, ratelimit 8, totalratelimit 1500; ntpserver none: clients ask the host that they exchanged keys with; ntpport this node's own; no exchangeonly",
   meaning:
-    "Network Time Security (RFC 8915): `enable`, or a `cert` with its `key`, makes a server; several pairs serve several names, `aead` lines name the algorithms allowed, `port` is the TCP port of the key exchange, `processes` how many processes share it, and the `cookie` file also keeps the master keys of a node that is in no cluster. `nocerttimecheck N` has a client take certificates whose only fault are their dates until its clock was corrected N times, and judge them again by the time that it won. Of cipher suites the server's order counts, with `tlscipherserverpreference` and without. `ntpserver` and `ntpport` are what clients are told to send NTP to, another node of the cluster for one, or this one's own name where keys are exchanged on an anycast address. With `exchangeonly` the node does key exchange and nothing else: it answers NTP on the loopback addresses alone. Whether NTS is served, its port, processes and cookie file change at the next start.",
+    "Network Time Security (RFC 8915). `enable`, or a `cert` with its `key`, makes this node a server; several pairs serve several names. `port` is the TCP port of the key exchange, `processes` how many processes share it, `aead` lines name the algorithms allowed. The `cookie` file also keeps the master keys of a node that is in no cluster. `nocerttimecheck N` lets a client accept certificates whose only fault is their dates until its clock has been corrected N times; then it checks them again. The server's order of cipher suites counts, with or without `tlscipherserverpreference`. `ntpserver` and `ntpport` tell clients where to send NTP: to another node of the cluster, or to this node's own name if keys are exchanged on an anycast address. With `exchangeonly` the node only does key exchange and answers NTP on loopback addresses alone. Whether NTS is served, its port, processes and cookie file change at the next start.",
   documented: "ntp.conf(5) and the NTS guide of NTPsec",
   flags: ["nts", "no-nts", "nts-port", "nts-processes"],
   reload: "live"
@@ -105,7 +105,7 @@ export const extraDirective = row({
   operands: { what: one(oneOf("port")), port: one(port) },
   repeatable: true,
   default: "none",
-  meaning: "Additional UDP port to answer NTP on; NTS key exchange tells clients the first one.",
+  meaning: "Another UDP port to answer NTP on. NTS key exchange tells clients the main one.",
   documented: "NTPsec",
   reload: "restart"
 })

@@ -48,7 +48,7 @@ export const cryptoDirective = row({
   repeatable: true,
   default: "no Autokey",
   meaning:
-    "Switches Autokey (RFC 5906) on, for clients that have nothing else: keys and certificate of the host NAME (else this machine's) are read from `keysdir`, `pw` opens them (else the host's name), `ident` names the group whose identity keys are used. NTS is its replacement.",
+    "Switches Autokey (RFC 5906) on, for clients that know nothing else; NTS has replaced it. Keys and certificate of `host` (default: this machine's name) are read from `keysdir`. `pw` is their password (default: the host's name). `ident` names the group whose identity keys are used.",
   documented: "ntp.conf(5) of ntp",
   reload: "contents",
   actedOn: "partly"

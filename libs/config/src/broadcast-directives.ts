@@ -55,7 +55,7 @@ export const broadcastDirective = row({
   repeatable: true,
   default: "none",
   meaning:
-    "Tells the time to a network's broadcast address or to a multicast group, every 2^minpoll seconds while this node is synchronised; multicasts go HOPS routers far.",
+    "Sends the time to a network's broadcast address or to a multicast group, every 2^minpoll seconds while this node is synchronised. Multicasts pass at most HOPS routers.",
   documented: "ntp.conf(5) of ntp",
   reload: "clock",
   actedOn: "partly"
@@ -67,7 +67,7 @@ export const broadcastclientDirective = row({
   options: { novolley: "switch" },
   default: "off",
   meaning:
-    "Follows servers that tell the time to the broadcast addresses of this machine's networks, under a key that `trustedkey` names or by Autokey, and without either only after `disable auth`; a few exchanges with each measure the delay.",
+    "Follows servers that send the time to the broadcast addresses of this machine's networks. They must use a key that `trustedkey` names, or Autokey; without either only after `disable auth`. A few exchanges with each server measure the delay.",
   documented: "ntp.conf(5) of ntp",
   reload: "clock"
 })
@@ -76,8 +76,8 @@ export const multicastclientDirective = row({
   name: "multicastclient",
   operands: { groups: any(group) },
   repeatable: true,
-  default: `off; ${NTP_GROUP} where no group is named`,
-  meaning: "As `broadcastclient`, for servers that tell the time to these multicast groups.",
+  default: `off; ${NTP_GROUP} if no group is named`,
+  meaning: "As `broadcastclient`, for servers that send the time to these multicast groups.",
   documented: "ntp.conf(5) of ntp",
   reload: "clock"
 })
@@ -86,8 +86,7 @@ export const broadcastdelayDirective = row({
   name: "broadcastdelay",
   operands: { seconds: one(decimalNumber("SECONDS", "seconds", 0, 1)) },
   default: "measured",
-  meaning:
-    "The round trip to broadcast servers, seconds; with it nothing is asked of them, and so nothing is measured.",
+  meaning: "Round trip to broadcast servers, in seconds. If it is given, they are not asked and it is not measured.",
   documented: "ntp.conf(5) of ntp",
   reload: "clock"
 })
@@ -98,7 +97,7 @@ export const manycastserverDirective = row({
   repeatable: true,
   default: "off",
   meaning:
-    "Answers clients that look for servers at these multicast groups, under a trusted key or by Autokey, and without either only after `disable auth`.",
+    "Answers clients that look for servers at these multicast groups. They must use a trusted key or Autokey; without either only after `disable auth`.",
   documented: "ntp.conf(5) of ntp",
   reload: "restart"
 })
@@ -110,7 +109,7 @@ export const manycastclientDirective = row({
   repeatable: true,
   default: "none",
   meaning:
-    "Looks for servers at a multicast group, ever further away up to HOPS routers, and asks those that answer, as many as `tos maxclock` allows.",
+    "Looks for servers at a multicast group, step by step further away, up to HOPS routers, and asks as many of those that answer as `tos maxclock` allows.",
   documented: "ntp.conf(5) of ntp",
   reload: "clock"
 })

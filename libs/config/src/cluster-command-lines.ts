@@ -5,17 +5,17 @@ import { stateDirectoryDirective } from "./directives.ts"
 import { defineFlags, type FlagValues, listFlag, switchFlag, valueFlag } from "./flags.ts"
 import { accepted, oneOf, path, refused, text, type ValueType, wholeNumber } from "./value-types.ts"
 
-const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node.")
-const json = switchFlag("Prints JSON for machines.")
+const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory of the node.")
+const json = switchFlag("Prints JSON.")
 const node = (meaning: string) => ({ name: "NODE", meaning, least: 1, most: 1 })
-const reason = valueFlag(text("TEXT", "a text of 1 to 255 characters"), "Why, for the record: it goes into the event.")
+const reason = valueFlag(text("TEXT", "a text of 1 to 255 characters"), "Reason, which is recorded in the event.")
 
 /** Flags of `meridian up` that make the node one of a cluster. */
 export const upClusterFlags = {
   node: valueFlag(nodeDirective.operands.name.type, `${nodeDirective.meaning} Default: ${nodeDirective.default}.`),
   nats: listFlag(
     clusterDirective.options.nats,
-    "NATS servers that hold the cluster's log. Default: none, the log is an SQLite file of this node."
+    "NATS servers that hold the cluster's log. Default: none; the log is an SQLite file of this node."
   ),
   "cluster-key": valueFlag(
     clusterDirective.options.key,
@@ -66,41 +66,41 @@ const isoOf = (moment: number): string => new Date(moment).toISOString()
 
 export const logCommand = defineFlags({
   command: "meridian log",
-  meaning: "Shows the events of the node's log, and first what retention has dropped of them.",
+  meaning: "Shows the events of the node's log. It begins with what retention has dropped.",
   flags: {
-    from: valueFlag(wholeNumber("N", 1, LARGEST), "First place wanted. Default 1."),
+    from: valueFlag(wholeNumber("N", 1, LARGEST), "First number of the log to show. Default: 1."),
     subject: valueFlag(
       text("S", "a subject such as keys.nts, or a family: keys, members, policy, clock"),
       "One subject, such as keys.nts or clock.a, or a family: keys, members, policy, clock. Default: everything."
     ),
-    follow: switchFlag("Goes on with what is appended, until interrupted."),
+    follow: switchFlag("Waits for new events and shows them, until interrupted."),
     state,
-    json: switchFlag("Prints one JSON object a line.")
+    json: switchFlag("Prints a JSON object per line.")
   }
 })
 
 export const keysListCommand = defineFlags({
   command: "meridian keys list",
   meaning:
-    "Shows the generations of the NTS master keys and the sets of symmetric keys: what each is for, and since when.",
-  flags: { kind: valueFlag(kinds, "Only these."), state, json }
+    "Shows the generations of the NTS master keys and the sets of symmetric keys: what each is used for, and since when.",
+  flags: { kind: valueFlag(kinds, "Shows only these."), state, json }
 })
 
 export const keysRotateCommand = defineFlags({
   command: "meridian keys rotate",
   meaning:
-    "Has the next generation of the NTS master key take over as soon as every node holds it, or announces the next set of symmetric keys.",
-  flags: { kind: valueFlag(kinds, "Which keys. Default nts."), state, json }
+    "Rotates keys: the next generation of the NTS master key takes over as soon as every node has it. With --kind symmetric, announces the next set of symmetric keys.",
+  flags: { kind: valueFlag(kinds, "Which keys. Default: nts."), state, json }
 })
 
 export const keysRevokeCommand = defineFlags({
   command: "meridian keys revoke",
   meaning:
-    "For a compromised key: it is refused at once on every node that the log reaches, its successor takes over, and it can never be recovered.",
-  flags: { kind: valueFlag(kinds, "Which keys. Default nts."), reason, state, json },
+    "Revokes a compromised key. Every node that the log reaches refuses it at once, its successor takes over, and it cannot be recovered.",
+  flags: { kind: valueFlag(kinds, "Which keys. Default: nts."), reason, state, json },
   positional: {
     name: "GENERATION",
-    meaning: "Number of the NTS generation, or with --kind symmetric of the set.",
+    meaning: "Number of the NTS generation, or of the set with --kind symmetric.",
     least: 1,
     most: 1
   }
@@ -108,11 +108,11 @@ export const keysRevokeCommand = defineFlags({
 
 export const keysExportCommand = defineFlags({
   command: "meridian keys export",
-  meaning: "Writes the ntp.keys file for clients: the set to send with now, and the one announced.",
+  meaning: "Writes an ntp.keys file for clients: the set in use, and the next one if it is announced.",
   flags: {
     out: valueFlag(
       path("FILE"),
-      "Where to; replaced as a whole, readable by its owner alone. Default: standard output."
+      "File to write. It is replaced as a whole, and only its owner can read it. Default: standard output."
     ),
     state
   }
@@ -120,9 +120,12 @@ export const keysExportCommand = defineFlags({
 
 export const clusterInitCommand = defineFlags({
   command: "meridian cluster init",
-  meaning: "Makes the cluster key, which every node of the cluster needs, and says how to give it to the next one.",
+  meaning: "Makes the cluster key, which every node of the cluster needs, and says how to copy it to the other nodes.",
   flags: {
-    out: valueFlag(path("FILE"), "Where to. Default: cluster-key in the state directory. Never overwritten."),
+    out: valueFlag(
+      path("FILE"),
+      "File to write; it is never overwritten. Default: cluster-key in the state directory."
+    ),
     state,
     json
   }
@@ -130,14 +133,14 @@ export const clusterInitCommand = defineFlags({
 
 export const clusterStatusCommand = defineFlags({
   command: "meridian cluster status",
-  meaning: "Shows the cluster as this node knows it: who leads, every node and its health, the keys in use.",
+  meaning: "Shows the cluster as this node knows it: which node leads, every node and its health, the keys in use.",
   flags: { state, json }
 })
 
 export const clusterRekeyCommand = defineFlags({
   command: "meridian cluster rekey",
   meaning:
-    "Gives this node the cluster's next key, made by `meridian cluster init --out FILE`, and begins the change to it where it has not begun. To be given on every node; the change ends by itself.",
+    "Gives this node the next cluster key, made by `meridian cluster init --out FILE`, and begins the change to it. Run it on every node; the change is complete when all nodes have the key.",
   flags: { state, json },
   positional: {
     name: "FILE",
@@ -149,16 +152,17 @@ export const clusterRekeyCommand = defineFlags({
 
 export const clusterDrainCommand = defineFlags({
   command: "meridian cluster drain",
-  meaning: "Takes a node out: no more traffic is to be sent to it, over restarts, until it is undrained.",
+  meaning:
+    "Takes a node out of service, also over restarts, until `meridian cluster undrain`. Its route is withdrawn, and clients move to other nodes.",
   flags: { reason, state, json },
-  positional: node("The node to take out.")
+  positional: node("Node to take out of service.")
 })
 
 export const clusterUndrainCommand = defineFlags({
   command: "meridian cluster undrain",
-  meaning: "Takes a drained node in again.",
+  meaning: "Takes a drained node back into service.",
   flags: { state, json },
-  positional: node("The node to take in.")
+  positional: node("Node to take back.")
 })
 
 /** As `log`, `explain` and `query --identify` show it. */
@@ -172,11 +176,12 @@ const eventId: ValueType<string> = {
 export const policyCommand = defineFlags({
   command: "meridian policy",
   meaning:
-    "Shows what the nodes share as configuration (how keys rotate, how long clock events are kept, when a silent node counts as gone), or sets some of it: all settings of one command hold together or none does.",
+    "Shows the configuration that all nodes share (how keys rotate, how long clock events are kept, when a silent node counts as gone), or changes some of it. All changes of one command take effect together, or none does.",
   flags: { state, json },
   positional: {
     name: "NAME=VALUE",
-    meaning: "A setting and its new value. One that ends with Ms takes milliseconds, or a number with s, m, h or d.",
+    meaning:
+      "Setting and its new value. A name that ends in Ms takes milliseconds, or a number with s, m, h or d, such as 12h.",
     least: 0,
     most: 32
   }
@@ -185,12 +190,12 @@ export const policyCommand = defineFlags({
 export const explainCommand = defineFlags({
   command: "meridian explain",
   meaning:
-    "Says what was true at a moment: who led, which keys were active, which peer each node's clock followed, and the events that say so.",
+    "Shows what was true at a moment: which node led, which keys were active, which peer each node's clock followed, and the events that say so.",
   flags: {
-    at: valueFlag(instant, "The moment. Default: now."),
+    at: valueFlag(instant, "The moment, such as 2026-11-21T12:00:00Z. Default: now."),
     event: valueFlag(
       eventId,
-      "In place of a moment, that of an event, such as the clock decision of `meridian query --identify`."
+      "The moment of an event, in place of --at: an id as `meridian log` or `meridian query --identify` shows it."
     ),
     state,
     json

@@ -72,9 +72,9 @@ export const clusterDirective = row({
   needsOption: true,
   repeatable: true,
   default:
-    "no nats: the log is an SQLite file of this node; replicas 3 where three servers are named, else 1; mint nts; log-bytes 1 GiB",
+    "no nats: the log is an SQLite file of this node; replicas 3 if three servers are named, else 1; mint nts; log-bytes 1 GiB",
   meaning:
-    "The cluster: `nats` names the servers that hold its log (lines add up), `nkey` the seed to sign in with, `ca` the authority of their certificates, `key` the cluster key that keys are sealed under, `replicas` the copies of the log, `mint` what this node mints when it leads; `rotate` rotates NTS keys this often, for development. When this node leads, clock events older than `clock-days`, or more of a node than `clock-events`, go from the log; without them, as the cluster's policy says (90 days, a million). `log-bytes` is the most that NATS sets aside for the log.",
+    "The cluster. `nats` names the servers that hold its log (lines add up), `nkey` the file with the seed to sign in with, `ca` the authority of their certificates, `key` the file of the cluster key, which seals all other keys. `replicas` is the number of copies of the log, `mint` which keys this node makes when it leads. `rotate` rotates NTS keys this often, for development. When this node leads, it drops clock events older than `clock-days`, and those of a node beyond `clock-events`; without these the cluster's policy counts (90 days, a million). `log-bytes` is what NATS reserves for the log.",
   documented: "Meridian",
   flags: ["nats", "cluster-key", "rotate"],
   reload: "restart"

@@ -1,6 +1,5 @@
 /** The command lines of `meridian`. Flags that override a directive take its type and its meaning from the table. */
 import type { IpAddress } from "./address.ts"
-import { drainDirective } from "./anycast-directives.ts"
 import { ntsDirective } from "./authentication-directives.ts"
 import { upClusterFlags, upClusterOverrides } from "./cluster-command-lines.ts"
 import { checkLimits } from "./check-limits.ts"
@@ -19,8 +18,8 @@ import type { Overrides } from "./settings.ts"
 import { groupName, SIGND_WORDS } from "./signd-settings.ts"
 import { path, wholeNumber } from "./value-types.ts"
 
-const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node.")
-const json = switchFlag("Prints JSON for machines.")
+const state = valueFlag(stateDirectoryDirective.operands.directory.type, "State directory of the node.")
+const json = switchFlag("Prints JSON.")
 
 /** A flag says what its directive says. */
 const meaningOf = (directive: Directive): string => `${directive.meaning} Default: ${directive.default}.`
@@ -28,7 +27,7 @@ const meaningOf = (directive: Directive): string => `${directive.meaning} Defaul
 export const upCommand = defineFlags({
   command: "meridian up",
   meaning:
-    "Starts the node: opens the sockets, then starts and watches the services. A flag beats the file, the file beats the default.",
+    "Starts the node: opens the sockets, then starts and watches the services. Flags override the file, and the file overrides the defaults.",
   flags: {
     port: valueFlag(portDirective.operands.port.type, meaningOf(portDirective)),
     listen: listFlag(listenDirective.operands.address.type, meaningOf(listenDirective)),
@@ -37,11 +36,11 @@ export const upCommand = defineFlags({
     user: valueFlag(userDirective.operands.user.type, meaningOf(userDirective)),
     stratum: valueFlag(
       wholeNumber("N", 1, 15),
-      "Stratum that the local reference (this machine's clock) is served with. Default: 10."
+      "Stratum of the local reference (this machine's own clock). Default: 10."
     ),
     discipline: valueFlag(disciplineDirective.operands.mode.type, meaningOf(disciplineDirective)),
-    panicgate: switchFlag("Takes the first setting of the clock however far off it is, as ntpd -g. Default: off."),
-    nts: switchFlag("Serves NTS; without a configured certificate one for development is made. Default: off."),
+    panicgate: switchFlag("Accepts the first correction of the clock, however large it is, as ntpd -g. Default: off."),
+    nts: switchFlag("Serves NTS. Without a configured certificate, one for development is made. Default: off."),
     "no-nts": switchFlag("Does not serve NTS, whatever the file says."),
     "nts-port": valueFlag(
       ntsDirective.options.port,
@@ -49,11 +48,11 @@ export const upCommand = defineFlags({
     ),
     "nts-processes": valueFlag(
       ntsDirective.options.processes,
-      "Processes that share the NTS key exchange's port; one does a thousand handshakes a second and more. Default: 1."
+      "Processes that share the port of the NTS key exchange. One does more than a thousand handshakes a second. Default: 1."
     ),
     ...upClusterFlags,
-    drain: switchFlag(meaningOf(drainDirective)),
-    config: valueFlag(path("FILE"), "Configuration file in the language of ntp.conf(5). Default: none.")
+    drain: switchFlag("Drains the node on SIGTERM before it ends, as `drain onstop`. Default: off."),
+    config: valueFlag(path("FILE"), "Configuration file, an ntp.conf(5). Default: none.")
   }
 })
 
@@ -81,21 +80,21 @@ export const upOverrides = (values: FlagValues<typeof upCommand.flags>): Overrid
 export const exabgpCommand = defineFlags({
   command: "meridian exabgp",
   meaning:
-    "Run by ExaBGP as a process: writes to it which routes the node announces, and withdraws them when the node is gone.",
+    "For ExaBGP, which runs it as a process: tells it which routes the node announces, and withdraws them when the node is gone.",
   flags: {},
-  positional: { name: "SOCKET", meaning: "The path that the node's 'anycast exabgp' line names.", least: 1, most: 1 }
+  positional: { name: "SOCKET", meaning: "Path in the node's 'anycast exabgp' line.", least: 1, most: 1 }
 })
 
-const EXIT_CODES = "0 good time, 1 no answer, 2 a wrong command line, 3 unsynchronised or beyond a limit of --check"
+const EXIT_CODES = "0 good time, 1 no answer, 2 wrong command line, 3 not synchronised or beyond a limit of --check"
 
 export const statusCommand = defineFlags({
   command: "meridian status",
-  meaning: `Asks a running node how it does. Exit codes: ${EXIT_CODES}.`,
+  meaning: `Shows the state of the running node: its clock, its workers, their traffic. Exit codes: ${EXIT_CODES}.`,
   flags: {
     state,
     check: valueFlag(
       checkLimits,
-      "Ends with 3 where the clock is beyond a limit: offset and root-distance (seconds) and stratum at most, certificate-days of its NTS certificates at least."
+      "Exits with 3 if the clock is beyond a limit: maxima for offset and root-distance (seconds) and stratum, a minimum for certificate-days, the days that its NTS certificates are still valid."
     ),
     json
   }
@@ -109,31 +108,31 @@ export const queryCommand = defineFlags({
   flags: {
     check: valueFlag(
       checkLimits,
-      "Ends with 3 where the answer with the shortest delay is beyond a limit: offset and root-distance (seconds) and stratum at most, certificate-days (with --nts) at least."
+      "Exits with 3 if the answer with the shortest delay is beyond a limit: maxima for offset and root-distance (seconds) and stratum, with --nts a minimum for certificate-days."
     ),
-    count: valueFlag(wholeNumber("N", 1, 1000), "Requests to send, one a second. Default 1."),
-    version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default 4."),
+    count: valueFlag(wholeNumber("N", 1, 1000), "Number of requests, one a second. Default: 1."),
+    version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default: 4."),
     identify: switchFlag(
-      "Asks which node answered, of servers that say so (`identify on`): its name, software, key generation, and the decision of its clock for `meridian explain --event`."
+      "Also asks which node answered: its name, software, key generation, and the decision of its clock for `meridian explain --event`. The server must have `identify on`."
     ),
-    nts: switchFlag("Asks with NTS: PORT is then the TCP port of the key exchange."),
+    nts: switchFlag("Uses NTS. PORT is then the TCP port of the key exchange."),
     ca: valueFlag(
       ntsDirective.options.ca,
-      "With --nts: PEM file, or folder of them, that the server's certificate must be vouched for by. Default: the system's."
+      "With --nts: PEM file, or folder of PEM files, of the authorities that may sign the server's certificate. Default: the system's."
     ),
     aead: valueFlag(
       ntsDirective.options.aead,
-      "With --nts: the one algorithm to offer. Default: AES_128_GCM_SIV, else AES_SIV_CMAC_256."
+      "With --nts: the only algorithm to offer. Default: AES_128_GCM_SIV, then AES_SIV_CMAC_256."
     ),
     state: valueFlag(
       stateDirectoryDirective.operands.directory.type,
-      "With --nts: directory that keeps keys and unused cookies, sealed, so that the next query needs no exchange. Default: none are kept."
+      "With --nts: directory to keep keys and unused cookies in, sealed, so that the next query needs no key exchange. Default: none are kept."
     ),
     json
   },
   positional: {
     name: "HOST[:PORT]",
-    meaning: `Server to ask: a name, an IPv4 address or [IPv6]; the port is 123 unless given, with --nts ${DEFAULT_NTS_KE_PORT}.`,
+    meaning: `Server to ask: a name, an IPv4 address or [IPv6]. Default port: 123, with --nts ${DEFAULT_NTS_KE_PORT}.`,
     least: 1,
     most: 1
   }
@@ -142,9 +141,9 @@ export const queryCommand = defineFlags({
 export const configCheckCommand = defineFlags({
   command: "meridian config check",
   meaning:
-    "Reads a configuration file, reports what is wrong with it and with the files that it names, and shows every effective setting with its origin. Exit codes: 0 nothing stands in the way, 2 it cannot be used, 3 it can, but not all files that it names.",
+    "Reads a configuration file, reports what is wrong with it and with the files that it names, and shows every setting with its origin. Exit codes: 0 all is well, 2 the file cannot be used, 3 it can be used, but not all files that it names.",
   flags: {
-    user: valueFlag(userDirective.operands.user.type, "Who the node will run as, as `meridian up --user`."),
+    user: valueFlag(userDirective.operands.user.type, "User that the node will run as, as for `meridian up --user`."),
     json
   },
   positional: { name: "FILE", meaning: "Configuration file to check.", least: 1, most: 1 }
@@ -153,7 +152,7 @@ export const configCheckCommand = defineFlags({
 export const signdCommand = defineFlags({
   command: "meridian signd",
   meaning:
-    "Signs replies to Windows clients for an NTP server on this machine (ntpd, chronyd, Meridian), in place of Samba's ntp_signd. A flag beats the file. SIGHUP reads the key table anew, SIGUSR1 prints the counters.",
+    "Signs replies to Windows clients for an NTP server on this machine (ntpd, chronyd, Meridian), in place of Samba's ntp_signd. Flags override the file. SIGHUP reads the key table again, SIGUSR1 prints the counters.",
   flags: {
     config: valueFlag(
       path("FILE"),

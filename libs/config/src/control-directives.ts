@@ -5,9 +5,9 @@ import { path, wholeNumber } from "./value-types.ts"
 export const cmdportDirective = row({
   name: "cmdport",
   operands: { port: one(wholeNumber("PORT", 0, 65_535)) },
-  default: "0: chronyc finds the node by chronyd.sock in the state directory alone",
+  default: "0: chronyc reaches the node only by chronyd.sock in the state directory",
   meaning:
-    "UDP port of 127.0.0.1 and ::1 on which chronyc's monitoring commands are answered, those that chronyd answers to anybody there; 323 is chronyc's own, 0 is none.",
+    "UDP port of 127.0.0.1 and ::1 for chronyc's monitoring commands, those that chronyd answers there to anybody. chronyc asks at 323; 0 is none.",
   documented: "chrony.conf(5)",
   reload: "restart"
 })
@@ -17,7 +17,7 @@ export const saveconfigdirDirective = row({
   operands: { directory: one(path("DIR")) },
   default: "none: `saveconfig` of ntpq is refused",
   meaning:
-    "Directory in which `saveconfig NAME` of ntpq, under the control key, writes what the node runs by as an ntp.conf; it never writes over a file.",
+    "Directory in which ntpq's `saveconfig NAME`, under the control key, writes the configuration in force as an ntp.conf. It never overwrites a file.",
   documented: "ntp.conf(5) of the classic ntpd",
   reload: "live"
 })

@@ -57,7 +57,7 @@ export const gatherDirective = row({
   operands: { microseconds: one(wholeNumber("MICROSECONDS", 0, 10_000)) },
   default: `${DEFAULT_GATHER_MICROSECONDS}`,
   meaning:
-    "A worker lets requests that come fast wait for so long at most, to answer several at once; each reply says when its request came and when it leaves itself, so clients' clocks lose next to nothing. Where requests are rare none waits. 0 turns it off.",
+    "Longest time that a request waits so that several are answered at once. Requests wait only when many arrive. Each reply says when its request arrived and when it leaves, so the wait hardly affects clients' clocks. 0 turns it off.",
   documented: "Meridian",
   reload: "restart"
 })
@@ -67,7 +67,7 @@ export const xdpDirective = row({
   operands: { interface: one(interfaceName), mode: optional(oneOf("native", "generic")) },
   default: "off",
   meaning:
-    "Network interface whose plain requests are answered before they reach a socket, by a BPF program: in the driver (native), behind it (generic), or as the driver can where neither is named. All other packets go to the workers. Needs CAP_BPF and CAP_NET_ADMIN at the start.",
+    "Network interface on which a BPF program answers plain requests before they reach a socket: in the driver (native) or behind it (generic); without a mode, in the driver if it can. All other packets go to the workers. Needs CAP_BPF and CAP_NET_ADMIN at the start.",
   documented: "Meridian",
   reload: "restart"
 })
@@ -77,7 +77,7 @@ export const listenDirective = row({
   operands: { address: one(listenAddresses) },
   repeatable: true,
   default: "0.0.0.0 and ::",
-  meaning: "Local address to answer on, in place of all; * stands for 0.0.0.0 and ::.",
+  meaning: "Local address to answer on, instead of all of them; * stands for 0.0.0.0 and ::.",
   documented: "Meridian",
   flags: ["listen"],
   reload: "restart"
@@ -89,7 +89,7 @@ export const interfaceDirective = row({
   operands: { action: one(oneOf("listen", "ignore", "drop")), match: one(interfaceMatch) },
   repeatable: true,
   default: "listen all",
-  meaning: "Which of the machine's addresses to answer on: the last rule that matches an address decides.",
+  meaning: "Which of the machine's addresses to answer on. The last rule that matches an address decides.",
   reload: "restart"
 })
 
@@ -97,7 +97,7 @@ export const stateDirectoryDirective = row({
   name: "statedir",
   operands: { directory: one(path("DIR")) },
   default: "chosen at start and shown on the first screen",
-  meaning: "Directory of the node's own state: its sockets and its log.",
+  meaning: "Directory of the node's own state, such as its sockets and its event log.",
   documented: "Meridian",
   flags: ["state"],
   reload: "restart"
@@ -107,7 +107,7 @@ export const userDirective = row({
   name: "user",
   operands: { user: one(userName) },
   default: "the user who starts it",
-  meaning: "User that the services run as once the sockets are open, where the start was made by root.",
+  meaning: "User that the services run as once the sockets are open, if root started the node.",
   documented: "Meridian; ntpd(8) has it as the flag -u",
   flags: ["user"],
   reload: "restart"
@@ -117,7 +117,7 @@ export const logfileDirective = row({
   name: "logfile",
   operands: { file: one(path("FILE")) },
   default: "standard error",
-  meaning: "File that messages are appended to; it is opened anew at a reload, for log rotation.",
+  meaning: "File that messages are appended to. It is opened again at a reload, for log rotation.",
   reload: "live"
 })
 
@@ -127,7 +127,7 @@ export const includeDirective = row({
   repeatable: true,
   default: "none",
   meaning:
-    "Reads another file in place of this line, or every *.conf of a directory; relative to the file it stands in.",
+    "Reads another file in place of this line, or every *.conf of a directory. A relative path starts at the file with this line.",
   reload: "live"
 })
 
@@ -137,7 +137,7 @@ export const sourcedirDirective = row({
   repeatable: true,
   default: "none",
   meaning:
-    "Reads server, pool and peer lines from every *.sources of a directory, which need not exist: DHCP hooks write there, then run `meridian reload`.",
+    "Reads server, pool and peer lines from every *.sources file of a directory. The directory need not exist. DHCP hooks write there, then run `meridian reload`.",
   documented: "chrony.conf(5)",
   reload: "live"
 })
@@ -146,7 +146,7 @@ export const coredumpsDirective = row({
   name: "coredumps",
   operands: { state: one(oneOf("on", "off")) },
   default: "off",
-  meaning: "Whether a process that crashes may leave an image of its memory behind: keys are in it.",
+  meaning: "Whether a process that crashes may leave a core dump. It contains keys.",
   documented: "Meridian",
   reload: "restart"
 })

@@ -33,7 +33,8 @@ export const tosDirective = row({
   repeatable: true,
   default:
     "ceiling 16, floor 1, maxclock 10, maxdist 1.5, minclock 3, mindist 0.001, minsane 1, orphan 16, orphanwait 300",
-  meaning: "Which sources are believed: strata, distances in seconds, and how many survive; orphan 16 is off.",
+  meaning:
+    "Which sources are believed: limits on stratum and distance (seconds), how many must agree, and how many are kept. `orphan 16` turns orphan mode off.",
   reload: "clock",
   actedOn: "partly"
 })
@@ -57,7 +58,8 @@ export const tinkerDirective = row({
   needsOption: true,
   repeatable: true,
   default: "dispersion 0.000015, panic 1000, step 0.128, stepout 300",
-  meaning: "Constants of the clock discipline (RFC 5905 §11); `step` sets stepback and stepfwd, 0 switches off.",
+  meaning:
+    "Constants of the clock discipline (RFC 5905 §11). `step` sets both stepback and stepfwd; 0 turns a threshold off.",
   flags: ["panicgate"],
   reload: "clock",
   actedOn: "partly"
@@ -66,8 +68,8 @@ export const tinkerDirective = row({
 export const driftfileDirective = row({
   name: "driftfile",
   operands: { file: optional(pathOrNone), wander: optional(decimalNumber("PPM", "parts per million", 0, 500)) },
-  default: "none; the frequency is measured anew at each start",
-  meaning: 'File that keeps the clock\'s frequency error, in ppm as text; "" or nothing is no file.',
+  default: "none: the frequency is measured again at each start",
+  meaning: 'File that keeps the clock\'s frequency error, in ppm as text. "" or no name means no file.',
   reload: "clock",
   actedOn: "partly"
 })
@@ -75,9 +77,9 @@ export const driftfileDirective = row({
 export const fallbackdriftDirective = row({
   name: "fallbackdrift",
   operands: { min: one(averagingTime), max: one(averagingTime) },
-  default: "none; without sources the clock goes on with the average over about as long as it is without them",
+  default: "none; without sources the clock keeps its average frequency over about as long as it has been without them",
   meaning:
-    "Frequency to go on with when sources are gone for 2^MIN seconds, twice as long, …, 2^MAX: the average over as long.",
+    "Range of averaging times for the frequency that is kept while sources are gone: 2^MIN to 2^MAX seconds, the longer they are gone the longer.",
   documented: "chrony.conf(5)",
   reload: "clock",
   actedOn: true
@@ -86,8 +88,9 @@ export const fallbackdriftDirective = row({
 export const maxupdateskewDirective = row({
   name: "maxupdateskew",
   operands: { ppm: one(decimalNumber("PPM", "parts per million", 0)) },
-  default: "none; an estimate counts by how sure it is",
-  meaning: "While the frequency is known no better than this, the clock's stays as it is; offsets are followed.",
+  default: "none; an estimate counts by its uncertainty",
+  meaning:
+    "Uncertainty of the estimated frequency above which the clock's frequency is not changed. Offsets are still corrected.",
   documented: "chrony.conf(5)",
   reload: "clock",
   actedOn: true
@@ -96,8 +99,8 @@ export const maxupdateskewDirective = row({
 export const leapfileDirective = row({
   name: "leapfile",
   operands: { file: one(path("FILE")), hash: optional(oneOf("checkhash", "ignorehash")) },
-  default: "none; leap seconds are heard of from the sources",
-  meaning: "List of leap seconds as NIST and the IERS publish it, read again when it changes.",
+  default: "none; the sources announce leap seconds",
+  meaning: "List of leap seconds, as NIST and the IERS publish it. It is read again when it changes.",
   reload: "clock",
   actedOn: true
 })
@@ -106,7 +109,8 @@ export const leapsmearintervalDirective = row({
   name: "leapsmearinterval",
   operands: { seconds: one(wholeNumber("SECONDS", 0, 86_400)) },
   default: "0, no smearing",
-  meaning: "Seconds over which a leap second is smeared; never to be mixed with sources that do not smear.",
+  meaning:
+    "Seconds over which a leap second is smeared. Clients must not mix this server with servers that do not smear.",
   reload: "clock",
   actedOn: true
 })
@@ -115,7 +119,7 @@ export const statsdirDirective = row({
   name: "statsdir",
   operands: { prefix: one(path("DIR")) },
   default: "the state directory",
-  meaning: "Directory that statistics files are written to.",
+  meaning: "Directory for statistics files.",
   reload: "clock",
   actedOn: true
 })
@@ -145,7 +149,7 @@ export const statisticsDirective = row({
   operands: { names: rest(statisticsName) },
   repeatable: true,
   default: "none",
-  meaning: "Records to write: clockstats, loopstats, peerstats, rawstats and sysstats; the others get a warning.",
+  meaning: "Statistics to write: clockstats, loopstats, peerstats, rawstats and sysstats. Other names get a warning.",
   reload: "clock",
   actedOn: "partly"
 })
@@ -164,7 +168,7 @@ export const filegenDirective = row({
   },
   repeatable: true,
   default: "the record's name as file, type day, link, enable",
-  meaning: "How the files of a record are named and changed over.",
+  meaning: "How the files of a kind of statistics are named, and when a new one begins.",
   reload: "clock",
   actedOn: "partly"
 })
@@ -174,7 +178,7 @@ export const disciplineDirective = row({
   operands: { mode: one(oneOf("virtual", "kernel")) },
   default: "virtual",
   meaning:
-    "Whether the system's clock is left alone and its correction served (virtual), or steered with CAP_SYS_TIME (kernel).",
+    "How time is corrected: `virtual` corrects the served time alone and leaves the system's clock as it is, `kernel` steers the system's clock, which needs CAP_SYS_TIME.",
   documented: "Meridian",
   flags: ["discipline"],
   reload: "restart"
@@ -185,7 +189,7 @@ export const silentstartDirective = row({
   operands: { seconds: one(decimalNumber("SECONDS", "seconds", 0, 3_600)) },
   default: "30",
   meaning:
-    "A start that has no time yet answers nobody for so long, or until it has: some clients take an answer without time for an hour's. 0: never.",
+    "After a start without the time, nobody is answered for at most this long, or until the node has the time: some clients do not ask again for an hour after an answer without time. 0: answer at once.",
   documented: "Meridian",
   reload: "restart"
 })
@@ -217,7 +221,7 @@ export const enableDirective = row({
   repeatable: true,
   default: "auth, kernel, monitor, ntp and stats are on, the others off",
   meaning:
-    "Switches on: `ntp` lets `discipline kernel` steer, `stats` writes statistics files; `kernel` (its own loop) is never used, `monitor` keeps the list of clients, which is kept all the same where anybody is limited; `mru` says how long it may get.",
+    "Switches on: `ntp` lets `discipline kernel` steer the clock, `stats` writes statistics files, `monitor` keeps the list of clients (it is also kept if anybody is limited; `mru` sets its size). `kernel`, the kernel's own control loop, is never used.",
   reload: "clock",
   actedOn: "partly"
 })
@@ -228,7 +232,7 @@ export const disableDirective = row({
   operands: { flags: rest(systemFlag) },
   repeatable: true,
   default: "see enable",
-  meaning: "Switches off what `enable` switches on; of several lines about one flag the last counts.",
+  meaning: "Switches off what `enable` switches on. The last line about a flag counts.",
   reload: "clock",
   actedOn: "partly"
 })

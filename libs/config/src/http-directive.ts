@@ -43,7 +43,7 @@ export const controlDirective = row({
   },
   default: "http 127.0.0.1:11180",
   meaning:
-    "Where metrics, health, JSON and a page are served over HTTP: on loopback without more, elsewhere only under the `token` in a file, which every request must bring, or for clients whose certificate the authorities in the `clients` file have signed. `cert` and its `key` make it HTTPS. It only shows, unless the `operators` file names who may rotate and revoke keys and drain nodes: a line each, `NAME TOKEN`. The files are read again when they change.",
+    "Where metrics, health, JSON and a page are served over HTTP. On loopback nothing more is needed. Elsewhere every request must carry the token in the file `token`, or the client's certificate must be signed by an authority in the file `clients`. `cert` with its `key` makes it HTTPS. Nothing can be changed here, unless the file `operators` names who may rotate and revoke keys and drain nodes: lines of `NAME TOKEN`. The files are read again when they change.",
   documented: "Meridian",
   reload: "restart"
 })

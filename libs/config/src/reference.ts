@@ -17,8 +17,8 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
     "Takes effect",
     {
       live: "at a reload (SIGHUP)",
-      clock: "at a reload (SIGHUP), with a new process for the clock, which asks every source anew",
-      contents: "at the next start; what its files hold, at a reload (SIGHUP)",
+      clock: "at a reload (SIGHUP), with a new clock process, which asks every source again",
+      contents: "at the next start; the contents of its files at a reload (SIGHUP)",
       restart: "at the next start"
     }[directive.reload]
   ],
@@ -26,7 +26,7 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
     ? [
         [
           "Effect",
-          `none${directive.pointless === undefined ? " yet" : ""}; a line is checked and gets a warning`
+          `none${directive.pointless === undefined ? " yet" : ""}; the line is checked and gets a warning`
         ] as const
       ]
     : []),
@@ -34,7 +34,7 @@ const factsOf = (directive: Directive): readonly (readonly [string, string])[] =
 ]
 
 const unactedNote =
-  "Known from NTPsec, the classic ntpd or chronyd and accepted with a warning that says why they have no effect, and what has."
+  "These are known from NTPsec, the classic ntpd or chronyd. They are accepted, with a warning that says why they have no effect and what to use instead."
 
 /** Whether a row is what somebody calls so; two words for a directive and its first option, such as `nts cert`. */
 const isCalled = ({ name, aliases }: Directive, word: string): boolean =>

@@ -14,12 +14,12 @@ export const SIGND_WORDS = {
   ntpsigndsocket: {
     type: path("PATH"),
     meaning:
-      "Where to be asked: a directory, in which the socket is called socket, as Samba has it, or the socket itself (a name that ends in .socket or .sock)."
+      "Where to listen: a directory, in which the socket is called socket, as Samba has it, or the path of the socket (a name that ends in .socket or .sock)."
   },
-  keys: { type: path("FILE"), meaning: "Table of accounts and their keys, which nobody but this user may read." },
+  keys: { type: path("FILE"), meaning: "Table of accounts and their keys. Only this user may be able to read it." },
   group: {
     type: groupName,
-    meaning: "Group of the time server that may ask. Default: none, so that this user and root alone may."
+    meaning: "Group whose members may ask, such as the time server's. Default: none; only this user and root may."
   }
 } as const satisfies Readonly<Record<string, { readonly type: ValueType<string>; readonly meaning: string }>>
 

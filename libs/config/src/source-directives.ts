@@ -69,21 +69,21 @@ export const serverDirective = row({
   name: "server",
   ...sourceLine,
   default: "127.127.1.0, the local reference",
-  meaning: "Source of time; 127.127.1.U is this machine's own clock, taken as it is (the local reference)."
+  meaning: "Server to follow. 127.127.1.U is this machine's own clock, taken as it is (the local reference)."
 })
 
 export const poolDirective = row({
   name: "pool",
   ...sourceLine,
   default: "none",
-  meaning: "Name that stands for many servers; as many of them are asked as `tos maxclock` allows."
+  meaning: "Name that stands for many servers. As many of them are asked as `tos maxclock` allows."
 })
 
 export const peerDirective = row({
   name: "peer",
   ...sourceLine,
   default: "none",
-  meaning: "Server that may ask this one in turn (symmetric mode, RFC 5905 §3)."
+  meaning: "Server that may also ask this one (symmetric mode, RFC 5905 §3)."
 })
 
 /** Each is a socket of the clock's process, and a vote. */
@@ -95,7 +95,7 @@ export const passivepeersDirective = row({
   operands: { most: one(wholeNumber("N", 0, MAX_PASSIVE_PEERS)) },
   default: `${DEFAULT_PASSIVE_PEERS}`,
   meaning:
-    "Peers that no line names and that are taken by themselves (symmetric passive mode, RFC 5905 §3.1), at most so many; each must send packets under a trusted key. 0 takes none, as `restrict default noepeer` of ntp.",
+    "Most peers that are accepted without a line that names them (symmetric passive mode, RFC 5905 §3.1). Each must send packets under a trusted key. 0 accepts none, as ntpd does with `restrict default noepeer`.",
   documented: "Meridian",
   reload: "clock"
 })
@@ -110,7 +110,8 @@ export const unpeerDirective = row({
   options: { unit: wholeNumber("N", 0, 255) },
   repeatable: true,
   default: "none",
-  meaning: "Takes back every `server`, `pool` or `peer` of this name; `unpeer clock TYPE unit N` a reference clock.",
+  meaning:
+    "Removes every `server`, `pool` or `peer` line of this name; `unpeer clock TYPE unit N` removes a reference clock.",
   reload: "live",
   actedOn: true
 })
@@ -166,7 +167,7 @@ export const fudgeDirective = row({
   repeatable: true,
   default: "127.127.1.0 stratum 10",
   meaning:
-    "Adjusts a reference clock; `stratum` of 127.127.1.U is the stratum the local reference is served with, 1 to 15.",
+    "Adjusts a reference clock. `stratum` of 127.127.1.U is the stratum that the local reference is served with, 1 to 15.",
   flags: ["stratum"],
   reload: "clock",
   actedOn: "partly"

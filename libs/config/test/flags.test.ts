@@ -147,12 +147,12 @@ describe("help", () => {
         "Usage: meridian config check [FLAGS] FILE",
         "",
         "Reads a configuration file, reports what is wrong with it and with the files that it names, and",
-        "shows every effective setting with its origin. Exit codes: 0 nothing stands in the way, 2 it cannot",
-        "be used, 3 it can, but not all files that it names.",
+        "shows every setting with its origin. Exit codes: 0 all is well, 2 the file cannot be used, 3 it can",
+        "be used, but not all files that it names.",
         "",
         "  FILE                 Configuration file to check.",
-        "  --user NAME[:GROUP]  Who the node will run as, as `meridian up --user`.",
-        "  --json               Prints JSON for machines.",
+        "  --user NAME[:GROUP]  User that the node will run as, as for `meridian up --user`.",
+        "  --json               Prints JSON.",
         "  -h, --help           Shows this.",
         ""
       ].join("\n")

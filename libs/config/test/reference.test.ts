@@ -51,8 +51,8 @@ describe("the reference", () => {
       new Set([
         "Takes effect: at the next start",
         "Takes effect: at a reload (SIGHUP)",
-        "Takes effect: at a reload (SIGHUP), with a new process for the clock, which asks every source",
-        "Takes effect: at the next start; what its files hold, at a reload (SIGHUP)"
+        "Takes effect: at a reload (SIGHUP), with a new clock process, which asks every source again",
+        "Takes effect: at the next start; the contents of its files at a reload (SIGHUP)"
       ])
     )
   })

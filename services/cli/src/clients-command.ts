@@ -10,14 +10,14 @@ import { shortSeconds } from "./sources-command.ts"
 
 export const clientsCommand = defineFlags({
   command: "meridian clients",
-  meaning: "Shows who asked this node, over all its workers: how often, since when, and what became of it.",
+  meaning: "Shows who asked this node, over all its workers: how often, since when, and how many packets were dropped.",
   flags: {
     ...nodeFlags,
     sort: valueFlag(
       oneOf("last", "first", "count", "dropped", "kisses", "interval"),
-      "What comes first: the latest, the oldest, the most packets, drops or kisses, the shortest interval. Default: last."
+      "Order: latest or oldest first, or most packets, most drops, most kisses, or shortest interval first. Default: last."
     ),
-    limit: valueFlag(wholeNumber("N", 1, 10_000), "Clients to show. Default: 25, with --json 10000.")
+    limit: valueFlag(wholeNumber("N", 1, 10_000), "Number of clients to show. Default: 25, with --json 10000.")
   }
 })
 

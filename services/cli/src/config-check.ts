@@ -17,7 +17,7 @@ import { readConfigurationFile, thisMachine } from "@meridian/system/configurati
 
 export const configShowCommand = defineFlags({
   command: "meridian config show",
-  meaning: "Shows the settings that the running node runs by, each with its origin; it is an ntp.conf.",
+  meaning: "Shows the configuration in force in the running node, as an ntp.conf. Each line says where it is from.",
   flags: nodeFlags
 })
 

@@ -16,15 +16,15 @@ import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
 export const configConvertCommand = defineFlags({
   command: "meridian config convert",
   meaning:
-    "Turns chrony.conf, with what it includes, or ntpd-rs's ntp.toml into an ntp.conf that behaves alike, on standard output. What has no counterpart is said, and stands there as a comment.",
+    "Converts chrony.conf and the files that it includes, or ntp.toml of ntpd-rs, to an ntp.conf with the same behaviour, on standard output. Lines without a counterpart are reported and kept as comments.",
   flags: {
     from: valueFlag(
       oneOf("chrony", "ntpd-rs"),
-      "Whose file it is. Default: ntpd-rs where its name ends in .toml, else chrony."
+      "The program whose file it is. Default: ntpd-rs if the name ends in .toml, else chrony."
     ),
-    json: switchFlag("Prints JSON for machines.")
+    json: switchFlag("Prints JSON.")
   },
-  positional: { name: "FILE", meaning: "The other program's file.", least: 1, most: 1 }
+  positional: { name: "FILE", meaning: "File to convert.", least: 1, most: 1 }
 })
 
 const LONGEST_FILE = 16 * 1024 * 1024

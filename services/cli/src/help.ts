@@ -68,32 +68,33 @@ export const topics: Readonly<Record<string, CommandLine>> = {
 
 const text = `meridian: an event-sourced, clustered NTP and NTS time service
 
-  meridian up [FLAGS]             starts a node and shows what it serves
-  meridian status [--json]        how the running node does, worker by worker
-  meridian query HOST[:PORT]      asks a server for the time, with --nts under NTS
-  meridian sources [-v]           the servers it asks, and what it makes of them
-  meridian top                    all of it on a live screen, until q
-  meridian tracking               how its clock does, and whom it follows
-  meridian clients                who asks it, how often, and what becomes of that
-  meridian serverstats            what it does with packets, over all workers
-  meridian waitsync [SECONDS]     returns when the clock is synchronised
-  meridian init [PURPOSE]         a configuration to start from
-  meridian config check FILE      reads an ntp.conf, says what is wrong and what it comes to
-  meridian config show            what the running node runs by, and where each line comes from
-  meridian reload [--check]       has the running node read its configuration again
-  meridian config reference       every directive, or the NAME given: syntax, default, meaning
-  meridian log [--follow]         the events of the node's log
-  meridian keys list              the keys in use; also rotate, revoke GENERATION, export
-  meridian cluster status         the nodes and who leads; also init, rekey, drain, undrain
-  meridian policy [NAME=VALUE…]   what the nodes share as configuration, or sets some of it
-  meridian explain --at TIME      what was true at a moment, and the events that say so
-  meridian signd [FLAGS]          signs for Windows clients, in place of Samba's ntp_signd
-  meridian exabgp SOCKET          run by ExaBGP: announces and withdraws the node's routes
-  meridian version
-  meridian help [COMMAND]         the flags of one command
+  meridian up [FLAGS]           starts a node
+  meridian status [--json]      shows the running node, worker by worker
+  meridian query HOST[:PORT]    asks a server for the time, with --nts by NTS
+  meridian sources [-v]         shows the servers that the node asks
+  meridian top                  shows the node on a live screen
+  meridian tracking             shows the clock: offset, error, whom it follows
+  meridian clients              shows who asks the node, and how often
+  meridian serverstats          shows counts of packets, over all workers
+  meridian waitsync [SECONDS]   waits until the clock is synchronised
+  meridian init [PURPOSE]       writes a configuration to start from
+  meridian config check FILE    checks an ntp.conf and shows its settings
+  meridian config convert FILE  converts chrony.conf or ntp.toml of ntpd-rs
+  meridian config reference     explains every directive, or the NAME given
+  meridian config show          shows the configuration in force
+  meridian reload [--check]     makes the node read its configuration again
+  meridian log [--follow]       shows the events of the node's log
+  meridian keys list            shows the keys; also: rotate, revoke, export
+  meridian cluster status       shows the nodes; also: init, rekey, (un)drain
+  meridian policy [NAME=VALUE]  shows or sets what all nodes share
+  meridian explain --at TIME    shows what was true at a moment
+  meridian signd [FLAGS]        signs for Windows clients, as Samba's ntp_signd
+  meridian exabgp SOCKET        tells ExaBGP, which runs it, the node's routes
+  meridian version              prints the version
+  meridian help [COMMAND]       shows the flags of a command
 
-Exit codes: 0 done, 1 it could not be done, 2 the command line or the configuration is wrong,
-3 (query, status, config check) there is an answer, and it is not good.
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration,
+3 (query, status, config check) there is an answer, but it is not good.
 `
 
 /** @returns the exit code: 2 for a command that there is not */

@@ -33,10 +33,10 @@ export const initCommand = defineFlags({
   command: "meridian init",
   meaning: `Writes a configuration to start from. PURPOSE is one of ${Object.keys(purposes).join(", ")}; without it the command asks.`,
   flags: {
-    out: valueFlag(path("FILE"), "Where to write it; a file that is there is left alone. Default: shows it."),
+    out: valueFlag(path("FILE"), "File to write; it is never overwritten. Default: standard output."),
     list: switchFlag("Lists the purposes.")
   },
-  positional: { name: "PURPOSE", meaning: "What the node is to be.", least: 0, most: 1 }
+  positional: { name: "PURPOSE", meaning: "Purpose of the node.", least: 0, most: 1 }
 })
 
 const LONGEST_STARTER = 1024 * 1024

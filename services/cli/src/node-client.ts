@@ -11,8 +11,8 @@ const LONG_PATIENCE_MS = 60_000
 
 /** Flags of the commands that ask a running node one thing. */
 export const nodeFlags = {
-  state: valueFlag(stateDirectoryDirective.operands.directory.type, "State directory, which names the node."),
-  json: switchFlag("Prints JSON for machines.")
+  state: valueFlag(stateDirectoryDirective.operands.directory.type, "State directory of the node."),
+  json: switchFlag("Prints JSON.")
 }
 
 /** The node did not answer: why and what to do, in one line. */

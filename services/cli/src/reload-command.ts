@@ -8,7 +8,7 @@ import { printJson, runCommand } from "./run-command.ts"
 export const reloadCommand = defineFlags({
   command: "meridian reload",
   meaning:
-    "Has the running node read its configuration again: sources, access, limits, keys, certificates, log. A file that cannot be used changes nothing; what waits for the next start is named.",
+    "Makes the running node read its configuration again: sources, access, limits, keys, certificates, log. If the file cannot be used, nothing changes. Changes that need a restart are listed.",
   flags: { ...nodeFlags, check: switchFlag("Only shows what would change.") }
 })
 

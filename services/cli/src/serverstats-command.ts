@@ -9,7 +9,7 @@ import { nameValues } from "./text-table.ts"
 
 export const serverstatsCommand = defineFlags({
   command: "meridian serverstats",
-  meaning: "Shows what came of the packets since the start, over all workers: NTP by outcome, NTS, key establishment.",
+  meaning: "Shows counts since the start, over all workers: NTP packets by outcome, NTS, key exchanges.",
   flags: nodeFlags
 })
 

@@ -10,8 +10,8 @@ import { type Colour, inColumns, lineWidth, paint, wrapped } from "./text-table.
 
 export const sourcesCommand = defineFlags({
   command: "meridian sources",
-  meaning: "Shows every source of the clock: how it answers, how far off it is, and what the selection thinks of it.",
-  flags: { ...nodeFlags, verbose: switchFlag("Shows each source at length below the table; -v for short.") }
+  meaning: "Shows every source of the clock: whether it answers, how far off it is, and whether it was selected.",
+  flags: { ...nodeFlags, verbose: switchFlag("Also shows the details of each source; short: -v.") }
 })
 
 /** Seconds for people, in the unit that fits, with a sign where asked. */

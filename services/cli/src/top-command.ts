@@ -14,12 +14,12 @@ import { type Panel, panels, topScreen } from "./top-screen.ts"
 export const topCommand = defineFlags({
   command: "meridian top",
   meaning:
-    "Shows the node on a live screen: clock, sources, traffic, who asks most. Keys: q ends, c clients, o outcomes, w workers.",
+    "Shows the node on a live screen: clock, sources, traffic, and who asks most. Keys: q quit, c clients, o outcomes, w workers.",
   flags: {
     state: nodeFlags.state,
-    interval: valueFlag(wholeNumber("SECONDS", 1, 3_600), "Seconds between two pictures. Default: 1."),
-    once: switchFlag("Prints one screen and ends; needs no terminal."),
-    "no-colour": switchFlag("Without colours, as where NO_COLOR is set.")
+    interval: valueFlag(wholeNumber("SECONDS", 1, 3_600), "Seconds between updates. Default: 1."),
+    once: switchFlag("Prints one screen and exits. Needs no terminal."),
+    "no-colour": switchFlag("Without colours, as if NO_COLOR is set.")
   }
 })
 

@@ -9,7 +9,7 @@ import { nameValues } from "./text-table.ts"
 
 export const trackingCommand = defineFlags({
   command: "meridian tracking",
-  meaning: "Shows what the clock follows, how far off it is thought to be, and what the node is waiting for.",
+  meaning: "Shows which source the clock follows, its estimated error, and what the node is waiting for.",
   flags: nodeFlags
 })
 

@@ -12,15 +12,15 @@ const GREATEST_MICROSECONDS = 16_000_000
 
 export const waitsyncCommand = defineFlags({
   command: "meridian waitsync",
-  meaning: "Waits until the node is synchronised: for scripts and units that need the right time.",
+  meaning: "Waits until the node is synchronised, for scripts and units that need the right time.",
   flags: {
     state: nodeFlags.state,
     "max-error": valueFlag(
       wholeNumber("MICROSECONDS", 1, GREATEST_MICROSECONDS),
-      "Waits until the claimed error (root distance) is at most this. Default: any."
+      "Also waits until the error bound (root distance) is at most this. Default: any."
     )
   },
-  positional: { name: "TIMEOUT", meaning: "Seconds to wait; without it, for ever.", least: 0, most: 1 }
+  positional: { name: "TIMEOUT", meaning: "Seconds to wait. Default: for ever.", least: 0, most: 1 }
 })
 
 /** Asks the node until it is synchronised or the time is over; a node that is not there yet may come. */
