@@ -49,7 +49,8 @@ describe("meridian up", () => {
       "nts-processes",
       "nats",
       "cluster-key",
-      "rotate"
+      "rotate",
+      "drain"
     ])
     for (const directive of DIRECTIVES) {
       for (const name of directive.flags.filter((one) => !ofTheirOwn.has(one))) {
