@@ -2,6 +2,7 @@
  * A configuration file, with the files it includes, to statements and diagnostics. A bad line does not stop the reading:
  * every line is looked at and every error is reported. Files are read by the caller's function, so this stays pure.
  */
+import { sourceLineOfChrony, withoutOtherComments } from "./chrony-options.ts"
 import { errorAt, isError, quoted, warningAt, type Diagnostic, type Location } from "./diagnostic.ts"
 import { includeDirective, sourcedirDirective } from "./directives.ts"
 import type { UnreadLine } from "./dialect.ts"
@@ -197,16 +198,19 @@ class ConfigurationReader {
       )
       return
     }
-    const { lines, diagnostics } = lex(path, bytes)
+    // What stands in a *.sources file was written for chrony.
+    const isOfChrony = path.endsWith(".sources")
+    const { lines, diagnostics } = lex(path, isOfChrony ? withoutOtherComments(bytes) : bytes)
     let next = 0
     const place = (line: number): void => void this.#positions.set(`${line} ${path}`, this.#positions.size)
     for (const line of lines) {
       place(line.end.line)
       // The lexer's errors come in between, so that a reader meets all of them in the order of the text.
       for (; (diagnostics[next]?.line ?? Infinity) < line.end.line; next++) this.#diagnostics.push(diagnostics[next]!)
-      const { statement, diagnostics: found, unknown, failed } = readStatement(line)
+      const read = isOfChrony ? sourceLineOfChrony(line) : { line, diagnostics: [] }
+      const { statement, diagnostics: found, unknown, failed } = readStatement(read.line)
       if (failed !== undefined) this.#failed.add(failed)
-      for (const one of found) this.#diagnostics.push(one)
+      for (const one of [...read.diagnostics, ...found]) this.#diagnostics.push(one)
       if (unknown !== true) this.#understood = true
       else if (!found.some(isError)) this.#stranger ??= line.tokens[0]
       const [keyword] = line.tokens

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest"
 import { formatDiagnostics } from "@meridian/config/diagnostic"
 import { listenDirective, portDirective, userDirective } from "../src/directives.ts"
+import { loadSettings } from "../src/load.ts"
 import { parseConfiguration, parseText, type ReadFile, resolveInclude } from "../src/parse.ts"
+import { describeSettings } from "../src/rendering.ts"
 import { fudgeDirective, serverDirective } from "../src/source-directives.ts"
 import { statementsOf } from "../src/statement.ts"
 
@@ -361,5 +363,34 @@ describe("sourcedir", () => {
     expect(parseText("/etc/ntp.conf", "sourcedir /run/dhcp/c.conf", readFile).diagnostics[0]?.message).toContain(
       "is a file"
     )
+  })
+
+  it.each([
+    ["server a.example iburst", "server a.example iburst", []],
+    ["server a.example port 1123 ipv4 trust", "server -4 a.example:1123 true", []],
+    ["server 2001:db8::1 port 1123", "server [2001:db8::1]:1123", []],
+    [
+      "server a.example nts ntsport 4461 port 123 certset 1",
+      "server a.example:4461 nts",
+      ["1:35 'port'", "1:44 'certset'"]
+    ],
+    ["pool p.example maxsources 2 offline iburst", "pool p.example iburst", ["1:16 'maxsources'", "1:29 'offline'"]],
+    ["server a.example require copy prefer", "server a.example prefer", ["1:18 'require'", "1:26 'copy'"]],
+    ["! a remark\n; another, (open\n% a third\nserver a.example", "server a.example", []]
+  ])("takes the options that chrony has there: %j", (text, line, remarks) => {
+    const read: ReadFile = (path) =>
+      path === "/s" ? { ok: true, entries: ["a.sources"] } : { ok: true, bytes: new TextEncoder().encode(text) }
+    const { settings, diagnostics } = loadSettings({
+      file: "/etc/ntp.conf",
+      readFile: (path, from) =>
+        from === undefined ? { ok: true, bytes: new TextEncoder().encode("sourcedir /s") } : read(path, from),
+      overrides: {},
+      machine: { cores: 1, interfaces: [] }
+    })
+    const lines = describeSettings(settings).filter(({ directive }) => directive === "server" || directive === "pool")
+    expect(lines.map(({ directive, value }) => `${directive} ${value}`)).toEqual([line])
+    expect(
+      diagnostics.map(({ line, column, message }) => `${line}:${column} ${message.replace(/ has no effect.*/, "")}`)
+    ).toEqual(remarks)
   })
 })

@@ -77,7 +77,7 @@ const xdpLines = (xdp: NodeStatus["xdp"]): readonly string[] => {
 const drainLines = (drain: NodeStatus["drain"]): readonly string[] => {
   if (drain === undefined || drain === null) return []
   const { state, waitingFor } = drain
-  const said = state === "drained" ? "drained: takes no key exchange, leads nothing, answers time" : state
+  const said = state === "drained" ? "drained: takes no key exchange, answers time" : state
   return [`drain     ${said}`, ...waitingFor.map((what) => `          waiting for ${what}`)]
 }
 

@@ -1,5 +1,5 @@
 /** chrony's server, pool, peer and refclock lines as ntp.conf has them. */
-import { parseAddress } from "../address.ts"
+import { LOST_FLAGS, LOST_VALUES, withPort } from "../chrony-options.ts"
 import { type Draft, type Place, quoted } from "./conversion.ts"
 
 /** Options without a value that mean the same here. */
@@ -18,34 +18,10 @@ const SAME_VALUES = new Set([
   "version"
 ])
 
-const LOST_FLAGS: Readonly<Record<string, string>> = {
-  offline: "a source is asked from the start, and again each time that its address can be had",
-  auto_offline: "a source is asked from the start, and again each time that its address can be had",
-  require: "no source is needed for the others to count; tos minsane says how many must agree",
-  copy: "stratum and reference are those of the source that is followed, as RFC 5905 has it"
-}
-
-const LOST_VALUES: Readonly<Record<string, string>> = {
-  port: "NTS says which port to ask",
-  ntsport: "there is no nts on this line",
-  certset: "nts ca names the authorities for every source, ca on the line those of one",
-  polltarget: "the poll interval follows from how stable clock and source are",
-  minstratum: "a source counts as what it says it is; tos floor leaves out those below a stratum",
-  minsamples: "the estimator weighs samples by their age and noise",
-  maxsamples: "the estimator weighs samples by their age and noise",
-  maxdelayquant: "late samples count little by themselves; maxdelayratio leaves them out",
-  maxsources: "of a pool as many are asked as tos maxclock allows, 10 where nothing is said",
-  maxunreach: "an unreachable source of a pool is replaced by itself",
-  extfield: "no experimental extension field is sent"
-}
-
 /** Polls that a line may name here, log2 seconds. */
 const LEAST_POLL = -7
 const LEAST_CLOCK_POLL = 0
 const MOST_POLL = 17
-
-const withPort = (host: string, port: string): string =>
-  parseAddress(host)?.family === 6 ? `[${host}]:${port}` : `${host}:${port}`
 
 /**
  * Carries over `server`, `pool` or `peer`.
