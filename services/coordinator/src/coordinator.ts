@@ -141,7 +141,7 @@ export class Coordinator {
 
   useHealth(health: HealthMessage): void {
     this.#health = health
-    this.onActivity()
+    this.nudge()
   }
 
   /** Clock events on their way to the log. */
@@ -290,10 +290,9 @@ export class Coordinator {
       for (const warning of backend.warnings) notices.warn(warning)
       this.use(backend)
       yield* this.#log.dropForeignSnapshot(backend)
-      const { fold } = this
       const writer: Writer = {
         log: backend.log,
-        fold,
+        fold: this.fold,
         node: this.settings.node,
         now: this.now,
         newId: randomUUID,
@@ -314,18 +313,18 @@ export class Coordinator {
       this.leader = leader
       if (this.onForwarded !== undefined) backend.forward?.serve(this.onForwarded)
       const duties = [
-        duty("leading", () => leader.isDue, leader.step),
-        duty(
-          "membership",
-          () => this.#hasToSpeak(writer),
-          Effect.suspend(() => this.#speakForNode(writer))
-        ),
+        { name: "leading", dueIn: () => leader.dueIn, run: leader.step },
+        {
+          name: "membership",
+          dueIn: () => this.#speaksIn(writer),
+          run: Effect.suspend(() => this.#speakForNode(writer))
+        },
         duty(
           "clock events",
           () => this.relay.length > 0,
           Effect.suspend(() => this.#relayClock(writer))
         ),
-        duty("snapshots", () => this.#snapshots.isDue, this.save),
+        { name: "snapshots", dueIn: () => this.#snapshots.dueIn, run: this.save },
         // A log of our own needs no asking, and a node on its own has no other clock beside it.
         ...(this.settings.nats === null ? [] : this.#care.duties(backend, leader, writer))
       ]
@@ -369,6 +368,8 @@ export class Coordinator {
   #news = ""
 
   #sayNews(): void {
+    this.#rounds.lookSoon()
+    this.onActivity()
     const { drained, ready, keyProblem, clockDoubt } = this.state
     const news = JSON.stringify([drained, ready, keyProblem, clockDoubt])
     if (news !== this.#news) this.#surroundings.onNews(this.report)
@@ -380,8 +381,8 @@ export class Coordinator {
     return standsBack(this.fold, this.settings.node, this.now())
   }
 
-  #hasToSpeak(writer: Writer): boolean {
-    return this.nameDoubt !== "" || this.#heartbeats.isDue(writer, memberHealth(this.#view), this.reason)
+  #speaksIn(writer: Writer): number {
+    return this.nameDoubt === "" ? this.#heartbeats.dueIn(writer, memberHealth(this.#view), this.reason) : 0
   }
 
   #speakForNode(writer: Writer): Effect.Effect<void, unknown> {

@@ -82,8 +82,8 @@ export const localKeyStore = (
     overSlots
   )
 
-/** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within four seconds. */
-const LOOK_FOR_OTHERS_MS = 4_000
+/** Nobody else writes to a node's own log, but for an operator who repairs it: what he appends is heard within twelve seconds. */
+const LOOK_FOR_OTHERS_MS = 12_000
 
 const isDamagedLog = (error: unknown): boolean => error instanceof LogUnavailable && error.damaged === true
 

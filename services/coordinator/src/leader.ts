@@ -35,6 +35,7 @@ import type { Lease } from "./lease.ts"
 import type { Mint } from "./minting.ts"
 import { ntsPlan, symmetricPlan } from "./leader-plans.ts"
 import { isHeldElsewhere, liveKeys, wantedKeys } from "./serving.ts"
+import { LOOK_MS, REST_LOOK_MS } from "./rounds.ts"
 import { type ClockRetention, Upkeep } from "./upkeep.ts"
 
 /** Another node leads, or none does. */
@@ -113,17 +114,26 @@ export class Leader {
     return this.#leading !== undefined && this.#lease.held() === this.#leading.revision && !this.#standsBack()
   }
 
-  /** Whether {@link step} would do anything: most seconds it would not, and that is found out at little cost. */
-  get isDue(): boolean {
+  /**
+   * Milliseconds until {@link step} would do something as far as time says, none or fewer when it would now: mostly it would not, and that is found
+   * out at little cost. Nobody says when the rules will have something to say, so where they have before the next look at rest, it is looked at each second.
+   */
+  get dueIn(): number {
     const { fold } = this.#writer
     const revision = this.#lease.held()
-    if (revision === undefined || this.#doubt() !== "" || this.#standsBack()) return this.#leading !== undefined
-    if (this.#leading?.revision !== revision || this.#isOverlaid) return true
+    if (revision === undefined || this.#doubt() !== "" || this.#standsBack())
+      return this.#leading === undefined ? Infinity : 0
+    if (this.#leading?.revision !== revision || this.#isOverlaid) return 0
     const { term } = this.#leading
     const { current, changingTo } = fold.clusterKey
-    if (current === null || changingTo !== null || this.#keyManager.hasCondemned || this.#isSealDue) return true
-    if (this.#upkeep.isDue) return true
-    return (this.#plan.mint.nts && this.#isNtsDue(term)) || this.#isSymmetricDue(term)
+    if (current === null || changingTo !== null || this.#keyManager.hasCondemned || this.#isSealDue) return 0
+    const { dueIn } = this.#upkeep
+    if (dueIn <= 0 || !this.#areRulesDue(term, REST_LOOK_MS + LOOK_MS)) return dueIn
+    return this.#areRulesDue(term, 0) ? 0 : Math.min(dueIn, LOOK_MS)
+  }
+
+  #areRulesDue(term: number, ahead: number): boolean {
+    return (this.#plan.mint.nts && this.#isNtsDue(term, ahead)) || this.#isSymmetricDue(term, ahead)
   }
 
   /** Everything that is due. Does nothing without the lease. Steps down where the log says that another has taken over. */
@@ -285,12 +295,12 @@ export class Leader {
     return carryOut(this.#writer, ntsAggregate, make, author)
   }
 
-  /** Whether the rules have anything to say to the time. */
-  #isNtsDue(term: number): boolean {
+  /** Whether the rules have anything to say to the time, so many milliseconds from now. */
+  #isNtsDue(term: number, ahead = 0): boolean {
     const { fold, node, now } = this.#writer
     const plan = ntsPlan(fold.policy.settings, this.#plan.rotationMs)
     const tick = { _tag: "Tick", term, plan, supply: [] } as const
-    const decision = ntsKeys.decide(fold.nts, tick, { id: "due", node, now: now() })
+    const decision = ntsKeys.decide(fold.nts, tick, { id: "due", node, now: now() + ahead })
     return decision._tag === "Refused" || decision.events.length > 0
   }
 
@@ -317,11 +327,11 @@ export class Leader {
     return absent >= ABSENT_MS && !isHeldElsewhere(fold, live, node, now())
   }
 
-  #isSymmetricDue(term: number): boolean {
+  #isSymmetricDue(term: number, ahead: number): boolean {
     const { fold, node, now } = this.#writer
     if (fold.symmetric.next === 1) return this.#plan.mint.symmetric
     const tick = { _tag: "Tick", term, plan: symmetricPlan(fold.policy.settings) } as const
-    const decision = symmetricKeys.decide(fold.symmetric, tick, { id: "due", node, now: now() })
+    const decision = symmetricKeys.decide(fold.symmetric, tick, { id: "due", node, now: now() + ahead })
     return decision._tag === "Refused" || decision.events.length > 0
   }
 

@@ -12,7 +12,7 @@ import { unixClock } from "@meridian/clocks/clock-page"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { type CoordinatorPlan, coordinatorPlan } from "@meridian/ipc/coordinator-plan"
 import { type FromCoordinator, parseToCoordinator, type ToCoordinator } from "@meridian/ipc/coordinator-report"
-import { ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
+import { LONGEST_SILENCE_MS, ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { reasonOf } from "@meridian/system/errno-words"
 import { makeDirectory } from "@meridian/system/make-directory"
@@ -156,9 +156,12 @@ const listen = (coordinator: Coordinator): void => {
   })
   process.on("SIGTERM", () => void drain(coordinator))
   const pace = new ReportPace(0)
-  const reporting = reportEverySecond(pace, () => {
+  // What NATS and other nodes do is in no event; on a node of its own all that changes is.
+  const quietMs = settings.nats === null ? LONGEST_SILENCE_MS : undefined
+  const look = (): void => {
     if (pace.isDue(JSON.stringify(coordinator.state))) channel.send(coordinator.report)
-  })
+  }
+  const reporting = reportEverySecond(pace, look, quietMs)
   coordinator.onActivity = reporting.stir
   releaseStartupPagesSoon()
   setTimeout(() => {

@@ -38,13 +38,13 @@ export class MemberHeartbeats {
     this.#heard = Math.max(this.#heard, version)
   }
 
-  /** Whether {@link write} would write anything. */
-  isDue(writer: Writer, health: MemberHealth, reason: string): boolean {
-    if (this.#registered === 0 || (this.isNameTaken && !this.#answered)) return true
+  /** Milliseconds until {@link write} would write anything, none or fewer when it would. */
+  dueIn(writer: Writer, health: MemberHealth, reason: string): number {
+    if (this.#registered === 0 || (this.isNameTaken && !this.#answered)) return 0
     const said = memberAggregate(writer.node).get(writer.fold)
     const { memberSilenceMs } = writer.fold.policy.settings
-    if (said.ready !== (reason === "") || said.reason !== reason) return true
-    return isHeartbeatDue(said, health, writer.now(), heartbeatInterval(memberSilenceMs))
+    if (said.ready !== (reason === "") || said.reason !== reason) return 0
+    return heartbeatDueIn(said, health, writer.now(), heartbeatInterval(memberSilenceMs))
   }
 
   /** `reason`: why the node is not ready, empty when it is. */
@@ -61,7 +61,7 @@ export class MemberHeartbeats {
         if (!answering) this.#registered = registered?.version ?? 0
       }
       const { memberSilenceMs } = writer.fold.policy.settings
-      if (isHeartbeatDue(aggregate.get(writer.fold), health, writer.now(), heartbeatInterval(memberSilenceMs)))
+      if (heartbeatDueIn(aggregate.get(writer.fold), health, writer.now(), heartbeatInterval(memberSilenceMs)) <= 0)
         yield* carryOut(writer, aggregate, () => Effect.succeed({ _tag: "Heartbeat" as const, health }))
       yield* carryOut(writer, aggregate, () =>
         Effect.succeed(reason === "" ? { _tag: "SetReady" as const } : { _tag: "SetUnready" as const, reason })
@@ -70,15 +70,16 @@ export class MemberHeartbeats {
   }
 }
 
-const isHeartbeatDue = (
+const heartbeatDueIn = (
   { health: said, heardAt }: MemberState,
   health: MemberHealth,
   now: number,
   interval: number
-): boolean =>
+): number =>
   said === null ||
-  now - heardAt >= interval ||
   said.workers !== health.workers ||
   said.synchronised !== health.synchronised ||
   said.ntsGeneration !== health.ntsGeneration ||
   said.symmetricSet !== health.symmetricSet
+    ? 0
+    : heardAt + interval - now

@@ -1,16 +1,16 @@
 /**
  * One timer for all that comes round in this process: whoever waits for something to be due is asked once a second, and at
  * the very moment that he has named. Asking is cheap and waking is not: most seconds of a quiet node nobody is woken. Where nobody
- * was for some seconds, he is asked each fourth, until somebody is.
+ * was for some looks, he is asked each twelfth, until somebody is: what has come in has a look of its own, and what time alone makes due says when.
  */
 import { untilTurn } from "@meridian/ipc/turns"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
-const LOOK_MS = 1_000
-const REST_LOOK_MS = 4_000
+export const LOOK_MS = 1_000
+export const REST_LOOK_MS = 12_000
 /** Looks that found nobody due. */
-const RESTS_AFTER = 5
+const RESTS_AFTER = 1
 /** Timers keep milliseconds, and may come a little early. */
 const ROUNDING_MS = 1
 
@@ -48,8 +48,15 @@ export class Rounds {
       this.#waiting.add(waiting)
       const left = leftOf(waiting)
       if (left > 0) this.#lookIn(left)
+      else this.lookSoon()
       return Effect.sync(() => void this.#waiting.delete(waiting))
     })
+  }
+
+  /** Looks within a second. */
+  lookSoon(): void {
+    this.#fruitless = 0
+    this.#lookIn(LOOK_MS)
   }
 
   /** Looks now, whatever the time: something has come in. */

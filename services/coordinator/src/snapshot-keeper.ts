@@ -5,7 +5,7 @@ import { sentence } from "./notices.ts"
 import { type OwnSnapshot, writeSnapshot } from "./own-snapshot.ts"
 
 export const SNAPSHOT_NAME = "coordinator"
-const EVERY_MS = 60_000
+const EVERY_MS = 300_000
 const EVERY_EVENTS = 10_000
 
 export class SnapshotKeeper {
@@ -28,12 +28,13 @@ export class SnapshotKeeper {
     this.#seq = seq
   }
 
-  get isDue(): boolean {
+  /** Milliseconds until one is to be saved, none or fewer when it is. */
+  get dueIn(): number {
     const { seq, fold } = this.#read()
-    const late = performance.now() - this.#savedAt >= EVERY_MS
     const news = seq - this.#seq
     // These change seldom, and a start without NATS needs the newest.
-    return news >= EVERY_EVENTS || (late && news > 0) || this.#essentialsOf(fold) !== this.#essentials
+    if (news >= EVERY_EVENTS || this.#essentialsOf(fold) !== this.#essentials) return 0
+    return news > 0 ? this.#savedAt + EVERY_MS - performance.now() : Infinity
   }
 
   save(log: EventLog["Service"]): Effect.Effect<void> {

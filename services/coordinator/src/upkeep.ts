@@ -7,7 +7,7 @@ import type { KeyManager } from "./key-manager.ts"
 import type { Mint } from "./minting.ts"
 import { isClusters, liveSlots } from "./serving.ts"
 
-const TIDY_INTERVAL_MS = 60_000
+const TIDY_INTERVAL_MS = 300_000
 const RETENTION_INTERVAL_MS = 3_600_000
 /** Beyond what any clock may differ by: of members goes all that a node has summed up since, so that its log begins with that. */
 const DAY_MS = 86_400_000
@@ -39,8 +39,12 @@ export class Upkeep {
     this.#tidied = ""
   }
 
-  get isDue(): boolean {
-    return this.isTidyDue || performance.now() - this.#retainedAt >= RETENTION_INTERVAL_MS
+  /** Milliseconds until there is something to do, none or fewer when there is. */
+  get dueIn(): number {
+    const now = performance.now()
+    return this.isTidyDue
+      ? 0
+      : Math.min(this.#tidiedAt + TIDY_INTERVAL_MS, this.#retainedAt + RETENTION_INTERVAL_MS) - now
   }
 
   /** As soon as something has ended, and once in a while. */

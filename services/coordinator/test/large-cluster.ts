@@ -350,7 +350,8 @@ export class LargeNode {
   #stepOn(): void {
     const { time } = this.#world
     time.at(time.now + STEP_MS, () => this.#stepOn())
-    if (this.isDown || this.#isStepping || this.folded < this.#world.log.commits.length || !this.#leader.isDue) return
+    if (this.isDown || this.#isStepping || this.folded < this.#world.log.commits.length || this.#leader.dueIn > 0)
+      return
     this.#isStepping = true
     time.start(this.#leader.step, () => void (this.#isStepping = false))
   }

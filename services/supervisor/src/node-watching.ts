@@ -23,7 +23,7 @@ const LOOK_MS = 1_000
 /** While nothing is new: pictures age by less than what makes one stale. */
 const QUIET_LOOK_MS = 4_000
 /** A coordinator that has just begun to listen may have missed what it was told. */
-const HEALTH_REPEATED_SECONDS = 12
+const HEALTH_REPEATED_SECONDS = 60
 
 /** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
 const CLIENTS_IN_PICTURE = 1_000

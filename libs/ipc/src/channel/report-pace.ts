@@ -6,7 +6,7 @@
  */
 import { everyTurn } from "../turns.ts"
 
-const LONGEST_SILENCE_MS = 12_000
+export const LONGEST_SILENCE_MS = 12_000
 const INTERVAL_MS = 1_000
 const QUIET_INTERVAL_MS = 4_000
 
@@ -51,11 +51,14 @@ export interface Reporting {
   readonly stir: () => void
 }
 
-/** Calls what reports where the pace says so, and tells it apart: once a second, at rest each fourth. */
-export const reportEverySecond = (pace: ReportPace, look: () => void): Reporting => {
+/**
+ * Calls what reports where the pace says so: once a second.
+ * @param quietMs between two calls at rest; a whole part of {@link LONGEST_SILENCE_MS}, longer where all that may be news stirs
+ */
+export const reportEverySecond = (pace: ReportPace, look: () => void, quietMs = QUIET_INTERVAL_MS): Reporting => {
   let isStirred = false
   const turns = everyTurn(
-    () => (pace.rests ? QUIET_INTERVAL_MS : INTERVAL_MS),
+    () => (pace.rests ? quietMs : INTERVAL_MS),
     () => {
       isStirred = false
       look()
