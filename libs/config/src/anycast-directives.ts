@@ -1,5 +1,14 @@
 /** The rows of a node behind an anycast address: its service addresses, who announces them, when, and how it is drained. */
-import { type IpAddress, parseAddress, parsePrefix } from "./address.ts"
+import {
+  type IpAddress,
+  isLinkLocal,
+  isLoopback,
+  isMulticast,
+  isWildcard,
+  mappedIpv4,
+  parseAddress,
+  parsePrefix
+} from "./address.ts"
 import { type Directive, one, row } from "./directive.ts"
 import { accepted, decimalNumber, oneOf, path, refused, type ValueType, wholeNumber } from "./value-types.ts"
 
@@ -10,6 +19,13 @@ export interface ServiceAddress {
   readonly length: number
 }
 
+/** A shorter prefix would draw to this node what is for half of the world: it is a slip of the pen. */
+const SHORTEST_PREFIX = { 4: 8, 6: 16 } as const
+
+const isOfOneHost = (address: IpAddress): boolean =>
+  ![isWildcard, isLoopback, isLinkLocal, isMulticast].some((isSuch) => isSuch(address)) &&
+  mappedIpv4(address) === undefined
+
 /** `192.0.2.1`, `192.0.2.1/24`, `2001:db8::123/48`. */
 export const serviceAddress: ValueType<ServiceAddress> = {
   syntax: "ADDRESS[/LENGTH]",
@@ -18,7 +34,11 @@ export const serviceAddress: ValueType<ServiceAddress> = {
     const prefix = parsePrefix(value)
     const address = prefix?.address ?? parseAddress(value)
     if (address === undefined || address.scope !== undefined) return refused
-    return accepted({ address, length: prefix?.length ?? address.bytes.length * 8 })
+    if (!isOfOneHost(address)) return { ok: false, advice: `${address.text} is no address that routers lead to a host` }
+    const length = prefix?.length ?? address.bytes.length * 8
+    const shortest = SHORTEST_PREFIX[address.family]
+    if (length < shortest) return { ok: false, advice: `a prefix that is announced has at least ${shortest} bits` }
+    return accepted({ address, length })
   },
   write: (value) => {
     const { address, length } = value as ServiceAddress
