@@ -244,9 +244,11 @@ const withoutEffect = (flag: SystemFlag, isOn: boolean, hearsMany: boolean): str
         ? undefined
         : "a peer that no line names is taken under a trusted key and never without one"
     case "calibrate":
+      return isOn ? "a reference clock's 'time1' says by how much it is off" : undefined
     case "mode7":
+      return isOn ? "ntpdc's requests are never answered; ntpq asks the same by mode 6" : undefined
     case "pps":
-      return isOn ? "it is known but not acted on yet" : undefined
+      return isOn ? "'refclock pps' takes pulses" : undefined
     case "peer_clear_digest_early":
     case "unpeer_crypto_early":
     case "unpeer_crypto_nak_early":
@@ -342,6 +344,18 @@ const WITHOUT_EFFECT: readonly (readonly [directive: Directive, reasons: Readonl
   [driftfileDirective, { wander: "the file is written when the frequency changed by 0.0001 ppm, hourly at most" }]
 ]
 
+const NTS_COUNTS = "'ntpq -c ntsinfo', 'meridian status' and /metrics have these counts"
+
+/** Where what is in records that are not written can be seen instead. */
+const UNWRITTEN: Readonly<Record<string, string>> = {
+  ntskelog: NTS_COUNTS,
+  ntskestats: NTS_COUNTS,
+  ntsstats: NTS_COUNTS,
+  protostats: "'meridian log' and the log file have these events",
+  timingstats: "it times ntpd's own routines; /metrics has the times of this node's",
+  usestats: "/metrics shows CPU time and memory of each process"
+}
+
 /** The records that are written. */
 const WRITTEN: ReadonlySet<StatisticsName> = new Set([
   "clockstats",
@@ -369,7 +383,9 @@ const optionsWithoutEffect = (statements: readonly Statement[]): Diagnostic[] =>
       .map(({ values, places, location }) => ({ name: values.name, where: places.get("name") ?? location }))
   ]
   const records = named.flatMap(({ name, where }) =>
-    WRITTEN.has(name) ? [] : [warningAt(where, `'${name}' has no effect: that record is not written yet`)]
+    WRITTEN.has(name)
+      ? []
+      : [warningAt(where, `'${name}' has no effect: ${UNWRITTEN[name] ?? "there is no such record"}`)]
   )
   return [...options, ...records]
 }

@@ -34,9 +34,13 @@ const both: Reasons = {
 const ntpsec: Reasons = { dscp: "packets leave with the system's own DSCP" }
 
 const classic: Reasons = {
+  authdelay: "it is of xntpd; the delay is measured by itself",
   automax: "session keys of Autokey are made when they are needed",
+  clientlimit: "it is of xntpd; 'restrict … limited' with 'discard' or 'limit' bounds how often an address may ask",
+  clientperiod: "it is of xntpd; 'restrict … limited' with 'discard' or 'limit' bounds how often an address may ask",
   device: "'refclock' and its 'path' name a device",
   ident: "'crypto ident' names the group",
+  monitor: "it is of xntpd; the words here are 'enable monitor' and 'disable monitor'",
   pollskewlist: "polls are spread by themselves",
   qos: "packets leave with the system's own DSCP",
   revoke: "Autokey's server secret changes with the node's master keys",

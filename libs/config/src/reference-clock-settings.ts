@@ -125,6 +125,13 @@ export const readReferenceClock = (
     for (const name of particular)
       if (values[name] !== undefined && !driver.acts.includes(name))
         diagnostics.push(warningAt(place(name, "words") ?? line, withoutEffect(name, driver.kind)))
+  if (values.holdover !== undefined)
+    diagnostics.push(
+      warningAt(
+        place("holdover", "words") ?? line,
+        "'holdover' has no effect: served time goes on by its frequency when a clock falls silent"
+      )
+    )
   if (diagnostics.some(({ severity }) => severity === "error")) return { diagnostics }
   const value: ReferenceClockSettings = {
     driver: driver?.kind ?? word,

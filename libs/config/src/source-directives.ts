@@ -143,6 +143,7 @@ export const refclockDirective = row({
     true: "switch",
     bias: decimalNumber("SECONDS", "seconds"),
     baud: wholeNumber("N", 300, 4_000_000),
+    holdover: decimalNumber("SECONDS", "seconds", 0),
     maxpoll: clockPollExponent,
     minpoll: clockPollExponent,
     mode: wholeNumber("N", 0, 2 ** 32 - 1),

@@ -99,7 +99,14 @@ export interface SourcesSettings {
 export const LOCAL_REFERENCE = "127.127.1.0"
 
 /** What the discipline does not know to do with a source yet. */
-const OPTIONS_WITHOUT_EFFECT = ["preempt", "mode", "ttl", "ask", "require", "cert"] as const
+const OPTIONS_WITHOUT_EFFECT = {
+  preempt: "a server that a line names is kept; those of a 'pool' make room by themselves",
+  mode: "modes are of reference clocks: refclock DRIVER mode N",
+  ttl: "it is of 'broadcast' and 'manycastclient' lines",
+  ask: "the key exchange says which server to ask",
+  require: "the key exchange says which server to ask",
+  cert: "keys are exchanged without a client's certificate"
+} as const
 
 const MIN_POLL = 6
 const MAX_POLL = 10
@@ -280,9 +287,8 @@ const sourceOf = (statement: SourceStatement): { value?: SourceSettings; diagnos
   const diagnostics: Diagnostic[] = []
   const withoutNts = (["noval", "ca", "aead"] as const).filter((name) => values[name] !== undefined && !values.nts)
   for (const name of withoutNts) diagnostics.push(warningAt(wordAt(name), `'${name}' has no effect without 'nts'`))
-  for (const name of OPTIONS_WITHOUT_EFFECT)
-    if (words.has(name))
-      diagnostics.push(warningAt(wordAt(name), `'${name}' is known but not acted on yet; it has no effect`))
+  for (const [name, why] of Object.entries(OPTIONS_WITHOUT_EFFECT))
+    if (words.has(name)) diagnostics.push(warningAt(wordAt(name), `'${name}' has no effect: ${why}`))
   if (values.asymmetry !== undefined && values.mindelay === undefined)
     diagnostics.push(
       warningAt(wordAt("asymmetry"), "'asymmetry' has no effect without 'mindelay', over which jitter begins")

@@ -200,6 +200,8 @@ describe("diagnostics", () => {
     ["restrict default ippeerlimit 3", "1:18"],
     ["restrict default serverresponse fuzz noquery", "1:18"],
     ["server a minpoll 4 mode 3", "1:20"],
+    ["refclock shm holdover 20", "1:14"],
+    ["clientlimit 3", "1:1"],
     ["mru maxage 5 mindepth 600", "1:14"],
     ["tos minclock 3 cohort 1", "1:16"]
   ])("have their caret under the word that they are about: %j", (text, place) => {

@@ -179,7 +179,12 @@ describe("effective settings", () => {
       ]
     ],
     ["server ntp.example iburst", []],
-    ["pool ntp.example preempt", ["warning 1:18 'preempt' is known but not acted on yet; it has no effect"]],
+    [
+      "pool ntp.example preempt",
+      [
+        "warning 1:18 'preempt' has no effect: a server that a line names is kept; those of a 'pool' make room by themselves"
+      ]
+    ],
     [
       "server 127.127.1.0 prefer minpoll 4",
       ["warning 1:20 the local reference does not act on 'prefer', 'minpoll'; it has no effect"]

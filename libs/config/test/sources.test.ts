@@ -141,12 +141,12 @@ describe("sources", () => {
   it.each([
     ["autokey", "add the line: crypto pw PASSWORD"],
     ["ident GROUP", "has no effect without 'autokey'"],
-    ["preempt", "is known but not acted on yet"],
-    ["mode 3", "is known but not acted on yet"],
-    ["ttl 3", "is known but not acted on yet"],
-    ["ask h", "is known but not acted on yet"],
-    ["require h", "is known but not acted on yet"],
-    ["cert /c", "is known but not acted on yet"],
+    ["preempt", "those of a 'pool' make room"],
+    ["mode 3", "refclock DRIVER mode N"],
+    ["ttl 3", "'manycastclient' lines"],
+    ["ask h", "the key exchange says which server"],
+    ["require h", "the key exchange says which server"],
+    ["cert /c", "without a client's certificate"],
     ...["burst", "iburst", "noselect", "prefer", "true", "xleave", "xmtnonce", "bias -0.01", "key 3", "version 3"].map(
       (option) => [option, undefined] as const
     ),
