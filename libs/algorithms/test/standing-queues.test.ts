@@ -2,17 +2,9 @@
 import { describe, expect, it } from "vitest"
 import { DelayFloor } from "../src/delay-floor.ts"
 import { SourceEstimator } from "../src/source-estimator.ts"
+import { uniform } from "./uniform.ts"
 
 const HOUR = 3600
-
-/** The same numbers each time: uniform in 0 … 1. */
-const uniform = (seed: number): (() => number) => {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
 
 const SEEDS = [15, 16, 17, 18, 19, 20]
 

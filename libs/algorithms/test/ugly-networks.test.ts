@@ -9,17 +9,9 @@ import type { ClockSample } from "../src/sample.ts"
 import { SourceEstimator } from "../src/source-estimator.ts"
 import { findStrays, noStrays, type Rate } from "../src/strays.ts"
 import { type SourceReport, TrackedSource } from "../src/tracked-source.ts"
+import { uniform } from "./uniform.ts"
 
 const report: SourceReport = { stratum: 1, leap: 0, rootDelay: 0, rootDispersion: 1e-5, loop: false }
-
-/** The same numbers each time: uniform in 0 … 1. */
-const uniform = (seed: number): (() => number) => {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
 
 /** An exchange with a server that is `error` ahead, over ways that take `there` and `back`: seconds. */
 const exchange = (time: number, there: number, back: number, error = 0): ClockSample => ({

@@ -2,18 +2,8 @@ import { describe, expect, it } from "vitest"
 import { authenticationSettings } from "../src/authentication-settings.ts"
 import { aeadId, keyRange, tlsVersion } from "../src/authentication-types.ts"
 import { parseText } from "../src/parse.ts"
-import { effectiveSettings, type Overrides } from "../src/settings.ts"
-
-const settle = (text: string, overrides: Overrides = {}) => {
-  const { statements, diagnostics } = parseText("f", text)
-  const effective = effectiveSettings(statements, overrides, { cores: 1, interfaces: [] })
-  return { ...effective, diagnostics: [...diagnostics, ...effective.diagnostics] }
-}
-
-const problems = (text: string, overrides: Overrides = {}) =>
-  settle(text, overrides).diagnostics.map(
-    ({ severity, line, column, message }) => `${severity} ${line}:${column} ${message}`
-  )
+import type { Overrides } from "../src/settings.ts"
+import { allProblems, settle } from "./settled.ts"
 
 const parsed = (type: { parse(text: string): { ok: boolean; value?: unknown } }, text: string) => type.parse(text).value
 
@@ -47,7 +37,7 @@ describe("symmetric keys", () => {
     ["controlkey x", "expected a whole number from 1 to 65535"],
     ["cryptonak maybe", "expected on or off"]
   ])("%s is refused", (text, message) => {
-    const [first] = problems(text)
+    const [first] = allProblems(text)
     expect(first).toMatch(/^error /)
     expect(first).toContain(message)
   })
@@ -60,7 +50,7 @@ describe("symmetric keys", () => {
     ],
     ["keys k\ntrustedkey (1 ... 4)\ncontrolkey 4", []]
   ])("check across lines: %j", (text, expected) => {
-    expect(problems(text)).toEqual(expected)
+    expect(allProblems(text)).toEqual(expected)
   })
 
   it("write ranges so that they read back", () => {
@@ -194,7 +184,7 @@ describe("nts lines", () => {
     ["extra", "expected what of 'extra'"],
     ["extra port", "expected port of 'extra'"]
   ])("%s is refused", (text, message) => {
-    const [first] = problems(text)
+    const [first] = allProblems(text)
     expect(first).toMatch(/^error /)
     expect(first).toContain(message)
   })
@@ -208,14 +198,14 @@ describe("nts lines", () => {
   })
 
   it("say what 'nts port' is where it is a port of NTP", () => {
-    expect(problems("nts port 123")).toEqual([expect.stringMatching(/^warning 1:10 found 123, a port of NTP; /)])
-    expect(problems("port 5000\nnts port 5000")).toHaveLength(1)
-    expect(problems("nts port 4460")).toEqual([])
+    expect(allProblems("nts port 123")).toEqual([expect.stringMatching(/^warning 1:10 found 123, a port of NTP; /)])
+    expect(allProblems("port 5000\nnts port 5000")).toHaveLength(1)
+    expect(allProblems("nts port 4460")).toEqual([])
   })
 
   it("may name half a certificate while NTS is switched off", () => {
-    expect(problems("nts cert c\nnts disable")).toEqual([])
-    expect(problems("nts cert c", { nts: false })).toEqual([])
+    expect(allProblems("nts cert c\nnts disable")).toEqual([])
+    expect(allProblems("nts cert c", { nts: false })).toEqual([])
   })
 })
 
@@ -223,10 +213,10 @@ describe("extra ports", () => {
   it("are kept in order; one that is answered on already gets a warning", () => {
     const { settings } = settle("port 1000\nextra port 1001\nextra port 1000\nextra port 1001\nextra port 7")
     expect(settings.extraPorts.map(({ value }) => value)).toEqual([1001, 7])
-    expect(problems("port 1000\nextra port 1000")).toEqual([
+    expect(allProblems("port 1000\nextra port 1000")).toEqual([
       "warning 2:12 port 1000 is answered on already; this line has no effect"
     ])
-    expect(problems("extra port 9", { port: 9 })).toHaveLength(1)
+    expect(allProblems("extra port 9", { port: 9 })).toHaveLength(1)
   })
 
   it("are bounded", () => {
@@ -264,11 +254,11 @@ describe("files as NTPsec's NTS guide has its readers write them", () => {
 
 describe("Windows clients", () => {
   it("need a signing daemon and a restrict line that says mssntp", () => {
-    expect(problems("ntpsigndsocket /var/lib/samba/ntp_signd\nrestrict 192.0.2.0/24 mssntp")).toEqual([])
-    expect(problems("ntpsigndsocket /var/lib/samba/ntp_signd\nrestrict default kod")).toEqual([
+    expect(allProblems("ntpsigndsocket /var/lib/samba/ntp_signd\nrestrict 192.0.2.0/24 mssntp")).toEqual([])
+    expect(allProblems("ntpsigndsocket /var/lib/samba/ntp_signd\nrestrict default kod")).toEqual([
       "warning 1:1 nobody is signed for, since no restrict line says mssntp; add one about the domain's machines: restrict 192.0.2.0/24 mssntp"
     ])
-    expect(problems("restrict default kod mssntp")).toEqual([
+    expect(allProblems("restrict default kod mssntp")).toEqual([
       "warning 1:22 nobody signs for these clients; add the line: ntpsigndsocket /var/lib/samba/ntp_signd"
     ])
   })

@@ -9,7 +9,7 @@ import type { SealedKey } from "@meridian/events"
 import { overSlots, type SlotStore, type WrappedKey } from "../src/key-store.ts"
 import { type KeyPlace, openKey, rewrapKey, sealKey, WrongClusterKey } from "../src/sealing.ts"
 
-export interface KeyStoreFixture {
+interface KeyStoreFixture {
   readonly store: SlotStore
   /** Where its bytes might lie. */
   readonly directories: ReadonlyArray<string>

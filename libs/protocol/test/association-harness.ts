@@ -124,7 +124,7 @@ export const recording = (name: string): readonly Packet[] => {
   return found.packets.map(({ dir, hex: text }) => ({ dir, bytes: hex(text), header: headerOf(hex(text)) }))
 }
 
-export interface RecordedNts {
+interface RecordedNts {
   readonly exchanges: readonly {
     readonly name: string
     readonly aead: number

@@ -44,7 +44,7 @@ export const until = async (condition: () => boolean, milliseconds = PATIENCE_MS
   for (const end = performance.now() + milliseconds; !condition() && performance.now() < end;) await sleep(1)
 }
 
-export interface Taken {
+interface Taken {
   readonly length: number
   readonly bytes: Uint8Array
   readonly address: Uint8Array

@@ -101,7 +101,7 @@ export const frame = (parts: FrameParts): Uint8Array => {
   ])
 }
 
-export interface FrameFields {
+interface FrameFields {
   readonly to: readonly number[]
   readonly from: readonly number[]
   readonly vlan: number | undefined

@@ -41,7 +41,7 @@ export interface ClusterPlace {
   readonly tcpPorts: readonly number[]
 }
 
-export interface Ended {
+interface Ended {
   readonly code: number
   readonly output: string
 }

@@ -29,7 +29,7 @@ import { sentence } from "./notices.ts"
 
 export const PREFIX = "meridian"
 /** Its first name, which running clusters and their permissions go by. */
-export const KEY_STORE_STREAM = "MERIDIAN_SHELF"
+const KEY_STORE_STREAM = "MERIDIAN_SHELF"
 export const KEY_STORE_PREFIX = "meridian-shelf"
 export const LEASE_BUCKET = "meridian-lease"
 

@@ -36,7 +36,7 @@ interface Due {
 }
 
 /** Paper time. What waits for it is carried out in order; real time does not matter. */
-export class PaperTime {
+class PaperTime {
   now = START
   /** Effects under way, and those of them that wait for paper time. */
   #running = 0

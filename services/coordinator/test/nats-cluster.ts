@@ -92,7 +92,7 @@ export const listening = async (server: ChildProcess, address: string, port: num
 }
 
 /** Where a server runs: the words before its command line, and its address there. */
-export interface ServerHost {
+interface ServerHost {
   readonly address: string
   readonly how: ReadonlyArray<string>
 }

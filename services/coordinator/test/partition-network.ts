@@ -21,7 +21,7 @@ export interface Machine {
   readonly heal: () => void
 }
 
-export interface PartitionNetwork {
+interface PartitionNetwork {
   readonly machines: ReadonlyArray<Machine>
   readonly remove: () => Promise<void>
 }

@@ -156,7 +156,7 @@ export const outOfTerm = (events: ReadonlyArray<AnyEvent>): ReadonlyArray<string
 }
 
 /** What each test of {@link describeOverNats} has to itself. */
-export interface ClusterStage {
+interface ClusterStage {
   readonly nats: RunningNats
   readonly cluster: RunningCluster
 }

@@ -4,7 +4,7 @@ import type { Commit, Appended, AppendError, LogBatch, LogStatus, ReadOptions } 
 import { makeCommit, mayFollow, wants, EventRefused, VersionConflict } from "@meridian/event-log"
 import type { AnyEvent } from "@meridian/events"
 
-export type SimCommit = Commit & { readonly events: ReadonlyArray<AnyEvent> }
+type SimCommit = Commit & { readonly events: ReadonlyArray<AnyEvent> }
 
 /** What is stored is judged when it is appended, and once more at the end. */
 export class SimLog {

@@ -1,7 +1,7 @@
 /** What the log makes of this service's commands: decided, written, read back and folded as its owner does. */
 import { judgeEvent, clock, type ClockDecision, clockInitial, type ClockState } from "@meridian/events"
 
-export interface FoldedClock {
+interface FoldedClock {
   readonly state: ClockState
   /** Types of the events, or why one is not taken. */
   readonly judged: readonly string[]

@@ -1,7 +1,6 @@
 /** A network of its own with two addresses, on which nodes and daemons meet at port 123, each with the same keys. */
 import { execFile } from "node:child_process"
 import { writeFileSync } from "node:fs"
-import { setTimeout as sleep } from "node:timers/promises"
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import type { PeerCommand } from "@meridian/testkit/real-peers"
@@ -10,6 +9,7 @@ import { meridian, type RunningNode, startNode } from "@meridian/testkit/running
 import { type Folder, makeFolder } from "./running-discipline.ts"
 import { onStageOf } from "./stage.ts"
 
+export { until } from "./answers.ts"
 export const OTHER = "192.0.2.1"
 export const OURS = "192.0.2.2"
 /** Its reference id is everybody's: any other address of this network would be the own address of each node. */
@@ -58,19 +58,6 @@ export class Stage {
 
 export const onStage = onStageOf(() => new Stage())
 
-export const until = async <A>(
-  question: () => Promise<A>,
-  holds: (answer: A) => boolean,
-  patience = 2 * PATIENCE_MS
-): Promise<A> => {
-  let answer = await question()
-  for (let waited = 0; !holds(answer) && waited < patience; waited += 500) {
-    await sleep(500)
-    answer = await question()
-  }
-  if (!holds(answer)) throw new Error(`no such answer came, the last was ${JSON.stringify(answer, null, 1)}`)
-  return answer
-}
 export const sources = (node: RunningNode) => async (): Promise<readonly SourceReport[]> => {
   const { stdout } = await meridian(["sources", "--state", node.state, "--json"])
   return JSON.parse(stdout) as readonly SourceReport[]

@@ -34,7 +34,7 @@ import type { Folder } from "./running-discipline.ts"
 
 const generation = { id: 1, key: randomFillSync(new Uint8Array(32)), activation: 0, retirement: 4e9, revoked: false }
 
-export interface RfcExporterServer {
+interface RfcExporterServer {
   readonly address: string
   readonly port: number
   /** How a source is told of it. */

@@ -17,7 +17,7 @@ export const unixTime = (seconds: number): UnixTime => {
 }
 
 /** What the devices do; to be changed while time passes. */
-export interface Devices {
+interface Devices {
   /** Undefined: nothing new in the segment. */
   shm: (system: number) => ShmTime | undefined
   /** Seconds after the true second at which the pulse is stamped, by its number; undefined: no pulse. */

@@ -4,7 +4,7 @@ import type { Stage } from "./stage.ts"
 
 export const ALICE = "192.0.2.1"
 export const BOB = { towardsAlice: "192.0.2.2", towardsCarol: "198.51.100.2" }
-export const CAROL = "198.51.100.3"
+const CAROL = "198.51.100.3"
 
 export const threeNetworks = (stage: Stage) => {
   const [alice, bob, carol] = [new NetworkNamespace(), new NetworkNamespace(), new NetworkNamespace()]

@@ -72,7 +72,7 @@ export interface RunningService {
   readonly stop: () => Promise<number | null>
 }
 
-export interface ServiceOptions {
+interface ServiceOptions {
   readonly certificates?: readonly CertificateFiles[]
   readonly settings?: Partial<NtsKeSettings>
   readonly addresses?: readonly string[]

@@ -5,10 +5,9 @@ import { once } from "node:events"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { setTimeout } from "node:timers/promises"
 import { startLoad } from "@meridian/testkit/ntp-load"
 import { loopbackAddresses } from "@meridian/testkit/address-families"
-import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { eventually } from "@meridian/testkit/patience"
 import { freePort, meridian, type NodeOptions, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterEach, describe, expect, it } from "vitest"
 
@@ -23,19 +22,6 @@ afterEach(async () => {
   for (const node of running.splice(0)) await node.stop()
 })
 
-/** Asks until the condition holds: for what happens "soon" without saying when. */
-const eventually = async <A>(
-  what: () => Promise<A>,
-  holds: (value: A) => boolean,
-  limitMs = PATIENCE_MS
-): Promise<A> => {
-  const until = performance.now() + limitMs
-  for (;;) {
-    const value = await what()
-    if (holds(value) || performance.now() > until) return value
-    await setTimeout(50)
-  }
-}
 const alive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)

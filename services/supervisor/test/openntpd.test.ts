@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import type { NodeStatus } from "@meridian/ipc"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
+import { openntpdCommand } from "@meridian/testkit/openntpd"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { type RunningNode, startNode } from "@meridian/testkit/running-node"
@@ -53,24 +54,9 @@ const start = (command: string, args: readonly string[], env: NodeJS.ProcessEnv)
   return () => said
 }
 
-/** It looks for a user and for two folders that only its package makes: both are there for it alone. */
 const startOpenntpd = (daemon: number): (() => string) => {
-  const own = join(folder, `openntpd-${daemon}`)
-  const jail = join(own, "jail")
-  mkdirSync(jail, { recursive: true, mode: 0o755 })
-  const file = join(own, "ntpd.conf")
-  const servers = addressesOf(daemon).map((address) => `server ${address}\n`)
-  writeFileSync(file, servers.join(""))
-  writeFileSync(join(own, "passwd"), `root:x:0:0::/:/bin/sh\nntpd:x:65533:65533::${jail}:/bin/false\n`)
-  const { command, args, env } = peer("openntpd")!
-  const alone = [
-    'mount --bind "$0/passwd" /etc/passwd',
-    "mount -t tmpfs none /var/lib",
-    "mkdir -p /var/lib/openntpd/run /var/lib/openntpd/db",
-    'exec "$@"'
-  ].join(" && ")
-  const program = [command, ...args, "-d", "-v", "-f", file]
-  return start("unshare", ["--mount", "sh", "-c", alone, own, ...program], env)
+  const { command, args, env } = openntpdCommand(join(folder, `openntpd-${daemon}`), addressesOf(daemon))
+  return start(command, args, env)
 }
 
 /** How the associations fare. */

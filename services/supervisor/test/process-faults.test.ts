@@ -4,10 +4,9 @@ import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import type { NodeStatus } from "@meridian/ipc"
 import { startLoad } from "@meridian/testkit/ntp-load"
-import { PATIENCE_MS } from "@meridian/testkit/patience"
+import { eventually } from "@meridian/testkit/patience"
 import { freePort, meridian, type NodeOptions, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterEach, describe, expect, it } from "vitest"
 
@@ -28,14 +27,6 @@ afterEach(async () => {
   stopped.clear()
   for (const node of running.splice(0)) await node.stop()
 })
-
-const eventually = async <A>(what: () => A | Promise<A>, holds: (value: A) => boolean): Promise<A> => {
-  for (const until = performance.now() + PATIENCE_MS; ;) {
-    const value = await what()
-    if (holds(value) || performance.now() > until) return value
-    await sleep(50)
-  }
-}
 
 const stop = (pid: number): void => {
   stopped.add(pid)

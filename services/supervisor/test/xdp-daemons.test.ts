@@ -1,9 +1,10 @@
 /** Daemons that follow a node for a while, each over IPv4 and IPv6, answered by the BPF program: classic ntp, OpenNTPD and ntpd-rs. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { openntpdCommand } from "@meridian/testkit/openntpd"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerCommand, peersAvailable } from "@meridian/testkit/real-peers"
 import type { RunningNode } from "@meridian/testkit/running-node"
@@ -40,8 +41,8 @@ describe.runIf(available)("a node that answers by XDP gives right time", () => {
   })
 
   /** A program in the clients' network; what it said so far. */
-  const start = ({ command, args, env }: PeerCommand, own: readonly string[], alone: readonly string[] = []) => {
-    const [program = "", ...rest] = [...stage.client.within, ...alone, command, ...args, ...own]
+  const start = ({ command, args, env }: PeerCommand, own: readonly string[]) => {
+    const [program = "", ...rest] = [...stage.client.within, command, ...args, ...own]
     const child = spawn(program, rest, { env, stdio: ["ignore", "pipe", "pipe"] })
     children.push(child)
     let said = ""
@@ -93,25 +94,7 @@ describe.runIf(available)("a node that answers by XDP gives right time", () => {
 
   it("to OpenNTPD", async () => {
     const before = await replied()
-    const jail = join(folder, "jail")
-    mkdirSync(jail, { recursive: true, mode: 0o755 })
-    file("passwd", ["root:x:0:0::/:/bin/sh", `ntpd:x:65533:65533::${jail}:/bin/false`])
-    const configuration = file(
-      "openntpd.conf",
-      SERVER_ADDRESSES.map((address) => `server ${address}`)
-    )
-    // It looks for a user and for two folders that only its package makes: both are there for it alone.
-    const alone = [
-      'mount --bind "$0/passwd" /etc/passwd',
-      "mount -t tmpfs none /var/lib",
-      "mkdir -p /var/lib/openntpd/run /var/lib/openntpd/db",
-      'exec "$@"'
-    ].join(" && ")
-    const said = start(
-      peer("openntpd")!,
-      ["-d", "-v", "-f", configuration],
-      ["unshare", "--mount", "sh", "-c", alone, folder]
-    )
+    const said = start(openntpdCommand(folder, SERVER_ADDRESSES), [])
     const replies = (): ReadonlyMap<string, number> =>
       new Map(
         Array.from(said().matchAll(/reply from (\S+): offset (\S+)/g), ([, address = "", offset]) => [

@@ -155,17 +155,13 @@ export const formatSharedKeyFile = (table: KeyTable): string =>
     })
     .join("")
 
-/** Two digits a byte, in small letters. */
-export const hexadecimal = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
-
 /** AES-128 is written as every version of NTPsec reads it. */
 const typeName = (algorithm: MacAlgorithm): string => (algorithm.name === "AES-128" ? "AES" : algorithm.name)
 
 const keyText = ({ id, secret }: SymmetricKey): string => {
   const text = String.fromCharCode(...secret)
   if (text.length <= LONGEST_TEXT_KEY && /^[\x21\x22\x24-\x7e]+$/.test(text)) return text
-  const hex = hexadecimal(secret)
+  const hex = secret.toHex()
   if (hex.length > LONGEST_TEXT_KEY) return hex
   // Ten bytes make twenty digits, which would be read as text; one digit more is ignored by every reader.
   if (hex.length === LONGEST_TEXT_KEY) return `${hex}0`

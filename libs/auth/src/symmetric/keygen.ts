@@ -8,7 +8,6 @@
  * chrony in such a file: it wants it as HEX:…, a word that ends ntpq and ntpdig with an exception. So the bytes of those
  * keys, too, are printable characters, and chrony's line gives them as text. Each key is one of 91^16, more than 2^104.
  */
-import { hexadecimal } from "./key-file.ts"
 import { KeyTable, SymmetricKey } from "./key-table.ts"
 import { macAlgorithms } from "./mac-algorithms.ts"
 
@@ -44,7 +43,7 @@ export const generateKeyFile = (order: KeyFileOrder): GeneratedKeyFile => {
   const secrets = Array.from({ length: 2 * KEYS_OF_EACH_KIND }, () => printableKey(order.fillRandom))
   const texts = secrets.map((key) => String.fromCharCode(...key))
   const written = texts.map((text, index) =>
-    index < KEYS_OF_EACH_KIND ? text : hexadecimal(secrets[index] as Uint8Array)
+    index < KEYS_OF_EACH_KIND ? text : (secrets[index] as Uint8Array).toHex()
   )
   const lines = (type: string, keys: readonly string[]): string =>
     keys.map((key, index) => `${String(index + 1).padStart(2)} ${type} ${key}\n`).join("")

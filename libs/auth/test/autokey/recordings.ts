@@ -64,7 +64,7 @@ export const numbers = (side: Side, name: string): PrivateNumbers => {
 /** `10.77.0.1:123` */
 const addressOf = (text: string): Uint8Array => Uint8Array.from(text.split(":")[0]!.split(".").map(Number))
 
-export interface ReadPacket {
+interface ReadPacket {
   readonly fromServer: boolean
   readonly bytes: Uint8Array
   readonly pair: AddressPair
