@@ -64,8 +64,8 @@ export const quoted = (text: string): string => {
   return `'${shown.join("")}'`
 }
 
-/** Characters of a line shown at most; a longer line is cut around the caret. */
-const LONGEST_SHOWN = 110
+/** Characters of a line shown at most, so that the caret stands below its place on a terminal of 80 columns; a longer line is cut around it. */
+const LONGEST_SHOWN = 70
 const TAB_STOP = 8
 
 interface Cell {

@@ -66,7 +66,8 @@ export const defineFlags = <const F extends Readonly<Record<string, Flag>>>(decl
   positional: declaration.positional ?? { name: "", meaning: "", least: 0, most: 0 }
 })
 
-const HELP_WIDTH = 100
+/** A terminal's usual width. */
+const HELP_WIDTH = 80
 
 /** The help of a command: how it is called, what it does, a line for each flag. Ends with a newline. */
 export const renderHelp = (commandLine: CommandLine): string => {

@@ -5,7 +5,8 @@ import { wrap } from "./flags.ts"
 import { KNOWN_WORDS } from "./known-words.ts"
 import { nearestWord } from "./nearest.ts"
 
-const PAGE_WIDTH = 100
+/** A terminal's usual width. */
+const PAGE_WIDTH = 80
 
 /** What a reader is told about a directive, behind its syntax and meaning. */
 const factsOf = (directive: Directive): readonly (readonly [string, string])[] => [
@@ -47,8 +48,12 @@ export const nearestDirective = (word: string): string | undefined =>
     DIRECTIVES.map(({ name }) => name)
   )
 
+/** The directives of which a word is an option, such as `iburst` of server, pool and peer. */
+export const directivesWithOption = (word: string): readonly string[] =>
+  DIRECTIVES.filter(({ options }) => Object.hasOwn(options, word)).map(({ name }) => name)
+
 /**
- * The reference as plain text of at most 100 columns, long operand lists aside.
+ * The reference as plain text of at most 80 columns, long operand lists aside.
  * @param word of one directive alone: its name; undefined comes back where none is called so
  */
 export const renderReferenceText = (word?: string): string | undefined => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { DIRECTIVES, findDirective } from "../src/directives.ts"
 import { findKnownWord, KNOWN_WORDS } from "../src/known-words.ts"
 import { editDistance, nearestWord } from "@meridian/config/nearest"
-import { nearestDirective, renderReferenceText } from "@meridian/config/reference"
+import { directivesWithOption, nearestDirective, renderReferenceText } from "@meridian/config/reference"
 
 describe("the table", () => {
   it("has each word once, and none that is also called without effect", () => {
@@ -35,7 +35,13 @@ describe("the reference", () => {
       for (const flag of flags) expect(text).toMatch(new RegExp(`^ +Flag: .*--${flag}\\b`, "m"))
     }
     for (const { name } of KNOWN_WORDS) expect(text).toMatch(new RegExp(`\\s${name}\\s`))
-    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
+    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80)
+  })
+
+  it("knows of which directives a word is an option", () => {
+    expect(directivesWithOption("iburst")).toEqual(["server", "pool", "peer", "broadcast", "manycastclient"])
+    expect(directivesWithOption("server")).toEqual([])
+    expect(directivesWithOption("toString")).toEqual([])
   })
 
   it("says what a reload takes up, as the supervisor does", () => {
@@ -51,8 +57,8 @@ describe("the reference", () => {
       new Set([
         "Takes effect: at the next start",
         "Takes effect: at a reload (SIGHUP)",
-        "Takes effect: at a reload (SIGHUP), with a new clock process, which asks every source again",
-        "Takes effect: at the next start; the contents of its files at a reload (SIGHUP)"
+        "Takes effect: at a reload (SIGHUP), with a new clock process, which asks",
+        "Takes effect: at the next start; the contents of its files at a reload"
       ])
     )
   })

@@ -110,20 +110,36 @@ const memberState = ({ live, ready, reason, drained }: MemberView): Cell => {
   return ready ? cell("serving", "good") : cell(`not ready: ${reason}`, "bad")
 }
 
-export const memberTable = (members: readonly MemberView[], leader: string | null): string =>
-  members.length === 0
-    ? "  none has registered\n"
-    : table(
-        ["node", "leads", "version", "workers", "clock", "NTS key", "key set", "heard", "state"],
-        members.map((member) => [
-          member.node,
-          member.node === leader ? "yes" : "",
-          member.version ?? "-",
-          member.health === null ? `?/${member.workers}` : `${member.health.workers}/${member.workers}`,
-          member.health === null ? "?" : member.health.synchronised ? "synchronised" : cell("off", "warn"),
-          member.health === null ? "?" : String(member.health.ntsGeneration),
-          member.health === null ? "?" : String(member.health.symmetricSet),
-          shortTime(member.heard),
-          memberState(member)
-        ])
-      )
+const MEMBER_COLUMNS = ["node", "leads", "version", "workers", "clock", "NTS key", "key set", "heard", "state"]
+/** What goes where there is no room: when a node was heard shows in its state. */
+const DROPPED = ["version", "heard"]
+
+export const memberTable = (
+  members: readonly MemberView[],
+  leader: string | null,
+  width = process.stdout.isTTY ? lineWidth() : Infinity
+): string => {
+  if (members.length === 0) return "  none has registered\n"
+  const rows = members.map((member) => [
+    member.node,
+    member.node === leader ? "yes" : "",
+    member.version ?? "-",
+    member.health === null ? `?/${member.workers}` : `${member.health.workers}/${member.workers}`,
+    member.health === null ? "?" : member.health.synchronised ? "synchronised" : cell("off", "warn"),
+    member.health === null ? "?" : String(member.health.ntsGeneration),
+    member.health === null ? "?" : String(member.health.symmetricSet),
+    shortTime(member.heard),
+    memberState(member)
+  ])
+  const without = (names: readonly string[]): string => {
+    const kept = (_: unknown, column: number): boolean => !names.includes(MEMBER_COLUMNS[column] ?? "")
+    return table(
+      MEMBER_COLUMNS.filter(kept),
+      rows.map((row) => row.filter(kept))
+    )
+  }
+  const isWide = table(MEMBER_COLUMNS, rows, false)
+    .split("\n")
+    .some((line) => line.length > width)
+  return without(isWide ? DROPPED : [])
+}

@@ -7,12 +7,13 @@ import { formatDiagnostics, type Location } from "@meridian/config/diagnostic"
 import { defineFlags } from "@meridian/config/flags"
 import type { Loaded, Settings, Origin } from "@meridian/config"
 import { checkReport, loadSettings, describeOrigin, describeSettings, NTP_PORT } from "@meridian/config"
-import { nearestDirective, renderReferenceText } from "@meridian/config/reference"
+import { directivesWithOption, nearestDirective, renderReferenceText } from "@meridian/config/reference"
 import { NoSuchIdentity, resolveIdentity } from "@meridian/system/identity"
 import { checkNamedFiles, type FileRemark } from "./named-files.ts"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
 import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
+import { lineWidth } from "./text-table.ts"
 import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
 
 export const configShowCommand = defineFlags({
@@ -42,7 +43,13 @@ const showReference = (words: readonly string[]): number => {
   const text = renderReferenceText(word)
   if (text === undefined) {
     const near = nearestDirective(word ?? "")
-    const hint = near === undefined ? "without a name it shows all of them" : `did you mean ${near}?`
+    const having = directivesWithOption(word ?? "")
+    const hint =
+      having.length > 0
+        ? `it is an option of ${having.join(", ")}`
+        : near === undefined
+          ? "without a name it shows all of them"
+          : `did you mean ${near}?`
     process.stderr.write(`meridian config reference: no directive ${JSON.stringify(word)}; ${hint}\n`)
     return 2
   }
@@ -124,9 +131,18 @@ const settingsTable = (settings: Settings): string => {
   return lines
     .map(({ directive, value, origin }) => {
       const shown = (value ?? chosen[directive] ?? "(not set)").padEnd(30)
-      return `${directive.padEnd(width)} ${shown} ${describeOrigin(origin)}\n`
+      return `${fittedLine(directive.padEnd(width), `${shown} ${describeOrigin(origin)}`)}\n`
     })
     .join("")
+}
+
+/** Where a terminal has no room for a line's origin beside what it says, it stands below. */
+const fittedLine = (name: string, text: string): string => {
+  const line = `${name} ${text}`
+  const at = text.lastIndexOf(" ")
+  return process.stdout.isTTY && line.length > lineWidth()
+    ? `${name} ${text.slice(0, at).trimEnd()}\n${" ".repeat(name.length + 1)}${text.slice(at + 1)}`
+    : line
 }
 
 const notesOn = (file: string, settings: Settings): readonly string[] => {

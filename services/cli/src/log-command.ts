@@ -55,7 +55,8 @@ export const describeLine = (line: LogLine, narrow = false): string => {
     const place = `${subject} ${version}`.padEnd(SUBJECT_WIDTH)
     const head = `${String(seq).padStart(SEQ_WIDTH)}  ${shortTime(time)}  ${place}`
     const name = paint(printable(narrow ? type : type.padEnd(TYPE_WIDTH)), colourOf(type))
-    const said = printable(`${node}${author === undefined ? "" : ` (by ${author})`}: ${describeData(data)}`)
+    const what = describeData(data)
+    const said = printable(`${node}${author === undefined ? "" : ` (by ${author})`}${what === "" ? "" : `: ${what}`}`)
     return `${printable(head)}  ${name}${narrow ? `\n${wrapped(`${INDENT}${said}`, `${INDENT}  `)}` : ` ${said}`}`
   }
   if (quarantined !== undefined) {

@@ -16,8 +16,8 @@ import { KeyDirectory, KeyFileTrouble } from "./key-directory.ts"
 
 const USAGE = `Usage: ntpkeygen [-h] [-V] [--directory DIR]
 
-Makes a file of twenty random AES-128 keys for ntp.keys(5), ten as text and ten as hexadecimal,
-named ntpkey_AES_HOST.FILESTAMP, and the soft link ntp.keys to it.
+Makes a file of twenty random AES-128 keys for ntp.keys(5), ten as text and ten
+as hexadecimal, named ntpkey_AES_HOST.FILESTAMP, and the soft link ntp.keys to it.
 
   --directory DIR  Where to write them. Default: the working directory.
   -h, --help       Shows this.

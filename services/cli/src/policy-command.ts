@@ -9,18 +9,18 @@ import { table } from "./text-table.ts"
 
 /** What each setting is for; the names are those of libs/events/src/policy.ts. */
 const MEANINGS: Readonly<Record<string, string>> = {
-  ntsAead: "what cookies are sealed with (IANA's number)",
+  ntsAead: "what seals cookies (IANA's number)",
   ntsRotationMs: "from one NTS generation to the next",
-  ntsAcceptPast: "generations whose cookies are still opened",
+  ntsAcceptPast: "generations whose cookies still open",
   ntsAcceptFuture: "generations published ahead",
-  ntsLeadMs: "from a rotation on command to its activation",
-  symmetricRotationMs: "from one key set to the next; 0: on command",
+  ntsLeadMs: "from a commanded rotation to its activation",
+  symmetricRotationMs: "from key set to key set; 0: on command",
   symmetricAnnounceMs: "from a set's announcement to its use",
-  symmetricGraceMs: "how long the set before it is accepted",
+  symmetricGraceMs: "how long the set before is accepted",
   clockRetentionMs: "how old clock events get",
   clockRetentionCount: "how many are kept of a node",
   clockRetentionBytes: "how many bytes of them",
-  memberSilenceMs: "after which a silent node counts as gone"
+  memberSilenceMs: "after it a silent node counts as gone"
 }
 
 export const runPolicy = (args: readonly string[]): Promise<number> =>
@@ -39,11 +39,13 @@ const formatPolicy = (policy: ClusterState["policy"]): string =>
   )
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const
+/** As other screens write them; in a setting a unit is one letter. */
+const SHOWN = { d: "d", h: "h", m: "min", s: "s" } as const
 
 /** A time in the largest unit that it is whole in. */
 const lengthOf = (name: string, value: number): string => {
   const unit = Object.entries(UNITS).find(([, length]) => value >= length && value % length === 0)
-  return name.endsWith("Ms") && unit !== undefined ? `${value / unit[1]} ${unit[0]}` : ""
+  return name.endsWith("Ms") && unit !== undefined ? `${value / unit[1]} ${SHOWN[unit[0] as keyof typeof SHOWN]}` : ""
 }
 
 const SETTING = /^([A-Za-z]+)=(\d{1,15})([smhd]?)$/

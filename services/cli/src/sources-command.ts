@@ -62,9 +62,9 @@ const authentications = (source: SourceReport): string => {
 const colours: Readonly<Record<string, Colour>> = { "*": "good", "+": "good", "#": "good", x: "bad", "~": "bad" }
 
 const LEGEND = [
-  "M: ^ server, = peer, < peer that came by itself, b broadcast server, # reference clock",
-  "S: * followed, + combined, # backup, - not used, x false, ~ too variable, ? cannot be followed",
-  "offset: its time less served time; +/-: the most it may be wrong by (root distance)",
+  "M: ^ server, = peer, < peer that came by itself, b broadcast, # reference clock",
+  "S: * followed, + combined, # backup, - not used, x false, ~ variable, ? unusable",
+  "offset: its time less served time; +/-: the most it may be wrong by",
   "last: seconds since its last answer"
 ]
 
@@ -140,6 +140,8 @@ export const formatSources = (
   const [head = "", ...rows] = wide.every(({ length }) => length <= width) ? wide : tallTable(sources, width)
   const painted = rows.map((row, index) => paint(row, colours[markOf(sources[index]!)[1] ?? ""] ?? "plain", coloured))
   const awaited = unresolved.map((name) => wrapped(`   waiting for the address of ${name}`, undefined, width))
+  // Nothing stands there that a legend would explain.
+  if (sources.length === 0) return `no source is asked yet:\n${awaited.join("\n")}\n`
   const legend = LEGEND.map((line) => wrapped(line, undefined, width))
   return `${[...legend, head, ...painted, ...awaited].join("\n")}\n`
 }

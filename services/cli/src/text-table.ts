@@ -84,8 +84,10 @@ export const wrapped = (line: string, indent = "    ", width = lineWidth()): str
   return lines.join("\n")
 }
 
-/** A word that is longer than a line, in parts. */
-const chopped = (word: string, most: number): readonly string[] =>
-  Array.from({ length: Math.max(1, Math.ceil(word.length / most)) }, (_, part) =>
-    word.slice(part * most, (part + 1) * most)
-  )
+/** A word that is longer than a line, in parts: behind a comma where there is one. */
+const chopped = (word: string, most: number): readonly string[] => {
+  if (word.length <= most) return [word]
+  const comma = word.lastIndexOf(",", most - 1)
+  const at = comma > 0 ? comma + 1 : most
+  return [word.slice(0, at), ...chopped(word.slice(at), most)]
+}

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { formatCluster } from "../src/cluster-command.ts"
 import { generationTable, memberTable, setTable } from "../src/cluster-view.ts"
 import { formatExplanation } from "../src/explain-command.ts"
-import { table } from "../src/text-table.ts"
+import { table, wrapped } from "../src/text-table.ts"
 import { state } from "./sample-state.ts"
 
 describe("tables", () => {
@@ -46,6 +46,22 @@ describe("tables", () => {
     const lines = setTable([set as unknown as SetView]).split("\n")
     expect(lines.filter(({ length }) => length > 100)).toEqual([])
     expect(lines[1]).toContain("1-10 AES128CMAC, 11-20 SHA1")
+  })
+
+  it("fit a terminal of 80 columns: the cluster's nodes go without version and time there", () => {
+    const lines = memberTable(state.members, "b", 80).split("\n")
+    expect(lines[0]).toBe("  node  leads  workers  clock         NTS key  key set  state")
+    expect(lines.filter(({ length }) => length > 80)).toEqual([])
+    expect(memberTable(state.members, "b", Infinity)).toContain("2026-11-21 12:00:00Z")
+  })
+
+  it("break what is longer than a line behind a comma", () => {
+    const health = JSON.stringify({ workers: 2, synchronised: true, ntsGeneration: 0, symmetricSet: 0 })
+    expect(wrapped(`         vm: health=${health}`, "           ", 80).split("\n")).toEqual([
+      "         vm:",
+      '           health={"workers":2,"synchronised":true,"ntsGeneration":0,',
+      '           "symmetricSet":0}'
+    ])
   })
 
   it("say so where there is nothing", () => {

@@ -130,6 +130,14 @@ describe("the table of sources", () => {
     const awaited = ["ntp.example: no name server answers"]
     const lines = formatSources([source(), silent, liar], false, awaited, 80).split("\n")
     expect(lines.filter(({ length }) => length > 80)).toEqual([])
+    // The legend's lines are whole: no word of theirs stands on a line of its own.
+    expect(lines.slice(0, 4).map((line) => line.split(":")[0])).toEqual(["M", "S", "offset", "last"])
+  })
+
+  it("has no head and no legend while names wait for their addresses", () => {
+    expect(formatSources([], false, ["ntp.example: no name server answers"])).toBe(
+      "no source is asked yet:\n   waiting for the address of ntp.example: no name server answers\n"
+    )
   })
 
   it("is coloured only when asked", () => {
