@@ -11,7 +11,7 @@ import { memoryUse } from "@meridian/system/memory"
 import { type FromControl, parseToControl, type ToControl } from "@meridian/ipc/control-messages"
 import { parseNodeSnapshot, type PictureMessage, pictureOf } from "@meridian/ipc/node-snapshot"
 import { type ControlPlan, controlPlan } from "@meridian/ipc/serving-plan"
-import { ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
+import { LONGEST_SILENCE_MS, ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import { releaseStartupPagesSoon } from "@meridian/system/memory"
 import { loadNative } from "@meridian/system/native"
@@ -96,12 +96,14 @@ channel.run({
   orphaned: end
 })
 const pace = new ReportPace(0)
-reportEverySecond(pace, () => {
+const report = (): void => {
   const { all } = outcomes
   if (!pace.isDue(JSON.stringify(all))) return
   const { rss, heapUsed } = memoryUse()
   channel.send({ type: "report", outcomes: all, rss, heapUsed })
-})
+}
+// Nobody waits for it: what it has answered, this process shows itself.
+reportEverySecond(pace, report, LONGEST_SILENCE_MS)
 if (first.plan.http !== null) {
   // Not loaded where it is off: it takes some megabytes.
   const { openHttp } = await import("./http/open-http.ts")
