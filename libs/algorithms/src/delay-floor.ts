@@ -34,6 +34,13 @@ const PROMPT = 8
 const COMMON = 4
 /** So many of the least delays of all say how near to each other they lie. */
 const LOWEST = 4
+/**
+ * Of fewer samples the fourth least is one of the worst: the second tells it. Three at least, as of two the other one is all that is
+ * known; two of them lie together by luck, so that it is a tenth of everyday jitter at least.
+ */
+const FEW = 8
+const FEWEST = 3
+const ALIKE = 10
 
 /** What the newest sample did to the floor: `change` is the new floor less the old one, seconds. */
 interface FloorChange {
@@ -79,7 +86,7 @@ export class DelayFloor {
     this.least = lowest[0] as number
     this.common = Math.min(...this.#recent.slice(-COMMON))
     this.unseen = this.#everyday()
-    this.excess = Math.min(this.unseen, (lowest[LOWEST - 1] ?? Number.POSITIVE_INFINITY) - this.least)
+    this.excess = this.#overLeast(lowest)
     return { change: this.least - before, route }
   }
 
@@ -92,6 +99,13 @@ export class DelayFloor {
     const grown = growth(differences)
     const apart = lowerQuarter(differences.map((difference) => Math.abs(difference - grown)))
     return Math.min(over, Math.max(over / MOST_HIDDEN, QUARTER_BY_DIFFERENCE * apart))
+  }
+
+  #overLeast(lowest: readonly number[]): number {
+    const samples = this.#recent.length
+    if (samples < FEWEST) return this.unseen
+    const apart = (lowest[samples < FEW ? 1 : LOWEST - 1] ?? Number.POSITIVE_INFINITY) - this.least
+    return Math.min(this.unseen, samples < FEW ? Math.max(this.unseen / ALIKE, apart) : apart)
   }
 
   #keep(time: number, delay: number): void {

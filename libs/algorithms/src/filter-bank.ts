@@ -20,6 +20,8 @@ import {
  * a good oven oscillator, to a bad crystal in a draught.
  */
 const WANDERS = [1e-14, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6] as const
+/** Those that wander no more than this are taken for usual in their frequency, too. The others may have any. */
+const STEADY = 1e-9
 /** Noise of the guesses, as a multiple of what the delays suggest. */
 const NOISES = [0.1, 0.3, 0.6, 1.2, 2.4] as const
 /**
@@ -103,6 +105,14 @@ export interface SampleMeaning {
   readonly habitual: number
 }
 
+/** What is known of the oscillator's frequency beforehand: seconds per second, and variances of that. */
+export interface FrequencyPrior {
+  readonly frequency: number
+  /** Of a usual oscillator, and of any. */
+  readonly usual: number
+  readonly most: number
+}
+
 const blankState = (): ClockState => ({
   offset: 0,
   frequency: 0,
@@ -132,9 +142,10 @@ export class FilterBank {
   )
 
   /** Starts all filters from one sample and what is known of the frequency. */
-  begin(offset: number, variance: number, frequency: number, frequencyVariance: number): void {
+  begin(offset: number, variance: number, { frequency, usual, most }: FrequencyPrior): void {
     for (const model of this.#models) {
-      copyState({ ...blankState(), offset, frequency, oo: variance, ff: frequencyVariance }, model.state)
+      const ff = model.wander <= STEADY ** 2 ? usual : most
+      copyState({ ...blankState(), offset, frequency, oo: variance, ff }, model.state)
       model.logWeight = model.prior
       model.missing = 1
     }

@@ -12,7 +12,7 @@
  * off by at most D/2, on the average by D/√12 (RFC 5905 §8 has the bound).
  */
 import { DelayFloor, LATE } from "./delay-floor.ts"
-import { FilterBank, GATE, type OffsetEstimate, type SampleMeaning } from "./filter-bank.ts"
+import { FilterBank, type FrequencyPrior, GATE, type OffsetEstimate, type SampleMeaning } from "./filter-bank.ts"
 import { Leaps } from "./leaps.ts"
 import { Scatter } from "./scatter.ts"
 import { type ClockSample, LEAST_INTERVAL, sampleRejection, type SampleRejection } from "./sample.ts"
@@ -37,11 +37,13 @@ const STEP_AFTER = 4
 const YOUNG = 24
 /**
  * Noise of the first sample, once its delay can be compared with the second's, as a multiple of what delays suggest: variance.
- * That of a noisy path, as what the path is like is not known yet.
+ * What the path is like is not known yet, and a daemon that starts sends its first packet at its busiest.
  */
-const FIRST_NOISE = 4
+const FIRST_NOISE = 2
 /** Frequency error of an oscillator of which nothing is known, seconds per second. */
 const FREQUENCY_PRIOR = 1e-4
+/** The same of a usual one. A few samples of a burst say nothing of it, and what they say is gone on with until the next poll. */
+const USUAL_FREQUENCY = 5e-5
 
 export type SampleOutcome = "used" | "outlier" | "stepped" | "time-not-later" | SampleRejection
 
@@ -88,8 +90,7 @@ export class SourceEstimator implements ClockEstimator {
   readonly #precision: number
   readonly #bank = new FilterBank()
   #time = 0
-  #priorFrequency: number
-  #priorVariance: number
+  #prior: FrequencyPrior
   readonly #leaps = new Leaps()
   /** What may be a leap, as the next sample will tell, and how the past goes on without it. */
   #maybeLeap: MaybeLeap | undefined
@@ -107,8 +108,8 @@ export class SourceEstimator implements ClockEstimator {
    */
   constructor(precision: number, frequency?: { readonly value: number; readonly deviation: number }) {
     this.#precision = precision
-    this.#priorFrequency = frequency?.value ?? 0
-    this.#priorVariance = (frequency?.deviation ?? FREQUENCY_PRIOR) ** 2
+    const most = (frequency?.deviation ?? FREQUENCY_PRIOR) ** 2
+    this.#prior = { frequency: frequency?.value ?? 0, usual: Math.min(most, USUAL_FREQUENCY ** 2), most }
   }
 
   /** Takes in a sample; says what became of it. */
@@ -248,7 +249,7 @@ export class SourceEstimator implements ClockEstimator {
     const meaning = this.#meaning(sample, 0)
     const variance = meaning.noise.delay.suggested + (sample.delay / 4) ** 2
     this.#first = { sample, meaning }
-    this.#bank.begin(sample.offset, variance, this.#priorFrequency, this.#priorVariance)
+    this.#bank.begin(sample.offset, variance, this.#prior)
     this.#time = sample.time
     this.samples = 1
     this.noise = Math.sqrt(variance)
@@ -267,7 +268,7 @@ export class SourceEstimator implements ClockEstimator {
     if (this.#first === undefined) return
     const { sample } = this.#first
     const variance = FIRST_NOISE * this.#meaning(sample, 0).noise.delay.suggested
-    this.#bank.begin(sample.offset, variance, this.#priorFrequency, this.#priorVariance)
+    this.#bank.begin(sample.offset, variance, this.#prior)
   }
 
   /**
@@ -284,7 +285,7 @@ export class SourceEstimator implements ClockEstimator {
     const allowed = foretold.variance + meaning.noise.delay.suggested + queued
     const surprised = (second.offset - foretold.offset) ** 2 > 9 * allowed
     const noise = first.meaning.noise.delay.suggested + meaning.noise.delay.suggested
-    const vague = this.#priorVariance * seconds ** 2 > 1e6 * noise
+    const vague = this.#prior.most * seconds ** 2 > 1e6 * noise
     if (!surprised && !vague) return false
     this.#bank.beginFromTwo({ offset, meaning: first.meaning }, { offset: second.offset, meaning }, seconds)
     return true
@@ -320,8 +321,8 @@ export class SourceEstimator implements ClockEstimator {
     const [first, ...rest] = samples as [QueuedSample, ...QueuedSample[]]
     this.#outliers = []
     this.#young = undefined
-    this.#priorFrequency = before?.frequency ?? this.#priorFrequency
-    this.#priorVariance = Math.max(before?.frequencyVariance ?? 0, 1e-5 ** 2)
+    const variance = Math.max(before?.frequencyVariance ?? 0, 1e-5 ** 2)
+    this.#prior = { frequency: before?.frequency ?? this.#prior.frequency, usual: variance, most: variance }
     this.#begin(first)
     for (const sample of rest) {
       this.#advance(sample.time)
