@@ -1,4 +1,4 @@
-/** The memory that the workers keep their clients in: one piece a worker's place, read here and handed on to each successor. */
+/** The memory that the workers keep their clients in: one piece a worker slot, read here and handed on to each successor. */
 import { closeSync } from "@meridian/system/files"
 import { clientTableBytes, ticksAt } from "@meridian/protocol/access/client-layout"
 import { ClientTable } from "@meridian/protocol/access/client-table"
@@ -42,7 +42,7 @@ export class ClientMemory {
   }
 
   /**
-   * Gives a worker's place memory of another size, with all that is known so far: for the processes that start from now on. Those that
+   * Gives a worker slot memory of another size, with all that is known so far: for the processes that start from now on. Those that
    * run go on with what they have, and what they note meanwhile is lost.
    * @returns closes the memory of before, for when nobody starts with it any more; undefined where the size is the same
    */

@@ -12,7 +12,7 @@ import type { WorkerCounters, WorkerReport } from "../reports/worker-report.ts"
  */
 export type WorkerState = "starting" | "running" | "stalled" | "draining" | "waiting" | "stopped"
 
-/** A process's place; what its process has reported is in those that extend it, without a report zeros. */
+/** A process slot; what its process has reported is in those that extend it, without a report zeros. */
 interface ProcessStatus {
   /** undefined while no process runs */
   readonly pid: number | undefined
