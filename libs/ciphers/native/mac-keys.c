@@ -225,13 +225,16 @@ static void done(const checked_job *job) {
 static size_t do_singly(const mac_keys *keys, const checked_job *jobs, int32_t count, double stamped_at, bool are_few,
                         const checked_job **lanes) {
   size_t left = 0;
+  /* Those that leave when all of a batch are sealed lose nothing by a reading of the clock that they share. */
+  bool shares_reading = send_sealed_reply == NULL && jobs[0].stamp != NULL;
+  uint64_t shared = shares_reading ? units_since(stamped_at) : 0;
   for (int32_t index = 0; index < count; index++) {
     const checked_job *job = &jobs[index];
     if (takes_lane(job, are_few)) {
       lanes[left++] = job;
       continue;
     }
-    if (job->stamp != NULL) move_stamp(job->stamp, units_since(stamped_at));
+    if (job->stamp != NULL) move_stamp(job->stamp, shares_reading ? shared : units_since(stamped_at));
     do_alone(keys, job);
     done(job);
   }

@@ -1,5 +1,5 @@
 /** AES-CMAC (RFC 4493, RFC 8573) on node:crypto, which has AES in CBC: where there is no addon, or a digest is seldom asked for. */
-import { createCipheriv } from "node:crypto"
+import * as onUse from "@meridian/system/on-use"
 
 /**
  * Writes AES-CMAC of `length` bytes of `bytes` from `offset` at the start of `out`, and returns its length, 16. The key has
@@ -21,7 +21,9 @@ const double = (block: Uint8Array): void => {
 
 export const nodeCmac: Cmac = (key, bytes, offset, length, out) => {
   const chained = (blocks: Uint8Array): Uint8Array =>
-    createCipheriv(`aes-${key.length * 8}-cbc`, key, ZEROS)
+    onUse
+      .crypto()
+      .createCipheriv(`aes-${key.length * 8}-cbc`, key, ZEROS)
       .setAutoPadding(false)
       .update(blocks)
   const blocks = new Uint8Array(Math.max(1, Math.ceil(length / BLOCK)) * BLOCK)

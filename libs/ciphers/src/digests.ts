@@ -1,7 +1,7 @@
 /** The digests of symmetric keys on node:crypto. MD5 and SHA-1 are here because deployed NTP keys are of these types. */
-import { createHash, getHashes, hash } from "node:crypto"
 import type { DigestPort } from "@meridian/auth/mac"
 import type { MacAlgorithmName } from "@meridian/auth/mac-algorithms"
+import * as onUse from "@meridian/system/on-use"
 import { type Cmac, nodeCmac } from "./cmac-node.ts"
 
 /** OpenSSL's names where they are not the key file's. */
@@ -21,21 +21,25 @@ export const isCmac = (algorithm: MacAlgorithmName): boolean => algorithm.starts
  * @param cmac AES-CMAC: the addon's where there is one
  */
 export const nodeDigests = (cmac: Cmac = nodeCmac, longestMessage = 2048): DigestPort => {
-  const available = new Set(getHashes())
+  let available: ReadonlySet<string> | undefined
   const joined = new Uint8Array(64 + longestMessage)
   return {
-    supports: (algorithm) => isCmac(algorithm) || available.has(opensslName(algorithm)),
+    supports: (algorithm) => {
+      if (isCmac(algorithm)) return true
+      available ??= new Set(onUse.crypto().getHashes())
+      return available.has(opensslName(algorithm))
+    },
     digest: (algorithm, key, bytes, offset, length, out) => {
       if (isCmac(algorithm)) return cmac(key, bytes, offset, length, out)
       const message = bytes.subarray(offset, offset + length)
       if (key.length + length > joined.length) {
-        const digest = createHash(opensslName(algorithm)).update(key).update(message).digest()
+        const digest = onUse.crypto().createHash(opensslName(algorithm)).update(key).update(message).digest()
         out.set(digest)
         return digest.length
       }
       joined.set(key)
       joined.set(message, key.length)
-      const digest = hash(opensslName(algorithm), joined.subarray(0, key.length + length), "buffer")
+      const digest = onUse.crypto().hash(opensslName(algorithm), joined.subarray(0, key.length + length), "buffer")
       out.set(digest)
       return digest.length
     }

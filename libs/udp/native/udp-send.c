@@ -9,9 +9,22 @@
  * where few leave together, and the fuller a batch the more share it. The clock is read before the call and never guessed ahead: a client for which a reply
  * left later than it came finds a delay below zero. OpenNTPD asks again after 50 minutes then.
  */
-enum { SENT_ALONE = 12, SENT_IN_PAIRS = 32 };
+enum { SENT_ALONE = 12, SENT_IN_PAIRS = 32, SENT_TOGETHER = 8 };
 
-static int sent_together(int count) { return count <= SENT_ALONE ? 1 : count <= SENT_IN_PAIRS ? 2 : 8; }
+static int sent_together(int count) { return count <= SENT_ALONE ? 1 : count <= SENT_IN_PAIRS ? 2 : SENT_TOGETHER; }
+
+/* Longer replies may be authenticated: their stamps stay as they are. */
+static bool has_stamp_to_move(const struct udp_batch *batch, int slot, int stamp_at) {
+  return batch->block.reply_lengths[slot] == (uint32_t)stamp_at + STAMP_BYTES;
+}
+
+/* Until which slot one call sends: as far as there is none to be stamped, since what was sealed of a full batch leaves no later beside the others. */
+static int end_of_call(const struct udp_batch *batch, int from, int count, int stamp_at) {
+  int together = sent_together(count), until = from;
+  if (together < SENT_TOGETHER) return count - from > together ? from + together : count;
+  while (until < count && (until - from < together || !has_stamp_to_move(batch, until, stamp_at))) until++;
+  return until;
+}
 
 /* Tells the kernel which address (and, on a link, which interface) a reply leaves from; nothing where it needs none. */
 static void set_source(struct udp_batch *batch, int slot, struct msghdr *header) {
@@ -44,15 +57,13 @@ static void note_latency(struct udp_batch *batch, uint64_t nanoseconds) {
   batch->latency_ns += nanoseconds;
 }
 
-/* The last moment before the kernel has these replies. Longer ones may be authenticated, and stay as they are. */
+/* The last moment before the kernel has these replies. */
 static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_at, uint64_t now) {
   uint64_t received = clock_line_at(&batch->line, batch->received_at);
   if (from == 0) note_latency(batch, now - batch->received_at);
-  for (int slot = from; slot < until; slot++) {
-    uint32_t length = batch->block.reply_lengths[slot];
-    if (length == (uint32_t)stamp_at + STAMP_BYTES)
+  for (int slot = from; slot < until; slot++)
+    if (has_stamp_to_move(batch, slot, stamp_at))
       move_stamp(batch->block.bytes[slot] + stamp_at, clock_line_at(&batch->line, now) - received);
-  }
 }
 
 /* Readies what slots have to send. Returns how many messages that are. */
@@ -122,9 +133,8 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
   if (batch->descriptor < 0) return 0;
   if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
   bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES;
-  int together = sent_together(count);
-  for (int from = 0; from < count; from += together) {
-    int until = count - from > together ? from + together : count;
+  for (int from = 0, until; from < count; from = until) {
+    until = end_of_call(batch, from, count, stamp_at);
     int ready = prepare_replies(batch, from, until);
     if (stamps) move_stamps(batch, from, until, stamp_at, monotonic_nanoseconds());
     sent += send_messages(batch, ready);
