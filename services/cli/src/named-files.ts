@@ -52,7 +52,7 @@ export const checkNamedFiles = (check: FileCheck): readonly FileRemark[] => {
       ? []
       : [placed(remark(`a reload cannot read this file again: ${problem.reason}`), where)]
   })
-  return [...reloads, ...named, ...keysThatAreMissed(check)]
+  return [...reloads, ...named, ...keysThatAreMissed(check), ...segmentsOutOfReach(check)]
 }
 
 const placed = ({ unusable: isUnusable, message }: Found, where: Location): FileRemark => ({
@@ -170,6 +170,24 @@ const leapFileProblems = (path: string, text: string, unixSeconds: number): read
   return leapFileExpired(read, unixSeconds)
     ? [remark(`the leap file ${path} expired on ${until} and says nothing of what comes; get a new one`)]
     : []
+}
+
+/** Units from here on anybody may attach; those below are their maker's alone, as are segments of mode 1. */
+const FIRST_OPEN_UNIT = 2
+
+/** gpsd writes its first segments as root, and a receiver's lines name those; the clock's process is the node's user by then. */
+const segmentsOutOfReach = ({ settings, identity, locate }: FileCheck): readonly FileRemark[] => {
+  if (identity === undefined || identity.uid === 0) return []
+  return settings.referenceClocks
+    .filter(({ value }) => value.kind === "shm" && (value.unit < FIRST_OPEN_UNIT || value.mode === 1))
+    .map(({ value, origin }) =>
+      placed(
+        unusable(
+          `the shared memory of SHM(${value.unit}) is for its maker alone, which is root as a rule, so ${identity.name.split(":")[0]} may not attach it; use unit 2 or above, which anybody may use`
+        ),
+        locate(origin, `127.127.28.${value.unit}`)
+      )
+    )
 }
 
 /** Keys that lines use and the file does not have: no packet can be sent under them. */

@@ -124,6 +124,20 @@ describe("config check", () => {
     expect(await check(`user nobody\n${text}`)).toMatchObject({ code: 3 })
   })
 
+  it.runIf(isRoot)("says of a receiver's first segments that they are root's alone", async () => {
+    const text =
+      "server 127.127.28.0\nfudge 127.127.28.0 refid GPS\nrefclock shm unit 1\nrefclock shm unit 2 mode 1\nrefclock shm unit 3"
+    const { code, said } = await check(text, "--user", "nobody")
+    expect(code).toBe(3)
+    const closed = said.filter((one) => one.includes("for its maker alone"))
+    expect(closed).toEqual([
+      expect.stringMatching(/^1:8 the shared memory of SHM\(0\) .* so nobody may not attach it; use unit 2 or above/),
+      expect.stringMatching(/^3:\d+ the shared memory of SHM\(1\) /),
+      expect.stringMatching(/^4:\d+ the shared memory of SHM\(2\) /)
+    ])
+    expect((await check(text)).said.join()).not.toContain("for its maker alone")
+  })
+
   it("knows a user by name, and says so where there is none", async () => {
     writeFileSync(at("ntp.conf"), "server 192.0.2.1\n")
     const { code, stderr } = await meridian(["config", "check", "--user", "nobody-of-that-name", at("ntp.conf")])

@@ -161,7 +161,10 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
     if (!tracked.isHeard && options.mode === "passive") return [`a packet from the peer ${endpoint.address}`]
     const keyless = unasked(upstream, upstreams)
     if (keyless !== undefined) return [keyless]
-    if (!tracked.isHeard) return [`an answer from ${endpoint.address} port ${endpoint.port} (asked ${sent} times)`]
+    if (!tracked.isHeard)
+      return [
+        `an answer from ${endpoint.address} port ${endpoint.port} (asked ${sent === 1 ? "once" : `${sent} times`})`
+      ]
     if (tracked.pending)
       return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
     return said === undefined || agrees(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
