@@ -139,6 +139,14 @@ allow
     open: true
   },
   {
+    name: "clocks with a precision of their own, which is the same word",
+    text: "refclock SHM 0 refid GPS precision 1e-1 offset 0.155\nrefclock PPS /dev/pps0 precision 1e-7\nserver a.example\nallow 10\n",
+    sources: ["server a.example 6 10"],
+    has: ["refclock shm unit 0 refid GPS precision 1e-1 time1 0.155", "refclock pps path /dev/pps0 precision 1e-7"],
+    lost: [],
+    open: true
+  },
+  {
     name: "gpsd's sockets and a network card's clock",
     text: "refclock SOCK /run/chrony.ttyS0.sock refid GPS delay 0.2\nrefclock PHC /dev/ptp0:extpps:pin=1 tai poll 0\nlocal stratum 1\nleapseclist /usr/share/zoneinfo/leap-seconds.list\n",
     sources: [],

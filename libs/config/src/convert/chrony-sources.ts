@@ -65,6 +65,7 @@ const CLOCK_VALUES: Readonly<Record<string, string>> = {
   refid: "refid",
   stratum: "stratum",
   offset: "time1",
+  precision: "precision",
   minsamples: "",
   maxsamples: ""
 }
@@ -78,8 +79,7 @@ const LOST_CLOCK: Readonly<Record<string, string>> = {
   maxlockage: "a pulse is numbered by whatever survives",
   maxdispersion: "samples are weighed by their noise",
   minsamples: "the estimator weighs samples by their age and noise",
-  maxsamples: "the estimator weighs samples by their age and noise",
-  precision: "the driver's own stands for it"
+  maxsamples: "the estimator weighs samples by their age and noise"
 }
 
 /** Carries over `refclock`. */
