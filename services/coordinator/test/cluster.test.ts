@@ -81,7 +81,7 @@ describeOverNats("three coordinators over NATS", (stage) => {
 
     const wrong = start("d", "--cluster-key", stage.cluster.place.clusterKey("wrong"))
     expect(await wrong.exited).toBe(1)
-    expect(wrong.stderr()).toMatch(/wrong cluster key: .* the cluster's is [0-9a-f]{16}/)
+    expect(wrong.said()).toMatch(/wrong cluster key: .* the cluster's is [0-9a-f]{16}/)
 
     // No key in the clear, in any store of any server, nor in any node's directory. All have ended: files change no more.
     await Promise.all(all.map((it) => it.kill()))

@@ -233,7 +233,7 @@ describe("a coordinator on its own", () => {
     await withNew.drain()
     const late = start("--cluster-key", old)
     expect(await late.exited).toBe(1)
-    expect(late.stderr()).toContain("a former one")
+    expect(late.said()).toContain("a former one")
   })
 
   it("does not start with the wrong cluster key, and says which it is", async () => {
@@ -243,11 +243,11 @@ describe("a coordinator on its own", () => {
     const wrong = place.clusterKey("wrong")
     const second = start("--cluster-key", wrong)
     expect(await second.exited).toBe(1)
-    expect(second.stderr()).toContain(wrong)
-    expect(second.stderr()).toContain(`the cluster's is ${clusterKey.current}`)
+    expect(second.said()).toContain(wrong)
+    expect(second.said()).toContain(`the cluster's is ${clusterKey.current}`)
     const open = start("--cluster-key", place.clusterKey("open", 0o604))
     expect(await open.exited).toBe(1)
-    expect(open.stderr()).toMatch(/mode 0604.*chmod 600/)
+    expect(open.said()).toMatch(/mode 0604.*chmod 600/)
   })
 
   it("answers what it cannot do with an error and a status", async () => {
@@ -286,7 +286,7 @@ describe("a coordinator on its own", () => {
     coordinator.process.kill("SIGSTOP")
     const rival = start()
     expect(await rival.exited).toBe(1)
-    expect(rival.stderr()).toContain("already runs")
+    expect(rival.said()).toContain("already runs")
     coordinator.process.kill("SIGCONT")
     expect((await coordinator.state()).ntsKeys).toHaveLength(keys.generations.length)
     // What one that was killed has left behind keeps nobody out.

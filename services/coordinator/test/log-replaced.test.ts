@@ -22,7 +22,7 @@ describeOverNats(
 
       const fresh = stage.cluster.start("b")
       expect(await old.exited).toBe(1)
-      expect(old.stderr()).toMatch(/was made anew at|the log was made at|the log ends at/)
+      expect(old.said()).toMatch(/was made anew at|the log was made at|the log ends at/)
       const again = stage.cluster.start("a")
       expect(await again.warning(/it has been replaced, and lacks/)).toContain("keys.nts")
       // The newest of those that it served with in between is taken up by the other, number and key.

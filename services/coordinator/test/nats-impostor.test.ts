@@ -76,6 +76,6 @@ it("would get one otherwise, or its silence would show nothing", async () => {
 it("never hears of a node whose nkey others can read: it ends and says so", async () => {
   const started = start(0o644)
   expect(await started.exited).toBe(1)
-  expect(started.stderr()).toMatch(/a\.nkey has mode 0644, which lets others at the nkey: chmod 600/)
+  expect(started.said()).toMatch(/a\.nkey has mode 0644, which lets others at the nkey: chmod 600/)
   expect(heard).toEqual([])
 })

@@ -110,13 +110,13 @@ describe.runIf(binary !== undefined)(`signing in to NATS${why}`, () => {
   it("ends where the seed cannot be read, or is none", async () => {
     const missing = start("b", "/nonexistent/a.nkey", authorityFile(folder))
     expect(await missing.exited).toBe(1)
-    expect(missing.stderr()).toContain("/nonexistent/a.nkey")
+    expect(missing.said()).toContain("/nonexistent/a.nkey")
     const rubbish = join(root, "rubbish.nkey")
     writeFileSync(rubbish, "SUnothing\n", { mode: 0o600 })
     const wrong = start("b", rubbish, authorityFile(folder))
     expect(await wrong.exited).toBe(1)
-    expect(wrong.stderr()).toContain(`${rubbish} holds no seed of a user's nkey: expected one line that begins with SU`)
-    expect(wrong.stderr()).not.toContain("SUnothing")
+    expect(wrong.said()).toContain(`${rubbish} holds no seed of a user's nkey: expected one line that begins with SU`)
+    expect(wrong.said()).not.toContain("SUnothing")
   })
 
   it("passes on what it has no words of its own for", () => {

@@ -113,7 +113,7 @@ for (const { suite, binary } of suites)
           )
           c.process.kill("SIGCONT")
           expect(await c.exited).toBe(1)
-          expect(c.stderr()).toMatch(/was made anew at|the log was made at|the log ends at|has another event at/)
+          expect(c.said()).toMatch(/was made anew at|the log was made at|the log ends at|has another event at/)
           const last = cluster.start("c")
           await isWhole([...again, last])
         }

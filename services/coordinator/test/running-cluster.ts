@@ -115,7 +115,7 @@ export const agreement = async (
       const [first] = states
       return first !== undefined && new Set(last).size === 1 && states.every(good) ? first : undefined
     },
-    () => [...last, ...nodes.map((it) => [...it.warnings, it.stderr()].join("\n"))].join("\n")
+    () => [...last, ...nodes.map((it) => it.said())].join("\n")
   )
 }
 

@@ -54,7 +54,8 @@ export interface RunningCoordinator {
   readonly warnings: ReadonlyArray<string>
   readonly allKeys: ReadonlyArray<ServingKeys>
   readonly messages: ReadonlyArray<string>
-  readonly stderr: () => string
+  /** What it told its supervisor to show, and what it wrote to standard error itself. */
+  readonly said: () => string
   readonly send: (message: ToCoordinator) => void
   /** The first keys, from now on or before, that satisfy the condition and are the newest. */
   readonly keys: (until?: (keys: ServingKeys) => boolean) => Promise<ServingKeys>
@@ -135,7 +136,7 @@ export const startCoordinator = (
     warnings,
     allKeys,
     messages,
-    stderr: () => stderr,
+    said: () => [...warnings, stderr].join("\n"),
     send: (message) => void (child.connected && child.send(message)),
     keys: (good = () => true) =>
       until(() => {
