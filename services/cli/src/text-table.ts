@@ -76,10 +76,12 @@ export const wrapped = (line: string, indent = "    ", width = lineWidth()): str
   const lead = /^ */.exec(line)![0]
   const [first = "", ...pieces] = line.trimStart().split(line.trim().includes("  ") ? /(?= {2}\S)/ : /(?= \S)/)
   const lines = [`${lead}${first}`]
-  for (const piece of pieces) {
+  const room = width - indent.length
+  // A column that is a whole sentence begins beside its name, and breaks between words.
+  for (const piece of pieces.flatMap((text) => (text.trim().length > room ? text.split(/(?= \S)/) : [text]))) {
     const last = lines.at(-1)!
     if (last.length + piece.length <= width) lines[lines.length - 1] = `${last}${piece}`
-    else for (const part of chopped(piece.trimStart(), width - indent.length)) lines.push(`${indent}${part}`)
+    else for (const part of chopped(piece.trimStart(), room)) lines.push(`${indent}${part}`)
   }
   return lines.join("\n")
 }

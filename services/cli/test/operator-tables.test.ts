@@ -55,6 +55,14 @@ describe("tables", () => {
     expect(memberTable(state.members, "b", Infinity)).toContain("2026-11-21 12:00:00Z")
   })
 
+  it("have a sentence begin beside its name where it is longer than a line", () => {
+    const sentence = "192.0.2.1 is no address of this machine now: it is answered on once it is there again, by netlink"
+    expect(wrapped(`missing   ${sentence}`, " ".repeat(10), 80).split("\n")).toEqual([
+      "missing   192.0.2.1 is no address of this machine now: it is answered on once it",
+      "          is there again, by netlink"
+    ])
+  })
+
   it("break what is longer than a line behind a comma", () => {
     const health = JSON.stringify({ workers: 2, synchronised: true, ntsGeneration: 0, symmetricSet: 0 })
     expect(wrapped(`         vm: health=${health}`, "           ", 80).split("\n")).toEqual([
