@@ -1,4 +1,4 @@
-/** The UDP port over the C addon: recvmmsg and sendmmsg, kernel receive timestamps, replies from the address asked. */
+/** The UDP port over the C addon: recvmmsg, and sendto or sendmmsg, kernel receive timestamps, replies from the address asked. */
 import { errnoName, loadNative, type NativeAddon, type NativeUdpHandle } from "@meridian/system/native"
 import { SERVED_NUMBERS } from "@meridian/time/clock-line"
 import {

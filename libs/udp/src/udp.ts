@@ -1,6 +1,6 @@
 /**
  * The UDP port: datagrams in batches, in one preallocated buffer, with the kernel's receive timestamps. Two
- * implementations keep this contract: the C addon (recvmmsg/sendmmsg) and a fallback on node:dgram.
+ * implementations keep this contract: the C addon (recvmmsg, sendto/sendmmsg) and a fallback on node:dgram.
  *
  * A reply is written over its request: slot i's bytes hold the request after {@link UdpSocket.receive} and the reply when
  * {@link UdpSocket.send} is called. Replies leave from the address that was asked. Nothing here allocates per packet.
