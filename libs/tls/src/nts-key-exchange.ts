@@ -6,6 +6,7 @@ import { type ConnectionOptions, connect, getCACertificates, type TLSSocket } fr
 import { AeadId, type AeadParameters } from "@meridian/auth/aead"
 import { defaultAeads, type KeyExchange, keyExchangeRequest, KeyExchangeReply } from "@meridian/auth/nts-ke-client"
 import { EXPORTER_LABEL, exporterContext } from "@meridian/auth/nts-ke-server"
+import { reasonOf } from "@meridian/system/errno-words"
 import { FileNotRead, readRegularFile } from "@meridian/system/regular-file"
 import { canJudge, type CertificateTime, chainOf, judgeChain, type ShownChain } from "./certificate-time.ts"
 
@@ -230,8 +231,9 @@ const certificateFault = ({ code = "" }: NodeJS.ErrnoException): "certificate" |
   return /CERT|VERIFY|ALTNAME|SELF_SIGNED|ISSUER/.test(code) ? "certificate" : undefined
 }
 
-/** Without the advice about Node's command line, which nobody types here. */
-const messageOf = (error: unknown): string =>
-  error instanceof FileNotRead
-    ? error.why
-    : (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")
+/** In words what the system said by a name; without the advice about Node's command line, which nobody types here. */
+const messageOf = (error: unknown): string => {
+  if (error instanceof FileNotRead) return error.why
+  if (error instanceof Error && "syscall" in error) return reasonOf(error)
+  return (error instanceof Error ? error.message : String(error)).replace(/; if the root CA is installed locally.*/, "")
+}

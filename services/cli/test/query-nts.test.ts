@@ -171,7 +171,7 @@ describe("against our node", () => {
   it("says where there is no key exchange", async () => {
     const { code, stderr } = await query("--nts", `127.0.0.1:${await freePort()}`)
     expect(code).toBe(1)
-    expect(stderr).toMatch(/ECONNREFUSED.*is NTS served there\?/)
+    expect(stderr).toMatch(/: nobody listens there; .*is NTS served there\?/)
   })
 })
 

@@ -37,12 +37,12 @@ const snapshot = snapshotOf({
 const unix: ChronyAsker = { _tag: "unix" }
 const udp: ChronyAsker = { _tag: "udp", address: "127.0.0.1" }
 
-const serverOf = () => {
+const serverOf = (shown = snapshot) => {
   const outcomes = new Outcomes()
   const asked: string[] = []
   const server = new ChronyServer({
     outcomes,
-    current: () => snapshot,
+    current: () => shown,
     monotonic: () => 100,
     act: (name, given) => {
       asked.push([name, ...Object.values(given)].join(" "))
@@ -114,6 +114,19 @@ describe("what is answered", () => {
     expect(recordOf(ask(server, request(serverStatistics, 196), unix))).toBe(25)
     expect(recordOf(ask(server, request(ntpData, 152, ...address), unix))).toBe(16)
     expect(recordOf(ask(server, request(ntpData, 172, ...address), unix))).toBe(26)
+  })
+
+  it("counts the lines that wait for the address of a name", () => {
+    const { tracking: told } = snapshot
+    const { server } = serverOf({
+      ...snapshot,
+      tracking: { ...told!, unresolved: ["a.invalid", "b.invalid: no such name"] }
+    })
+    const reply = ask(server, request(activity, 48), udp)!
+    const counts = Array.from({ length: 5 }, (_, at) =>
+      new DataView(reply.buffer, reply.byteOffset).getUint32(28 + 4 * at)
+    )
+    expect(counts).toEqual([2, 0, 0, 0, 2])
   })
 
   it("names no source that is not there", () => {

@@ -126,7 +126,10 @@ export class AssociationEvents {
   forget(upstream: Upstream): void {
     const { precision, frequency } = this.surroundings
     upstream.sample = undefined
-    upstream.tracked = trackedAt(upstream.endpoint, upstream.options, 2 ** precision, frequency, upstream.configuration)
+    const { endpoint, options, configuration, tracked } = upstream
+    // Its name stays: by the address alone it could be that of another source there.
+    const { id } = tracked.configuration
+    upstream.tracked = trackedAt(endpoint, options, 2 ** precision, frequency, configuration, id)
     this.listener.lost()
   }
 

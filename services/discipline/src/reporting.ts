@@ -8,6 +8,7 @@ import type {
   SourceReport,
   TrackingReport
 } from "@meridian/ipc/discipline-report"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import type { SystemVariables } from "@meridian/protocol/associations"
 import { type ClockCurve, rootDispersionAt, STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import { formatReferenceId } from "@meridian/wire/reference-id"
@@ -22,6 +23,9 @@ import { followedPeer, unasked } from "./standing-word.ts"
 import type { SystemClockSteering } from "./system-clock-steering.ts"
 import type { Upstream } from "./upstream.ts"
 import type { Upstreams } from "./upstreams.ts"
+
+/** Polls that the register of reachability holds. */
+const REGISTER = 8
 
 /** Everything that a report is made of. */
 export interface Standing {
@@ -50,9 +54,11 @@ const authenticationOf = (upstream: Upstream, upstreams: Upstreams): SourceAuthe
 
 export const sourceReport = (upstream: Upstream, now: Reading, standing: Standing): SourceReport => {
   const { upstreams, keeper, verdicts } = standing
-  const { id, endpoint, host, options, tracked, sample, lastReply } = upstream
+  const { id, endpoint, host, options, tracked, sample, lastReply, sent } = upstream
   const verdict = verdicts.get(tracked.configuration.id)
   const keyless = unasked(upstream, upstreams)
+  // The selection takes it for eight polls: it knows the register alone.
+  const neverAnswered = verdict?.verdict === "unreachable" && lastReply === undefined && sent > 0 && sent < REGISTER
   return {
     address: endpoint.address,
     port: endpoint.port,
@@ -68,7 +74,9 @@ export const sourceReport = (upstream: Upstream, now: Reading, standing: Standin
       ? "an operator took it offline; chronyc online has it asked again"
       : keyless !== undefined
         ? `nothing was sent yet; it waits for ${keyless}`
-        : (verdict?.reason ?? (options.mode === "passive" ? "taken, and not heard since" : "not asked yet")),
+        : neverAnswered
+          ? `no answer yet, asked ${sent === 1 ? "once" : `${sent} times`}`
+          : (verdict?.reason ?? (options.mode === "passive" ? "taken, and not heard since" : "not asked yet")),
     ...sourceFigures(tracked, 2 ** upstreams.poll(id), sample !== undefined, keeper, now),
     authentication: authenticationOf(upstream, upstreams),
     lastReply: lastReply === undefined ? null : Math.max(0, now.monotonic - lastReply),
@@ -158,7 +166,8 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
   const sources = upstreams.all.flatMap((upstream) => {
     const { endpoint, options, tracked, sent } = upstream
     const said = verdicts.get(tracked.configuration.id)
-    if (!tracked.isHeard && options.mode === "passive") return [`a packet from the peer ${endpoint.address}`]
+    const place = sourcePlace({ ...endpoint, mode: options.mode })
+    if (!tracked.isHeard && options.mode === "passive") return [`a packet from the peer ${place}`]
     const keyless = unasked(upstream, upstreams)
     if (keyless !== undefined) return [keyless]
     if (!tracked.isHeard)
@@ -166,8 +175,8 @@ const waitingFor = ({ action, configuration, keeper, upstreams, clocks, verdicts
         `an answer from ${endpoint.address} port ${endpoint.port} (asked ${sent === 1 ? "once" : `${sent} times`})`
       ]
     if (tracked.pending)
-      return [`more answers from ${endpoint.address}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
-    return said === undefined || agrees(said.verdict) ? [] : [`${endpoint.address}: ${said.verdict}, ${said.reason}`]
+      return [`more answers from ${place}: ${tracked.estimator.samples} of ${SAMPLES_NEEDED} are here`]
+    return said === undefined || agrees(said.verdict) ? [] : [`${place}: ${said.verdict}, ${said.reason}`]
   })
   return [...new Set([...upstreams.problems(), ...sources]), ...clocksWaiting(clocks, verdicts)]
 }

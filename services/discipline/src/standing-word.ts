@@ -1,5 +1,6 @@
 /** What is said of a source: the selection's word, as far as the clock follows it, and why nothing is heard. One truth for all screens. */
 import { type DisciplineAction, formatSeconds, type SourceVerdict } from "@meridian/algorithms"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import { STRATUM_UNSYNCHRONISED } from "@meridian/time/clock-curve"
 import type { ClockKeeper } from "./clock-keeper.ts"
 import type { Upstream } from "./upstream.ts"
@@ -48,8 +49,9 @@ export const shownVerdicts = (
 export const unasked = (upstream: Upstream, upstreams: Upstreams): string | undefined => {
   const { sent, dropped, keyId, configuration, host, endpoint, id } = upstream
   if (sent > 0) return undefined
+  const place = sourcePlace({ address: host ?? endpoint.address, port: endpoint.port, mode: "client" })
   if ((dropped["no-key"] ?? 0) > 0)
-    return `key ${keyId}, without which nothing is sent to ${host ?? endpoint.address}: it is in no key file, or no trustedkey line names it`
+    return `key ${keyId}, without which nothing is sent to ${place}: it is in no key file, or no trustedkey line names it`
   if (configuration === undefined || configuration.nts === null) return undefined
   return upstreams.keyExchanges?.problem(id) ?? `NTS keys from ${host ?? endpoint.address}: an exchange is under way`
 }

@@ -11,6 +11,7 @@ import type {
   AutokeySourceReport
 } from "@meridian/ipc/discipline-report"
 import type { NtsClientCounters } from "@meridian/ipc/source-detail"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import type { Endpoint, Moment, Demobilised, Mobilised, SetAction } from "@meridian/protocol/associations"
 import { isSymmetric, AssociationSet, defaultSetOptions } from "@meridian/protocol/associations"
 import { fromUnix, type UnixTime } from "@meridian/time/timestamp"
@@ -385,7 +386,9 @@ export class Upstreams {
       this.passive.demobilised(demobilised)
       if (upstream.tracked.reach !== 0) this.listener.reachabilityChanged(upstream, false, 0)
     } else if (reason === "denied" || reason === "restricted")
-      this.listener.warn(`${endpoint.address} refuses to serve us (kiss-o'-death): nothing more is sent to it`)
+      this.listener.warn(
+        `${sourcePlace({ ...endpoint, mode: "client" })} refuses to serve us (kiss-o'-death): nothing more is sent to it`
+      )
     this.listener.lost()
   }
 }

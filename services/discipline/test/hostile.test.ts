@@ -120,7 +120,7 @@ describe.concurrent("servers that go", () => {
         const source = discipline.source(report, server!.address)
         expect(source).toMatchObject({ verdict })
         expect(source.reach).not.toBe("000")
-        expect(report.tracking.waitingFor.join()).toContain(`127.0.1.1: ${verdict}`)
+        expect(report.tracking.waitingFor.join()).toContain(`127.0.1.1:${server!.port}: ${verdict}`)
         answer = {}
         await discipline.report(({ tracking }) => tracking.state === "synchronised")
       })()

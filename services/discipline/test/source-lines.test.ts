@@ -36,6 +36,7 @@ const server = async (address: string, offset = 0): Promise<FakeServer> => {
 }
 
 interface Started {
+  readonly service: DisciplineService
   readonly warnings: readonly string[]
   readonly until: (holds: (report: DisciplineReport) => boolean) => Promise<DisciplineReport>
 }
@@ -68,6 +69,7 @@ const start = (
     service.stop()
   })
   return {
+    service,
     warnings,
     until: async (holds) => {
       for (let waited = 0; waited < PATIENCE_MS; waited += 50) {
@@ -122,6 +124,34 @@ describe("a source", () => {
     expect(report.sources[1]?.offset).toBeCloseTo(5, 2)
     expect(report.tracking.systemPeer).toBe("127.0.4.12")
     expect(warnings).toEqual([])
+  })
+
+  it("at the address of another stays another one after chronyc took it offline and back", async () => {
+    const [right, wrong] = [await server("127.0.4.13"), await server("127.0.4.13", 5)]
+    const lines = [upstream("127.0.4.13", right.port), upstream("127.0.4.13", wrong.port, { noselect: true })]
+    const folder = folderOf()
+    const { service, until } = start(folder, { sources: lines })
+    const takeOffline = (...offline: readonly string[]) =>
+      service.useSources(configurationOf(folder, { sources: lines, offline }), undefined)
+    const areApart = ({ sources: [first, second] }: DisciplineReport): boolean =>
+      first?.verdict === "system-peer" && second?.verdict === "noselect" && isNear(second.offset, 5)
+    await until(areApart)
+    takeOffline("127.0.4.13")
+    await until(({ sources }) => sources.every(({ offline, reach }) => offline === true && reach === "000"))
+    takeOffline()
+    const { sources } = await until(areApart)
+    expect(sources.map(({ port, verdict }) => [port, verdict])).toEqual([
+      [right.port, "system-peer"],
+      [wrong.port, "noselect"]
+    ])
+  })
+
+  it("that is waited for is named with its port, and with how often it was asked", async () => {
+    const silent = await startFakeServer("127.0.4.14", () => undefined)
+    ending.unshift(() => silent.stop())
+    const { until } = start(folderOf(), { sources: [upstream("127.0.4.14", silent.port)] })
+    const { sources } = await until(({ sources: [source] }) => (source?.detail?.packetsSent ?? 0) > 1)
+    expect(sources[0]?.reason).toMatch(/^no answer yet, asked [2-7] times$/)
   })
 
   it("under `bias` is believed by so much more", async () => {

@@ -5,6 +5,7 @@
  */
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { sourcePlace } from "@meridian/ipc/source-place"
 import type { KeyStatus } from "@meridian/ipc"
 
 interface JournalSink {
@@ -79,8 +80,11 @@ export class Journal {
     tracking: TrackingReport | null,
     sources: readonly SourceReport[]
   ): void {
+    const source = sourceFollowed(tracking, sources)
     const followed =
-      tracking?.systemPeer ?? (tracking?.state === "local" ? "this machine's own clock" : undefined) ?? undefined
+      (source === undefined ? tracking?.systemPeer : sourcePlace(source)) ??
+      (tracking?.state === "local" ? "this machine's own clock" : undefined) ??
+      undefined
     if (synchronised !== this.#synchronised) {
       if (synchronised) this.#say(now, "synchronised", "inform", `synchronised, stratum ${stratum}`)
       else if (this.#synchronised === true)
@@ -94,7 +98,6 @@ export class Journal {
       this.#say(now, "followed", "warn", `follows nobody any more; it was ${before}${reasonsOf(tracking)}`)
       return
     }
-    const source = sources.find(({ address }) => address === followed)
     const figures =
       source?.rootDistance === undefined || source.rootDistance === null
         ? ""
@@ -173,8 +176,21 @@ export class Journal {
   }
 }
 
-const nameOf = ({ address, name }: SourceReport): string =>
-  name === null || name === address ? address : `${address} (${name})`
+/** Whom tracking names. Two servers may be on one address, of which the selection's word tells the one. */
+const sourceFollowed = (
+  tracking: TrackingReport | null,
+  sources: readonly SourceReport[]
+): SourceReport | undefined => {
+  const peer = tracking?.systemPeer ?? undefined
+  if (peer === undefined) return undefined
+  const named = sources.filter((source) => source.address === peer || sourcePlace(source) === peer)
+  return named.find(({ verdict }) => verdict === "system-peer") ?? named[0]
+}
+
+const nameOf = (source: SourceReport): string => {
+  const place = sourcePlace(source)
+  return source.name === null || source.name === source.address ? place : `${place} (${source.name})`
+}
 
 /** The register is octal. */
 const isReached = ({ reach }: SourceReport): boolean => Number.parseInt(reach, 8) > 0

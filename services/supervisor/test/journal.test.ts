@@ -85,6 +85,27 @@ it("says whom the node follows, that it is synchronised, and that it is not any 
   ])
 })
 
+it("tells two servers at one address apart", () => {
+  const at = watch()
+  const pair = (first: string, second: string) => [
+    { ...source("192.0.2.1", first), port: 1123, verdict: "candidate" },
+    { ...source("192.0.2.1", second), port: 123, verdict: "system-peer" },
+    { ...source("2001:db8::1", "377"), port: 1123 }
+  ]
+  expect(at(0, { sources: pair("377", "377") })).toEqual([
+    "synchronised, stratum 3",
+    "follows 192.0.2.1, stratum 2, offset 1.000 ms, root distance 20.000 ms"
+  ])
+  expect(at(1, { sources: pair("0", "377") })).toEqual([
+    "warning: source 192.0.2.1:1123 is lost: no answer to eight polls"
+  ])
+  for (let second = 2; second < 200; second++) expect(at(second, { sources: pair("0", "377") })).toEqual([])
+  expect(at(200, { sources: pair("377", "0") })).toEqual([
+    "source 192.0.2.1:1123 answers again",
+    "warning: source 192.0.2.1 is lost: no answer to eight polls"
+  ])
+})
+
 it("says one line of a kind a minute, and then how it ended, or nothing where it is as it was", () => {
   const at = watch()
   at(0, {})

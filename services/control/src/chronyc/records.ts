@@ -119,13 +119,14 @@ const runsOf = ({ detail }: SourceReport): number => {
   return offsets.filter((offset, index) => index === 0 || offset > mean !== (offsets[index - 1] ?? mean) > mean).length
 }
 
-export const activityRecord = ({ sources }: NodeSnapshot): ChronyRecordWriter =>
+/** Online, offline, two kinds of burst (0), and lines whose names have no address yet. */
+export const activityRecord = ({ sources, tracking }: NodeSnapshot): ChronyRecordWriter =>
   new ChronyRecordWriter(ChronyRecord.activity)
     .uint32(sources.filter((source) => !isClock(source) && source.offline !== true).length)
     .uint32(sources.filter(({ offline }) => offline === true).length)
     .uint32(0)
     .uint32(0)
-    .uint32(0)
+    .uint32(tracking?.unresolved?.length ?? 0)
 
 /** No samples by hand are taken. */
 export const manualListRecord = (): ChronyRecordWriter =>
