@@ -269,7 +269,7 @@ export class ClockDiscipline {
   #mustWait(sources: readonly TrackedSource[], decision: SystemDecision, now: number): boolean {
     this.#firstAsked ??= now
     const polls = (now - this.#firstAsked) / 2 ** Math.max(0, this.#options.minpoll)
-    const eligible = sources.filter((source) => !source.configuration.noselect)
+    const eligible = sources.filter((source) => !source.configuration.noselect && !source.isUnaskable)
     const ready = eligible.filter((source) => source.ready).length
     const agreeing = decision.verdicts.filter(({ verdict }) => agrees(verdict)).length
     if (2 * agreeing > eligible.length) return false

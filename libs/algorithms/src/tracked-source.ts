@@ -58,6 +58,8 @@ export class TrackedSource {
   report: SourceReport = { stratum: MAXSTRAT, leap: 3, rootDelay: 0, rootDispersion: 0, loop: false }
   /** Requests so far. */
   asked = 0
+  /** Nothing can be sent to it as it is, for want of keys: nobody waits for it. */
+  isUnaskable = false
   /** When the last sample was used; seconds. */
   updated = 0
   /** Error of reading both clocks in the newest sample, seconds. */

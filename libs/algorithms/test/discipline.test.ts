@@ -75,6 +75,18 @@ describe("clock discipline", () => {
     expect(polls(both, 64, 192, [0, 0, undefined, undefined]).at(-1)?._tag).toBe("Set")
   })
 
+  it("does not wait for a source to which nothing can be sent, and does for one that can be asked meanwhile", () => {
+    const five = rig(5)
+    for (const source of five.sources.slice(2)) source.isUnaskable = true
+    const answers = [0, 0, undefined, undefined, undefined]
+    expect(polls(five, 1, 129, answers).at(-1)?._tag).toBe("Set")
+    const asked = rig(5)
+    for (const source of asked.sources.slice(2)) source.isUnaskable = true
+    asked.sources[2]!.isUnaskable = false
+    asked.sources[3]!.isUnaskable = false
+    expect(polls(asked, 1, 129, [0, undefined, undefined, undefined, undefined]).at(-1)?._tag).toBe("Waiting")
+  })
+
   it("does not wait for ever for a source that answered once", () => {
     const two = rig(2)
     two.poll(64, [0, 0])

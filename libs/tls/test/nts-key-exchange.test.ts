@@ -132,7 +132,7 @@ describe("trust roots", () => {
   it.each([
     ["a folder without any", () => mkdirSync(file("none")), "none", /no certificate in PEM/],
     ["a pipe that nobody writes to", () => execFileSync("mkfifo", [file("pipe")]), "pipe", /a pipe, socket or device/],
-    ["a link to itself", () => symlinkSync("loop", file("loop")), "loop", /ELOOP/],
+    ["a link to itself", () => symlinkSync("loop", file("loop")), "loop", /links that lead to each other/],
     ["a file of zeros", () => writeFileSync(file("zeros"), new Uint8Array(100)), "zeros", /no certificate in PEM/],
     ["a file longer than any", () => writeFileSync(file("long"), new Uint8Array(17 << 20)), "long", /more than/]
   ])("that are %s are refused before anything is sent", async (_what, make, name, why) => {

@@ -53,6 +53,7 @@ export class AssociationEvents {
     switch (action._tag) {
       case "Send":
         this.moved(upstream)
+        upstream.tracked.isUnaskable = false
         void this.sockets.send(id, action)
         this.keys()?.changed(id)
         if (action.isAhead) break
@@ -87,8 +88,23 @@ export class AssociationEvents {
         break
       case "Drop":
         count(upstream, action.reason)
-        if (action.reason === "no-key") this.polled(upstream)
+        if (action.reason === "no-key") {
+          this.polled(upstream)
+          this.cannotAsk(upstream)
+        }
     }
+  }
+
+  /** An exchange failed. Who answers has keys from one before. */
+  keysFailed(id: number): void {
+    const upstream = this.byId.get(id)
+    if (upstream?.tracked.reach === 0) this.cannotAsk(upstream)
+  }
+
+  private cannotAsk({ tracked }: Upstream): void {
+    if (tracked.isUnaskable) return
+    tracked.isUnaskable = true
+    this.listener.lost()
   }
 
   private polled(upstream: Upstream): void {

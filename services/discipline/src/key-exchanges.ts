@@ -36,6 +36,7 @@ export interface KeyExchangeListener {
   /** Keys turned out to be of a server that nobody vouches for: they are gone. */
   readonly dropped: (id: number) => void
   readonly exchanged: (id: number, association: NtsAssociation, endpoint: Endpoint) => void
+  readonly failed: (id: number) => void
   readonly warn: (message: string) => void
 }
 
@@ -279,6 +280,7 @@ export class KeyExchanges {
       this.pause(attempts)
       attempts.failures += 1
       this.bad += 1
+      this.listener.failed(source.id)
     } finally {
       attempts.running = false
     }

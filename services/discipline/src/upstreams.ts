@@ -149,6 +149,7 @@ export class Upstreams {
       exchanged: (id, association, endpoint) =>
         this.act(this.set.keysExchanged(this.moment(), id, association, endpoint)),
       dropped: (id) => this.events.dropped(id),
+      failed: (id) => this.events.keysFailed(id),
       warn: listener.warn
     })
   }

@@ -48,6 +48,7 @@ class Rig {
       {
         exchanged: (_id, association, endpoint) => void this.begun.push({ association, endpoint }),
         dropped: () => {},
+        failed: () => {},
         warn: () => {}
       },
       () => this.now,

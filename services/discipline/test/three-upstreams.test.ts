@@ -148,9 +148,9 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
 
   it("says on its first screen whom it asks and how to ask it", () => {
     expect(node.stdout()).toContain(
-      `asking ${CHRONYD}, ${NTPSEC}, ${SECOND_NODE}:${PORT}, ${LIAR}:${PORT}; unsynchronised until`
+      `asking ${CHRONYD}, ${NTPSEC}, ${SECOND_NODE}:${PORT}, ${LIAR}:${PORT}; answers nobody until it has time`
     )
-    expect(node.stdout()).toContain(`npx meridian query ${NODE}:${PORT}`)
+    expect(node.stdout()).toContain(`&& npx meridian query ${NODE}:${PORT}`)
     expect(node.stdout()).toContain(`'server ${NODE} port ${PORT} iburst'`)
   })
 

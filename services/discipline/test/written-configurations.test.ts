@@ -156,7 +156,7 @@ describe.runIf(namespaces)("a packaged file, where nothing can be reached", () =
       const node = await stage.node(join(root, file), PORT)
       warnsOfRestrictAlone(node)
       expect(node.stdout()).toMatch(
-        new RegExp(`^ {2}clock +asking ${pool}, .*; unsynchronised until they answer$`, "m")
+        new RegExp(`^ {2}clock +asking ${pool}, .*; answers nobody until it has time, .*$`, "m")
       )
       const { waitingFor, state, stratum } = await until(
         () => asked<TrackingReport>(node, "tracking"),
