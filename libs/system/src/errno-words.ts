@@ -86,6 +86,7 @@ const ADVICE = {
     EACCES: "this user may not use it; a udev rule can give it to the group",
     ENOTTY: "it is no such device",
     EOPNOTSUPP: "it cannot do this",
+    ENOTSUP: "it cannot do this",
     EPERM: "the kernel does not stamp this edge, and only root may change that"
   },
   /** A socket that a reference clock's program sends to. */
@@ -108,7 +109,9 @@ const ADVICE = {
     EPERM: "CAP_BPF and CAP_NET_ADMIN are needed at the start",
     EBUSY: OTHER_PROGRAM,
     EEXIST: OTHER_PROGRAM,
+    // One number has two names: Node's is the second.
     EOPNOTSUPP: DRIVER_CANNOT,
+    ENOTSUP: DRIVER_CANNOT,
     ENOTSUPP: DRIVER_CANNOT,
     ENODEV: "there is no interface of this name",
     ENOSYS: "the addon is needed",

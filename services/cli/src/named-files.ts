@@ -52,7 +52,22 @@ export const checkNamedFiles = (check: FileCheck): readonly FileRemark[] => {
       ? []
       : [placed(remark(`a reload cannot read this file again: ${problem.reason}`), where)]
   })
-  return [...reloads, ...named, ...keysThatAreMissed(check), ...segmentsOutOfReach(check)]
+  return [
+    ...reloads,
+    ...named,
+    ...interfaceThatIsMissed(check),
+    ...keysThatAreMissed(check),
+    ...segmentsOutOfReach(check)
+  ]
+}
+
+/** The program of `xdp` is attached at the start alone. */
+const interfaceThatIsMissed = ({ settings: { xdp }, locate }: FileCheck): readonly FileRemark[] => {
+  const { value: place, origin } = xdp
+  if (place === undefined || statSync(`/sys/class/net/${place.interface}`, { throwIfNoEntry: false }) !== undefined)
+    return []
+  const message = `this machine has no interface ${place.interface} now; if it is not there at the start, the workers answer all`
+  return [placed(remark(message), locate(origin, place.interface))]
 }
 
 const placed = ({ unusable: isUnusable, message }: Found, where: Location): FileRemark => ({

@@ -58,6 +58,8 @@ describe("config check", () => {
       0,
       [/leap file @leap expired on 2021-06-28/]
     ],
+    ["xdp lo native", 0, []],
+    ["port 1123\nxdp none0", 0, [/^2:5 this machine has no interface none0 now; /]],
     ["keys @none", 3, [/^1:6 the key file @none cannot be used: it is not there$/]],
     ["keys @open", 0, [/^1:6 the key file @open: everybody can read it \(0644\)/]],
     ["keys @hash", 0, [/^1:6 .*@hash:1: key 1: the key ends at the '#'/]],
