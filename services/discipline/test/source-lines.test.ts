@@ -156,7 +156,7 @@ describe("a source", () => {
 
   it("to which nothing can be sent, for want of its key, is not waited for before the clock is set", async () => {
     const able = await Promise.all(["127.0.4.15", "127.0.4.16"].map((address) => server(address)))
-    const unable = ["127.0.4.17", "127.0.4.18", "127.0.4.19"].map((address) => upstream(address, 1, { keyId: 7 }))
+    const unable = ["127.0.4.17", "127.0.4.18", "127.0.4.19"].map((address) => upstream(address, 1, { kind: "peer", keyId: 7 }))
     const lines = [...able.map(({ port }, index) => upstream(`127.0.4.${15 + index}`, port)), ...unable]
     const { until } = start(folderOf(), { sources: lines })
     const { tracking } = await until(({ tracking: { state } }) => state === "synchronised")
