@@ -136,3 +136,19 @@ describe.runIf(canJudge())("a start in another year, with NTS alone", () => {
     await end()
   })
 })
+
+describe("a start with more sources that cannot be asked than others", () => {
+  it("waits for none of them: keys are missing, or their exchange is refused", async () => {
+    const able = await Promise.all(["127.0.5.21", "127.0.5.22"].map((address) => stage.chronyd(address)))
+    const usual = { iburst: true, minpoll: 6, maxpoll: 10 }
+    const nts = { host: null, port: await freePort(), ca: null, noval: true, aead: null }
+    const unable = [{ kind: "peer" as const, keyId: 7 }, { keyId: 7 }, { nts }, { nts }].map((change, index) =>
+      upstream(`127.0.5.${31 + index}`, 9, { ...usual, ...change })
+    )
+    const lines = [...able.map(({ address, port }) => upstream(address, port, usual)), ...unable]
+    const discipline = await startDiscipline(stage.folder, { sources: lines })
+    const { tracking } = await discipline.report((report) => report.tracking.state === "synchronised")
+    expect(able.map(({ address }) => address)).toContain(tracking.systemPeer)
+    await discipline.stop()
+  })
+})

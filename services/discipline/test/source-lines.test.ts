@@ -154,15 +154,6 @@ describe("a source", () => {
     expect(sources[0]?.reason).toMatch(/^no answer yet, asked [2-7] times$/)
   })
 
-  it("to which nothing can be sent, for want of its key, is not waited for before the clock is set", async () => {
-    const able = await Promise.all(["127.0.4.15", "127.0.4.16"].map((address) => server(address)))
-    const unable = ["127.0.4.17", "127.0.4.18", "127.0.4.19"].map((address) => upstream(address, 1, { kind: "peer", keyId: 7 }))
-    const lines = [...able.map(({ port }, index) => upstream(`127.0.4.${15 + index}`, port)), ...unable]
-    const { until } = start(folderOf(), { sources: lines })
-    const { tracking } = await until(({ tracking: { state } }) => state === "synchronised")
-    expect(["127.0.4.15", "127.0.4.16"]).toContain(tracking.systemPeer)
-  })
-
   it("under `bias` is believed by so much more", async () => {
     const { port } = await server("127.0.4.2", -0.25)
     const { until } = start(folderOf(), { sources: [upstream("127.0.4.2", port, { bias: 0.375 })] })
