@@ -71,9 +71,10 @@ export class AnycastSlot {
 /** Below this nobody sets a bound. */
 const RATE_WORTH_TELLING = 100
 
-/** How often health's facts are looked at; they are told when they are others, and after so many seconds without. */
+/** How often health's facts are looked at, and where nothing is new; they are told when they are others, and after so many seconds without. */
 const FACTS_MS = 1_000
-const REPEATED_SECONDS = 3
+const QUIET_FACTS_MS = 4_000
+const REPEATED_SECONDS = 4
 
 interface Counted {
   readonly workers: number
@@ -86,17 +87,30 @@ interface Counted {
   readonly monotonic: number
 }
 
-/** Keeps the process told of the node's health, until it is stopped. */
+/** Keeps the process told of the node's health, until it is stopped. Whoever sees something new has it look {@link Turns.sooner}. */
 export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
   let before = count()
+  let known = ""
+  let isQuiet = false
   const isDue = onNews(REPEATED_SECONDS, () => before.monotonic)
   const tell = (): void => {
     const { received, monotonic, ...told } = count()
     const seconds = Math.max(0.001, monotonic - before.monotonic)
     const rate = Math.max(0, received - before.received) / seconds
     before = { ...told, received, monotonic }
-    if (isDue(JSON.stringify(told)) || rate > RATE_WORTH_TELLING) slot.tell({ ...told, rate })
+    const says = JSON.stringify(told)
+    isQuiet = says === known && rate <= RATE_WORTH_TELLING
+    known = says
+    if (isDue(says) || !isQuiet) slot.tell({ ...told, rate })
   }
   tell()
-  return everyTurn(FACTS_MS, tell, afterReports)
+  const turns = everyTurn(
+    () => (isQuiet ? QUIET_FACTS_MS : FACTS_MS),
+    () => {
+      tell()
+      if (!isQuiet) turns.sooner(FACTS_MS)
+    },
+    afterReports
+  )
+  return turns
 }

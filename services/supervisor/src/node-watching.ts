@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os"
 import { systemClock } from "@meridian/clocks/system-clock"
 import type { AutokeyHostReport } from "@meridian/ipc/node-snapshot"
 import { systemCounters } from "@meridian/ipc/system-counters"
-import { everyTurn } from "@meridian/ipc/turns"
+import { everyTurn, type Turns } from "@meridian/ipc/turns"
 import type { ClientOrder } from "@meridian/protocol/access/client-list"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -115,11 +115,15 @@ export const watchNode = (
       afterReports
     )
     yield* Effect.addFinalizer(() => Effect.sync(looks.stop))
-    const lookSoon = (): void => looks.sooner(LOOK_MS)
+    let facts: Turns | undefined
+    const lookSoon = (): void => {
+      looks.sooner(LOOK_MS)
+      facts?.sooner(LOOK_MS)
+    }
     for (const { service } of filled) service.process.onNews = lookSoon
     live.whenChanged(lookSoon)
     if (anycast !== undefined) {
-      const facts = tellFacts(anycast, () => ({
+      facts = tellFacts(anycast, () => ({
         workers: workers.filter(({ service }) => service.process.state === "running").length,
         exchanging: ntsKe.filter(({ service }) => service.process.state === "running").length,
         keyProblem: coordinator.report?.keyProblem ?? "",
@@ -127,7 +131,7 @@ export const watchNode = (
         received: receivedNow(),
         monotonic: monotonic.seconds()
       }))
-      yield* Effect.addFinalizer(() => Effect.sync(facts.stop))
+      yield* Effect.addFinalizer(() => Effect.sync(() => facts?.stop()))
     }
     const writesCounters = plan.discipline.filegen.some(({ name }) => name === "sysstats")
     const tellCounters = (): void => {
