@@ -29,6 +29,7 @@ import { Offset } from "@meridian/wire/ntp"
 import { AdmissionDesk } from "./admission.ts"
 import { Counters } from "./counters.ts"
 import { PeerSightings } from "./peer-sightings.ts"
+import { ReceivedNews } from "./received-news.ts"
 import { answer } from "./serve.ts"
 
 /** How long a starting worker waits for a good clock page, and for its keys to be taken up, before it serves without. */
@@ -68,6 +69,8 @@ const server = new NtpServer({
   longestRequest: SLOT_BYTES
 })
 server.silentUntil = first.silentUntil ?? Number.NEGATIVE_INFINITY
+const receivedNews = new ReceivedNews()
+let probes = 0
 let tellsPeers = false
 let holdsPlan = false
 
@@ -84,8 +87,8 @@ const countersNow = (): WorkerCounters => {
 const newsNow = (): string => {
   const { generation, since } = newestKey
   return [
-    counters.received,
-    repliedNow(),
+    receivedNews.told(counters.received, probes, performance.now() / 1e3),
+    counters.received - repliedNow(),
     overflowNow(),
     cookies !== undefined,
     clock.isGood(),
@@ -159,7 +162,14 @@ const identify = (): void => {
 }
 
 /** Works by the plan from the next batch on: what was before is replaced in one go, and nothing in it is kept. */
-const take = async ({ keys, tellPeers, access, autokey, identity: told }: WorkerPlan): Promise<void> => {
+const take = async ({
+  keys,
+  tellPeers,
+  access,
+  autokey,
+  identity: told,
+  probes: own = 0
+}: WorkerPlan): Promise<void> => {
   const parsed = keys === null ? undefined : readServingKeys(keys)
   const isPlain = parsed === undefined && autokey === null
   const authentication = isPlain ? undefined : await import("./authentication.ts")
@@ -168,6 +178,7 @@ const take = async ({ keys, tellPeers, access, autokey, identity: told }: Worker
   server.admission = desk.by(access)
   setShedding()
   tellsPeers = tellPeers
+  probes = own
   holdsPlan = true
   identity = told
   ring = parsed?.ring
