@@ -8,7 +8,11 @@ describe("flags that npm has taken", () => {
   })
 
   it("are none where npm has settings of its own, or something else was started", () => {
-    const own = { npm_config_userconfig: "/root/.npmrc", npm_config_cache: "/root/.npm", npm_config_loglevel: "error" }
+    const own = {
+      npm_config_userconfig: "/home/ann/.npmrc",
+      npm_config_cache: "/home/ann/.npm",
+      npm_config_loglevel: "error"
+    }
     expect(takenByNpm({ npm_lifecycle_event: "start", ...own })).toBeUndefined()
     expect(takenByNpm({ npm_lifecycle_event: "test", npm_config_nts: "true" })).toBeUndefined()
     expect(takenByNpm({})).toBeUndefined()

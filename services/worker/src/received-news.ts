@@ -6,7 +6,12 @@ export class ReceivedNews {
   #told = 0
   #at = Number.NEGATIVE_INFINITY
 
-  /** @param probes requests a second that are the node's own, at most @param now seconds */
+  /**
+   * @param received requests since the start
+   * @param probes requests a second that are the node's own, at most; 0: none
+   * @param now seconds, monotonic
+   * @returns requests since the start, as they were last news
+   */
   told(received: number, probes: number, now: number): number {
     const seconds = now - this.#at
     const areProbes = received - this.#told <= probes * (1 + Math.ceil(seconds))
