@@ -133,6 +133,7 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
   if (batch->fixed_source)
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
+  batch->may_fragment = true;
   receive_queue_take(&batch->queue, descriptor);
   prepare_messages(batch);
   start_line(batch);

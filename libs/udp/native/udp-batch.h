@@ -46,6 +46,7 @@ struct udp_batch {
   int family;     /* AF_INET or AF_INET6 */
   int port;
   bool fixed_source; /* bound to one unicast address: the kernel needs no telling where replies leave from */
+  bool may_fragment; /* what leaves now may be fragmented on its way */
   const struct clock_page *page; /* NULL where there is none to serve by */
   struct clock_line line;        /* as it stood when receive returned */
   struct clock_difference difference;

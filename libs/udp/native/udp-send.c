@@ -1,4 +1,5 @@
 /* Sending what a batch was answered. See udp-batch.h for what each function promises. */
+#include "socket-options.h"
 #include "transmit-stamp.h"
 #include "udp-batch.h"
 
@@ -61,6 +62,19 @@ static void set_source(struct udp_batch *batch, int slot, struct msghdr *header)
   header->msg_control = item;
 }
 
+/* As many octets of UDP as fit into 576 of IPv4, which every host takes. */
+enum { TAKEN_WHOLE_BYTES = 576 - 20 - 8 };
+
+/*
+ * A datagram that nobody may fragment needs no identification (RFC 6864, 4.1), which the kernel draws from a table that all processors write: 4 % of a reply's
+ * cost, 7 where replies are so rare that their code has left the caches. A longer reply may be fragmented, as its request may have been.
+ */
+static void let_fragment(struct udp_batch *batch, bool may) {
+  if (batch->family != AF_INET || batch->may_fragment == may) return;
+  set_flag(batch->descriptor, IPPROTO_IP, IP_MTU_DISCOVER, may ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
+  batch->may_fragment = may;
+}
+
 static socklen_t address_length(const struct udp_batch *batch) {
   return batch->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
@@ -82,6 +96,7 @@ static void move_stamps(struct udp_batch *batch, int from, int until, int stamp_
 
 /* Readies what slots have to send, of a socket that is bound to no address. Returns how many messages that are. */
 static int prepare_replies(struct udp_batch *batch, int from, int until) {
+  uint32_t longest = 0;
   int ready = 0;
   for (int slot = from; slot < until; slot++) {
     uint32_t length = batch->block.reply_lengths[slot];
@@ -90,12 +105,14 @@ static int prepare_replies(struct udp_batch *batch, int from, int until) {
       batch->send_errors++;
       continue;
     }
+    if (length > longest) longest = length;
     struct msghdr *header = &batch->send_messages[ready++].msg_hdr;
     batch->send_vectors[slot].iov_len = length;
     header->msg_name = batch->block.addresses[slot];
     header->msg_iov = &batch->send_vectors[slot];
     set_source(batch, slot, header);
   }
+  if (ready > 0) let_fragment(batch, longest > TAKEN_WHOLE_BYTES);
   return ready;
 }
 
@@ -120,6 +137,7 @@ static int send_alone(struct udp_batch *batch, int slot) {
   uint32_t length = batch->block.reply_lengths[slot];
   const struct sockaddr *to = (const struct sockaddr *)batch->block.addresses[slot];
   if (length == 0) return 0;
+  let_fragment(batch, length > TAKEN_WHOLE_BYTES);
   if (length <= SLOT_BYTES &&
       sendto(batch->descriptor, batch->block.bytes[slot], length, MSG_DONTWAIT, to, address_length(batch)) >= 0)
     return 1;

@@ -1,8 +1,9 @@
 /** What only the kernel can do: the address asked, arrival stamps from before the read, and failing messages. */
-import { fork } from "node:child_process"
+import { execFileSync, fork } from "node:child_process"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { SERVED } from "@meridian/time/clock-line"
 import { afterEach, describe, expect, it } from "vitest"
 import { adoptUdp, bindUdpDescriptor } from "../src/udp-native.ts"
@@ -159,4 +160,20 @@ describe.each(["native", "fallback"])("a throwing callback (%s)", (kind) => {
     expect(reports).toEqual([{ thrown: ["first", "second"], answered: 1 }])
     expect(code).toBe(0)
   })
+})
+
+describe.skipIf(!canMakeNamespaces("a link that fragments"))("a link that takes 700 octets at once", () => {
+  it.each(["127.0.0.1", "0.0.0.0"])(
+    "has replies beyond that in fragments, asked at %s, and short ones between them",
+    (address) => {
+      const network = new NetworkNamespace()
+      cleanups.push(() => network.remove())
+      execFileSync("ip", ["-n", network.name, "link", "set", "lo", "mtu", "700"])
+      const script = fileURLToPath(new URL("answer-short-and-long.ts", import.meta.url))
+      const lengths = [48, 1000, 48, 548, 549, 2000, 232]
+      const args = [...network.within.slice(1), process.execPath, ...process.execArgv, script, address]
+      const answered = execFileSync("ip", [...args, ...lengths.map(String)], { encoding: "utf8" })
+      expect(JSON.parse(answered)).toEqual(lengths)
+    }
+  )
 })
