@@ -4,8 +4,9 @@
  * It reads every TypeScript file of libs/, services/ and loadtest/ and fails on: an import against the direction, a
  * relative import that leaves its package, a service importing a service, a package not declared in package.json, a
  * module of a lib that its package.json does not name as an entry, an entry that nobody imports, a forbidden word in a
- * pure lib (node:, effect, timers, Date, Math.random), a cycle between modules, and when it found fewer modules than the
- * tree should have: a check that looked at nothing is a failure.
+ * pure lib (node:, effect, timers, Date, Math.random), a cycle between modules, a module of Node's that is costly to load
+ * in what a worker or every process loads at its start, and when it found fewer modules than the tree should have: a check
+ * that looked at nothing is a failure.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, relative, resolve, sep } from "node:path"
@@ -77,9 +78,29 @@ const unbounded = {
   why: "waits for a pipe for ever and has no bound; use readRegularFile of @meridian/system/regular-file"
 }
 
+/** What these load before their first line runs may import none of Node's modules that cost much CPU time to load; measured with Node 26.10. */
+const frugal = {
+  starts: new Map([
+    ["services/worker/src/main.ts", "every worker"],
+    ["libs/ipc/src/heartbeat.ts", "every process of a node"],
+    ["services/supervisor/src/early-signals.ts", "the supervisor, before its program"]
+  ]),
+  costly: new Map([
+    ["fs", "10 ms"],
+    ["http", "50 ms"],
+    ["https", "20 ms"],
+    ["http2", "20 ms"],
+    ["crypto", "15 ms"],
+    ["tls", "15 ms"]
+  ]),
+  advice: "use @meridian/system/files or on-use, or import it when it is needed first"
+}
+
 interface Module {
   readonly file: string
   readonly imports: readonly string[]
+  /** Those of the imports that are loaded with the module: neither types alone nor when a function asks for them. */
+  readonly loads: readonly string[]
   readonly text: string
 }
 
@@ -102,8 +123,12 @@ const importPattern =
 
 const read = (file: string): Module => {
   const text = withoutComments(readFileSync(file, "utf8"))
-  const imports = [...text.matchAll(importPattern)].map((match) => match[1] ?? match[2] ?? "")
-  return { file, imports, text }
+  const found = [...text.matchAll(importPattern)]
+  const imports = found.map((match) => match[1] ?? match[2] ?? "")
+  const loads = found.flatMap(([all, specifier]) =>
+    specifier === undefined || /^\W*(?:import|export)\s+type\b/.test(all) ? [] : [specifier]
+  )
+  return { file, imports, loads, text }
 }
 
 const manifestOf = (packageFolder: string): Record<string, Record<string, string>> =>
@@ -222,6 +247,29 @@ const checkCycles = (modules: readonly Module[]): void => {
   for (const module of modules) visit(module, [])
 }
 
+/** Follows what is loaded from the frugal starts on, and names the way to each costly module. */
+const checkStarts = (modules: readonly Module[]): void => {
+  const byFile = new Map(modules.map((module) => [module.file, module]))
+  const seen = new Set<string>()
+  const follow = (file: string, path: readonly string[], who: string): void => {
+    const module = byFile.get(file)
+    if (module === undefined || seen.has(file)) return
+    seen.add(file)
+    const way = [...path, relative(root, file)]
+    for (const specifier of module.loads) {
+      const cost = frugal.costly.get(specifier.replace(/^node:/, ""))
+      if (cost !== undefined)
+        report(file, `${specifier} costs ${who} ${cost} of CPU time (${way.join(" → ")}); ${frugal.advice}`)
+      else follow(resolveImport(module, specifier) ?? "", way, who)
+    }
+  }
+  for (const [start, who] of frugal.starts) {
+    const file = join(root, start)
+    if (byFile.has(file)) follow(file, [], who)
+    else report(file, "is not there, though what it loads is to be checked; name what has taken its place")
+  }
+}
+
 const modules: Module[] = []
 for (const kind of ["libs", "services"] as const)
   for (const name of readdirSync(join(root, kind)).filter((entry) => statSync(join(root, kind, entry)).isDirectory()))
@@ -231,6 +279,7 @@ for (const kind of ["libs", "services"] as const)
       checkModule(module, kind, name)
     }
 checkCycles(modules)
+checkStarts(modules)
 for (const tools of ["infra", "loadtest"].map((name) => join(root, name)).filter(existsSync))
   for (const specifier of walk(tools).flatMap((file) => read(file).imports)) unused.delete(specifier)
 for (const specifier of unused)

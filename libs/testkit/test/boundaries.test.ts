@@ -101,6 +101,26 @@ describe("the boundary check", () => {
     })
     expect(found).toContain("import cycle")
   })
+  it("finds a costly module of Node's in what a worker loads at its start, and says by which way", () => {
+    const found = checkTree({
+      "services/worker/src/main.ts": 'export * from "./a.ts"\n',
+      "services/worker/src/a.ts": 'import { type Udp } from "@meridian/udp/udp"\nexport const a = 1\n',
+      "libs/udp/src/udp.ts": 'import { type Stats } from "node:fs"\nexport type Udp = Stats\n'
+    })
+    expect(found).toContain("libs/udp/src/udp.ts: node:fs costs every worker 10 ms of CPU time")
+    expect(found).toContain("(services/worker/src/main.ts → services/worker/src/a.ts → libs/udp/src/udp.ts)")
+  })
+  it("lets a worker import types of them, and load modules with them later", () => {
+    const found = checkTree({
+      "services/worker/src/main.ts":
+        'import type { Stats } from "node:fs"\nexport const later = (_: Stats) => import("./later.ts")\n',
+      "services/worker/src/later.ts": 'import { randomInt } from "node:crypto"\nexport const later = randomInt\n'
+    })
+    expect(found).not.toContain("of CPU time")
+  })
+  it("finds that a start to look at is not there", () => {
+    expect(checkTree({})).toContain("services/worker/src/main.ts: is not there, though what it loads")
+  })
   it("fails when it saw next to nothing", () => {
     expect(checkTree({})).toContain("modules with")
   })
