@@ -1,5 +1,5 @@
 /**
- * The scenario table: `npm run scenarios [-- NAME] [--json FILE] [--plots DIR] [--seeds N] [--against R]`.
+ * The scenario table: `npm run scenarios [-- NAME] [--json FILE] [--plots DIR] [--seeds N] [--against R] [--jobs N]`.
  *
  * Runs Meridian's clock discipline through simulated worlds and prints how far its time was off, beside chronyd's error in
  * the same worlds (chronyd-figures.json says which version, and how it was had), beside RFC 5905's own discipline over the
@@ -8,21 +8,24 @@
  *
  * Errors are root mean squares. "ratio": Meridian's by chronyd's; "64 s": the same when both ask every 64 s. "true": share of
  * the seconds in which the error was within the claimed root distance. "asked": requests after settling, Meridian's,
- * chronyd's and the RFC's loop's. `--against regression` has regression and a runs test as the reference instead.
+ * chronyd's and the RFC's loop's. `--against regression` has regression and a runs test as the reference instead. `--jobs`:
+ * how many scenarios run at once, each on a core; all cores by default.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { formatSeconds } from "@meridian/algorithms"
 import type { Scenario } from "@meridian/testkit/scenario"
 import { allScenarios } from "@meridian/testkit/scenario-all"
 import { scenarioPlot } from "@meridian/testkit/scenario-plot"
-import { judgeScenario, type Reference, type ScenarioOutcome } from "@meridian/testkit/scenario-run"
+import type { Reference, ScenarioOutcome } from "@meridian/testkit/scenario-run"
 import { isBehind, summarise, summariseChronyd } from "@meridian/testkit/scenario-summary"
 import { type ChronydFigures, EQUAL_POLL, readChronydFigures } from "./chronyd-column.ts"
+import { judgeScenarios, type ScenarioJob } from "./scenario-jobs.ts"
 
 const usage =
-  "usage: npm run scenarios [-- NAME] [--json FILE] [--plots DIR] [--seeds N] [--against rfc5905|regression]"
+  "usage: npm run scenarios [-- NAME] [--json FILE] [--plots DIR] [--seeds N] [--jobs N] [--against rfc5905|regression]"
 
 const columns = (against: Reference): readonly string[] => [
   "scenario",
@@ -91,10 +94,10 @@ const seedsOf = (scenario: Scenario, count: number): readonly number[] => {
 const BAR = 40
 
 /** How far it is, on the terminal that is looked at; nothing in a file. */
-const progress = (done: number, of: number, name: string): void => {
+const progress = (done: number, of: number): void => {
   if (!process.stderr.isTTY) return
   const full = Math.round((BAR * done) / of)
-  const text = done < of ? `[${"#".repeat(full)}${".".repeat(BAR - full)}] ${done} of ${of}: ${name}` : ""
+  const text = done < of ? `[${"#".repeat(full)}${".".repeat(BAR - full)}] ${done} of ${of} scenarios` : ""
   process.stderr.write(`\r\u001b[K${text.slice(0, 99)}`)
 }
 
@@ -135,13 +138,15 @@ const report = (
   }))
 })
 
-const run = (): number => {
+const run = async (): Promise<number> => {
+  const begun = performance.now()
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       json: { type: "string" },
       plots: { type: "string" },
       seeds: { type: "string" },
+      jobs: { type: "string" },
       against: { type: "string" },
       help: { type: "boolean" }
     }
@@ -153,6 +158,11 @@ const run = (): number => {
   const count = Number(values.seeds ?? 20)
   if (!Number.isInteger(count) || count < 1 || count > 100) {
     console.error(`--seeds takes a whole number from 1 to 100, not ${values.seeds}\n${usage}`)
+    return 2
+  }
+  const jobs = Number(values.jobs ?? availableParallelism())
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 256) {
+    console.error(`--jobs takes a whole number from 1 to 256, not ${values.jobs}\n${usage}`)
     return 2
   }
   const against = values.against ?? "rfc5905"
@@ -170,20 +180,31 @@ const run = (): number => {
   const chronyd = readChronydFigures()
   if (values.plots !== undefined) mkdirSync(values.plots, { recursive: true })
   console.log(line(columns(against)))
-  const outcomes = chosen.map((scenario, done) => {
-    progress(done, chosen.length, scenario.name)
-    const outcome = judgeScenario(scenario, seedsOf(scenario, count), against, EQUAL_POLL)
-    progress(chosen.length, chosen.length, "")
-    console.log(line(row(outcome, chronyd.worlds[scenario.name])))
-    if (values.plots !== undefined)
-      writeFileSync(
-        join(values.plots, fileName(scenario)),
-        scenarioPlot(`${scenario.name}: ${scenario.title}`, outcome.trace)
-      )
-    return outcome
+  const jobOf = (scenario: Scenario): ScenarioJob => ({
+    name: scenario.name,
+    seeds: seedsOf(scenario, count),
+    against,
+    equalPoll: EQUAL_POLL
+  })
+  let done = 0
+  progress(0, chosen.length)
+  const outcomes = await judgeScenarios(chosen, jobOf, jobs, {
+    done: (now) => progress((done = now), chosen.length),
+    outcome: (outcome) => {
+      const { scenario, trace } = outcome
+      progress(chosen.length, chosen.length)
+      console.log(line(row(outcome, chronyd.worlds[scenario.name])))
+      progress(done, chosen.length)
+      if (values.plots !== undefined)
+        writeFileSync(
+          join(values.plots, fileName(scenario)),
+          scenarioPlot(`${scenario.name}: ${scenario.title}`, trace)
+        )
+    }
   })
   const summary = [...summarise(outcomes, against), ...summariseChronyd(outcomes, chronyd.worlds)]
-  console.log(`\n${count} seeds a scenario; chronyd: ${chronyd.had}`)
+  const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
+  console.log(`\n${count} seeds a scenario; ${minutes} minutes on ${jobs} cores; chronyd: ${chronyd.had}`)
   for (const { what, found, target, met } of summary)
     console.log(`${met ? "met    " : "NOT MET"}  ${what}: ${found} (target ${target})`)
   for (const { scenario } of outcomes.filter((it) => isBehind(it, chronyd.worlds[it.scenario.name])))
@@ -193,4 +214,4 @@ const run = (): number => {
   return summary.every((it) => it.met) ? 0 : 1
 }
 
-process.exitCode = run()
+process.exitCode = await run()
