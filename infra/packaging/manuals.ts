@@ -32,7 +32,7 @@ const flagsOf = (topic: string): string =>
 const bash = (): string => `# bash completion for meridian
 _meridian() {
   local command="\${COMP_WORDS[1]}" pair="\${COMP_WORDS[1]} \${COMP_WORDS[2]}" word="\${COMP_WORDS[COMP_CWORD]}" list=""
-  if [ "$COMP_CWORD" = 1 ]; then list="${words().join(" ")} help version"
+  if [ "$COMP_CWORD" = 1 ]; then list="${words().join(" ")}"
   else
     case "$pair" in
 ${Object.keys(topics)

@@ -111,7 +111,7 @@ export const identifyDirective = row({
   operands: { state: one(oneOf("on", "off")) },
   default: "off",
   meaning:
-    "Tells clients that ask for it (`meridian query --identify`) which node answered, its software, its key generation and the decision of its clock that was in force. They ask by an extension field of the experimental type 0xF44E in a plain request that has room for the answer.",
+    "Tells clients that ask for it (`meridian query HOST --identify`) which node answered, its software, its key generation and the decision of its clock that was in force. They ask by an extension field of the experimental type 0xF44E in a plain request that has room for the answer.",
   documented: "Meridian",
   reload: "live"
 })

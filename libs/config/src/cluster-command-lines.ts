@@ -153,7 +153,7 @@ export const clusterRekeyCommand = defineFlags({
 export const clusterDrainCommand = defineFlags({
   command: "meridian cluster drain",
   meaning:
-    "Takes a node out of service, also over restarts, until `meridian cluster undrain`. Its route is withdrawn, and clients move to other nodes.",
+    "Takes a node out of service, also over restarts, until `meridian cluster undrain NODE`. Its route is withdrawn, and clients move to other nodes.",
   flags: { reason, state, json },
   positional: node("Node to take out of service.")
 })
@@ -195,7 +195,7 @@ export const explainCommand = defineFlags({
     at: valueFlag(instant, "The moment, such as 2026-11-21T12:00:00Z. Default: now."),
     event: valueFlag(
       eventId,
-      "The moment of an event, in place of --at: an id as `meridian log` or `meridian query --identify` shows it."
+      "The moment of an event, in place of --at: an id as `meridian log` or `meridian query HOST --identify` shows it."
     ),
     state,
     json

@@ -113,7 +113,7 @@ export const queryCommand = defineFlags({
     count: valueFlag(wholeNumber("N", 1, 1000), "Number of requests, one a second. Default: 1."),
     version: valueFlag(wholeNumber("3|4", 3, 4), "NTP version of the requests. Default: 4."),
     identify: switchFlag(
-      "Also asks which node answered: its name, software, key generation, and the decision of its clock for `meridian explain --event`. The server must have `identify on`."
+      "Also asks which node answered: its name, software, key generation, and the decision of its clock for `meridian explain --event ID`. The server must have `identify on`."
     ),
     nts: switchFlag("Uses NTS. PORT is then the TCP port of the key exchange."),
     ca: valueFlag(
@@ -143,7 +143,7 @@ export const configCheckCommand = defineFlags({
   meaning:
     "Reads a configuration file, reports what is wrong with it and with the files that it names, and shows every setting with its origin. Exit codes: 0 all is well, 2 the file cannot be used, 3 it can be used, but not all files that it names.",
   flags: {
-    user: valueFlag(userDirective.operands.user.type, "User that the node will run as, as for `meridian up --user`."),
+    user: valueFlag(userDirective.operands.user.type, "User that the node will run as, as --user of `meridian up`."),
     json
   },
   positional: { name: "FILE", meaning: "Configuration file to check.", least: 1, most: 1 }

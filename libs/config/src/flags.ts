@@ -72,7 +72,8 @@ const HELP_WIDTH = 80
 /** The help of a command: how it is called, what it does, a line for each flag. Ends with a newline. */
 export const renderHelp = (commandLine: CommandLine): string => {
   const { command, meaning, flags, positional } = commandLine
-  const operand = positional.most === 0 ? "" : ` ${positional.least === 0 ? `[${positional.name}]` : positional.name}`
+  const operands = positional.most > Math.max(1, positional.least) ? `${positional.name} ...` : positional.name
+  const operand = positional.most === 0 ? "" : ` ${positional.least === 0 ? `[${operands}]` : operands}`
   const rows = [
     ...(positional.most === 0 ? [] : [{ left: positional.name, right: positional.meaning }]),
     ...Object.entries(flags).map(([name, flag]) => ({

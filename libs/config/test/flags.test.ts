@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { policyCommand } from "@meridian/config/cluster-command-lines"
 import { configCheckCommand, queryCommand, statusCommand, upCommand, upOverrides } from "@meridian/config/command-lines"
 import { DIRECTIVES } from "../src/directives.ts"
 import { type CommandLine, type Flag, renderHelp } from "@meridian/config/flags"
@@ -153,13 +154,18 @@ describe("help", () => {
         "names.",
         "",
         "  FILE                 Configuration file to check.",
-        "  --user NAME[:GROUP]  User that the node will run as, as for `meridian up",
-        "                       --user`.",
+        "  --user NAME[:GROUP]  User that the node will run as, as --user of `meridian",
+        "                       up`.",
         "  --json               Prints JSON.",
         "  -h, --help           Shows this.",
         ""
       ].join("\n")
     )
+  })
+
+  it("shows how many operands a command takes", () => {
+    expect(renderHelp(queryCommand)).toMatch(/^Usage: meridian query \[FLAGS\] HOST\[:PORT\]\n/)
+    expect(renderHelp(policyCommand)).toMatch(/^Usage: meridian policy \[FLAGS\] \[NAME=VALUE \.\.\.\]\n/)
   })
 })
 

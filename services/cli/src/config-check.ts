@@ -12,7 +12,7 @@ import { NoSuchIdentity, resolveIdentity } from "@meridian/system/identity"
 import { checkNamedFiles, type FileRemark } from "./named-files.ts"
 import { stateDirectoryOf } from "./coordinator-client.ts"
 import { askNode, nodeFlags } from "./node-client.ts"
-import { OperatorProblem, printJson, runCommand } from "./run-command.ts"
+import { OperatorProblem, printJson, runCommand, runVerb } from "./run-command.ts"
 import { lineWidth } from "./text-table.ts"
 import { readConfigurationFile, thisMachine } from "@meridian/system/configuration-files"
 
@@ -38,6 +38,26 @@ const showConfiguration = (args: readonly string[]): Promise<number> =>
 const formatLine = ({ directive, value, origin }: ShownLine): string =>
   `${(value === null ? `# ${directive} is not set` : `${directive} ${value}`).padEnd(48)}  # ${origin}`
 
+export const configReferenceCommand = defineFlags({
+  command: "meridian config reference",
+  meaning: "Explains every directive of the configuration, or the one that is named.",
+  flags: {},
+  positional: {
+    name: "NAME",
+    meaning: "A directive, or its first words, such as server or nts cert.",
+    least: 0,
+    most: 32
+  }
+})
+
+const asksForHelp = (args: readonly string[]): boolean => args.includes("--help") || args.includes("-h")
+
+/** Options of directives begin with a dash, too, such as `-4`: all words are operands. */
+const runReference = (args: readonly string[]): Promise<number> =>
+  runCommand(configReferenceCommand, asksForHelp(args) ? args : ["--", ...args], ({ positionals }) =>
+    showReference(positionals)
+  )
+
 const showReference = (words: readonly string[]): number => {
   const word = words.length === 0 ? undefined : words.join(" ")
   const text = renderReferenceText(word)
@@ -57,19 +77,8 @@ const showReference = (words: readonly string[]): number => {
   return 0
 }
 
-export const checkConfiguration = async (args: readonly string[]): Promise<number> => {
-  const [verb, ...rest] = args
-  if (verb === "reference") return showReference(rest)
-  if (verb === "show") return showConfiguration(rest)
-  // Not loaded where it is not asked for.
-  if (verb === "convert") return (await import("./config-convert.ts")).runConfigConvert(rest)
-  if (verb !== "check") {
-    process.stderr.write(
-      "meridian config: expected `meridian config check FILE`, `convert FILE`, `show` or `reference`\n"
-    )
-    return 2
-  }
-  return runCommand(configCheckCommand, rest, ({ values: { user, json }, positionals: [file = ""] }) => {
+const checkConfiguration = (args: readonly string[]): Promise<number> =>
+  runCommand(configCheckCommand, args, ({ values: { user, json }, positionals: [file = ""] }) => {
     const loaded = loadSettings({ file, readFile: readConfigurationFile, overrides: { user }, machine: thisMachine() })
     const { usable, settings, positionOf } = loaded
     const remarks = usable ? namedFileRemarks(loaded) : []
@@ -90,7 +99,19 @@ export const checkConfiguration = async (args: readonly string[]): Promise<numbe
       )
     return code
   })
-}
+
+export const runConfig = (args: readonly string[]): Promise<number> =>
+  runVerb(
+    "meridian config",
+    {
+      check: checkConfiguration,
+      // Not loaded where it is not asked for.
+      convert: async (rest) => (await import("./config-convert.ts")).runConfigConvert(rest),
+      reference: runReference,
+      show: showConfiguration
+    },
+    args
+  )
 
 /** Remarks about the files that settings name. */
 const namedFileRemarks = ({ settings, files }: Loaded): readonly FileRemark[] => {

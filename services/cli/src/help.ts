@@ -22,9 +22,9 @@ import {
   statusCommand,
   upCommand
 } from "@meridian/config/command-lines"
-import { type CommandLine, renderHelp } from "@meridian/config/flags"
+import { type CommandLine, defineFlags, renderHelp } from "@meridian/config/flags"
 import { clientsCommand } from "./clients-command.ts"
-import { configShowCommand } from "./config-check.ts"
+import { configReferenceCommand, configShowCommand } from "./config-check.ts"
 import { configConvertCommand } from "./config-convert.ts"
 import { reloadCommand } from "./reload-command.ts"
 import { serverstatsCommand } from "./serverstats-command.ts"
@@ -32,7 +32,16 @@ import { sourcesCommand } from "./sources-command.ts"
 import { initCommand } from "./init-command.ts"
 import { topCommand } from "./top-command.ts"
 import { trackingCommand } from "./tracking-command.ts"
+import { runCommand } from "./run-command.ts"
+import { versionCommand } from "./version-command.ts"
 import { waitsyncCommand } from "./waitsync-command.ts"
+
+const helpCommand = defineFlags({
+  command: "meridian help",
+  meaning: "Shows the flags of a command; without one, lists the commands.",
+  flags: {},
+  positional: { name: "COMMAND", meaning: "A command, or its first word, such as keys.", least: 0, most: 2 }
+})
 
 /** By the command's name, or its name and verb. The packages' manuals are made of it (infra/packaging/manuals.ts). */
 export const topics: Readonly<Record<string, CommandLine>> = {
@@ -49,6 +58,7 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   reload: reloadCommand,
   "config check": configCheckCommand,
   "config convert": configConvertCommand,
+  "config reference": configReferenceCommand,
   "config show": configShowCommand,
   log: logCommand,
   policy: policyCommand,
@@ -63,7 +73,9 @@ export const topics: Readonly<Record<string, CommandLine>> = {
   "cluster status": clusterStatusCommand,
   "cluster rekey": clusterRekeyCommand,
   "cluster drain": clusterDrainCommand,
-  "cluster undrain": clusterUndrainCommand
+  "cluster undrain": clusterUndrainCommand,
+  version: versionCommand,
+  help: helpCommand
 }
 
 const text = `meridian: an event-sourced, clustered NTP and NTS time service
@@ -115,3 +127,6 @@ export const overview = (args: readonly string[]): number => {
   process.stdout.write(found.map((name) => renderHelp(topics[name]!)).join("\n"))
   return 0
 }
+
+export const runHelp = (args: readonly string[]): Promise<number> =>
+  runCommand(helpCommand, args, ({ positionals }) => overview(positionals))

@@ -1,50 +1,5 @@
-/** The `meridian` command: finds the subcommand, runs it, turns what went wrong into one line and an exit code. */
-import { nearestWord } from "@meridian/config/nearest"
-import manifest from "../package.json" with { type: "json" }
-
-/** `--state DIR` may stand before the command as well as behind it. */
-const stateLast = (given: readonly string[]): readonly string[] => {
-  const flags = given[0] === "--state" ? 2 : given[0]?.startsWith("--state=") === true ? 1 : 0
-  return [...given.slice(flags), ...given.slice(0, flags)]
-}
-
-const [command = "help", ...args] = stateLast(process.argv.slice(2))
-
-const unknown = (): number => {
-  const near = nearestWord(command, [...Object.keys(commands), ...PROGRAMS])
-  const hint = near === undefined ? "`meridian help` lists the commands" : `did you mean \`meridian ${near}\`?`
-  process.stderr.write(`meridian: no command ${JSON.stringify(command)}; ${hint}\n`)
-  return 2
-}
-
-/** What bin/meridian.mjs becomes by itself. */
-const PROGRAMS = ["up", "signd", "exabgp"]
-
-/** Each loads its own modules alone, when it is asked for. */
-const commands: Record<string, (args: readonly string[]) => number | Promise<number>> = {
-  status: async (args) => (await import("./status-command.ts")).runStatus(args),
-  query: async (args) => (await import("./query-command.ts")).runQuery(args),
-  sources: async (args) => (await import("./sources-command.ts")).runSources(args),
-  top: async (args) => (await import("./top-command.ts")).runTop(args),
-  tracking: async (args) => (await import("./tracking-command.ts")).runTracking(args),
-  clients: async (args) => (await import("./clients-command.ts")).runClients(args),
-  serverstats: async (args) => (await import("./serverstats-command.ts")).runServerstats(args),
-  waitsync: async (args) => (await import("./waitsync-command.ts")).runWaitsync(args),
-  init: async (args) => (await import("./init-command.ts")).runInit(args),
-  reload: async (args) => (await import("./reload-command.ts")).runReload(args),
-  config: async (args) => (await import("./config-check.ts")).checkConfiguration(args),
-  log: async (args) => (await import("./log-command.ts")).runLog(args),
-  keys: async (args) => (await import("./keys-command.ts")).runKeys(args),
-  cluster: async (args) => (await import("./cluster-command.ts")).runCluster(args),
-  policy: async (args) => (await import("./policy-command.ts")).runPolicy(args),
-  explain: async (args) => (await import("./explain-command.ts")).runExplain(args),
-  version: () => {
-    process.stdout.write(`meridian ${manifest.version} (Node ${process.versions.node})\n`)
-    return 0
-  },
-  help: async (args) => (await import("./help.ts")).overview(args)
-}
-const aliases: Record<string, string> = { "--help": "help", "-h": "help", "--version": "version", "-V": "version" }
+/** The `meridian` command: runs the subcommand, turns what went wrong into one line and an exit code. */
+import { runMeridian } from "./commands.ts"
 
 // `meridian … | head` is no fault, and whoever has gone wants no more. A full disk is one.
 process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
@@ -52,4 +7,4 @@ process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
   process.exit(code === "EPIPE" ? 0 : 1)
 })
 
-process.exitCode = await (commands[aliases[command] ?? command] ?? unknown)(args)
+process.exitCode = await runMeridian(process.argv.slice(2))
