@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { type Child, type Command, launch, launchAndRead, removeFolder, stop, temporaryFolder } from "./children.ts"
 import { allowedCores } from "./process-figures.ts"
@@ -126,20 +127,7 @@ class Stage {
 
   constructor() {
     const key = join(this.folder, "key.pem")
-    const names = `subjectAltName=${NAMES.map((name) => `DNS:${name}`).join(",")}`
-    const made = [
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-keyout",
-      key,
-      "-out",
-      this.authority
-    ]
-    const line = ["req", "-x509", ...made, "-subj", "/CN=first sync", "-addext", names, "-days", "2"]
-    execFileSync("openssl", line, { stdio: "ignore" })
+    makeCertificate({ key, certificate: this.authority, names: NAMES.map((name) => `DNS:${name}`).join(",") })
     writeFileSync(join(this.folder, "resolv.conf"), `nameserver ${DNS}\n`)
   }
 

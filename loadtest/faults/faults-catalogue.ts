@@ -6,16 +6,6 @@ import { childrenOf } from "./programs.ts"
 /** Draws numbers from 0 to below 1. */
 export type Chance = () => number
 
-export const seeded = (seed: number): Chance => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 const pick = <A>(from: readonly A[], chance: Chance): A => from[Math.floor(chance() * from.length)] as A
 
 /** A fault that has begun. */

@@ -2,12 +2,13 @@
  * Where a scenario plays: nodes of a cluster behind one address, each in a network namespace with a BIRD of its own, a router with
  * a BIRD, NATS and the sources of time at the router, clients beyond it. Everything ends with it.
  */
-import { type ChildProcess, execFileSync } from "node:child_process"
+import { type ChildProcess } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { Fleet, SERVICE } from "@meridian/testkit/fleet"
 import type { NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { askCluster, askStatus } from "./ask-node.ts"
@@ -55,17 +56,7 @@ export class Stage {
 
   async start(): Promise<void> {
     const { fleet, numbers } = this
-    const certificate = [
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-keyout",
-      fleet.file("key.pem")
-    ]
-    const names = ["-subj", "/CN=ntp", "-addext", `subjectAltName=IP:${SERVICE}`, "-out", fleet.file("cert.pem")]
-    execFileSync("openssl", ["req", "-x509", ...certificate, ...names, "-days", "2"], { stdio: "ignore" })
+    makeCertificate({ key: fleet.file("key.pem"), certificate: fleet.file("cert.pem"), names: `IP:${SERVICE}` })
     writeFileSync(fleet.file("cluster-key"), `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 })
     writeFileSync(fleet.file("ntp.keys"), `${KEY.id} ${KEY.type} ${KEY.secret}\n`, { mode: 0o600 })
     for (const number of numbers) fleet.network(number)

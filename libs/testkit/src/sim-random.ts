@@ -11,6 +11,17 @@ export interface RandomStream {
   readonly exponential: () => number
 }
 
+/** One stream alone, mulberry32: numbers in [0, 1). */
+export const seeded = (seed: number): (() => number) => {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
 /** 32 bits of FNV-1a, with a finish that mixes well enough to seed from. */
 const hash = (text: string, basis: number): number => {
   let value = basis >>> 0

@@ -1,23 +1,20 @@
 /** Certificates at other moments than now: a clock that is not set yet, and one that is. */
-import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { X509Certificate } from "node:crypto"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { afterAll, describe, expect, it } from "vitest"
 import { canJudge, judgeChain } from "../src/certificate-time.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "meridian-certificate-time-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const file = (name: string): string => join(folder, name)
-const openssl = (...args: readonly string[]): void => void execFileSync("openssl", args, { stdio: "ignore" })
-const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
 /** Its own root, valid from 2026-11-28 or so for two days. */
 const made = (name: string, names: string): { readonly chain: readonly Uint8Array[]; readonly roots: Uint8Array } => {
-  const [key, certificate] = [file(`${name}.key`), file(`${name}.pem`)]
-  const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=${names}`, "-days", "2"]
-  openssl("req", "-x509", ...NEW_KEY, "-keyout", key, "-out", certificate, ...subject)
+  const certificate = file(`${name}.pem`)
+  makeCertificate({ key: file(`${name}.key`), certificate, subject: `/CN=${name}`, names })
   const pem = readFileSync(certificate)
   return { chain: [new Uint8Array(new X509Certificate(pem).raw)], roots: new Uint8Array(pem) }
 }

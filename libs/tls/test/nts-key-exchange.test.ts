@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createServer, type Server, type TLSSocket } from "node:tls"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { type ExchangedKeys, exchangeKeys } from "@meridian/tls/nts-key-exchange"
 import { encodeRecords, endOfMessage, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
@@ -14,11 +15,7 @@ const folder = mkdtempSync(join(tmpdir(), "meridian-key-exchange-"))
 const file = (name: string): string => join(folder, name)
 const [key, certificate] = [file("key.pem"), file("certificate.pem")]
 
-beforeAll(() => {
-  const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-  const names = ["-subj", "/CN=exchange test", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-  execFileSync("openssl", ["req", "-x509", ...made, ...names], { stdio: "ignore" })
-})
+beforeAll(() => makeCertificate({ key, certificate, names: "DNS:localhost" }))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const reply = encodeRecords([

@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { Fleet, SERVICE } from "@meridian/testkit/fleet"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
@@ -77,9 +78,7 @@ const exchanges = async (): Promise<number> => {
 beforeAll(async () => {
   if (!available) return
   fleet = new Fleet()
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", fleet.file("key.pem")]
-  const names = ["-subj", "/CN=ntp", "-addext", `subjectAltName=IP:${SERVICE}`, "-out", fleet.file("cert.pem")]
-  execFileSync("openssl", ["req", "-x509", ...key, ...names, "-days", "2"], { stdio: "ignore" })
+  makeCertificate({ key: fleet.file("key.pem"), certificate: fleet.file("cert.pem"), names: `IP:${SERVICE}` })
   writeFileSync(fleet.file("cluster-key"), `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 })
   for (const number of NODES) fleet.network(number)
   nats = startNats()

@@ -1,8 +1,8 @@
 /** `config check` looks at the files that a configuration names. */
-import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { loadSettings } from "@meridian/config"
 import { checkNamedFiles } from "../src/named-files.ts"
@@ -12,21 +12,15 @@ const folder = mkdtempSync(join(tmpdir(), "meridian-named-"))
 const at = (name: string): string => join(folder, name)
 const isRoot = process.getuid?.() === 0
 
-const certificate = (name: string, ...more: readonly string[]): void =>
-  void execFileSync(
-    "openssl",
-    `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -out ${at(name)}.pem -keyout ${at(name)}.key`
-      .split(" ")
-      .concat(more),
-    { stdio: "ignore" }
-  )
+const certificate = (name: string, days: number): void =>
+  makeCertificate({ key: `${at(name)}.key`, certificate: `${at(name)}.pem`, days })
 
 beforeAll(() => {
   chmodSync(folder, 0o755)
   writeFileSync(at("keys"), "1 MD5 secret\n", { mode: 0o600 })
-  certificate("good", "-days", "90")
-  certificate("other", "-days", "90")
-  certificate("soon", "-days", "3")
+  certificate("good", 90)
+  certificate("other", 90)
+  certificate("soon", 3)
   mkdirSync(at("closed"), { mode: 0o700 })
   writeFileSync(at("closed/key"), "x")
   writeFileSync(at("open"), "1 MD5 secret\n")

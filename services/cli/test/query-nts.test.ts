@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { createServer } from "node:tls"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { NtsFieldType } from "@meridian/wire/nts-fields"
 import { encodeRecords, endOfMessage, numbersBody, record, RecordType } from "@meridian/wire/nts-ke"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
@@ -23,10 +24,8 @@ const file = (name: string): string => join(folder, name)
 const [key, certificate] = [file("key.pem"), file("certificate.pem")]
 
 beforeAll(() => {
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-  const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-  const subject = ["-subj", "/O=Meridian/CN=query test", "-addext", names, "-days", "2"]
-  execFileSync("openssl", ["req", "-x509", ...made, ...subject], { stdio: "ignore" })
+  const names = "DNS:localhost,IP:127.0.0.1"
+  makeCertificate({ key, certificate, subject: "/O=Meridian/CN=query test", names })
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

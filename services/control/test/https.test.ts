@@ -1,11 +1,11 @@
 /** HTTPS at the listener: who reads by a certificate, who does not, and a certificate that is renewed. */
-import { execFileSync } from "node:child_process"
 import { once } from "node:events"
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { request } from "node:https"
 import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest"
 import type { HttpListener } from "../src/http/http-server.ts"
 import { openHttp } from "../src/http/open-http.ts"
@@ -16,24 +16,14 @@ const TOKEN = "0123456789abcdef0123456789abcdef"
 const folder = mkdtempSync(join(tmpdir(), "meridian-https-"))
 const file = (name: string): string => join(folder, name)
 
-const makeCertificate = (name: string): void =>
-  void execFileSync(
-    "openssl",
-    ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"].concat([
-      "-keyout",
-      file(`${name}.key`),
-      "-out",
-      file(`${name}.pem`),
-      "-subj",
-      `/CN=${name}`,
-      "-addext",
-      "subjectAltName=DNS:localhost"
-    ]),
-    { stdio: "ignore" }
-  )
-
 beforeAll(() => {
-  for (const name of ["server", "client", "stranger"]) makeCertificate(name)
+  for (const name of ["server", "client", "stranger"])
+    makeCertificate({
+      key: file(`${name}.key`),
+      certificate: file(`${name}.pem`),
+      subject: `/CN=${name}`,
+      names: "DNS:localhost"
+    })
   writeFileSync(file("token"), TOKEN)
   chmodSync(file("token"), 0o600)
 })

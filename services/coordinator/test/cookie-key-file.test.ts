@@ -1,5 +1,5 @@
 /** The file of `nts cookie FILE`: its format, what is done with a bad one, and what a node made anew goes on from. */
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   chmodSync,
@@ -18,6 +18,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import fc from "fast-check"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { canMakeNamespaces } from "@meridian/testkit/network-namespace"
 import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
@@ -248,8 +249,7 @@ const SUITE = "the master keys' file with NTPsec"
 describe.runIf(canMakeNamespaces(SUITE) && peersAvailable(SUITE, ["ntpsec-ntpd"]))("NTPsec's ntpd", () => {
   const run = async (said: RegExp): Promise<void> => {
     const [key, certificate] = [join(place.path, "key.pem"), join(place.path, "certificate.pem")]
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-    execFileSync("openssl", ["req", "-x509", ...made, "-subj", "/CN=x", "-days", "2"], { stdio: "ignore" })
+    makeCertificate({ key, certificate })
     const configuration = join(place.path, "conf")
     writeFileSync(configuration, `nts enable cert ${certificate} key ${key} cookie ${file}\n`)
     const { command, args, env } = peer("ntpsec-ntpd")!

@@ -2,28 +2,14 @@
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { parseKeyFile } from "@meridian/auth/key-file"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
-import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator, until } from "./running-coordinator.ts"
+import { coordinatorsForEach } from "./coordinators-for-each.ts"
+import { ids, type RunningCoordinator, until } from "./running-coordinator.ts"
 
-let place: Place
-let running: Array<RunningCoordinator>
-
-beforeEach(() => {
-  place = makePlace()
-  running = []
-})
-afterEach(async () => {
-  await Promise.all(running.map((it) => it.kill()))
-  place.remove()
-})
-
-const start = (...args: ReadonlyArray<string>): RunningCoordinator => {
-  const started = startCoordinator(join(place.path, "a"), "node-a", args)
-  running.push(started)
-  return started
-}
+const own = coordinatorsForEach()
+const start = (...args: ReadonlyArray<string>): RunningCoordinator => own.start("a", "node-a", args)
 
 const keyOf = (keys: ServingKeys, id: number): string =>
   Buffer.from(keys.generations.find((it) => it.id === id)?.key ?? []).toString("hex")
@@ -211,12 +197,12 @@ describe("a coordinator on its own", () => {
   })
 
   it("changes the cluster key, goes on with a change that was cut short, and refuses the old key afterwards", async () => {
-    const old = place.clusterKey("old")
-    const fresh = place.clusterKey("fresh")
+    const old = own.place.clusterKey("old")
+    const fresh = own.place.clusterKey("fresh")
     const coordinator = start("--cluster-key", old)
     const keys = await coordinator.keys()
     await coordinator.stateWhen((it) => it.clusterKey.current !== null)
-    const open = place.clusterKey("open", 0o644)
+    const open = own.place.clusterKey("open", 0o644)
     expect((await coordinator.ask("POST", "/cluster/key", { newKeyFile: open })).status).toBe(400)
     expect((await coordinator.ask("POST", "/cluster/key", { newKeyFile: fresh })).status).toBe(200)
     // Killed at once: the next start has both keys and finishes.
@@ -237,15 +223,15 @@ describe("a coordinator on its own", () => {
   })
 
   it("does not start with the wrong cluster key, and says which it is", async () => {
-    const first = start("--cluster-key", place.clusterKey())
+    const first = start("--cluster-key", own.place.clusterKey())
     const { clusterKey } = await first.stateWhen((it) => it.clusterKey.current !== null)
     await first.drain()
-    const wrong = place.clusterKey("wrong")
+    const wrong = own.place.clusterKey("wrong")
     const second = start("--cluster-key", wrong)
     expect(await second.exited).toBe(1)
     expect(second.said()).toContain(wrong)
     expect(second.said()).toContain(`the cluster's is ${clusterKey.current}`)
-    const open = start("--cluster-key", place.clusterKey("open", 0o604))
+    const open = start("--cluster-key", own.place.clusterKey("open", 0o604))
     expect(await open.exited).toBe(1)
     expect(open.said()).toMatch(/mode 0604.*chmod 600/)
   })
@@ -295,7 +281,7 @@ describe("a coordinator on its own", () => {
   })
 
   it("says ready when there are no keys to wait for, and why", async () => {
-    const nobody = ["--nats", "127.0.0.1:1", "--cluster-key", place.clusterKey()]
+    const nobody = ["--nats", "127.0.0.1:1", "--cluster-key", own.place.clusterKey()]
     const coordinator = start(...nobody, "--ready-limit", "0.5")
     expect(await coordinator.warning(/no keys to serve with yet/)).toContain("event log")
     await until(

@@ -3,7 +3,7 @@ import { activeGeneration } from "@meridian/events"
 import { LargeNode, LargeWorld } from "./large-cluster.ts"
 import { ManyClients } from "./large-clients.ts"
 import { START } from "./simulated-node.ts"
-import { random } from "./simulation.ts"
+import { seeded } from "@meridian/testkit/sim-random"
 
 const REGIONS = 8
 const SECOND_MS = 1_000
@@ -53,7 +53,7 @@ export interface Course {
 const between = (chance: () => number, least: number, most: number): number => least + chance() * (most - least)
 
 export const runCourse = async ({ seed, nodes, clients, seconds, longestCut }: CourseOptions): Promise<Course> => {
-  const chance = random(seed)
+  const chance = seeded(seed)
   const world = new LargeWorld()
   for (let index = 0; index < nodes; index++) {
     const region = index % REGIONS

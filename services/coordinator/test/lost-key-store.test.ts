@@ -1,25 +1,12 @@
 /** A node on its own whose key store was lost or damaged, its log and cluster key being whole. */
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, beforeEach, expect, it } from "vitest"
-import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+import { expect, it } from "vitest"
+import { coordinatorsForEach } from "./coordinators-for-each.ts"
+import { ids, type RunningCoordinator } from "./running-coordinator.ts"
 
-let place: Place
-let running: Array<RunningCoordinator>
-beforeEach(() => {
-  place = makePlace()
-  running = []
-})
-afterEach(async () => {
-  await Promise.all(running.map((it) => it.kill()))
-  place.remove()
-})
-
-const start = (): RunningCoordinator => {
-  const started = startCoordinator(join(place.path, "a"), "a")
-  running.push(started)
-  return started
-}
+const own = coordinatorsForEach()
+const start = (): RunningCoordinator => own.start("a", "a")
 
 it("says so, revokes what nobody can open any more, and goes on with fresh keys", async () => {
   const first = start()

@@ -8,6 +8,7 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import * as Effect from "effect/Effect"
+import { seeded } from "@meridian/testkit/sim-random"
 import { openCommit } from "@meridian/event-log"
 import type { AnyEvent } from "@meridian/events"
 import { isRestoration, toIso, acceptedGenerations, activeGeneration, NTS_KEYS_SUBJECT } from "@meridian/events"
@@ -20,16 +21,6 @@ const STEPS = 20
 /** Of simulated time, in which after the last fault somebody leads: others are waited for so long at most. */
 const LEADER_WITHIN_MS = HISTORY_WAIT_MS
 const ROUND_MS = 1_000
-
-export const random = (seed: number): (() => number) => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 const pick = <A>(from: ReadonlyArray<A>, chance: () => number): A => from[Math.floor(chance() * from.length)] as A
 
@@ -69,7 +60,7 @@ const forge = (world: World, chance: () => number): void => {
 
 /** Runs the schedule of a seed. @throws Error that says which promise was broken */
 export const runSchedule = async (seed: number): Promise<void> => {
-  const chance = random(seed)
+  const chance = seeded(seed)
   const world = new World()
   const nodes = ["a", "b", "c"].map((name) => new SimNode(world, name))
   /** Per node, generations it held when it was last in step with the log, and those it knew to have ended. */

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { ServingKeys } from "@meridian/auth/serving-keys"
 import type { KeyStore, WrappedKey } from "@meridian/event-log"
 import { overStore, memoryKeyStore, overSlots, ntsKeyPlace, sealKey } from "@meridian/event-log"
@@ -16,7 +16,8 @@ import { Mint } from "../src/minting.ts"
 import { NodeKeys } from "../src/node-keys.ts"
 import { OWN_LOG } from "../src/log-names.ts"
 import { keyIn, signerWith } from "./signing.ts"
-import { ids, makePlace, type Place, type RunningCoordinator, startCoordinator } from "./running-coordinator.ts"
+import { coordinatorsForEach } from "./coordinators-for-each.ts"
+import { ids } from "./running-coordinator.ts"
 
 const CLUSTER_KEY = new Uint8Array(32).fill(7)
 const START = Date.UTC(2026, 0, 1)
@@ -126,16 +127,7 @@ describe("a node that meets a key it cannot open", () => {
 })
 
 describe("a coordinator whose log has a wrongly sealed key", () => {
-  let place: Place
-  let running: Array<RunningCoordinator>
-  beforeEach(() => {
-    place = makePlace()
-    running = []
-  })
-  afterEach(async () => {
-    await Promise.all(running.map((it) => it.kill()))
-    place.remove()
-  })
+  const own = coordinatorsForEach()
 
   /** The number that comes after the two that a fresh log has. */
   const bad = 3
@@ -176,8 +168,7 @@ describe("a coordinator whose log has a wrongly sealed key", () => {
   }
 
   it("puts it aside, says so, goes on, and has its leader replace it", async () => {
-    const coordinator = startCoordinator(join(place.path, "a"), "node-a", [])
-    running.push(coordinator)
+    const coordinator = own.start("a", "node-a")
     coordinator.send({ type: "health", workers: 1, synchronised: true, stratum: 2 })
     await coordinator.report(({ ready, leading }) => ready && leading)
     const clusterKey = keyIn(join(coordinator.directory, "cluster-key"))

@@ -7,6 +7,7 @@ import type { ReferenceClock } from "./reference-clocks.ts"
 import { statisticsSample } from "./reference-reporting.ts"
 import { clockLine, loopLine, mjdTime, peerLine, rawLine, Statistics, systemLine } from "./statistics.ts"
 import { Mode } from "@meridian/wire/ntp"
+import { peerSelection } from "@meridian/wire/peer-status"
 import type { Upstream } from "./upstream.ts"
 
 /** Between two lines of sysstats, seconds. */
@@ -18,20 +19,8 @@ const KEYED = 0x4000
 const AUTHENTIC = 0x2000
 const REACHABLE = 0x1000
 const SELECTION_SHIFT = 8
-/** The selection of pulses that are followed. */
-const PULSE_PEER = 7
 /** What a reference clock's rawstats lines say of its protocol. */
 const CLOCK_PACKET = { mode: Mode.server, version: 4 }
-
-/** The selection field of the peer status word. */
-const selections: Readonly<Partial<Record<Verdict, number>>> = {
-  falseticker: 1,
-  excess: 2,
-  outlier: 3,
-  candidate: 4,
-  backup: 5,
-  "system-peer": 6
-}
 
 const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, reach: number): number => {
   const { configuration } = upstream
@@ -43,7 +32,7 @@ const peerStatus = (upstream: Upstream, verdict: Verdict | undefined, reach: num
     // A sample was taken, so its packet was authentic where it had to be.
     (isKeyed ? KEYED | AUTHENTIC : 0) |
     (reach === 0 ? 0 : REACHABLE) |
-    ((verdict === undefined ? 0 : (selections[verdict] ?? 0)) << SELECTION_SHIFT)
+    (peerSelection(verdict, false) << SELECTION_SHIFT)
   )
 }
 
@@ -132,8 +121,7 @@ export class StatisticsWriter {
     if (!this.statistics.has("peerstats")) return
     const figures = tracked.peerVariables(now.monotonic, this.clocks.lineUntil(now.monotonic))
     if (figures === undefined) return
-    const followed = sample.pulse && verdict === "system-peer"
-    const selection = followed ? PULSE_PEER : verdict === undefined ? 0 : (selections[verdict] ?? 0)
+    const selection = peerSelection(verdict, sample.pulse)
     const status = CONFIGURED | (tracked.reach === 0 ? 0 : REACHABLE) | (selection << SELECTION_SHIFT)
     this.statistics.write("peerstats", unix, peerLine(unix, { address: id, status, ...figures }))
   }

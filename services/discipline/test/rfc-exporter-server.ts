@@ -3,12 +3,12 @@
  * which chrony 4.6.1 and later agree on that it knows nothing. No packaged server does so, since those that have AEAD 30 (chrony) know
  * the record; the TLS server is Node's, and time is answered by the worker's own code.
  */
-import { execFileSync } from "node:child_process"
 import { randomFillSync } from "node:crypto"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import type { AddressInfo } from "node:net"
 import { createServer, type TLSSocket } from "node:tls"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { COOKIE_NONCE_BYTES, sealCookies } from "@meridian/auth/cookie"
 import { KeyRing } from "@meridian/auth/key-ring"
 import {
@@ -47,9 +47,7 @@ interface RfcExporterServer {
 
 const certify = (folder: Folder, address: string): { readonly key: string; readonly certificate: string } => {
   const [key, certificate] = [folder.file("rfc.key"), folder.file("rfc.pem")]
-  const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-  const names = ["-subj", "/CN=rfc", "-addext", `subjectAltName=IP:${address}`, "-days", "2"]
-  execFileSync("openssl", ["req", "-x509", ...made, ...names], { stdio: "ignore" })
+  makeCertificate({ key, certificate, names: `IP:${address}` })
   return { key, certificate }
 }
 

@@ -1,5 +1,5 @@
 /** What a test with real processes needs and leaves nothing of: a folder, servers, processes. Each test has its own. */
-import { execFileSync } from "node:child_process"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { closeClockPage, makeClockPage } from "@meridian/clocks/clock-page"
 import type { DisciplineConfiguration, UpstreamConfiguration } from "@meridian/ipc/discipline-report"
 import { type FakeAnswer, type FakeServer, startFakeServer } from "./fake-server.ts"
@@ -40,10 +40,7 @@ export class Stage {
     address: string
   ): Promise<{ readonly server: RunningServer; readonly nts: NonNullable<UpstreamConfiguration["nts"]> }> {
     const [key, certificate] = [this.folder.file("key.pem"), this.folder.file("certificate.pem")]
-    const names = `subjectAltName=DNS:localhost,IP:${address}`
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-    const line = ["req", "-x509", ...made, "-subj", "/CN=chronyd", "-addext", names, "-days", "2"]
-    execFileSync("openssl", line, { stdio: "ignore" })
+    makeCertificate({ key, certificate, names: `DNS:localhost,IP:${address}` })
     const port = await freePort()
     const server = await this.chronyd(address, [
       `ntsserverkey ${key}`,

@@ -2,10 +2,11 @@
  * A whole node as a user starts it, with a configuration file that names three real servers: chronyd with NTS, NTPsec's
  * ntpd with an AES key, and another node; and a fourth that lies. What it serves, shows and remembers when one is killed.
  */
-import { execFile, execFileSync, spawn } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { writeFileSync } from "node:fs"
 import { resolve } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { until } from "./answers.ts"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
@@ -99,9 +100,7 @@ describe.runIf(available)("a node with chronyd, NTPsec and another node as its s
       string,
       string
     ]
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-    const subject = ["-subj", "/CN=chronyd", "-addext", `subjectAltName=IP:${CHRONYD}`, "-days", "2"]
-    execFileSync("openssl", ["req", "-x509", ...made, ...subject], { stdio: "ignore" })
+    makeCertificate({ key, certificate, names: `IP:${CHRONYD}` })
     writeFileSync(keys, "5 AES 0102030405060708090a0b0c0d0e0f10\n", { mode: 0o600 })
     const nts = [`ntsserverkey ${key}`, `ntsservercert ${certificate}`, "ntsport 4460", `ntsdumpdir ${folder.path}`]
     const chronyd = await startChronyd(folder, CHRONYD, nts, 2, { namespace: name, port: PORT })

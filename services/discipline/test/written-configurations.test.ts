@@ -2,10 +2,11 @@
  * Configuration files as others write them: what NTPsec's NTS guides have people write, what Debian packages, and what
  * Meridian packages itself. Each is used as it stands, but for host names and for paths that lead elsewhere.
  */
-import { execFile, execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { describe, expect, it } from "vitest"
 import { until } from "./answers.ts"
 import type { SourceReport, TrackingReport } from "@meridian/ipc/discipline-report"
@@ -33,9 +34,7 @@ class Stage {
   private readonly ending: (() => Promise<unknown>)[] = []
 
   constructor() {
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", this.key]
-    const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    execFileSync("openssl", ["req", "-x509", ...made, "-out", this.certificate, ...names], { stdio: "ignore" })
+    makeCertificate({ key: this.key, certificate: this.certificate, names: "DNS:localhost" })
   }
 
   keep<A extends { readonly stop: () => Promise<unknown> }>(running: A): A {

@@ -7,6 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, st
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout } from "node:timers/promises"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { afterAll, describe, expect, it } from "vitest"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, startNode } from "@meridian/testkit/running-node"
@@ -230,12 +231,7 @@ describe.runIf(isRoot)("a node whose key its user may not read, as certbot leave
       join(closed, "key.pem"),
       join(place, "ntp.conf")
     ]
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-    execFileSync(
-      "openssl",
-      ["req", "-x509", ...made, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"],
-      { stdio: "ignore" }
-    )
+    makeCertificate({ key, certificate, names: "DNS:localhost" })
     chmodSync(key, 0o600)
     const ntsPort = await freePort()
     writeFileSync(configuration, `nts cert ${certificate}\nnts key ${key}\nnts port ${ntsPort}\n`)

@@ -2,12 +2,13 @@
  * chronyd and NTPsec's ntpd, unchanged, keep their time by NTS from one node while its master key is rotated, its
  * certificate replaced and its workers exchanged. ntpd has no option for its own port 123, so they have a network of their own.
  */
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { canMakeNamespaces, NetworkNamespace } from "@meridian/testkit/network-namespace"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerName, peersAvailable } from "@meridian/testkit/real-peers"
@@ -20,22 +21,15 @@ const available = canMakeNamespaces(SUITE) && peersAvailable(SUITE, peers)
 
 const folder = available ? mkdtempSync(join(tmpdir(), "meridian-nts-")) : ""
 const file = (name: string): string => join(folder, name)
-const openssl = (...args: readonly string[]): void => void execFileSync("openssl", args, { stdio: "ignore" })
-const newKey = (name: string): readonly string[] => {
-  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", file(name)]
-  return ["req", "-x509", ...kind, "-days", "2"]
-}
 /** A certificate of the test's authority under this subject, over the node's one. */
-const certify = (subject: string): void => {
-  const names = [
-    "-addext",
-    "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    "-addext",
-    "basicConstraints=critical,CA:false"
-  ]
-  const issuer = ["-CA", file("ca.pem"), "-CAkey", file("ca.key"), "-out", file("node.pem")]
-  openssl(...newKey("node.key"), "-subj", `/CN=${subject}`, ...names, ...issuer)
-}
+const certify = (subject: string): void =>
+  makeCertificate({
+    key: file("node.key"),
+    certificate: file("node.pem"),
+    subject: `/CN=${subject}`,
+    names: "DNS:localhost,IP:127.0.0.1",
+    more: ["-addext", "basicConstraints=critical,CA:false", "-CA", file("ca.pem"), "-CAkey", file("ca.key")]
+  })
 
 let network: NetworkNamespace
 let node: RunningNode
@@ -85,7 +79,7 @@ beforeAll(async () => {
   if (!available) return
   network = new NetworkNamespace()
   chmodSync(folder, 0o750)
-  openssl(...newKey("ca.key"), "-subj", "/CN=authority", "-out", file("ca.pem"))
+  makeCertificate({ key: file("ca.key"), certificate: file("ca.pem"), subject: "/CN=authority" })
   certify("first")
   const lines = ["listen 127.0.0.1", "workers 2", `nts enable cert ${file("node.pem")} key ${file("node.key")}`]
   writeFileSync(file("node.conf"), `${lines.join("\n")}\n`)

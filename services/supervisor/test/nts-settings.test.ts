@@ -1,8 +1,9 @@
 /** Every word of an `nts` line, and `extra port`, in the spelling of NTPsec's guide: a live node does what it says. */
-import { execFile, execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, type Finished, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
@@ -11,13 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), "meridian-nts-words-"))
 const file = (name: string): string => join(folder, name)
 const [key, certificate] = [file("key.pem"), file("cert-chain.pem")]
 
-beforeAll(() => {
-  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-  const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate]
-  execFileSync("openssl", ["req", "-x509", ...made, "-subj", "/CN=given", "-addext", names, "-days", "2"], {
-    stdio: "ignore"
-  })
-})
+beforeAll(() => makeCertificate({ key, certificate, subject: "/CN=given", names: "DNS:localhost,IP:127.0.0.1" }))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** A node with these lines, on a port of its own. */

@@ -19,6 +19,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import type { NodeStatus } from "@meridian/ipc"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
@@ -179,18 +180,7 @@ describe("plain time is served, and what is missing is said,", () => {
     const node = await start(state, [`nts cert ${cert}`, `nts key ${key}`])
     await servesTime(node)
     expect(await missing(node, /nts-ke 0 does not serve: .*no certificate can be used.*it is not there/)).toBe(true)
-    const made = [
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      "/CN=localhost",
-      "-days",
-      "2"
-    ]
-    execFileSync("openssl", ["req", "-x509", ...made, "-keyout", key, "-out", cert], { stdio: "ignore" })
+    makeCertificate({ key, certificate: cert })
     await recovers(node)
   })
 })

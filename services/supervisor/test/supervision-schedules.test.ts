@@ -6,6 +6,7 @@
  * MERIDIAN_SEED says which seed is the first.
  */
 import * as Effect from "effect/Effect"
+import { seeded } from "@meridian/testkit/sim-random"
 import { expect, it } from "vitest"
 import { STARTING_SILENT_SECONDS } from "../src/supervised-process.ts"
 import { type FakeChild, pass, refuse, silentSeconds, stage, underTestClock } from "./supervised-stage.ts"
@@ -17,21 +18,11 @@ const LONGEST_BACKOFF_MS = 1_000
 /** A successor that never speaks is given up, then the one it was to follow, and then the next is started. */
 const WHOLE_WITHIN_SECONDS = 2 * STARTING_SILENT_SECONDS + 2 * silentSeconds + 15
 
-const random = (seed: number): (() => number) => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 const lives = (child: FakeChild): boolean => child.exitCode === null && child.signalCode === null
 
 const schedule = (seed: number, overlaps: boolean): Promise<void> =>
   underTestClock(function* () {
-    const chance = random(seed)
+    const chance = seeded(seed)
     const { place, children, exited, refusals } = yield* stage({ overlaps, longestBackoffMs: LONGEST_BACKOFF_MS })
     const living = (): readonly FakeChild[] => children.filter(lives)
     /** Those that are not stopped come up a moment after they were started. */

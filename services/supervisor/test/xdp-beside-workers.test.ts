@@ -3,6 +3,7 @@ import { execFile, execFileSync, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { makeCertificate } from "@meridian/testkit/certificates"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerCommand, peersAvailable } from "@meridian/testkit/real-peers"
 import type { RunningNode } from "@meridian/testkit/running-node"
@@ -27,11 +28,6 @@ const hasProgram = (program: string): boolean => {
     return false
   }
 }
-
-/** For the addresses that are asked, signed by itself. */
-const certificateRequest = (key: string, certificate: string): readonly string[] =>
-  `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=xdp
-  -addext subjectAltName=IP:192.0.2.1,IP:2001:db8::1 -keyout ${key} -out ${certificate}`.split(/\s+/)
 
 /** It wants a library that is not everywhere. */
 const sntp = peer("classic-sntp")
@@ -99,13 +95,11 @@ describe.runIf(available)("XDP and workers", () => {
     await stage.open()
     chmodSync(folder, 0o750)
     writeFileSync(join(folder, "ntp.keys"), "11 SHA1 a-key-in-ascii\n", { mode: 0o600 })
+    const files = { key: join(folder, "key.pem"), certificate: join(folder, "cert.pem") }
     const nts = hasProgram("openssl")
-      ? [`nts enable`, `nts cert ${join(folder, "cert.pem")} key ${join(folder, "key.pem")}`]
+      ? ["nts enable", `nts cert ${files.certificate} key ${files.key}`]
       : ["nts disable"]
-    if (hasProgram("openssl"))
-      execFileSync("openssl", certificateRequest(join(folder, "key.pem"), join(folder, "cert.pem")), {
-        stdio: "ignore"
-      })
+    if (hasProgram("openssl")) makeCertificate({ ...files, names: "IP:192.0.2.1,IP:2001:db8::1" })
     const lines = [
       "server 127.127.1.0",
       "fudge 127.127.1.0 stratum 3",

@@ -4,6 +4,7 @@
  */
 import type { SourceReport } from "@meridian/ipc/discipline-report"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import { peerSelection } from "@meridian/wire/peer-status"
 
 /** RFC 9327 §3.1 table 3. */
 const SystemEvent = {
@@ -99,16 +100,6 @@ const peerEvents = (now: SourceReport, before: SourceReport | undefined): readon
 
 const isReachable = (source: SourceReport): boolean => Number.parseInt(source.reach, 8) !== 0
 
-/** 0 … 7 of RFC 9327 §3.2 table 5: reject, falseticker, excess, outlier, candidate, backup, system peer, PPS peer. */
-const selection: Readonly<Record<string, number>> = {
-  falseticker: 1,
-  excess: 2,
-  outlier: 3,
-  candidate: 4,
-  backup: 5,
-  "system-peer": 6
-}
-
 const isPulse = (source: SourceReport): boolean => source.mode === "clock" && source.address.startsWith("PPS(")
 
 const syncSource = (snapshot: NodeSnapshot): number => {
@@ -160,7 +151,7 @@ export class EventWords {
       (authenticates ? 0x40 : 0) |
       (authenticates && isReachable(source) ? 0x20 : 0) |
       (isReachable(source) ? 0x10 : 0) |
-      (isPulse(source) && source.verdict === "system-peer" ? 7 : (selection[source.verdict] ?? 0))
+      peerSelection(source.verdict, isPulse(source))
     return (status << 8) | (count << 4) | event
   }
 
