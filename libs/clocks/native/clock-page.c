@@ -84,12 +84,10 @@ static int make_page(void) {
 
 /* makeClockPage(): the descriptor of an empty page, sealed in its size, closed on exec. */
 static napi_value make_clock_page(napi_env env, napi_callback_info info) {
-  napi_value result;
   (void)info;
   int descriptor = make_page();
   if (descriptor < 0) return throw_errno(env, "clock page", -descriptor), NULL;
-  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
-  return close(descriptor), NULL;
+  return give_descriptor(env, descriptor);
 }
 
 /* new ClockPage(descriptor, writable): maps the page. The descriptor stays the caller's and may be closed afterwards. */

@@ -26,7 +26,7 @@ static int datagram_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONB
 /* unixDatagramBind(path, permissions): a descriptor. The path must be free; its file never has more than the permissions. */
 static napi_value bind_datagram(napi_env env, napi_callback_info info) {
   size_t count = 2;
-  napi_value arguments[2], result;
+  napi_value arguments[2];
   struct sockaddr_un address;
   uint32_t permissions;
   if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
@@ -43,8 +43,7 @@ static napi_value bind_datagram(napi_env env, napi_callback_info info) {
   int error = fchmod(descriptor, permissions) != 0 || bind(descriptor, (struct sockaddr *)&address, sizeof address) != 0 ? errno : 0;
   umask(mask);
   if (error != 0) return close(descriptor), throw_errno(env, "bind", error), NULL;
-  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
-  return close(descriptor), NULL;
+  return give_descriptor(env, descriptor);
 }
 
 /* unixDatagramHasReceiver(path): whether some socket is bound to it now. */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 void throw_errno(napi_env env, const char *what, int error) {
@@ -27,6 +28,12 @@ void export_class(napi_env env, napi_value exports, const char *name, napi_callb
   napi_value value;
   if (napi_define_class(env, name, NAPI_AUTO_LENGTH, constructor, NULL, count, methods, &value) != napi_ok) return;
   napi_set_named_property(env, exports, name, value);
+}
+
+napi_value give_descriptor(napi_env env, int descriptor) {
+  napi_value number;
+  if (napi_create_int32(env, descriptor, &number) == napi_ok) return number;
+  return close(descriptor), NULL;
 }
 
 void set_number(napi_env env, napi_value object, const char *name, double value) {

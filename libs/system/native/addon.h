@@ -52,6 +52,9 @@ void export_function(napi_env env, napi_value exports, const char *name, napi_ca
 void export_class(napi_env env, napi_value exports, const char *name, napi_callback constructor, size_t count,
                   const napi_property_descriptor *methods);
 
+/* The number of a descriptor for whoever called; one that cannot be given is closed. */
+napi_value give_descriptor(napi_env env, int descriptor);
+
 /* Sets a number property. */
 void set_number(napi_env env, napi_value object, const char *name, double value);
 

@@ -26,7 +26,7 @@ static bool device_name(napi_env env, napi_value argument, char *name) {
 /* openTunnel(name): its descriptor, with the link down; made where there is none, else its owner's to open. */
 static napi_value open_tunnel(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value argument, result;
+  napi_value argument;
   struct ifreq request = {0};
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
   if (!device_name(env, argument, request.ifr_name)) return throw_type(env, "openTunnel expects a device's name");
@@ -39,8 +39,7 @@ static napi_value open_tunnel(napi_env env, napi_callback_info info) {
     close(descriptor);
     return throw_errno(env, "the device", error), NULL;
   }
-  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
-  return close(descriptor), NULL;
+  return give_descriptor(env, descriptor);
 }
 
 /* setTunnelLink(descriptor, up) */

@@ -9,29 +9,21 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-/* keepOnExec(descriptor): stays open in the program that this process becomes. */
-static napi_value keep_on_exec(napi_env env, napi_callback_info info) {
+static napi_value set_on_exec(napi_env env, napi_callback_info info, int flags) {
   size_t count = 1;
   napi_value argument;
   int32_t descriptor;
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
-  if (napi_get_value_int32(env, argument, &descriptor) != napi_ok)
-    return throw_type(env, "keepOnExec expects a descriptor");
-  if (fcntl(descriptor, F_SETFD, 0) != 0) throw_errno(env, "keep a descriptor", errno);
+  if (napi_get_value_int32(env, argument, &descriptor) != napi_ok) return throw_type(env, "expected a descriptor");
+  if (fcntl(descriptor, F_SETFD, flags) != 0) throw_errno(env, "mark a descriptor", errno);
   return NULL;
 }
 
+/* keepOnExec(descriptor): stays open in the program that this process becomes. */
+static napi_value keep_on_exec(napi_env env, napi_callback_info info) { return set_on_exec(env, info, 0); }
+
 /* closeOnExec(descriptor): the other way round, for descriptors that came so. */
-static napi_value close_on_exec(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument;
-  int32_t descriptor;
-  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
-  if (napi_get_value_int32(env, argument, &descriptor) != napi_ok)
-    return throw_type(env, "closeOnExec expects a descriptor");
-  if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) throw_errno(env, "mark a descriptor", errno);
-  return NULL;
-}
+static napi_value close_on_exec(napi_env env, napi_callback_info info) { return set_on_exec(env, info, FD_CLOEXEC); }
 
 /* reapChild(pid): whether it is gone; libuv waits for children that it started alone. */
 static napi_value reap_child(napi_env env, napi_callback_info info) {

@@ -24,7 +24,7 @@ static void unmap(napi_env env, void *data, void *hint) {
 /* makeSharedMemory(name, bytes): the descriptor of zeros, sealed in its size, closed on exec. */
 static napi_value make_shared_memory(napi_env env, napi_callback_info info) {
   size_t count = 2;
-  napi_value arguments[2], result;
+  napi_value arguments[2];
   char name[64];
   double bytes;
   if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
@@ -39,8 +39,7 @@ static napi_value make_shared_memory(napi_env env, napi_callback_info info) {
     close(descriptor);
     return throw_errno(env, "shared memory", error), NULL;
   }
-  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
-  return close(descriptor), NULL;
+  return give_descriptor(env, descriptor);
 }
 
 /* mapSharedMemory(descriptor): an ArrayBuffer of all of it. Touching a mapping past its file's end kills the process: the size is asked for. */

@@ -74,7 +74,7 @@ static int open_listener(const struct tcp_listen *options) {
 /* tcpListen(address, port, reusePort, exclusive, backlog, beforehand): the descriptor of a listening socket. */
 static napi_value tcp_listen_function(napi_env env, napi_callback_info info) {
   size_t count = 6, length;
-  napi_value arguments[6], result;
+  napi_value arguments[6];
   char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
   struct tcp_listen options = {.address = text};
   if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
@@ -87,8 +87,7 @@ static napi_value tcp_listen_function(napi_env env, napi_callback_info info) {
     return throw_type(env, "tcpListen expects (address, port, reusePort, exclusive, backlog, beforehand)");
   int descriptor = open_listener(&options);
   if (descriptor < 0) return throw_errno(env, "listen", -descriptor), NULL;
-  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
-  return close(descriptor), NULL;
+  return give_descriptor(env, descriptor);
 }
 
 /*

@@ -211,7 +211,7 @@ static int parse_address(const char *text, uint16_t port, struct udp_bind *optio
 /* udpBind(address, port, exclusive, receiveBufferBytes, beforehand): the descriptor of a bound socket. */
 static napi_value udp_bind_function(napi_env env, napi_callback_info info) {
   size_t count = 5, length;
-  napi_value arguments[5], result;
+  napi_value arguments[5];
   char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
   uint32_t port;
   struct udp_bind options = {0};
@@ -226,21 +226,20 @@ static napi_value udp_bind_function(napi_env env, napi_callback_info info) {
   if (error != 0) return throw_errno(env, "address", error), NULL;
   int descriptor = udp_open(&options);
   if (descriptor < 0) return throw_errno(env, "bind", -descriptor), NULL;
-  if (napi_create_int32(env, descriptor, &result) == napi_ok) return result;
-  return close(descriptor), NULL;
+  return give_descriptor(env, descriptor);
 }
 
 /* duplicateDescriptor(descriptor): a second descriptor of the same socket, closed on exec. */
 static napi_value duplicate_descriptor(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value argument, result;
+  napi_value argument;
   int32_t descriptor;
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok) return NULL;
   if (napi_get_value_int32(env, argument, &descriptor) != napi_ok)
     return throw_type(env, "duplicateDescriptor expects a descriptor");
   int duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
   if (duplicate < 0) return throw_errno(env, "duplicate", errno), NULL;
-  return napi_create_int32(env, duplicate, &result) == napi_ok ? result : NULL;
+  return give_descriptor(env, duplicate);
 }
 
 static void export_layout(napi_env env, napi_value exports) {

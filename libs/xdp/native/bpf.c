@@ -42,10 +42,8 @@ static void *octets(napi_env env, napi_value value, size_t *length) {
 }
 
 static napi_value descriptor_or_throw(napi_env env, const char *what, long descriptor) {
-  napi_value result;
   if (descriptor < 0) return throw_errno(env, what, errno), NULL;
-  if (napi_create_int32(env, (int32_t)descriptor, &result) == napi_ok) return result;
-  return close((int)descriptor), NULL;
+  return give_descriptor(env, (int)descriptor);
 }
 
 static napi_value boolean(napi_env env, bool value) {
