@@ -153,6 +153,7 @@ export interface NativeAddon {
   readonly readClocks: (out: Float64Array) => void
   /** Bytes of file mappings whose pages were let go; see native/memory.c. */
   readonly releaseStartupPages: () => number
+  readonly collectHeap: () => void
   readonly forbidCoreDumps: () => boolean
   readonly permitPriority: (nice: number) => boolean
   /** See native/process-image.c. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
+import { getHeapStatistics } from "node:v8"
 import { expect, it } from "vitest"
-import { releaseStartupPages } from "../src/memory.ts"
+import { collectHeap, releaseStartupPages } from "../src/memory.ts"
 import { loadNative } from "../src/native.ts"
 
 const resident = (): number =>
@@ -12,4 +13,19 @@ it.runIf(loadNative().addon !== undefined)("gives back megabytes of code, and ev
   expect(resident()).toBeLessThan(before - 5e6)
   expect(JSON.parse(JSON.stringify({ sorted: [3, 1, 2].toSorted((a, b) => a - b) }))).toEqual({ sorted: [1, 2, 3] })
   expect("ÄÖ".normalize("NFD").toLowerCase()).toHaveLength(4)
+})
+
+it.runIf(loadNative().addon !== undefined)("collects a start's garbage, and counts no memory that is not there", () => {
+  collectHeap()
+  const settled = getHeapStatistics()
+  let held: readonly object[] | undefined = Array.from({ length: 300_000 }, (_, at) => ({ at, kept: [at] }))
+  collectHeap()
+  expect(held).toHaveLength(300_000)
+  expect(getHeapStatistics().used_heap_size).toBeGreaterThan(settled.used_heap_size + 10e6)
+  held = undefined
+  collectHeap()
+  const after = getHeapStatistics()
+  expect(after.used_heap_size).toBeLessThan(settled.used_heap_size + 2e6)
+  expect(after.total_physical_size).toBeLessThan(settled.total_physical_size + 5e6)
+  expect(Math.abs(after.external_memory - settled.external_memory)).toBeLessThan(1e6)
 })

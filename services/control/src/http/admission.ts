@@ -2,8 +2,8 @@
  * Who may ask by HTTP: this host's own addresses by name, so that no web page elsewhere reaches them, who brings the token, and
  * who shows a certificate. Who may act: operators alone, each by a token of their own.
  */
-import { createHash, timingSafeEqual } from "node:crypto"
 import type { Stats } from "node:fs"
+import * as onUse from "@meridian/system/on-use"
 import { readRegularFile } from "@meridian/system/regular-file"
 
 const LEAST_TOKEN = 16
@@ -60,7 +60,7 @@ const isToken = (text: string): boolean =>
 const readableByOthers = ({ mode }: Stats): string | undefined =>
   (mode & 0o007) === 0 ? undefined : "everybody may read it; chmod o= it"
 
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
+const digest = (text: string): Buffer => onUse.crypto().createHash("sha256").update(text).digest()
 
 interface AdmissionRules {
   /** Where HTTP is answered. */
@@ -108,7 +108,10 @@ export class Admission {
     const given = bearer(authorization)
     if (given === undefined) return false
     const print = digest(given)
-    return (this.#token !== undefined && timingSafeEqual(print, this.#token)) || this.#nameOf(print) !== undefined
+    return (
+      (this.#token !== undefined && onUse.crypto().timingSafeEqual(print, this.#token)) ||
+      this.#nameOf(print) !== undefined
+    )
   }
 
   /** The operator whose token the header brings; undefined where it brings none. */
@@ -120,7 +123,7 @@ export class Admission {
   /** Looks at all of them, so that it takes the same time for any. */
   #nameOf(print: Buffer): string | undefined {
     let found: string | undefined
-    for (const [name, own] of this.#operators ?? []) if (timingSafeEqual(print, own)) found = name
+    for (const [name, own] of this.#operators ?? []) if (onUse.crypto().timingSafeEqual(print, own)) found = name
     return found
   }
 }

@@ -2,17 +2,11 @@
  * The HTTP listener of the node: metrics, health, JSON, the page, and the acts of operators where the configuration names any.
  * Every request is bounded in size, time and number, and has one outcome that is counted.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerOptions,
-  type ServerResponse
-} from "node:http"
+import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
+import * as onUse from "@meridian/system/on-use"
 import type { Outcomes } from "../outcomes.ts"
 import { queryLimit } from "../query-limit.ts"
 import type { Admission } from "./admission.ts"
@@ -67,7 +61,7 @@ export class HttpListener {
   readonly #limit = queryLimit()
   readonly #operators: OperatorRequests
 
-  constructor(parts: HttpParts, makeServer: MakeServer = createServer) {
+  constructor(parts: HttpParts, makeServer: MakeServer = onUse.http().createServer) {
     this.#parts = parts
     this.#operators = new OperatorRequests(parts.coordinator, parts.monotonic)
     this.server = makeServer(
