@@ -14,8 +14,8 @@ import { ClockKeeper } from "../src/clock-keeper.ts"
 import { correctedStamp, type Reading } from "../src/clocks.ts"
 import { LeapSeconds } from "../src/leap-seconds.ts"
 import { StatisticsWriter } from "../src/statistics-writer.ts"
-import { trackedAt, type Upstream } from "../src/upstream.ts"
-import { configurationOf, type Folder, makeFolder, unasked, upstream } from "./running-discipline.ts"
+import { newUpstream, trackedAt } from "../src/upstream.ts"
+import { configurationOf, type Folder, makeFolder, upstream } from "./running-discipline.ts"
 
 const HOURS = 6
 const POLL = 64
@@ -67,17 +67,15 @@ const sixHours = (statsdir: string): void => {
   })
   const endpoint = { address: ADDRESS, port: 123 }
   const tracked = trackedAt(endpoint, defaultAssociationOptions, 2 ** -20, undefined, undefined)
-  const source: Upstream = {
+  const source = newUpstream({
     id: 1,
     host: ADDRESS,
     configuration: upstream(ADDRESS, 123),
     options: defaultAssociationOptions,
     keyId: null,
-    mobilisedAt: endpoint,
     endpoint,
-    tracked,
-    ...unasked
-  }
+    tracked
+  })
   const random = randomStream(1, "queues")
   for (monotonic = POLL; monotonic < HOURS * 3_600; monotonic += POLL) {
     // A reply waits in a queue on its way.

@@ -35,23 +35,6 @@ const withoutSysTime =
 
 const program = resolve(import.meta.dirname, "../src/main.ts")
 
-/** Of an upstream that has not been asked yet. */
-export const unasked = {
-  sample: undefined,
-  ownAddress: undefined,
-  lastReply: undefined,
-  dropped: {},
-  polls: 0,
-  useless: 0,
-  localAddress: undefined,
-  lastDrop: undefined,
-  sent: 0,
-  received: 0,
-  taken: 0,
-  sentAt: undefined,
-  reachabilityAt: undefined
-}
-
 /** Asked once a second from the first answer on, so that suites end soon. */
 export const upstream = (
   host: string,

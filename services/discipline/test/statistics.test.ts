@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { SystemCounters } from "@meridian/ipc/discipline-report"
 import { type Sample, defaultAssociationOptions } from "@meridian/protocol/associations"
 import { ntpTimestamp } from "@meridian/time/timestamp"
-import { trackedAt } from "../src/upstream.ts"
+import { newUpstream, trackedAt } from "../src/upstream.ts"
 import { StatisticsWriter } from "../src/statistics-writer.ts"
-import { configurationOf, type Folder, makeFolder, unasked } from "./running-discipline.ts"
+import { configurationOf, type Folder, makeFolder } from "./running-discipline.ts"
 import { GenerationFile, generationSuffix } from "../src/file-generations.ts"
 import { clockLine, loopLine, mjdTime, peerLine, rawLine, Statistics, systemLine } from "../src/statistics.ts"
 
@@ -89,15 +89,9 @@ describe("a line", () => {
     for (const mode of ["client", "active"] as const) {
       const options = { ...defaultAssociationOptions, mode }
       const tracked = trackedAt(endpoint, options, 2 ** -20, undefined, undefined)
-      const others = {
-        id: 1,
-        host: undefined,
-        configuration: undefined,
-        keyId: null,
-        mobilisedAt: endpoint
-      }
-      const asked = { ...unasked, sample, lastReply: 0, polls: 1 }
-      writer.sampled({ ...others, ...asked, endpoint, options, tracked }, sample, "candidate", 1)
+      const others = { id: 1, host: undefined, configuration: undefined, keyId: null }
+      const asked = { ...newUpstream({ ...others, endpoint, options, tracked }), sample, lastReply: 0, polls: 1 }
+      writer.sampled(asked, sample, "candidate", 1)
     }
     const lines = readFileSync(folder.file("rawstats"), "utf8").trimEnd().split("\n")
     expect(lines.map((line) => line.split(" ").slice(8, 11))).toEqual([

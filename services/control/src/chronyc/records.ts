@@ -3,6 +3,7 @@
  * is the source's minus ours as NTP has it, and a frequency is positive where the system's clock runs fast.
  */
 import type { SourceReport } from "@meridian/ipc/discipline-report"
+import type { NtsDetail } from "@meridian/ipc/source-detail"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 import { ntsFigures } from "@meridian/ipc/nts-figures"
 import { CLIENTS_PER_REPLY, ChronyRecord, ChronyRecordWriter } from "@meridian/wire/chronyc"
@@ -214,51 +215,44 @@ const keyTypes: Readonly<Record<string, number>> = {
   "AES-256": 14
 }
 
+const noExchange: NtsDetail = { aead: 0, keyLength: 0, cookieLength: 0, exchangedAgo: null, failures: 0, naks: 0 }
+
+/** RPY_AUTH_DATA: what follows the key is of NTS alone. */
+const authenticationData = (
+  mode: 0 | 1 | 2,
+  key: { readonly type: number; readonly id: number; readonly bits: number },
+  nts = noExchange,
+  cookies = 0
+): ChronyRecordWriter =>
+  new ChronyRecordWriter(ChronyRecord.authenticationData)
+    .uint16(mode)
+    .uint16(key.type)
+    .uint32(key.id)
+    .uint16(key.bits)
+    .uint16(nts.failures)
+    .uint32(ago(nts.exchangedAgo))
+    .uint16(cookies)
+    .uint16(nts.cookieLength)
+    .uint16(nts.naks)
+    .uint16(0)
+
 export const authenticationRecord = (source: SourceReport, { status: { keys } }: NodeSnapshot): ChronyRecordWriter => {
   const { authentication, detail } = source
-  const nts = detail?.nts ?? null
-  const writer = new ChronyRecordWriter(ChronyRecord.authenticationData)
   switch (authentication.kind) {
     // chrony has no word for Autokey.
     case "autokey":
     case "none":
-      return writer
-        .uint16(0)
-        .uint16(0)
-        .uint32(0)
-        .uint16(0)
-        .uint16(0)
-        .uint32(NEVER)
-        .uint16(0)
-        .uint16(0)
-        .uint16(0)
-        .uint16(0)
+      return authenticationData(0, { type: 0, id: 0, bits: 0 })
     case "symmetric": {
       const at = keys.symmetricKeyIds.indexOf(authentication.key)
-      return writer
-        .uint16(1)
-        .uint16(keyTypes[keys.symmetricKeyTypes?.[at] ?? ""] ?? 0)
-        .uint32(authentication.key)
-        .uint16(keys.symmetricKeyBits?.[at] ?? 0)
-        .uint16(0)
-        .uint32(NEVER)
-        .uint16(0)
-        .uint16(0)
-        .uint16(0)
-        .uint16(0)
+      const type = keyTypes[keys.symmetricKeyTypes?.[at] ?? ""] ?? 0
+      return authenticationData(1, { type, id: authentication.key, bits: keys.symmetricKeyBits?.[at] ?? 0 })
     }
-    case "nts":
-      return writer
-        .uint16(2)
-        .uint16(nts?.aead ?? 0)
-        .uint32(nts?.exchangedAgo === null || nts === null ? 0 : 1)
-        .uint16(nts?.keyLength ?? 0)
-        .uint16(nts?.failures ?? 0)
-        .uint32(ago(nts?.exchangedAgo ?? null))
-        .uint16(authentication.cookies)
-        .uint16(nts?.cookieLength ?? 0)
-        .uint16(nts?.naks ?? 0)
-        .uint16(0)
+    case "nts": {
+      const nts = detail?.nts ?? noExchange
+      const id = nts.exchangedAgo === null ? 0 : 1
+      return authenticationData(2, { type: nts.aead, id, bits: nts.keyLength }, nts, authentication.cookies)
+    }
   }
 }
 
