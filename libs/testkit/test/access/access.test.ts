@@ -80,17 +80,7 @@ const askReal = async (
   )
   try {
     await untilItAnswers(places.client)
-    const [, ...within] = places.client.within
-    const asking = join(import.meta.dirname, "asking.ts")
-    const { stdout } = await promisify(execFile)("ip", [
-      ...within,
-      process.execPath,
-      asking,
-      "10.9.0.1",
-      "fd09::9",
-      JSON.stringify(one.probes)
-    ])
-    return JSON.parse(stdout) as Fate[]
+    return JSON.parse(await ask(places.client, one.probes)) as Fate[]
   } finally {
     daemon.kill("SIGKILL")
     if (daemon.exitCode === null && daemon.signalCode === null) await once(daemon, "exit")
@@ -107,22 +97,22 @@ const untilUsable = async ({ within: [command = "", ...within] }: NetworkNamespa
   }
 }
 
+/** What becomes of each probe, as the process that sends them writes it. */
+const ask = async (
+  { within: [command = "", ...within] }: NetworkNamespace,
+  probes: readonly Probe[]
+): Promise<string> => {
+  const asking = [join(import.meta.dirname, "asking.ts"), "10.9.0.1", "fd09::9", JSON.stringify(probes)]
+  const { stdout } = await promisify(execFile)(command, [...within, process.execPath, ...asking])
+  return stdout
+}
+
 /** Asks from an address that no case restricts. */
 const untilItAnswers = async (client: NetworkNamespace): Promise<void> => {
-  const [, ...within] = client.within
-  const asking = join(import.meta.dirname, "asking.ts")
   const probe: Probe = { from: "10.9.200.1", packet: "client", fate: "time" }
   const other: Probe = { from: "fd09::200:1", packet: "client", fate: "time" }
   for (let attempt = 0; attempt < 20; attempt += 1) {
-    const { stdout } = await promisify(execFile)("ip", [
-      ...within,
-      process.execPath,
-      asking,
-      "10.9.0.1",
-      "fd09::9",
-      JSON.stringify([probe, other])
-    ])
-    if (stdout.includes("time")) return
+    if ((await ask(client, [probe, other])).includes("time")) return
   }
   throw new Error("the daemon did not answer")
 }
