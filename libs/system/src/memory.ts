@@ -14,15 +14,17 @@ export const releaseStartupPages = (): number => loadNative().addon?.releaseStar
 /** One full collection of JavaScript's heap, 10 ms or so; the pages that it empties go back to the system. Nothing without the addon. */
 export const collectHeap = (): void => loadNative().addon?.collectHeap()
 
-/** What only the start needed is in the heap too, and a process that makes little garbage would keep it for good. */
-const settle = (): void => {
-  collectHeap()
+/**
+ * Lets go of those pages now, and of them and of the start's garbage when the process has settled: what only the start needed is in the heap too, and a
+ * process that makes little garbage would keep it for good. Keeps nothing alive.
+ * @param mayPause asked before each collection; where it says no, that one is left out
+ */
+export const releaseStartupPagesSoon = (mayPause: () => boolean = () => true): void => {
   releaseStartupPages()
-}
-
-/** Lets go of those pages now, and of them and of the start's garbage when the process has settled. Keeps nothing alive. */
-export const releaseStartupPagesSoon = (): void => {
-  releaseStartupPages()
+  const settle = (): void => {
+    if (mayPause()) collectHeap()
+    releaseStartupPages()
+  }
   for (const milliseconds of SETTLED_MS) setTimeout(settle, milliseconds).unref()
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { getHeapStatistics } from "node:v8"
-import { expect, it } from "vitest"
-import { collectHeap, releaseStartupPages } from "../src/memory.ts"
+import { expect, it, vi } from "vitest"
+import { collectHeap, releaseStartupPages, releaseStartupPagesSoon } from "../src/memory.ts"
 import { loadNative } from "../src/native.ts"
 
 const resident = (): number =>
@@ -28,4 +28,19 @@ it.runIf(loadNative().addon !== undefined)("collects a start's garbage, and coun
   expect(after.used_heap_size).toBeLessThan(settled.used_heap_size + 2e6)
   expect(after.total_physical_size).toBeLessThan(settled.total_physical_size + 5e6)
   expect(Math.abs(after.external_memory - settled.external_memory)).toBeLessThan(1e6)
+})
+
+it("asks before each pause, when the process has settled and again later", () => {
+  vi.useFakeTimers()
+  try {
+    const mayPause = vi.fn<() => boolean>(() => false)
+    releaseStartupPagesSoon(mayPause)
+    expect(mayPause).not.toHaveBeenCalled()
+    vi.advanceTimersByTime(2_000)
+    expect(mayPause).toHaveBeenCalledTimes(1)
+    vi.advanceTimersByTime(60_000)
+    expect(mayPause).toHaveBeenCalledTimes(2)
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -136,7 +136,18 @@ const start = (): void => {
     if (seen !== undefined && tellsPeers) channel.send(seen)
   })
   channel.send({ type: "ready" })
-  releaseStartupPagesSoon()
+  releaseStartupPagesSoon(hasBeenQuiet)
+}
+
+/** Requests between two looks that a short receive queue holds while a collection takes some milliseconds, whenever they come. */
+const QUIET_REQUESTS = 200
+let lookedAt = 0
+
+/** Whether so few requests came since the last look that a pause loses none of them. */
+const hasBeenQuiet = (): boolean => {
+  const before = lookedAt
+  lookedAt = counters.received
+  return lookedAt - before <= QUIET_REQUESTS
 }
 
 const whenPrepared = (waitedMs: number): void => {
