@@ -73,7 +73,8 @@ describe("native UDP socket", () => {
 
   it.each([
     { size: 20, address: "127.0.0.1", together: 1 },
-    { size: BATCH_CAPACITY, address: "127.0.0.1", together: 1 },
+    { size: 32, address: "127.0.0.1", together: 1 },
+    { size: BATCH_CAPACITY, address: "127.0.0.1", together: 8 },
     { size: 10, address: "0.0.0.0", together: 1 },
     { size: 20, address: "0.0.0.0", together: 2 },
     { size: BATCH_CAPACITY, address: "0.0.0.0", together: 8 }
