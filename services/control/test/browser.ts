@@ -1,6 +1,7 @@
 /** A real Chromium: the system's, or the one that infra/peers has fetched. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peersFolder } from "@meridian/testkit/real-peers"
 import { type Browser, chromium } from "playwright-core"
@@ -22,8 +23,9 @@ const found = (): Program | undefined => {
   const folder = join(peersFolder(), "chromium")
   const fetched = join(folder, "usr/lib/chromium/chromium-headless-shell")
   if (!existsSync(fetched)) return undefined
+  // libpulse looks for its own in a folder of the system's by an absolute path.
   const libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"].flatMap((name) =>
-    ["usr/lib", "lib"].map((place) => join(folder, place, name))
+    ["usr/lib", "lib"].flatMap((place) => [join(folder, place, name), join(folder, place, name, "pulseaudio")])
   )
   return {
     executablePath: fetched,
@@ -54,4 +56,10 @@ export const startBrowser = (): Promise<Browser> => {
     timeout: 2 * PATIENCE_MS,
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
   })
+}
+
+/** Waits until something answers by HTTP: a node is ready before its page is. What does not answer in time is the next look's to find. */
+export const answersHttp = async (url: string): Promise<void> => {
+  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await sleep(20))
+    if ((await fetch(url).catch(() => undefined)) !== undefined) return
 }

@@ -10,7 +10,7 @@ import { isFree } from "@meridian/testkit/running-node"
 import { peersAvailable } from "@meridian/testkit/real-peers"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { browserAvailable, startBrowser } from "./browser.ts"
+import { answersHttp, browserAvailable, startBrowser } from "./browser.ts"
 
 const suite = "the page in a cluster"
 const available = browserAvailable(suite) && peersAvailable(suite, ["nats-server-2.10"])
@@ -78,7 +78,9 @@ describe.runIf(available)("the page in a cluster of three", () => {
       const opened = await browser.newPage()
       opened.setDefaultTimeout(SEE_MS)
       pages.set(name, opened)
-      await opened.goto(`http://127.0.0.1:${ntpPort + HTTP_ABOVE_NTP + index}/#fleet`)
+      const own = `http://127.0.0.1:${ntpPort + HTTP_ABOVE_NTP + index}`
+      await answersHttp(own)
+      await opened.goto(`${own}/#fleet`)
     }
     for (const name of NAMES) for (const member of NAMES) await see(name, member, "#members tbody")
     for (const name of NAMES) await see(name, /^ready$/, "#state")

@@ -14,7 +14,7 @@ import { peer, peersAvailable } from "@meridian/testkit/real-peers"
 import { freePort, meridian, type RunningNode, startNode } from "@meridian/testkit/running-node"
 import type { Browser, BrowserContext, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { browserAvailable, startBrowser } from "./browser.ts"
+import { answersHttp, browserAvailable, startBrowser } from "./browser.ts"
 
 const suite = "the page in Chromium"
 const available = peersAvailable(suite, ["chronyd-4.3"]) && browserAvailable(suite)
@@ -107,6 +107,7 @@ describe.runIf(available)("the page", () => {
     page.on("console", (said) => {
       if (said.type() === "error" && !/40[13]/.test(said.text())) faults.push(said.text())
     })
+    await answersHttp(url)
     await page.goto(url)
     await see(/^ready$/, "#state")
   })
