@@ -133,6 +133,8 @@ int udp_adopt(struct udp_batch *batch, int descriptor) {
   if (batch->fixed_source)
     set_flag(descriptor, batch->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
              batch->family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 0);
+  /* An earlier holder may have left it otherwise. */
+  if (batch->family == AF_INET) set_flag(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   batch->may_fragment = true;
   receive_queue_take(&batch->queue, descriptor);
   prepare_messages(batch);

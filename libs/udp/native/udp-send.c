@@ -68,8 +68,8 @@ static void set_source(struct udp_batch *batch, int slot, struct msghdr *header)
 enum { TAKEN_WHOLE_BYTES = 576 - 20 - 8 };
 
 /*
- * A datagram that nobody may fragment needs no identification (RFC 6864, 4.1), which the kernel draws from a table that all processors write: 4 % of a reply's
- * cost, 7 where replies are so rare that their code has left the caches. A longer reply may be fragmented, as its request may have been.
+ * A datagram that nobody may fragment needs no identification (RFC 6864, 4.1), which the kernel draws from a table that all processors write: 3 % of a reply's
+ * cost, 4 to 7 where replies are so rare that their code has left the caches. A longer reply may be fragmented, as its request may have been.
  */
 static void let_fragment(struct udp_batch *batch, bool may) {
   if (batch->family != AF_INET || batch->may_fragment == may) return;
