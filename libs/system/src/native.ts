@@ -113,7 +113,9 @@ export interface NativeAddon {
   readonly UdpHandle: new (descriptor: number, page: number) => NativeUdpHandle
   readonly PacketLoop: new (
     handles: readonly NativeUdpHandle[],
-    answer: (index: number, count: number) => number,
+    answer: () => void,
+    /** Number of the socket, how many datagrams it has, how many replies were written to them. */
+    told: Int32Array<ArrayBuffer>,
     stampAt: number,
     gatherNanoseconds: number
   ) => NativePacketLoop

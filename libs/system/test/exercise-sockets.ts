@@ -84,10 +84,28 @@ export const echoAnswer = (sockets: readonly NativeUdpHandle[]): ((index: number
   }
 }
 
+/** A packet loop whose answers are asked for as JavaScript would have them. */
+export const packetLoop = (
+  sockets: readonly NativeUdpHandle[],
+  answer: (index: number, count: number) => number,
+  gather: number
+): InstanceType<typeof addon.PacketLoop> => {
+  const told = new Int32Array(3)
+  return new addon.PacketLoop(
+    sockets,
+    () => {
+      told[2] = answer(told[0]!, told[1]!)
+    },
+    told,
+    40,
+    gather
+  )
+}
+
 export const exercisePacketLoops = async (): Promise<void> => {
   for (const gather of [0, 200_000]) {
     const sockets = addresses.map(open)
-    const loop = new addon.PacketLoop(sockets, echoAnswer(sockets), 40, gather)
+    const loop = packetLoop(sockets, echoAnswer(sockets), gather)
     const lengths = [0, 48, 2049, ...Array.from({ length: 90 }, (_, index) => index)]
     for (const [index, socket] of sockets.entries())
       assert.equal(await burst(socket, addresses[index]!, lengths), lengths.length)
@@ -98,7 +116,7 @@ export const exercisePacketLoops = async (): Promise<void> => {
   }
   // Stopped and let go of from within an answer, with its socket.
   const last = open("127.0.0.1")
-  const loop = new addon.PacketLoop(
+  const loop = packetLoop(
     [last],
     () => {
       last.close()
@@ -106,14 +124,15 @@ export const exercisePacketLoops = async (): Promise<void> => {
       globalThis.gc?.()
       return 64
     },
-    40,
     200_000
   )
   await burst(last, "127.0.0.1", [48], 4)
   for (const wrong of [[], [1], [{}], undefined, Array.from({ length: 65 }, () => last)] as never[])
-    assert.throws(() => new addon.PacketLoop(wrong, () => 0, 40, 0))
-  assert.throws(() => new addon.PacketLoop([last], () => 0, 40, 0))
-  assert.throws(() => new addon.PacketLoop([open("127.0.0.1")], () => 0, 40, -1))
+    assert.throws(() => packetLoop(wrong, () => 0, 0))
+  assert.throws(() => packetLoop([last], () => 0, 0))
+  assert.throws(() => packetLoop([open("127.0.0.1")], () => 0, -1))
+  for (const told of [new Int32Array(2), new Uint8Array(12), [0, 0, 0], undefined] as never[])
+    assert.throws(() => new addon.PacketLoop([open("127.0.0.1")], () => {}, told, 40, 0))
   assert.throws(() => addon.attachReuseportProgram(-1, new Uint8Array(8)))
   assert.throws(() => addon.attachReuseportProgram(0, new Uint8Array(7)))
   for (let round = 0; round < 5; round++) {

@@ -166,7 +166,7 @@ static void send_sealed(const uint8_t *stamp) {
 
 void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at) {
   /* What a batch before this one left behind is nothing to send. */
-  memset(batch->block.reply_lengths, 0, sizeof batch->block.reply_lengths);
+  memset(batch->block.reply_lengths, 0, (size_t)count * sizeof *batch->block.reply_lengths);
   if (batch->descriptor < 0 || stamp_at < 0 || count > SENT_IN_PAIRS) return;
   answered_batch = batch;
   answered_stamp_at = (size_t)stamp_at;

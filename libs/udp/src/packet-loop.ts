@@ -39,9 +39,14 @@ export const servePackets = (
     handles.length > 0 &&
     handles.every((handle): handle is NativeUdpHandle => handle !== undefined)
   ) {
+    // Socket, datagrams, replies: of the batch that is being answered.
+    const told = new Int32Array(3)
     const loop = new addon.PacketLoop(
       handles,
-      (index, count) => answer(sockets[index]!, count),
+      () => {
+        told[2] = answer(sockets[told[0]!]!, told[1]!)
+      },
+      told,
       stampAt,
       Math.round(gatherMicroseconds * 1_000)
     )
