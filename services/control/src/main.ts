@@ -1,6 +1,6 @@
 /**
- * The control process: started by the supervisor, which hands it the node's picture once a second. It shows that picture and
- * changes nothing by itself: what an authorised operator asks for goes to the supervisor.
+ * The control process: started by the supervisor, which hands it the node's picture when there is news, and when somebody looks.
+ * It shows that picture and changes nothing by itself: what an authorised operator asks for goes to the supervisor.
  */
 import { join } from "node:path"
 import { readServingKeys } from "@meridian/auth/serving-keys"
@@ -26,6 +26,7 @@ import { serveControl } from "./control-sockets.ts"
 import { ControlServer } from "./mode6/control-server.ts"
 import { Outcomes } from "./outcomes.ts"
 import { Picture } from "./picture.ts"
+import { FreshPictures } from "./fresh-pictures.ts"
 import { servedTime } from "./served-time.ts"
 
 const handed = inherited(process, "control", "what it is to show", {
@@ -58,6 +59,8 @@ const chrony = new ChronyServer({
   act: (name, asked, author) => acts.ask(name, asked, author)
 })
 picture.onChange((snapshot) => mode6.useSnapshot(snapshot))
+const look = (): void => channel.send({ type: "look" })
+const fresh = new FreshPictures(picture, look, () => clock.monotonic.seconds())
 
 const closing: (() => void)[] = []
 const end = (): void => {
@@ -69,15 +72,22 @@ process.on("SIGTERM", () => {})
 const first = await channel.first
 const adopt = (descriptors: readonly number[]): Promise<readonly UdpSocket[]> =>
   Promise.all(descriptors.map((descriptor) => adoptSocket(descriptor)))
-for (const socket of await adopt(handed.sockets)) serveControl(socket, mode6)
+for (const socket of await adopt(handed.sockets))
+  serveControl(socket, {
+    receive: (...packet) => fresh.when(() => mode6.receive(...packet))
+  })
 for (const socket of await adopt(handed["command-sockets"]))
   serveControl(socket, {
-    receive: (packet, address, _port, send) => chrony.receive(packet, { _tag: "udp", address }, send)
+    receive: (packet, address, _port, send) => fresh.when(() => chrony.receive(packet, { _tag: "udp", address }, send))
   })
 // Without the addon it cannot be; the node says so as it starts.
 if (loadNative().addon !== undefined)
   try {
-    closing.push(serveChronySocket(join(first.plan.stateDirectory, CHRONY_SOCKET_NAME), chrony))
+    closing.push(
+      serveChronySocket(join(first.plan.stateDirectory, CHRONY_SOCKET_NAME), {
+        receive: (...packet) => fresh.when(() => chrony.receive(...packet))
+      })
+    )
   } catch (error) {
     if (!(error instanceof UnixDatagramError)) throw error
     channel.warn(`chronyc cannot ask this node: ${error.message}`)
@@ -110,6 +120,8 @@ if (first.plan.http !== null) {
   const listener = await openHttp(first.plan, {
     outcomes,
     current: () => picture.at(clock.monotonic.seconds()),
+    fresh: () => new Promise((isFresh) => fresh.when(isFresh)),
+    look,
     monotonic: () => clock.monotonic.seconds(),
     memory: () => memoryUse().rss,
     warn: (message) => channel.warn(message)

@@ -78,6 +78,8 @@ const open = async (
     outcomes,
     coordinator: new CoordinatorQuestions(folder),
     current: () => snapshot,
+    fresh: () => Promise.resolve(),
+    look: () => {},
     monotonic: () => (seconds += 0.01),
     own: () => ({ rss: 1, processorSeconds: () => 1 })
   })

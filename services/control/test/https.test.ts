@@ -52,6 +52,8 @@ const open = async (tokenFile: string | null) => {
     {
       outcomes,
       current: () => snapshotOf({}),
+      fresh: () => Promise.resolve(),
+      look: () => {},
       monotonic: () => performance.now() / 1e3,
       memory: () => 1,
       warn: (message) => warnings.push(message)

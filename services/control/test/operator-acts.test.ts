@@ -107,6 +107,8 @@ const open = async (operators: string | null = `# who may act\nalice ${ALICE}\n\
     outcomes,
     coordinator: new CoordinatorQuestions(folder),
     current: () => snapshotOf({}),
+    fresh: () => Promise.resolve(),
+    look: () => {},
     monotonic,
     own: () => ({ rss: 1, processorSeconds: () => 1 })
   })

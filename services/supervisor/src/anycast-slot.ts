@@ -88,7 +88,7 @@ interface Counted {
 }
 
 /** Keeps the process told of the node's health, until it is stopped. Whoever sees something new has it look {@link Turns.sooner}. */
-export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
+export const tellFacts = (slot: AnycastSlot, freshen: () => Promise<void>, count: () => Counted): Turns => {
   let before = count()
   let known = ""
   let isQuiet = false
@@ -106,10 +106,11 @@ export const tellFacts = (slot: AnycastSlot, count: () => Counted): Turns => {
   tell()
   const turns = everyTurn(
     () => (isQuiet ? QUIET_FACTS_MS : FACTS_MS),
-    () => {
-      tell()
-      if (!isQuiet) turns.sooner(FACTS_MS)
-    },
+    () =>
+      void freshen().then(() => {
+        tell()
+        if (!isQuiet) turns.sooner(FACTS_MS)
+      }),
     afterReports
   )
   return turns

@@ -26,6 +26,8 @@ export class ControlSlot {
   report: ControlReport | undefined
   /** Shows it a picture of now: whoever asked for something looks next. */
   showNow: () => void = () => {}
+  /** Called when somebody looks at what it shows. */
+  onLook: () => void = () => {}
   private readonly pictures = new PictureTeller()
 
   constructor(launch: ControlLaunch) {
@@ -38,6 +40,7 @@ export class ControlSlot {
       read: parseFromControl,
       hear: (said) => {
         if (said.type === "report") this.report = said
+        if (said.type === "look") this.onLook()
         if (said.type === "act") void this.carryOut(said, act)
       }
     })

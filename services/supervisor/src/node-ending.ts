@@ -1,5 +1,5 @@
 /** How a node's processes end: with it, or to be followed by those of another version. */
-import type { DrainOrOutlive } from "@meridian/ipc/outlive"
+import type { ToWorker } from "@meridian/ipc/worker-report"
 import * as Effect from "effect/Effect"
 import { type Legacy, memoryLayout, MOST_OFFLINE_LEFT } from "./legacy.ts"
 import type { NodeParts } from "./node-parts.ts"
@@ -25,7 +25,7 @@ export const handOver = (parts: NodeParts): Effect.Effect<Legacy> => {
   const { workers, ntsKe, coordinator, clock, shown, signd, autokey, sockets, commandSockets, page, clients } = parts
   return Effect.gen(function* () {
     const outliving = [...workers, ...ntsKe]
-    for (const { service } of outliving) service.process.broadcast({ type: "outlive" } satisfies DrainOrOutlive)
+    for (const { service } of outliving) service.process.broadcast({ type: "outlive" } satisfies ToWorker)
     const others = [coordinator, clock, shown, signd, autokey].filter((it) => it !== undefined)
     yield* Effect.forEach(others, ({ service }) => service.process.stop, {
       concurrency: "unbounded",

@@ -15,7 +15,7 @@ import { Journal } from "./journal.ts"
 import type { NodeParts } from "./node-parts.ts"
 import { nodeSnapshots, systemFacts } from "./node-snapshots.ts"
 import { clockSource, nodeStatus, totalCounters } from "./node-status-view.ts"
-import { afterReports, onNews, seldom } from "./pacing.ts"
+import { afterReports, onNews, seldom, togetherWithin } from "./pacing.ts"
 import type { SupervisedProcess } from "./supervised-process.ts"
 
 /** How often the control process gets a new picture, and the coordinator hears how the node is: it decides itself what of that is worth an event. */
@@ -24,6 +24,9 @@ const LOOK_MS = 1_000
 const QUIET_LOOK_MS = 4_000
 /** A coordinator that has just begun to listen may have missed what it was told. */
 const HEALTH_REPEATED_SECONDS = 60
+
+/** A worker that says nothing for so long does not keep whoever asks: it is shown as it was. */
+const LONGEST_LOOK_MS = 150
 
 /** The picture holds so many of the latest clients, read again after so many seconds: the list may be long. */
 const CLIENTS_IN_PICTURE = 1_000
@@ -96,7 +99,9 @@ export const watchNode = (
       shown.show(latest)
       if (keepsJournal) journal.look(latest)
     }
+    const freshen = togetherWithin(LONGEST_LOOK_MS, () => workers.map((slot) => slot.look()))
     shown.showNow = show
+    shown.onLook = () => void freshen().then(show)
     const tellHealth = (): void => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
       const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
@@ -123,7 +128,7 @@ export const watchNode = (
     for (const { service } of filled) service.process.onNews = lookSoon
     live.whenChanged(lookSoon)
     if (anycast !== undefined) {
-      facts = tellFacts(anycast, () => ({
+      facts = tellFacts(anycast, freshen, () => ({
         workers: workers.filter(({ service }) => service.process.state === "running").length,
         exchanging: ntsKe.filter(({ service }) => service.process.state === "running").length,
         keyProblem: coordinator.report?.keyProblem ?? "",
@@ -140,8 +145,8 @@ export const watchNode = (
     }
     return {
       resources: {
-        "/snapshot": snapshot,
-        "/status": status,
+        "/snapshot": () => freshen().then(snapshot),
+        "/status": () => freshen().then(status),
         "/clients": (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100),
         "/sources": () => clock.reportAt(monotonic.seconds())?.sources ?? [],
         "/tracking": () => clock.reportAt(monotonic.seconds())?.tracking

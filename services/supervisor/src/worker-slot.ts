@@ -6,6 +6,7 @@ import {
   type FromWorker,
   noKey,
   parseFromWorker,
+  type ToWorker,
   type WorkerCounters,
   workerCounters,
   type WorkerReport
@@ -14,8 +15,8 @@ import { LastingFigures } from "./lasting-figures.ts"
 import type { PacketServiceLaunch } from "./packet-service.ts"
 import { Service } from "./service.ts"
 
-/** Reports come once a second, on a busy machine a little late; seconds. */
-const LONGEST_INTERVAL = 2.5
+/** A report that is no older says how things are; seconds. */
+const FRESH_SECONDS = 0.1
 
 interface WorkerLaunch extends PacketServiceLaunch {
   readonly index: number
@@ -35,6 +36,8 @@ interface Seen {
 export class WorkerSlot {
   readonly index: number
   readonly service: Service<FromWorker>
+  /** Called at its next report. */
+  private waiting: (() => void)[] = []
   private readonly figures = new LastingFigures(workerCounters, ({ report }: Seen) => report.counters)
 
   constructor(launch: WorkerLaunch) {
@@ -95,12 +98,20 @@ export class WorkerSlot {
     }
   }
 
+  /** Has its process say how things are, and waits until it did; forever where it does not. */
+  look(): Promise<void> {
+    const { pid, state } = this.service.process
+    const last = this.figures.of(pid)
+    const isFresh = last !== undefined && performance.now() / 1000 - last.at < FRESH_SECONDS
+    if (state !== "running" || isFresh) return Promise.resolve()
+    this.service.process.broadcast({ type: "look" } satisfies ToWorker)
+    return new Promise((reported) => this.waiting.push(reported))
+  }
+
   private note(pid: number, report: WorkerReport): void {
     const before = this.figures.of(pid)
     const at = performance.now() / 1000
-    // A worker that has nothing new to say passes reports over: what comes after a gap came in its last second.
-    const gap = before === undefined ? 1 : Math.max(at - before.at, 0.001)
-    const seconds = gap > LONGEST_INTERVAL ? 1 : gap
+    const seconds = Math.max(report.seconds, 0.001)
     const received = report.counters.received - (before?.report.counters.received ?? 0)
     const replied = report.counters.replied - (before?.report.counters.replied ?? 0)
     this.figures.note(pid, {
@@ -109,5 +120,6 @@ export class WorkerSlot {
       receivedPerSecond: Math.round(received / seconds),
       repliedPerSecond: Math.round(replied / seconds)
     })
+    for (const reported of this.waiting.splice(0)) reported()
   }
 }

@@ -14,12 +14,14 @@ import { type PacketLoop, servePackets, serveWaiting } from "@meridian/udp/packe
 import { adoptSocket, bindSocket } from "@meridian/udp/udp-open"
 import { type SocketPlace, type WorkerPlan, workerPlan } from "@meridian/ipc/serving-plan"
 import { type Reporting, ReportPace, reportEverySecond } from "@meridian/ipc/report-pace"
-import { type DrainOrOutlive, outlive, readDrainOrOutlive } from "@meridian/ipc/outlive"
+import { outlive } from "@meridian/ipc/outlive"
 import { inherited, SupervisorChannel } from "@meridian/ipc/supervised"
 import {
   type CookieCounters,
   type FromWorker,
   noKey,
+  parseToWorker,
+  type ToWorker,
   type WorkerCounters,
   type WorkerReport
 } from "@meridian/ipc/worker-report"
@@ -51,10 +53,10 @@ const openSockets = (places: readonly SocketPlace[]): Promise<readonly UdpSocket
       : places.map((place) => bindSocket(place, page))
   )
 
-const channel = new SupervisorChannel<WorkerPlan, DrainOrOutlive, FromWorker>({
+const channel = new SupervisorChannel<WorkerPlan, ToWorker, FromWorker>({
   service: "worker",
   plan: workerPlan,
-  read: readDrainOrOutlive
+  read: parseToWorker
 })
 const { sockets: places, plan: first } = await channel.first
 const sockets = await openSockets(places)
@@ -70,7 +72,6 @@ const server = new NtpServer({
 })
 server.silentUntil = first.silentUntil ?? Number.NEGATIVE_INFINITY
 const receivedNews = new ReceivedNews()
-let probes = 0
 let tellsPeers = false
 let holdsPlan = false
 
@@ -87,8 +88,7 @@ const countersNow = (): WorkerCounters => {
 const newsNow = (): string => {
   const { generation, since } = newestKey
   return [
-    receivedNews.told(counters.received, probes, performance.now() / 1e3),
-    counters.received - repliedNow(),
+    receivedNews.text,
     overflowNow(),
     cookies !== undefined,
     clock.isGood(),
@@ -97,11 +97,20 @@ const newsNow = (): string => {
   ].join(" ")
 }
 
-const report = (): WorkerReport => {
+/** Where none came before, those that did came since the last look: within a second, as the first has the worker look. */
+const LOOK_SECONDS = 1
+let reportedAt = performance.now() / 1e3
+
+const report = (afterRest = false): WorkerReport => {
   const memory = memoryUse()
+  const now = performance.now() / 1e3
+  const since = now - reportedAt
+  reportedAt = now
+  receivedNews.tell(counters.received, now)
   return {
     type: "report",
     counters: countersNow(),
+    seconds: afterRest ? Math.min(since, LOOK_SECONDS) : since,
     rss: memory.rss,
     heapUsed: memory.heapUsed,
     synchronised: clock.isGood(),
@@ -110,6 +119,8 @@ const report = (): WorkerReport => {
 }
 
 let reporting: Reporting | undefined
+/** Undefined before it serves. */
+let reportAtOnce: (() => void) | undefined
 
 const answerBatch = (socket: UdpSocket, count: number): number => {
   reporting?.stir()
@@ -127,9 +138,16 @@ const start = (): void => {
     stampAt: Offset.transmit,
     gatherMicroseconds: first.gatherMicroseconds
   })
-  const pace = new ReportPace()
+  const pace = new ReportPace(0)
+  const say = (afterRest: boolean): void => {
+    channel.send(report(afterRest))
+    pace.sends(newsNow())
+  }
+  reportAtOnce = () => say(receivedNews.isIdle)
   reporting = reportEverySecond(pace, () => {
-    if (pace.isDue(newsNow())) channel.send(report())
+    const { isIdle: wasIdle } = receivedNews
+    receivedNews.look(counters.received, performance.now() / 1e3)
+    if (pace.isDue(newsNow())) say(wasIdle)
     identify()
     setShedding()
     const seen = sightings.take()
@@ -173,14 +191,7 @@ const identify = (): void => {
 }
 
 /** Works by the plan from the next batch on: what was before is replaced in one go, and nothing in it is kept. */
-const take = async ({
-  keys,
-  tellPeers,
-  access,
-  autokey,
-  identity: told,
-  probes: own = 0
-}: WorkerPlan): Promise<void> => {
+const take = async ({ keys, tellPeers, access, autokey, identity: told }: WorkerPlan): Promise<void> => {
   const parsed = keys === null ? undefined : readServingKeys(keys)
   const isPlain = parsed === undefined && autokey === null
   const authentication = isPlain ? undefined : await import("./authentication.ts")
@@ -189,7 +200,6 @@ const take = async ({
   server.admission = desk.by(access)
   setShedding()
   tellsPeers = tellPeers
-  probes = own
   holdsPlan = true
   identity = told
   ring = parsed?.ring
@@ -216,5 +226,12 @@ const drain = (): void => {
 
 // systemd tells every process of the unit at once: draining is right, and the supervisor is about to say the same.
 process.on("SIGTERM", () => drain())
-channel.run({ take, obey: ({ type }) => (type === "outlive" ? outlive(drain) : drain()) })
+channel.run({
+  take,
+  obey: ({ type }) => {
+    if (type === "look") reportAtOnce?.()
+    else if (type === "outlive") outlive(drain)
+    else drain()
+  }
+})
 whenPrepared(0)

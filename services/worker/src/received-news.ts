@@ -1,22 +1,39 @@
-/** Told so often at most: a report at rest comes as often. A little less than four seconds, as timers come a little early. */
-const PROBES_TOLD_SECONDS = 3.9
+/** Told so often: a little less than four seconds, as timers come a little early. Whoever looks meanwhile asks for a report. */
+const TOLD_SECONDS = 3.9
 
-/** How many requests came, as far as it is news: the node's own probes are none each second, or a node that announces a route would never rest. */
+/**
+ * How many requests came, as far as it is news: that some come again, or none any more, and each four seconds how many. A report costs the node
+ * as much as a hundred requests, and each second of one that nobody looks at has few more.
+ */
 export class ReceivedNews {
+  #seen = 0
+  #isIdle = true
   #told = 0
   #at = Number.NEGATIVE_INFINITY
 
+  /** Whether none came between the last two looks. */
+  get isIdle(): boolean {
+    return this.#isIdle
+  }
+
+  /** Changes with the news. */
+  get text(): string {
+    return `${this.#told} ${this.#isIdle}`
+  }
+
   /**
    * @param received requests since the start
-   * @param probes requests a second that are the node's own, at most; 0: none
    * @param now seconds, monotonic
-   * @returns requests since the start, as they were last news
    */
-  told(received: number, probes: number, now: number): number {
-    const seconds = now - this.#at
-    const areProbes = received - this.#told <= probes * (1 + Math.ceil(seconds))
-    if (areProbes && seconds < PROBES_TOLD_SECONDS && probes > 0) return this.#told
+  look(received: number, now: number): void {
+    this.#isIdle = received === this.#seen
+    this.#seen = received
+    if (now - this.#at >= TOLD_SECONDS && received !== this.#told) this.tell(received, now)
+  }
+
+  /** They are told now, asked for or not. */
+  tell(received: number, now: number): void {
+    this.#told = received
     this.#at = now
-    return (this.#told = received)
   }
 }

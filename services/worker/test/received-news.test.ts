@@ -1,16 +1,36 @@
 import { expect, it } from "vitest"
 import { ReceivedNews } from "../src/received-news.ts"
 
-/** What is told at each second, of so many requests in each. */
-const toldOf = (probes: number, ...came: readonly number[]): readonly number[] => {
+/** At which seconds there is news, of so many requests in each. */
+const newsAt = (...came: readonly number[]): readonly number[] => {
   const news = new ReceivedNews()
   let received = 0
-  return came.map((requests, second) => news.told((received += requests), probes, 100 + second))
+  news.look(0, 99)
+  let known = news.text
+  return came.flatMap((requests, second) => {
+    news.look((received += requests), 100 + second)
+    const isNew = news.text !== known
+    known = news.text
+    return isNew ? [second] : []
+  })
 }
 
-it("tells what came as it comes, and the node's own probes each fourth second", () => {
-  expect(toldOf(0, 1, 1, 1, 1, 1)).toEqual([1, 2, 3, 4, 5])
-  expect(toldOf(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)).toEqual([1, 1, 1, 1, 5, 5, 5, 5, 9])
-  expect(toldOf(2, 2, 2, 9, 40, 2, 2)).toEqual([2, 2, 13, 53, 53, 53])
-  expect(toldOf(1, 1, 0, 0, 0, 0, 0, 7)).toEqual([1, 1, 1, 1, 1, 1, 8])
+it("has news where requests begin, each fourth second of them, and where they have ended", () => {
+  expect(newsAt(9, 9, 9, 9, 9, 9, 9, 9, 9)).toEqual([0, 4, 8])
+  expect(newsAt(9, 9, 9, 9, 9, 0, 0, 0, 0, 0, 0)).toEqual([0, 4, 5])
+  expect(newsAt(9, 9, 0, 0, 0, 0, 0, 0, 0, 7)).toEqual([0, 2, 4, 9])
+})
+
+it("does not tell again what was told because somebody asked", () => {
+  const news = new ReceivedNews()
+  news.look(0, 99)
+  news.look(5, 100)
+  news.look(12, 102)
+  news.tell(12, 102)
+  const { text } = news
+  news.look(14, 103)
+  news.look(20, 105)
+  expect(news.text).toBe(text)
+  news.look(26, 106)
+  expect(news.text).not.toBe(text)
 })

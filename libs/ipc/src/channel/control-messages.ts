@@ -42,10 +42,14 @@ const controlReport = record({
 })
 export type ControlReport = TypeOf<typeof controlReport>
 
-export type FromControl = FromService<ControlReport, ActMessage>
+/** Somebody looks: show how the node is now. */
+const lookMessage = record({ type: words("look") })
+export type LookMessage = TypeOf<typeof lookMessage>
+
+export type FromControl = FromService<ControlReport, ActMessage | LookMessage>
 
 /** Reads a message from the control process; undefined when it is none of ours. @throws InvalidMessage */
-export const parseFromControl = readerOf(controlReport, { act: actMessage })
+export const parseFromControl = readerOf(controlReport, { act: actMessage, look: lookMessage })
 
 export const parseToControl = toldOf({ acted: actedMessage })
 export type ToControl = ToldBy<typeof parseToControl>

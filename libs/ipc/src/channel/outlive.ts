@@ -2,13 +2,6 @@
  * A process that serves on while its supervisor becomes another program: the channel between them closes, and the program that follows ends this
  * process by SIGTERM when a successor serves. Where none follows, it ends by itself.
  */
-import { type ToldBy, toldOf } from "./service-messages.ts"
-import { record } from "./shape.ts"
-
-/** Reads a supervisor's word to a service that may outlive it; `outlive`: go on without a channel until you are told to end by SIGTERM. */
-export const readDrainOrOutlive = toldOf({ outlive: record({}) })
-export type DrainOrOutlive = ToldBy<typeof readDrainOrOutlive>
-
 const LOOK_EACH_MS = 1_000
 
 /** @param end what this process does when its supervisor is gone for good */

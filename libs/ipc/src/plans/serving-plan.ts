@@ -88,8 +88,6 @@ export const workerPlan = record({
   ...servingSettings,
   /** Absent where nobody is told. */
   identity: optional(identity),
-  /** Requests a second by which the node itself looks whether it answers, at most; absent: none. */
-  probes: optional(whole(1, 64)),
   /** Null where the node serves plain time alone: such a worker does not carry the ciphers' memory. */
   keys: nullable(servingKeys),
   /** Null where nobody is served by Autokey. */
@@ -247,7 +245,6 @@ export const projections = {
   worker: ({ serving, identity: told, servesKeys, keys, autokey, anycast }: ServingPlan): WorkerPlan => ({
     ...serving,
     ...(told === null ? {} : { identity: told }),
-    ...(anycast === null ? {} : { probes: anycast.addresses.length }),
     keys: servesKeys ? keys : null,
     autokey: autokey === null ? null : { digest: autokey.digest, secrets: autokey.secrets }
   }),

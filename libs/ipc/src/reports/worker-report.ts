@@ -1,9 +1,9 @@
 /**
- * What a worker tells its supervisor each second, and the messages between the two. Counts are totals since the worker
- * started and only grow; rates are the reader's business.
+ * What a worker tells its supervisor, and the messages between the two. Counts are totals since the worker started and only
+ * grow; rates are the reader's business.
  */
 import { peersSeen, type PeersSeen } from "./peer-sighting.ts"
-import { type FromService, readerOf } from "../channel/service-messages.ts"
+import { type FromService, readerOf, type ToldBy, toldOf } from "../channel/service-messages.ts"
 import { bins, count, counts, finite, flag, greatest, optional, record, type TypeOf, words } from "../channel/shape.ts"
 import { sumOf, zeroOf } from "../channel/sums.ts"
 
@@ -79,6 +79,8 @@ export const noKey: NewestKey = { generation: 0, since: 0 }
 const workerReport = record({
   type: words("report"),
   counters: workerCounters,
+  /** Within so many seconds came what was not in the report before. */
+  seconds: finite(0),
   /** bytes */
   rss: count,
   /** bytes */
@@ -93,6 +95,10 @@ export type FromWorker = FromService<WorkerReport, PeersSeen>
 
 /** Reads a message from a worker; undefined when it is none of ours. @throws InvalidMessage */
 export const parseFromWorker = readerOf(workerReport, { "peers-seen": peersSeen })
+
+/** `look`: report at once, somebody looks. `outlive`: go on without a channel until you are told to end by SIGTERM. */
+export const parseToWorker = toldOf({ look: record({}), outlive: record({}) })
+export type ToWorker = ToldBy<typeof parseToWorker>
 
 export const noCounters: WorkerCounters = zeroOf(workerCounters)
 

@@ -12,7 +12,7 @@ const PERMISSIONS = 0o660
 const MOST = 64
 
 /** Answers until the returned function is called. @throws UnixDatagramError */
-export const serveChronySocket = (path: string, server: ChronyServer): (() => void) => {
+export const serveChronySocket = (path: string, server: Pick<ChronyServer, "receive">): (() => void) => {
   const socket = openUnixDatagram(path, PERMISSIONS)
   const bytes = new Uint8Array(LONGEST_CHRONYC + 1)
   socket.onReadable(() => {

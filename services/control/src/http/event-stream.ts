@@ -1,8 +1,10 @@
 /** Server-sent events: each new picture to whoever listens, made into text once for all of them. */
 import type { ServerResponse } from "node:http"
+import { everyTurn, type Turns } from "@meridian/ipc/turns"
 import type { NodeSnapshot } from "@meridian/ipc/node-snapshot"
 
 const MOST_STREAMS = 32
+const LOOK_MS = 1_000
 /** Bytes that wait for a slow reader before it is let go. */
 const MOST_WAITING = 1 << 20
 /** Clients that are told with each picture; all of them are at /api/v1/clients. */
@@ -31,6 +33,13 @@ export const pictureEvent = (snapshot: NodeSnapshot, unready: readonly string[])
 
 export class EventStream {
   readonly #readers = new Set<ServerResponse>()
+  readonly #look: () => void
+  #looks: Turns | undefined
+
+  /** @param look asks for a new picture: each second while somebody listens */
+  constructor(look: () => void) {
+    this.#look = look
+  }
 
   /** False where there are too many already. The headers must not be written yet. @param first what to begin with */
   add(response: ServerResponse, headers: Readonly<Record<string, string>>, first: string): boolean {
@@ -38,7 +47,11 @@ export class EventStream {
     response.writeHead(200, { ...headers, "content-type": "text/event-stream; charset=utf-8" })
     response.write(`retry: 2000\n\n${first}`)
     this.#readers.add(response)
-    response.on("close", () => void this.#readers.delete(response))
+    this.#looks ??= everyTurn(LOOK_MS, this.#look)
+    response.on("close", () => {
+      this.#readers.delete(response)
+      if (this.#readers.size === 0) this.#rest()
+    })
     return true
   }
 
@@ -51,7 +64,13 @@ export class EventStream {
     }
   }
 
+  #rest(): void {
+    this.#looks?.stop()
+    this.#looks = undefined
+  }
+
   close(): void {
+    this.#rest()
     for (const reader of this.#readers) reader.destroy()
   }
 }

@@ -49,6 +49,10 @@ export interface HttpParts {
   readonly outcomes: Outcomes
   readonly coordinator: CoordinatorQuestions
   readonly current: () => NodeSnapshot | undefined
+  /** Waits until that is a picture of now. */
+  readonly fresh: () => Promise<void>
+  /** Asks for a new picture. */
+  readonly look: () => void
   /** CLOCK_MONOTONIC, seconds. */
   readonly monotonic: () => number
   readonly own: () => Pick<OwnFigures, "rss" | "processorSeconds">
@@ -57,12 +61,13 @@ export interface HttpParts {
 export class HttpListener {
   readonly server: Server
   readonly #parts: HttpParts
-  readonly #streams = new EventStream()
+  readonly #streams: EventStream
   readonly #limit = queryLimit()
   readonly #operators: OperatorRequests
 
   constructor(parts: HttpParts, makeServer: MakeServer = onUse.http().createServer) {
     this.#parts = parts
+    this.#streams = new EventStream(parts.look)
     this.#operators = new OperatorRequests(parts.coordinator, parts.monotonic)
     this.server = makeServer(
       {
@@ -157,6 +162,7 @@ export class HttpListener {
       response.setHeader("www-authenticate", "Bearer")
       return refuse(401, "expected 'Authorization: Bearer TOKEN' with the node's token", "unauthorised")
     }
+    await this.#parts.fresh()
     if (path === "/metrics") return this.#metrics(headers.accept, response)
     if (path === `${API}/events`) return this.#events(method === "HEAD", response)
     const query = new URLSearchParams(cut === -1 ? "" : url.slice(cut + 1))

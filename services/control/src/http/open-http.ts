@@ -10,7 +10,7 @@ import { processorSeconds } from "./processor-time.ts"
 
 const RETRY_MS = 10_000
 
-export interface Surroundings extends Pick<HttpParts, "outcomes" | "current" | "monotonic"> {
+export interface Surroundings extends Pick<HttpParts, "outcomes" | "current" | "fresh" | "look" | "monotonic"> {
   readonly memory: () => number
   readonly warn: (message: string) => void
 }
