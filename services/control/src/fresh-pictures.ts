@@ -1,7 +1,6 @@
-/** Has the node's picture be one of now where somebody looks: while nobody does, one comes each few seconds. */
-import type { Picture } from "./picture.ts"
+/** Has the node's picture be one of now where somebody looks: while nobody does, one comes each few seconds, without the clients. */
 
-/** A picture that is no older is one of now; seconds. */
+/** A picture that was asked for no longer ago is one of now; seconds. */
 const FRESH_SECONDS = 1
 /** After so long whoever asked is shown what there is. */
 const LONGEST_WAIT_MS = 250
@@ -9,33 +8,34 @@ const LONGEST_WAIT_MS = 250
 const MOST_WAITING = 64
 
 export class FreshPictures {
-  readonly #picture: Picture
   readonly #look: () => void
   readonly #monotonic: () => number
+  #cameAt = Number.NEGATIVE_INFINITY
   #waiting: (() => void)[] = []
   #timer: NodeJS.Timeout | undefined
 
   /**
-   * Made after those who are told of each picture: whoever waited for one finds it taken up.
    * @param look asks for a new picture
    * @param monotonic CLOCK_MONOTONIC, seconds
    */
-  constructor(picture: Picture, look: () => void, monotonic: () => number) {
-    this.#picture = picture
+  constructor(look: () => void, monotonic: () => number) {
     this.#look = look
     this.#monotonic = monotonic
-    picture.onChange(() => this.#goOn())
   }
 
   /** Calls when the picture is of now: at once, or when one has come. */
   when(call: () => void): void {
-    const { current } = this.#picture
-    const isFresh = current !== undefined && this.#monotonic() - current.monotonic < FRESH_SECONDS
-    if (current === undefined || isFresh || this.#waiting.length >= MOST_WAITING) return call()
+    if (this.#monotonic() - this.#cameAt < FRESH_SECONDS || this.#waiting.length >= MOST_WAITING) return call()
     this.#waiting.push(call)
     if (this.#waiting.length > 1) return
     this.#look()
     this.#timer = setTimeout(() => this.#goOn(), LONGEST_WAIT_MS)
+  }
+
+  /** One that was asked for has come, and is shown. */
+  came(): void {
+    this.#cameAt = this.#monotonic()
+    this.#goOn()
   }
 
   #goOn(): void {

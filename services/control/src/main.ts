@@ -60,7 +60,7 @@ const chrony = new ChronyServer({
 })
 picture.onChange((snapshot) => mode6.useSnapshot(snapshot))
 const look = (): void => channel.send({ type: "look" })
-const fresh = new FreshPictures(picture, look, () => clock.monotonic.seconds())
+const fresh = new FreshPictures(look, () => clock.monotonic.seconds())
 
 const closing: (() => void)[] = []
 const end = (): void => {
@@ -99,7 +99,10 @@ channel.run({
     mode6.useControlKey(controlKey ?? undefined)
   },
   obey: (told) => {
-    if (told.type === "snapshot") picture.replace(pictureOf(told, picture.current))
+    if (told.type === "snapshot") {
+      picture.replace(pictureOf(told, picture.current))
+      if (told.isAskedFor === true) fresh.came()
+    }
     if (told.type === "acted") acts.done(told)
     if (told.type === "drain") end()
   },

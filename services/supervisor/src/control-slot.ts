@@ -52,8 +52,9 @@ export class ControlSlot {
     this.service.process.broadcast({ type: "acted", id: asked.id, ...acted } satisfies ToControl)
   }
 
-  show(snapshot: NodeSnapshot): void {
+  /** @param isAskedFor whether it is the answer to a look */
+  show(snapshot: NodeSnapshot, isAskedFor: boolean): void {
     const { state, pid } = this.service.process
-    if (state === "running") this.service.process.broadcast(this.pictures.tell(snapshot, pid))
+    if (state === "running") this.service.process.broadcast(this.pictures.tell(snapshot, pid, isAskedFor))
   }
 }

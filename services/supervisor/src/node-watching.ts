@@ -65,12 +65,14 @@ export const watchNode = (
     const clientsNow = seldom(CLIENTS_INTERVAL_SECONDS, monotonic.seconds, receivedNow, () =>
       clients.tables.length === 0 && xdp === undefined ? null : listed("last", CLIENTS_IN_PICTURE)
     )
+    /** Read where somebody looks: a thousand of them are 200 kB. */
+    let clientsShown = clientsNow()
     const use = ({ pid, restarts }: SupervisedProcess, rss: number | undefined) => ({ pid, restarts, rss: rss ?? 0 })
     const snapshot = nodeSnapshots(systemFacts(systemClock().measurePrecision(), availableParallelism()), {
       status,
       clock: () => clock.reportAt(monotonic.seconds()),
       autokey,
-      clients: clientsNow,
+      clients: () => clientsShown,
       monotonic: () => monotonic.seconds(),
       processes: () => [
         { name: "clock", ...use(clock.service.process, clock.report?.rss) },
@@ -94,14 +96,18 @@ export const watchNode = (
     }
     const isPictureDue = onNews(QUIET_LOOK_MS / 1e3, monotonic.seconds)
     const isHealthDue = onNews(HEALTH_REPEATED_SECONDS, monotonic.seconds)
-    const show = (): void => {
+    const show = (isAskedFor = false): void => {
       latest = snapshot()
-      shown.show(latest)
+      shown.show(latest, isAskedFor)
       if (keepsJournal) journal.look(latest)
     }
-    const freshen = togetherWithin(LONGEST_LOOK_MS, () => workers.map((slot) => slot.look()))
-    shown.showNow = show
-    shown.onLook = () => void freshen().then(show)
+    const everyonesWord = togetherWithin(LONGEST_LOOK_MS, () => workers.map((slot) => slot.look()))
+    shown.showNow = () => show()
+    const freshen = async (): Promise<void> => {
+      await everyonesWord()
+      clientsShown = clientsNow()
+    }
+    shown.onLook = () => void freshen().then(() => show(true))
     const tellHealth = (): void => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
       const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
@@ -128,7 +134,7 @@ export const watchNode = (
     for (const { service } of filled) service.process.onNews = lookSoon
     live.whenChanged(lookSoon)
     if (anycast !== undefined) {
-      facts = tellFacts(anycast, freshen, () => ({
+      facts = tellFacts(anycast, everyonesWord, () => ({
         workers: workers.filter(({ service }) => service.process.state === "running").length,
         exchanging: ntsKe.filter(({ service }) => service.process.state === "running").length,
         keyProblem: coordinator.report?.keyProblem ?? "",
@@ -146,7 +152,7 @@ export const watchNode = (
     return {
       resources: {
         "/snapshot": () => freshen().then(snapshot),
-        "/status": () => freshen().then(status),
+        "/status": () => everyonesWord().then(status),
         "/clients": (query) => listed(orderOf(query.get("sort")), Number(query.get("limit") ?? 100) || 100),
         "/sources": () => clock.reportAt(monotonic.seconds())?.sources ?? [],
         "/tracking": () => clock.reportAt(monotonic.seconds())?.tracking

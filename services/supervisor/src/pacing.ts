@@ -34,14 +34,12 @@ export const seldom = <A>(seconds: number, now: () => number, changed: () => num
 /** Begins what is to be done, and waits until all of it is, or for so many milliseconds. Who asks meanwhile waits for the same. */
 export const togetherWithin = (milliseconds: number, begin: () => readonly Promise<void>[]): (() => Promise<void>) => {
   let current: Promise<void> | undefined
-  return () =>
-    (current ??= new Promise<void>((done) => {
-      const timer = setTimeout(done, milliseconds)
-      void Promise.all(begin()).then(() => {
-        clearTimeout(timer)
-        done()
-      })
-    }).finally(() => {
-      current = undefined
-    }))
+  const wait = async (): Promise<void> => {
+    let timer: NodeJS.Timeout | undefined
+    const longest = new Promise((done) => (timer = setTimeout(done, milliseconds)))
+    await Promise.race([Promise.all(begin()), longest])
+    clearTimeout(timer)
+    current = undefined
+  }
+  return () => (current ??= wait())
 }

@@ -27,7 +27,9 @@ it("is told each fourth second while nothing is new, and within a second where s
   await vi.advanceTimersByTimeAsync(1_000)
   expect(told.splice(0)).toEqual([expect.stringMatching(/^27 1 [1-9]\d{3}$/)])
   facts.stop()
+  const looksWhileTold = looks
   await vi.advanceTimersByTimeAsync(20_000)
   expect(told).toEqual([])
-  expect(looks).toBe(5)
+  expect(looksWhileTold).toBeGreaterThan(4)
+  expect(looks).toBe(looksWhileTold)
 })

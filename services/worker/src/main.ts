@@ -87,14 +87,7 @@ const countersNow = (): WorkerCounters => {
 /** Changes with all that a report says and somebody waits for. */
 const newsNow = (): string => {
   const { generation, since } = newestKey
-  return [
-    receivedNews.text,
-    overflowNow(),
-    cookies !== undefined,
-    clock.isGood(),
-    generation,
-    since
-  ].join(" ")
+  return [receivedNews.text, overflowNow(), cookies !== undefined, clock.isGood(), generation, since].join(" ")
 }
 
 /** Where none came before, those that did came since the last look: within a second, as the first has the worker look. */

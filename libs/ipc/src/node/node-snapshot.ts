@@ -81,6 +81,8 @@ export interface NodeSnapshot {
  */
 export interface PictureMessage extends NodeSnapshot {
   readonly clientsKept?: boolean
+  /** It answers a look: counters and clients are of now. */
+  readonly isAskedFor?: boolean
 }
 
 /** Tells pictures to one process after another, and to each its clients once. */
@@ -88,18 +90,24 @@ export class PictureTeller {
   #pid: number | undefined
   #clients: ClientList | null = null
 
-  /** @param pid of the process that is told: a new one knows nothing */
-  tell(snapshot: NodeSnapshot, pid: number | undefined): PictureMessage {
+  /**
+   * @param pid of the process that is told: a new one knows nothing
+   * @param isAskedFor whether it is the answer to a look
+   */
+  tell(snapshot: NodeSnapshot, pid: number | undefined, isAskedFor = false): PictureMessage {
     const isKept = snapshot.clients !== null && pid === this.#pid && snapshot.clients === this.#clients
     this.#pid = pid
     this.#clients = snapshot.clients
-    return isKept ? { ...snapshot, clients: null, clientsKept: true } : snapshot
+    const asked = isAskedFor ? { isAskedFor } : {}
+    return isKept ? { ...snapshot, ...asked, clients: null, clientsKept: true } : { ...snapshot, ...asked }
   }
 }
 
 /** The picture that a message means to who was told `before`. */
-export const pictureOf = ({ clientsKept, ...told }: PictureMessage, before: NodeSnapshot | undefined): NodeSnapshot =>
-  clientsKept === true ? { ...told, clients: before?.clients ?? null } : told
+export const pictureOf = (message: PictureMessage, before: NodeSnapshot | undefined): NodeSnapshot => {
+  const { clientsKept, isAskedFor: _isAskedFor, ...told } = message
+  return clientsKept === true ? { ...told, clients: before?.clients ?? null } : told
+}
 
 /**
  * Reads the message; undefined when it is another. It comes from the process that started this one, so only what tells one

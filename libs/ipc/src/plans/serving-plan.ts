@@ -242,7 +242,7 @@ export interface ServingPlan {
 
 /** Each kind of process's part: what it works with, and no key beyond. */
 export const projections = {
-  worker: ({ serving, identity: told, servesKeys, keys, autokey, anycast }: ServingPlan): WorkerPlan => ({
+  worker: ({ serving, identity: told, servesKeys, keys, autokey }: ServingPlan): WorkerPlan => ({
     ...serving,
     ...(told === null ? {} : { identity: told }),
     keys: servesKeys ? keys : null,

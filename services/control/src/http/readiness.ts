@@ -5,7 +5,7 @@ import { errorBound } from "./clock-metrics.ts"
 
 /** Seconds: RFC 5905's MAXDIST, beyond which a client would not take this node. */
 const MOST_ERROR_BOUND = 1.5
-/** Pictures come once a second. */
+/** Pictures come each four seconds at the latest. */
 const STALE_SECONDS = 5
 
 /**
