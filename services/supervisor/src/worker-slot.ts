@@ -111,15 +111,28 @@ export class WorkerSlot {
   private note(pid: number, report: WorkerReport): void {
     const before = this.figures.of(pid)
     const at = performance.now() / 1000
-    const seconds = Math.max(report.seconds, 0.001)
-    const received = report.counters.received - (before?.report.counters.received ?? 0)
-    const replied = report.counters.replied - (before?.report.counters.replied ?? 0)
+    const { received, replied } = report.counters
     this.figures.note(pid, {
       report,
       at,
-      receivedPerSecond: Math.round(received / seconds),
-      repliedPerSecond: Math.round(replied / seconds)
+      receivedPerSecond: rateOf(
+        received - (before?.report.counters.received ?? 0),
+        report.seconds,
+        before?.receivedPerSecond
+      ),
+      repliedPerSecond: rateOf(
+        replied - (before?.report.counters.replied ?? 0),
+        report.seconds,
+        before?.repliedPerSecond
+      )
     })
     for (const reported of this.waiting.splice(0)) reported()
   }
 }
+
+/**
+ * A rate as whole numbers a second. What was counted in less than a second, as where somebody looks just after a report, is filled up to one by the rate
+ * before: else a few requests would make it leap.
+ */
+export const rateOf = (counted: number, seconds: number, before = 0): number =>
+  Math.round(seconds >= 1 ? counted / seconds : counted + (1 - seconds) * before)
