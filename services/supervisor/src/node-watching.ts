@@ -107,7 +107,12 @@ export const watchNode = (
       await everyonesWord()
       clientsShown = clientsNow()
     }
-    shown.onLook = () => void freshen().then(() => show(true))
+    shown.onLook = () =>
+      void freshen().then(() => {
+        // What was new is shown by this, and is no reason for another.
+        isPictureDue(newsNow())
+        show(true)
+      })
     const tellHealth = (): void => {
       const { synchronised, stratum } = clockStatus(reader, clockSource(parts), system)
       const running = workers.filter(({ service }) => service.process.state === "running" && service.holdsPlan).length
