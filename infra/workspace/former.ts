@@ -2,7 +2,7 @@
  * Shows that tests find the fault they are there for: runs today's test files on the sources of the revision before the
  * fault was mended, where every case has to fail by its own assertion.
  *
- *     node infra/workspace/former.ts [--json]
+ *     npx node infra/workspace/former.ts [--json]
  *
  * Exit code 0 when every case failed, 1 when one passed or could not be run, 2 when the history has no such revision.
  */

@@ -1,6 +1,6 @@
 /**
  * Why the clock once erred more than chronyd's where networks are ugly, one test for each cause. Each must fail on the code
- * that was before they were mended: `node infra/workspace/former.ts` runs them there and says so.
+ * that was before they were mended: `npx node infra/workspace/former.ts` runs them there and says so.
  */
 import { describe, expect, it } from "vitest"
 import { combineEstimates } from "../src/combine-estimates.ts"
