@@ -131,13 +131,14 @@ static int answer(struct packet_loop *loop, int index, int count) {
   return called == napi_ok ? loop->told[TOLD_REPLIES] : 0;
 }
 
-/* Answers what waits on a socket. Returns how many datagrams it took. */
-static int serve_socket(struct packet_loop *loop, int index) {
+/* Answers what waits on a socket. Returns how many datagrams it took. What is there behind a full batch was not waited for. */
+static int serve_socket(struct packet_loop *loop, int index, bool gathered) {
   struct udp_batch *batch = loop->batches[index];
   int total = 0;
   for (int turn = 0; turn < BATCHES_PER_TURN && loop->descriptor >= 0; turn++) {
     int count = udp_receive(batch);
     if (count == 0) break;
+    batch->gathered = gathered && turn == 0;
     total += count;
     if (answer(loop, index, count) > 0) udp_send(batch, count, loop->stamp_at);
     if (count < BATCH_CAPACITY) break;
@@ -156,7 +157,7 @@ static int until_timer(struct packet_loop *loop) {
 static void on_idle(uv_idle_t *idle) { (void)idle; }
 
 /* Serves what is ready. Returns whether libuv has something to do, or nothing is to be waited for any more. */
-static bool serve_ready(struct packet_loop *loop, const struct epoll_event *events, int ready) {
+static bool serve_ready(struct packet_loop *loop, const struct epoll_event *events, int ready, bool gathered) {
   bool leave = false;
   int count = 0;
   for (int event = 0; event < ready && loop->descriptor >= 0; event++) {
@@ -169,7 +170,7 @@ static bool serve_ready(struct packet_loop *loop, const struct epoll_event *even
       udp_clear_errors(loop->batches[index]);
       loop->batches[index]->receive_errors++;
     }
-    count += serve_socket(loop, index);
+    count += serve_socket(loop, index, gathered);
   }
   gather_note(&loop->gather, count, monotonic_now());
   return leave || loop->descriptor < 0;
@@ -191,7 +192,7 @@ static void wait_and_serve(struct packet_loop *loop, int timeout) {
       nanosleep(&pause, NULL);
       int ready = epoll_wait(loop->descriptor, events, EVENTS_AT_ONCE, 0);
       if (ready > 0) {
-        if (serve_ready(loop, events, ready)) return;
+        if (serve_ready(loop, events, ready, true)) return;
         continue;
       }
       gather_note(&loop->gather, 0, monotonic_now());
@@ -202,7 +203,7 @@ static void wait_and_serve(struct packet_loop *loop, int timeout) {
       continue;
     }
     if (ready <= 0) return;
-    if (serve_ready(loop, events, ready) || timeout == 0) return;
+    if (serve_ready(loop, events, ready, false) || timeout == 0) return;
   }
 }
 

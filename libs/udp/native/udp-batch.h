@@ -47,6 +47,7 @@ struct udp_batch {
   int port;
   bool fixed_source; /* bound to one unicast address: the kernel needs no telling where replies leave from */
   bool may_fragment; /* what leaves now may be fragmented on its way */
+  bool gathered;     /* what was received had been waited for, it is no queue that grew while others were answered */
   const struct clock_page *page; /* NULL where there is none to serve by */
   struct clock_line line;        /* as it stood when receive returned */
   struct clock_difference difference;
@@ -95,8 +96,8 @@ int udp_receive(struct udp_batch *batch);
 void udp_set_shedding(struct udp_batch *batch, bool sheds);
 
 /*
- * Before a batch is answered whose replies udp_send is to send: of a small one, those that are sealed meanwhile are sent at once, and
- * have no reply length any more.
+ * Before a batch is answered whose replies udp_send is to send: of one that is small or gathered, those that are sealed meanwhile are sent
+ * at once, and have no reply length any more.
  */
 void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at);
 

@@ -8,7 +8,8 @@
 /*
  * From a socket that is bound to an address each reply has a call of its own, and the clock is read just before it: replies of one call leave 3 us after each
  * other. On one machine sendto takes as long for each as one sendmmsg for twenty, as the kernel has no header to fetch and to judge; on another, where a call
- * costs more, eight together take a tenth less. So a batch that is over half full, as at saturation, where requests queue for longer than that, goes by eights.
+ * costs more, eight together take a tenth less. So a batch that is over half full, as at saturation, where requests queue for longer than that, goes by eights;
+ * but not one that was gathered, whose client would find the time wrong by half of what the eight take.
  *
  * From others a reply says which address it leaves from, which sendto cannot; there a call of its own costs 0.2 us. So each has one where few leave together,
  * and the fuller a batch the more share a call and a reading of the clock.
@@ -18,8 +19,10 @@
  */
 enum { SENT_ALONE = 12, SENT_IN_PAIRS = 32, SENT_TOGETHER = 8 };
 
+static bool is_backlog(const struct udp_batch *batch, int count) { return count > SENT_IN_PAIRS && !batch->gathered; }
+
 static int sent_together(const struct udp_batch *batch, int count) {
-  if (count > SENT_IN_PAIRS) return SENT_TOGETHER;
+  if (is_backlog(batch, count)) return SENT_TOGETHER;
   return batch->fixed_source || count <= SENT_ALONE ? 1 : 2;
 }
 
@@ -167,7 +170,7 @@ static void send_sealed(const uint8_t *stamp) {
 void udp_begin_answer(struct udp_batch *batch, int count, int stamp_at) {
   /* What a batch before this one left behind is nothing to send. */
   memset(batch->block.reply_lengths, 0, (size_t)count * sizeof *batch->block.reply_lengths);
-  if (batch->descriptor < 0 || stamp_at < 0 || count > SENT_IN_PAIRS) return;
+  if (batch->descriptor < 0 || stamp_at < 0 || is_backlog(batch, count)) return;
   answered_batch = batch;
   answered_stamp_at = (size_t)stamp_at;
   send_sealed_reply = send_sealed;
@@ -179,7 +182,7 @@ int udp_send(struct udp_batch *batch, int count, int stamp_at) {
   int sent = 0;
   if (batch->descriptor < 0) return 0;
   if (count > BATCH_CAPACITY) count = BATCH_CAPACITY;
-  bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES, alone = batch->fixed_source && count <= SENT_IN_PAIRS;
+  bool stamps = stamp_at >= 0 && stamp_at <= SLOT_BYTES - STAMP_BYTES, alone = batch->fixed_source && !is_backlog(batch, count);
   uint64_t received = clock_line_at(&batch->line, batch->received_at);
   for (int from = 0, until; from < count; from = until) {
     until = end_of_call(batch, from, count, stamp_at);

@@ -220,6 +220,27 @@ describe("the addon's packet loop", () => {
     expect(socket.sent()).toBe(40)
   })
 
+  it("gives each reply a stamp of its own in a large batch that it waited for", async () => {
+    const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
+    cleanups.push(() => socket.close())
+    const stamping = ({ bytes, replyLengths }: UdpSocket, count: number): number => {
+      for (let slot = 0; slot < count; slot += 1) {
+        bytes[slot * SLOT_STRIDE + STAMP_AT] = 1
+        replyLengths[slot] = KEY_ID
+      }
+      return count
+    }
+    // Of a second's requests most come one by one, so it waits for them; now and then fifty come together.
+    const loop = servePackets([socket], stamping, { stampAt: STAMP_AT, gatherMicroseconds: 100_000 })
+    cleanups.push(() => loop.stop())
+    const bursts = new Worker(new URL("bursts.ts", import.meta.url), { workerData: { port: socket.port, many: 50 } })
+    cleanups.push(() => void bursts.terminate())
+    const stamps: number[] = []
+    bursts.on("message", (different: number) => stamps.push(different))
+    await until(() => stamps.includes(50))
+    expect(stamps).toContain(50)
+  })
+
   it("sends nothing that a batch before left unsealed", async () => {
     const socket = await implementations.native({ address: "127.0.0.1", port: 0 })
     cleanups.push(() => socket.close())
