@@ -1,8 +1,9 @@
 /**
- * npx node loadtest/gather-offset.ts [--samples N]
+ * npx node loadtest/gather-offset.ts [--samples N] [--rounds N]
  *
  * What gathering does to a client's offset: a chronyd asks Meridian 32 times a second while others ask as well, with `gather 500` and
- * with `gather 0`. Client and server have one clock, so every offset that chronyd measures is an error.
+ * with `gather 0`, in turns. Client and server have one clock, so every offset that chronyd measures is an error. A line has the median
+ * of the rounds' medians and of their p99, and in brackets the lowest and the highest.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -12,8 +13,11 @@ import { sample } from "./measure.ts"
 import { allowedCores, coreLayout } from "./process-figures.ts"
 import { meridianCommand, peerCommand, type RunningServer, startCommands, withoutClock } from "./servers.ts"
 
-const { values } = parseArgs({ options: { samples: { type: "string", default: "300" } } })
+const { values } = parseArgs({
+  options: { samples: { type: "string", default: "300" }, rounds: { type: "string", default: "3" } }
+})
 const SAMPLES = Number(values.samples)
+const ROUNDS = Number(values.rounds)
 const RATES = (process.env.RATES ?? "0,1000,10000,40000").split(",").map(Number)
 /** log2 seconds */
 const POLL = -5
@@ -65,20 +69,33 @@ const offsetsBeside = async (server: RunningServer, rate: number): Promise<reado
 const quantile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
 
-const microseconds = (seconds: number): string => (seconds * 1e6).toFixed(1).padStart(8)
+const spread = (seconds: readonly number[]): string => {
+  const [middle, least, most] = [0.5, 0, 1].map((share) => (quantile(seconds, share) * 1e6).toFixed(1))
+  return `${middle} (${least}–${most})`
+}
 
 leaveNothingBehind()
-process.stdout.write("others/s  gather  samples  |offset| median, p99, µs\n")
-for (const rate of RATES)
-  for (const gather of [0, 500]) {
-    const server = await startGathering(gather)
-    try {
+process.stdout.write("others/s  gather  |offset| median, µs     p99, µs\n")
+for (const rate of RATES) {
+  const gathers = [0, 500]
+  const servers: RunningServer[] = []
+  try {
+    for (const gather of gathers) {
+      const server = await startGathering(gather)
+      servers.push(server)
       await sample(server, { mode: "closed", seconds: 2 }, layout.generator)
-      const errors = (await offsetsBeside(server, rate)).map(Math.abs)
-      process.stdout.write(
-        `${String(rate).padStart(8)}  ${String(gather).padStart(6)}  ${String(errors.length).padStart(7)} ${microseconds(quantile(errors, 0.5))} ${microseconds(quantile(errors, 0.99))}\n`
-      )
-    } finally {
-      await server.stop()
     }
+    const rounds: (readonly number[])[][] = servers.map(() => [])
+    for (let round = 0; round < ROUNDS; round++)
+      for (const [index, server] of servers.entries())
+        rounds[index]!.push((await offsetsBeside(server, rate)).map(Math.abs))
+    for (const [index, gather] of gathers.entries()) {
+      const [medians, tails] = [0.5, 0.99].map((share) => rounds[index]!.map((errors) => quantile(errors, share)))
+      process.stdout.write(
+        `${String(rate).padStart(8)}  ${String(gather).padStart(6)}  ${spread(medians!).padEnd(20)}  ${spread(tails!)}\n`
+      )
+    }
+  } finally {
+    for (const server of servers) await server.stop()
   }
+}

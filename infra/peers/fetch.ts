@@ -1,6 +1,6 @@
 /**
- * Fetches the real peers that the tests talk to (chrony, NTPsec, classic ntp, OpenNTPD, ntpd-rs, nats-server, Samba, BIRD, ExaBGP, FRR,
- * monitoring-plugins), Prometheus and a headless Chromium as Debian packages, unpacked below .meridian/peers. Nothing is installed and no daemon
+ * Fetches the real peers that the tests talk to (chrony, NTPsec, classic ntp, OpenNTPD, ntpd-rs, systemd-timesyncd, nats-server, Samba, BIRD, ExaBGP,
+ * FRR, monitoring-plugins), Prometheus and a headless Chromium as Debian packages, unpacked below .meridian/peers. Nothing is installed and no daemon
  * starts. On a system without Debian's tools it says
  * so and succeeds: the interop suites then skip themselves and say why.
  */

@@ -32,6 +32,7 @@ export type PeerName =
   | "check_ntp_time"
   | "openntpd"
   | "ntpd-rs"
+  | "systemd-timesyncd"
   | "gnutls-cli"
   | "nats-server-2.9"
   | "nats-server-2.10"
@@ -53,7 +54,7 @@ export interface PeerCommand {
 }
 
 interface Place {
-  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing" | "openntpd" | "monitoring"
+  readonly suite: "bookworm" | "bullseye" | "trixie" | "sid" | "routing" | "openntpd" | "timesyncd" | "monitoring"
   readonly program: string
   /** how: with the machine's own libc, with the suite's own, or as a Python script with either */
   readonly how: "system" | "own-libc" | "python" | "python-own-libc"
@@ -96,6 +97,7 @@ const PLACES: Record<PeerName, Place> = {
   check_ntp_time: { suite: "monitoring", program: "usr/lib/nagios/plugins/check_ntp_time", how: "system" },
   openntpd: { suite: "openntpd", program: "usr/sbin/ntpd", how: "system" },
   "ntpd-rs": { suite: "sid", program: "usr/bin/ntp-daemon", how: "own-libc" },
+  "systemd-timesyncd": { suite: "timesyncd", program: "lib/systemd/systemd-timesyncd", how: "system" },
   "gnutls-cli": { suite: "bookworm", program: "usr/bin/gnutls-cli", how: "system" },
   "nats-server-2.9": { suite: "bookworm", program: "usr/sbin/nats-server", how: "system" },
   "nats-server-2.10": { suite: "trixie", program: "usr/sbin/nats-server", how: "own-libc" },
@@ -139,7 +141,12 @@ export const peer = (name: PeerName): PeerCommand | undefined => {
     LD_LIBRARY_PATH:
       how === "python"
         ? `${join(libraries, "ntp")}:${libraries}`
-        : `${libraries}:${join(libraries, "frr")}:${join(folder, "lib", LIBRARIES[process.arch] ?? "")}`
+        : [
+            libraries,
+            join(libraries, "frr"),
+            join(libraries, "systemd"),
+            join(folder, "lib", LIBRARIES[process.arch] ?? "")
+          ].join(":")
   }
   if (how === "system") return { ...base, args: [...WITHOUT_CLOCK, path, ...before], env }
   return {

@@ -1,4 +1,4 @@
-/** Daemons that follow a node for a while, each over IPv4 and IPv6, answered by the BPF program: classic ntp, OpenNTPD and ntpd-rs. */
+/** Daemons that follow a node for a while, each over IPv4 and IPv6, answered by the BPF program: classic ntp, OpenNTPD, ntpd-rs and systemd-timesyncd. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -8,13 +8,14 @@ import { openntpdCommand } from "@meridian/testkit/openntpd"
 import { PATIENCE_MS } from "@meridian/testkit/patience"
 import { peer, type PeerCommand, peersAvailable } from "@meridian/testkit/real-peers"
 import type { RunningNode } from "@meridian/testkit/running-node"
+import { timesyncdCommand } from "@meridian/testkit/timesyncd"
 import { withoutClock } from "@meridian/testkit/without-clock"
 import { canUseXdp, SERVER_ADDRESSES, XdpStage } from "@meridian/testkit/xdp-stage"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 
 const SUITE = "daemons answered by XDP"
-const available =
-  (await canUseXdp(SUITE)) && peersAvailable(SUITE, ["classic-ntpd", "classic-ntpq", "openntpd", "ntpd-rs"])
+const DAEMONS = ["classic-ntpd", "classic-ntpq", "openntpd", "ntpd-rs", "systemd-timesyncd"] as const
+const available = (await canUseXdp(SUITE)) && peersAvailable(SUITE, DAEMONS)
 
 /** Both ends read one clock: what is measured is the path's asymmetry. Seconds. */
 const SANE_OFFSET = 0.05
@@ -116,5 +117,20 @@ describe.runIf(available)("a node that answers by XDP gives right time", () => {
     const estimates = (): ReadonlyMap<string, number> =>
       new Map(Array.from(said().matchAll(estimate), ([, address = "", offset]) => [address, Number(offset)]))
     expect(await found(estimates, before)).toEqual(RIGHT)
+  })
+  it("to systemd-timesyncd", async () => {
+    const before = await replied()
+    const saids = SERVER_ADDRESSES.map((address, index) => {
+      const said = start(timesyncdCommand(join(folder, `timesyncd-${index}`), address), [])
+      return [address, said] as const
+    })
+    const offsets = (): ReadonlyMap<string, number> =>
+      new Map(
+        saids.flatMap(([address, said]) => {
+          const offset = /^\s*offset\s*: (\S+) sec/m.exec(said())?.[1]
+          return offset === undefined ? [] : [[address, Number(offset)]]
+        })
+      )
+    expect(await found(offsets, before)).toEqual(RIGHT)
   })
 })
