@@ -1,8 +1,11 @@
 #!/bin/bash
+# loadtest/xdp-offset.sh [ROUNDS]
 # How wrong a chronyd client measures a node over a cable while others ask too: by XDP, and by a worker without and with gathering.
-# Both ends have one clock, so every offset is an error. Three minutes, as root; nothing is left behind. Run "npm run bench -- plain --rounds 1" once
-# before: it builds the generator.
+# Both ends have one clock, so every offset is an error. Of each round's 300 measurements the median and p99; shown is the median of the rounds, in
+# brackets the lowest and the highest. Three minutes a round (three rounds unless told otherwise), as root; nothing is left behind. Run
+# "npm run bench -- plain --rounds 1" once before: it builds the generator.
 set -u
+rounds=${1:-3}
 cd "$(dirname "$0")/.." || exit 1
 export PATH=$PWD/node_modules/.bin:$PATH
 chronyd=.meridian/peers/bookworm/usr/sbin/chronyd generator=loadtest/build/udpload
@@ -24,7 +27,7 @@ for end in "$server s0" "$server lo" "$client c0" "$client lo"; do set -- $end; 
 mkfifo "$folder/hold"
 ip netns exec $client node libs/xdp/test/pass-program.ts c0 <"$folder/hold" >"$folder/mode" &
 exec 9>"$folder/hold"
-for line in "xdp s0 native" "gather 0" "gather 200"; do
+for round in $(seq "$rounds"); do for line in "xdp s0 native" "gather 0" "gather 500"; do
   state=$(mktemp -d "$folder/node.XXXX")
   printf '%s\nserver 127.127.1.0\nnts disable\n' "$line" >"$state/ntp.conf"
   ip netns exec $server node services/cli/bin/meridian.mjs up --port 123 --state "$state" --config "$state/ntp.conf" --workers 1 >"$state/said" 2>&1 &
@@ -44,7 +47,17 @@ for line in "xdp s0 native" "gather 0" "gather 200"; do
     kill $asking; wait $asking
     [ -n "$load" ] && wait $load
     awk '$3 == "192.0.2.1" { offset = $12 < 0 ? -$12 : $12; print offset * 1e6 }' "$place/measurements.log" | tail -n +11 | head -300 | sort -g |
-      awk -v what="$line, $rate/s" '{ at[NR] = $1 } END { printf "%-24s %d measurements, median %.1f, p99 %.1f µs\n", what, NR, at[int(NR / 2) + 1], at[int(NR * 0.99) + 1] }'
+      awk -v what="$line, $rate/s" '{ at[NR] = $1 } END { print what "\t" NR "\t" at[int(NR / 2) + 1] "\t" at[int(NR * 0.99) + 1] }' >>"$folder/rows"
+    [ -t 1 ] && printf '\rround %d of %d: %s, %s/s   ' "$round" "$rounds" "$line" $rate >&2
   done
   kill $node; wait $node
+done; done
+[ -t 1 ] && printf '\r\033[K' >&2
+of() { # of WHAT COLUMN: that column's median over the rounds, and its range
+  awk -F '\t' -v what="$1" -v column="$2" '$1 == what { print $column }' "$folder/rows" | sort -g |
+    awk '{ at[NR] = $1 } END { printf "%.1f (%.1f–%.1f)", at[int((NR + 1) / 2)], at[1], at[NR] }'
+}
+cut -f 1 "$folder/rows" | awk '!seen[$0]++' | while read -r what; do
+  printf '%-24s median %-18s p99 %s µs\n' "$what" "$(of "$what" 3)" "$(of "$what" 4)"
 done
+awk -F '\t' '$2 < 290 { print $1 ": " $2 " measurements only" }' "$folder/rows"
