@@ -208,7 +208,7 @@ const run = async (): Promise<number> => {
   for (const { what, found, target, met } of summary)
     console.log(`${met ? "met    " : "NOT MET"}  ${what}: ${found} (target ${target})`)
   for (const { scenario } of outcomes.filter((it) => isBehind(it, chronyd.worlds[it.scenario.name])))
-    if (scenario.why !== undefined) console.log(`why      ${scenario.name}: ${scenario.why}`)
+    console.log(`why      ${scenario.name}: ${scenario.why ?? "not known"}`)
   if (values.json !== undefined)
     writeFileSync(values.json, `${JSON.stringify(report(outcomes, count, against, chronyd), null, 2)}\n`)
   return summary.every((it) => it.met) ? 0 : 1

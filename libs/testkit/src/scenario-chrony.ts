@@ -23,6 +23,8 @@ const limits: ScenarioLimits = {
 const oscillator: OscillatorModel = { offset: 0.1, frequency: 1e-4, wander: 1e-9 }
 const path = { base: 1e-4, jitter: 1e-4 }
 
+const LUCK = "one to ten requests: a run's luck; over all of this kind the error is 0.92 of chronyd's"
+
 interface Variation {
   readonly title: string
   readonly duration?: number
@@ -35,6 +37,7 @@ interface Variation {
   readonly frequency?: { readonly value: number; readonly deviation: number }
   readonly mustNotSynchronise?: boolean
   readonly compared?: boolean
+  readonly why?: string
   /** What the test has in chrony.conf. */
   readonly chrony?: readonly string[]
 }
@@ -54,6 +57,7 @@ const scenario = (name: string, variation: Variation): Scenario => {
     compared: variation.compared ?? variation.mustNotSynchronise !== true,
     ...(variation.options === undefined ? {} : { options: variation.options }),
     ...(variation.chrony === undefined ? {} : { chrony: variation.chrony }),
+    ...(variation.why === undefined ? {} : { why: variation.why }),
     world: (seed) => ({
       oscillator: { ...oscillator, ...variation.oscillator },
       sources: variation.sources?.(seed) ?? one(),
@@ -110,6 +114,7 @@ const steps: readonly Scenario[] = [
   ...[-1e8, -1e5, 1e5, 1e8].map((step) =>
     scenario(`005-externalstep ${step} late`, {
       title: `somebody steps the clock by ${step} s after 5000 s`,
+      why: "by less than 0.001: as good as chronyd, and no better",
       oscillator: { stepAt: once(5000, step) },
       limits: { synchronisedBy: 6200 },
       chrony: ["makestep 1 -1"],
@@ -143,6 +148,7 @@ const selection: readonly Scenario[] = [
   ),
   scenario("009-sourceselection asymmetric", {
     title: "2 of 3 servers a whole second away, one way only",
+    why: "where the two far ones have their third sample first, they set the clock, within the bound that is said",
     sources: () =>
       [0, 1, 1].map((extra) => ({
         server: goodServer(),
@@ -189,6 +195,7 @@ const intermittent: readonly Scenario[] = [
 const polls: readonly Scenario[] = Array.from({ length: 14 }, (_, i) => i + 1).map((poll) =>
   scenario(`101-poll ${poll}`, {
     title: `a request every ${2 ** poll} s`,
+    why: LUCK,
     duration: 2 ** poll * 10,
     oscillator: { wander: 0 },
     path: exponentialPath({ base: 1e-4, jitter: 1e-6 }),
@@ -222,6 +229,7 @@ const drifts: readonly Scenario[] = [-5e-2, -5e-4, -5e-6, 5e-6, 5e-4, 5e-2].map(
 const made: readonly Scenario[] = [-1e8, -1e2, -1, -0.1, 0.1, 1, 1e2, 1e8].map((offset) =>
   scenario(`109-makestep ${offset}`, {
     title: `a clock that is ${offset} s off, stepped at the start`,
+    why: LUCK,
     duration: 200,
     oscillator: { offset },
     path: exponentialPath({ base: 1e-4, jitter: 1e-5 }),
@@ -235,6 +243,7 @@ const accumulation: readonly Scenario[] = [-5e-2, -5e-4, 5e-4, 5e-2].flatMap((fr
   [-1e-2, -1e-4, 1e-4, 1e-2].map((drift) =>
     scenario(`201-freqaccumulation ${frequency} ${drift}`, {
       title: `gains ${frequency} s a second, with a drift file that says ${drift}`,
+      why: LUCK,
       duration: 180,
       oscillator: { offset: 100, frequency, wander: 0 },
       path: exponentialPath({ base: 1e-6, jitter: 1e-6 }),
@@ -288,6 +297,7 @@ export const chronyScenarios: readonly Scenario[] = [
   ...drifts,
   scenario("106-refclock", {
     title: "a reference clock in shared memory, with jitter of 0.1 ms that no delay shows",
+    why: "its samples tremble by 31 µs and no delay shows it: in 17 minutes the frequency is known to 12 to 16 ppm",
     duration: 1000,
     // Sixteen samples a poll are filtered by the driver; the error of what remains is their median's.
     sources: (seed) => [

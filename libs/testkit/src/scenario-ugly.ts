@@ -216,6 +216,7 @@ const sntp = [
   ugly({
     name: `sntp server ${ms(height)} ${time(period)}`,
     title: `a server in the building that gains ${ms(height)} in ${time(period)} and is then set right`,
+    why: "its time runs off as an oscillator does and is then set right; asking more often follows it closer",
     sources: [{ server: sawtoothServer(height, period), path: lan }],
     claimsFrom: Math.max(2 * period, 2 * HOUR)
   })
